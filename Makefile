@@ -62,7 +62,8 @@ matrices: setup
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
 		tests/integration/bot/test_commands_hostile.py \
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
-		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_copies.py \
+		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
+		tests/integration/workers/test_copies.py \
 		tests/integration/workers/test_weight_types.py \
 		tests/browser/site $(ARGS)
 

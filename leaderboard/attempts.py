@@ -78,6 +78,7 @@ class Outcome(BaseModel):
     details: Details | None = None
     failure: Failure | None = None
     evidence: FailureEvidence | None = Field(default=None, description="the evidence for `failure`, scrubbed")
+    replayed: int = Field(default=0, ge=0, description="answers that an earlier attempt computed")
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = Field(default="", max_length=200)
 

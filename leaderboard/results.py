@@ -181,6 +181,7 @@ class StewardBlock(BaseModel):
     seconds: dict[Phase, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="duration of each phase"
     )
+    replayed: int = Field(default=0, ge=0, description="answers that an earlier attempt computed")
     average: float = Field(ge=0, le=100)
     benchmarks: dict[str, float] = Field(max_length=50, description="name → normalised score, 0-100")
     raw: dict[str, float] = Field(default_factory=dict, max_length=50, description="name → raw score, 0-1")

@@ -61,6 +61,11 @@ class WorkerSettings(SharedSettings):
         default=None, gt=0, description="maximal bytes of downloaded models; if left out, nearly the whole disk"
     )
     spool_bytes: int = Field(default=32 << 30, gt=0, description="maximal bytes that a child may write in total")
+    journal_bytes: int = Field(
+        default=4 << 30,
+        ge=0,
+        description="maximal bytes of the journals with which interrupted evaluations go on; 0: there are none",
+    )
     max_file_bytes: int = Field(default=16 << 30, gt=0, description="maximal bytes of one file of a child")
     max_processes: int = Field(default=4096, gt=0, description="maximal processes and threads of a child")
     child_uid: int = Field(

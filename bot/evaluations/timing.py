@@ -42,7 +42,7 @@ def count_end(
 def count_gpu_time(context: BoardContext, entry: IndexEntry, attempt: str, outcome: Outcome | None = None) -> None:
     """Count the GPU time of an ended `attempt` in the budgets, once: the first caller that sees the end counts.
 
-    If it has results, learn the duration of such evaluations too.
+    If it computed all its results, learn the duration of such evaluations, too.
     """
     state = context.attempts.read(attempt) if outcome is None else None
     started, ended = (outcome.started, outcome.ended) if outcome is not None else (0.0, context.now())
@@ -53,7 +53,7 @@ def count_gpu_time(context: BoardContext, entry: IndexEntry, attempt: str, outco
     # Workers are not trusted, so the time is bounded.
     seconds = min(ended - started, context.board.attempt_seconds + PUBLICATION_SECONDS)
     new = context.measures.spend(Cost(attempt, entry.path, entry.tier, entry.submitter, seconds, ended=context.now()))
-    if new and outcome is not None and outcome.ok:
+    if new and outcome is not None and outcome.ok and not outcome.replayed:
         context.measures.learn(outcome.suite, entry.size, seconds)
 
 

@@ -56,7 +56,7 @@ def _newest(context: BoardContext) -> list[str]:
 
 
 def _read(context: BoardContext, path: str) -> tuple[str, int, float] | None:
-    """Suite, size class and seconds of an evaluation; None if the file lacks one of them."""
+    """Suite, size class and seconds of an evaluation; None if the file lacks one, or an earlier attempt did a part."""
     try:
         data = parse_harness(context.hub.read_file(context.results, path, max_bytes=MAX_BYTES).data)
         block = StewardBlock.model_validate(data.get(BLOCK))
@@ -64,7 +64,7 @@ def _read(context: BoardContext, path: str) -> tuple[str, int, float] | None:
         log.warning("no duration in these results", path=path, error=str(error)[:200])
         return None
     started, ended = read_time(block.started), read_time(block.ended)
-    if started is None or ended is None or not 0 < ended - started < 30 * 86_400:
+    if started is None or ended is None or block.replayed or not 0 < ended - started < 30 * 86_400:
         return None
     config = data.get("config")
     parameters = config.get("model_num_parameters") if isinstance(config, dict) else None

@@ -38,6 +38,8 @@ NLTK_DATA = "NLTK_DATA"
 
 STREAM = 3
 """The file descriptor of the stream from a child to its worker."""
+JOURNAL = STREAM + 1
+"""The file descriptor of the child's journal; those of the other copies of the model follow."""
 
 
 CHANGED_TASKS = "changed_tasks.json"
@@ -48,12 +50,14 @@ CHANGED_TASKS = "changed_tasks.json"
 class RunProgress:
     """The child's progress: `done` of `total` requests of the harness; total 0 means not known yet.
 
-    Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`.
+    Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`. `replayed` of the requests that are
+    done were answered by an earlier attempt.
     """
 
     phase: str
     done: int = 0
     total: int = 0
+    replayed: int = 0
 
 
 Report = Callable[[RunProgress], None]
@@ -120,6 +124,12 @@ class RunPlan(BaseModel):
     accepted: tuple[str, ...] = Field(
         default=(), description="fingerprints of what may be asked and how it may be scored; empty: anything"
     )
+    journal: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="what this evaluation's answers depend on; none: no journal",
+    )
+    journal_bytes: int = Field(default=0, ge=0, description="the largest journal of one copy of the model")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
     @property

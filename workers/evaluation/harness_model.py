@@ -24,7 +24,7 @@ from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
 from leaderboard.comparability import fingerprint
-from workers.common.run_plan import CHANGED_TASKS, Report, RunPlan, RunProgress
+from workers.common.run_plan import CHANGED_TASKS, JOURNAL, Report, RunPlan, RunProgress
 from workers.errors import (
     ChatTemplateBroken,
     ChatTemplateEndless,
@@ -36,6 +36,7 @@ from workers.errors import (
 from workers.evaluation import adapters
 from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.padding import unread_positions
+from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
 from workers.models import checkpoint
@@ -64,6 +65,7 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         self.digests = digests or DigestRecorder()
         self.tasks: dict[str, Any] = {}
         self.engine_record: EngineRecord | None = None
+        self.journal = AnswerJournal()
         self.done = self._total = 0
         self._began: dict[str, float] = {}
 
@@ -91,9 +93,10 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         if self.done == 0:
             self._total = self.total
         self.done += 1
-        self.report(RunProgress("evaluate", self.done, self._total))
+        replayed = min(self.journal.replayed, self.done)
+        self.report(RunProgress("evaluate", self.done, self._total, replayed))
         if self.done == self._total:
-            self.report(RunProgress("score", self.done, self._total))
+            self.report(RunProgress("score", self.done, self._total, replayed))
 
 
 @register_model(REPORTING_MODEL)
@@ -118,6 +121,9 @@ class ReportingModel(SharedPrefixModel):
         self._asked: Sequence[Any] = ()
         self._tasks_checked = False
         counter.digests.softmax_dtype = str(self.softmax_dtype or "").removeprefix("torch.")
+        if plan.journal:
+            self.journal = AnswerJournal(JOURNAL + self.rank, plan.journal, plan.journal_bytes)
+        counter.journal = self.journal
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS

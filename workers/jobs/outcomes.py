@@ -16,10 +16,13 @@ def outcome_of(
     *,
     started: float,
     phase: str,
+    replayed: int = 0,
     details: Details | None = None,
     evidence: FailureEvidence | None = None,
 ) -> Outcome:
     """The outcome of an attempt that began at `started` (seconds since the epoch) and ends now, in `phase`.
+
+    `replayed` answers were computed by an earlier attempt.
 
     Either the attempt published `details`, or `evidence` is diagnosed, and scrubbed of secrets and folders.
     """
@@ -34,6 +37,7 @@ def outcome_of(
         phase=phase,
         details=details,
         failure=diagnose(evidence) if evidence else None,
+        replayed=replayed,
         evidence=scrubbed_evidence(evidence, worker_context.secrets) if evidence else None,
         versions=worker_context.versions,
         hardware=worker_context.hardware,

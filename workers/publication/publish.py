@@ -88,6 +88,8 @@ class Publication:
     secrets: tuple[str, ...] = ()
     private: bool = False
     """Whether the repo must be private, because the model is."""
+    replayed: int = 0
+    """Answers that an earlier attempt computed."""
     confirm_current: Callable[[], None] = lambda: None
     """Called right before the commit, because the Hub may have been away for long; raises if the attempt is void."""
 
@@ -176,6 +178,7 @@ def _block(publication: Publication, results: dict[str, object]) -> StewardBlock
             "ended": iso(publication.ended),
             "versions": publication.versions,
             "hardware": publication.hardware,
+            "replayed": publication.replayed,
             **results,
         }
     )

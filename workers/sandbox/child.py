@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
-from workers.common.run_plan import STREAM, Report, RunPlan
+from workers.common.run_plan import JOURNAL, STREAM, Report, RunPlan
 from workers.sandbox.isolation import confine
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 from workers.sandbox.stream import FinishedMessage, StartedMessage, StreamWriter
@@ -23,7 +23,8 @@ Evaluate = Callable[[RunPlan, Report], None]
 class ChildOrder(BaseModel):
     """The worker's order for a child that runs `plan` in a sandbox and writes to two named pipes.
 
-    The worker opens both pipes for reading before it sends the order.
+    The worker opens both pipes for reading before it sends the order. `journals` are files of the worker, one for each
+    copy of the model, which the child gets as open descriptors: it can read and write no other evaluation's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class ChildOrder(BaseModel):
     plan: RunPlan
     stream: Path
     log: Path
+    journals: tuple[Path, ...] = ()
 
 
 class ExitStatus(TypedDict):
@@ -74,16 +76,20 @@ def run(order: ChildOrder, mode: IsolationMode, evaluate: Evaluate) -> NoReturn:
 
 
 def _connect(order: ChildOrder) -> None:
-    """Connect standard output and error to the log and descriptor 3 to the stream; close all other descriptors."""
+    """Connect standard output and error to the log, descriptor 3 to the stream, the next ones to the journals.
+
+    All other descriptors are closed.
+    """
     # O_NONBLOCK: without a reader, open fails at once instead of waiting.
     log = os.open(order.log, os.O_WRONLY | os.O_NONBLOCK)
     stream = os.open(order.stream, os.O_WRONLY | os.O_NONBLOCK)
     empty_input = os.open(os.devnull, os.O_RDONLY)
-    copies = [os.dup2(descriptor, 60 + i) for i, descriptor in enumerate((empty_input, log, log, stream))]
+    journals = [os.open(journal, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW) for journal in order.journals]
+    copies = [os.dup2(descriptor, 200 + i) for i, descriptor in enumerate((empty_input, log, log, stream, *journals))]
     for target, descriptor in enumerate(copies):
         os.dup2(descriptor, target)
         os.set_blocking(target, True)
-    os.closerange(STREAM + 1, 4096)
+    os.closerange(JOURNAL + len(journals), 4096)
 
 
 def _evaluate(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:

@@ -58,11 +58,12 @@ class ProgressMessage(_Message):
     phase: str = Field(pattern=r"^[a-z][a-z-]{0,31}$")
     done: int = Field(ge=0, le=MAX_COUNT)
     total: int = Field(ge=0, le=MAX_COUNT)
+    replayed: int = Field(default=0, ge=0, le=MAX_COUNT)
 
     @property
     def progress(self) -> RunProgress:
         """The progress as a plain value."""
-        return RunProgress(self.phase, self.done, self.total)
+        return RunProgress(self.phase, self.done, self.total, self.replayed)
 
 
 class FinishedMessage(_Message):
@@ -151,7 +152,11 @@ class StreamWriter:
         now = self._clock()
         complete = progress.done == progress.total and progress.total > 0 and progress != self._last
         if progress.phase != self._last.phase or complete or now - self._sent >= self._every:
-            self.send(ProgressMessage(phase=progress.phase, done=progress.done, total=progress.total))
+            self.send(
+                ProgressMessage(
+                    phase=progress.phase, done=progress.done, total=progress.total, replayed=progress.replayed
+                )
+            )
             self._last, self._sent = progress, now
 
     def failed(self, error: BaseException, trace: str) -> None:

@@ -91,12 +91,18 @@ class ChildSupervisor:
     """Runs one child from its order to its end. Use an instance once."""
 
     def __init__(
-        self, zygote_client: ZygoteClient, sandbox_spec: SandboxSpec, plan: RunPlan, callbacks: ChildCallbacks
+        self,
+        zygote_client: ZygoteClient,
+        sandbox_spec: SandboxSpec,
+        plan: RunPlan,
+        callbacks: ChildCallbacks,
+        journals: tuple[Path, ...] = (),
     ) -> None:
         self.zygote_client = zygote_client
         self.sandbox_spec = sandbox_spec
         self.plan = plan
         self.callbacks = callbacks
+        self.journals = journals
         self.number = zygote_client.next_number()
         self._reader = StreamReader()
         self._progress = RunProgress("start")
@@ -117,6 +123,7 @@ class ChildSupervisor:
                 plan=self.plan,
                 stream=folder / "stream",
                 log=folder / "log",
+                journals=self.journals,
             )
             try:
                 self.zygote_client.order(order)
@@ -185,6 +192,9 @@ class ChildSupervisor:
             return
         if written > max_bytes:
             self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {max_bytes >> 20} MiB")
+        for journal in self.journals:
+            if (size := journal.stat().st_size) > self.plan.journal_bytes:
+                self._kill("spool-limit", f"its journal has {size:,} bytes, and may have {self.plan.journal_bytes:,}")
 
     def _kill(self, reason: str, problem: str = "") -> None:
         if self._stopped:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import CommitOperationAdd
 
+from bot.evaluations.timing import count_gpu_time
 from bot.ledger.edits import blob_id
 from bot.model_facts.board_facts import with_model_facts
 from bot.queue import rulings
@@ -15,7 +16,7 @@ from bot.read_models.queue_snapshot import take_snapshot
 from bot.request_files.queue_places import with_queue_facts
 from hub.budget import Commits
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
-from leaderboard.attempts import Failure, Outcome, attempt_id
+from leaderboard.attempts import Details, Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
@@ -247,6 +248,28 @@ def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limit
     assert stand.context.redis.hlen(stand.context.keys.spent) == 0
 
 
+def test_an_attempt_that_goes_on_with_another_ones_answers_teaches_no_duration(stand: BoardDriver) -> None:
+    """Such an attempt takes a part of the time of an evaluation: it counts in the budgets, and in no estimate."""
+    (path,) = submit(stand, "p1", sender="ada")
+    entry, suite = stand.context.index.get(path), stand.context.suite
+    for number, (seconds, replayed) in enumerate([(60.0, 900), (HOUR, 0)], 1):
+        ended = Outcome(
+            attempt=f"{'0' * 12}-{'a' * 8}-{number}",
+            path=path,
+            revision="a" * 40,
+            suite=suite.name,
+            suite_digest=suite.digest,
+            started=stand.time - seconds,
+            ended=stand.time,
+            phase="publish",
+            replayed=replayed,
+            details=Details(repo="details/good", commit="c" * 40, results_path="results.json"),
+        )
+        count_gpu_time(stand.context, entry, ended.attempt, ended)
+    assert stand.context.measures.durations().measured == {(suite.name, entry.size): [HOUR]}
+    assert stand.context.redis.hlen(stand.context.keys.spent) == 2
+
+
 def outcome(stand: BoardDriver, job: EvaluationJob, *, seconds: float) -> Outcome:
     """An attempt that failed after so long."""
     return Outcome(
@@ -284,7 +307,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
     suite = stand.context.suite
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     files = []
-    for number in range(3):
+    for number in range(4):
         block = StewardBlock(
             attempt=f"0123456789ab-aaaaaaaa-{number + 1}",
             request="ada/good_eval_request_False_float32_Original.json",
@@ -295,6 +318,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
             suite_digest=suite.digest,
             started="2026-11-24T12:00:00Z",
             ended=f"2026-11-24T13:0{number}:00Z",
+            replayed=7 if number == 3 else 0,  # an earlier attempt computed a part: this one's time tells nothing
             **scores_in_block(score(raw, suite)),
         )
         data = dump(with_block({"results": raw, "config": {"model_num_parameters": 124_000_000}}, block))

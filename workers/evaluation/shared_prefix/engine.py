@@ -6,15 +6,18 @@ answers are scored, and adds up the answer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from workers.evaluation.shared_prefix import caches
+from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores, unit_key
 from workers.evaluation.shared_prefix.plan import Plan, Row, Step
 from workers.evaluation.shared_prefix.tree import AnswerRequest, Score, ScoredAnswer
+
+_SCORE_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,61 @@ class PrefixEngine:
         self.numerics = numerics
         self._empty_cache = caches.empty_like(cache)
 
-    def answers(self, plan: Plan) -> Iterator[tuple[int, ScoredAnswer]]:
-        """Compute `plan`; yield the index and the answer of each request as soon as it is known."""
-        kept: dict[int, Any] = {}
+    def answers(self, plan: Plan, journal: AnswerJournal | None = None) -> Iterator[tuple[int, ScoredAnswer]]:
+        """Compute `plan`; yield the index and the answer of each request as soon as it is known.
+
+        Steps in the journal are not computed, unless others continue their caches. Where an earlier attempt ran out of
+        memory, this one does too.
+        """
+        journal = AnswerJournal() if journal is None else journal
+        found = self._found(plan, journal)
+        missing = [number for number, step in enumerate(plan.steps) if step.scores and number not in found]
+        end = len(plan.steps)
+        if missing and journal.units and journal.get(out_of_memory_key(plan)) is True:
+            end = missing[0]
+        computed = self._compute_steps(plan, plan.with_parents(missing))
         pending = [_PendingAnswer(request) for request in plan.requests]
-        for number, step in enumerate(plan.steps):
+        for number, step in enumerate(plan.steps[:end]):
+            if not step.scores:
+                continue
+            scored = found.get(number)
+            if scored is None:
+                scored = next(tokens for computed_number, tokens in computed if computed_number == number)
+                if journal.is_open:
+                    journal.add(_step_key(plan, number), [scored.dtype, scored.tokens])
+            for score, (log_probability, greedy) in zip(step.scores, scored.tokens, strict=True):
+                answer = pending[score.request].add(score.index, log_probability, greedy=greedy, dtype=scored.dtype)
+                if answer is not None:
+                    journal.replayed += number in found
+                    yield score.request, answer
+        if end < len(plan.steps):
+            raise MemoryError("an earlier attempt had too little memory for the next step")
+
+    def _found(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
+        """The steps in the journal, of which a sample was computed afresh."""
+        found = {
+            number: scored
+            for number, step in enumerate(plan.steps if journal.units else ())
+            if (scored := ScoredTokens.read(journal.get(_step_key(plan, number)), len(step.scores))) is not None
+        }
+        for number, scored in self._compute_steps(plan, plan.with_parents(journal.choose_sample(found))):
+            if found.get(number, scored) != scored:
+                journal.discard("a step that is computed again gives other log-likelihoods")
+                return {}
+        return found
+
+    def _compute_steps(self, plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, ScoredTokens]]:
+        """Compute these steps, among which are those that they continue; yield the scored tokens of each."""
+        kept: dict[int, Any] = {}
+        for number in numbers:
+            step = plan.steps[number]
             parent = None if step.parent is None else kept[step.parent]
             cache, scored = self._compute(step, parent)
-            if step.kept_until is not None:
+            kept = {other: cache for other, cache in kept.items() if _last_use(plan, other) > number}
+            if _last_use(plan, number) > number:
                 kept[number] = cache
             del cache, parent
-            kept = {other: cache for other, cache in kept.items() if plan.steps[other].kept_until != number}
-            for score, log_probability, greedy, dtype in scored:
-                answer = pending[score.request].add(score.index, log_probability, greedy=greedy, dtype=dtype)
-                if answer is not None:
-                    yield score.request, answer
+            yield number, ScoredTokens.of(scored)
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def _compute(self, step: Step, parent: Any) -> tuple[Any, list[tuple[Score, float, bool, Any]]]:
@@ -104,6 +147,43 @@ class PrefixEngine:
             ).logits
 
 
+@dataclass(frozen=True)
+class ScoredTokens:
+    """The log-probability of each token that a step scores, with whether it is the most likely one, and their dtype."""
+
+    dtype: str
+    tokens: tuple[tuple[float, bool], ...]
+
+    @classmethod
+    def of(cls, scored: Sequence[tuple[Score, float, bool, Any]]) -> ScoredTokens:
+        """The tokens that a step computed."""
+        dtype = str(scored[0][3]).removeprefix("torch.") if scored else ""
+        return cls(dtype, tuple((value, greedy) for _, value, greedy, _ in scored))
+
+    @classmethod
+    def read(cls, value: Any, count: int) -> ScoredTokens | None:
+        """A value of the journal; None if it is not the one of `count` tokens."""
+        if not (isinstance(value, list) and len(value) == 2 and value[0] in _SCORE_DTYPES):
+            return None
+        tokens = read_scores(value[1], count)
+        return None if tokens is None else cls(value[0], tuple(tokens))
+
+
+def out_of_memory_key(plan: Plan) -> bytes:
+    """The key under which the journal notes that there was too little memory for a step of `plan`."""
+    return unit_key("out of memory", None, [plan.digest])
+
+
+def _step_key(plan: Plan, number: int) -> bytes:
+    return unit_key("step", number, [plan.digest])
+
+
+def _last_use(plan: Plan, number: int) -> int:
+    """The last step that continues the cache of this one; -1 if it keeps none."""
+    last = plan.steps[number].kept_until
+    return -1 if last is None else last
+
+
 class _PendingAnswer:
     """The log-probabilities of an answer's tokens, of which the steps compute some at a time."""
 
@@ -112,12 +192,14 @@ class _PendingAnswer:
         self.missing = request.answer_length
         self.greedy = True
 
-    def add(self, index: int, value: float, *, greedy: bool, dtype: Any) -> ScoredAnswer | None:
+    def add(self, index: int, value: float, *, greedy: bool, dtype: str) -> ScoredAnswer | None:
         """Add a token; return the answer if it was the last that was missing."""
         self.values[index] = value
         self.greedy = self.greedy and greedy
         self.missing -= 1
-        return None if self.missing else (float(torch.tensor(self.values, dtype=dtype).sum()), self.greedy)
+        return (
+            None if self.missing else (float(torch.tensor(self.values, dtype=getattr(torch, dtype)).sum()), self.greedy)
+        )
 
 
 def _scores(row: Row) -> Iterator[tuple[int, Score]]:

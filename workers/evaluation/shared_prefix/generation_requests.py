@@ -13,10 +13,12 @@ from workers.evaluation.shared_prefix.generation import (
     AnswerChecker,
     AnswersDiffer,
     Capacity,
+    common_beginning,
     generate,
     reason_against,
     stop_sequences,
 )
+from workers.evaluation.shared_prefix.journal import unit_key
 from workers.evaluation.shared_prefix.trust import GenerationRecord
 
 log = logging.getLogger(__name__)
@@ -58,19 +60,79 @@ class GenerationGroup:
             return "the answer may be longer than the model's context"
         return reason_against(self.lm.model, self.options)
 
-    def answer(self, checker: AnswerChecker) -> Iterator[tuple[int, str]]:
-        """Yield each request's number and text. Raises what `generate` raises."""
+    def earlier_reason(self) -> str:
+        """Why an earlier attempt, whose journal this is, turned to the harness's way; "" if it did not."""
+        reason = self.lm.journal.get(self._group_key()) if self.lm.journal.units else None
+        return reason[:1_000] if isinstance(reason, str) else ""
+
+    def note_reason(self, reason: str) -> None:
+        """Note for a later attempt why this one turns to the harness's way."""
+        if self.lm.journal.is_open:
+            self.lm.journal.add(self._group_key(), reason)
+
+    def _group_key(self) -> bytes:
+        return unit_key("texts by the harness", self.options, [request.args[0] for request in self.requests])
+
+    def answer(self, checker: AnswerChecker, replay_checker: AnswerChecker) -> Iterator[tuple[int, str]]:
+        """Yield each request's number and text, those in the journal first. Raises what `generate` raises."""
         lm = self.lm
         prompts = [self._prompt(request.args[0]) for request in self.requests]
+        found = self._found(prompts, replay_checker)
+        for number, answer in found.items():
+            lm.journal.replayed += 1
+            yield number, self._text(answer)
+        missing = [number for number in range(len(prompts)) if number not in found]
+        if not missing:
+            return
         tokens = min(lm.batch_size, len(prompts)) * (max(map(len, prompts)) + self.max_new_tokens)
         rows = min(lm.batch_size * (ROWS_ON_CPU if lm.device.type == "cpu" else 1), len(prompts))
         answers = generate(
-            lm.model, lm.tokenizer, prompts,
+            lm.model, lm.tokenizer, [prompts[number] for number in missing],
             stops=stop_sequences(lm.tokenizer, self.until), max_new_tokens=self.max_new_tokens,
             capacity=Capacity(rows, tokens), checker=checker,
         )  # fmt: skip
-        for number, answer in answers:
-            yield number, postprocess_generated_text(lm.tok_decode(answer), stop=self.until, think_end_token=None)
+        for place, answer in answers:
+            if lm.journal.is_open:
+                lm.journal.add(self._key(prompts[missing[place]]), list(map(int, answer)))
+            yield missing[place], self._text(answer)
+
+    def _text(self, answer: list[int]) -> str:
+        text: str = postprocess_generated_text(self.lm.tok_decode(answer), stop=self.until, think_end_token=None)
+        return text
+
+    def _found(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
+        """The answers in the journal, by number; some were compared as those that are generated."""
+        journal = self.lm.journal
+        found = {
+            number: answer
+            for number, prompt in enumerate(prompts if journal.units else ())
+            if self._is_answer(answer := journal.get(self._key(prompt)))
+        }
+        shared = common_beginning(prompts) if len(prompts) > 1 else 0
+        checker.beginning = prompts[0][: min(shared, min(map(len, prompts)) - 1)]
+        try:
+            for number, answer in found.items():
+                if checker.add(prompts[number], answer):
+                    checker.check()
+            checker.check()
+        except AnswersDiffer as error:
+            journal.discard(f"a text is not the model's: {error}")
+            checker.seen = checker.compared = checker.near_ties = 0
+            checker.largest = 0.0
+            return {}
+        return found
+
+    def _key(self, prompt: list[int]) -> bytes:
+        return unit_key("text", [self.options, self.until, self.max_new_tokens], [prompt])
+
+    def _is_answer(self, value: Any) -> bool:
+        """Whether a value of the journal is a list of so many tokens as an answer may have."""
+        size = self.lm.model.config.get_text_config().vocab_size
+        return (
+            isinstance(value, list)
+            and 0 < len(value) <= self.max_new_tokens
+            and all(type(token) is int and 0 <= token < size for token in value)
+        )
 
     def _prompt(self, context: str) -> list[int]:
         room = self.lm.max_length - self.max_new_tokens
@@ -99,19 +161,21 @@ def _answer_group(
     lm: Any, requests: list[Any], harness: Callable[[list[Any]], list[str]], record: GenerationRecord
 ) -> list[str]:
     group = GenerationGroup(lm, requests)
-    reason, texts = group.reason_against(), dict[int, str]()
+    reason, texts = group.reason_against() or group.earlier_reason(), dict[int, str]()
     if not reason:
         tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
         first = min(COMPARED_FIRST, max(SMALL_GROUP_FIRST, len(requests) // SMALL_GROUP_SHARE))
-        checker = AnswerChecker(lm.model, tolerance, first, COMPARED_EVERY)
+        checkers = [AnswerChecker(lm.model, tolerance, first, COMPARED_EVERY) for _ in range(2)]
         try:
-            for number, text in group.answer(checker):
+            for number, text in group.answer(*checkers):
                 texts[number] = text
                 lm.cache_hook.add_partial("generate_until", requests[number].args, text)
         except (AnswersDiffer, GenerationFailed) as error:
             reason = str(error)
+            group.note_reason(reason)
         else:
-            _count(record, checker)
+            for checker in checkers:
+                _count(record, checker)
             return [texts[number] for number in range(len(requests))]
     record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
     log.warning("texts are generated the harness's way: %s", reason)

@@ -19,10 +19,19 @@ from tqdm import tqdm
 
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
+from workers.evaluation.shared_prefix.batches import (
+    BatchReplay,
+    answer_batches,
+    answer_key,
+    read_texts,
+    text_batches,
+    text_key,
+)
 from workers.evaluation.shared_prefix.encoding import BatchEncoder
-from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
+from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine, out_of_memory_key
 from workers.evaluation.shared_prefix.failures import is_out_of_memory
 from workers.evaluation.shared_prefix.generation_requests import generate_until
+from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
@@ -47,6 +56,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self.engine = engine
         self.engine_record: trust.EngineRecord | None = None
         """How the requests so far were computed; None if the engine was not asked to."""
+        self.journal = AnswerJournal()
+        """Answers of an earlier attempt, and those of this one for a later."""
         self._task_names: list[str] = []
         self._encoder: BatchEncoder | None = None
 
@@ -81,10 +92,11 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> Any:
         """Generate texts, by the engine as far as it gives the model's own answers."""
-        harness = super().generate_until
         if self.engine == HARNESS:
-            return harness(requests, disable_tqdm=disable_tqdm)
-        texts, record = generate_until(self, requests, lambda chosen: harness(chosen, disable_tqdm=disable_tqdm))
+            return self._harness_texts(requests, disable_tqdm=disable_tqdm)
+        texts, record = generate_until(
+            self, requests, lambda chosen: self._harness_texts(chosen, disable_tqdm=disable_tqdm)
+        )
         self.engine_record = replace(self.engine_record or trust.EngineRecord(SHARED_PREFIX), generation=record)
         return texts
 
@@ -99,10 +111,54 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self.engine_record = replace(run.record, generation=generation)
         return answers
 
-    def harness_way(self, requests: Sequence[TokenRequest], **options: Any) -> list[ScoredAnswer]:
-        """Compute `requests` the harness's way."""
-        answers: list[ScoredAnswer] = super()._loglikelihood_tokens(requests, **options)
-        return answers
+    def harness_way(
+        self, requests: Sequence[TokenRequest], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[ScoredAnswer]:
+        """Compute `requests` the harness's way, or take them from the journal."""
+        compute = super()._loglikelihood_tokens
+        if not (self.journal.is_open and isinstance(self.batch_size, int)):
+            answers: list[ScoredAnswer] = compute(requests, disable_tqdm=disable_tqdm, override_bs=override_bs)
+            return answers
+        by_context = self.backend == "causal" and bool(self.logits_cache)
+        batches = answer_batches(requests, self.batch_size, by_context=by_context)
+
+        def report(index: int, answer: ScoredAnswer) -> None:
+            if requests[index][0] is not None:
+                self.cache_hook.add_partial("loglikelihood", requests[index][0], answer)
+
+        replay = BatchReplay(
+            self.journal,
+            compute=lambda batch: compute([requests[index] for index in batch], disable_tqdm=True),
+            recompute=lambda batch: compute([(None, *requests[index][1:]) for index in batch], disable_tqdm=True),
+            read=read_scores,
+            report=report,
+        )
+        found = replay.answers(batches, [answer_key(requests, batch, by_context=by_context) for batch in batches])
+        return [found[index] for index in range(len(requests))]
+
+    def _harness_texts(self, requests: Sequence[Any], *, disable_tqdm: bool) -> list[str]:
+        """Generate texts the harness's way, or take them from the journal."""
+        generate = super().generate_until
+        if not (self.journal.is_open and isinstance(self.batch_size, int)):
+            texts: list[str] = generate(requests, disable_tqdm=disable_tqdm)
+            return texts
+        asked = [request.args for request in requests]
+        batches = text_batches(asked, self.batch_size, lambda context: len(self.tok_encode(context)))
+
+        def recompute(batch: list[int]) -> list[str]:
+            texts: list[str] = generate([requests[index] for index in batch], disable_tqdm=True)
+            self.withdraw(len(batch))
+            return texts
+
+        replay = BatchReplay(
+            self.journal,
+            compute=lambda batch: generate([requests[index] for index in batch], disable_tqdm=True),
+            recompute=recompute,
+            read=read_texts,
+            report=lambda index, text: self.cache_hook.add_partial("generate_until", asked[index], text),
+        )
+        found = replay.answers(batches, [text_key(asked, batch) for batch in batches])
+        return [found[index] for index in range(len(requests))]
 
     def harness_answers(
         self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
@@ -183,7 +239,7 @@ class EngineRun:
             return "out of memory while the model was examined"
         if admission.engine is None:
             return admission.reason
-        work = EngineWork(admission, self._batch_size(), self._taken(admission))
+        work = EngineWork(admission, self._batch_size(), self._taken(admission), self.model.journal)
         if not work.requests:
             return "all sequences are longer than its position embeddings' limit"
         chosen = trust.choose_sample(list(work.requests.values()), self._kinds(work, admission))
@@ -299,9 +355,12 @@ class EngineRun:
 class EngineWork:
     """Requests by index, and the engine that computes them with less memory at once if it runs out of memory."""
 
-    def __init__(self, admission: Admission, batch_size: int, requests: dict[int, AnswerRequest]) -> None:
+    def __init__(
+        self, admission: Admission, batch_size: int, requests: dict[int, AnswerRequest], journal: AnswerJournal
+    ) -> None:
         assert admission.engine is not None
         self.engine: PrefixEngine = admission.engine
+        self.journal = journal
         self.requests = requests
         self.batch_size = batch_size
         self.out_of_memory = False
@@ -333,13 +392,15 @@ class EngineWork:
             answered: set[int] = set()
             out_of_memory = False
             try:
-                for place, answer in self.engine.answers(plan):
+                for place, answer in self.engine.answers(plan, self.journal):
                     answered.add(place)
                     yield missing[place], answer
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 out_of_memory = True
+                if self.journal.is_open and self.journal.get(out_of_memory_key(plan)) is None:
+                    self.journal.add(out_of_memory_key(plan), True)
             if out_of_memory:  # not while the error is handled, whose frames hold caches
                 if self.budget.step_tokens < self.longest:
                     self.out_of_memory = True

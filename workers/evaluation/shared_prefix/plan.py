@@ -12,11 +12,13 @@ them; a shorter row is padded at its end, where no other token sees the padding.
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from workers.evaluation.shared_prefix.tree import AnswerRequest, Branch, Segment, build_branches
+from workers.evaluation.shared_prefix.tree import AnswerRequest, Branch, Score, Segment, build_branches
 
 MAX_PADDED_SHARE = 1 / 8
 """Padding in a step in relation to its tokens; a row that needs more goes to another step."""
@@ -64,6 +66,11 @@ class Step:
         return max(row.width for row in self.rows)
 
     @property
+    def scores(self) -> tuple[Score, ...]:
+        """The tokens of answers that the step scores, in order."""
+        return tuple(score for row in self.rows for segment in row.segments for score in segment.scores)
+
+    @property
     def tokens(self) -> int:
         """Tokens that the step computes, padding included."""
         return len(self.rows) * self.width
@@ -89,6 +96,31 @@ class Plan:
         return sum(step.tokens for step in self.steps)
 
     @cached_property
+    def digest(self) -> bytes:
+        """Names all that the plan computes, and how: plans with the same digest give the same numbers."""
+        digest = hashlib.blake2b(digest_size=16)
+        for step in self.steps:
+            numbers = (len(step.rows), step.start, _or_none(step.parent), _or_none(step.kept_until))
+            digest.update(array("q", numbers).tobytes())
+            for row in step.rows:
+                digest.update(array("q", (row.parent_row, len(row.segments))).tobytes())
+                for segment in row.segments:
+                    sizes = (len(segment.tokens), len(segment.scores), _or_none(segment.parent))
+                    digest.update(array("q", (*sizes, *segment.tokens)).tobytes())
+                    for score in segment.scores:
+                        digest.update(array("q", (score.request, score.index, score.position, score.token)).tobytes())
+        return digest.digest()
+
+    def with_parents(self, numbers: Iterable[int]) -> list[int]:
+        """These steps and those whose caches they continue, in order."""
+        needed = set(numbers)
+        for number in range(len(self.steps) - 1, -1, -1):
+            parent = self.steps[number].parent
+            if number in needed and parent is not None:
+                needed.add(parent)
+        return sorted(needed)
+
+    @cached_property
     def peak_cache_tokens(self) -> int:
         """The most tokens whose keys and values are in memory at once."""
         kept: dict[int, int] = {}
@@ -99,6 +131,11 @@ class Plan:
                 kept[index] = step.cache_tokens
             kept = {other: tokens for other, tokens in kept.items() if self.steps[other].kept_until != index}
         return peak
+
+
+def _or_none(number: int | None) -> int:
+    """A number of a step or a segment for a digest; -1 for none."""
+    return -1 if number is None else number
 
 
 def make_plan(requests: Sequence[AnswerRequest], budget: Budget, *, trees_in_rows: bool) -> Plan:

@@ -1,0 +1,181 @@
+"""A real worker is killed in the middle of a real evaluation: the next attempt on the machine computes only the rest.
+
+`make test` kills one worker halfway; `make matrices` at every tenth of an evaluation, by shared prefix and the
+harness's way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from leaderboard.attempts import Outcome
+from leaderboard.details import table_path
+from redis_state.jobs import EvaluationJob
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
+from tests.support.workers.real_worker import PATIENCE, QUESTIONS, SUITE, RealWorker, running_worker
+from tests.support.workers.worker_process import HERE
+from workers.models.tiny_model import model
+
+pytestmark = pytest.mark.timeout(900)
+SETTINGS = {
+    "STEWARD_HARNESS": "resume_trial_harness",
+    "STEWARD_PRELOAD": "",
+    "STEWARD_BATCH_SIZE": "4",
+    "STEWARD_GRACE_SECONDS": "2",
+    "PYTHONPATH": str(HERE),
+}
+TENTHS = range(1, 10) if WHOLE else (5,)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an attempt published: its scores and the answer to every question, and the passes that it took."""
+
+    scores: dict[str, Any]
+    answers: dict[str, list[Any]]
+    passes: int
+
+
+@dataclass
+class Stand:
+    """A worker that can be killed, and the evaluation in which nothing happens."""
+
+    worker: RealWorker
+    whole: Evaluation
+
+    def start(self) -> None:
+        """Start the worker, unless it runs."""
+        process = self.worker.worker
+        if process is None or process.poll() is not None:
+            self.worker.start_worker(**SETTINGS)
+
+    def job(self, name: str, number: int) -> EvaluationJob:
+        """A job for the tiny model, which is uploaded under this name."""
+        return self.worker.job(f"ada/{name}", self.worker.upload(f"ada/{name}", model()), number)
+
+    def interrupt(self, job: EvaluationJob, number: signal.Signals) -> None:
+        """Run `job` until its model hangs, and end the worker by a signal."""
+        self.start()
+        process = self.worker.worker
+        assert process is not None
+        self.worker.queue.enqueue(job)
+        self.worker.queue.reaches(job, "taken", seconds=PATIENCE)
+        self.worker.queue.attempts.answer_claim(job.attempt, granted=True)
+        wait_until((self.worker.folder / "work/slots/0/attempt/spool/hanging").exists, seconds=PATIENCE)
+        process.send_signal(number)
+        process.wait(30)
+
+    def run(self, job: EvaluationJob) -> tuple[Outcome, Evaluation, str]:
+        """Run `job` to its end."""
+        self.start()
+        self.worker.queue.enqueue(job)
+        outcome, log = self.worker.end_of(job)
+        assert outcome.ok, log
+        return outcome, evaluation(self.worker, outcome, log), log
+
+    def journals(self) -> list[Path]:
+        """The journals on the worker's disk."""
+        return sorted((self.worker.folder / "work" / "journals").glob("*/0"))
+
+
+def evaluation(worker: RealWorker, outcome: Outcome, log: str) -> Evaluation:
+    """What the attempt of `outcome` published."""
+    results = worker.results(outcome)
+    assert outcome.details is not None
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    answers = {}
+    for task in results["configs"]:
+        file = worker.folder / "table.parquet"
+        file.write_bytes(worker.read(outcome, table_path(task, time)))
+        answers[task] = pq.read_table(file).to_pylist()
+    return Evaluation(results["results"], answers, int(re.findall(r"(\d+) passes", log)[-1]))
+
+
+def questions() -> dict[str, bytes]:
+    """A hundred sums and one example, in the format of the suite of a dozen questions."""
+    rows = [{"input": f"{a} + {b}?", "target": "two" if (a + b) % 2 else "one"} for a in range(20) for b in range(5)]
+    lines = [json.dumps(row).encode() + b"\n" for row in rows]
+    files = [{"split": split, "path": f"data/sums/{split}.jsonl"} for split in ("test", "fewshot")]
+    card = yaml.safe_dump({"configs": [{"config_name": "sums", "data_files": files}]})
+    return {
+        "README.md": f"---\n{card}---\n".encode(),
+        "data/sums/test.jsonl": b"".join(lines[1:]),
+        "data/sums/fewshot.jsonl": lines[0],
+    }
+
+
+@pytest.fixture(scope="module", params=["shared-prefix", "harness"] if WHOLE else ["shared-prefix"])
+def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """A worker of a board with each engine."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with running_worker(folder, engine=request.param) as worker:
+        worker.upload(QUESTIONS, questions(), "dataset")
+        stand = Stand(worker, Evaluation({}, {}, 0))
+        outcome, stand.whole, _ = stand.run(stand.job("whole", 1))
+        assert not outcome.replayed and stand.journals() == []
+        assert set(stand.whole.answers) == {benchmark["source"] for benchmark in SUITE["benchmarks"]}
+        yield stand
+
+
+@pytest.mark.parametrize("tenth", TENTHS)
+def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: int) -> None:
+    """kill -9 in any tenth: scores and answers equal an uninterrupted run's digit for digit, from the same passes."""
+    killed_at = max(8, stand.whole.passes * tenth // 10)
+    job = stand.job(f"killed-{killed_at}", 1)
+    stand.interrupt(job, signal.SIGKILL)
+    (journal,) = stand.journals()
+    assert journal.stat().st_size > 200
+    outcome, second, log = stand.run(stand.job(f"killed-{killed_at}", 2))
+    assert (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
+    # of so few passes one batch, one path of the tree, a sample and the engine's trial of the model are many
+    assert killed_at + second.passes <= 1.05 * stand.whole.passes + 16
+    assert outcome.replayed and f"{outcome.replayed} answers came from the journal" in log
+    assert stand.journals() == []
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) -> None:
+    """SIGTERM: the same attempt is queued again, and goes on where it was."""
+    killed_at = stand.whole.passes // 2
+    job = stand.job(f"stopped-{killed_at}", 1)
+    stand.interrupt(job, signal.SIGTERM)
+    assert stand.worker.queue.state(job) == "handed-back"
+    outcome, second, _ = stand.run(job)
+    assert outcome.replayed and (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@pytest.mark.parametrize("damage", ["torn", "changed", "of another evaluation", "a link"])
+def test_a_damaged_journal_costs_time_and_no_score(stand: Stand, damage: str) -> None:
+    """Whatever the journal has become, the log says so and the scores are right."""
+    killed_at = stand.whole.passes // 2
+    name = f"{damage.replace(' ', '-')}-{killed_at}"
+    stand.interrupt(stand.job(name, 1), signal.SIGKILL)
+    (journal,) = stand.journals()
+    content = journal.read_bytes()
+    if damage == "torn":
+        journal.write_bytes(content[:-5])
+    elif damage == "changed":
+        journal.write_bytes(content[: len(content) // 2] + b"!" + content[len(content) // 2 + 1 :])
+    elif damage == "of another evaluation":
+        journal.write_bytes(content.replace(journal.parent.name.encode(), b"0" * 64))
+    else:
+        journal.unlink()
+        journal.symlink_to("/etc/passwd")
+    _, second, log = stand.run(stand.job(name, 2))
+    assert (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
+    if damage == "a link":
+        assert "has no journal" in stand.worker.log
+    else:
+        assert "the journal of an earlier attempt" in log

@@ -1,0 +1,41 @@
+"""The real harness, whose model hangs once in one forward pass. A real zygote imports it.
+
+A model `org/name-30` hangs in its 30th pass, in its first attempt and unless that left answers in the journal. The last
+line on standard error is the number of passes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import Any
+
+from workers.common.run_plan import Report, RunPlan
+from workers.evaluation import harness, harness_model
+
+HANGING = "hanging"
+"""The file in the spool that says that the model hangs."""
+
+
+def evaluate(plan: RunPlan, report: Report) -> None:
+    """Evaluate `plan` as a child does."""
+    fatal = re.search(r"-(\d+)$", plan.model)
+    passes = [0]
+    create = harness_model.ReportingModel._create_model
+
+    def create_counted(self: Any, *arguments: Any, **options: Any) -> None:
+        create(self, *arguments, **options)
+        self._model.register_forward_pre_hook(lambda *_: count(self))
+
+    def count(model: Any) -> None:
+        if passes[0] == 0:
+            model.is_fresh = plan.attempt.endswith("-1") and model.journal.units == 0
+        passes[0] += 1
+        if model.is_fresh and fatal and passes[0] == int(fatal[1]):
+            (plan.spool / HANGING).touch()
+            time.sleep(60)
+
+    harness_model.ReportingModel._create_model = create_counted  # type: ignore[method-assign]
+    harness.run(plan, report)
+    print(f"{passes[0]} passes", file=sys.stderr)

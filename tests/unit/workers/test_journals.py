@@ -1,0 +1,121 @@
+"""The store of journals on a worker's disk: one attempt at a time, within bounds, and never another evaluation's."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.workers.evaluation_inputs import plan
+from workers.jobs import journals as journals_module
+from workers.jobs.journals import JournalsInUse, JournalStore, evaluation_identity
+
+MEBIBYTE = 1 << 20
+
+
+def identity(number: int) -> str:
+    """The identity of an evaluation."""
+    return f"{number:064x}"
+
+
+def leave(store: JournalStore, number: int, size: int = 0, age: float = 0.0) -> None:
+    """Leave a journal of `size` bytes, last used `age` seconds ago."""
+    held = store.open(identity(number), 1)
+    assert held is not None
+    os.truncate(held.files[0], size)
+    held.release()
+    os.utime(held.folder / "lock", (time.time() - age,) * 2)
+
+
+def stored(store: JournalStore) -> set[int]:
+    """The evaluations of which there are journals."""
+    return {int(folder.name, 16) for folder in store.root.iterdir() if folder.is_dir()}
+
+
+def test_journals_stay_until_they_are_removed(tmp_path: Path) -> None:
+    """One file for each copy of the model, for the worker's user alone; released they stay, removed they do not."""
+    store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
+    held = store.open(identity(1), 2)
+    assert held is not None and held.found_bytes == 0 and held.max_bytes == 5 * MEBIBYTE
+    assert [file.stat().st_mode & 0o777 for file in held.files] == [0o600] * 2
+    assert held.folder.stat().st_mode & 0o777 == 0o700
+    held.files[1].write_bytes(b"answers")
+    held.release()
+    again = store.open(identity(1), 2)
+    assert again is not None and again.found_bytes == 7 and again.files[1].read_bytes() == b"answers"
+    again.remove()
+    assert stored(store) == set()
+
+
+def test_two_attempts_never_share_a_journal(tmp_path: Path) -> None:
+    """While an attempt holds the journals of an evaluation another one gets none; of other evaluations it does."""
+    store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
+    held = store.open(identity(1), 1)
+    assert held is not None
+    with pytest.raises(JournalsInUse):
+        store.open(identity(1), 1)
+    other = store.open(identity(2), 1)
+    assert other is not None and other.files != held.files
+    held.release()
+    assert store.open(identity(1), 1) is not None
+
+
+def test_the_least_recently_used_journals_are_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old ones, too many and too large ones go, the oldest first; never those in use."""
+    monkeypatch.setattr(journals_module, "MAX_JOURNALS", 4)
+    monkeypatch.setattr(journals_module, "MAX_BYTES", 4 * MEBIBYTE)
+    store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
+    leave(store, 1, age=journals_module.MAX_AGE_SECONDS + 1)
+    leave(store, 2, age=500)
+    assert stored(store) == {2}
+    held = store.open(identity(3), 1)
+    assert held is not None
+    os.utime(held.folder / "lock", (time.time() - 900,) * 2)
+    leave(store, 4, age=400)
+    leave(store, 5, age=300)
+    leave(store, 6, age=200)
+    assert stored(store) == {3, 4, 5, 6}  # 3 is in use
+    leave(store, 5, size=4 * MEBIBYTE, age=300)
+    leave(store, 6, size=4 * MEBIBYTE, age=200)
+    leave(store, 7)
+    assert stored(store) == {3, 6, 7}  # beside the new one there is room for 6 MiB
+
+
+def test_no_room_no_journal(tmp_path: Path) -> None:
+    """With the setting 0, or next to nothing, evaluations have no journals."""
+    assert JournalStore(tmp_path / "journals", 0).open(identity(1), 1) is None
+    assert JournalStore(tmp_path / "journals", 3 * MEBIBYTE).open(identity(1), 4) is None
+    assert not (tmp_path / "journals").exists()
+
+
+def test_a_link_in_the_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
+    """A file that is no plain file is an error, which leaves the attempt without a journal."""
+    store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
+    leave(store, 1)
+    file = store.root / identity(1) / "0"
+    file.unlink()
+    file.symlink_to("/etc/passwd")
+    with pytest.raises(OSError, match="symbolic links"):
+        store.open(identity(1), 1)
+
+
+FACTS: dict[str, Any] = {"questions": {"a/b": "0" * 40}, "versions": {"torch": "2"}, "hardware": "cpu"}
+
+
+def test_an_identity_names_what_answers_depend_on(tmp_path: Path) -> None:
+    """Another model, suite, precision, number of copies, version or machine is another evaluation; a retry is not."""
+    first = plan(tmp_path)
+    same = [plan(tmp_path, 2), plan(tmp_path / "elsewhere"), first.model_copy(update={"batch_size": 2})]
+    changes: list[dict[str, Any]] = [
+        {"revision": "1" * 40}, {"suite_digest": "1" * 64}, {"dtype": "bfloat16"}, {"copies": 2},
+        {"use_chat_template": True}, {"base_revision": "1" * 40}, {"quantisation": {"load_in_8bit": True}},
+    ]  # fmt: skip
+    others = [(first.model_copy(update=change), FACTS) for change in changes]
+    others += [(first, {**FACTS, name: {"x": "y"} if isinstance(FACTS[name], dict) else "gpu"}) for name in FACTS]
+    expected = evaluation_identity(first, **FACTS)
+    assert {evaluation_identity(other, **FACTS) for other in same} == {expected}
+    identities = {evaluation_identity(other, **facts) for other, facts in others}
+    assert expected not in identities and len(identities) == len(others)

@@ -1,0 +1,219 @@
+"""The journal of an evaluation: an append-only file of computed answers, with which a later attempt goes on.
+
+    steward-journal 1 {identity}
+    record … record                 each: length of its value, key, checksum, value as JSON
+
+`identity` names everything that the answers depend on besides the request: model, suite, versions, machine
+(`workers.jobs.journals`). A record holds the answers of one unit, which is computed at once: a batch of the harness, a
+step of the engine, a text. Its key is a digest of the unit's tokens or texts and options.
+
+A checksum covers its record and the checksum before it, so a record counts only behind all that were written before
+it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. Of the
+units that are found a sample is computed afresh before any is used: on the same machine they are equal digit for digit.
+If one is not, nothing of the journal is used. So a damaged or foreign journal costs time.
+
+The child writes this file, through a descriptor that the zygote opened for it: it may be as wrong as the child.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import random
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 1_000_000_000
+"""The largest journal of an evaluation, of all copies of the model together."""
+MAX_VALUE_BYTES = 16 << 20
+"""The largest value of a record: a text has some kilobytes, a batch less."""
+CHECKED_SHARE, CHECKED_AT_ONCE = 100, 32
+"""One in so many of the units found is computed afresh, at least one, and at most so many at once."""
+
+_HEAD = struct.Struct(">I16s16s")
+"""A record before its value: the value's length, the key, the checksum."""
+_KEY_BYTES = 16
+
+
+class AnswerJournal:
+    """The answers in a journal, and the place for new ones. Without a descriptor it holds none, and takes none."""
+
+    def __init__(self, descriptor: int | None = None, identity: str = "", max_bytes: int = MAX_BYTES) -> None:
+        self.replayed = 0
+        """Answers that were taken from the journal."""
+        self._descriptor = descriptor
+        self._header = f"steward-journal 1 {identity}\n".encode()
+        self._max_bytes = max_bytes
+        self._values: dict[bytes, tuple[int, int]] = {}
+        """Key → the place of the value in the file, and its length."""
+        self._found = self._checked = 0
+        self._end = 0
+        self._checksum = b""
+        self._is_full = False
+        if descriptor is not None:
+            self._read(descriptor)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes answers, or may hold some."""
+        return self._descriptor is not None
+
+    @property
+    def units(self) -> int:
+        """The number of units that it holds."""
+        return len(self._values)
+
+    def get(self, key: bytes) -> Any:
+        """The value of a unit; None if there is none."""
+        place = self._values.get(key)
+        if place is None or self._descriptor is None:
+            return None
+        start, length = place
+        try:
+            return json.loads(os.pread(self._descriptor, length, start))
+        except (ValueError, RecursionError):  # the checksum is right: the child that wrote it was not sane
+            log.warning("the journal holds a record that is no JSON: its unit is computed")
+            return None
+
+    def add(self, key: bytes, value: object) -> None:
+        """Append the value of a unit. If the journal is full, or the disk, later values are left out."""
+        if self._descriptor is None or self._is_full:
+            return
+        data = json.dumps(value).encode()
+        checksum = _checksum(self._checksum, key, data)
+        record = _HEAD.pack(len(data), key, checksum) + data
+        if self._end + len(record) > self._max_bytes or len(data) > MAX_VALUE_BYTES:
+            self._stop(f"it may have {self._max_bytes:,} bytes")
+            return
+        if _write(self._descriptor, record) < len(record):
+            self._stop("the disk is full")
+            return
+        self._values[key] = (self._end + _HEAD.size, len(data))
+        self._end += len(record)
+        self._checksum = checksum
+
+    def choose_sample(self, units: Iterable[int]) -> list[int]:
+        """Choose some of the units found in the journal, by number, at random.
+
+        The caller computes them afresh before it uses any of the units.
+        """
+        numbers = list(units)
+        self._found += len(numbers)
+        due = math.ceil(self._found / CHECKED_SHARE) - self._checked
+        chosen = random.SystemRandom().sample(numbers, max(0, min(due, CHECKED_AT_ONCE, len(numbers))))
+        self._checked += len(chosen)
+        return sorted(chosen)
+
+    def discard(self, problem: str) -> None:
+        """Forget all answers, in the file, too."""
+        log.warning("the journal of an earlier attempt is not used, and its answers are computed: %s", problem)
+        self._values.clear()
+        self.replayed = self._found = self._checked = 0
+        if self._descriptor is not None:
+            self._begin(self._descriptor)
+
+    def _begin(self, descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
+        if _write(descriptor, self._header) < len(self._header):
+            log.warning("there is no journal: the disk is full")
+            self._descriptor = None
+
+    def _read(self, descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        if size == 0:
+            self._begin(descriptor)
+            return
+        if size > self._max_bytes:
+            self.discard(f"it has {size:,} bytes, and may have {self._max_bytes:,}")
+            return
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            if file.read(len(self._header)) != self._header:
+                self.discard("it is of another evaluation, or no journal")
+                return
+            self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
+            problem = self._read_records(file, size)
+        if problem:
+            log.warning(
+                "the journal of an earlier attempt ends in %s at byte %d of %d: what is before it is used (%d units)",
+                problem, self._end, size, len(self._values),
+            )  # fmt: skip
+            os.ftruncate(descriptor, self._end)
+
+    def _read_records(self, file: Any, size: int) -> str:
+        """Read records to the end or to the first that does not count; return what is wrong with that one."""
+        while self._end < size:
+            head = file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
+                return "a torn record"
+            length, key, checksum = _HEAD.unpack(head)
+            if length > MAX_VALUE_BYTES:
+                return f"a record of {length:,} bytes"
+            value = file.read(length)
+            if len(value) < length:
+                return "a torn record"
+            if _checksum(self._checksum, key, value) != checksum:
+                return "a record that was changed or is out of order"
+            self._values.setdefault(key, (self._end + _HEAD.size, length))
+            self._end += _HEAD.size + length
+            self._checksum = checksum
+        return ""
+
+    def _stop(self, problem: str) -> None:
+        """Take no more answers. What is in the file stays for a later attempt, and can still be read here."""
+        log.warning("the journal takes no more answers: %s", problem)
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, self._end)
+        self._is_full = True
+
+
+def _write(descriptor: int, data: bytes) -> int:
+    """Write as much of `data` as the disk and the file's limit allow; return the number of bytes."""
+    try:
+        return os.write(descriptor, data)
+    except OSError:
+        return 0
+
+
+def _checksum(previous: bytes, key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(previous + key + value, digest_size=_KEY_BYTES).digest()
+
+
+def unit_key(kind: str, options: object, parts: Iterable[bytes | str | Sequence[int]]) -> bytes:
+    """The key of a unit: of its kind, its options (as JSON), and its texts or tokens in order."""
+    digest = hashlib.blake2b(json.dumps([kind, options], sort_keys=True, default=repr).encode(), digest_size=_KEY_BYTES)
+    for part in parts:
+        data = part if isinstance(part, bytes) else _bytes(part)
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.digest()
+
+
+def _bytes(part: str | Sequence[int]) -> bytes:
+    return part.encode("utf-8", "surrogatepass") if isinstance(part, str) else array("q", part).tobytes()
+
+
+def read_scores(value: Any, count: int) -> list[tuple[float, bool]] | None:
+    """A value of the journal as `count` log-likelihoods, each with whether its answer is the most likely one.
+
+    None: it is something else.
+    """
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    scores: list[tuple[float, bool]] = []
+    for item in value:
+        if not (isinstance(item, list) and len(item) == 2):
+            return None
+        number, greedy = item
+        if type(number) is not float or not math.isfinite(number) or not isinstance(greedy, bool):
+            return None
+        scores.append((number, greedy))
+    return scores
