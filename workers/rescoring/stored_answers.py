@@ -79,7 +79,7 @@ def _table(file: pq.ParquetFile, path: Path, task: str) -> AnswersTable:
         )
     if not 0 < file.metadata.num_rows <= MAX_ROWS:
         raise RescoringRefused(f"the table of the answers to {task} has {file.metadata.num_rows:,} rows")
-    groups, questions, chosen = list[int](), list[int](), ""
+    groups, of_group, questions, chosen = list[int](), list[list[int]](), list[int](), ""
     for number in range(file.metadata.num_row_groups):
         _check_size(file, number, task)
         part = file.read_row_group(number, columns=["doc_id", "filter"], use_threads=False)
@@ -88,11 +88,13 @@ def _table(file: pq.ParquetFile, path: Path, task: str) -> AnswersTable:
         ids = part["doc_id"].filter(of_filter).to_pylist()
         if ids:
             groups.append(number)
+            of_group.append(ids)
             questions += ids
     if None in questions or len(set(questions)) < len(questions):
         raise RescoringRefused(f"the table of the answers to {task} has several rows of one question, or none")
     lowest = min(questions)
-    for answer in read_answers(path, groups, chosen, lambda responses: responses, only=(lowest,)):
+    group = next(group for group, ids in zip(groups, of_group, strict=True) if lowest in ids)
+    for answer in read_answers(path, [group], chosen, lambda responses: responses, only=(lowest,)):
         if isinstance(answer, StoredAnswer):
             return AnswersTable(path, chosen, tuple(groups), tuple(questions), answer.doc)
         raise RescoringRefused(f"question {answer.question} of {task}: {answer.reason}")
@@ -121,11 +123,12 @@ def read_answers(
         for group in groups:
             rows = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
             rows = rows.filter(pc.equal(rows["filter"], filter_name))
+            if only is not None:
+                rows = rows.filter(pc.is_in(rows["doc_id"], value_set=pa.array(only, pa.int64())))
             columns = (rows[name].to_pylist() for name in ("doc_id", "doc", "responses"))
             for question, doc, responses in zip(*columns, strict=True):
-                if question in without or (only is not None and question not in only):
-                    continue
-                yield _answer(question, doc, responses, typed)
+                if question not in without:
+                    yield _answer(question, doc, responses, typed)
 
 
 def _answer(

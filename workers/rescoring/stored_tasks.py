@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,6 +71,12 @@ class StoredTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no 
         """Take the questions of another evaluation, which have the same form."""
         self.stored = StoredQuestions(table.first, len(table.questions))
 
+    @cached_property
+    def asked(self) -> dict[str, str]:
+        """The fields of its configuration on which prompts depend, as JSON text that can be compared."""
+        config = json.loads(json.dumps(self.dump_config(), default=handle_non_serializable))
+        return {field: _comparable(config.get(field)) for field in ASKED}
+
     @property
     def eval_docs(self) -> StoredQuestions:
         """The stored questions, as they were after the task had prepared them."""
@@ -114,12 +121,10 @@ def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suit
         if not isinstance(recorded, Mapping):
             differences.append(f"the results do not say how {name} was asked")
             continue
-        now = json.loads(json.dumps(task.dump_config(), default=handle_non_serializable))
-        differences += [
-            f"{field} of {name} is {_shown(now.get(field))} and was {_shown(recorded.get(field))}"
-            for field in ASKED
-            if _comparable(now.get(field)) != _comparable(recorded.get(field)) and not _is_moved(field, suite)
-        ]
+        for field, now in task.asked.items():
+            before = _comparable(recorded.get(field))
+            if now != before and not _is_moved(field, suite):
+                differences.append(f"{field} of {name} is {_shown(now)} and was {_shown(before)}")
     return differences
 
 
@@ -132,8 +137,7 @@ def _comparable(value: object) -> str:
     return _ADDRESS.sub("", json.dumps(value, sort_keys=True))
 
 
-def _shown(value: object) -> str:
-    text = _comparable(value)
+def _shown(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
