@@ -147,7 +147,7 @@ def save_tables(
             path = table_path(task.name, file_time(seconds))
             repo = repo_with_table(context, model, details, benchmark, path)
             try:
-                with (folder / f"{task.name}.parquet").open("wb") as file:
+                with (folder / f"{task.name}.parquet").open("w+b") as file:
                     context.hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
             except (NotFound, Denied, BadRequest):
                 lost = f"{repo.id} has no {path}, or the bot may not read it"
