@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboard.comparability import combine
 from leaderboard.results import StewardBlock, dump, errors_in_block, score, scores_in_block, with_block
 from leaderboard.suites import Suite, parse_suite
 from leaderboard.uncertainty import AnswerCollector, standard_errors
@@ -77,6 +78,7 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
     from lm_eval.tasks import TaskManager
 
     from workers.evaluation import task_loading
+    from workers.evaluation.digests import DigestRecorder
     from workers.publication.details import write_samples
 
     withdrawn = {task: suite.withdrawn(task) for task in suite.tasks}
@@ -92,8 +94,10 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
             for name, task in loaded["tasks"].items():
                 if not suite.own:
                     task.set_config(key="num_fewshot", value=suite.shots[name])
+            recorder.watch(loaded["tasks"])
             return loaded
 
+    recorder = DigestRecorder()
     tracker = EvaluationTracker(output_path=str(out))
     try:
         results = lm_eval.evaluator.simple_evaluate(
@@ -130,6 +134,7 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
         precision="float32",
         suite=suite.name,
         suite_digest=suite.digest,
+        digests=combine(recorder.parts(), suite),
         datasets={dataset.repo: COMMIT for dataset in suite.datasets},
         started="2026-11-24T11:00:00Z",
         ended="2026-11-24T12:00:00Z",

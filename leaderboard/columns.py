@@ -2,7 +2,7 @@
 
 Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
 true if the model is flagged, merged or a mixture of experts, and `Available on the hub` is true if the model exists. An
-unknown text is null, but an unknown architecture is "?", which front ends split.
+unknown text is null, but an unknown architecture is "?", which front ends split. One more column, `Asked`, is the last.
 
 Rows in memory have these columns. The file of a board with a Gradio front end differs (`special_columns`).
 
@@ -24,6 +24,9 @@ FILE = "data/train-00000-of-00001.parquet"
 """The path of the table: the split `train` of the config `default`, which loaders find without configuration."""
 SNAPSHOT = "leaderboard.json"
 """The path of the snapshot of the leaderboard beside it, which static pages show."""
+ASKED = "Asked"
+"""The column with the digest of an evaluation's questions: rows with the same one can be compared. Front ends, which do
+not know it, ignore it."""
 Kind = Literal["text", "number", "count", "flag"]
 ContentsRow = dict[str, Any]
 _FRONT: tuple[tuple[str, Kind], ...] = (
@@ -53,6 +56,7 @@ _BACK: tuple[tuple[str, Kind], ...] = (
     ("Submission Date", "text"),
     ("Generation", "count"),
     ("Base Model", "text"),
+    (ASKED, "text"),
 )
 _UNKNOWN = {"#Params (B)": -1.0}
 """Unknown values of columns of numbers, where that is not 0."""

@@ -9,15 +9,11 @@ from typing import Protocol
 
 
 class ComparableEvaluation(Protocol):
-    """One evaluation: scores are 0-100, `benchmarks` by name; only evaluations of the same `suite` are comparable."""
+    """One evaluation: scores are 0-100, `benchmarks` by name. Callers pass only evaluations that can be compared."""
 
     @property
     def model(self) -> str:
         """The id of the model."""
-
-    @property
-    def suite(self) -> str:
-        """The digest of the suite."""
 
     @property
     def average(self) -> float | None:
@@ -43,7 +39,7 @@ class CategoryStandard:
 
 
 def category_standard(evaluated: Iterable[ComparableEvaluation]) -> CategoryStandard:
-    """Return the standard of these evaluations of one category and suite; the best evaluation of each model counts."""
+    """Return the standard of these evaluations of one category; the best evaluation of each model counts."""
     best: dict[str, ComparableEvaluation] = {}
     for evaluation in evaluated:
         if evaluation.average is not None:
@@ -66,11 +62,9 @@ def category_standard(evaluated: Iterable[ComparableEvaluation]) -> CategoryStan
     return CategoryStandard(tuple(sorted(leaders, key=_rank)[:2]), len(best), median(averages), middles)
 
 
-def best_of(evaluated: Sequence[ComparableEvaluation], suite: str | None = None) -> ComparableEvaluation | None:
-    """Return the best of a model's evaluations, only by `suite` if given; None if there is none."""
-    with_scores = (
-        evaluation for evaluation in evaluated if evaluation.average is not None and suite in (None, evaluation.suite)
-    )
+def best_of(evaluated: Sequence[ComparableEvaluation]) -> ComparableEvaluation | None:
+    """Return the best of a model's evaluations; None if there is none."""
+    with_scores = (evaluation for evaluation in evaluated if evaluation.average is not None)
     return min(with_scores, key=_rank, default=None)
 
 

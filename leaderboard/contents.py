@@ -16,7 +16,7 @@ from typing import Any
 
 from leaderboard.admission.sizes import BILLION
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
-from leaderboard.columns import ContentsColumn, ContentsRow, columns, filled, key_of, spelled
+from leaderboard.columns import ASKED, ContentsColumn, ContentsRow, columns, filled, key_of, spelled
 from leaderboard.evaluations import (
     BoardSources,
     Evaluation,
@@ -313,6 +313,7 @@ def _row(
         "Submission Date": write_time(submitted)[:10] if submitted is not None and 0 < submitted < 1e11 else None,
         "Generation": _generation(model, bases),
         "Base Model": bases.get(model) or model,
+        ASKED: evaluation.measured.asked or None,
     }
 
 

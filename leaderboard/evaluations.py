@@ -36,6 +36,8 @@ class MeasuredResults:
     chat_template: bool | None = None
     """Whether the evaluation used the chat template; None if the file does not say."""
     errors: ScoreErrors = field(default_factory=ScoreErrors)
+    asked: str = ""
+    """The digest of its questions (`leaderboard.comparability`), if the file names it."""
 
     @property
     def model(self) -> str:
@@ -88,6 +90,7 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
                 parameters=_parameters(results.data),
                 chat_template=block.use_chat_template,
                 errors=block.score_errors,
+                asked=block.digests.asked if block.digests is not None else "",
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypedDict, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
 from leaderboard.engines import EngineUse
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
@@ -184,6 +185,9 @@ class StewardBlock(BaseModel):
     engine: EngineUse | None = Field(default=None, description="None: the harness alone computed everything")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    digests: ResultDigests | None = Field(
+        default=None, description="what was asked and how it was scored; None: older than these digests"
+    )
     datasets: dict[str, str] = Field(default_factory=dict, max_length=50, description="repo → commit")
     started: str = Field(max_length=40)
     ended: str = Field(max_length=40)
@@ -285,6 +289,16 @@ def engine_use(harness: Mapping[str, Any]) -> EngineUse | None:
         return None
 
 
+def digest_parts(harness: Mapping[str, Any]) -> DigestParts | None:
+    """Return what the child reported of what it asked and how it scored; None for nothing. Raises BadResults."""
+    block = harness.get(BLOCK)
+    parts = block.get("digests") if isinstance(block, Mapping) else None
+    try:
+        return None if parts is None else DigestParts.model_validate(parts)
+    except ValidationError as error:
+        raise BadResults(f"the digests of the evaluation are invalid: {describe_errors(error, limit=5)}") from error
+
+
 def dump(data: Mapping[str, Any]) -> bytes:
     """Return the file's bytes. Raises BadResults if a number is NaN or infinite, or the file is too large."""
     try:
@@ -325,6 +339,8 @@ def read_results(data: bytes, suite: Suite) -> ResultsFile:
     if not _same(block, scores):
         raise BadResults("the scores in the steward block are not those that follow from the raw ones")
     _check_errors(block)
+    if block.digests is not None and not (block.digests.is_consistent() and block.digests.rules == rules_digest(suite)):
+        raise BadResults("the digests in the steward block are not those that follow from their parts")
     return ResultsFile(block, scores, parsed)
 
 

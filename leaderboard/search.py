@@ -53,6 +53,7 @@ COLUMNS = (
     SearchColumn("organisation", "Organisation", ("organization", "org", "author", "owner")),
     SearchColumn("base", "Base model", ("base",)),
     SearchColumn("revision", "Model sha", ("sha", "revision", "commit")),
+    SearchColumn("asked", "Asked", ("questions",)),
     SearchColumn("average", "Average", ("average ⬆️", "score"), "number"),
     SearchColumn("parameters", "#Params (B)", ("params", "#params", "params (b)", "parameters", "size"), "number"),
     SearchColumn("flagged", "Flagged", (), "yes-no"),

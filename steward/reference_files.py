@@ -17,6 +17,7 @@ def files_page() -> str:
     from leaderboard.attempts import Failure, Outcome
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
+    from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
     from leaderboard.flags import FlagRecord
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
@@ -38,7 +39,12 @@ def files_page() -> str:
             "In `.steward/pauses` by its target; in a request as `hold` or `cancelled`.",
             (("", Hold),),
         ),
-        ("The block in results", "The member `steward` of a results file.", (("", StewardBlock),)),
+        (
+            "The block in results",
+            "The member `steward` of a results file. Its [digests](scores.md#what-can-be-compared) tell which results "
+            "can be compared; `tasks` has the parts of each task, as `{asked, scored, prompts}`.",
+            (("", StewardBlock), ("`digests`", ResultDigests), ("`asked`", AskedParts), ("`scored`", ScoredParts)),
+        ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
         ("A flag", "", (("", FlagRecord),)),

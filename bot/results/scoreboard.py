@@ -136,6 +136,7 @@ def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
         measured.errors,
         revision=evaluation.revision,
         suite=context.suite.digest,
+        asked=measured.asked,
     )
 
 

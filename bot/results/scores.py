@@ -1,6 +1,6 @@
 """The table of scores in a status comment: the model, its base model, and the best model of its category.
 
-A column is left out where the board has not evaluated that model, or only with another suite.
+A column is left out where the board has not evaluated that model, or has asked it other questions.
 """
 
 from __future__ import annotations
@@ -15,27 +15,37 @@ from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, ScoreErrors, Scores
-from redis_state.board.scoreboard import EvaluationScores, of_model, same_category
+from redis_state.board.scoreboard import EvaluationScores, comparable, of_model, same_category
 
 
 def keep_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
     """Store the scores of an evaluation of `request`, whose results lie at `path`."""
     block = results.block
     scored = scores_of_evaluation(
-        request, path, results.scores, block.score_errors, revision=block.revision, suite=block.suite_digest
+        request,
+        path,
+        results.scores,
+        block.score_errors,
+        revision=block.revision,
+        suite=block.suite_digest,
+        asked=block.digests.asked if block.digests is not None else "",
     )
     context.scores.put(scored)
     return scored
 
 
 def scores_of_evaluation(
-    request: Request, results: str, scores: Scores, errors: ScoreErrors, *, revision: str, suite: str
+    request: Request, results: str, scores: Scores, errors: ScoreErrors, *, revision: str, suite: str, asked: str
 ) -> EvaluationScores:
-    """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`."""
+    """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`.
+
+    `suite` and `asked` are the digests of its suite and of its questions.
+    """
     return EvaluationScores(
         path=str(request.path),
         model=request.path.model,
         suite=suite,
+        asked=asked,
         category=read_category(request.file.model_type),
         average=scores.average,
         benchmarks=scores.by_name,
@@ -53,8 +63,8 @@ def with_score_table(
     context: BoardContext, view: StatusView, own: EvaluationScores, request: Request, results: ResultsFile
 ) -> StatusView:
     """`view` with the table of scores: the benchmarks in the suite's order, and their average."""
-    others = context.scores.all()
-    base = _first(context, of_model(others, request.file.base_model or "", own.suite))
+    others = comparable(context.scores.all(), own)
+    base = _first(context, of_model(others, request.file.base_model or ""))
     top = _first(context, same_category(others, own))
     better, ranked = _standing(context, others, own)
     rows = [
@@ -81,11 +91,11 @@ def with_score_table(
 
 
 def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores) -> tuple[int, int]:
-    """The number of evaluations on the board that are better than `own`, and of all with it, by the same suite.
+    """The number of the `scored` evaluations on the board that are better than `own`, and of all with it.
 
     As on the leaderboard, evaluations of private and of flagged models do not count. At most a few round trips.
     """
-    others = [each for each in scored if each.suite == own.suite and each.path != own.path]
+    others = [each for each in scored if each.path != own.path]
     names, weights = hidden_by(context.flag_book.known()[1]())
     entries = context.index.find([each.path for each in others])
     shown = [

@@ -12,6 +12,7 @@ from itertools import islice
 
 from bot.core.context import BoardContext
 from bot.results.fuzzy_names import FuzzyNameIndex
+from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.search import Query, SearchRow, Value, fold, parse
 from redis_state.board.entry import IndexEntry
@@ -122,6 +123,7 @@ def values_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str =
         "submitter": entry.whose,
         "base": entry.base_model or standing.base_model,
         "revision": _commit(entry, scored),
+        "asked": scored.asked[:SHORT_DIGEST] if scored is not None else "",
         "average": scored.average if scored is not None else None,
         "parameters": entry.parameters / 1e9 if entry.parameters else None,
     }

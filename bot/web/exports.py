@@ -58,6 +58,7 @@ FIELDS = (
     "flagged",
     "available",
     "path",
+    "asked",
 )
 _TEXTS = (
     "model",
@@ -71,6 +72,7 @@ _TEXTS = (
     "base_model",
     "revision",
     "path",
+    "asked",
 )
 _FLAGS = ("chat_template", "merged", "moe", "official", "flagged", "available")
 _WHOLE = ("rank", "likes", "generation")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow
+from leaderboard.comparability import ComparisonGroups
 from leaderboard.ranks import RankedScores, vectors_of
 from leaderboard.search import Query, Value, fold
 
@@ -111,6 +112,7 @@ class LeaderboardRows:
         benchmarks: Sequence[str],
     ) -> None:
         self.lines, self.benchmarks = lines, benchmarks
+        self.groups = ComparisonGroups((line.suite, line.asked) for line in lines)
         names, weights = flagged
         self.flagged = self._mask(
             lambda line: bool(
@@ -142,8 +144,17 @@ class LeaderboardRows:
         """A column of texts."""
         if key not in self._facets:
             read: Callable[[RequestRow], str] = _TEXTS.get(key, lambda line: str(line.values.get(key) or ""))
+            read = self.group_of if key == "group" else read
             self._facets[key] = Facet([read(line) for line in self.lines])
         return self._facets[key]
+
+    def group_of(self, line: RequestRow) -> str:
+        """The key of the evaluations that can be compared with this one."""
+        return self.groups.of(line.suite, line.asked)
+
+    def asks_others(self, line: RequestRow) -> bool:
+        """Whether this evaluation is known to have answered other questions than most evaluations of the board."""
+        return self.group_of(line) not in ("", self.groups.largest)
 
     def numbers(self, key: str, *, raw: bool = False) -> Numbers:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
@@ -320,17 +331,17 @@ class LeaderboardRows:
         return len(self.lines) <= MAX_PAIRED
 
     def ranges(self, selected: Selected, rows: Sequence[int]) -> Mapping[int, tuple[int, int]]:
-        """The ranges of ranks of `rows` among the selected ones of the same suite: of those that are selected, and have
-        a standard error. Averages of scores as measured have none."""
+        """The ranges of ranks of `rows` among the selected ones that are comparable with them: of those that are
+        selected, and have a standard error. Averages of scores as measured have none."""
         if selected.selection.raw or not self.has_errors:
             return {}
-        errors, suites = self._errors_of(selected.selection), self.facet("suite").codes
+        errors, groups = self._errors_of(selected.selection), self.facet("group").codes
         new = [at for at in rows if selected.ranks[at] and at not in selected.ranges and not math.isnan(errors[at])]
         if new:
             scores = self._scores_of(selected, errors)
-            for suite in {int(suites[at]) for at in new}:
-                among = selected.best_first[suites[selected.best_first] == suite]
-                part = np.array([at for at in new if suites[at] == suite], np.int32)
+            for group in {int(groups[at]) for at in new}:
+                among = selected.best_first[groups[selected.best_first] == group]
+                part = np.array([at for at in new if groups[at] == group], np.int32)
                 selected.ranges.update(zip(part.tolist(), scores.ranges(part, among), strict=True))
         return selected.ranges
 
@@ -402,7 +413,6 @@ def _number(value: Value) -> float | None:
 
 
 _TEXTS: dict[str, Callable[[RequestRow], str]] = {
-    "suite": lambda line: line.suite,
     "model": lambda line: line.model,
     "base": lambda line: line.facts.base_model or str(line.values["base"] or ""),
     "uploaded": lambda line: line.facts.uploaded,
@@ -419,4 +429,6 @@ _NUMBERS: dict[str, Callable[[RequestRow], float | None]] = {
     "official": lambda line: line.facts.official,
     "available": lambda line: line.facts.available,
 }
-_TEXT_SORTS = ("model", "category", "precision", "weights", "licence", "architecture", "base", "revision", "uploaded")
+_TEXT_SORTS = (
+    *("model", "category", "precision", "weights", "licence", "architecture", "base", "revision", "asked", "uploaded"),
+)

@@ -17,6 +17,7 @@ from bot.web.leaderboard_rows import LeaderboardRows, Selected, Selection
 from bot.web.page import SearchText
 from bot.web.request_row import RequestRow, category_of
 from leaderboard.categories import ModelCategory
+from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.options import precision_named
 from leaderboard.search import parse
 from redis_state.clock import iso
@@ -59,6 +60,7 @@ _MORE = (
     ColumnView(key="generation", title="Generation", kind="count", shown=False),
     ColumnView(key="co2", title="CO₂ (kg)", kind="number", shown=False),
     ColumnView(key="revision", title="Model sha", kind="code", shown=False),
+    ColumnView(key="asked", title="Asked", kind="code", shown=False),
     ColumnView(key="merged", title="Merged", kind="flag", shown=False),
     ColumnView(key="moe", title="MoE", kind="flag", shown=False),
     ColumnView(key="official", title="Official provider", kind="flag", shown=False),
@@ -99,6 +101,10 @@ class LeaderboardRowView(ApiModel):
     symbol: str = Field(description="the sign of the category")
     flagged: bool
     available: bool = Field(description="whether the model is still on the Hub")
+    asked: str = Field(description="beginning of the digest of its questions; empty if its results do not name it")
+    other_questions: bool = Field(
+        description="whether its questions differ from those of most evaluations, so that scores cannot be compared"
+    )
     average: float | None
     scores: dict[str, float]
     errors: dict[str, float] = Field(description="standard errors of the scores, where they are known")
@@ -247,6 +253,8 @@ def row_view(
         symbol=category.symbol,
         flagged=bool(rows.flagged[at]),
         available=facts.available,
+        asked=line.asked[:SHORT_DIGEST],
+        other_questions=rows.asks_others(line),
         average=None if math.isnan(average) else average,
         scores=scores,
         errors=_errors(rows, line, selected.selection),

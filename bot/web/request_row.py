@@ -11,7 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 from bot.read_models import serializers
 from bot.results.searching import values_of
 from leaderboard.categories import ModelCategory, read_category
-from leaderboard.columns import spelled
+from leaderboard.columns import ASKED, spelled
+from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.ranks import RankedScore
 from leaderboard.search import COLUMNS, Value, fold
 from leaderboard.times import read_time
@@ -93,7 +94,7 @@ class RowValues(Mapping[str, Value]):
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """One request: the values that its row shows and that searches match. `benchmarks` are normalised scores by name,
-    `suite` the digest of the suite that they belong to."""
+    `suite` and `asked` the digests of the suite that they belong to and of its questions, as far as they are known."""
 
     path: str
     model: str
@@ -103,6 +104,7 @@ class RequestRow:
     values: Mapping[str, Value]
     weights: str = ""
     suite: str = ""
+    asked: str = ""
     benchmarks: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     errors: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     facts: TableFacts = NO_FACTS
@@ -134,7 +136,7 @@ def row_of(
     """The row of one public request."""
     name, values = values_of(entry, scored, licence)
     state = serializers.state_of(entry)
-    benchmarks, suite = (NamedNumbers(scored.benchmarks), scored.suite) if scored is not None else (NO_NUMBERS, "")
+    benchmarks = NamedNumbers(scored.benchmarks) if scored is not None else NO_NUMBERS
     if scored is not None and facts is NO_FACTS:  # it is newer than the rows of the table
         facts = TableFacts(chat_template=entry.standing.chat_template, raw=NamedNumbers(scored.raw))
     return RequestRow(
@@ -145,7 +147,8 @@ def row_of(
         entry.time,
         RowValues(values),
         entry.weights,
-        sys.intern(suite),
+        sys.intern(scored.suite if scored is not None else ""),
+        sys.intern(scored.asked if scored is not None else ""),
         benchmarks,
         errors_of(scored),
         facts,
@@ -188,7 +191,7 @@ def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> Req
     name, average, parameters = row.get("fullname") or "", row.get("Average ⬆️"), row.get("#Params (B)")
     if not name or not isinstance(average, float):
         return None
-    path = at.rpartition("@")[0]
+    path, asked = at.rpartition("@")[0], row.get(ASKED) or ""
     values: dict[str, Value] = {
         "licence": row.get("Hub License") or "",
         "precision": row.get("Precision") or "",
@@ -200,6 +203,7 @@ def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> Req
         "submitter": "",
         "base": row.get("Base Model") or "",
         "revision": row.get("Model sha") or "",
+        "asked": asked[:SHORT_DIGEST],
         "average": average,
         "parameters": parameters if isinstance(parameters, float) and parameters >= 0 else None,
     }
@@ -213,6 +217,7 @@ def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> Req
         "finished",
         time,
         RowValues(values),
+        asked=sys.intern(asked),
         benchmarks=NamedNumbers(scores),
         facts=facts_of(row, benchmarks),
         id=at,

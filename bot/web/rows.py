@@ -13,6 +13,7 @@ from itertools import chain
 from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow, category_of
+from leaderboard.comparability import ComparisonGroups
 from leaderboard.search import Query, Value
 
 SORTS = ("average", "model", "parameters", "time")
@@ -38,6 +39,7 @@ class RequestRows:
             for at, line in enumerate(lines)
             if (names and line.model.casefold() in names) or (weights and line.weights in weights)
         )
+        self.groups = ComparisonGroups((line.suite, line.asked) for line in lines if line.suite)
         self._names = NameIndex([line.folded for line in lines])
         self._ranks: dict[str, array[int]] = {}
         self._orders: dict[str, tuple[list[int], list[int]]] = {}
@@ -69,6 +71,10 @@ class RequestRows:
                 self._answers.clear()
             numbers = self._answers[key] = array("I", compute())
         return numbers
+
+    def group_of(self, line: RequestRow) -> str:
+        """The key of the evaluations that can be compared with this one."""
+        return self.groups.of(line.suite, line.asked)
 
     def count(self, state: str) -> int:
         """The number of requests in `state`."""

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.categories import ModelCategory
+from leaderboard.comparability import ComparisonGroups
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
@@ -36,7 +37,8 @@ class EvaluationScores(BaseModel):
 
     path: str
     model: str
-    suite: str = Field(description="digest: only scores of the same suite can be compared")
+    suite: str = Field(description="digest of the suite")
+    asked: str = Field(default="", description="digest of the questions, if the results name it")
     category: ModelCategory = ModelCategory.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
@@ -115,18 +117,25 @@ def read_scored(raw: bytes | str) -> EvaluationScores | None:
         return None  # written by another version: the next filling replaces it
 
 
+def comparable(scored: Sequence[EvaluationScores], own: EvaluationScores) -> list[EvaluationScores]:
+    """Those of all `scored` evaluations that answered the same questions as `own`."""
+    groups = ComparisonGroups((each.suite, each.asked) for each in scored)
+    own_group = groups.of(own.suite, own.asked)
+    return [each for each in scored if groups.of(each.suite, each.asked) == own_group]
+
+
 def same_category(scored: Iterable[EvaluationScores], like: EvaluationScores) -> list[EvaluationScores]:
-    """Other models of the category of `like`, by the same suite, best first; none if the category is not known."""
+    """Other models of the category of `like`, best first; none if the category is not known."""
     if like.category is ModelCategory.UNKNOWN:
         return []
-    group, model = (like.category, like.suite), like.model.casefold()
+    model = like.model.casefold()
     others = (each for each in scored if each.model.casefold() != model)
-    return _best_first(each for each in others if (each.category, each.suite) == group)
+    return _best_first(each for each in others if each.category == like.category)
 
 
-def of_model(scored: Iterable[EvaluationScores], model: str, suite: str) -> list[EvaluationScores]:
-    """The evaluations of `model` by `suite`, best first."""
-    return _best_first(each for each in scored if each.suite == suite and each.model.casefold() == model.casefold())
+def of_model(scored: Iterable[EvaluationScores], model: str) -> list[EvaluationScores]:
+    """The evaluations of `model`, best first."""
+    return _best_first(each for each in scored if each.model.casefold() == model.casefold())
 
 
 def _best_first(scored: Iterable[EvaluationScores]) -> list[EvaluationScores]:

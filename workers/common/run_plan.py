@@ -102,6 +102,7 @@ class RunPlan(BaseModel):
     moved: dict[str, str] = Field(
         default_factory=dict, description="dataset that the harness's tasks name → the one that is in the cache"
     )
+    revisions: dict[str, str] = Field(default_factory=dict, description="dataset in the cache → its commit")
     use_chat_template: bool = False
     num_fewshot: int | None = Field(default=None, ge=0, description="of all tasks; None: what each says")
     shots: dict[str, int] = Field(default_factory=dict, description="task → examples, where the suite says how many")

@@ -23,9 +23,11 @@ from leaderboard.results import BLOCK
 from workers.common.run_plan import STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
+from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_loading import aggregate_without, seed_language_detection, task_folders
+from workers.evaluation.template_date import pin_template_date
 
 
 def run(plan: RunPlan, report: Report) -> None:
@@ -41,13 +43,14 @@ def run(plan: RunPlan, report: Report) -> None:
     evaluator._process_results = aggregate_without(plan.withdrawn, evaluator._process_results)
     seed_language_detection()
     compile_templates_once()
+    pin_template_date()
     report(RunProgress("load"))
     if plan.copies > 1:
         data_parallel.start_copies(
             plan.copies, on_cpu=plan.device == "cpu", body=partial(_run_copy, plan), stream=STREAM
         )
     tracker = EvaluationTracker(output_path=str(plan.spool))
-    counter = RequestCounter(report, plan.dtype)
+    counter = RequestCounter(report, plan.dtype, _recorder(plan))
     results = _evaluate(plan, counter, tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
@@ -56,12 +59,17 @@ def run(plan: RunPlan, report: Report) -> None:
     results[BLOCK] = {"seconds": counter.seconds}
     if counter.engine_record is not None:
         results[BLOCK]["engine"] = asdict(counter.engine_record)
+    results[BLOCK]["digests"] = counter.digests.parts().model_dump(mode="json")
     save(plan.spool, tracker, results, samples)
 
 
 def _run_copy(plan: RunPlan) -> None:
     """Answer this copy's share of the questions; the harness sends the answers to rank 0."""
-    _evaluate(plan, RequestCounter(lambda _: None, plan.dtype))
+    _evaluate(plan, RequestCounter(lambda _: None, plan.dtype, _recorder(plan)))
+
+
+def _recorder(plan: RunPlan) -> DigestRecorder:
+    return DigestRecorder(plan.revisions, plan.moved)
 
 
 def _evaluate(

@@ -19,12 +19,14 @@ from typing import Any
 import torch
 from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
+from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
 from workers.common.run_plan import Report, RunPlan, RunProgress
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
 from workers.evaluation import adapters
+from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.padding import unread_positions
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
@@ -47,10 +49,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "voc
 class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no types
     """Counts answered requests and measures phases; the harness's cache hook, which it calls for each answer."""
 
-    def __init__(self, report: Report, dtype: str) -> None:
+    def __init__(self, report: Report, dtype: str, digests: DigestRecorder | None = None) -> None:
         super().__init__(None)
         self.report = report
         self.dtype = dtype
+        self.digests = digests or DigestRecorder()
         self.tasks: dict[str, Any] = {}
         self.engine_record: EngineRecord | None = None
         self.done = self._total = 0
@@ -104,6 +107,8 @@ class ReportingModel(SharedPrefixModel):
         self.set_cache_hook(counter)
         if plan.copies > 1:  # the harness does this only for copies on GPUs
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
+        self._asked: Sequence[Any] = ()
+        counter.digests.softmax_dtype = str(self.softmax_dtype or "").removeprefix("torch.")
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
@@ -135,7 +140,33 @@ class ReportingModel(SharedPrefixModel):
         bytearray(TEMPLATE_BYTES)  # raises MemoryError if memory is short without the template, too
         raise ChatTemplateBroken("one conversation takes it more memory than an evaluation may hold")
 
+    def loglikelihood(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+        """Compute log-likelihoods, and record the tokens of the requests."""
+        self._asked = requests
+        try:
+            return super().loglikelihood(requests, *arguments, **options)
+        finally:
+            self._asked = ()
+
+    def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+        """Generate texts, and record the tokens of their prompts."""
+        texts = super().generate_until(requests, *arguments, **options)
+        self.counter.digests.add_prompts(requests, ((self._prompt_of(request), ()) for request in requests))
+        return texts
+
+    def _prompt_of(self, request: Any) -> list[int]:
+        """The tokens of the prompt of a text, as the model got them."""
+        options = normalize_gen_kwargs(request.args[1], self.max_gen_toks)
+        room = self.max_length - (options["max_gen_toks"] if self.backend == "causal" else 0)
+        tokens, _ = self.tok_batch_encode([request.args[0]], left_truncate_len=room, truncation=self.truncation)
+        prompt: list[int] = tokens[0].tolist()
+        return prompt
+
     def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+        if len(self._asked) == len(requests):
+            asked, self._asked = self._asked, ()
+            limit = self.max_length + 1 if self.backend == "causal" else None
+            self.counter.digests.add_prompts(asked, (last_tokens(*tokens, limit) for _, *tokens in requests))
         self.longest_answer = max((len(answer) for _, _, answer in requests), default=0)
         return super()._loglikelihood_tokens(requests, *arguments, **options)
 
@@ -159,6 +190,9 @@ class ReportingModel(SharedPrefixModel):
         records: list[EngineRecord | None] = [None] * self.world_size
         torch.distributed.all_gather_object(records, self.engine_record)
         self.counter.engine_record = add_up([record for record in records if record is not None])
+        states: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(states, self.counter.digests.state())
+        self.counter.digests.merge(states)
 
     def get_model_info(self) -> Any:
         """End the last phase: the harness calls this right after its evaluation."""
@@ -188,6 +222,7 @@ class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness ha
         for name, task in loaded["tasks"].items():
             if name in self.shots:
                 task.set_config(key="num_fewshot", value=self.shots[name])
+        self.counter.digests.watch(loaded["tasks"])
         self.counter.begin("evaluate")
         return loaded
 
@@ -237,6 +272,14 @@ def _check_conversation(text: str, messages: Sequence[Mapping[str, str]], *_: ob
     if not text:
         raise ChatTemplateBroken("it turns a conversation into an empty text")
     text.encode()  # raises an error for a lone surrogate, which no tokenizer takes
+
+
+def last_tokens(context: list[int], answer: list[int], limit: int | None) -> tuple[list[int], list[int]]:
+    """The last `limit` tokens of a context and its answer, all that the model gets of a long request."""
+    excess = len(context) + len(answer) - limit if limit is not None else 0
+    if excess <= 0:
+        return context, answer
+    return context[excess:], answer[max(0, excess - len(context)) :]
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -66,6 +66,7 @@ def plan_of(
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
+        revisions=provisions.questions.revisions,
         use_chat_template=job.use_chat_template,
         shots={} if worker_context.suite.own else worker_context.suite.shots,
         withdrawn=_withdrawn(worker_context.suite),

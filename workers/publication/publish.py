@@ -19,6 +19,7 @@ from hub.client import Hub
 from hub.errors import HubError, StaleParent
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
+from leaderboard.comparability import combine
 from leaderboard.details import (
     CARD,
     RESULTS_CONFIG,
@@ -35,6 +36,7 @@ from leaderboard.results import (
     ResultsFile,
     ScoreErrors,
     StewardBlock,
+    digest_parts,
     dump,
     engine_use,
     errors_in_block,
@@ -123,7 +125,12 @@ def read_spool(publication: Publication) -> ResultsFile:
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
-        reported = {"seconds": phase_seconds(harness), "engine": engine_use(harness)}
+        parts = digest_parts(harness)
+        reported = {
+            "seconds": phase_seconds(harness),
+            "engine": engine_use(harness),
+            "digests": combine(parts, publication.suite) if parts is not None else None,
+        }
         block = _block(publication, {**scores_in_block(scores), **reported})
         data = with_block(harness, block)
         dump(data)  # raises now if the results cannot be written as JSON

@@ -24,6 +24,7 @@ from lm_eval.evaluator_utils import _process_results
 from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
 
+from leaderboard.comparability import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.results import (
     BLOCK,
     BadResults,
@@ -39,6 +40,7 @@ from leaderboard.results import (
 from leaderboard.suites import Benchmark, Suite
 from leaderboard.uncertainty import TaskAnswers, standard_errors
 from workers.errors import RescoringRefused
+from workers.evaluation.digests import scored_parts
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection
@@ -48,6 +50,7 @@ from workers.rescoring.stored_tasks import (
     asked_differently,
     filters_are_independent,
     load_tasks,
+    prompts_differ,
     questions_differ,
 )
 
@@ -99,6 +102,7 @@ class Rescorer:
         self.task_folder = task_folder
         self._folder = ExitStack()
         self._loaded: dict[str, Any] = {}
+        self._scored: dict[str, tuple[ScoredParts, dict[str, str], dict[str, str]]] = {}
         self._firsts: dict[str, Mapping[str, Any]] = {}
         self._stack = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
@@ -128,7 +132,7 @@ class Rescorer:
         opened = {task: open_table(tables / f"{task}.parquet", task) for task in self.suite.tasks}
         self._check_counts(opened, harness)
         self._load(opened)
-        self._check_asked(harness, block)
+        self._check_asked(harness, block, opened)
         scored = self._score(opened, samples)
         _check_usable(scored)
         collected = self._aggregate(scored, opened)
@@ -171,15 +175,20 @@ class Rescorer:
         self._stack.close()
         self._pool, self._firsts = None, {}
         self._loaded = load_tasks(self.suite, tables, self.task_folder)
+        self._scored = {name: scored_parts(task) for name, task in self._loaded["tasks"].items()}
         _tasks.clear()
         _tasks.update(self._loaded["tasks"])
         self._firsts = firsts
 
-    def _check_asked(self, harness: Mapping[str, Any], block: StewardBlock) -> None:
+    def _check_asked(self, harness: Mapping[str, Any], block: StewardBlock, tables: Mapping[str, AnswersTable]) -> None:
         """Raise RescoringRefused if the suite asks other questions, or asks them in another way."""
-        configs = harness.get("configs")
+        configs, digests = harness.get("configs"), block.digests
+        if digests is not None and set(digests.tasks) != set(self._loaded["tasks"]):
+            raise RescoringRefused("the suite scores other tasks than the evaluation answered")
         reasons = asked_differently(configs if isinstance(configs, Mapping) else {}, self._loaded["tasks"], self.suite)
         reasons += questions_differ(block.datasets, self.suite)
+        if not block.use_chat_template:  # a template may change the words
+            reasons += prompts_differ(tables, self._loaded["tasks"])
         if reasons:
             raise RescoringRefused(f"the suite asks otherwise than the evaluation did: {_listed(reasons)}")
 
@@ -288,12 +297,35 @@ class Rescorer:
         try:
             scores = score(collected["results"], self.suite)
             errors = standard_errors(graded, scores, self.suite).normalised
-            facts = {"suite": self.suite.name, "suite_digest": self.suite.digest, "rescored_from": origin}
+            facts = {
+                "suite": self.suite.name,
+                "suite_digest": self.suite.digest,
+                "digests": self._digests(block.digests),
+                "rescored_from": origin,
+            }
             repeated = {**scores_in_block(scores), **errors_in_block(errors)}
             rescored = StewardBlock.model_validate({**block.model_dump(), **repeated, **facts})
             return dump(with_block({**fields, **collected, "configs": configs}, rescored))
         except (BadResults, ValidationError) as error:
             raise RescoringRefused(str(error)) from error
+
+    def _digests(self, recorded: ResultDigests | None) -> ResultDigests | None:
+        """The digests of the evaluation with what scores its answers here; None if it has none."""
+        if recorded is None:
+            return None
+        modules, packages = dict[str, str](), dict[str, str]()
+        tasks = dict[str, TaskDigests]()
+        for name, (scored, used, versions_used) in self._scored.items():
+            modules |= used
+            packages |= versions_used
+            tasks[name] = recorded.tasks[name].model_copy(update={"scored": scored})
+        parts = DigestParts(
+            tasks=tasks,
+            modules=dict(sorted(modules.items())),
+            versions=dict(sorted(packages.items())),
+            softmax_dtype=recorded.softmax_dtype,
+        )
+        return combine(parts, self.suite)
 
 
 def versions() -> dict[str, str]:

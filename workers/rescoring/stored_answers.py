@@ -58,6 +58,8 @@ class AnswersTable:
     questions: tuple[int, ...]
     first: Mapping[str, Any]
     """The question with the lowest number, which the harness reads to learn the form of all."""
+    prompt: str
+    """The prompt of that question; "" if the table does not have it whole."""
 
 
 def open_table(path: Path, task: str) -> AnswersTable:
@@ -96,9 +98,19 @@ def _table(file: pq.ParquetFile, path: Path, task: str) -> AnswersTable:
     group = next(group for group, ids in zip(groups, of_group, strict=True) if lowest in ids)
     for answer in read_answers(path, [group], chosen, lambda responses: responses, only=(lowest,)):
         if isinstance(answer, StoredAnswer):
-            return AnswersTable(path, chosen, tuple(groups), tuple(questions), answer.doc)
+            prompt = _prompt(file, group, lowest)
+            return AnswersTable(path, chosen, tuple(groups), tuple(questions), answer.doc, prompt)
         raise RescoringRefused(f"question {answer.question} of {task}: {answer.reason}")
     raise RescoringRefused(f"the table of the answers to {task} has no question {lowest}")
+
+
+def _prompt(file: pq.ParquetFile, group: int, question: int) -> str:
+    """The prompt of one question; "" if it was cut, or the table has no prompts."""
+    if "prompt" not in file.schema_arrow.names:
+        return ""
+    rows = file.read_row_group(group, columns=["doc_id", "prompt"], use_threads=False)
+    text = str(rows.filter(pc.equal(rows["doc_id"], question))["prompt"][0].as_py() or "")
+    return "" if text.endswith(CUT) else text
 
 
 def _check_size(file: pq.ParquetFile, group: int, task: str) -> None:

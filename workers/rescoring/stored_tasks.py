@@ -128,6 +128,19 @@ def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suit
     return differences
 
 
+def prompts_differ(tables: Mapping[str, AnswersTable], tasks: Mapping[str, Any]) -> list[str]:
+    """Tasks whose first question is worded otherwise here than in its stored prompt. Sentences.
+
+    A task's configuration names a function, and not the other functions that this one calls.
+    """
+    differences = []
+    for name, table in tables.items():
+        text = tasks[name].doc_to_text(table.first)
+        if isinstance(text, str) and table.prompt and text.strip() not in table.prompt:
+            differences.append(f"the text of a question of {name} is {_shown(text)} and was {_shown(table.prompt)}")
+    return differences
+
+
 def _is_moved(field: str, suite: Suite) -> bool:
     """Whether a field may differ because the board holds the same questions in a repo of its own."""
     return suite.own and field == "dataset_path"

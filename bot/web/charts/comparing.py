@@ -18,7 +18,7 @@ from leaderboard.comparisons import CategoryStandard, ComparableEvaluation, best
 from redis_state.board.entry import IndexEntry
 
 Group = tuple[str, str]
-"""Category and suite."""
+"""Category, and key of comparable evaluations."""
 
 
 class Standards:
@@ -31,7 +31,7 @@ class Standards:
         self._computing = False
 
     def of(self, rows: RequestRows, group: Group) -> CategoryStandard:
-        """The standard of the models of one category by one suite."""
+        """The standard of the models of one category that answered the same questions."""
         with self._lock:
             if self._rows is None or (rows is not self._rows and len(rows.lines) < MAX_SYNCHRONOUS_ROWS):
                 self._compute(rows)
@@ -56,7 +56,7 @@ def standards(rows: RequestRows) -> dict[Group, CategoryStandard]:
     for at in rows.with_scores:
         line = rows.lines[at]
         if at not in rows.flagged:
-            groups.setdefault((str(line.values["category"]), line.suite), []).append(line)
+            groups.setdefault((str(line.values["category"]), rows.group_of(line)), []).append(line)
     return {group: category_standard(lines) for group, lines in groups.items() if group[0] != ModelCategory.UNKNOWN}
 
 
@@ -83,7 +83,7 @@ class Comparing:
         if not isinstance(own, RequestRow):
             return None
         category = str(own.values["category"])
-        standard = self._standards.of(rows, (category, own.suite))
+        standard = self._standards.of(rows, (category, rows.group_of(own)))
         base, best = self._base(rows, own), standard.best_but(own.model)
         others = [
             *([_other("base", base)] if base is not None else []),
@@ -98,8 +98,9 @@ class Comparing:
         name = str(own.values["base"] or "")
         if not name or name.casefold() == own.model.casefold():
             return None
-        entries = self._table.context.index.of_model(name)
-        return best_of(_lines(rows, (entry for entry in entries if not entry.is_private), flagged=False), own.suite)
+        entries = [entry for entry in self._table.context.index.of_model(name) if not entry.is_private]
+        group, lines = rows.group_of(own), _lines(rows, entries, flagged=False)
+        return best_of([line for line in lines if rows.group_of(line) == group])
 
 
 def _lines(rows: RequestRows, entries: Iterable[IndexEntry], *, flagged: bool = True) -> list[RequestRow]:

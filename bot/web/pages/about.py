@@ -42,7 +42,7 @@ class AboutResponse(ApiModel):
 
     title: str
     suite: str
-    suite_digest: str = Field(description="results of suites with the same digest are comparable")
+    suite_digest: str = Field(description="digest of the suite: the board shows results of this one alone")
     datasets: list[str]
     benchmarks: list[BenchmarkView]
     largest: dict[str, float] = Field(description="precision → billions of parameters")

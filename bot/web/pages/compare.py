@@ -34,6 +34,7 @@ class ComparedView(ApiModel):
 
     row: LeaderboardRowView
     differences: dict[str, DifferenceView]
+    same_questions: bool = Field(description="whether it answered the same questions as the first one")
 
 
 class CompareResponse(ApiModel):
@@ -62,12 +63,16 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     views = row_views(rows, selected, numbers)
     lines = [rows.lines[at] for at in numbers]
     known = board.context.scores.find(line.path for line in lines if not line.id)
-    margins = [_margins(lines[0], line, known, board.columns) for line in lines]
+    is_same = [rows.group_of(line) == rows.group_of(lines[0]) for line in lines]
+    margins = [
+        _margins(lines[0], line, known, board.columns, is_comparable=same)
+        for line, same in zip(lines, is_same, strict=True)
+    ]
     return CompareResponse(
         benchmarks=board.columns,
         compared=[
-            ComparedView(row=view, differences=_differences(view, views[0], board.columns, margin))
-            for view, margin in zip(views, margins, strict=True)
+            ComparedView(row=view, differences=_differences(view, views[0], board.columns, margin), same_questions=same)
+            for view, margin, same in zip(views, margins, is_same, strict=True)
         ],
         unknown=[name[:300] for name, at in wanted if at is None],
     )
@@ -95,19 +100,23 @@ def _differences(
 
 
 def _margins(
-    one: RequestRow, other: RequestRow, known: Mapping[str, EvaluationScores], benchmarks: list[str]
+    one: RequestRow,
+    other: RequestRow,
+    known: Mapping[str, EvaluationScores],
+    benchmarks: list[str],
+    *,
+    is_comparable: bool,
 ) -> dict[str, float]:
     """Half of the 95 % interval of each difference, by benchmark and for the `average`: paired where both evaluations
     answered the same questions, and have influence vectors."""
-    is_same_suite = one.suite == other.suite
-    stored = [known.get(line.path) if is_same_suite and not line.id else None for line in (one, other)]
+    stored = [known.get(line.path) if is_comparable and not line.id else None for line in (one, other)]
     margins = {}
     for name in benchmarks:
         if name in one.errors and name in other.errors:
             vectors = [scores.benchmark_influences.get(name, "") if scores is not None else "" for scores in stored]
             errors = (one.errors[name], other.errors[name])
             margins[name] = Z95 * benchmark_difference_error(errors, (vectors[0], vectors[1]))
-    error = difference_error(one.ranked, other.ranked) if is_same_suite else None
+    error = difference_error(one.ranked, other.ranked) if is_comparable else None
     return margins if error is None else {**margins, "average": Z95 * error}
 
 

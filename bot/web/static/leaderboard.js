@@ -153,7 +153,8 @@ function cell(row, column) {
     pin.checked = pinnedIds().has(row.id);
     return element("th", { scope: "row", class: "model" }, pin, element("span", { title: row.category }, row.symbol), " ",
       element("a", { href: source.model(row.model), title: row.model, target: source.target }, row.model),
-      ...(row.flagged ? [" ", element("span", { class: "tag flagged" }, "flagged")] : []), ...(row.available ? [] : [" ", element("span", { class: "tag" }, "deleted")]));
+      ...(row.flagged ? [" ", element("span", { class: "tag flagged" }, "flagged")] : []), ...(row.available ? [] : [" ", element("span", { class: "tag" }, "deleted")]),
+      ...(row.other_questions ? [" ", element("span", { class: "tag", title: "It answered other questions than most evaluations here: scores cannot be compared" }, "other questions")] : []));
   }
   if (column.key === "average") return element("td", { class: "score average", "data-name": column.title }, element("strong", {}, ...score(row.average, row.errors.average)));
   if (column.kind === "score") return element("td", named, ...score(row.scores[column.key], row.errors[column.key]));

@@ -94,7 +94,7 @@ function likeness(one, other) {
 
 // --- the rows
 
-const TEXTS = ["model", "category", "precision", "weight_type", "licence", "architecture", "base_model", "revision", "uploaded"];
+const TEXTS = ["model", "category", "precision", "weight_type", "licence", "architecture", "base_model", "revision", "asked", "uploaded"];
 const NUMBERS = ["parameters", "likes", "generation", "co2", "chat_template", "merged", "moe", "official"];
 const SEARCHED = { weights: "weight_type", base: "base_model" };
 const unpacked = (column) => (Array.isArray(column) ? column : column.at.map((place) => column.of[place]));

@@ -20,7 +20,6 @@ class One:
     model: str
     average: float | None
     benchmarks: Mapping[str, float] = field(default_factory=dict)
-    suite: str = "s"
 
 
 A, B, C = One("ada/a", 50.0, {"x": 10.0, "y": 90.0}), One("bob/b", 40.0, {"x": 80.0}), One("cy/c", 30.0, {"x": 20.0})
@@ -51,10 +50,10 @@ def test_the_best_but_one_is_another_model() -> None:
     assert category_standard((A,)).best_but("ada/a") is None
 
 
-@pytest.mark.parametrize(("suite", "best"), [(None, A), ("s", A), ("t", One("ada/a", 10.0, suite="t")), ("u", None)])
-def test_the_best_evaluation_is_of_the_suite_that_is_asked_for(suite: str | None, best: One | None) -> None:
-    """None where the model was not evaluated by it; those without scores do not count."""
-    assert best_of([One("ada/a", None), One("ada/a", 10.0, suite="t"), A], suite) == best
+def test_the_best_evaluation_has_scores() -> None:
+    """None where no evaluation has any."""
+    assert best_of([One("ada/a", None), One("ada/a", 10.0), A]) == A
+    assert best_of([One("ada/a", None)]) is None
 
 
 SCORES = st.floats(0.0, 100.0)

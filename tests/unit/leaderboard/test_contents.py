@@ -26,6 +26,8 @@ V2 = """eval_name|Precision|Type|T|Weight type|Architecture|Model|fullname|Model
 MATH Lvl 5 Raw|MATH Lvl 5|GPQA Raw|GPQA|MUSR Raw|MUSR|MMLU-PRO Raw|MMLU-PRO|Merged|Official Providers
 Upload To Hub Date|Submission Date|Generation|Base Model""".replace("\n", "|").split("|")
 """The columns of the Open LLM Leaderboard's table, in order."""
+NAMES = [*V2, "Asked"]
+"""The columns of a board's table."""
 
 
 def request(model: str = "acme/lion", *, precision: str = "bfloat16", **changes: Any) -> Request:
@@ -67,9 +69,9 @@ def flag(model: str = "acme/lion", category: str = "other", **changes: Any) -> F
 
 
 def test_the_columns_are_those_of_the_readers() -> None:
-    """Names, order and types are the Open LLM Leaderboard's; a row holds each of them, in this order."""
-    assert [column.name for column in columns(SUITE)] == V2
-    assert list(one_row(request())) == V2
+    """Names, order and types are the Open LLM Leaderboard's, with one more at the end; a row holds each, in order."""
+    assert [column.name for column in columns(SUITE)] == NAMES
+    assert list(one_row(request())) == NAMES
     kinds = {column.name: column.kind for column in columns(SUITE)}
     assert {name for name, kind in kinds.items() if kind == "flag"} == {
         *("Available on the hub", "MoE", "Flagged", "Chat Template", "Merged", "Official Providers")
@@ -115,6 +117,7 @@ def test_a_row_tells_what_is_known() -> None:
         "Submission Date": "2024-08-05",
         "Generation": 1,
         "Base Model": "mistral/base",
+        "Asked": None,
     }
 
 

@@ -13,13 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.comparability import combine
 from leaderboard.details import results_file, shared_results_path
 from leaderboard.results import (
     BENCHMARK_INFLUENCE_LENGTH,
+    BLOCK,
     INFLUENCE_LENGTH,
     MAX_BYTES,
     BadResults,
     StewardBlock,
+    digest_parts,
     dump,
     file_time,
     normalise,
@@ -150,6 +153,28 @@ def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, A
     """A changed score in the block is refused."""
     with pytest.raises(BadResults, match=complaint):
         read_results(dump(file(**changes)), STARTER)
+
+
+def test_digests_are_read_and_checked() -> None:
+    """Those that do not follow from their parts are refused; a file without any is read as before."""
+    part = {"asked": {"requests": "a" * 64, "documents": "b" * 64, "questions": 1}}
+    scored = {"scored": dict.fromkeys(("metrics", "filters", "targets"), "c" * 16)}
+    harness = {BLOCK: {"digests": {"tasks": {"starter_navigation": part | scored}}}}
+    parts = digest_parts(harness)
+    assert parts is not None
+    digests = combine(parts, STARTER)
+    assert read_results(dump(file(digests=digests.model_dump())), STARTER).block.digests == digests
+    assert read_results(dump(file()), STARTER).block.digests is None
+    for changes in ({"asked": "d" * 64}, {"rules": "d" * 16}):
+        with pytest.raises(BadResults, match="not those that follow from their parts"):
+            read_results(dump(file(digests={**digests.model_dump(), **changes})), STARTER)
+
+
+def test_digests_that_the_child_reports_are_read_within_bounds() -> None:
+    """Nothing is nothing; a malformed report is an error."""
+    assert digest_parts({}) is None
+    with pytest.raises(BadResults, match="digests"):
+        digest_parts({BLOCK: {"digests": {"tasks": {"../x": 1}}}})
 
 
 @pytest.mark.parametrize(

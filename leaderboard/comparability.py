@@ -1,0 +1,396 @@
+"""Digests that tell whether two results can be compared, and their comparison in plain words.
+
+A results file names three digests beside `suite_digest`, each a SHA-256 of what was really used:
+
+- `asked`: the questions. For each task its requests in order, before chat template and tokenizer, with the arguments of
+  generation, and the questions with their right answers, as the task prepared them.
+- `scored`: what makes scores of the answers. For each task its metrics, filters and targets, the source of each module
+  that computes them, and the versions of the packages that these use; and the suite's rules, such as normalisation.
+- `prompts`: the token lists that the model was given. They depend on the tokenizer and the chat template too, so this
+  digest is the same only for models that share them.
+
+Beside the digests stands what they were made from, so that a difference has a name. Results with the same `asked`
+answered the same questions. With the same `scored` too, their scores can be compared; otherwise the answers can be
+scored anew. Results without digests, from before them, compare by the suite's digest.
+
+`workers.evaluation.digests` computes the parts; the functions here combine them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from leaderboard.engines import EngineUse
+from leaderboard.suites import Suite, TaskName
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PartDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+"""The digest of a part that is only named in comparisons."""
+ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Version = Annotated[str, StringConstraints(max_length=100)]
+SHORT_DIGEST = 12
+"""Digits of `asked` that pages show and searches find."""
+MAX_NAMED = 5
+"""Names in one sentence about differences; more are counted."""
+
+
+def digest_of(value: Any) -> str:
+    """The SHA-256 of JSON data, which does not depend on the order of an object's members: 64 hexadecimal digits."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+# --- what results say
+
+
+class AskedParts(BaseModel):
+    """What one task asked. The digest `asked` covers requests and documents; the rest is for people."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    requests: Digest = Field(description="of the requests in order, without chat template, with generation arguments")
+    documents: Digest = Field(description="of the questions with their right answers, as the task prepared them")
+    questions: int = Field(ge=0, description="number of questions")
+    shots: int = Field(default=0, ge=0, le=1_000, description="examples before each question")
+    dataset: str = Field(default="", max_length=300, description="repo@commit of the questions")
+
+
+class ScoredParts(BaseModel):
+    """What makes scores of one task's answers. `modules` and `packages` name entries of the result's own lists."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    metrics: PartDigest = Field(description="of the metrics with their options and aggregations")
+    filters: PartDigest = Field(description="of the filters of answers")
+    targets: PartDigest = Field(description="of how the task reads the right answer and the choices")
+    modules: tuple[ModuleName, ...] = Field(
+        default=(), max_length=200, description="names in `modules` of the modules that compute its scores"
+    )
+    packages: tuple[ModuleName, ...] = Field(
+        default=(), max_length=100, description="names in `versions` of the packages that these use"
+    )
+
+
+class TaskDigests(BaseModel):
+    """The parts of one task. `prompts` is "" where the tokens are not known."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    asked: AskedParts
+    scored: ScoredParts
+    prompts: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class DigestParts(BaseModel):
+    """What the digests of one result are made from, as the evaluation reports it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    tasks: dict[TaskName, TaskDigests] = Field(min_length=1, max_length=1_000, description="task → its parts")
+    modules: dict[ModuleName, PartDigest] = Field(
+        default_factory=dict, max_length=1_000, description="module that computes scores → digest of its source"
+    )
+    versions: dict[ModuleName, Version] = Field(
+        default_factory=dict, max_length=200, description="package that these modules use → its version"
+    )
+    softmax_dtype: str = Field(default="", max_length=32, description="dtype of the softmax, if not the model's")
+
+    def scored_of(self, task: str) -> dict[str, Any]:
+        """What makes scores of the answers to `task`, as JSON data."""
+        scored = self.tasks[task].scored
+        return {
+            "metrics": scored.metrics,
+            "filters": scored.filters,
+            "targets": scored.targets,
+            "modules": {name: self.modules.get(name, "") for name in scored.modules},
+            "versions": {name: self.versions.get(name, "") for name in scored.packages},
+        }
+
+
+class ResultDigests(DigestParts):
+    """The digests of one result, and what they were made from."""
+
+    asked: Digest = Field(description="of all questions: results with the same one answered the same questions")
+    scored: Digest = Field(description="of all that makes scores of the answers")
+    prompts: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = Field(
+        default="", description="of the token lists that the model was given"
+    )
+    rules: PartDigest = Field(description="of the suite's rules that make scores of the harness's values")
+
+    def is_consistent(self) -> bool:
+        """Whether the digests are those of the parts."""
+        return (self.asked, self.scored, self.prompts) == (
+            asked_digest(self),
+            scored_digest(self, self.rules),
+            prompts_digest(self),
+        )
+
+
+# --- from parts to digests
+
+
+_ASKING = {
+    "name": True, "title": True, "version": True, "run": True, "datasets": True, "definitions": True, "engine": True,
+    "benchmarks": {"__all__": {"shots", "generative", "restricted", "cluster", "stratum"}},
+}  # fmt: skip
+"""Fields of a suite that make no score of the harness's values; every other field, also a later one, is a rule."""
+
+
+def rules_digest(suite: Suite) -> str:
+    """The digest of the suite's rules that make scores of the harness's values, such as normalisation."""
+    return digest_of(suite.model_dump(mode="json", exclude=_ASKING))[:16]
+
+
+def asked_digest(parts: DigestParts) -> str:
+    """The digest `asked` of a result with these parts."""
+    asked = {task: digests.asked for task, digests in parts.tasks.items()}
+    return digest_of({task: [one.requests, one.documents] for task, one in asked.items()})
+
+
+def scored_digest(parts: DigestParts, rules: str) -> str:
+    """The digest `scored` of a result with these parts; `rules` is the `rules_digest` of its suite."""
+    return digest_of({"rules": rules, "tasks": {task: parts.scored_of(task) for task in parts.tasks}})
+
+
+def prompts_digest(parts: DigestParts) -> str:
+    """The digest `prompts` of a result with these parts; "" if the tokens of a task are not known."""
+    prompts = {task: digests.prompts for task, digests in parts.tasks.items()}
+    return digest_of(prompts) if all(prompts.values()) else ""
+
+
+def combine(parts: DigestParts, suite: Suite) -> ResultDigests:
+    """The digests of a result of `suite` with these parts."""
+    rules = rules_digest(suite)
+    return ResultDigests(
+        **parts.model_dump(include=set(DigestParts.model_fields)),
+        asked=asked_digest(parts),
+        scored=scored_digest(parts, rules),
+        prompts=prompts_digest(parts),
+        rules=rules,
+    )
+
+
+# --- comparing two results
+
+
+class ComparedResult(Protocol):
+    """What a comparison reads of a result; a `steward` block has it."""
+
+    @property
+    def suite(self) -> str: ...
+    @property
+    def suite_digest(self) -> str: ...
+    @property
+    def digests(self) -> ResultDigests | None: ...
+    @property
+    def use_chat_template(self) -> bool: ...
+    @property
+    def engine(self) -> EngineUse | None: ...
+    @property
+    def versions(self) -> dict[str, str]: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
+Verdict = Literal["comparable", "other-scoring", "other-questions"]
+"""`other-scoring`: the answers can be compared once they are scored in the same way."""
+
+_TASKS_ONLY = "only the {which} result has {tasks}"
+_REQUESTS = "{tasks}: other requests{details}"
+_DOCUMENTS = "{tasks}: the same requests, but other right answers or other fields of the questions"
+_SETTING = "{tasks}: other {setting}"
+_MODULE = "the module {name} differs, which scores {tasks}"
+_MODULE_ONLY = "only the {which} result uses the module {name}, which scores {tasks}"
+_VERSION = "versions of {name} differ: {one} and {other}"
+_RULES = "the suite's rules differ, such as normalisation"
+_SUITES = "the suites differ: {one} and {other}"
+_NO_DIGESTS = "one of the results says only of which suite it is"
+_PROMPTS = "{tasks}: the model got other tokens"
+_TEMPLATE = "only the {which} result used the model's chat template"
+_NUMERICS = "{name}: {one} and {other}"
+
+
+@dataclass(frozen=True)
+class ResultComparison:
+    """Whether two results can be compared, and in what they differ, in plain words.
+
+    `asked` and `scored` are differences of the digests of that name; `prompts` and `numerics` differences of the
+    evaluations, which belong to the model and the machine and do not change whether results can be compared.
+    """
+
+    verdict: Verdict
+    asked: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    numerics: tuple[str, ...] = ()
+
+
+def compare_results(one: ComparedResult, other: ComparedResult) -> ResultComparison:
+    """Compare two results."""
+    first, second = one.digests, other.digests
+    numerics = tuple(numeric_differences(one, other))
+    if first is None or second is None:
+        same = one.suite_digest == other.suite_digest
+        suites = [f"{result.suite} {result.suite_digest[:12]}" for result in (one, other)]
+        differences = (_NO_DIGESTS,) if same else (_SUITES.format(one=suites[0], other=suites[1]),)
+        return ResultComparison("comparable" if same else "other-questions", differences, numerics=numerics)
+    asked = tuple(asked_differences(first, second)) if first.asked != second.asked else ()
+    scored = tuple(scored_differences(first, second)) if first.scored != second.scored else ()
+    if first.rules != second.rules:
+        scored = (*scored, _RULES)
+    prompts = tuple(_prompt_differences(one, other)) if first.prompts != second.prompts else ()
+    verdict: Verdict = "other-questions" if asked else "other-scoring" if scored else "comparable"
+    return ResultComparison(verdict, asked, scored, prompts, numerics)
+
+
+def asked_differences(one: DigestParts, other: DigestParts) -> Iterator[str]:
+    """What differs in the questions, one sentence for each kind of difference."""
+    yield from _one_sided(one, other)
+    requests: dict[str, list[str]] = {}
+    documents = []
+    for task in _common(one, other):
+        before, after = one.tasks[task].asked, other.tasks[task].asked
+        if before.requests != after.requests:
+            requests.setdefault(_asked_details(before, after), []).append(task)
+        elif before.documents != after.documents:
+            documents.append(task)
+    for details, tasks in requests.items():
+        yield _REQUESTS.format(tasks=_listed(tasks), details=details)
+    if documents:
+        yield _DOCUMENTS.format(tasks=_listed(documents))
+
+
+def scored_differences(one: DigestParts, other: DigestParts) -> Iterator[str]:
+    """What differs in the scoring: modules, versions and settings by name."""
+    yield from _one_sided(one, other)
+    tasks = _common(one, other)
+    for setting in ("metrics", "filters", "targets"):
+        differing = [
+            task
+            for task in tasks
+            if getattr(one.tasks[task].scored, setting) != getattr(other.tasks[task].scored, setting)
+        ]
+        if differing:
+            yield _SETTING.format(tasks=_listed(differing), setting=setting)
+    yield from _module_differences(one, other, tasks)
+    names = sorted({name for parts in (one, other) for task in tasks for name in parts.tasks[task].scored.packages})
+    for name in names:
+        versions = [parts.versions.get(name, "") or "none" for parts in (one, other)]
+        if versions[0] != versions[1]:
+            yield _VERSION.format(name=name, one=versions[0], other=versions[1])
+
+
+def _module_differences(one: DigestParts, other: DigestParts, tasks: Sequence[str]) -> Iterator[str]:
+    uses: dict[str, list[list[str]]] = {}
+    for task in tasks:
+        for place, parts in enumerate((one, other)):
+            for name in parts.tasks[task].scored.modules:
+                uses.setdefault(name, [[], []])[place].append(task)
+    for name, (before, after) in sorted(uses.items()):
+        if one.modules.get(name) != other.modules.get(name) and before and after:
+            yield _MODULE.format(name=name, tasks=_listed(sorted({*before, *after})))
+            continue
+        for which, lacking in (("first", set(before) - set(after)), ("second", set(after) - set(before))):
+            if lacking:
+                yield _MODULE_ONLY.format(which=which, name=name, tasks=_listed(sorted(lacking)))
+
+
+def _prompt_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
+    if one.use_chat_template != other.use_chat_template:
+        yield _TEMPLATE.format(which="first" if one.use_chat_template else "second")
+    if one.digests is None or other.digests is None:
+        return
+    before, after = one.digests.tasks, other.digests.tasks
+    differing = [task for task in _common(one.digests, other.digests) if before[task].prompts != after[task].prompts]
+    if differing:
+        yield _PROMPTS.format(tasks=_listed(differing))
+
+
+def numerics_of(result: ComparedResult) -> dict[str, str]:
+    """What the last digits of a result depend on, by name; "" where it is not known."""
+    engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None else "harness"
+    return {
+        "engine": engine,
+        "transformers": result.versions.get("transformers", ""),
+        "torch": result.versions.get("torch", ""),
+        "precision": result.precision,
+        "softmax dtype": (result.digests.softmax_dtype or "the model's") if result.digests is not None else "",
+        "batch size": str(result.batch_size),
+    }
+
+
+def numeric_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
+    """What differs in the numerics, where both results say it."""
+    before, after = numerics_of(one), numerics_of(other)
+    for name, value in before.items():
+        if value and after[name] and value != after[name]:
+            yield _NUMERICS.format(name=name, one=value, other=after[name])
+
+
+def _one_sided(one: DigestParts, other: DigestParts) -> Iterator[str]:
+    for which, only in (("first", one.tasks.keys() - other.tasks), ("second", other.tasks.keys() - one.tasks)):
+        if only:
+            yield _TASKS_ONLY.format(which=which, tasks=_listed(sorted(only)))
+
+
+def _common(one: DigestParts, other: DigestParts) -> list[str]:
+    return sorted(one.tasks.keys() & other.tasks)
+
+
+def _asked_details(one: AskedParts, other: AskedParts) -> str:
+    """What is known of a difference of requests: numbers of questions and examples, and commits."""
+    pairs = [
+        (f"{one.questions} questions", f"{other.questions} questions"),
+        (f"{one.shots} examples", f"{other.shots} examples"),
+        (one.dataset, other.dataset),
+    ]
+    details = [f"{before} and {after}" for before, after in pairs if before != after and before and after]
+    return f" ({'; '.join(details)})" if details else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    listed = ", ".join(names[:MAX_NAMED])
+    return listed if len(names) <= MAX_NAMED else f"{listed} and {len(names) - MAX_NAMED} more"
+
+
+# --- groups of results
+
+
+class ComparisonGroups:
+    """The groups of comparable results on a board, from (digest of the suite, `asked` or "") of all its results.
+
+    The key of a group is the `asked` of its results. Results without one, from before there were digests, compare by
+    suite: they join the `asked` that most results of their suite have (of equally many, the first one in order). Where
+    no result of the suite has one, the suite's digest is the key; "" is the key of results whose suite is not known.
+    """
+
+    def __init__(self, results: Iterable[tuple[str, str]]) -> None:
+        counts: dict[str, Counter[str]] = {}
+        for suite, asked in results:
+            counts.setdefault(suite, Counter())[asked] += 1
+        self._usual = {suite: _most_common(count) for suite, count in counts.items()}
+        groups: Counter[str] = Counter()
+        for suite, count in counts.items():
+            for asked, number in count.items():
+                groups[self.of(suite, asked)] += number
+        self.largest = _most_common(groups)
+        """The key of the group with the most results; "" if no suite is known."""
+
+    def of(self, suite: str, asked: str) -> str:
+        """The key of a result's group."""
+        return asked or (self._usual.get(suite) or suite if suite else "")
+
+
+def _most_common(counts: Counter[str]) -> str:
+    """The text with the highest count, the first one in order of equally many; "" does not count."""
+    return min(filter(None, counts), key=lambda text: (-counts[text], text), default="")

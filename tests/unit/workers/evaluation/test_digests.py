@@ -1,0 +1,132 @@
+"""What the digests of a result are made from: the same everywhere, and another one for another question or score."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from leaderboard.comparability import DigestParts, asked_digest, prompts_digest, scored_digest
+from tests.support.workers import digest_script
+from tests.support.workers.digest_script import CODE, MadeUpTask, load_module, recorded
+from workers.evaluation.digests import unchanged_randomness
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Any:
+    """The task's code."""
+    return load_module(written(tmp_path))
+
+
+def written(folder: Path, text: str = CODE) -> Path:
+    """The file with a task's code, in a new folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "utils.py").write_text(text)
+    return folder / "utils.py"
+
+
+def digests(parts: DigestParts) -> tuple[str, str]:
+    """`asked` and `scored`."""
+    return asked_digest(parts), scored_digest(parts, "")
+
+
+def test_two_processes_make_the_same_digests(tmp_path: Path) -> None:
+    """Neither the seed of hashes, nor the folder of a task's code, nor the process changes a digest."""
+    printed = []
+    for name in ("one", "other"):
+        written(tmp_path / name)
+        environment = {**os.environ, "PYTHONHASHSEED": str(len(name))}
+        command = [sys.executable, digest_script.__file__, str(tmp_path / name)]
+        printed.append(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)
+    assert printed[0] == printed[1]
+    assert str(tmp_path) not in printed[0]
+    assert DigestParts.model_validate_json(printed[0]).tasks["sums"].asked.questions == 3
+
+
+def test_a_changed_regular_expression_changes_how_it_is_scored(tmp_path: Path) -> None:
+    """It changes `scored` and the digest of the module, and leaves `asked`."""
+    before = recorded(MadeUpTask(load_module(written(tmp_path / "before")))).parts()
+    changed = written(tmp_path / "after", CODE.replace("-?[0-9]+", "-?[0-9.]+"))
+    after = recorded(MadeUpTask(load_module(changed))).parts()
+    assert digests(before)[0] == digests(after)[0]
+    assert digests(before)[1] != digests(after)[1]
+    assert {name for name in before.modules if before.modules[name] != after.modules[name]} == {"utils"}
+
+
+def test_a_changed_prompt_changes_what_is_asked(code: Any) -> None:
+    """It changes `asked`, and leaves `scored`."""
+    before, after = (recorded(MadeUpTask(code, prompt)).parts() for prompt in ("{} =", "{} is"))
+    assert digests(before)[0] != digests(after)[0]
+    assert digests(before)[1] == digests(after)[1]
+    assert before.tasks["sums"].asked.documents == after.tasks["sums"].asked.documents
+
+
+def test_another_right_answer_is_another_question(code: Any) -> None:
+    """The requests stay, the documents differ."""
+    before, after = (recorded(MadeUpTask(code, answer=answer)).parts() for answer in ("4", "5"))
+    assert before.tasks["sums"].asked.requests == after.tasks["sums"].asked.requests
+    assert digests(before)[0] != digests(after)[0]
+
+
+def test_another_commit_of_the_same_questions_asks_the_same(code: Any) -> None:
+    """It is recorded, and changes no digest."""
+    one, other = recorded(MadeUpTask(code)), recorded(MadeUpTask(code))
+    other.revisions = {"ada/sums": "d" * 40}
+    assert one.parts().tasks["sums"].asked.dataset == f"ada/sums@{'c' * 40}"
+    assert other.parts().tasks["sums"].asked.dataset == f"ada/sums@{'d' * 40}"
+    assert digests(one.parts()) == digests(other.parts())
+
+
+def test_a_chat_template_does_not_change_what_is_asked(code: Any) -> None:
+    """`asked` is that of the requests without it; the model gets those with it."""
+    task = MadeUpTask(code)
+    parts = recorded(task, apply_chat_template=True, chat_template="<user>{}".format).parts()
+    assert task.instances[0].args[0] == "<user>0 + 0 ="
+    assert digests(parts) == digests(recorded(MadeUpTask(code)).parts())
+
+
+def test_copies_record_what_one_process_records(code: Any) -> None:
+    """The shares of two copies give the digests of all questions, whichever copy gathers them."""
+    shares = [recorded(task := MadeUpTask(code), rank=rank, world_size=2) for rank in range(2)]
+    whole = recorded(task := MadeUpTask(code))
+    whole.add_prompts(task.instances, [([1, 2], ()), ([3], ()), ([4], ())])
+    for rank, share in enumerate(shares):
+        tokens = [[1, 2], [3], [4]][rank::2]
+        share.add_prompts(share.tasks["sums"].instances, [(prompt, ()) for prompt in tokens])
+    shares[0].merge([share.state() for share in shares])
+    assert shares[0].parts() == whole.parts()
+
+
+def test_prompts_are_token_lists(code: Any) -> None:
+    """Another token, and another end of the context, give other prompts; requests without tokens give none."""
+    known = []
+    for context, answer in (([1, 2], [3]), ([1], [2, 3]), ([1, 2], [4])):
+        recorder = recorded(task := MadeUpTask(code))
+        recorder.add_prompts(task.instances, [(context, answer)] * 3)
+        known.append(prompts_digest(recorder.parts()))
+    assert len(set(known)) == 3
+    assert prompts_digest(recorded(MadeUpTask(code)).parts()) == ""
+
+
+def test_packages_count_by_their_version(code: Any) -> None:
+    """Those that the task's code imports, without the general ones."""
+    parts = recorded(MadeUpTask(code)).parts()
+    assert "pydantic" in parts.versions
+    assert "numpy" not in parts.versions
+    assert {"lm_eval.evaluator", "utils"} <= set(parts.tasks["sums"].scored.modules)
+
+
+def test_drawing_examples_for_the_digest_draws_none_away() -> None:
+    """The generators of the harness are as before."""
+    import random
+
+    task = SimpleNamespace(sampler=SimpleNamespace(rnd=random.Random(1)), fewshot_rnd=random.Random(2))
+    states = [task.sampler.rnd.getstate(), task.fewshot_rnd.getstate(), random.getstate()]
+    with unchanged_randomness(task):
+        task.sampler.rnd.random(), task.fewshot_rnd.random(), random.random()
+    assert [task.sampler.rnd.getstate(), task.fewshot_rnd.getstate(), random.getstate()] == states
