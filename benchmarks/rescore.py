@@ -100,7 +100,7 @@ def _evaluate(suite: Suite, questions: int | None, out: Path) -> None:
 
             import datasets
 
-            datasets.load_dataset = load_from(rows_of)
+            datasets.load_dataset = load_from(rows_of, out.parent / f"{suite.name}-questions")
             evaluate(suite, suite_datasets.shipped(), out, _long_text)
             status = 0
         finally:

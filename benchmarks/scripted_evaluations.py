@@ -28,13 +28,21 @@ def number(*parts: object) -> int:
     return int(hashlib.sha256(repr(parts).encode()).hexdigest()[:8], 16)
 
 
-def load_from(rows_of: RowsOf) -> Callable[..., Any]:
-    """A function in place of the library's `load_dataset`, which takes the questions from `rows_of`."""
+def load_from(rows_of: RowsOf, folder: Path) -> Callable[..., Any]:
+    """A function in place of the library's `load_dataset`, which takes the questions from `rows_of`.
+
+    They are written to `folder`, where the library keeps the tables that tasks derive from them, as it does with
+    downloaded questions: GPQA shuffles its choices each time it derives its table.
+    """
 
     def load_dataset(path: str, name: str | None = None, **_: object) -> Any:
-        from datasets import Dataset, DatasetDict
+        from datasets import Dataset, DatasetDict, load_from_disk
 
-        return DatasetDict({split: Dataset.from_list(rows) for split, rows in rows_of(path, name).items()})
+        place = folder / path.replace("/", "__") / (name or "default")
+        if not place.exists():
+            made = {split: Dataset.from_list(rows) for split, rows in rows_of(path, name).items()}
+            DatasetDict(made).save_to_disk(place)
+        return load_from_disk(place)
 
     return load_dataset
 
@@ -145,13 +153,14 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
 
 
 def run(orders: Sequence[str], rows_of: RowsOf) -> None:
-    """Evaluate each order: a JSON file with `suite` (its text), `tasks` (a folder of task files) and `out`.
+    """Evaluate each order, by questions that are written beside the first.
 
+    An order is a JSON file with `suite` (its text), `tasks` (a folder of task files) and `out`.
     `out` gets `results.json`, `samples/` as the harness writes them, and the published `tables/`.
     """
     import datasets
 
-    datasets.load_dataset = load_from(rows_of)
+    datasets.load_dataset = load_from(rows_of, Path(orders[0]).parent / "questions")
     for file in orders:
         order = json.loads(Path(file).read_text())
         evaluate(parse_suite(order["suite"]), Path(order["tasks"]), Path(order["out"]))

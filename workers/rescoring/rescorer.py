@@ -47,6 +47,7 @@ from workers.evaluation.task_loading import seed_language_detection
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.stored_answers import AnswersTable, UnusableAnswer, open_table
 from workers.rescoring.stored_tasks import (
+    ASKED,
     asked_differently,
     filters_are_independent,
     load_tasks,
@@ -409,8 +410,7 @@ def _join_samples(parts: Iterable[ScoringPart]) -> None:
 
 
 def _with_metadata(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's configuration with what the evaluation recorded of its model and questions, without folders of this
-    machine."""
+    """A task's configuration with what the evaluation recorded of its model, questions and prompts."""
     now = {name: value for name, value in (config.get("metadata") or {}).items() if name != "config_source"}
-    questions = {name: recorded[name] for name in ("dataset_path", "dataset_kwargs") if name in recorded}
-    return {**config, **questions, "metadata": {**(recorded.get("metadata") or {}), **now}}
+    asked = {name: recorded[name] for name in (*ASKED, "dataset_kwargs") if name in recorded}
+    return {**config, **asked, "metadata": {**(recorded.get("metadata") or {}), **now}}
