@@ -7,6 +7,7 @@ the harness's value for that counts, as in an evaluation, and the results file n
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ BOOTSTRAP_ITERATIONS = 100_000
 """As the harness itself computes its standard errors."""
 ROW_GROUPS = 4
 """Row groups of a part: about two thousand answers, or fewer long ones."""
+TEXTS = 50
+"""Generated answers of a part: MATH's metrics take about ten milliseconds for each, and some a second."""
 _ANY_COMMIT = "0" * 40
 """In task files from which no questions are loaded."""
 MAX_REASONS = 5
@@ -130,7 +133,7 @@ class Rescorer:
         metrics are written to `{task}.jsonl` in that folder. Raises RescoringRefused.
         """
         harness, block = _read(results)
-        opened = {task: open_table(tables / f"{task}.parquet", task) for task in self.suite.tasks}
+        opened = self._open(tables)
         self._check_counts(opened, harness)
         self._load(opened)
         self._check_asked(harness, block, opened)
@@ -152,6 +155,13 @@ class Rescorer:
         return RescoredEvaluation(data, sum(each.count for each in scored.values()), timed_out)
 
     # --- before
+
+    def _open(self, tables: Path) -> dict[str, AnswersTable]:
+        """Look at the table of each task; in the processes, if they have started."""
+        names = self.suite.tasks
+        paths = [tables / f"{task}.parquet" for task in names]
+        opened = map(open_table, paths, names) if self._pool is None else self._pool.map(open_table, paths, names)
+        return dict(zip(names, opened, strict=True))
 
     def _check_counts(self, tables: Mapping[str, AnswersTable], harness: Mapping[str, Any]) -> None:
         """Raise RescoringRefused if a table lacks answers, or one that the suite withdraws was not asked."""
@@ -222,17 +232,16 @@ class Rescorer:
         self, task: str, benchmark: Benchmark, table: AnswersTable, samples: Path | None
     ) -> Iterator[ScoringPart]:
         is_whole = not filters_are_independent(self._loaded["tasks"][task])
-        size = len(table.groups) if is_whole else 1 if benchmark.generative else ROW_GROUPS
-        for start in range(0, len(table.groups), size):
-            yield ScoringPart(
-                task,
-                table,
-                table.groups[start : start + size],
-                benchmark,
-                withdrawn=self.suite.withdrawn(task),
-                whole=is_whole,
-                samples=samples / f"{task}.jsonl.{start:06}" if samples is not None else None,
-            )
+        whole = ScoringPart(task, table, table.groups, benchmark, self.suite.withdrawn(task), whole=is_whole)
+        if is_whole:
+            parts = [whole]
+        elif benchmark.generative:
+            parts = [replace(whole, groups=(group,), only=only) for group, only in _text_parts(table)]
+        else:
+            starts = range(0, len(table.groups), ROW_GROUPS)
+            parts = [replace(whole, groups=table.groups[start : start + ROW_GROUPS]) for start in starts]
+        for number, part in enumerate(parts):
+            yield replace(part, samples=samples / f"{task}.jsonl.{number:06}" if samples is not None else None)
 
     def _run(self, parts: Iterable[tuple[int, ScoringPart]]) -> Iterator[tuple[int, PartScores]]:
         """Score parts in all processes; few of them are under way at a time, so that memory stays bounded."""
@@ -259,8 +268,10 @@ class Rescorer:
     def _processes(self) -> ProcessPoolExecutor:
         """The processes, which are forked from this one when the tasks are made."""
         if self._pool is None:
+            gc.collect()
+            gc.freeze()  # what the processes share stays shared
             context = multiprocessing.get_context("fork")
-            self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_alarms.install)
+            self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_begin)
             self._stack.callback(self._pool.shutdown, cancel_futures=True)
         return self._pool
 
@@ -341,9 +352,29 @@ def _version(name: str) -> str:
         return ""
 
 
+def _text_parts(table: AnswersTable) -> Iterator[tuple[int, frozenset[int]]]:
+    """Row groups of a table, with some of their questions each."""
+    questions = iter(table.questions)
+    for group, size in zip(table.groups, table.sizes, strict=True):
+        for start in range(0, size, TEXTS):
+            yield group, frozenset(islice(questions, min(TEXTS, size - start)))
+
+
+def _begin() -> None:
+    """Prepare a process of the pool.
+
+    Python's search for garbage takes a third of the time while many answers are in memory: it runs after each part.
+    """
+    gc.disable()
+    _alarms.install()
+
+
 def _score_part(part: ScoringPart) -> PartScores:
     """Runs in a process of the pool."""
-    return score_part(_tasks[part.task], part, _alarms)
+    try:
+        return score_part(_tasks[part.task], part, _alarms)
+    finally:
+        gc.collect()
 
 
 def _read(results: bytes) -> tuple[Mapping[str, Any], StewardBlock]:

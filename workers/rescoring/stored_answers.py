@@ -49,12 +49,14 @@ class AnswersTable:
     """A table of the answers to one task.
 
     A question has a row for each filter of the suite of that time, all with the same responses: only rows of `filter`
-    are read. They are in the row groups `groups`. `questions` are in the order in which the harness scored them.
+    are read. They are in the row groups `groups`, with `sizes` questions each. `questions` are in the order in which
+    the harness scored them.
     """
 
     path: Path
     filter: str
     groups: tuple[int, ...]
+    sizes: tuple[int, ...]
     questions: tuple[int, ...]
     first: Mapping[str, Any]
     """The question with the lowest number, which the harness reads to learn the form of all."""
@@ -99,7 +101,8 @@ def _table(file: pq.ParquetFile, path: Path, task: str) -> AnswersTable:
     for answer in read_answers(path, [group], chosen, lambda responses: responses, only=(lowest,)):
         if isinstance(answer, StoredAnswer):
             prompt = _prompt(file, group, lowest)
-            return AnswersTable(path, chosen, tuple(groups), tuple(questions), answer.doc, prompt)
+            sizes = tuple(map(len, of_group))
+            return AnswersTable(path, chosen, tuple(groups), sizes, tuple(questions), answer.doc, prompt)
         raise RescoringRefused(f"question {answer.question} of {task}: {answer.reason}")
     raise RescoringRefused(f"the table of the answers to {task} has no question {lowest}")
 

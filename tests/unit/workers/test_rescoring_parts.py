@@ -83,7 +83,7 @@ def test_one_row_of_each_question_is_read(tmp_path: Path) -> None:
     """Rows of other filters have the same responses; the order is the table's, the first question the lowest."""
     rows = [{"doc_id": number, "filter": name} for name in ("strict", "loose") for number in (2, 0, 1)]
     table = open_table(write(tmp_path, rows), TASK)
-    assert (table.filter, table.questions, table.groups) == ("strict", (2, 0, 1), (0, 1))
+    assert (table.filter, table.questions, table.groups, table.sizes) == ("strict", (2, 0, 1), (0, 1), (2, 1))
     assert table.first == {"question": "What?"}
     scores = scored(table, ScriptedTask(right), withdrawn=frozenset((0,)))
     assert (scores.questions, scores.metrics) == ([2, 1], {("acc", "none"): [1.0, 1.0]})
