@@ -118,7 +118,7 @@ class Definition(_Data):
 class Erratum(_Data):
     """A question that is still asked and does not count any more, because it is wrong."""
 
-    task: TaskName
+    task: TaskName = Field(description="the task that asks it")
     question: int = Field(ge=0, description="its number in the task: `doc_id` in the tables of answers")
     reason: str = Field(min_length=1, max_length=500, description="what is wrong with it")
 
