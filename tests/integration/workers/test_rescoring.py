@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.results import read_results
+from leaderboard.results import dump, read_results
 from tests.support.sizes import WHOLE
 from tests.support.workers import rescoring_cases as cases
+from tests.support.workers.child_runs import CHILD, evaluate_by_prefix
+from tests.support.workers.evaluation_inputs import STARTER, publication
 from tests.support.workers.rescoring_cases import SuiteVersion
 from workers.errors import RescoringRefused
-from workers.publication.details import CUT, MAX_TEXT
+from workers.publication.details import CUT, MAX_TEXT, write_samples
+from workers.publication.publish import read_spool
 from workers.rescoring.process import RescoringProcess
 
 pytestmark = pytest.mark.timeout(200)
@@ -117,6 +120,32 @@ def test_tasks_of_the_harness_get_the_scores_of_a_full_evaluation(
     pair = evaluated(name, tmp_path, monkeypatch)
     cases.rescore(pair.by_old, pair.new, tmp_path / "out")
     check_same(pair, tmp_path / "out")
+
+
+@LARGE
+def test_a_real_evaluation_by_a_worker_is_scored_again(tmp_path: Path) -> None:
+    """A child with a real model, without and with questions that do not count; answers of the first give the scores of
+    the second, and the samples of withdrawn questions stay."""
+    errata = [{"task": name, "question": 3, "reason": "wrong"} for name in STARTER.tasks[:5:2]]
+    new = cases.own(tmp_path / "tasks-new", {}, errata)
+    withdrawn = {task: tuple(new.suite.withdrawn(task)) for task in STARTER.tasks}
+    spools = evaluate_by_prefix(tmp_path, [str(CHILD)], plain={}, withdrawn={"withdrawn": withdrawn})
+    (tmp_path / "tables").mkdir()
+    for task in STARTER.tasks:
+        write_samples(spools["plain"] / f"samples/{task}.jsonl", tmp_path / f"tables/{task}.parquet", ())
+    earlier = read_spool(publication(spools["plain"]))
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "results.json").write_bytes(dump(earlier.data))
+    cases.rescore(tmp_path / "earlier", new, tmp_path / "out", tables=tmp_path / "tables")
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    wanted = read_spool(publication(spools["withdrawn"], suite=new.suite))
+    assert found["results"] == wanted.data["results"] != earlier.data["results"]
+    assert found["n-samples"] == wanted.data["n-samples"]
+    digests = read_results((tmp_path / "out/results.json").read_bytes(), new.suite).block.digests
+    assert digests == wanted.block.digests != earlier.block.digests
+    for task in STARTER.tasks:
+        plain, other = (cases.metrics_of(spools[name] / f"samples/{task}.jsonl") for name in ("plain", "withdrawn"))
+        assert plain == other
 
 
 Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
