@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.suites import Benchmark, Task
+from leaderboard.suites import Benchmark, Task, find_suite
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT
+from workers.rescoring.process import RescoringProcess
+from workers.rescoring.rescorer import Rescorer
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
 
@@ -169,6 +171,50 @@ def test_a_metric_that_runs_out_of_time_is_noticed(tmp_path: Path, alarms: Alarm
 
     scores = scored(table, ScriptedTask(metric), alarms)
     assert (scores.timed_out, scores.metrics) == ([1], {("acc", "none"): [1.0, 0.0, 1.0]})
+
+
+class ScriptedPool:
+    """Processes that answer at once, with what a function returns."""
+
+    def __init__(self, score: Callable[[ScoringPart], PartScores]) -> None:
+        self.score = score
+        self.asked: list[frozenset[int] | None] = []
+
+    def submit(self, _: object, part: ScoringPart) -> Any:
+        """As an executor's."""
+        self.asked.append(part.only)
+        return SimpleNamespace(result=lambda: self.score(part))
+
+
+@pytest.mark.parametrize("is_slow_alone", [False, True])
+def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_slow_alone: bool
+) -> None:
+    """On an idle machine it may succeed: then its part is scored again. Else it keeps the harness's value, and is
+    named."""
+    table = open_table(write(tmp_path, [{}, {}]), TASK)
+    part = ScoringPart(TASK, table, table.groups, BENCHMARK)
+    late = PartScores([0, 1], {("acc", "none"): [1.0, 0.0]}, timed_out=[1])
+    good = PartScores([0, 1], {("acc", "none"): [1.0, 1.0]})
+    pool = ScriptedPool(lambda _: late if is_slow_alone else good)
+    rescorer = Rescorer(find_suite("starter"), 1)
+    monkeypatch.setattr(rescorer, "_processes", lambda: pool)
+    done = {0: late}
+    rescorer._score_alone([part], done)
+    assert done == {0: late if is_slow_alone else good}
+    assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
+
+
+def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the command's environment it has only what a program needs to start."""
+    monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
+        assert process._process is not None
+        environment = Path(f"/proc/{process._process.pid}/environ").read_bytes()
+        process._process.kill()
+    assert b"hf_secret" not in environment
+    assert b"HF_HUB_OFFLINE=1" in environment
 
 
 def test_questions_that_do_not_count_stay_among_the_samples() -> None:
