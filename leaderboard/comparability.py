@@ -125,6 +125,11 @@ class ResultDigests(DigestParts):
     )
     rules: PartDigest = Field(description="of the suite's rules that make scores of the harness's values")
 
+    @property
+    def fingerprint(self) -> str:
+        """What was asked and how it was scored, in short."""
+        return fingerprint(self, self.rules)
+
     def is_consistent(self) -> bool:
         """Whether the digests are those of the parts."""
         return (self.asked, self.scored, self.prompts) == (
@@ -137,7 +142,7 @@ class ResultDigests(DigestParts):
 # --- from parts to digests
 
 
-_ASKING = {
+_ASKING: dict[str, Any] = {
     "name": True, "title": True, "version": True, "run": True, "datasets": True, "definitions": True, "engine": True,
     "benchmarks": {"__all__": {"shots", "generative", "restricted", "cluster", "stratum"}},
 }  # fmt: skip
@@ -164,6 +169,11 @@ def prompts_digest(parts: DigestParts) -> str:
     """The digest `prompts` of a result with these parts; "" if the tokens of a task are not known."""
     prompts = {task: digests.prompts for task, digests in parts.tasks.items()}
     return digest_of(prompts) if all(prompts.values()) else ""
+
+
+def fingerprint(parts: DigestParts, rules: str) -> str:
+    """What a result with these parts asks and how it is scored, in 33 characters."""
+    return f"{asked_digest(parts)[:16]}-{scored_digest(parts, rules)[:16]}"
 
 
 def combine(parts: DigestParts, suite: Suite) -> ResultDigests:

@@ -38,6 +38,8 @@ class MeasuredResults:
     errors: ScoreErrors = field(default_factory=ScoreErrors)
     asked: str = ""
     """The digest of its questions (`leaderboard.comparability`), if the file names it."""
+    fingerprint: str = ""
+    """What was asked and how it was scored, in short, if the file says it."""
 
     @property
     def model(self) -> str:
@@ -91,6 +93,7 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
                 chat_template=block.use_chat_template,
                 errors=block.score_errors,
                 asked=block.digests.asked if block.digests is not None else "",
+                fingerprint=block.digests.fingerprint if block.digests is not None else "",
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))

@@ -263,6 +263,8 @@ class Keys:
     """Hash: the cause for which a canary of a suite is `asked`, its `verdict`, when causes were last settled."""
     canary_taken = BoardKeyOf("canary-taken")
     """String: the worker that runs the canary of a suite; expires."""
+    accepted_digests = BoardKeyOf("accepted-digests")
+    """Hash, by the digest of a suite: what evaluations may ask and how they may score it, and workers that wait."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

@@ -135,6 +135,10 @@ class GenerationEndless(EvaluationFailed):
     """The model generates beyond what the task allows."""
 
 
+class TasksChanged(WorkerError):
+    """This worker's tasks ask or score otherwise than the board's results, and no operator has accepted that."""
+
+
 class CanaryFailed(WorkerError):
     """The known-good canary model failed."""
 

@@ -27,6 +27,7 @@ from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
+from redis_state.accepted_digests import AcceptedDigests
 from redis_state.attempts import Attempts
 from redis_state.board.claimed_numbers import ClaimedNumbers
 from redis_state.board.decisions import Decisions
@@ -85,6 +86,7 @@ class BoardContext:
         self.claimed_numbers = ClaimedNumbers(self.redis, self.keys)
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
+        self.accepted_digests = AcceptedDigests(self.redis, self.keys, self.suite.digest)
         self.licences = Licences(self.redis, self.keys)
         self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)

@@ -36,6 +36,7 @@ from leaderboard.columns import columns
 from leaderboard.contents import HubModelInfo, compile_rows, split_rows
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.requests import RequestPath, Status, parse_path
+from leaderboard.results import MAX_BYTES, BadResults, read_results
 from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, read_scored
 from redis_state.dirty import SyncPriority
@@ -95,7 +96,25 @@ def fill(context: BoardContext) -> None:
         context.index.tell(context.scores.mend(changes[start : start + CHUNK]))
     if context.contents is None:
         _write_rows(context, sources)
+    _accept_digests(context, sources)
     log.info("scores filled up", results=len(sources.measured), changed=len(changes))
+
+
+def _accept_digests(context: BoardContext, sources: BoardSources) -> None:
+    """Accept what the results ask and how they are scored, which Redis may have lost. A call for the newest, if so."""
+    known = {path: measured.fingerprint for path, measured in sources.measured.items() if measured.fingerprint}
+    accepted = context.accepted_digests.read()
+    context.accepted_digests.note_all(set(known.values()) - accepted.fingerprints)
+    if accepted.reference is not None or not known:
+        return
+    newest = max(known, key=lambda path: (path.rpartition("/")[2], path))
+    file = context.hub.find_file(context.results, newest, max_bytes=MAX_BYTES)
+    try:
+        digests = read_results(file.data, context.suite).block.digests if file is not None else None
+    except BadResults:  # it was changed a moment ago: the next filling finds another one
+        return
+    if digests is not None:
+        context.accepted_digests.note(digests)
 
 
 def _write_rows(context: BoardContext, sources: BoardSources) -> None:

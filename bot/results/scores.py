@@ -31,6 +31,8 @@ def keep_scores(context: BoardContext, request: Request, path: str, results: Res
         asked=block.digests.asked if block.digests is not None else "",
     )
     context.scores.put(scored)
+    if block.digests is not None:
+        context.accepted_digests.note(block.digests)
     return scored
 
 

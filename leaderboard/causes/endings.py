@@ -76,6 +76,14 @@ ROWS = (
         (raised("SuiteDiffers"),),
     ),
     Cause(
+        "tasks-changed",
+        "us",
+        "The evaluation machine would ask or score otherwise than for the board's other results: {detail}",
+        "You don't need to do anything: the maintainers look into it, and the evaluation is retried.",
+        LATER,
+        (raised("TasksChanged"),),
+    ),
+    Cause(
         "task-missing",
         "us",
         "The suite contains a task that the evaluation harness does not have: {detail}",

@@ -40,6 +40,10 @@ STREAM = 3
 """The file descriptor of the stream from a child to its worker."""
 
 
+CHANGED_TASKS = "changed_tasks.json"
+"""The file in the spool with what the child would ask and how it would score, where its plan does not accept that."""
+
+
 @dataclass(frozen=True)
 class RunProgress:
     """The child's progress: `done` of `total` requests of the harness; total 0 means not known yet.
@@ -115,6 +119,10 @@ class RunPlan(BaseModel):
     spool: Path = Field(description="the only folder that the child writes to")
     suite: str
     suite_digest: str
+    rules: str = Field(default="", description="digest of the suite's rules that make scores")
+    accepted: tuple[str, ...] = Field(
+        default=(), description="fingerprints of what may be asked and how it may be scored; empty: anything"
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
     @property

@@ -23,8 +23,16 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
-from workers.common.run_plan import Report, RunPlan, RunProgress
-from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
+from leaderboard.comparability import fingerprint
+from workers.common.run_plan import CHANGED_TASKS, Report, RunPlan, RunProgress
+from workers.errors import (
+    ChatTemplateBroken,
+    ChatTemplateEndless,
+    GenerationEndless,
+    NotANumber,
+    TasksChanged,
+    TokenizerMissing,
+)
 from workers.evaluation import adapters
 from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.padding import unread_positions
@@ -108,6 +116,7 @@ class ReportingModel(SharedPrefixModel):
         if plan.copies > 1:  # the harness does this only for copies on GPUs
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         self._asked: Sequence[Any] = ()
+        self._tasks_checked = False
         counter.digests.softmax_dtype = str(self.softmax_dtype or "").removeprefix("torch.")
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
@@ -140,8 +149,33 @@ class ReportingModel(SharedPrefixModel):
         bytearray(TEMPLATE_BYTES)  # raises MemoryError if memory is short without the template, too
         raise ChatTemplateBroken("one conversation takes it more memory than an evaluation may hold")
 
+    def _check_tasks(self) -> None:
+        """Compare the tasks with what is accepted, before the first answer. All copies call this at the same time.
+
+        Raises TasksChanged, and leaves in the spool what was asked and how it would be scored.
+        """
+        if self._tasks_checked or not self.plan.accepted:
+            return
+        self._tasks_checked, digests = True, self.counter.digests
+        self._gather_digests()
+        parts = digests.parts()
+        if fingerprint(parts, self.plan.rules) not in self.plan.accepted:
+            if self.rank == 0:
+                (self.plan.spool / CHANGED_TASKS).write_text(parts.model_dump_json())
+            if self.world_size > 1:  # the first copy that fails ends all others
+                self.accelerator.wait_for_everyone()
+            raise TasksChanged("the tasks ask or score otherwise than the board's results")
+
+    def _gather_digests(self) -> None:
+        """Add what the copies of this process recorded; all call this at the same time."""
+        if self.world_size > 1:
+            states: list[Any] = [None] * self.world_size
+            torch.distributed.all_gather_object(states, self.counter.digests.state())
+            self.counter.digests.merge(states)
+
     def loglikelihood(self, requests: Any, *arguments: Any, **options: Any) -> Any:
         """Compute log-likelihoods, and record the tokens of the requests."""
+        self._check_tasks()
         self._asked = requests
         try:
             return super().loglikelihood(requests, *arguments, **options)
@@ -150,6 +184,7 @@ class ReportingModel(SharedPrefixModel):
 
     def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
         """Generate texts, and record the tokens of their prompts."""
+        self._check_tasks()
         texts = super().generate_until(requests, *arguments, **options)
         self.counter.digests.add_prompts(requests, ((self._prompt_of(request), ()) for request in requests))
         return texts
@@ -165,8 +200,9 @@ class ReportingModel(SharedPrefixModel):
     def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
         if len(self._asked) == len(requests):
             asked, self._asked = self._asked, ()
+            pairs = ((context, answer) for _, context, answer in requests)
             limit = self.max_length + 1 if self.backend == "causal" else None
-            self.counter.digests.add_prompts(asked, (last_tokens(*tokens, limit) for _, *tokens in requests))
+            self.counter.digests.add_prompts(asked, (last_tokens(*pair, limit) for pair in pairs))
         self.longest_answer = max((len(answer) for _, _, answer in requests), default=0)
         return super()._loglikelihood_tokens(requests, *arguments, **options)
 
@@ -190,9 +226,7 @@ class ReportingModel(SharedPrefixModel):
         records: list[EngineRecord | None] = [None] * self.world_size
         torch.distributed.all_gather_object(records, self.engine_record)
         self.counter.engine_record = add_up([record for record in records if record is not None])
-        states: list[Any] = [None] * self.world_size
-        torch.distributed.all_gather_object(states, self.counter.digests.state())
-        self.counter.digests.merge(states)
+        self._gather_digests()
 
     def get_model_info(self) -> Any:
         """End the last phase: the harness calls this right after its evaluation."""

@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 import redis
 
 from leaderboard.attempts import Details, Outcome
+from leaderboard.comparability import rules_digest
 from leaderboard.evidence import FailureEvidence
+from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
@@ -31,7 +33,7 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
 from workers.common.scrub import scrub
-from workers.errors import DatasetUnavailable, EvaluationFailed, WorkerError
+from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
@@ -41,6 +43,7 @@ from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, s
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
+from workers.jobs.refused_tasks import refused_tasks
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
@@ -73,6 +76,7 @@ class AttemptRun:
         )
         self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
         self.phase = "claim"
+        self.accepted = AcceptedTasks(frozenset(), None)
         self.started = now()
         self.deadline = time.monotonic() + self._max_seconds()
 
@@ -133,8 +137,11 @@ class AttemptRun:
             self.board_redis, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions)
         )
         self.phase = "start"
+        self.accepted = self._retry_redis(lambda: self._accepted_digests().read())
         with self._device_locked():
             plan, child_exit = self._run_model(provisions)
+        if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
+            self._wait_for_operator(plan)
         if not child_exit.finished:
             return self._outcome(evidence=child_exit.evidence(self.log.tail()))
         self._enter_phase("publish")
@@ -198,7 +205,30 @@ class AttemptRun:
 
     def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
         seconds_left = self.deadline - time.monotonic()
-        return plan_of(self.worker_context, self.job, provisions, seconds=seconds_left, batch_size=batch_size)
+        plan = plan_of(self.worker_context, self.job, provisions, seconds=seconds_left, batch_size=batch_size)
+        accepted = {
+            "rules": rules_digest(self.worker_context.suite),
+            "accepted": tuple(sorted(self.accepted.fingerprints)),
+        }
+        return plan.model_copy(update=accepted)
+
+    def _accepted_digests(self) -> AcceptedDigests:
+        """What the board accepts of this suite. Raises RedisError while Redis is away."""
+        attempts = self.board_redis.attempts()
+        return AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest)
+
+    def _wait_for_operator(self, plan: RunPlan) -> None:
+        """The tasks differ from those of the board's results: say how, and hand the attempt back.
+
+        The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped, and EvaluationFailed if
+        the child did not leave what it would ask.
+        """
+        refused = refused_tasks(plan, self.worker_context, self.accepted.reference)
+        for difference in refused.differences:
+            self.log.say(difference)
+            log.warning("%s", difference)
+        self._retry_redis(lambda: self._accepted_digests().refuse(refused))
+        raise AttemptStopped("handed-back")
 
     @contextmanager
     def _device_locked(self) -> Iterator[None]:

@@ -60,6 +60,7 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
         "copies": 1,
         "use_chat_template": False,
         "limit": QUESTIONS,
+        "accepted": (),
     }
     return RunPlan.model_validate({**plan.model_dump(), **changes})
 

@@ -37,6 +37,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
+from redis_state.accepted_digests import AcceptedDigests
 from redis_state.attempts import BEAT
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, oldest_first, parse
@@ -85,6 +86,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
+        self.waits = False
         self.seconds: float | None = None
         self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next_job)
 
@@ -124,6 +126,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 
+    def leave(self) -> None:
+        """Remove what the board's state holds of this worker, which stops."""
+        self.worker_heartbeat.leave()
+        with contextlib.suppress(redis.RedisError):  # the operator's command shows only workers that live
+            attempts = self.board_redis.attempts()
+            suite = self.worker_context.suite.digest
+            AcceptedDigests(attempts.redis, attempts.keys, suite).leave(self.worker_context.worker)
+
     # --- taking jobs
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ARG002
@@ -132,6 +142,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.worker_heartbeat.announce()
             self._ensure_zygote()
             try:
+                if self._waits_for_operator():
+                    time.sleep(IDLE_POLL_SECONDS)
+                    continue
                 return self._pop()
             except DequeueTimeout:
                 continue
@@ -142,6 +155,15 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
                 log.error("the queue holds something that is no job, or Redis refuses the pop: %s", error)
                 time.sleep(REDIS_RETRY_SECONDS)
         return None
+
+    def _waits_for_operator(self) -> bool:
+        """Whether this worker's tasks differ from those of the board's results, and no operator has accepted them."""
+        attempts, name = self.board_redis.attempts(), self.worker_context.worker
+        waits = AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest).must_wait(name)
+        if waits and not self.waits:
+            log.warning("the worker takes no job: its tasks differ from the board's results. See `steward tasks`.")
+        self.waits = waits
+        return waits
 
     def _pop(self) -> tuple[Job, Queue]:
         """Pop one job. Raises DequeueTimeout after IDLE_POLL_SECONDS without a job."""
@@ -187,8 +209,18 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         if self.stopping:
             self.prefetcher.stop()
             self.worker_context.zygote_client.stop()
+        if self.stopping or self._refused():
             hand_back(self.board_redis, self.worker_context, job, queue)
         self.worker_heartbeat.announce(at_once=True)
+
+    def _refused(self) -> bool:
+        """Whether the job that ended was refused because of this worker's tasks. While Redis is away: no, and the bot
+        ends the silent attempt as lost."""
+        try:
+            return self._waits_for_operator()
+        except redis.RedisError as error:
+            log.warning("cannot ask Redis whether the worker must wait: %s", error)
+            return False
 
     def _sweep(self) -> None:
         """Kill processes that the job left running, such as a download, and then those that these left.

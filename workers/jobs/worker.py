@@ -136,7 +136,7 @@ def run_worker(worker_context: WorkerContext) -> int:
             log.warning("the worker restarts: %s", error)
         _end_on_signals()
         if worker.stopping:
-            worker.worker_heartbeat.leave()
+            worker.leave()
             return 3 if worker.broken else 0
         log.warning("the worker restarts")
     raise AssertionError("count() ended")

@@ -123,7 +123,7 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
 def read_spool(publication: Publication) -> ResultsFile:
     """Read and check the results that the child left, and add the `steward` block. Raises EvaluationFailed."""
     try:
-        harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
+        harness = parse_harness(read_plain_file(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
         parts = digest_parts(harness)
         reported = {
@@ -139,7 +139,7 @@ def read_spool(publication: Publication) -> ResultsFile:
     return ResultsFile(block, scores, data)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_plain_file(path: Path, limit: int) -> bytes:
     """Read a file that the child wrote. Raises EvaluationFailed unless it is a plain file of at most `limit` bytes."""
     if not _is_plain(path):
         raise EvaluationFailed(f"the evaluation left no {path.name}")

@@ -114,6 +114,26 @@ def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
     assert block.average_error == pytest.approx(math.hypot(*direct.values()) / 6, rel=1e-5)
 
 
+def test_the_published_results_say_what_was_asked_and_how_it_was_scored(compared: Compared) -> None:
+    """Every task names its questions' commit and the code that scores it, also where that is another task's."""
+    assert compared.outcome.details is not None
+    path = compared.outcome.details.results_path
+    digests = read_results(compared.stand.read(compared.outcome, path), V2).block.digests
+    assert digests is not None
+    assert set(digests.tasks) == set(V2.tasks)
+    assert digests.prompts
+    assert all(task.asked.dataset.partition("@")[2] in compared.revisions.values() for task in digests.tasks.values())
+    assert digests.tasks["leaderboard_musr_murder_mysteries"].asked.dataset == f"{MOVED}@{compared.revisions[MOVED]}"
+    assert digests.tasks["leaderboard_mmlu_pro"].asked.shots == 5
+    ifeval, hard_math = (digests.tasks[name].scored for name in ("leaderboard_ifeval", "leaderboard_math_algebra_hard"))
+    assert {f"lm_eval.tasks.ifeval.{name}" for name in ("instructions", "instructions_registry")} <= set(ifeval.modules)
+    assert "lm_eval.tasks.leaderboard.ifeval.utils" in ifeval.modules
+    assert {"langdetect", "nltk"} <= set(ifeval.packages)
+    assert "lm_eval.tasks.leaderboard.math.utils" in hard_math.modules
+    assert {"math_verify", "latex2sympy2_extended", "sympy"} <= set(hard_math.packages)
+    assert len(digests.model_dump_json()) < 60_000
+
+
 def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:
     """Questions come from the pinned commits, though later ones differ; the results record all commits."""
     recorded = compared.ours["steward"]["datasets"]

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.results import engine_use, phase_seconds, score
+from leaderboard.comparability import asked_digest, scored_digest
+from leaderboard.results import digest_parts, engine_use, phase_seconds, score
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions
@@ -61,6 +62,36 @@ def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command:
     assert 64 <= use.compared < 70
     assert use.largest_difference < 1e-4
     assert describe_engine(engine_use(results(runs.starter / "results.json"))) == "harness"
+
+
+def test_two_engines_ask_the_same_and_score_in_the_same_way(runs: ChildRuns) -> None:
+    """Two processes make the same digests, down to the tokens; each task names the modules that score it."""
+    parts, others = (digest_parts(results(spool / "results.json")) for spool in (runs.starter, runs.by_prefix))
+    assert parts is not None
+    assert parts == others
+    assert set(parts.tasks) == set(STARTER.tasks)
+    for digests in parts.tasks.values():
+        assert digests.prompts
+        assert digests.asked.questions > 10
+        assert {"lm_eval.api.task", "lm_eval.api.metrics", "lm_eval.evaluator"} <= set(digests.scored.modules)
+    assert "/" not in str([*parts.modules, *parts.versions])
+
+
+def test_two_copies_record_the_digests_of_one(runs: ChildRuns) -> None:
+    """Each copy records its share; the examples are the first ones, so the share does not change them."""
+    alone, together = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.together))
+    assert alone is not None
+    assert alone == together
+
+
+def test_a_chat_template_changes_the_prompts_and_not_what_is_asked(runs: ChildRuns) -> None:
+    """The requests without it are recorded; the tokens are those with it."""
+    plain, chat = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.chat))
+    assert plain is not None
+    assert chat is not None
+    assert asked_digest(plain) == asked_digest(chat)
+    assert scored_digest(plain, "") == scored_digest(chat, "")
+    assert all(plain.tasks[task].prompts != chat.tasks[task].prompts for task in plain.tasks)
 
 
 def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:

@@ -57,9 +57,9 @@ def instances() -> list[Any]:
     examples = "".join(source.choices("abcdefgh", k=200))
     contexts = [examples + "".join(source.choices("abcdefgh", k=source.randrange(9, 30))) for _ in range(QUESTIONS)]
     return [
-        SimpleNamespace(args=(context, answer), task_name="letters", repeats=1)
-        for context in contexts
-        for answer in ANSWERS
+        SimpleNamespace(args=(context, answer), task_name="letters", repeats=1, doc_id=question, idx=choice)
+        for question, context in enumerate(contexts)
+        for choice, answer in enumerate(ANSWERS)
     ]
 
 

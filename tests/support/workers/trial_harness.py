@@ -17,7 +17,9 @@ from threading import Thread
 
 from holding import WAYS, trial
 
-from workers.common.run_plan import Report, RunPlan, RunProgress
+from leaderboard.comparability import DigestParts, fingerprint
+from workers.common.run_plan import CHANGED_TASKS, Report, RunPlan, RunProgress
+from workers.errors import TasksChanged
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
@@ -104,6 +106,19 @@ def hungry(plan: RunPlan, report: Report) -> None:
     if plan.batch_size > 1:
         raise MemoryError(f"no room for {plan.batch_size}")
     fine(plan, report)
+
+
+def changed(plan: RunPlan, report: Report) -> None:
+    """Has one task, which asks something that the board's results may not ask."""
+    asked = {"requests": "1" * 64, "documents": "2" * 64, "questions": 3}
+    scored = dict.fromkeys(("metrics", "filters", "targets"), "3" * 16)
+    parts = DigestParts.model_validate({"tasks": {"starter_navigation": {"asked": asked, "scored": scored}}})
+    if fingerprint(parts, plan.rules) in plan.accepted:
+        fine(plan, report)
+        return
+    report(RunProgress("evaluate", 0, 3))
+    (plan.spool / CHANGED_TASKS).write_text(parts.model_dump_json())
+    raise TasksChanged("the tasks ask something else")
 
 
 def frugal(plan: RunPlan, report: Report) -> None:
@@ -343,6 +358,7 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "grasping": grasping,
     "hungry": hungry,
     "frugal": frugal,
+    "changed": changed,
     "littering": littering,
     "crashing": crashing,
     "killed": killed,

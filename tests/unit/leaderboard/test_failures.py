@@ -44,6 +44,7 @@ LIKELY: dict[str, FailureEvidence] = {
     "walls-missing": FailureEvidence("start", exit_status=70),
     "zygote-broken": FailureEvidence("start", "ZygoteBroken", "the zygote does not bury its child"),
     "canary-failed": FailureEvidence("start", "CanaryFailed", "KeyError: 'solution'"),
+    "tasks-changed": FailureEvidence("evaluate", "TasksChanged", "the tasks ask or score otherwise than the board's"),
     "task-missing": FailureEvidence("prepare", "ValueError", "Tasks not found: leaderboard_musr2"),
     "library-missing": FailureEvidence("load", "ModuleNotFoundError", "No module named 'mamba_ssm'"),
     "weights-corrupted": FailureEvidence("load", "SafetensorError", "device not ready"),

@@ -1,0 +1,115 @@
+"""What evaluations of a suite may ask and how they may score it: as the board's results do, or as an operator accepted.
+
+    bot        note(…)      a result was published: what it asked, and how it was scored, is accepted
+    worker     read()       before an evaluation; `refuse` where its own tasks differ, and then it takes no job
+    operator   waiting()    the workers that wait, and why; `accept` lets them go on
+
+Redis may lose all of this: the bot notes the board's results again when it fills in scores, and a worker whose tasks
+differ refuses again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.comparability import ResultDigests
+from redis_state.keys import Keys
+from redis_state.redis import Fields, Redis, text
+
+MAX_ACCEPTED = 1_000
+_REFERENCE, _ACCEPTED, _REFUSED = "reference", "accepted:", "refused:"
+
+
+class RefusedTasks(BaseModel):
+    """A worker that waits, because its tasks are not those of the board's results."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    worker: str = Field(max_length=200)
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}-[0-9a-f]{16}$")
+    differences: tuple[str, ...] = Field(max_length=200, description="what differs, in plain words")
+    at: float = Field(ge=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class AcceptedTasks:
+    """The fingerprints that are accepted, and the digests of the last result, to name differences from it."""
+
+    fingerprints: frozenset[str]
+    reference: ResultDigests | None
+
+
+class AcceptedDigests:
+    """What is accepted of one version of a suite; `suite` is its digest."""
+
+    def __init__(self, redis: Redis, keys: Keys, suite: str) -> None:
+        self.redis = redis
+        self._key = keys.accepted_digests(suite)
+
+    # --- the bot
+
+    def note(self, digests: ResultDigests) -> None:
+        """Accept what a published result says, and compare others with it. One round trip."""
+        fields: Fields = {_ACCEPTED + digests.fingerprint: "result", _REFERENCE: digests.model_dump_json()}
+        self.redis.hset(self._key, mapping=fields)
+
+    def note_all(self, fingerprints: Iterable[str]) -> None:
+        """Accept what other results say. One round trip, or none."""
+        fields: Fields = {_ACCEPTED + fingerprint: "result" for fingerprint in fingerprints}
+        if fields:
+            self.redis.hset(self._key, mapping=fields)
+
+    # --- a worker
+
+    def read(self) -> AcceptedTasks:
+        """What is accepted; nothing before the first result. One round trip."""
+        fields = {text(name): value for name, value in self.redis.hgetall(self._key).items()}
+        names = (name.removeprefix(_ACCEPTED) for name in fields if name.startswith(_ACCEPTED))
+        return AcceptedTasks(frozenset(sorted(names)[:MAX_ACCEPTED]), _reference(fields.get(_REFERENCE)))
+
+    def refuse(self, refused: RefusedTasks) -> None:
+        """Record that a worker waits for the operator."""
+        self.redis.hset(self._key, _REFUSED + refused.worker, refused.model_dump_json())
+
+    def must_wait(self, worker: str) -> bool:
+        """Whether `worker` still waits for the operator; it no longer does once its tasks are accepted."""
+        refused = _refused(self.redis.hget(self._key, _REFUSED + worker))
+        if refused is None:
+            return False
+        if self.redis.hexists(self._key, _ACCEPTED + refused.fingerprint):
+            self.leave(worker)
+            return False
+        return True
+
+    def leave(self, worker: str) -> None:
+        """Forget a worker that waited: it goes on, or stops."""
+        self.redis.hdel(self._key, _REFUSED + worker)
+
+    # --- the operator
+
+    def waiting(self) -> list[RefusedTasks]:
+        """The workers that wait, by name."""
+        fields = {text(name): value for name, value in self.redis.hgetall(self._key).items()}
+        refused = (_refused(value) for name, value in sorted(fields.items()) if name.startswith(_REFUSED))
+        return [each for each in refused if each is not None]
+
+    def accept(self, fingerprint: str) -> None:
+        """Accept the tasks with this fingerprint: workers that wait because of them go on."""
+        self.redis.hset(self._key, _ACCEPTED + fingerprint, "operator")
+
+
+def _reference(raw: bytes | str | None) -> ResultDigests | None:
+    try:
+        return ResultDigests.model_validate_json(raw) if raw is not None else None
+    except ValidationError:
+        return None  # written by another version: the next result replaces it
+
+
+def _refused(raw: bytes | str | None) -> RefusedTasks | None:
+    try:
+        return RefusedTasks.model_validate_json(raw) if raw is not None else None
+    except ValidationError:
+        return None  # workers write it: a malformed one is not shown

@@ -1,0 +1,44 @@
+"""Says in what a worker's tasks differ from those of the board's results, from what its child left."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from leaderboard.comparability import (
+    DigestParts,
+    ResultDigests,
+    asked_differences,
+    combine,
+    scored_differences,
+)
+from leaderboard.results import MAX_BYTES
+from redis_state.accepted_digests import RefusedTasks
+from redis_state.clock import now
+from workers.common.run_plan import CHANGED_TASKS, RunPlan
+from workers.errors import EvaluationFailed
+from workers.jobs.worker_context import WorkerContext
+from workers.publication.publish import read_plain_file
+
+MAX_DIFFERENCES = 50
+
+
+def refused_tasks(plan: RunPlan, worker_context: WorkerContext, reference: ResultDigests | None) -> RefusedTasks:
+    """What the child of `plan` would ask and score otherwise than `reference`, a result of the board.
+
+    Raises EvaluationFailed if the child left nothing, or nothing valid.
+    """
+    data = read_plain_file(plan.spool / CHANGED_TASKS, MAX_BYTES)
+    try:
+        digests = combine(DigestParts.model_validate_json(data), worker_context.suite)
+    except ValidationError as error:
+        raise EvaluationFailed(f"{CHANGED_TASKS} is invalid") from error
+    differences: list[str] = []
+    if reference is not None:
+        differences += asked_differences(reference, digests)
+        differences += scored_differences(reference, digests)
+    return RefusedTasks(
+        worker=worker_context.worker,
+        fingerprint=digests.fingerprint,
+        differences=tuple(dict.fromkeys(differences))[:MAX_DIFFERENCES],
+        at=now(),
+    )
