@@ -87,6 +87,11 @@ class EarlierResults:
     data: bytes
     block: StewardBlock
 
+    def is_scored_as(self, suite: Suite, scored: str) -> bool:
+        """Whether the scores are those of `suite`, made by what has the digest `scored`."""
+        digests = self.block.digests
+        return self.block.suite_digest == suite.digest and digests is not None and digests.scored == scored
+
     @property
     def answers(self) -> str:
         """The path of the results whose evaluation gave the answers."""
@@ -94,17 +99,22 @@ class EarlierResults:
 
 
 def survey(
-    context: BoardContext, suite: Suite, *, models: Collection[str] = (), limit: int | None = None
+    context: BoardContext,
+    suite: Suite,
+    *,
+    models: Collection[str] = (),
+    limit: int | None = None,
+    same_suite: bool = False,
 ) -> RescoringSurvey:
     """Survey all finished requests, or those of `models`; at most `limit` are due, in the order of their paths.
 
-    Raises HubError and MirrorDamaged.
+    With `same_suite`, those with results of this suite are due too. Raises HubError and MirrorDamaged.
     """
     due, unknown, current, old, changing = list[FinishedRequest](), list[str](), 0, 0, 0
     for finished in finished_requests(context, models):
         if context.ledger.edits.is_pending(finished.path):
             changing += 1
-        elif finished.made_with == suite.digest:
+        elif finished.made_with == suite.digest and not same_suite:
             current += 1
         elif finished.made_with:
             due.append(finished)
@@ -185,7 +195,7 @@ def publish(
     changed = changes(earlier, now)
     if changed:
         _tell(context, finished, earlier, now, path, changed)
-    name = f"rescore {context.suite.digest[:16]} {digest_of(finished.path)} {_short(earlier.path)}"
+    name = f"rescore {_scored_by(now)} {digest_of(finished.path)} {_short(earlier.path)}"
     line = f"Compute the scores of {model} again"
     put = PutFile(id=f"{name} results", path=path, data=data, line=line, subject=finished.path)
     step = rescore_transition(results=path, rescored_from=earlier.answers)
@@ -203,6 +213,12 @@ def publish(
     context.effects.stage(context.results, put)
     context.effects.stage(context.requests, edit.model_copy(update={"wake": (*edit.wake, SCORES_CHANGED)}))
     return changed
+
+
+def _scored_by(now: ResultsFile) -> str:
+    """Names what made the scores: suite, and the code where it is known."""
+    digests = now.block.digests
+    return _short(f"{now.block.suite_digest} {digests.scored if digests is not None else ''}")
 
 
 def _short(text: str) -> str:
@@ -235,7 +251,7 @@ def _tell(
         new_url=context.address(context.results, path),
         old_url=context.address(context.results, earlier.path),
     )
-    marker = context.marker(RESCORED, f"{context.suite.digest[:16]} {_short(earlier.answers)} {finished.path}")
+    marker = context.marker(RESCORED, f"{_scored_by(now)} {_short(earlier.answers)} {finished.path}")
     try:
         context.effects.comment(context.requests, thread, body, marker, Effect.EDIT, asked=True)
     except (ThreadNotFound, Denied):

@@ -32,9 +32,13 @@ def register(app: typer.Typer) -> None:
 
 @dataclass
 class EvaluationReport:
-    """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers that follows from."""
+    """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers that follows from.
+
+    `is_alike`: the same suite and code scored it already.
+    """
 
     path: str
+    is_alike: bool = False
     refused: str = ""
     answers: int = 0
     changed: list[ScoreChange] = field(default_factory=list)
@@ -45,12 +49,14 @@ class EvaluationReport:
 
 @dataclass
 class RescoringReport:
-    """The survey, and each evaluation that was due. `is_off`: the board holds edits back."""
+    """The survey, and each evaluation that was due. `is_off`: the board holds edits back. `scored`: the digest of what
+    scores answers here, once it is known."""
 
     suite: Suite
     survey: RescoringSurvey
     evaluations: list[EvaluationReport] = field(default_factory=list)
     is_off: bool = False
+    scored: str = ""
 
 
 def rescore(
@@ -65,6 +71,10 @@ def rescore(
     output: Annotated[
         Path | None, typer.Option(help="A folder for the new results files and each question's metrics.")
     ] = None,
+    harness: Annotated[
+        bool,
+        typer.Option("--harness", help="Also evaluations of this suite that another version of the harness scored."),
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximal number of evaluations, in order of paths.")] = None,
     processes: Annotated[int, typer.Option(min=0, help="Processes that compute; 0: one for each core.")] = 0,
     as_json: AsJson = False,
@@ -91,7 +101,7 @@ def rescore(
             raise ending(_not_the_boards(context, new), 2)
         names = [model_named(model, context.hub.endpoint) for model in models or ()]
         try:
-            report = RescoringReport(new, survey(context, new, models=names, limit=limit))
+            report = RescoringReport(new, survey(context, new, models=names, limit=limit, same_suite=harness))
             if report.survey.due:
                 with RescoringProcess(new.model_dump_json(), processes) as process:
                     _rescore(context, process, report, output, dry_run=dry_run, is_quiet=as_json)
@@ -153,6 +163,9 @@ def _rescore_one(
     from redis_state.clock import iso
 
     earlier = read_earlier(context, finished)
+    if earlier.is_scored_as(report.suite, report.scored):
+        evaluation.is_alike = True
+        return
     with tempfile.TemporaryDirectory(prefix="steward-rescore-") as name:
         folder = Path(name)
         tables, old, new = folder / "tables", folder / "earlier.json", folder / "results.json"
@@ -162,13 +175,15 @@ def _rescore_one(
         samples = _output_folder(output, finished) if output is not None else None
         done = process.rescore(old, tables, new, source=earlier.path, at=iso(context.now()), samples=samples)
         data = new.read_bytes()
+    report.scored = done.scored or report.scored
+    evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
     evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
     evaluation.changed = changes(earlier, read_results(data, report.suite))
     if samples is not None:
         place = samples / "results.json"
         place.write_bytes(data)
         evaluation.written = str(place)
-    if not dry_run and publish(context, finished, earlier, data) is None:
+    if not dry_run and not evaluation.is_alike and publish(context, finished, earlier, data) is None:
         report.is_off = True
 
 
@@ -182,6 +197,8 @@ def _output_folder(output: Path, finished: FinishedRequest) -> Path:
 def _lines(evaluation: EvaluationReport) -> list[str]:
     if evaluation.refused:
         return [f"{evaluation.path}: keeps its scores, because {evaluation.refused}"]
+    if evaluation.is_alike:
+        return []
     if not evaluation.changed:
         lines = [f"{evaluation.path}: the same scores from {evaluation.answers:,} answers"]
     else:
@@ -207,6 +224,7 @@ def _as_json(report: RescoringReport, *, dry_run: bool) -> str:
         {
             "path": each.path,
             "refused": each.refused or None,
+            "alike": each.is_alike,
             "answers": each.answers,
             "changed": {change.name: [change.before, change.now] for change in each.changed},
             "timed_out": each.timed_out,
@@ -231,17 +249,16 @@ def _as_json(report: RescoringReport, *, dry_run: bool) -> str:
 
 
 def _conclusion(report: RescoringReport, *, dry_run: bool) -> str:
-    survey, done = report.survey, [each for each in report.evaluations if not each.refused]
+    survey, refused = report.survey, sum(bool(each.refused) for each in report.evaluations)
+    alike = sum(each.is_alike for each in report.evaluations)
+    done = [each for each in report.evaluations if not each.refused and not each.is_alike]
     lines = [f"The suite is {report.suite.name}, digest {report.suite.digest[:12]}."]
     counts = (
-        (survey.current, "have scores of this suite."),
+        (survey.current + alike, "have scores of this suite."),
         (survey.old, "are from before Steward: their answers have another form, and they stay."),
         (survey.changing, "are being changed right now: try again in a minute."),
         (len(survey.unknown), "name results that are missing or unreadable: run `steward doctor`."),
-        (
-            len(report.evaluations) - len(done),
-            "keep their scores, for the reasons above: `steward reevaluate` runs them.",
-        ),
+        (refused, "keep their scores, for the reasons above: `steward reevaluate` runs them."),
     )
     lines += [f"{count:,} {words}" for count, words in counts if count]
     changed = sum(bool(each.changed) for each in done)

@@ -3,7 +3,7 @@
 It holds no token, and needs no network. The first line of standard input is a JSON object: `suite` (a suite file's
 text), `processes`, `parent` (a process id), `tasks` (a folder of other task files, or null). Each further line is an
 order: `results` (a results file), `tables` (a folder with `{task}.parquet`), `source`, `at`, `out` (the results file to
-write), `samples` (a folder, or null). It answers each with one line: `{"answers": …, "timed_out": […]}` or
+write), `samples` (a folder, or null). It answers each with one line: `{"answers": …, "scored": …, "timed_out": […]}` or
 `{"refused": "why"}`.
 """
 
@@ -49,7 +49,7 @@ def _answer(rescorer: Rescorer, order: dict[str, Any]) -> dict[str, Any]:
     except RescoringRefused as error:
         return {"refused": str(error)[:4_000]}
     Path(order["out"]).write_bytes(rescored.data)
-    return {"answers": rescored.answers, "timed_out": list(rescored.timed_out)}
+    return {"answers": rescored.answers, "scored": rescored.scored, "timed_out": list(rescored.timed_out)}
 
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PA
 
 @dataclass(frozen=True)
 class RescoredFile:
-    """The number of answers that a rescored results file follows from, and the questions that ran out of time."""
+    """The number of answers that a rescored results file follows from, the digest of what scored them, and the
+    questions that ran out of time. The digest is "" if the evaluation has no digests."""
 
     answers: int
+    scored: str
     timed_out: Sequence[str]
 
 
@@ -98,7 +100,7 @@ class RescoringProcess:
         answer: dict[str, Any] = json.loads(line)
         if "refused" in answer:
             raise RescoringRefused(answer["refused"])
-        return RescoredFile(answer["answers"], tuple(answer["timed_out"]))
+        return RescoredFile(answer["answers"], answer["scored"], tuple(answer["timed_out"]))
 
     def _write(self, message: dict[str, Any]) -> None:
         assert self._process is not None

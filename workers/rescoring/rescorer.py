@@ -76,10 +76,12 @@ _alarms = AlarmWatch()
 
 @dataclass(frozen=True)
 class RescoredEvaluation:
-    """The results file of an evaluation with the scores of another suite. `answers` is the number of scored answers."""
+    """The results file of an evaluation with the scores of another suite. `answers` is the number of scored answers,
+    `scored` the digest of what scored them; "" if the evaluation has no digests."""
 
     data: bytes
     answers: int
+    scored: str
     timed_out: tuple[str, ...] = ()
 
 
@@ -141,18 +143,11 @@ class Rescorer:
         _check_usable(scored)
         collected = self._aggregate(scored, opened)
         timed_out = tuple(f"{task}:{number}" for task, scores in scored.items() for number in sorted(scores.timed_out))
-        origin = RescoredFrom(
-            results=block.rescored_from.results if block.rescored_from is not None else source,
-            suite=block.rescored_from.suite if block.rescored_from is not None else block.suite,
-            suite_digest=block.rescored_from.suite_digest if block.rescored_from is not None else block.suite_digest,
-            at=at,
-            versions=versions(),
-            timed_out=timed_out[:2_000],
-        )
-        data = self._results_file(
-            harness, block, collected, {task: each.graded for task, each in scored.items()}, origin
-        )
-        return RescoredEvaluation(data, sum(each.count for each in scored.values()), timed_out)
+        origin = _origin(block, source, at, timed_out)
+        graded, digests = {task: each.graded for task, each in scored.items()}, self._digests(block.digests)
+        data = self._results_file(harness, block, digests, collected, graded, origin)
+        count = sum(each.count for each in scored.values())
+        return RescoredEvaluation(data, count, digests.scored if digests is not None else "", timed_out)
 
     # --- before
 
@@ -297,6 +292,7 @@ class Rescorer:
         self,
         harness: Mapping[str, Any],
         block: StewardBlock,
+        digests: ResultDigests | None,
         collected: Mapping[str, Any],
         graded: Mapping[str, TaskAnswers | None],
         origin: RescoredFrom,
@@ -312,7 +308,7 @@ class Rescorer:
             facts = {
                 "suite": self.suite.name,
                 "suite_digest": self.suite.digest,
-                "digests": self._digests(block.digests),
+                "digests": digests,
                 "rescored_from": origin,
             }
             repeated = {**scores_in_block(scores), **errors_in_block(errors)}
@@ -388,6 +384,19 @@ def _read(results: bytes) -> tuple[Mapping[str, Any], StewardBlock]:
         raise RescoringRefused(
             "the results file has no valid block of Steward: its answers have another layout"
         ) from error
+
+
+def _origin(block: StewardBlock, source: str, at: str, timed_out: Sequence[str]) -> RescoredFrom:
+    """The evaluation that gave the answers: the first one, if the scores of `source` were computed again already."""
+    first = block.rescored_from
+    return RescoredFrom(
+        results=first.results if first is not None else source,
+        suite=first.suite if first is not None else block.suite,
+        suite_digest=first.suite_digest if first is not None else block.suite_digest,
+        at=at,
+        versions=versions(),
+        timed_out=tuple(timed_out[:2_000]),
+    )
 
 
 def _check_usable(scored: Mapping[str, TaskScores]) -> None:

@@ -136,6 +136,8 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert stand.queued() == []
 
     assert command()[1]["current"] == 1
+    assert [each["alike"] for each in command("--harness")[1]["evaluations"]] == [True]
+    assert stand.file(path) == after
     assert comments(stand, path) == [comment]
     entry = stand.context.index.get(path)
     time = earlier.rpartition("results_")[2].removesuffix(".json")
