@@ -66,6 +66,9 @@ _ANY_COMMIT = "0" * 40
 """In task files from which no questions are loaded."""
 MAX_REASONS = 5
 """Reasons that a refusal names."""
+NEW_OBJECTS = 200_000
+"""New objects after which Python searches for garbage. Its default is 700, and the searches take a third of the time
+while many answers are in memory."""
 PACKAGES = ("lm-eval", "math-verify", "sympy", "antlr4-python3-runtime", "langdetect", "nltk", "numpy")
 """The packages that compute scores."""
 
@@ -357,20 +360,14 @@ def _text_parts(table: AnswersTable) -> Iterator[tuple[int, frozenset[int]]]:
 
 
 def _begin() -> None:
-    """Prepare a process of the pool.
-
-    Python's search for garbage takes a third of the time while many answers are in memory: it runs after each part.
-    """
-    gc.disable()
+    """Prepare a process of the pool."""
+    gc.set_threshold(NEW_OBJECTS)
     _alarms.install()
 
 
 def _score_part(part: ScoringPart) -> PartScores:
     """Runs in a process of the pool."""
-    try:
-        return score_part(_tasks[part.task], part, _alarms)
-    finally:
-        gc.collect()
+    return score_part(_tasks[part.task], part, _alarms)
 
 
 def _read(results: bytes) -> tuple[Mapping[str, Any], StewardBlock]:
