@@ -326,7 +326,15 @@ class DigestRecorder:
             task.build_all_requests = partial(self._build, name, task, task.build_all_requests)
 
     def _build(self, name: str, task: Any, build: Callable[..., None], **options: Any) -> None:
-        """Make the requests of a task; with a chat template, first those without it, to record them."""
+        """Make the requests of a task; with a chat template, first those without it, to record them.
+
+        Examples may be drawn from one random sequence for all questions. So a copy of the model that answers a share of
+        them makes the requests of all, and keeps its share: a question then has the examples that one copy would draw.
+        """
+        rank, copies = options.get("rank", 0), options.get("world_size", 1)
+        draws = copies > 1 and (task.config.num_fewshot or 0) > 0
+        if draws:
+            options |= {"rank": 0, "world_size": 1}
         if options.get("apply_chat_template"):
             plain = {"apply_chat_template": False, "fewshot_as_multiturn": False, "chat_template": None}
             with unchanged_randomness(task):
@@ -336,6 +344,8 @@ class DigestRecorder:
         else:
             build(**options)
             self._documents[name] = document_digests(task.instances)
+        if draws:
+            task._instances = [request for request in task.instances if request.doc_id % copies == rank]
 
     def add_prompts(self, requests: Sequence[Any], tokens: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
         """Record the tokens of requests: those of the context, and of the answer that is scored (none for a text)."""

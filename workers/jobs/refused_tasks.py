@@ -20,6 +20,7 @@ from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import read_plain_file
 
 MAX_DIFFERENCES = 50
+NO_REFERENCE = "no result of the board is at hand to say what differs"
 
 
 def refused_tasks(plan: RunPlan, worker_context: WorkerContext, reference: ResultDigests | None) -> RefusedTasks:
@@ -33,7 +34,9 @@ def refused_tasks(plan: RunPlan, worker_context: WorkerContext, reference: Resul
     except ValidationError as error:
         raise EvaluationFailed(f"{CHANGED_TASKS} is invalid") from error
     differences: list[str] = []
-    if reference is not None:
+    if reference is None:
+        differences.append(NO_REFERENCE)
+    else:
         differences += asked_differences(reference, digests)
         differences += scored_differences(reference, digests)
     return RefusedTasks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,8 +50,14 @@ class MadeUpTask:
             should_decontaminate=False, doc_to_target="answer", doc_to_choice=None, doc_to_text=prompt,
         )  # fmt: skip
         self.docs: list[dict[str, object]] = [{"sum": f"{n} + {n}", "answer": str(2 * n), **doc} for n in range(3)]
-        self.instances: list[Any] = []
+        self._instances: list[Any] = []
+        self._draws = Random(0)
         self._aggregation = {"acc": code.mean}
+
+    @property
+    def instances(self) -> list[Any]:
+        """The requests that were made last."""
+        return self._instances
 
     def aggregation(self) -> dict[str, Any]:
         """Metric → what makes its score."""
@@ -63,13 +70,17 @@ class MadeUpTask:
     def build_all_requests(self, *, rank: int = 0, world_size: int = 1, **options: Any) -> None:
         """Make the requests of this copy's share of the questions."""
         template = options.get("chat_template") or str
-        self.instances = [
+        self._instances = [
             SimpleNamespace(
                 doc_id=number, idx=0, repeats=1, request_type="generate_until", task_name="sums", doc=doc,
-                args=(template(str(self.config.doc_to_text).format(doc["sum"])), {"until": ["\n"]}),
+                args=(template(self._examples() + str(self.config.doc_to_text).format(doc["sum"])), {"until": ["\n"]}),
             )
             for number, doc in list(enumerate(self.docs))[rank::world_size]
         ]  # fmt: skip
+
+    def _examples(self) -> str:
+        """The next examples of a random sequence."""
+        return "".join(f"{self._draws.random()}\n" for _ in range(self.config.num_fewshot))
 
 
 def recorded(task: MadeUpTask, **options: Any) -> DigestRecorder:

@@ -104,6 +104,20 @@ def test_copies_record_what_one_process_records(code: Any) -> None:
     assert shares[0].parts() == whole.parts()
 
 
+def test_copies_ask_each_question_with_the_examples_of_one_process(code: Any) -> None:
+    """Although examples are drawn from one random sequence, and each copy asks only its share."""
+    tasks = [MadeUpTask(code) for _ in range(3)]
+    for task in tasks:
+        task.config.num_fewshot = 2
+    whole, *shares = tasks
+    recorded(whole)
+    for rank, share in enumerate(shares):
+        recorded(share, rank=rank, world_size=2)
+        assert [request.doc_id for request in share.instances] == ([0, 2], [1])[rank]
+    asked = {request.doc_id: request.args for share in shares for request in share.instances}
+    assert asked == {request.doc_id: request.args for request in whole.instances}
+
+
 def test_prompts_are_token_lists(code: Any) -> None:
     """Another token, and another end of the context, give other prompts; requests without tokens give none."""
     known = []
