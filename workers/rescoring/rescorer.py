@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import multiprocessing
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -40,6 +41,7 @@ from leaderboard.results import (
 )
 from leaderboard.suites import Benchmark, Suite
 from leaderboard.uncertainty import TaskAnswers, standard_errors
+from workers.common import kernel
 from workers.errors import RescoringRefused
 from workers.evaluation.digests import scored_parts
 from workers.evaluation.shared_prefix.templates import compile_templates_once
@@ -269,7 +271,9 @@ class Rescorer:
             gc.collect()
             gc.freeze()  # what the processes share stays shared
             context = multiprocessing.get_context("fork")
-            self._pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(
+                self.processes, mp_context=context, initializer=_begin, initargs=(os.getpid(),)
+            )
             self._stack.callback(self._pool.shutdown, cancel_futures=True)
         return self._pool
 
@@ -359,8 +363,9 @@ def _text_parts(table: AnswersTable) -> Iterator[tuple[int, frozenset[int]]]:
             yield group, frozenset(islice(questions, min(TEXTS, size - start)))
 
 
-def _begin() -> None:
-    """Prepare a process of the pool."""
+def _begin(parent: int) -> None:
+    """Prepare a process of the pool: it ends with the process that started it, even if that one is killed."""
+    kernel.die_with_parent(parent)
     gc.set_threshold(NEW_OBJECTS)
     _alarms.install()
 

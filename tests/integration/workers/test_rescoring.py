@@ -26,7 +26,7 @@ from workers.publication.publish import read_spool
 from workers.rescoring.process import RescoringProcess
 
 pytestmark = pytest.mark.timeout(200)
-LARGE = pytest.mark.skipif(not WHOLE, reason="`make matrices` compares the suites of the harness's own tasks, too")
+LARGE = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs all cases, also those of the harness's own tasks")
 PAIRS = {"starter": cases.starter_pair, "open-llm-v1": cases.v1_pair, "open-llm-v2": cases.v2_pair}
 OWN_RUN = ("date", "total_evaluation_time_seconds", "start_time", "end_time", "model_name", "configs", "steward")
 """Fields in which two evaluations differ, and those that are compared by themselves."""
@@ -193,8 +193,13 @@ def test_answers_that_cannot_be_scored_end_the_rescoring(
     ("old", "new", "words"),
     [
         ("Count the things of one kind.", "Count.", f"description of {TASK} is"),
-        ("shots: 3\n    generative: true\n  - name: Word", "shots: 2\n    generative: true\n  - name: Word", "num_few"),
-        ("max_tokens: 3", "max_tokens: 4", f"generation_kwargs of {TASK} is"),
+        pytest.param(
+            "shots: 3\n    generative: true\n  - name: Word",
+            "shots: 2\n    generative: true\n  - name: Word",
+            "num_fewshot",
+            marks=LARGE,
+        ),
+        pytest.param("max_tokens: 3", "max_tokens: 4", f"generation_kwargs of {TASK} is", marks=LARGE),
     ],
 )
 def test_a_suite_that_asks_otherwise_is_refused(
