@@ -162,7 +162,8 @@ def _without_places(fields: JsonObject) -> JsonObject:
     ours = fields.get(OURS)
     if not isinstance(ours, dict):
         return fields
-    return {**fields, OURS: {key: value for key, value in ours.items() if key not in ("results", "kept", "details")}}
+    places = ("results", "kept", "details", "rescored_from")
+    return {**fields, OURS: {key: value for key, value in ours.items() if key not in places}}
 
 
 def result_place(old: str, new: str, path: str) -> str:

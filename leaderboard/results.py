@@ -151,6 +151,21 @@ BenchmarkInfluence = Annotated[
 ]
 
 
+class RescoredFrom(BaseModel):
+    """The evaluation whose stored answers were scored again, without a model, and what scored them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    results: str = Field(max_length=1_000, description="path in the results repo; tables of answers have its time")
+    suite: str = Field(max_length=100)
+    suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    at: str = Field(max_length=40, description="when the answers were scored again")
+    versions: dict[str, str] = Field(default_factory=dict, max_length=50, description="what scored them")
+    timed_out: tuple[str, ...] = Field(
+        default=(), max_length=2_000, description="`task:question` whose metric ran out of time, here"
+    )
+
+
 class StewardBlock(BaseModel):
     """The `steward` block: the origin of the results, and a copy of the scores for simple readers."""
 
@@ -200,6 +215,9 @@ class StewardBlock(BaseModel):
         default_factory=dict,
         max_length=50,
         description="name → the benchmark's influence vector: a factor and numbers of eight bits in base64",
+    )
+    rescored_from: RescoredFrom | None = Field(
+        default=None, description="None: the scores are those of the evaluation itself"
     )
 
     @property

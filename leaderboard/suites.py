@@ -115,6 +115,14 @@ class Definition(_Data):
         return self
 
 
+class Erratum(_Data):
+    """A question that is still asked and does not count any more, because it is wrong."""
+
+    task: TaskName = Field(description="the task that asks it")
+    question: int = Field(ge=0, description="its number in the task: `doc_id` in the tables of answers")
+    reason: str = Field(min_length=1, max_length=500, description="what is wrong with it")
+
+
 class Suite(_Data):
     """One suite. `run` names the tasks, or groups of tasks, that the harness evaluates."""
 
@@ -129,6 +137,11 @@ class Suite(_Data):
         default=None,
         description="how a model's answers are computed ([engines](evaluation-engine.md)); without it, the board's",
     )
+    errata: tuple[Erratum, ...] = Field(
+        default=(),
+        max_length=2_000,
+        description="questions that do not count; `steward rescore` applies the list to earlier evaluations",
+    )
 
     @model_validator(mode="after")
     def _own_tasks_are_defined(self) -> Suite:
@@ -139,6 +152,16 @@ class Suite(_Data):
                 raise ValueError(
                     f"tasks without definition: {sorted(missing)}; a suite with definitions has one dataset"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _errata_name_questions_once(self) -> Suite:
+        named = [(erratum.task, erratum.question) for erratum in self.errata]
+        if unknown := sorted({task for task, _ in named} - set(self.tasks)):
+            raise ValueError(f"errata of tasks that the suite does not have: {', '.join(unknown)}")
+        if len(set(named)) < len(named):
+            task, question = next(each for each in named if named.count(each) > 1)
+            raise ValueError(f"the errata name question {question} of {task} twice")
         return self
 
     @property
@@ -161,13 +184,22 @@ class Suite(_Data):
         """The number of examples before each question, by task."""
         return {task.name: benchmark.shots for benchmark in self.benchmarks for task in benchmark.tasks}
 
+    def withdrawn(self, task: str) -> frozenset[int]:
+        """The numbers of the questions of `task` that do not count."""
+        return frozenset(erratum.question for erratum in self.errata if erratum.task == task)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
-        The engine, and fields that concern standard errors alone, are left out: scores do not depend on them.
+        The engine, the reasons of errata, and fields that concern standard errors alone, are left out: scores do not
+        depend on them. A suite without errata has the digest that it had before suites could have any.
         """
-        data = self.model_dump(mode="json", exclude={"engine": True, "benchmarks": {"__all__": {"cluster", "stratum"}}})
+        data = self.model_dump(
+            mode="json", exclude={"engine": True, "errata": True, "benchmarks": {"__all__": {"cluster", "stratum"}}}
+        )
+        if self.errata:
+            data["errata"] = sorted([erratum.task, erratum.question] for erratum in self.errata)
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

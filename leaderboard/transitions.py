@@ -40,6 +40,7 @@ class FactChanges(TypedDict, total=False):
     log: str | None
     results: str | None
     details: str | None
+    rescored_from: str | None
     causes: Sequence[str]
     priority: Priority | None
     hold: Mapping[str, Any] | None
@@ -122,6 +123,7 @@ def finish_transition(*, number: int, revision: str, results: str, log: str | No
         revision=revision,
         results=results,
         details=None,
+        rescored_from=None,
         log=log,
         failure=None,
         spent=number,
@@ -130,6 +132,12 @@ def finish_transition(*, number: int, revision: str, results: str, log: str | No
         tried=None,
     )
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
+
+
+def rescore_transition(*, results: str, rescored_from: str) -> Transition:
+    """The results at `results`, which were computed from the answers of the evaluation with the results
+    `rescored_from`. The status stays."""
+    return Transition({}, FactChanges(results=results, rescored_from=rescored_from))
 
 
 def fail_transition(*, failure: Failure, log: str | None, thread: int | None, number: int | None = None) -> Transition:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from statistics import NormalDist
@@ -59,28 +59,37 @@ class TaskAnswers:
 
 @dataclass
 class AnswerCollector:
-    """Collects the graded questions of one task from the rows of its table of samples."""
+    """Collects the graded questions of one task from the rows of its table of samples, without the `withdrawn` ones."""
 
     task: str
     benchmark: Benchmark
+    withdrawn: Collection[int] = ()
     _grades: dict[int, dict[str, tuple[float, float]]] = field(default_factory=dict)
     _groups: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a row with `doc_id`, `doc` and `metrics` as JSON text, and `filter`; a question has one row a filter."""
-        question, metrics = row["doc_id"], _object(row["metrics"])
+        question = row["doc_id"]
+        if question not in self.withdrawn:
+            has_groups = question in self._groups or not (self.benchmark.cluster or self.benchmark.stratum)
+            fields = {} if has_groups else _object(row["doc"])
+            self.add_graded(question, fields, row["filter"], _object(row["metrics"]))
+
+    def add_graded(
+        self, question: int, fields: Mapping[str, Any], filter_name: str, metrics: Mapping[str, object]
+    ) -> None:
+        """Add the metrics of a question after one filter; `fields` are the question's own."""
         grades = self._grades.setdefault(question, {})
         for metric in self.benchmark.metrics:
-            name, _, filter_name = metric.partition(",")
-            if filter_name == row["filter"] and (grade := _grade(metrics.get(name))) is not None:
+            name, _, of_filter = metric.partition(",")
+            if of_filter == filter_name and (grade := _grade(metrics.get(name))) is not None:
                 grades[metric] = grade
         if question not in self._groups:
-            self._groups[question] = self._groups_of(question, row["doc"])
+            self._groups[question] = self._groups_of(question, fields)
 
-    def _groups_of(self, question: int, doc: str) -> tuple[int, int]:
+    def _groups_of(self, question: int, fields: Mapping[str, Any]) -> tuple[int, int]:
         """The cluster and the stratum of a question; without a field for its cluster it is a cluster of its own."""
         benchmark = self.benchmark
-        fields = _object(doc) if benchmark.cluster or benchmark.stratum else {}
         shared, subject = fields.get(benchmark.cluster), fields.get(benchmark.stratum)
         own = (shared,) if isinstance(shared, str | int) else (self.task, question)
         return _number(benchmark.name, *own), _number(subject if isinstance(subject, str | int) else "")

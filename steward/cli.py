@@ -28,6 +28,7 @@ from steward.commands import (
     parked,
     queue,
     reevaluate,
+    rescore,
     search,
     shadow,
     status,
@@ -42,8 +43,8 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate, search,
-    shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate,
+    rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
@@ -54,7 +55,19 @@ PANELS = {
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
     "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
-    "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate", "errors", "tasks"),
+    "Decide": (
+        "approve",
+        "pause",
+        "resume",
+        "hold",
+        "unhold",
+        "priority",
+        "cancel",
+        "reevaluate",
+        "rescore",
+        "errors",
+        "tasks",
+    ),
     "Write in a thread, as you": (
         "relaunch",
         "resubmit",

@@ -23,8 +23,8 @@ def files_page() -> str:
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
-    from leaderboard.results import StewardBlock
-    from leaderboard.suites import Benchmark, Dataset, Definition, Suite
+    from leaderboard.results import RescoredFrom, StewardBlock
+    from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision
 
@@ -43,7 +43,13 @@ def files_page() -> str:
             "The block in results",
             "The member `steward` of a results file. Its [digests](scores.md#what-can-be-compared) tell which results "
             "can be compared; `tasks` has the parts of each task, as `{asked, scored, prompts}`.",
-            (("", StewardBlock), ("`digests`", ResultDigests), ("`asked`", AskedParts), ("`scored`", ScoredParts)),
+            (
+                ("", StewardBlock),
+                ("`digests`", ResultDigests),
+                ("`asked`", AskedParts),
+                ("`scored`", ScoredParts),
+                ("`rescored_from`", RescoredFrom),
+            ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
@@ -66,7 +72,13 @@ def files_page() -> str:
         (
             "The suite file",
             "YAML, named in the board file; see [writing a suite](writing-a-suite.md).",
-            (("", Suite), ("`benchmarks`", Benchmark), ("`datasets`", Dataset), ("`definitions`", Definition)),
+            (
+                ("", Suite),
+                ("`benchmarks`", Benchmark),
+                ("`datasets`", Dataset),
+                ("`definitions`", Definition),
+                ("`errata`", Erratum),
+            ),
         ),
     )
     parts = [HEAD, *(f"| {' | '.join(place)} |" for place in PLACES), FOOT]

@@ -188,6 +188,7 @@ WORDS = {
         "benchmarks": "the columns of the leaderboard: below",
         "datasets": "the datasets of questions: below; exactly one if the suite defines its own tasks",
         "definitions": "the suite's own tasks: below",
+        "errata": "[questions that do not count](writing-a-suite.md#questions-that-do-not-count): below",
     },
     "Benchmark": {
         "name": "name of the column",

@@ -149,3 +149,7 @@ class PublicationFailed(WorkerError):
 
 class ConversionFailed(WorkerError):
     """A GGUF file could not be converted to safetensors."""
+
+
+class RescoringRefused(WorkerError):
+    """The stored answers of an evaluation cannot be scored again; the message says why."""

@@ -108,14 +108,19 @@ class AnswerTable:
         self._starts = list(accumulate((group.num_rows for group in groups), initial=0))[:-1]
 
     def grades(self, *, with_docs: bool) -> dict[int, Grade]:
-        """The grade of each question by its number; `with_docs` adds digests of the questions."""
+        """The grade of each question by its number; `with_docs` adds digests of the questions.
+
+        A table from before the suite's filters had these names, whose scores were computed again, has no such rows:
+        then the first row of each question counts.
+        """
         columns = ["doc_id", "filter", "score", *(["doc"] if with_docs else [])]
-        grades: dict[int, Grade] = {}
+        grades, others = dict[int, Grade](), dict[int, Grade]()
         for at, row in self._each(columns, range(len(self._starts))):
-            if row["filter"] in self._filters and row["doc_id"] is not None and row["doc_id"] not in grades:
+            chosen = grades if row["filter"] in self._filters else others
+            if row["doc_id"] is not None and row["doc_id"] not in chosen:
                 doc = hashlib.sha256((row["doc"] or "").encode()).digest() if with_docs else b""
-                grades[row["doc_id"]] = Grade(at, score_of(row["score"]), doc)
-        return grades
+                chosen[row["doc_id"]] = Grade(at, score_of(row["score"]), doc)
+        return grades or others
 
     def rows(self, wanted: Collection[int]) -> dict[int, Mapping[str, Any]]:
         """The rows at these places; only their row groups are read."""

@@ -119,7 +119,10 @@ class TableAddress:
 
 def _table_of(context: BoardContext, entry: IndexEntry, task: str) -> TableAddress:
     name = entry.standing.details or context.board.repos.details(entry.model)
-    time = results_time(entry.standing.results or (entry.kept.results if entry.kept is not None else None) or "")
+    standing, kept = entry.standing, entry.kept
+    time = results_time(
+        standing.rescored_from or standing.results or (kept.results if kept is not None else None) or ""
+    )
     if time is None:
         raise DetailsRefused("no-table", repo=name, task=task)
     return TableAddress(name, table_path(task, file_time(time)), task)

@@ -1,4 +1,4 @@
-"""The rows of tables in details repos, for commands of operators that read whole tables."""
+"""Tables in details repos, for commands of operators that read whole tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bot.core.context import BoardContext
 from hub.client import Hub
+from hub.errors import BadRequest, Denied, NotFound
 from hub.records import Repo
+from leaderboard.boards import RESTRICTED
+from leaderboard.suites import Benchmark
 
 MAX_TABLE = 512 * 1024 * 1024
 BATCH_ROWS = 500
@@ -23,3 +27,20 @@ def read_rows(hub: Hub, repo: Repo, path: str, columns: Sequence[str] | None = N
         file.seek(0)
         for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
             yield from batch.to_pylist()
+
+
+def repo_with_table(context: BoardContext, model: str, details: str, benchmark: Benchmark, path: str) -> Repo:
+    """The repo with the table `path` of the answers of `model` to `benchmark`; a call for each further place.
+
+    `details` is the model's details repo. The answers to restricted benchmarks lie in a repo of their own, after a
+    rename of the model under its former name, and with the others if an earlier version of Steward published them.
+    """
+    if benchmark.restricted:
+        for name in dict.fromkeys((context.board.repos.restricted_details(model), details + RESTRICTED)):
+            repo = Repo("dataset", name)
+            try:
+                if path in context.hub.paths_info(repo, [path]):
+                    return repo
+            except (NotFound, Denied, BadRequest):
+                continue
+    return Repo("dataset", details)

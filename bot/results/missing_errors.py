@@ -16,18 +16,16 @@ Race closed: a person changes a results file meanwhile. The edit requires the co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bot.core.context import BoardContext
 from bot.ledger.edits import MAX_EDITED_BYTES, FieldEdit
 from bot.results.contents import gather
-from bot.results.details_tables import read_rows
+from bot.results.details_tables import read_rows, repo_with_table
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, TooLarge
-from hub.records import Repo
-from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
 from leaderboard.evaluations import MeasuredResults, details_of
 from leaderboard.results import (
@@ -134,14 +132,16 @@ def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) ->
     """The errors of all scores in `file`. Raises CannotCompute if they do not follow from the answers."""
     from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors  # numpy is heavy
 
+    if file.block.rescored_from is not None:
+        raise CannotCompute("its scores were computed again: `steward rescore` writes the errors with them")
     time = results_time(results.path)
     if time is None:
         raise CannotCompute("its name has no time")
     answers: dict[str, TaskAnswers | None] = {}
     for benchmark in context.suite.benchmarks:
         for task in benchmark.tasks:
-            collector = AnswerCollector(task.name, benchmark)
-            for row in _rows(context, _repos(context, results, benchmark), table_path(task.name, file_time(time))):
+            collector = AnswerCollector(task.name, benchmark, context.suite.withdrawn(task.name))
+            for row in _rows(context, results, benchmark, table_path(task.name, file_time(time))):
                 collector.add(row)
             answers[task.name] = collector.answers()
     errors = standard_errors(answers, file.scores, context.suite).normalised
@@ -151,35 +151,22 @@ def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) ->
     return errors
 
 
-def _repos(context: BoardContext, results: LackingErrors, benchmark: Benchmark) -> list[str]:
-    """The details repos that may hold the answers: those to restricted benchmarks lie in a repo of their own, after a
-    rename of the model under its former name, and with the others if an earlier version of Steward published them."""
-    if not benchmark.restricted:
-        return [results.details]
-    model = results.path.rpartition("/")[0]
-    return [context.board.repos.restricted_details(model), results.details + RESTRICTED, results.details]
-
-
-def _rows(context: BoardContext, repos: Sequence[str], path: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a table of answers in the first of `repos` that has it, read with the bot's token: some are gated."""
+def _rows(
+    context: BoardContext, results: LackingErrors, benchmark: Benchmark, path: str
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table of answers, read with the bot's token: some are gated."""
     from pyarrow import ArrowException
 
-    *others, last = repos
-    for repo in others:
-        try:
-            if path in context.hub.paths_info(Repo("dataset", repo), [path]):
-                last = repo
-                break
-        except (NotFound, Denied, BadRequest):
-            continue
+    model = results.path.rpartition("/")[0]
+    repo = repo_with_table(context, model, results.details, benchmark, path)
     try:
-        for row in read_rows(context.hub, Repo("dataset", last), path, COLUMNS):
+        for row in read_rows(context.hub, repo, path, COLUMNS):
             if not isinstance(row["doc_id"], int) or not all(isinstance(row[name], str) for name in COLUMNS[1:]):
-                raise CannotCompute(f"{path} in {last} is no table of answers")
+                raise CannotCompute(f"{path} in {repo.id} is no table of answers")
             yield row
     except (NotFound, Denied, BadRequest):
-        raise CannotCompute(f"{last} has no {path}, or the bot may not read it") from None
+        raise CannotCompute(f"{repo.id} has no {path}, or the bot may not read it") from None
     except TooLarge:
-        raise CannotCompute(f"{path} in {last} is too large") from None
+        raise CannotCompute(f"{path} in {repo.id} is too large") from None
     except (ArrowException, ValueError, KeyError, OSError):
-        raise CannotCompute(f"{path} in {last} is no table of answers") from None
+        raise CannotCompute(f"{path} in {repo.id} is no table of answers") from None

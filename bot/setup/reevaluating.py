@@ -19,43 +19,24 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.core.commit_origins import know_origin
 from bot.core.context import BoardContext
 from bot.core.decision_records import record_decision
-from bot.core.mirrors.git_trees import GitFile
 from bot.ledger.edits import FieldEdit
 from bot.request_files.file_edits import known_facts, transition_edit
-from hub.records import Account, File
+from bot.results.finished_requests import FinishedRequest, finished_requests
+from hub.records import Account
 from leaderboard import transitions
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.requests import Request, Status, is_request_path, parse_request
-from leaderboard.results import MAX_BYTES, suite_digest
 from leaderboard.transitions import reevaluation_cause, reevaluation_status
 from redis_state.clock import iso
 
-if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import MirrorView
-
 CHUNK_SIZE = 250
 """Edits staged, and paths recorded, at a time: as many as the ledger puts into one commit."""
-
-
-@dataclass(frozen=True)
-class OutdatedRequest:
-    """A finished request, and the digest of the suite of its result; "" if unknown."""
-
-    request: Request
-    file: File
-    made_with: str
-
-    @property
-    def path(self) -> str:
-        """The path of its file."""
-        return str(self.request.path)
 
 
 @dataclass(frozen=True)
@@ -67,7 +48,7 @@ class ReevaluationSurvey:
     """
 
     suite: str
-    due: tuple[OutdatedRequest, ...] = ()
+    due: tuple[FinishedRequest, ...] = ()
     current: int = 0
     tried: int = 0
     old: int = 0
@@ -83,12 +64,8 @@ def survey(
     At most `limit` are due, in the order of their paths. A few calls for each of two clones. Raises HubError and
     MirrorDamaged.
     """
-    head = context.mirror.fetch(context.requests, depth=0)
-    with context.mirror.read(context.requests) as view:
-        finished = [request for request in _finished(context, view, head) if _is_of_model(request, model)]
-    finished = _with_suites(context, sorted(finished, key=lambda request: request.path))
-    due, unknown, counts = list[OutdatedRequest](), list[str](), Counter[str]()
-    for outdated in finished:
+    due, unknown, counts = list[FinishedRequest](), list[str](), Counter[str]()
+    for outdated in finished_requests(context, (model,) if model else ()):
         status = reevaluation_status(outdated.request, outdated.made_with or None, context.suite.digest)
         from_before = outdated.request.file.steward.results is None
         if context.ledger.edits.is_pending(outdated.path):
@@ -102,7 +79,7 @@ def survey(
     return ReevaluationSurvey(context.suite.digest, due=tuple(due[:limit]), unknown=tuple(unknown), **counts)
 
 
-def put_back(context: BoardContext, due: Sequence[OutdatedRequest], *, by: Account, command: str) -> int:
+def put_back(context: BoardContext, due: Sequence[FinishedRequest], *, by: Account, command: str) -> int:
     """Return all of `due` to the queue and record the decision. Return their number: 0 if relaunches are held back.
 
     No calls, except to find the submitters of requests from before Steward. Raises HubError.
@@ -116,42 +93,7 @@ def put_back(context: BoardContext, due: Sequence[OutdatedRequest], *, by: Accou
     return staged
 
 
-def _finished(context: BoardContext, view: MirrorView, head: str) -> Iterator[OutdatedRequest]:
-    for blob in view.files(head):
-        if blob.oid is None or not is_request_path(blob.path):
-            continue
-        data = view.blob(blob.oid, max_bytes=context.board.max_request_bytes)
-        # A cheap test first: most files are not finished and need no parsing.
-        request = parse_request(blob.path, data) if data is not None and b"FINISHED" in data.upper() else None
-        if data is not None and isinstance(request, Request) and request.status is Status.FINISHED:
-            yield OutdatedRequest(request, File(blob.path, data, blob.oid, head), "")
-
-
-def _is_of_model(outdated: OutdatedRequest, model: str) -> bool:
-    return not model or outdated.request.path.model.casefold() == model.casefold()
-
-
-def _with_suites(context: BoardContext, finished: list[OutdatedRequest]) -> list[OutdatedRequest]:
-    """`finished`, each with the digest of the suite that its result names."""
-    wanted = {path for outdated in finished if (path := outdated.request.file.steward.results) is not None}
-    if not wanted:
-        return finished
-    head = context.mirror.fetch(context.results, depth=0)
-    with context.mirror.read(context.results) as view:
-        # One listing of all files: the lookup of a single file would read the tree of all organisations each time.
-        suites = {file.path: _made_with(view, file) for file in view.files(head) if file.path in wanted}
-    return [
-        replace(outdated, made_with=suites.get(outdated.request.file.steward.results or "", ""))
-        for outdated in finished
-    ]
-
-
-def _made_with(view: MirrorView, file: GitFile) -> str:
-    data = view.blob(file.oid, max_bytes=MAX_BYTES) if file.oid is not None else None
-    return (suite_digest(data) or "") if data is not None else ""
-
-
-def _edit(context: BoardContext, outdated: OutdatedRequest) -> FieldEdit | None:
+def _edit(context: BoardContext, outdated: FinishedRequest) -> FieldEdit | None:
     request, suite = outdated.request, context.suite.digest
     cause, used = reevaluation_cause(request, suite), context.index.get(outdated.path).used or 0
     step = transitions.reevaluate_transition(request, cause=cause, used=used)

@@ -32,6 +32,7 @@ class RequestSnapshot(BaseModel):
     log: str = ""
     results: str = ""
     details: str = Field(default="", description="details repo of the results, if not that of the present name")
+    rescored_from: str = Field(default="", description="results whose answers were scored again for `results`")
     access: Access = "public"
     chat_template: bool = False
     category: str = Field(default="", description="the kind of model, as one of the leaderboard's categories")
@@ -75,6 +76,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         log=facts.log or "",
         results=facts.results or "",
         details=facts.details or "",
+        rescored_from=facts.rescored_from or "",
         access=strictest([access_in_file(request), known]),
         chat_template=bool(request.file.use_chat_template),
         category=read_category(request.file.model_type).value,

@@ -114,6 +114,9 @@ class RunPlan(BaseModel):
     use_chat_template: bool = False
     num_fewshot: int | None = Field(default=None, ge=0, description="of all tasks; None: what each says")
     shots: dict[str, int] = Field(default_factory=dict, description="task → examples, where the suite says how many")
+    withdrawn: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, description="task → questions that are asked and do not count"
+    )
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
     limits: RunLimits = RunLimits()

@@ -138,7 +138,8 @@ def scored_parts(task: Any) -> tuple[ScoredParts, dict[str, str], dict[str, str]
     """
     config, used = task.config, UsedCode()
     for kind in type(task).__mro__:
-        used.add_module(sys.modules[kind.__module__])
+        if is_harness_code(sys.modules[kind.__module__]):  # and not a class of Steward's that loads its questions
+            used.add_module(sys.modules[kind.__module__])
     for name in AGGREGATING:
         used.add_source(name, _source_of(name))
     metrics = {

@@ -13,7 +13,6 @@ from typing import Any
 
 import datasets
 import lm_eval.evaluator
-import lm_eval.tasks
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the most common architecture, loaded once for all children
 from lm_eval.evaluator import simple_evaluate
@@ -27,6 +26,7 @@ from workers.evaluation import data_parallel
 from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
 from workers.evaluation.shared_prefix.templates import compile_templates_once
+from workers.evaluation.task_loading import aggregate_without, seed_language_detection, task_folders
 from workers.evaluation.template_date import pin_template_date
 
 
@@ -39,6 +39,9 @@ def run(plan: RunPlan, report: Report) -> None:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
     # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
     lm_eval.evaluator.get_git_commit_hash = lambda: None
+    evaluator = lm_eval.evaluator
+    evaluator._process_results = aggregate_without(plan.withdrawn, evaluator._process_results)
+    seed_language_detection()
     compile_templates_once()
     pin_template_date()
     report(RunProgress("load"))
@@ -107,7 +110,7 @@ def _writable_view(cache: Path, folder: Path) -> Path:
 
 def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, object]:
     """The arguments that the command passes to `simple_evaluate` for this plan."""
-    folders = _task_folders(plan)
+    folders = task_folders(plan.tasks, plan.task_folder)
     manager = ReportingTaskManager(
         counter,
         plan.shots,
@@ -153,17 +156,6 @@ def model_arguments(plan: RunPlan) -> dict[str, object]:
     if plan.spread == "parts":
         arguments["parallelize"] = True
     return arguments
-
-
-def _task_folders(plan: RunPlan) -> list[Path]:
-    """The folders that hold the plan's tasks; none if the harness has to search all its own.
-
-    The search takes seconds, so a group of the harness that has a folder of its name is read from that folder alone.
-    """
-    if plan.task_folder is not None:
-        return [plan.task_folder]
-    folders = [Path(lm_eval.tasks.__file__).parent / name for name in plan.tasks]
-    return folders if all(folder.is_dir() for folder in folders) else []
 
 
 def _published_model_arguments(plan: RunPlan) -> dict[str, object]:

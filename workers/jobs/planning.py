@@ -6,6 +6,7 @@ from pathlib import Path
 
 from leaderboard.engines import EngineName
 from leaderboard.evidence import FailureEvidence
+from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose
 from workers.common.run_plan import RunLimits, RunPlan
@@ -68,11 +69,17 @@ def plan_of(
         revisions=provisions.questions.revisions,
         use_chat_template=job.use_chat_template,
         shots={} if worker_context.suite.own else worker_context.suite.shots,
+        withdrawn=_withdrawn(worker_context.suite),
         limits=_limits(worker_context, memory_bytes, seconds),
         spool=worker_context.slot.spool,
         suite=worker_context.suite.name,
         suite_digest=worker_context.suite.digest,
     )
+
+
+def _withdrawn(suite: Suite) -> dict[str, tuple[int, ...]]:
+    questions = {task: tuple(sorted(suite.withdrawn(task))) for task in suite.tasks}
+    return {task: numbers for task, numbers in questions.items() if numbers}
 
 
 def _limits(worker_context: WorkerContext, memory: int, seconds: float) -> RunLimits:

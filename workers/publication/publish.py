@@ -222,7 +222,7 @@ def _tables(
             samples, table = publication.plan.spool / SAMPLES / f"{task.name}.jsonl", folder / f"{task.name}.parquet"
             if not _is_plain(samples):
                 raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
-            collector = AnswerCollector(task.name, benchmark)
+            collector = AnswerCollector(task.name, benchmark, publication.suite.withdrawn(task.name))
             write_samples(samples, table, benchmark.metrics, collector.add)
             answers[task.name] = collector.answers()
             yield WriteLocalFile(table_path(task.name, publication.time), table)

@@ -113,3 +113,47 @@ def test_a_content_digest_sees_names_and_bytes_in_any_order() -> None:
     assert content_digest(files) == content_digest(dict(reversed(files.items())))
     assert content_digest(files) != content_digest({"data/a": b"2", "data/b": b"1"})
     assert content_digest(files) != content_digest({"data/a": b"1", "data/c": b"2"})
+
+
+# --- errata
+
+
+def erratum(question: int = 3, task: str = "small_task", reason: str = "two answers are right") -> dict[str, Any]:
+    """A question that does not count."""
+    return {"task": task, "question": question, "reason": reason}
+
+
+def test_errata_are_part_of_the_digest_without_their_reasons() -> None:
+    """A suite without errata has its earlier digest; each list of questions has its own, in any order and wording."""
+    plain = suite()
+    one, two = suite(errata=[erratum(3)]), suite(errata=[erratum(3), erratum(5)])
+    assert suite(errata=[]).digest == plain.digest
+    assert len({plain.digest, one.digest, two.digest}) == 3
+    assert suite(errata=[erratum(5, reason="Other words."), erratum(3)]).digest == two.digest
+
+
+def test_digests_of_shipped_suites_stay() -> None:
+    """Results of running boards name these digests."""
+    assert find_suite("starter").digest.startswith("ad2a01c6c121f08d")
+
+
+def test_the_questions_of_a_task_that_do_not_count() -> None:
+    """Those of the task alone."""
+    withdrawn = suite(errata=[erratum(3), erratum(5)])
+    assert withdrawn.withdrawn("small_task") == {3, 5}
+    assert withdrawn.withdrawn("another") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("errata", "words"),
+    [
+        ([erratum(task="other")], "errata of tasks that the suite does not have: other"),
+        ([erratum(3), erratum(3)], "the errata name question 3 of small_task twice"),
+        ([erratum(reason="")], "reason"),
+        ([erratum(-1)], "question"),
+    ],
+)
+def test_wrong_errata_are_refused(errata: list[dict[str, Any]], words: str) -> None:
+    """A task that the suite lacks, a question that is named twice, no reason, no number."""
+    with pytest.raises(BadSuite, match=words):
+        suite(errata=errata)

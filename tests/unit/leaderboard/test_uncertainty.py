@@ -299,3 +299,14 @@ def test_every_shipped_suite_names_fields_for_its_errors_without_another_digest(
 def test_digests_of_the_shipped_suites_are_those_of_results_that_exist(name: str, digest: str) -> None:
     """A changed digest would separate a board's next results from all earlier ones."""
     assert find_suite(name).digest.startswith(digest)
+
+
+def test_withdrawn_questions_do_not_count() -> None:
+    """The errors are those of the other questions."""
+    (benchmark,) = one(metrics=["acc,none"]).benchmarks
+    collector = AnswerCollector("a", benchmark, {1})
+    for each in (row(0, 1.0), row(1, 0.0), row(2, 0.5)):
+        collector.add(each)
+    found = collector.answers()
+    assert found is not None
+    assert found.sums == [[1.0], [0.5]]

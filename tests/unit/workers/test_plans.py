@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from leaderboard.boards import Board
 from leaderboard.engines import EngineName
-from leaderboard.suites import find_suite
+from leaderboard.suites import Erratum, Suite, find_suite
 from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.run_plan import RunPlan
@@ -52,22 +52,34 @@ def test_a_suites_engine_comes_before_the_boards(
     tmp_path: Path, board: dict[str, str], suite: str | None, asked: EngineName | None, engine: str
 ) -> None:
     """The engine is the board's, shared prefixes by default; a suite's own one, or one that is asked for, is used."""
+    suite_file = find_suite("open-llm-v2").model_copy(update={"engine": suite})
+    assert planned(tmp_path, suite_file, board, asked).engine == engine
+
+
+def planned(folder: Path, suite: Suite, board: dict[str, str], engine: EngineName | None = None) -> RunPlan:
+    """The plan of a job of `suite`, on a board with these further fields."""
     for name, data in model().items():
-        (tmp_path / name).write_bytes(data)
+        (folder / name).write_bytes(data)
     repos = {name: f"trial/{name}" for name in ("requests", "results", "logs", "community")}
     fields = {"name": "trial", "title": "Trial", "suite": "starter", "repos": {**repos, "details_namespace": "trial"}}
-    suite_file = find_suite("open-llm-v2").model_copy(update={"engine": suite})
     context = SimpleNamespace(
-        settings=WorkerSettings(), board=Board.model_validate({**fields, **board}), suite=suite_file, devices=(),
-        zygote_client=SimpleNamespace(ready=None), slot=SimpleNamespace(attempt=tmp_path, spool=tmp_path / "spool"),
+        settings=WorkerSettings(), board=Board.model_validate({**fields, **board}), suite=suite, devices=(),
+        zygote_client=SimpleNamespace(ready=None), slot=SimpleNamespace(attempt=folder, spool=folder / "spool"),
     )  # fmt: skip
     attempt, revision = RunPlan.model_validate(PLAN).attempt, "0" * 40
     job = EvaluationJob(
         board="trial", attempt=attempt, path="org/m.json", model="org/m", revision=revision, precision="float32",
-        weight_type="Original", suite=suite_file.name, suite_digest=suite_file.digest,
+        weight_type="Original", suite=suite.name, suite_digest=suite.digest,
     )  # fmt: skip
-    provisions = Provisions(tmp_path, SuiteQuestions(tmp_path, {}))
-    assert plan_of(cast(WorkerContext, context), job, provisions, seconds=60, engine=asked).engine == engine
+    provisions = Provisions(folder, SuiteQuestions(folder, {}))
+    return plan_of(cast(WorkerContext, context), job, provisions, seconds=60, engine=engine)
+
+
+def test_a_plan_names_the_questions_that_do_not_count(tmp_path: Path) -> None:
+    """Those of the suite's errata, by task; the child leaves them out of the scores."""
+    wrong = [Erratum(task="leaderboard_ifeval", question=number, reason="wrong") for number in (7, 3)]
+    suite = find_suite("open-llm-v2").model_copy(update={"errata": tuple(wrong)})
+    assert planned(tmp_path, suite, {}).withdrawn == {"leaderboard_ifeval": (3, 7)}
 
 
 LIGHT = (

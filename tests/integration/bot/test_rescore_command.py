@@ -1,0 +1,185 @@
+"""`steward rescore`: finished evaluations get the scores of the board's newer suite, from their published answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import HfApi
+from typer.testing import CliRunner
+
+from bot.core.render import render
+from bot.results.details_reader import _table_of
+from bot.results.rescoring import survey
+from hub.budget import Commits
+from leaderboard.details import table_path
+from leaderboard.results import read_results
+from redis_state import clock
+from steward.cli import app
+from tests.support.board.board_driver import BOT, WORKER, BoardDriver
+from tests.support.board.board_file import BOARD
+from tests.support.workers import rescoring_cases as cases
+from tests.support.workers.evaluation_inputs import plan, publication
+from tests.support.workers.rescoring_cases import SuiteVersion
+from workers.common.hub_access import HubAccess
+from workers.publication.publish import publish
+
+pytestmark = pytest.mark.timeout(200)
+Command = Callable[..., tuple[int, dict[str, Any]]]
+RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
+ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> tuple[SuiteVersion, SuiteVersion]:
+    """The board's suite, one benchmark of which is restricted, and its newer version."""
+    return cases.own(tmp_path / "old", RESTRICTED, []), cases.own(tmp_path / "new", RESTRICTED, ERRATA)
+
+
+def use_suite(stand: BoardDriver, version: SuiteVersion, folder: Path) -> None:
+    """The board has this suite from now on."""
+    (folder / "suite.yaml").write_text(version.text)
+    stand.context.suite = version.suite
+
+
+@pytest.fixture
+def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`steward rescore --json` with these words, and the board's syncs after it: exit status and what it printed."""
+    (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
+    for name, value in {
+        "HF_ENDPOINT": stand.hub.url,
+        "REDIS_URL": valkey_url,
+        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+        "STEWARD_BOT_TOKEN": BOT,
+        "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
+
+    def run(*words: str) -> tuple[int, dict[str, Any]]:
+        done = CliRunner().invoke(app, ["rescore", "--json", *words])
+        stand.time = clock.now() + 1
+        stand.settle()
+        stand.context.mark("scores")
+        stand.settle()
+        assert done.output.endswith("}\n"), done.output
+        return done.exit_code, json.loads(done.output.splitlines()[-1])
+
+    return run
+
+
+def evaluated(stand: BoardDriver, version: SuiteVersion, folder: Path) -> str:
+    """The request of ada/good, which a worker evaluated by this suite and published; its path."""
+    (spool,) = cases.evaluate(folder, version)
+    job = stand.started()
+    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
+    repos = stand.context.board.repos
+    made = publication(
+        spool,
+        repo=repos.details(job.model),
+        restricted_repo=repos.restricted_details(job.model),
+        suite=version.suite,
+        request=job.path,
+        plan=plan(spool).model_copy(update=attempt),
+    )
+    stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
+    assert stand.file(job.path)["status"] == "FINISHED"
+    return job.path
+
+
+def comments(stand: BoardDriver, path: str) -> list[str]:
+    """The bot's comments about other scores in the thread of a request."""
+    thread = stand.context.hub.thread(stand.context.requests, stand.file(path)["steward"]["thread"])
+    return [comment.text for comment in thread.comments if "were computed again" in comment.text]
+
+
+def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
+    stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
+) -> None:
+    """Shown first, then written: file, request, scores and thread follow once; no worker takes part."""
+    old, new = versions
+    use_suite(stand, old, tmp_path)
+    path = evaluated(stand, old, tmp_path)
+    before = stand.file(path)
+    earlier = before["steward"]["results"]
+    use_suite(stand, new, tmp_path)
+
+    status, shown = command("--dry-run", "--output", str(tmp_path / "out"), "ada/good")
+    (evaluation,) = shown["evaluations"]
+    assert (status, shown["due"], evaluation["refused"], evaluation["answers"]) == (0, [path], None, 239)
+    assert set(evaluation["changed"]) == {"Average", "Navigation"}
+    written = Path(evaluation["written"])
+    scores = read_results(written.read_bytes(), new.suite).scores
+    assert scores.by_name["Navigation"] == evaluation["changed"]["Navigation"][1]
+    assert len((written.parent / "starter_navigation.jsonl").read_text().splitlines()) == 39
+    assert (stand.file(path), comments(stand, path)) == (before, [])
+
+    status, done = command()
+    assert (status, done["evaluations"][0]["changed"]) == (0, evaluation["changed"])
+    after = stand.file(path)
+    facts = after["steward"]
+    assert (after["status"], facts["rescored_from"]) == ("FINISHED", earlier)
+    assert facts["results"] != earlier
+    assert {**after, "steward": None} == {**before, "steward": None}
+    results = read_results(stand.context.hub.read_file(stand.context.results, facts["results"]).data, new.suite)
+    assert results.block.rescored_from is not None
+    assert results.block.rescored_from.results == earlier
+    assert stand.context.hub.read_file(stand.context.results, earlier).data
+    (scored,) = stand.context.scores.all()
+    assert (scored.results, scored.average) == (facts["results"], results.scores.average)
+    (comment,) = comments(stand, path)
+    assert "| Navigation |" in comment
+    assert "1 question counts no longer" in comment
+    assert stand.queued() == []
+
+    assert command()[1]["current"] == 1
+    assert [each["alike"] for each in command("--harness")[1]["evaluations"]] == [True]
+    assert stand.file(path) == after
+    assert comments(stand, path) == [comment]
+    entry = stand.context.index.get(path)
+    time = earlier.rpartition("results_")[2].removesuffix(".json")
+    assert _table_of(stand.context, entry, "starter_navigation").path == table_path("starter_navigation", time)
+
+    HfApi(stand.hub.url, token=WORKER).delete_repo(stand.context.board.repos.details("ada/good"), repo_type="dataset")
+    use_suite(stand, old, tmp_path)
+    status, refused = command()
+    (evaluation,) = refused["evaluations"]
+    assert status == 1
+    assert "the repo may have been deleted or made private" in evaluation["refused"]
+    assert stand.file(path) == after
+    assert survey(stand.context, new.suite).due == ()
+
+
+def test_another_suite_than_the_boards_is_shown_alone(
+    stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
+) -> None:
+    """Its results would have no table, so nothing is written."""
+    use_suite(stand, versions[0], tmp_path)
+    (tmp_path / "newer.yaml").write_text(versions[1].text)
+    done = CliRunner().invoke(app, ["rescore", "--suite", str(tmp_path / "newer.yaml")])
+    assert done.exit_code == 2
+    assert "is not the board's" in done.output
+    assert command("--dry-run", "--suite", str(tmp_path / "newer.yaml"))[1]["due"] == []
+
+
+def test_the_comment_says_what_changed() -> None:
+    """Every sentence of it."""
+    rows = [{"name": "Average", "before": "10.00", "now": "12.50"}, {"name": "A | b", "before": "–", "now": "0.00"}]
+    views = {"model": "ada/good", "precision": "bfloat16", "suite": "open-llm-v2", "rows": rows}
+    urls = {"new_url": "https://hub/new", "old_url": "https://hub/old"}
+    assert render("rescored", **views, **urls, withdrawn=2, timed_out=1) == (
+        "The scores of **ada/good** (bfloat16) were computed again from its stored answers, by the suite `open-llm-v2` "
+        "as it is now. The model was not run again: its answers are the same.\n\n"
+        "| benchmark | before | now |\n|---|---|---|\n| Average | 10.00 | 12.50 |\n| A \\| b | – | 0.00 |\n\n"
+        "2 questions count no longer; the errata of the suite say why. In 1 question a metric ran out of time, which "
+        "counts as a wrong answer; the new results name it. The [new results](https://hub/new) say what computed them. "
+        "The [earlier ones](https://hub/old) stay. The table follows within minutes.\n"
+    )
+    plain = render("rescored", **views, **urls, withdrawn=0, timed_out=0)
+    assert plain.endswith(
+        "\n\nThe [new results](https://hub/new) say what computed them. The [earlier ones](https://hub/old) stay. The "
+        "table follows within minutes.\n"
+    )

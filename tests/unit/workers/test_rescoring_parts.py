@@ -1,0 +1,231 @@
+"""The parts of rescoring: stored answers get their types back, bad ones are named, and alarms are noticed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from leaderboard.suites import Benchmark, Task, find_suite
+from workers.errors import RescoringRefused
+from workers.evaluation.task_loading import aggregate_without
+from workers.publication.details import CUT, MAX_TEXT
+from workers.rescoring.process import RescoringProcess
+from workers.rescoring.rescorer import Rescorer
+from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
+from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
+
+TASK = "small"
+BENCHMARK = Benchmark(name="Small", source=TASK, tasks=(Task(name=TASK),), metrics=("acc,none",), shots=0)
+DOC = json.dumps({"question": "What?"})
+ANSWER = json.dumps([["It is."]])
+
+
+def write(folder: Path, rows: list[dict[str, Any]], leave_out: str = "") -> Path:
+    """A table of answers; the rows have these values and no others."""
+    names = [name for name in ("doc_id", "doc", "responses", "filter") if name != leave_out]
+    schema = pa.schema([(name, pa.int64() if name == "doc_id" else pa.string()) for name in names])
+    whole = [
+        {"doc_id": number, "doc": DOC, "responses": ANSWER, "filter": "none"} | row for number, row in enumerate(rows)
+    ]
+    pq.write_table(pa.Table.from_pylist(whole, schema=schema), folder / "table.parquet", row_group_size=2)
+    return folder / "table.parquet"
+
+
+class ScriptedTask:
+    """A task whose metric is a function of question and answer, with the harness's interface."""
+
+    OUTPUT_TYPE = "generate_until"
+
+    def __init__(self, metric: Callable[[dict[str, Any], list[str]], dict[str, Any]]) -> None:
+        self.config = SimpleNamespace(process_results=metric)
+        self.process_results = metric
+        self._filters = [self]
+
+    def apply(self, requests: list[Any]) -> None:
+        """As a filter of the harness: the first repetition."""
+        for request in requests:
+            request.filtered_resps["none"] = request.resps[0]
+
+
+def scored(table: AnswersTable, task: ScriptedTask, alarms: AlarmWatch | None = None, **more: Any) -> PartScores:
+    """The scores of all answers in a table."""
+    part = ScoringPart(TASK, table, table.groups, BENCHMARK, **more)
+    return score_part(task, part, alarms or AlarmWatch())
+
+
+def right(doc: dict[str, Any], answers: list[str]) -> dict[str, Any]:
+    """A metric."""
+    return {"acc": float(answers[0] == doc.get("right", "It is."))}
+
+
+def test_stored_responses_get_the_types_of_the_harness() -> None:
+    """Digits and truths are as they were before they were spelled out; other values are refused."""
+    drawn = -12.345678901234567
+    likelihoods = typed_responses("multiple_choice")
+    assert likelihoods([[[str(drawn), "True"]], [["-0.5", "False"]]]) == [[(drawn, True)], [(-0.5, False)]]
+    assert typed_responses("loglikelihood_rolling")([[str(drawn)]]) == [[drawn]]
+    assert typed_responses("generate_until")([["a", "b"]]) == [["a", "b"]]
+    for kind, bad in (("multiple_choice", [[["x", "True"]]]), ("multiple_choice", [[["1", "yes"]]]),
+                      ("generate_until", [[1]]), ("generate_until", []), ("generate_until", [[]])):  # fmt: skip
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            typed_responses(kind)(bad)
+
+
+def test_one_row_of_each_question_is_read(tmp_path: Path) -> None:
+    """Rows of other filters have the same responses; the order is the table's, the first question the lowest."""
+    rows = [{"doc_id": number, "filter": name} for name in ("strict", "loose") for number in (2, 0, 1)]
+    table = open_table(write(tmp_path, rows), TASK)
+    assert (table.filter, table.questions, table.groups, table.sizes) == ("strict", (2, 0, 1), (0, 1), (2, 1))
+    assert table.first == {"question": "What?"}
+    scores = scored(table, ScriptedTask(right), withdrawn=frozenset((0,)))
+    assert (scores.questions, scores.metrics) == ([2, 1], {("acc", "none"): [1.0, 1.0]})
+
+
+@pytest.mark.parametrize(
+    ("rows", "leave_out", "words"),
+    [
+        ([{}], "responses", "another layout: it lacks the columns responses"),
+        ([{"doc_id": 1}, {"doc_id": 1}], "", "several rows of one question"),
+        ([{"doc": DOC[:-1]}], "", "question 0 of small: it is not as the harness writes it"),
+        ([{"doc": "[1]"}], "", "its question has no fields"),
+        ([], "", "has 0 rows"),
+    ],
+)
+def test_tables_of_another_form_are_refused(
+    tmp_path: Path, rows: list[dict[str, Any]], leave_out: str, words: str
+) -> None:
+    """A missing column, repeated questions, broken questions, and an empty table each have their sentence."""
+    with pytest.raises(RescoringRefused, match=words):
+        open_table(write(tmp_path, rows, leave_out), TASK)
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    """And one that does not exist."""
+    (tmp_path / "table.parquet").write_bytes(b"no table")
+    with pytest.raises(RescoringRefused, match="cannot be read"):
+        open_table(tmp_path / "table.parquet", TASK)
+    with pytest.raises(RescoringRefused, match="no table of the answers to small"):
+        open_table(tmp_path / "other.parquet", TASK)
+
+
+def test_answers_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
+    """Cut and missing texts, and questions that lack a field; a withdrawn question may be as it is."""
+    cut = json.dumps([["x" * MAX_TEXT]])[:MAX_TEXT] + CUT
+    rows = [{}, {"responses": cut}, {"responses": None}, {"doc": "{}"}, {"doc": cut}]
+    table = open_table(write(tmp_path, rows), TASK)
+
+    def metric(doc: dict[str, Any], answers: list[str]) -> dict[str, Any]:
+        return {"acc": float(bool(doc["question"] and answers))}
+
+    scores = scored(table, ScriptedTask(metric), withdrawn=frozenset((4,)))
+    assert scores.questions == [0]
+    assert [answer.question for answer in scores.unusable] == [1, 2, 3]
+    words = [answer.reason for answer in scores.unusable]
+    assert words[0] == "its answer was cut after 200,000 characters when it was stored"
+    assert words[1] == "its answer is missing"
+    assert words[2] == "its metrics cannot be computed (KeyError: 'question')"
+
+
+@pytest.fixture
+def alarms(monkeypatch: pytest.MonkeyPatch) -> Iterator[AlarmWatch]:
+    """A watch that is installed for one test."""
+    monkeypatch.setattr(signal, "signal", signal.signal)
+    before, watch = signal.getsignal(signal.SIGALRM), AlarmWatch()
+    watch.install()
+    yield watch
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    monkeypatch.undo()
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_metric_that_runs_out_of_time_is_noticed(tmp_path: Path, alarms: AlarmWatch) -> None:
+    """Metrics catch their alarm and count the answer as wrong: the question is named nevertheless, and no other."""
+    table = open_table(write(tmp_path, [{}, {"responses": json.dumps([["slow"]])}, {}]), TASK)
+
+    def on_alarm(*_: object) -> None:
+        raise TimeoutError
+
+    def metric(_: dict[str, Any], answers: list[str]) -> dict[str, Any]:
+        previous = signal.getsignal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.01 if answers[0] == "slow" else 5)
+        try:
+            while answers[0] == "slow":
+                time.sleep(1)
+        except TimeoutError:
+            return {"acc": 0.0}
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+        return {"acc": 1.0}
+
+    scores = scored(table, ScriptedTask(metric), alarms)
+    assert (scores.timed_out, scores.metrics) == ([1], {("acc", "none"): [1.0, 0.0, 1.0]})
+
+
+class ScriptedPool:
+    """Processes that answer at once, with what a function returns."""
+
+    def __init__(self, score: Callable[[ScoringPart], PartScores]) -> None:
+        self.score = score
+        self.asked: list[frozenset[int] | None] = []
+
+    def submit(self, _: object, part: ScoringPart) -> Any:
+        """As an executor's."""
+        self.asked.append(part.only)
+        return SimpleNamespace(result=lambda: self.score(part))
+
+
+@pytest.mark.parametrize("is_slow_alone", [False, True])
+def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_slow_alone: bool
+) -> None:
+    """On an idle machine it may succeed: then its part is scored again. Else it keeps the harness's value, and is
+    named."""
+    table = open_table(write(tmp_path, [{}, {}]), TASK)
+    part = ScoringPart(TASK, table, table.groups, BENCHMARK)
+    late = PartScores([0, 1], {("acc", "none"): [1.0, 0.0]}, timed_out=[1])
+    good = PartScores([0, 1], {("acc", "none"): [1.0, 1.0]})
+    pool = ScriptedPool(lambda _: late if is_slow_alone else good)
+    rescorer = Rescorer(find_suite("starter"), 1)
+    monkeypatch.setattr(rescorer, "_processes", lambda: pool)
+    done = {0: late}
+    rescorer._score_alone([part], done)
+    assert done == {0: late if is_slow_alone else good}
+    assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
+
+
+def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the command's environment it has only what a program needs to start."""
+    monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
+        assert process._process is not None
+        environment = Path(f"/proc/{process._process.pid}/environ").read_bytes()
+        process._process.kill()
+    assert b"hf_secret" not in environment
+    assert b"HF_HUB_OFFLINE=1" in environment
+
+
+def test_questions_that_do_not_count_stay_among_the_samples() -> None:
+    """The harness aggregates the other ones, filter by filter, and keeps every sample."""
+    samples = [
+        {"doc_id": number, "filter": name, "metrics": ["acc"], "acc": number / 10}
+        for name in ("none", "strict")
+        for number in range(3)
+    ]
+    raw = defaultdict(list, {("acc", name): [0.0, 0.1, 0.2] for name in ("none", "strict")})
+    tasks = {TASK: {"raw_metrics": raw, "logged_samples": samples}, "other": {"raw_metrics": {}, "logged_samples": []}}
+    given = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
+    assert given[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
+    assert given[TASK]["logged_samples"] == samples
