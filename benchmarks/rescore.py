@@ -121,7 +121,7 @@ def _long_text(draw: int) -> str:
 def _rate(suite: Suite, evaluation: Path, evaluations: int, processes: int) -> dict[str, Any]:
     """Rescore the evaluation that often; the first time starts the processes and is not counted."""
     from benchmarks.scripted_evaluations import SOURCE
-    from benchmarks.suite_datasets import shipped
+    from benchmarks.suites.open_llm_v2 import shipped
     from workers.rescoring.process import RescoringProcess
 
     out = evaluation / "rescored.json"
@@ -158,7 +158,7 @@ def _harness_rate(suite: Suite, evaluation: Path) -> float:
 
 
 def _time_harness(suite: Suite, evaluation: Path) -> float:
-    from benchmarks.suite_datasets import shipped
+    from benchmarks.suites.open_llm_v2 import shipped
     from workers.rescoring.stored_answers import open_table
     from workers.rescoring.stored_tasks import load_tasks
 
