@@ -90,10 +90,11 @@ def _evaluate(suite: Suite, questions: int | None, out: Path) -> None:
     if process == 0:
         status = 1
         try:
-            from benchmarks import suite_datasets
             from benchmarks.scripted_evaluations import evaluate, load_from
+            from benchmarks.suites.datasets import MAKERS
+            from benchmarks.suites.open_llm_v2 import shipped
 
-            made = cache(lambda path: suite_datasets.MAKERS[path](questions))
+            made = cache(lambda path: MAKERS[path](questions))
 
             def rows_of(path: str, name: str | None) -> Mapping[str, list[dict[str, Any]]]:
                 return {split: rows for (config, split), rows in made(path).items() if config == (name or "default")}
@@ -101,7 +102,7 @@ def _evaluate(suite: Suite, questions: int | None, out: Path) -> None:
             import datasets
 
             datasets.load_dataset = load_from(rows_of, out.parent / f"{suite.name}-questions")
-            evaluate(suite, suite_datasets.shipped(), out, _long_text)
+            evaluate(suite, shipped(), out, _long_text)
             status = 0
         finally:
             os._exit(status)
