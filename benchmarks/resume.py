@@ -78,7 +78,7 @@ def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
         title = f"killed at {killed_at:,} tokens" if killed_at else "to the end"
         print(
             f"{model.name:24} {title:26} {result['tokens']:>9,} tokens {result['seconds']:>7.1f} s  "
-            f"journal: {journal or 'none'}",
+            f"journal: {journal or 'none'} {result.get('journal_seconds', 0.0):.2f} s",
             flush=True,
         )
         return result

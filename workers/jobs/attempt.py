@@ -305,7 +305,7 @@ class AttemptRun:
             self.log.say("another attempt of this evaluation runs on this machine; this one computes everything, too")
             return None
         except OSError as error:
-            log.warning("attempt %s has no journal: %s", self.job.attempt, error)
+            self.log.say(f"it has no journal: {error.strerror}")
             return None
         if journals is not None and journals.found_bytes:
             self.log.say(f"an earlier attempt left a journal of {journals.found_bytes:,} bytes: its answers are used")

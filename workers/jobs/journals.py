@@ -117,12 +117,12 @@ class JournalStore:
             lock = _try_lock(folder)
             if lock is None:
                 raise JournalsInUse(identity)
-            found_bytes = folder_bytes(folder)
             os.utime(folder / LOCK)
-            self._evict(max_bytes * copies - found_bytes)
             files = tuple(folder / str(copy) for copy in range(copies))
             for file in files:
-                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+                _create(file, max_bytes)
+            found_bytes = folder_bytes(folder)
+            self._evict(max_bytes * copies - found_bytes)
         return HeldJournals(folder, files, max_bytes, found_bytes, lock)
 
     def _evict(self, needed: int) -> None:
@@ -145,6 +145,18 @@ class JournalStore:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.root / LOCK):
             yield
+
+
+def _create(file: Path, max_bytes: int) -> None:
+    """Create the journal if there is none; empty one that is larger than it may be now."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > max_bytes:
+            log.warning("a journal of %d bytes is not used: it may have %d", size, max_bytes)
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
 
 
 def _last_use(folder: Path) -> float:

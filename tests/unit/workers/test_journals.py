@@ -84,6 +84,14 @@ def test_the_least_recently_used_journals_are_evicted(tmp_path: Path, monkeypatc
     assert stored(store) == {3, 6, 7}  # beside the new one there is room for 6 MiB
 
 
+def test_a_journal_that_is_too_large_is_emptied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """If the setting has become smaller, a larger journal is not used: its child would be stopped for its size."""
+    leave(JournalStore(tmp_path / "journals", 10 * MEBIBYTE), 1, size=4 * MEBIBYTE)
+    held = JournalStore(tmp_path / "journals", 3 * MEBIBYTE).open(identity(1), 1)
+    assert held is not None and held.found_bytes == 0 and held.files[0].stat().st_size == 0
+    assert "a journal of 4194304 bytes is not used: it may have 3145728" in caplog.text
+
+
 def test_no_room_no_journal(tmp_path: Path) -> None:
     """With the setting 0, or next to nothing, evaluations have no journals."""
     assert JournalStore(tmp_path / "journals", 0).open(identity(1), 1) is None

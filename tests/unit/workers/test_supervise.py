@@ -79,14 +79,14 @@ def plan_in(folder: Path) -> RunPlan:
     )
 
 
-def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *journals: Path) -> str:
     """Supervise a child with a limit of one megabyte on its spool and home; return the log if it is killed."""
     monkeypatch.setattr("workers.sandbox.supervision.USAGE_CHECK_SECONDS", 0.0)
     log = BoundedLog()
     callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
-    supervisor = ChildSupervisor(
-        cast(ZygoteClient, ZygotelessClient()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), callbacks
-    )
+    sandbox_spec = SandboxSpec(home=home, root=folder, uid=1)
+    zygote_client = cast(ZygoteClient, ZygotelessClient())
+    supervisor = ChildSupervisor(zygote_client, sandbox_spec, plan_in(folder), callbacks, journals)
     with pytest.raises(Killed):
         supervisor.run(folder, deadline=time.monotonic() + 20)
     return log.text()
@@ -132,6 +132,13 @@ def test_what_a_child_writes_at_home_counts_too(tmp_path: Path, home: Path, monk
     (home / "tmp").mkdir()
     (home / "tmp" / "heap").write_bytes(bytes(2 << 20))
     assert "spool-limit" in look(tmp_path, home, monkeypatch)
+
+
+def test_a_journal_has_its_own_bound(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that writes more into its journal than the plan allows is killed."""
+    (tmp_path / "journal").write_bytes(b"x")
+    said = look(tmp_path, home, monkeypatch, tmp_path / "journal")
+    assert "its journal has 1 bytes, and may have 0" in said
 
 
 @pytest.mark.parametrize(("name", "depth"), [("d", 1_500), ("d" * 200, 25)], ids=["many", "long"])
