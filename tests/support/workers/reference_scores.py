@@ -18,13 +18,16 @@ from typing import Any
 import yaml
 
 from benchmarks.suite_datasets import files
+from leaderboard.reproduction import RESULTS_FOLDER, TASKS_FOLDER, ReproductionCommand, reproduction_command
+from leaderboard.results import ResultsFile, StewardBlock
 from leaderboard.suites import parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets
+from tests.support.units.details_samples import results
 from tests.support.waiting import wait_until
 from tests.support.workers import lm_eval_script
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, upload, upload_questions
-from workers.evaluation.task_files import write_tasks
+from workers.jobs.worker import versions
 from workers.models.tiny_model import model
 
 PATIENCE = 350
@@ -82,19 +85,20 @@ class ReferenceScores:
 
 @contextmanager
 def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
-    """Start the commands, as the documentation tells people to use `lm_eval`, against a Hub with all questions."""
+    """Start the commands against a Hub with all questions.
+
+    That of the starter suite is the one that its results show; the others are as the harness's documentation has them.
+    """
     with LocalHub(folder / "hub", world()) as hub:
         revision = upload(hub, MODEL, model())
         questions = upload_questions(hub)
         for repo, rows in (suite_v1_datasets.REPOS | suite_v2_datasets.REPOS).items():
             upload(hub, repo, files(rows()), "dataset")
-        tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions)
         (folder / "group").mkdir()
         (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", suite_v1_datasets.suite())))
         chosen = {
             "leaderboard": ["leaderboard", "--batch_size", "8"],
             "first": ["first", "--include_path", str(folder / "group"), "--batch_size", "8"],
-            "starter": [*STARTER.run, "--include_path", str(tasks), "--batch_size", "16"],
         }
         for name, arguments in chosen.items():
             command = [
@@ -102,11 +106,13 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
                 "--tasks", *arguments, "--device", "cpu", "--output_path", str(folder / name), "--log_samples",
             ]  # fmt: skip
             (folder / f"{name}.json").write_text(json.dumps(command))
+        starter = pasted(folder, starter_command(revision, questions).run)
+        (folder / "starter.json").write_text(json.dumps(starter))
         standalone = [
-            {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}.get(w, w) for w in command
+            {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}.get(w, w) for w in starter
         ]
-        (folder / "standalone.json").write_text(json.dumps(standalone[1:]))  # without `run`, as old command lines
-        orders = [str(folder / f"{name}.json") for name in (*chosen, "standalone")]
+        (folder / "standalone.json").write_text(json.dumps(standalone))
+        orders = [str(folder / f"{name}.json") for name in (*chosen, "starter", "standalone")]
         run = ScriptRun.start(
             folder / "said", sys.executable, lm_eval_script.__file__, *orders,
             HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
@@ -116,6 +122,31 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
         finally:
             run.process.kill()
             run.process.wait()
+
+
+def starter_command(revision: str, questions: str) -> ReproductionCommand:
+    """The command line that a result of the starter suite shows, for the model and the questions at these commits."""
+    fields = {"model": MODEL, "revision": revision, "batch_size": 16, "datasets": {QUESTIONS: questions}}
+    made = results()
+    block = StewardBlock.model_validate({**made.block.model_dump(), **fields, "versions": versions()})
+    data = {**made.data, "config": {"device": "cpu", "model_args": {"dtype": "float32"}}}
+    return reproduction_command(ResultsFile(block, made.scores, data), STARTER)
+
+
+def pasted(folder: Path, line: str) -> list[str]:
+    """The arguments of `lm_eval` once a shell has run `line` in `folder`, with whole paths.
+
+    A program of this name writes them down: the harness runs later, in a process that has imported it.
+    """
+    programs = folder / "programs"
+    programs.mkdir()
+    note = "import json, sys; json.dump(sys.argv[1:], open('lm_eval.json', 'w'))"
+    (programs / "lm_eval").write_text(f"#!{sys.executable}\n{note}\n")
+    (programs / "lm_eval").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", line], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    places = {TASKS_FOLDER: str(folder / TASKS_FOLDER), RESULTS_FOLDER: str(folder / "starter")}
+    return [places.get(word, word) for word in json.loads((folder / "lm_eval.json").read_text())]
 
 
 def world() -> dict[str, Any]:
