@@ -316,14 +316,21 @@ def _module_differences(one: DigestParts, other: DigestParts, tasks: Sequence[st
 
 
 def _prompt_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
-    if one.use_chat_template != other.use_chat_template:
-        yield _TEMPLATE.format(which="first" if one.use_chat_template else "second")
+    if template := template_difference(one, other):
+        yield template
     if one.digests is None or other.digests is None:
         return
     before, after = one.digests.tasks, other.digests.tasks
     differing = [task for task in _common(one.digests, other.digests) if before[task].prompts != after[task].prompts]
     if differing:
         yield _PROMPTS.format(tasks=_listed(differing))
+
+
+def template_difference(one: ComparedResult, other: ComparedResult) -> str:
+    """Which of the two results alone used the model's chat template; "" where both did, or none."""
+    if one.use_chat_template == other.use_chat_template:
+        return ""
+    return _TEMPLATE.format(which="first" if one.use_chat_template else "second")
 
 
 def numerics_of(result: ComparedResult) -> dict[str, str]:

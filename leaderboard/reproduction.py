@@ -46,9 +46,7 @@ _NO_WEIGHTS = "The results name a type of weights that Steward does not know."
 _TOO_LONG = "The board's own tasks are too many for one command line."
 
 _QUESTIONS = "Steward read the questions of {repos} at these commits; the harness reads their newest ones."
-_GATED = (
-    "Some questions are in gated datasets: ask for access on their pages, then log in with: hf auth login"
-)
+_GATED = "Some questions are in gated datasets: ask for access on their pages, then log in with: hf auth login"
 _DATE = "A chat template that prints today's date printed 26 July 2024 for Steward."
 _ENGINE = "The engine {name} computed the answers: the last digits of log-likelihoods differ from the harness's own."
 _HARDWARE = "It ran on {hardware}; on another machine the last digits may differ."

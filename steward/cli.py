@@ -28,6 +28,7 @@ from steward.commands import (
     parked,
     queue,
     reevaluate,
+    reproduce,
     search,
     shadow,
     status,
@@ -42,8 +43,8 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate, search,
-    shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate,
+    reproduce, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
@@ -53,7 +54,20 @@ PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
+    "Look": (
+        "status",
+        "search",
+        "why",
+        "logs",
+        "watch",
+        "flags",
+        "inbox",
+        "parked",
+        "unknown",
+        "verify",
+        "reproduce",
+        "export",
+    ),
     "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate", "errors", "tasks"),
     "Write in a thread, as you": (
         "relaunch",
