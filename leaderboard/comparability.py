@@ -128,7 +128,7 @@ class ResultDigests(DigestParts):
     @property
     def fingerprint(self) -> str:
         """What was asked and how it was scored, in short."""
-        return fingerprint(self, self.rules)
+        return short(self.asked, self.scored)
 
     def is_consistent(self) -> bool:
         """Whether the digests are those of the parts."""
@@ -173,7 +173,12 @@ def prompts_digest(parts: DigestParts) -> str:
 
 def fingerprint(parts: DigestParts, rules: str) -> str:
     """What a result with these parts asks and how it is scored, in 33 characters."""
-    return f"{asked_digest(parts)[:16]}-{scored_digest(parts, rules)[:16]}"
+    return short(asked_digest(parts), scored_digest(parts, rules))
+
+
+def short(asked: str, scored: str) -> str:
+    """Both digests in 33 characters."""
+    return f"{asked[:16]}-{scored[:16]}"
 
 
 def combine(parts: DigestParts, suite: Suite) -> ResultDigests:

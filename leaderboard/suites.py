@@ -1,8 +1,8 @@
 """Suites: the tasks of an evaluation, and the rules that turn raw scores into benchmark scores.
 
 A suite is a YAML file. It names tasks of the harness, or defines its own tasks (`definitions`) with questions from a
-dataset repo on the Hub. Every result stores the digest of its suite: two results are comparable if suite and digest are
-equal.
+dataset repo on the Hub. Every result stores the digest of its suite, and a board shows results of its suite alone.
+`leaderboard.comparability` says which of them can be compared.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ TOGETHER = (
      "test_models_browser"),
     ("test_space_browser", "test_forms_in_the_browser", "test_maintaining_in_the_browser",
      "test_talking_in_the_browser", "test_localhub_pages"),
-    ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness"),
+    ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness",
+     "test_templates", "test_digests"),
 )  # fmt: skip
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (

@@ -131,13 +131,13 @@ class AttemptRun:
         self._check_suite()
         # The outcome of the previous job, which died while Redis was away.
         self._retry_redis(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
+        self.accepted = self._retry_redis(lambda: self._accepted_digests().read())
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._wait_for_provisions(download)
         run_canary(
             self.board_redis, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions)
         )
         self.phase = "start"
-        self.accepted = self._retry_redis(lambda: self._accepted_digests().read())
         with self._device_locked():
             plan, child_exit = self._run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):

@@ -113,6 +113,10 @@ def workers(context: BoardContext) -> Checks:
             yield Check("workers", "warning", f"{card.name} has no GPU and evaluates on the CPU.", fix)
         else:
             yield Check("workers", "ok", f"{card.name} evaluates on {card.devices}.")
+    for refused in context.accepted_digests.waiting():
+        if refused.worker in {card.name for card in alive}:
+            words = f"{refused.worker} takes no job: its tasks differ from those of the board's results."
+            yield Check("workers", "warning", words, "See what differs, and accept it or not: `steward tasks`.")
     if unserved := [tier for tier in TIERS if not any(tier in card.takes for card in alive)]:
         fix = "Set STEWARD_TIERS=all for a worker, or start one that is large enough."
         words = f"No worker takes the tiers {', '.join(unserved)}; a larger one takes them, if there is one."

@@ -19,6 +19,7 @@ from hub.records import WatchedItem
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.policy import AdmissionPolicy
+from redis_state.accepted_digests import RefusedTasks
 from redis_state.heartbeats import WorkerCard
 from redis_state.shadowed_writes import ShadowedWrite
 from steward.cli import app
@@ -121,6 +122,18 @@ def test_a_worker_with_a_dead_token_proves_nothing(healthy: BoardDriver) -> None
     """A refusal counts only where the token itself is accepted."""
     with Hub(healthy.hub.url, "hf_dead") as worker:
         assert of(examine(healthy.context, worker=worker), "worker token") == ["error"] * 4
+
+
+def test_a_worker_that_waits_for_the_operator_is_named(healthy: BoardDriver) -> None:
+    """With the command that shows what differs; one that is gone is not."""
+    for worker in ("w", "gone"):
+        fingerprint = f"{'a' * 16}-{'b' * 16}"
+        refused = RefusedTasks(worker=worker, fingerprint=fingerprint, differences=("t: other requests",), at=1)
+        healthy.context.accepted_digests.refuse(refused)
+    checks = examine(healthy.context)
+    assert of(checks, "workers") == ["ok", "warning"]
+    assert "w takes no job" in sentence(checks, "workers", state="warning")
+    assert "`steward tasks`" in sentence(checks, "workers", state="warning")
 
 
 def test_missing_repos_and_webhooks_are_named(stand: BoardDriver) -> None:

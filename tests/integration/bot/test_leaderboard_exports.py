@@ -41,6 +41,9 @@ def site(
     for path, known in scores.find(paths).items():
         more = {"average_error": paths[path], "benchmark_influences": vectors}
         scores.put(EvaluationScores(**{**known.model_dump(), "errors": dict.fromkeys(BENCHMARKS, 2.0), **more}))
+    for model, digest in {"north/birch-70b": "c", "tiny-lab/cedar-7b": "c", "eve/formula": "d"}.items():
+        (known,) = scores.find([path_of(model)]).values()
+        scores.put(known.model_copy(update={"asked": digest * 64}))
     facts = {
         "fullname": "01-ai/Yi-34B",
         "Hub ❤️": 1_234,
@@ -149,3 +152,22 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     text = page(site, "/compare", pin=pins[0], add="tiny-lab/cedar-7b; no/body")
     assert "“no/body” is not on the leaderboard" in text
     assert 'href="/check?model=no%2Fbody"' in text
+
+
+def test_rows_that_answered_other_questions_are_marked_and_found(site: Client) -> None:
+    """On the page, in its JSON, in searches, in files, and where they are compared with others."""
+    rows = {row["model"]: row for row in site.get("/api/leaderboard", params={"limit": 500}).json()["rows"]}
+    assert [model for model, row in rows.items() if row["other_questions"]] == ["eve/formula"]
+    assert (rows["eve/formula"]["asked"], rows["north/birch-70b"]["asked"]) == ("d" * 12, "c" * 12)
+    found = site.get("/api/leaderboard", params={"q": f"Asked: {'d' * 12}"}).json()
+    assert [row["model"] for row in found["rows"]] == ["eve/formula"]
+    assert page(site, f"/?q=Asked:{'d' * 12}").count(">other questions<") == 1
+    assert ">other questions<" not in page(site, f"/?q=Asked:{'c' * 12}")
+    table = pd.read_csv(io.BytesIO(site.get("/leaderboard.csv").content)).set_index("model")
+    assert table.loc["eve/formula", "asked"] == "d" * 12
+    address = "/compare?model=north/birch-70b&model=tiny-lab/cedar-7b&model=eve/formula"
+    compared = site.get(f"/api{address}").json()["compared"]
+    assert [one["same_questions"] for one in compared] == [True, True, False]
+    assert compared[1]["differences"]["average"]["margin"] is not None
+    assert compared[2]["differences"]["average"]["margin"] is None
+    assert page(site, address).count(">other questions<") == 1

@@ -19,6 +19,7 @@ from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
+from leaderboard.comparability import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.contents import HubModelInfo
 from leaderboard.results import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
@@ -287,3 +288,34 @@ def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:
     stand.put(path, json.dumps(file).encode())
     stand.settle()
     assert (page(views), found(stand, "good")) == ([row], [(path, row[-1])])
+
+
+def digests(stand: BoardDriver, asked: str = "a") -> ResultDigests:
+    """The digests of a result that asked these questions."""
+    parts = TaskDigests(
+        asked=AskedParts(requests=asked * 64, documents="b" * 64, questions=1),
+        scored=ScoredParts(metrics="0" * 16, filters="0" * 16, targets="0" * 16),
+    )
+    return combine(DigestParts(tasks={"starter_navigation": parts}), stand.context.suite)
+
+
+def test_what_was_asked_is_known_again_after_redis_was_lost(stand: BoardDriver) -> None:
+    """Scores name it, workers may ask it again, and searches find it: before and after."""
+    published = digests(stand)
+    path = finished(stand, errors={"digests": published})
+
+    def check() -> None:
+        (scored,) = stand.context.scores.all()
+        assert (scored.path, scored.asked) == (path, published.asked)
+        accepted = stand.context.accepted_digests.read()
+        assert (accepted.fingerprints, accepted.reference) == ({published.fingerprint}, published)
+        assert [hit for hit, _ in found(stand, f"Asked: {published.asked[:12]}")] == [path]
+        assert found(stand, f"Asked: {'9' * 12}") == []
+        (row,) = leaderboard(BoardReader(stand.context), LeaderboardQuery()).rows
+        assert (row.asked, row.other_questions) == (published.asked[:12], False)
+
+    check()
+    stand.context.redis.flushall()
+    stand.settle()
+    look(stand)
+    check()

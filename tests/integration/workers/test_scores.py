@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from leaderboard.comparability import asked_digest, scored_digest
 from leaderboard.results import digest_parts, engine_use, phase_seconds, score
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from tests.support.units.direct_errors import direct_error
@@ -84,6 +85,16 @@ def test_two_copies_record_the_digests_of_one(runs: ChildRuns) -> None:
     alone, together = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.together))
     assert alone is not None
     assert alone == together
+
+
+def test_a_chat_template_changes_the_prompts_and_not_what_is_asked(runs: ChildRuns) -> None:
+    """The requests without it are recorded; the tokens are those with it."""
+    plain, chat = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.chat))
+    assert plain is not None
+    assert chat is not None
+    assert asked_digest(plain) == asked_digest(chat)
+    assert scored_digest(plain, "") == scored_digest(chat, "")
+    assert all(plain.tasks[task].prompts != chat.tasks[task].prompts for task in plain.tasks)
 
 
 def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:

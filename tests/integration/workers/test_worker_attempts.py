@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from leaderboard.comparability import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.failures import diagnose
-from leaderboard.suites import find_suite
-from redis_state.accepted_digests import AcceptedDigests
 from redis_state.canaries import Canaries
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
@@ -20,8 +17,6 @@ from steward.valkey import Valkey
 from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, job
-
-STARTER = find_suite("starter")
 
 
 @pytest.fixture(scope="module")
@@ -373,33 +368,3 @@ def test_a_log_without_end_is_cut_in_the_middle(bot: AttemptQueue, worker: Worke
     outcome, log = bot.outcome(asked)
     assert outcome.ok and len(log) < 256 * 1024
     assert "line 0 " in log and "line 19999 " in log and "bytes were cut here" in log
-
-
-def test_a_worker_whose_tasks_differ_waits_for_the_operator(
-    bot: AttemptQueue, start_worker: Callable[..., WorkerProcess]
-) -> None:
-    """It hands the attempt back, says what differs, takes no job, and goes on once its tasks are accepted."""
-    accepted = AcceptedDigests(bot.connection, bot.keys, STARTER.digest)
-    accepted.note(digests_of_a_result())
-    worker, asked = start_worker(), job("changed")
-    bot.enqueue(asked)
-    bot.grant(asked)
-    (refused,) = wait_until(accepted.waiting)
-    assert refused.differences == ("starter_navigation: other requests (2 questions and 3 questions)",)
-    assert bot.reaches(asked, "handed-back")
-    assert wait_until(lambda: "takes no job" in worker.log())
-    assert wait_until(lambda: not bot.in_rq(asked))
-    bot.enqueue(asked)
-    assert accepted.must_wait(refused.worker)
-    assert bot.in_rq(asked)
-    accepted.accept(refused.fingerprint)
-    bot.grant(asked)
-    assert bot.outcome(asked)[0].ok
-    assert accepted.waiting() == []
-
-
-def digests_of_a_result() -> ResultDigests:
-    """The digests of a result that asked other questions than the trial `changed`."""
-    asked = AskedParts(requests="0" * 64, documents="2" * 64, questions=2)
-    scored = ScoredParts(metrics="3" * 16, filters="3" * 16, targets="3" * 16)
-    return combine(DigestParts(tasks={"starter_navigation": TaskDigests(asked=asked, scored=scored)}), STARTER)

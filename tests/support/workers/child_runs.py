@@ -35,7 +35,8 @@ class ChildRuns:
     """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
 
     `starter` and `first` are by the harness alone, the others by the default engine; `by_prefix` is the starter suite
-    again. And another suite twice: by one child, and by two copies of it that share the questions.
+    again. And another suite three times: by one child, by two copies of it that share the questions, and with the
+    chat template.
     """
 
     starter: Path
@@ -45,6 +46,7 @@ class ChildRuns:
     gpqa: Path
     alone: Path
     together: Path
+    chat: Path
 
 
 def unshared() -> list[str]:
@@ -143,13 +145,14 @@ def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
 
 
 def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
-    """Two plans of a dozen questions: for one child, and for two copies."""
+    """Plans of a dozen questions: for one child, for two copies, and with the model's chat template."""
     suite = parse_suite(yaml.safe_dump(SUITE))
     upload(hub, *question_files())
     questions = fetch_datasets(suite, access(hub), folder / "quick-cache")
     ((repo, commit),) = questions.revisions.items()
     tasks = write_tasks(suite, folder / "quick-tasks", repo=repo, revision=commit)
-    spread = {"alone": {}, "together": {"spread": "copies", "copies": 2}}
+    together = {"spread": "copies", "copies": 2}
+    spread: dict[str, dict[str, Any]] = {"alone": {}, "together": together, "chat": {"use_chat_template": True}}
     runs = [of_suite(planned(folder / name, tasks, questions.folder, model, revision), suite) for name in spread]
     return [
         run.model_copy(update={"batch_size": 2, **changes}) for run, changes in zip(runs, spread.values(), strict=True)

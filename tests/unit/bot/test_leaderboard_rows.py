@@ -208,3 +208,17 @@ def test_without_errors_there_are_no_ranges() -> None:
     """The column of ranges is left out then."""
     assert not ROWS.has_errors
     assert ROWS.ranges(ROWS.select(Selection()), [0, 1]) == {}
+
+
+def test_rows_that_answered_other_questions_are_told_apart() -> None:
+    """Ranges are among rows with the same questions; rows without digest join the usual ones of their suite."""
+    asked = [("s", ""), ("s", "c"), ("s", "c"), ("s", "d"), ("", ""), ("", "c"), ("t", "")]
+    lines = [
+        replace(row, suite=suite, asked=digest, errors={"average": 0.5})
+        for row, (suite, digest) in zip(LINES, asked, strict=False)
+    ]
+    rows = LeaderboardRows(lines, (frozenset(), frozenset()), NAMES)
+    assert [rows.group_of(line) for line in lines] == ["c", "c", "c", "d", "", "c", "t"]
+    assert [rows.asks_others(line) for line in lines] == [False, False, False, True, False, False, True]
+    selected = rows.select(Selection(deleted=True))
+    assert rows.ranges(selected, range(len(lines)))[3] == (1, 1)

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from leaderboard.comparability import DigestParts, asked_digest, prompts_digest, scored_digest
+from leaderboard.comparability import DigestParts, asked_digest, fingerprint, prompts_digest, scored_digest
 from tests.support.workers import digest_script
 from tests.support.workers.digest_script import CODE, MadeUpTask, load_module, recorded
+from workers.common.run_plan import CHANGED_TASKS
+from workers.errors import TasksChanged
 from workers.evaluation.digests import unchanged_randomness
 
 
@@ -130,3 +132,35 @@ def test_drawing_examples_for_the_digest_draws_none_away() -> None:
     with unchanged_randomness(task):
         task.sampler.rnd.random(), task.fewshot_rnd.random(), random.random()
     assert [task.sampler.rnd.getstate(), task.fewshot_rnd.getstate(), random.getstate()] == states
+
+
+def test_tasks_that_are_not_accepted_are_refused_before_the_first_answer(code: Any, tmp_path: Path) -> None:
+    """The child leaves what it would ask; accepted tasks, and a plan that accepts anything, go on."""
+    from workers.evaluation.harness_model import ReportingModel
+
+    recorder = recorded(MadeUpTask(code))
+    own, other = fingerprint(recorder.parts(), "r"), f"{'0' * 16}-{'0' * 16}"
+    for accepted in ((), (other, own), (other,)):
+        model = ReportingModel.__new__(ReportingModel)
+        model.plan = SimpleNamespace(accepted=accepted, rules="r", spool=tmp_path)
+        model.counter = SimpleNamespace(digests=recorder)
+        model._tasks_checked, model._rank, model._world_size = False, 0, 1
+        if own in accepted or not accepted:
+            model._check_tasks()
+            assert not (tmp_path / CHANGED_TASKS).exists()
+            continue
+        for answer in (model.loglikelihood, model.generate_until):
+            model._tasks_checked = False
+            with pytest.raises(TasksChanged):
+                answer([])
+        assert DigestParts.model_validate_json((tmp_path / CHANGED_TASKS).read_text()) == recorder.parts()
+
+
+def test_only_the_tokens_that_the_model_gets_are_recorded() -> None:
+    """A long request is cut from its beginning, as the harness cuts it."""
+    from workers.evaluation.harness_model import last_tokens
+
+    assert last_tokens([1, 2, 3], [4, 5], None) == ([1, 2, 3], [4, 5])
+    assert last_tokens([1, 2, 3], [4, 5], 5) == ([1, 2, 3], [4, 5])
+    assert last_tokens([1, 2, 3], [4, 5], 4) == ([2, 3], [4, 5])
+    assert last_tokens([1, 2, 3], [4, 5], 1) == ([], [5])

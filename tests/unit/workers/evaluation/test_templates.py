@@ -28,3 +28,18 @@ def test_a_template_is_compiled_once_and_gives_the_same_texts(monkeypatch: pytes
     with pytest.raises(UndefinedError):
         apply_template("Q: {{text}}\n", {})
     assert len(compiled) == 1
+
+
+def test_chat_templates_print_the_same_date_every_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template that asks for today's date gets a fixed one; the clock of everything else goes on."""
+    from datetime import UTC, datetime
+
+    from transformers.utils import chat_template_utils
+
+    from workers.evaluation.template_date import pin_template_date
+
+    monkeypatch.setattr(chat_template_utils, "datetime", datetime)  # so that the test restores it
+    pin_template_date()
+    template = chat_template_utils._compile_jinja_template("{{ strftime_now('%d %b %Y') }}")
+    assert template.render() == "26 Jul 2024"
+    assert datetime.now(UTC).year >= 2026
