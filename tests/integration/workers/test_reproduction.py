@@ -81,6 +81,22 @@ def test_as_recorded_every_answer_is_the_same(real_worker: RealWorker, evaluated
 
 
 @ONLY_WHOLE
+def test_prompts_with_a_chat_template_are_asked_again_as_they_were(real_worker: RealWorker, evaluated: Outcome) -> None:
+    """The template is part of the recorded prompt. The result is named by the path of its request."""
+    job = real_worker.job("ada/tiny", evaluated.revision, 2, use_chat_template=True)
+    (outcome,) = real_worker.run(job)
+    results = f"ada/tiny/{outcome.details.results_path}" if outcome.details is not None else ""
+    fields = {"model": "ada/tiny", "precision": "float32", "weight_type": "Original", "status": "FINISHED"}
+    request = json.dumps({**fields, "steward": {"results": results}}).encode()
+    real_worker.upload("trial/requests", {job.path: request}, "dataset")
+    real_worker.upload("trial/results", {results: json.dumps(real_worker.results(outcome)).encode()}, "dataset")
+    status, found = reproduced(real_worker, job.path, "--questions", "11", "--json")
+    assert (status, found["attempt"], found["replayed"], found["samples"]) == (0, outcome.attempt, True, 22)
+    assert found["verdict"] in ("same", "other-digits")
+    assert found["largest_difference"] < 1e-4
+
+
+@ONLY_WHOLE
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
