@@ -340,7 +340,8 @@ def template_difference(one: ComparedResult, other: ComparedResult) -> str:
 
 def numerics_of(result: ComparedResult) -> dict[str, str]:
     """What the last digits of a result depend on, by name; "" where it is not known."""
-    engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None else "harness"
+    shares = result.engine is not None and result.engine.engine != "harness"
+    engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None and shares else "harness"
     return {
         "engine": engine,
         "transformers": result.versions.get("transformers", ""),

@@ -85,7 +85,7 @@ def _lines(found: Reproduction) -> Iterator[str]:
     how = "recorded prompts asked again" if found.replayed else "samples compared"
     yield f"{found.samples} {how}: {', '.join(f'{count} {name}' for name, count in found.counts.items() if count)}"
     for task, why in found.left_out.items():
-        yield f"{task} was left out: {why}"
+        yield f"Left out: {task} ({why})"
     if found.first is not None:
         yield from _side_by_side(found.first)
     yield VERDICTS[found.verdict].format(largest=found.largest_difference)

@@ -65,6 +65,7 @@ _SCORING = "{count} answers are the same, but scored otherwise"
 _BATCHES = (
     "only {count} questions were asked, so batches hold other questions than they did: the last digits may differ"
 )
+_TOKENS = "the tokens of the prompts"
 _UNKNOWN = "nothing that the results record explains it"
 
 
@@ -118,7 +119,7 @@ class Reproduction:
     largest_difference: float = 0.0
     replayed: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Task → why its prompts cannot be asked again."""
+    """Task → why its prompts cannot be asked again, or what else is not shown."""
 
     @property
     def samples(self) -> int:
@@ -267,12 +268,12 @@ class _Run:
                 if limit is None:
                     pairs: Iterator[tuple[Sample | None, Sample | None]] = zip_longest(published, here)
                 else:
-                    known = {(row["doc_id"], row["filter"]): row for row in published}
+                    known = {(row["doc_id"], row["filter"]): row for row in published if row["doc_id"] < limit}
                     pairs = ((known.get((row["doc_id"], row["filter"])), row) for row in here)
                 for pair in pairs:
                     comparison.add(task.name, *pair)
         reasons = list(self._reasons(self._result_here(plan, harness), comparison, limit=limit, replayed=False))
-        return self._reproduction(comparison, reasons)
+        return self._reproduction(comparison, reasons, {})
 
     def replay(self, tables: PublishedTables, questions: int) -> Reproduction:
         """Ask the first `questions` recorded prompts of each task again."""
@@ -349,25 +350,29 @@ class _Run:
         self,
         comparison: _Comparison,
         reasons: list[str],
-        left_out: Mapping[str, str] | None = None,
+        left_out: dict[str, str],
         *,
         replayed: bool = False,
     ) -> Reproduction:
         if comparison.verdict != "same" and not reasons:
             reasons = [_UNKNOWN]
+        first = self._different(comparison, left_out)
         return Reproduction(
             block=self.block,
             verdict=comparison.verdict,
             counts={verdict: comparison.counts[verdict] for verdict in VERDICTS},
-            first=self._different(comparison),
+            first=first,
             reasons=tuple(reasons),
             largest_difference=comparison.largest,
             replayed=replayed,
-            left_out=left_out or {},
+            left_out=left_out,
         )
 
-    def _different(self, comparison: _Comparison) -> DifferentSample | None:
-        """The first different sample of the worst kind, with the tokens of both prompts."""
+    def _different(self, comparison: _Comparison, left_out: dict[str, str]) -> DifferentSample | None:
+        """The first different sample of the worst kind, with the tokens of both prompts.
+
+        Adds to `left_out` why there are no tokens.
+        """
         if comparison.first is None:
             return None
         task, verdict, published, here = comparison.first
@@ -375,7 +380,12 @@ class _Run:
             prompts = [recorded_prompt(task, row) for row in (published, here)]
         except NotReplayable:
             prompts = []
-        tokens = self._tokens(prompts) if prompts else ((), ())
+        tokens: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
+        if prompts:
+            try:
+                tokens = self._tokens(prompts)
+            except CannotVerify as error:  # the comparison is made, and stays
+                left_out[_TOKENS] = str(error)
         return DifferentSample(
             task=task,
             doc_id=int(published["doc_id"]),

@@ -138,7 +138,7 @@ def test_both_sides_of_the_first_sample_are_shown() -> None:
     first = DifferentSample("task", 7, "other-prompt", (" Yes", " No"), *sides)
     text = "\n".join(_lines(reproduction("other-prompt", first, "1 examples and 0 examples")))
     assert "10 samples compared: 9 same, 1 other-prompt" in text
-    assert "other_task was left out: it was cut" in text
+    assert "Left out: other_task (it was cut)" in text
     assert f"    published  {'x' * 40 + 'one'!r}".rstrip("'") in text and "\x1b" not in text
     assert "  tokens from 94 on\n    published  94 95 96 97 98 99 1\n    here       94 95 96 97 98 99 2\n" in text
     assert "  log-likelihood of ' Yes'\n    published  -1.5\n    here       -2.5\n" in text
