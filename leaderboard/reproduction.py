@@ -46,6 +46,8 @@ _NO_WEIGHTS = "The results name a type of weights that Steward does not know."
 _TOO_LONG = "The board's own tasks are too many for one command line."
 
 _QUESTIONS = "Steward read the questions of {repos} at these commits; the harness reads their newest ones."
+_GROUPS = "The task files of {groups} say how many examples each task has. Steward's numbers: {benchmarks}."
+_IGNORED = "The harness keeps tasks at no examples whose own file says 0; Steward does not."
 _GATED = "Some questions are in gated datasets: ask for access on their pages, then log in with: hf auth login"
 _DATE = "A chat template that prints today's date printed 26 July 2024 for Steward."
 _ENGINE = "The engine {name} computed the answers: the last digits of log-likelihoods differ from the harness's own."
@@ -180,12 +182,19 @@ def _runs(suite: Suite) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     The harness takes one number for all tasks of a run. Of the suite's own tasks, and of a group of the harness that
     holds several benchmarks, the task files say it.
     """
-    shots = {benchmark.source: benchmark.shots for benchmark in suite.benchmarks}
-    if suite.own or not set(suite.run) <= shots.keys():
+    if suite.own:
         yield suite.run, ()
         return
-    for number in dict.fromkeys(shots[name] for name in suite.run):
-        yield tuple(name for name in suite.run if shots[name] == number), ("--num_fewshot", str(number))
+    numbers = _examples(suite)
+    for number in dict.fromkeys(numbers.values()):
+        shots = ("--num_fewshot", str(number)) if number is not None else ()
+        yield tuple(name for name in suite.run if numbers[name] == number), shots
+
+
+def _examples(suite: Suite) -> dict[str, int | None]:
+    """What the harness runs → the number of examples that the suite sets; None for a group of several benchmarks."""
+    shots = {**suite.shots, **{benchmark.source: benchmark.shots for benchmark in suite.benchmarks}}
+    return {name: shots.get(name) for name in suite.run}
 
 
 # --- the settings
@@ -216,6 +225,12 @@ def _notes(block: StewardBlock, suite: Suite) -> Iterator[str]:
     if not suite.own and block.datasets:
         repos = ", ".join(f"{repo}@{commit[:8]}" for repo, commit in sorted(block.datasets.items()))
         yield _QUESTIONS.format(repos=repos)
+    numbers = {} if suite.own else _examples(suite)
+    if groups := [name for name, number in numbers.items() if number is None]:
+        benchmarks = ", ".join(f"{benchmark.name} {benchmark.shots}" for benchmark in suite.benchmarks)
+        yield _GROUPS.format(groups=", ".join(groups), benchmarks=benchmarks)
+    if any(numbers.values()):
+        yield _IGNORED
     if suite.restricted:
         yield _GATED
     if block.use_chat_template:

@@ -60,6 +60,18 @@ def test_tasks_with_different_numbers_of_examples_are_different_runs() -> None:
     ]  # fmt: skip
 
 
+def test_tasks_of_a_benchmark_have_its_number_of_examples() -> None:
+    """A suite may run a benchmark's tasks one by one; only a group of several benchmarks has the harness's numbers."""
+    mmlu = next(benchmark for benchmark in FIRST.benchmarks if benchmark.source == "mmlu")
+    some = FIRST.model_copy(update={"run": ("arc_challenge", "leaderboard", *(task.name for task in mmlu.tasks[:2]))})
+    command = made(some)
+    runs = [(words[2], words[4] if words[3] == "--num_fewshot" else "") for words in arguments(command)]
+    tasks = ",".join(task.name for task in mmlu.tasks[:2])
+    assert runs == [("arc_challenge", "25"), ("leaderboard", ""), (tasks, "5")]
+    assert any("The task files of leaderboard say how many" in note for note in command.notes)
+    assert not any("The task files of" in note for note in made(FIRST).notes)
+
+
 def test_a_chat_template_and_seeds_are_named() -> None:
     """They follow the results; the pinned date is a note."""
     seeds = {"random_seed": 1, "numpy_seed": 2, "torch_seed": 3, "fewshot_seed": 4}
