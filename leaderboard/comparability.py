@@ -322,8 +322,8 @@ def _module_differences(one: DigestParts, other: DigestParts, tasks: Sequence[st
 
 
 def _prompt_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
-    if one.use_chat_template != other.use_chat_template:
-        yield _TEMPLATE.format(which="first" if one.use_chat_template else "second")
+    if template := template_difference(one, other):
+        yield template
     if one.digests is None or other.digests is None:
         return
     before, after = one.digests.tasks, other.digests.tasks
@@ -332,9 +332,17 @@ def _prompt_differences(one: ComparedResult, other: ComparedResult) -> Iterator[
         yield _PROMPTS.format(tasks=_listed(differing))
 
 
+def template_difference(one: ComparedResult, other: ComparedResult) -> str:
+    """Which of the two results alone used the model's chat template; "" where both did, or none."""
+    if one.use_chat_template == other.use_chat_template:
+        return ""
+    return _TEMPLATE.format(which="first" if one.use_chat_template else "second")
+
+
 def numerics_of(result: ComparedResult) -> dict[str, str]:
     """What the last digits of a result depend on, by name; "" where it is not known."""
-    engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None else "harness"
+    shares = result.engine is not None and result.engine.engine != "harness"
+    engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None and shares else "harness"
     return {
         "engine": engine,
         "transformers": result.versions.get("transformers", ""),

@@ -28,6 +28,7 @@ from steward.commands import (
     parked,
     queue,
     reevaluate,
+    reproduce,
     rescore,
     search,
     shadow,
@@ -44,7 +45,7 @@ from steward.commands.board import sentences
 
 GROUPS = (
     adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate,
-    rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
+    reproduce, rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
@@ -54,7 +55,20 @@ PANELS = {
     "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
-    "Look": ("status", "search", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify", "export"),
+    "Look": (
+        "status",
+        "search",
+        "why",
+        "logs",
+        "watch",
+        "flags",
+        "inbox",
+        "parked",
+        "unknown",
+        "verify",
+        "reproduce",
+        "export",
+    ),
     "Decide": (
         "approve",
         "pause",

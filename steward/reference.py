@@ -35,7 +35,7 @@ token instead, `HF_TOKEN`. Commands that make many changes only list them until 
 | status | meaning |
 |---|---|
 | 0 | done, or found; the model passes, the installation has no errors |
-| 1 | not done, or not found: the sentence says why. Also a negative result of `check`, `doctor`, `verify` and `logs` |
+| 1 | not done, or not found: a sentence says why. Also a negative `check`, `doctor`, `verify`, `reproduce` or `logs` |
 | 2 | an argument or a setting is missing or wrong, or a service failed during the command |
 | 3 | `work` only: no child can run on this machine |
 | 4 | the queue server did not answer at the start: a retry may succeed |
@@ -148,7 +148,7 @@ def settings_page() -> str:
     tables = (
         ("Every process", SharedSettings, set(SharedSettings.model_fields)),
         ("Bot: `serve`, `sync`, `schedule`, `up`, and commands", BotSettings, set(BotSettings.model_fields) - shared),
-        ("Worker: `work`, `verify`", WorkerSettings, set(WorkerSettings.model_fields) - shared),
+        ("Worker: `work`, `verify`, `reproduce`", WorkerSettings, set(WorkerSettings.model_fields) - shared),
     )
     parts = [SETTINGS_HEAD]
     for title, settings, names in tables:

@@ -56,6 +56,14 @@ def code(value: object) -> Safe:
     return Safe(f"{fence}{pad}{words}{pad}{fence}".replace("|", "\\|"))
 
 
+def shell(value: object) -> Safe:
+    """`value` as a code block of one line, without the characters that `visible` drops; its spaces stay."""
+    line = visible(str(value))
+    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Safe(f"{fence}sh\n{line}\n{fence}")
+
+
 def url(value: object) -> Safe:
     """An address that Steward composed, as the target of a link; characters that could end it are encoded."""
 
@@ -83,7 +91,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(code=code, url=url, plain=plain, name=name)
+ENVIRONMENT.filters.update(code=code, shell=shell, url=url, plain=plain, name=name)
 
 
 def render(template: str, **values: object) -> str:

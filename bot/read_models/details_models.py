@@ -54,6 +54,15 @@ class QuestionView(ApiModel):
     answers: list[AnswerView]
 
 
+class ReproductionView(ApiModel):
+    """How anybody can repeat an evaluation: one line for a shell, or why there is none."""
+
+    command: str = Field(default="", description="for a new virtual environment: it installs the recorded versions")
+    notes: list[str] = Field(default_factory=list, description="what a reader should know of it, in sentences")
+    message: str = Field(default="", description="why there is no command; empty if there is one")
+    attempt: str = Field(default="", description="the attempt, for `steward reproduce`")
+
+
 class DetailsResponse(ApiModel):
     """A part of the answers to one task; without questions while they are read, or where they may not be shown."""
 
@@ -72,3 +81,6 @@ class DetailsResponse(ApiModel):
         "of two evaluations, of the questions that exactly one got right, and `common`, of all that both answered",
     )
     questions: list[QuestionView] = Field(default_factory=list)
+    reproduction: ReproductionView | None = Field(
+        default=None, description="with the first part of one evaluation: how to repeat it"
+    )

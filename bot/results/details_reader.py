@@ -3,7 +3,8 @@
 A table is read without a token, so only those that everybody can read are shown. It is one file in a details repo,
 named by the time of the evaluation that the board shows. A read costs one call for each table, which asks whether it is
 still public and which it is, and one more for a table that is not kept. The probe opens the tables, and a read is
-bounded: bytes of the file, rows, bytes of a row group after decompression, characters of each text.
+bounded: bytes of the file, rows, bytes of a row group after decompression, characters of each text. The first part of
+one evaluation also says how to repeat it, which is a call for its results file.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, BinaryIO
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import can_write
-from bot.read_models.details_models import DetailsResponse, QuestionView
+from bot.read_models.details_models import DetailsResponse, QuestionView, ReproductionView
+from bot.results.reproduction import reproduction_of
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, EntryNotFound, Garbled, NotFound, RevisionNotFound, TooLarge
 from hub.file_checks import has_content
@@ -58,11 +60,23 @@ def read_details(context: BoardContext, question: DetailsQuestion) -> DetailsRes
     """The part of the answers that `question` asks for, or why it is not shown. Raises HubError."""
     paths = [path for path in (question.path, question.other) if path]
     fields: dict[str, Any] = {"paths": paths, "task": question.task, "show": question.show, "offset": question.offset}
+    if not (question.other or question.offset):
+        fields["reproduction"] = _reproduction(context, question)
     try:
         counts, questions = _read(context, question, paths)
     except DetailsRefused as error:
         return DetailsResponse(state="refused", code=error.code, message=error.message, **fields)
     return DetailsResponse(state="done", counts=counts, questions=questions, **fields)
+
+
+def _reproduction(context: BoardContext, question: DetailsQuestion) -> ReproductionView | None:
+    """How to repeat the evaluation that `question` is about; None if its answers are not public."""
+    try:
+        visible_benchmark(context, question.task)
+        entry = visible_entry(context, question.path)
+    except DetailsRefused:
+        return None
+    return reproduction_of(context, entry)
 
 
 def visible_entry(context: BoardContext, path: str) -> IndexEntry:

@@ -16,6 +16,7 @@ from bot.requests.verb_relaunch import RELAUNCH
 from bot.requests.verb_status import STATUS
 from bot.requests.verb_submit import RESUBMIT, SUBMIT
 from bot.requests.verb_why import WHY
+from bot.results.verb_reproduce import REPRODUCE
 from bot.results.verb_search import SEARCH
 from bot.threads.verb_help import help_verb
 
@@ -31,6 +32,7 @@ REGISTRY: Registry = Registry(
         CANCEL,
         SUBSCRIBE,
         SEARCH,
+        REPRODUCE,
         PRIORITY,
         HOLD,
         UNHOLD,

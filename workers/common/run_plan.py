@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,10 @@ JOURNAL = STREAM + 1
 
 CHANGED_TASKS = "changed_tasks.json"
 """The file in the spool with what the child would ask and how it would score, where its plan does not accept that."""
+
+
+PROMPT_TOKENS = "prompt_tokens.json"
+"""The file in the spool with the tokens of each question's prompt, where the plan asks for it."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class RunPlan(BaseModel):
     withdrawn: dict[str, tuple[int, ...]] = Field(
         default_factory=dict, description="task → questions that are asked and do not count"
     )
+    keep_tokens: bool = Field(default=False, description="leave the tokens of the prompts in the spool: a few prompts")
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
     limits: RunLimits = RunLimits()
@@ -134,6 +139,16 @@ class RunPlan(BaseModel):
     )
     journal_bytes: int = Field(default=0, ge=0, description="the largest journal of one copy of the model")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
+
+    def with_examples(self, *, shots: int | None, limit: int | None) -> RunPlan:
+        """The same run with another number of examples for all tasks, or of the first `limit` questions of each."""
+        return self.model_copy(update={"num_fewshot": shots, "limit": limit})
+
+    def with_tasks(self, folder: Path, tasks: tuple[str, ...], *, keep_tokens: bool = False) -> RunPlan:
+        """The same run of other tasks, whose files in `folder` hold whole prompts."""
+        changes: dict[str, Any] = {"task_folder": folder, "tasks": tasks, "keep_tokens": keep_tokens}
+        as_written: dict[str, Any] = {"use_chat_template": False, "num_fewshot": None, "limit": None, "shots": {}}
+        return self.model_copy(update={**changes, **as_written})
 
     @property
     def weights_path(self) -> Path:

@@ -314,6 +314,8 @@ class DigestRecorder:
         """`revisions`: dataset → commit; `moved`: dataset that a task names → the one that holds its questions here."""
         self.revisions, self.moved = revisions or {}, moved or {}
         self.softmax_dtype = ""
+        self.tokens: dict[int, list[int]] | None = None
+        """Number of a document → tokens of its context; None: they are not needed."""
         self.tasks: dict[str, Any] = {}
         self._scored: dict[str, tuple[ScoredParts, dict[str, str], dict[str, str]]] = {}
         self._documents: dict[str, DocumentDigests] = {}
@@ -356,6 +358,8 @@ class DigestRecorder:
                 last, context_bytes = context, array("i", context).tobytes()
             digest = hashlib.sha256(context_bytes)
             digest.update(b"|" + array("i", answer).tobytes())
+            if self.tokens is not None:
+                self.tokens.setdefault(request.doc_id, list(context))
             prompts = self._prompts.setdefault(str(request.task_name), {})
             prompts[request.doc_id, request.idx] = digest.digest()[:16]
 

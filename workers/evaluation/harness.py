@@ -5,6 +5,7 @@ The import must run no tensor operation and no tokenisation: either would make f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -20,7 +21,7 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import sanitize_model_name
 
 from leaderboard.results import BLOCK
-from workers.common.run_plan import STREAM, Report, RunPlan, RunProgress
+from workers.common.run_plan import PROMPT_TOKENS, STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
 from workers.evaluation.digests import DigestRecorder
@@ -60,6 +61,8 @@ def run(plan: RunPlan, report: Report) -> None:
     if counter.engine_record is not None:
         results[BLOCK]["engine"] = asdict(counter.engine_record)
     results[BLOCK]["digests"] = counter.digests.parts().model_dump(mode="json")
+    if counter.digests.tokens is not None:
+        (plan.spool / PROMPT_TOKENS).write_text(json.dumps(counter.digests.tokens))
     save(plan.spool, tracker, results, samples)
 
 
@@ -69,7 +72,9 @@ def _run_copy(plan: RunPlan) -> None:
 
 
 def _recorder(plan: RunPlan) -> DigestRecorder:
-    return DigestRecorder(plan.revisions, plan.moved)
+    recorder = DigestRecorder(plan.revisions, plan.moved)
+    recorder.tokens = {} if plan.keep_tokens else None
+    return recorder
 
 
 def _evaluate(

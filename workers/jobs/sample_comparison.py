@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Literal, get_args
 
 from workers.evaluation.shared_prefix.tree import ScoredAnswer
 from workers.evaluation.shared_prefix.trust import SPREAD_FACTOR, TOLERANCE, Comparison
@@ -108,6 +108,61 @@ def compare_task(
         elif first is None:
             first = int((new or old or {}).get("doc_id", -1))
     return TaskComparison(task, count, equal, agreeing, first, texts, metric_difference)
+
+
+SampleVerdict = Literal["same", "other-digits", "other-answers", "other-prompt"]
+VERDICTS: tuple[SampleVerdict, ...] = get_args(SampleVerdict)
+"""From the best one to the worst one."""
+ASKED = ("doc_id", "prompt", "continuations", "filter")
+"""The columns of a sample that say what the model was asked."""
+
+
+def sample_verdict(published: Sample, here: Sample) -> SampleVerdict:
+    """In what two samples of one question differ: the answer to a question with choices is the most likely choice.
+
+    Metrics decide where both samples have those of one task: they may weigh likelihoods by the length of a choice.
+    """
+    if any(published[name] != here[name] for name in ASKED):
+        return "other-prompt"
+    if published["responses"] == here["responses"]:
+        return "same"
+    old, new = _scored_answers(published), _scored_answers(here)
+    if not old or not new or len(old) != len(new) or _choice(old) != _choice(new):
+        return "other-answers"
+    return "other-answers" if _metrics_differ(published, here) else "other-digits"
+
+
+def _choice(answers: list[ScoredAnswer]) -> tuple[int, bool]:
+    """The most likely choice; of one answer alone, whether it is the most likely text."""
+    best = max(range(len(answers)), key=lambda at: answers[at][0])
+    return best, len(answers) == 1 and answers[0][1]
+
+
+def _metrics_differ(published: Sample, here: Sample) -> bool:
+    """Whether a metric differs by half of its range or more, as it does if another choice counts as the answer."""
+    old, new = _json(published["metrics"]), _json(here["metrics"])
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    pairs = [(old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]]
+    numbers = (isinstance(one, int | float) for pair in pairs for one in pair)
+    return not all(numbers) or any(abs(then - now) >= 0.5 for then, now in pairs)
+
+
+def largest_difference(published: Sample, here: Sample) -> float:
+    """The largest difference of a log-likelihood; 0 where the answers are texts."""
+    old, new = _scored_answers(published) or [], _scored_answers(here) or []
+    return max((abs(then - now) for (then, _), (now, _) in zip(old, new, strict=False)), default=0.0)
+
+
+def answers_of(sample: Sample) -> tuple[str, ...]:
+    """The log-likelihood of each choice, or the texts, as they are recorded."""
+    scored = _scored_answers(sample)
+    if scored is not None:
+        return tuple(repr(log_likelihood) for log_likelihood, _ in scored)
+    responses = _json(sample["responses"])
+    if not isinstance(responses, list):
+        return (str(sample["responses"]),)
+    return tuple(str(text) for each in responses for text in (each if isinstance(each, list) else [each]))
 
 
 def _scored_answers(sample: Sample) -> list[ScoredAnswer] | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +35,7 @@ from leaderboard.results import (
     read_results,
     score,
 )
-from leaderboard.suites import Suite, find_suite
+from leaderboard.suites import Benchmark, Suite, find_suite
 from redis_state.jobs import EvaluationJob
 from workers.common import kernel
 from workers.common.diagnosis import diagnose, failure_detail
@@ -118,6 +119,18 @@ def run_verification(
 
     Without `model` the board's requests are searched.
     """
+    with worker_for(settings, attempt, model) as (worker_context, hub_gateway, recorded):
+        return verify(worker_context, hub_gateway, recorded, BoundedLog(), engine)
+
+
+@contextmanager
+def worker_for(
+    settings: WorkerSettings, attempt: str, model: str = ""
+) -> Iterator[tuple[WorkerContext, TokenHubGateway, RecordedAttempt]]:
+    """A worker without a queue that can run `attempt` again, its gateway, and what was published of the attempt.
+
+    Without `model` the board's requests are searched. Raises WorkerError.
+    """
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
     board = settings.board()
@@ -128,7 +141,7 @@ def run_verification(
     with open_worker_context(settings, hub_gateway, alone=True) as worker_context:
         worker_context.zygote_client.start()
         worker_context.zygote_client.wait_until_ready()
-        return verify(worker_context, hub_gateway, recorded, BoundedLog(), engine)
+        yield worker_context, hub_gateway, recorded
 
 
 def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
@@ -197,20 +210,14 @@ def verify(
         batch_size=block.batch_size,
         engine=engine or ("harness" if block.engine is None else "shared-prefix"),
     )
-    _run(worker_context, plan, log, seconds)
-    harness = _results(plan)
+    harness = run_again(worker_context, plan, log, seconds)
     new_scores = score(harness["results"], worker_context.suite)
     engines = (describe_engine(block.engine), describe_engine(engine_use(harness)))
     tolerance = EngineTolerance(str(harness["config"]["model_dtype"])) if engines[0] != engines[1] else None
     scores = {name: (value, new_scores.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
-    different_versions = {
-        name: (then, worker_context.versions.get(name, "missing"))
-        for name, then in block.versions.items()
-        if worker_context.versions.get(name, "missing") != then
-    }
-    with Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client:
-        restricted = Repo("dataset", worker_context.board.repos.restricted_details(block.model))
-        tasks = tuple(_compare_tasks(client, recorded, restricted, plan, worker_context.suite, tolerance))
+    different_versions = version_differences(block, worker_context.versions)
+    with published_tables(worker_context, hub_gateway, recorded) as tables:
+        tasks = tuple(_compare_tasks(tables, plan, worker_context.suite, tolerance))
     hardware = (block.hardware, worker_context.hardware)
     if tolerance is None:
         return Verification(block, tasks, scores, different_versions, hardware, engines)
@@ -218,6 +225,12 @@ def verify(
         block, tasks, scores, different_versions, hardware, engines,
         tolerance.largest_difference, tolerance.disagreement(),
     )  # fmt: skip
+
+
+def version_differences(block: StewardBlock, versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Package → its recorded version and the one here, where they differ."""
+    here = {name: versions.get(name, "missing") for name in block.versions}
+    return {name: (then, here[name]) for name, then in block.versions.items() if here[name] != then}
 
 
 def describe_engine(use: EngineUse | None) -> str:
@@ -232,34 +245,34 @@ def describe_engine(use: EngineUse | None) -> str:
     return answers if texts == answers else f"{answers} (texts: {texts})"
 
 
-def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
-    """The job that produced the recorded results."""
+def recorded_job(
+    block: StewardBlock, board: Board, *, precision: str = "", chat_template: bool | None = None
+) -> EvaluationJob:
+    """The job that produced the recorded results; in another `precision`, or with another `chat_template`, if given."""
     return EvaluationJob(
         board=board.name,
         attempt=block.attempt,
         path=block.request,
         model=block.model,
         revision=block.revision,
-        precision=block.precision,
+        precision=precision or block.precision,
         weight_type=block.weight_type,
         base_model=block.base_model,
         base_revision=block.base_revision,
-        use_chat_template=block.use_chat_template,
+        use_chat_template=block.use_chat_template if chat_template is None else chat_template,
         suite=block.suite,
         suite_digest=block.suite_digest,
     )
 
 
-def _run(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
+def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
+    """Run `plan` in a child, and return the harness's results. Raises CannotVerify."""
     callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:
         evidence = child_exit.evidence(log.tail())
         raise CannotVerify(f"this time the evaluation failed: {diagnose(evidence).cause} ({failure_detail(evidence)})")
-
-
-def _results(plan: RunPlan) -> Mapping[str, Any]:
     try:
         results: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())
     except (OSError, BadResults) as error:
@@ -270,22 +283,49 @@ def _results(plan: RunPlan) -> Mapping[str, Any]:
 # --- sample by sample
 
 
+@dataclass(frozen=True)
+class PublishedTables:
+    """The tables of one published attempt, which are downloaded one after the other to `folder`."""
+
+    client: Hub
+    recorded: RecordedAttempt
+    restricted: Repo
+    folder: Path
+
+    def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
+        """The samples of `task`. Raises CannotVerify."""
+        file = self.folder / "published.parquet"
+        is_elsewhere = benchmark.restricted and _has_table(self.client, self.restricted, task, self.recorded.time)
+        _download_table(self.client, self.recorded, task, file, elsewhere=self.restricted if is_elsewhere else None)
+        return _rows(file)
+
+    def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The samples that a child wrote to the file `samples`, as a table has them."""
+        file = self.folder / "local.parquet"
+        write_samples(samples, file, metrics)
+        return _rows(file)
+
+
+@contextmanager
+def published_tables(
+    worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt
+) -> Iterator[PublishedTables]:
+    """The tables of `recorded`, in a temporary folder."""
+    restricted = Repo("dataset", worker_context.board.repos.restricted_details(recorded.block.model))
+    with (
+        Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client,
+        TemporaryDirectory(prefix="steward-verify-") as folder,
+    ):
+        yield PublishedTables(client, recorded, restricted, Path(folder))
+
+
 def _compare_tasks(
-    client: Hub,
-    recorded: RecordedAttempt,
-    restricted: Repo,
-    plan: RunPlan,
-    suite: Suite,
-    tolerance: EngineTolerance | None,
+    tables: PublishedTables, plan: RunPlan, suite: Suite, tolerance: EngineTolerance | None
 ) -> Iterator[TaskComparison]:
-    with TemporaryDirectory(prefix="steward-verify-") as folder:
-        published, local = Path(folder) / "published.parquet", Path(folder) / "local.parquet"
-        for benchmark in suite.benchmarks:
-            for task in benchmark.tasks:
-                is_elsewhere = benchmark.restricted and _has_table(client, restricted, task.name, recorded.time)
-                _download_table(client, recorded, task.name, published, elsewhere=restricted if is_elsewhere else None)
-                write_samples(plan.spool / SAMPLES / f"{task.name}.jsonl", local, benchmark.metrics)
-                yield compare_task(task.name, _rows(published), _rows(local), tolerance)
+    for benchmark in suite.benchmarks:
+        for task in benchmark.tasks:
+            here = tables.rows_here(plan.spool / SAMPLES / f"{task.name}.jsonl", benchmark.metrics)
+            yield compare_task(task.name, tables.rows(benchmark, task.name), here, tolerance)
 
 
 def _has_table(client: Hub, repo: Repo, task: str, time: str) -> bool:

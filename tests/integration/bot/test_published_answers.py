@@ -17,16 +17,17 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.read_models.details_models import DetailsResponse
 from bot.results import details_reader
 from bot.results.details_reader import read_details
+from bot.results.verb_reproduce import reproduction_text
 from hub.client import Hub
 from leaderboard.details import table_path
 from leaderboard.requests import Access
-from leaderboard.results import file_time, results_time
+from leaderboard.results import StewardBlock, dump, file_time, results_time, with_block
 from redis_state.board.messages import DetailsQuestion
-from tests.support.board.board_driver import WORKER, BoardDriver
+from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.board.hostile_texts import TEXTS
 from tests.support.board.running_board import syncing
 from tests.support.board.seeded_board import entry, path_of, score
-from tests.support.units.details_samples import sample
+from tests.support.units.details_samples import results, sample
 from tests.support.waiting import wait_until
 from workers.publication.details import write_samples
 
@@ -238,6 +239,53 @@ def test_the_page_shows_questions_and_answers(served: httpx2.Client, evaluated: 
     assert ("Page 2 of 2" in after, after.count("<h2>Question ")) == (True, 10)
     answer = get(served, f"/api/details/{evaluated}", offset=49)
     assert (answer.status_code, [one["id"] for one in answer.json()["questions"]]) == (200, [49])
+
+
+def put_results(stand: BoardDriver, path: str, **changes: Any) -> None:
+    """The results file of the evaluation of the request at `path`."""
+    (known,) = stand.context.index.find([path])
+    assert known is not None
+    made = results()
+    block = StewardBlock.model_validate({**made.block.model_dump(), "model": "ada/good", **changes})
+    add = CommitOperationAdd(known.standing.results, dump(with_block(made.data, block)))
+    HfApi(stand.hub.url, token=BOT).create_commit(
+        stand.context.results.id, [add], commit_message="Add results", repo_type="dataset"
+    )
+
+
+def reply_to_reproduce(stand: BoardDriver, path: str) -> str:
+    """What `/reproduce` answers about the request at `path`."""
+    (known,) = stand.context.index.find([path])
+    assert known is not None
+    return reproduction_text(stand.context, known)
+
+
+def test_page_and_command_show_how_to_repeat_an_evaluation(
+    stand: BoardDriver, evaluated: str, served: httpx2.Client
+) -> None:
+    """The same line stands on the page, in the JSON and in the answer to `/reproduce`, with what it cannot repeat."""
+    put_results(stand, evaluated, datasets={"ada/questions": "c" * 40}, hardware="one <b>@GPU</b>")
+    answer = get(served, f"/api/details/{evaluated}").json()["reproduction"]
+    assert "lm_eval --tasks starter --model hf --model_args pretrained=ada/good," in answer["command"]
+    page, reply = get(served, f"/details/{evaluated}").text, reply_to_reproduce(stand, evaluated)
+    assert f"<code>{escape(answer['command'])}</code>" in page.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+    assert f"```sh\n{answer['command']}\n```" in reply
+    assert all("steward reproduce 0123456789ab-01234567-1" in text for text in (page, reply))
+    assert "<b>" not in reply and "@GPU" not in reply and "<b>@GPU" not in page
+    assert f'href="/details/{evaluated}#reproduce"' in served.get(f"/requests/{evaluated}").text
+    assert get(served, f"/api/details/{evaluated}", offset=20).json()["reproduction"] is None
+
+
+def test_an_evaluation_that_has_no_command_line_says_why(stand: BoardDriver, evaluated: str) -> None:
+    """No results file, results of an earlier suite, or results that lack what a command needs."""
+    assert "is not in the results repo" in reply_to_reproduce(stand, evaluated)
+    put_results(stand, evaluated)
+    assert "do not name the dataset and the commit of the questions" in reply_to_reproduce(stand, evaluated)
+    put_results(stand, evaluated, suite_digest="0" * 64)
+    reply = reply_to_reproduce(stand, evaluated)
+    assert "There is no command line" in reply and "of an earlier suite" in reply
+    found = read(stand, evaluated).reproduction
+    assert found is not None and found.message in reply
 
 
 def test_the_page_says_why_nothing_is_shown(

@@ -40,7 +40,10 @@ def results(file: Path) -> dict[str, Any]:
 
 
 def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, command: Path) -> None:
-    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of the command."""
+    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of the command.
+
+    The command is the line that is shown with such results, as a shell understands it.
+    """
     ours, theirs = results(runs.starter / "results.json"), results(next(command.glob("results_*.json")))
     print(json.dumps({"child": ours["results"], "lm_eval": theirs["results"]}, indent=1))
     assert ours["results"] == theirs["results"]
@@ -170,10 +173,14 @@ def test_results_name_the_model_and_no_folder_of_this_machine(runs: ChildRuns) -
 
 
 def test_the_arguments_have_the_form_that_the_command_writes(runs: ChildRuns, command: Path) -> None:
-    """The arguments are the command's object, member by member; the two runs read the model from different Hubs."""
+    """The arguments are the command's object, member by member; the two runs read the model from different Hubs.
+
+    Only the command has to say that weights are safetensors: a worker takes no others.
+    """
     ours, theirs = results(runs.starter / "results.json"), results(next(command.glob("results_*.json")))
     arguments, expected = ours["config"]["model_args"], theirs["config"]["model_args"]
     assert all(len(one.pop("revision")) == 40 for one in (arguments, expected))
+    assert expected.pop("use_safetensors") is True
     assert arguments == expected
 
 

@@ -37,6 +37,7 @@ WORDS = {
     "on-hold": "is on hold by `mia`: The licence is not clear.",
     "not-failed": "has not failed: it is finished",
     "cause": "**Cause:** a problem with the submission (`nan-weights`).",
+    "not-repeated": "There is no command line that repeats the evaluation of",
     "passes": "passes every check",
     "submitted": "passed all checks and is submitted",
     "exists": "at this precision; its status is",

@@ -18,13 +18,15 @@ from typing import Any
 import yaml
 
 from benchmarks.suites.rows import files
-from leaderboard.suites import parse_suite
+from leaderboard.reproduction import RESULTS_FOLDER, TASKS_FOLDER, reproduction_command
+from leaderboard.results import ResultsFile, StewardBlock
+from leaderboard.suites import Suite, find_suite, parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets
+from tests.support.units.details_samples import results
 from tests.support.waiting import wait_until
 from tests.support.workers import lm_eval_script
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, upload, upload_questions
-from workers.evaluation.task_files import write_tasks
 from workers.models.tiny_model import model
 
 PATIENCE = 350
@@ -82,31 +84,33 @@ class ReferenceScores:
 
 @contextmanager
 def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
-    """Start the commands, as the documentation tells people to use `lm_eval`, against a Hub with all questions."""
+    """Start the commands against a Hub with all questions.
+
+    Those of the starter suite and of `open-llm-v2` are the lines that their results show.
+    """
     with LocalHub(folder / "hub", world()) as hub:
         revision = upload(hub, MODEL, model())
         questions = upload_questions(hub)
         for repo, rows in (suite_v1_datasets.REPOS | suite_v2_datasets.REPOS).items():
             upload(hub, repo, files(rows()), "dataset")
-        tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions)
         (folder / "group").mkdir()
         (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", suite_v1_datasets.suite())))
-        chosen = {
-            "leaderboard": ["leaderboard", "--batch_size", "8"],
-            "first": ["first", "--include_path", str(folder / "group"), "--batch_size", "8"],
-            "starter": [*STARTER.run, "--include_path", str(tasks), "--batch_size", "16"],
+        group_of_first = [
+            "run", "--model", "hf", "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
+            "--tasks", "first", "--include_path", str(folder / "group"), "--batch_size", "8", "--device", "cpu",
+            "--output_path", str(folder / "first"), "--log_samples",
+        ]  # fmt: skip
+        starter = pasted(folder, "starter", shown_line(STARTER, revision, 16, {QUESTIONS: questions}))
+        steward_hf = {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}
+        commands = {
+            "leaderboard": pasted(folder, "leaderboard", shown_line(find_suite("open-llm-v2"), revision, 8, {})),
+            "first": group_of_first,
+            "starter": starter,
+            "standalone": [steward_hf.get(word, word) for word in starter],
         }
-        for name, arguments in chosen.items():
-            command = [
-                "run", "--model", "hf", "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
-                "--tasks", *arguments, "--device", "cpu", "--output_path", str(folder / name), "--log_samples",
-            ]  # fmt: skip
-            (folder / f"{name}.json").write_text(json.dumps(command))
-        standalone = [
-            {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}.get(w, w) for w in command
-        ]
-        (folder / "standalone.json").write_text(json.dumps(standalone[1:]))  # without `run`, as old command lines
-        orders = [str(folder / f"{name}.json") for name in (*chosen, "standalone")]
+        for name, arguments in commands.items():
+            (folder / f"{name}.json").write_text(json.dumps(arguments))
+        orders = [str(folder / f"{name}.json") for name in commands]
         run = ScriptRun.start(
             folder / "said", sys.executable, lm_eval_script.__file__, *orders,
             HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
@@ -116,6 +120,31 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
         finally:
             run.process.kill()
             run.process.wait()
+
+
+def shown_line(suite: Suite, revision: str, batch_size: int, questions: dict[str, str]) -> str:
+    """The command line that a result of `suite` shows, without the installation, for commits of model and questions."""
+    made = results()
+    fields = {"model": MODEL, "revision": revision, "batch_size": batch_size, "datasets": questions}
+    block = StewardBlock.model_validate({**made.block.model_dump(), **fields})
+    data = {**made.data, "config": {"device": "cpu", "model_args": {"dtype": "float32"}}}
+    return reproduction_command(ResultsFile(block, made.scores, data), suite).run
+
+
+def pasted(folder: Path, name: str, line: str) -> list[str]:
+    """The arguments of `lm_eval` once a shell has run `line` in `folder`, with whole paths.
+
+    A program of this name writes them down: the harness runs later, in a process that has imported it.
+    """
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    note = "import json, sys; json.dump(sys.argv[1:], open('lm_eval.json', 'w'))"
+    (programs / "lm_eval").write_text(f"#!{sys.executable}\n{note}\n")
+    (programs / "lm_eval").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", line], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+    places = {TASKS_FOLDER: str(folder / TASKS_FOLDER), RESULTS_FOLDER: str(folder / name)}
+    return [places.get(word, word) for word in json.loads((folder / "lm_eval.json").read_text())]
 
 
 def world() -> dict[str, Any]:

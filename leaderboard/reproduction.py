@@ -1,0 +1,241 @@
+"""The command line that repeats an evaluation with the harness alone, for any reader of a result.
+
+It is one line for a POSIX shell: it installs the recorded versions, writes the suite's own task files where there are
+any, and runs `lm_eval` with the arguments of the worker. Everything in a results file is untrusted input: what is not
+of the expected form is left out or refused, and the rest is quoted.
+
+What the line cannot repeat stands in `notes`; `steward reproduce` can do all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.requests import is_model
+from leaderboard.results import ResultsFile, StewardBlock
+from leaderboard.suites import Suite
+from leaderboard.task_configs import task_configs
+
+TASKS_FOLDER, RESULTS_FOLDER = "steward-tasks", "steward-results"
+"""Folders that the command makes: of the suite's own tasks, and of its results."""
+MAX_LINE = 30_000
+"""Characters of a command line that a comment can show."""
+DEFAULT_SEEDS = (0, 1234, 1234, 1234)
+"""Of `random`, numpy, torch and the sampler of examples, as the harness has them where the results do not say it."""
+_DTYPES = frozenset({"auto", "bfloat16", "float16", "float32"})
+_EXTRAS = "[ifeval,math]"
+_DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.!]{0,60}")
+
+_QUANTISED = (
+    "Steward reduces the weights of this model to {precision} while it loads them, and the harness has no setting for "
+    "that which works with its present libraries."
+)
+_NO_MODEL = "The results name a model that cannot exist on the Hub."
+_NO_BASE = "The results do not name the commit of the base model."
+_RESTRICTED = "The board's own tasks ask restricted questions, so their task files are not shown."
+_NO_QUESTIONS = "The results do not name the dataset and the commit of the questions."
+_NO_WEIGHTS = "The results name a type of weights that Steward does not know."
+_TOO_LONG = "The board's own tasks are too many for one command line."
+
+_QUESTIONS = "Steward read the questions of {repos} at these commits; the harness reads their newest ones."
+_GROUPS = "The task files of {groups} say how many examples each task has. Steward's numbers: {benchmarks}."
+_IGNORED = "The harness keeps tasks at no examples whose own file says 0; Steward does not."
+_GATED = "Some questions are in gated datasets: ask for access on their pages, then log in with: hf auth login"
+_DATE = "A chat template that prints today's date printed 26 July 2024 for Steward."
+_ENGINE = "The engine {name} computed the answers: the last digits of log-likelihoods differ from the harness's own."
+_HARDWARE = "It ran on {hardware}; on another machine the last digits may differ."
+_TOKENIZER = (
+    "If the folder {folder} has a tokenizer, Steward used it: add tokenizer={folder} to the model's arguments then."
+)
+_PYTHON = "It ran with Python {version}."
+
+
+class NotReproducible(ValueError):
+    """No command line of the harness repeats this evaluation; the message says why."""
+
+
+@dataclass(frozen=True)
+class ReproductionCommand:
+    """The two halves of the command line, and what a reader should know of it."""
+
+    install: str
+    run: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The whole command line. Run it in a new virtual environment: it installs versions of packages."""
+        return f"{self.install} && {self.run}"
+
+
+def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
+    """The command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
+    block, config = results.block, _config(results.data)
+    steps = [*_weights_steps(block), *_task_steps(block, suite)]
+    common = [*_model_arguments(block, config), *_settings(block, config, suite)]
+    steps += [_quoted("lm_eval", "--tasks", ",".join(tasks), *shots, *common) for tasks, shots in _runs(suite)]
+    command = ReproductionCommand(_install(block, suite), " && ".join(steps), tuple(_notes(block, suite)))
+    if len(command.line) > MAX_LINE:
+        raise NotReproducible(_TOO_LONG)
+    return command
+
+
+def _config(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = data.get("config")
+    return config if isinstance(config, Mapping) else {}
+
+
+def _quoted(*words: str) -> str:
+    return shlex.join(words)
+
+
+# --- the packages
+
+
+def _install(block: StewardBlock, suite: Suite) -> str:
+    scoring = block.digests.versions if block.digests is not None else {}
+    pins = {**dict(_pins(scoring)), **dict(_pins(block.versions))}
+    if block.digests is None and not suite.own:  # the packages of its metrics are not recorded
+        pins = {name + _EXTRAS * (name == "lm-eval"): version for name, version in pins.items()}
+    packages = [f"{name}=={pins[name]}" for name in sorted(pins)] or [f"lm-eval{_EXTRAS}"]
+    return _quoted("python", "-m", "pip", "install", *packages)
+
+
+def _pins(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Package and version of each entry that can be installed.
+
+    The name of a package that is imported by another one stands before the version: `scikit-learn 1.7.2`.
+    """
+    for name, text in versions.items():
+        for entry in text.split(", "):
+            package, _, version = entry.rpartition(" ")
+            package, public = (package or name).replace("_", "-"), version.partition("+")[0]
+            if package not in ("steward", "python") and _PACKAGE.fullmatch(package) and _VERSION.fullmatch(public):
+                yield package, public
+
+
+# --- the model
+
+
+def _weights_steps(block: StewardBlock) -> Iterator[str]:
+    """The download of an adapter or a delta: the harness would read it at the commit of its base model."""
+    if not is_model(block.model):
+        raise NotReproducible(_NO_MODEL)
+    if block.weight_type not in ("Original", "Adapter", "Delta"):
+        raise NotReproducible(_NO_WEIGHTS)
+    if block.weight_type != "Original":
+        folder = _weights_folder(block)
+        yield _quoted("hf", "download", block.model, "--revision", block.revision, "--local-dir", folder)
+
+
+def _weights_folder(block: StewardBlock) -> str:
+    return f"steward-weights-{block.revision[:12]}"
+
+
+def _model_arguments(block: StewardBlock, config: Mapping[str, Any]) -> list[str]:
+    given = config.get("model_args")
+    given = given if isinstance(given, Mapping) else {}
+    if any(str(name).startswith("load_in_") for name in given):
+        raise NotReproducible(_QUANTISED.format(precision=block.precision))
+    dtype = given.get("dtype", block.precision)
+    arguments = {"pretrained": block.model, "revision": block.revision}
+    if block.weight_type != "Original":
+        if not (block.base_model and is_model(block.base_model) and block.base_revision):
+            raise NotReproducible(_NO_BASE)
+        arguments = {"pretrained": block.base_model, "revision": block.base_revision}
+        arguments["peft" if block.weight_type == "Adapter" else "delta"] = _weights_folder(block)
+    arguments["dtype"] = dtype if dtype in _DTYPES else "auto"
+    arguments["use_safetensors"] = "True"
+    return ["--model", "hf", "--model_args", ",".join(f"{name}={value}" for name, value in arguments.items())]
+
+
+# --- the tasks
+
+
+def _task_steps(block: StewardBlock, suite: Suite) -> Iterator[str]:
+    """The files of the suite's own tasks. JSON on one line is YAML, too."""
+    if not suite.own:
+        return
+    if suite.restricted:
+        raise NotReproducible(_RESTRICTED)
+    if len(block.datasets) != 1:
+        raise NotReproducible(_NO_QUESTIONS)
+    ((repo, revision),) = block.datasets.items()
+    if not (is_model(repo) and _COMMIT.fullmatch(revision)):
+        raise NotReproducible(_NO_QUESTIONS)
+    yield _quoted("mkdir", "-p", TASKS_FOLDER)
+    for name, task in task_configs(suite, repo=repo, revision=revision).items():
+        yield f"{_quoted('printf', '%s', json.dumps(task))} > {_quoted(f'{TASKS_FOLDER}/{name}.yaml')}"
+
+
+def _runs(suite: Suite) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Tasks of each run of the harness, and the arguments that say how many examples they have.
+
+    The harness takes one number for all tasks of a run. Of the suite's own tasks, and of a group of the harness that
+    holds several benchmarks, the task files say it.
+    """
+    if suite.own:
+        yield suite.run, ()
+        return
+    numbers = _examples(suite)
+    for number in dict.fromkeys(numbers.values()):
+        shots = ("--num_fewshot", str(number)) if number is not None else ()
+        yield tuple(name for name in suite.run if numbers[name] == number), shots
+
+
+def _examples(suite: Suite) -> dict[str, int | None]:
+    """What the harness runs → the number of examples that the suite sets; None for a group of several benchmarks."""
+    shots = {**suite.shots, **{benchmark.source: benchmark.shots for benchmark in suite.benchmarks}}
+    return {name: shots.get(name) for name in suite.run}
+
+
+# --- the settings
+
+
+def _settings(block: StewardBlock, config: Mapping[str, Any], suite: Suite) -> Iterator[str]:
+    if suite.own:
+        yield from ("--include_path", TASKS_FOLDER)
+    if block.use_chat_template:
+        yield from ("--apply_chat_template", "--fewshot_as_multiturn")
+    device = config.get("device")
+    if isinstance(device, str) and _DEVICE.fullmatch(device):
+        yield from ("--device", device)
+    yield from ("--batch_size", str(block.batch_size))
+    names = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+    seeds = [config.get(name) for name in names]
+    known = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+    yield from ("--seed", ",".join(map(str, seeds if known else DEFAULT_SEEDS)))
+    yield from ("--log_samples", "--output_path", RESULTS_FOLDER)
+
+
+def _notes(block: StewardBlock, suite: Suite) -> Iterator[str]:
+    python = block.versions.get("python", "")
+    if _VERSION.fullmatch(python):
+        yield _PYTHON.format(version=python)
+    if block.weight_type != "Original":
+        yield _TOKENIZER.format(folder=_weights_folder(block))
+    if not suite.own and block.datasets:
+        repos = ", ".join(f"{repo}@{commit[:8]}" for repo, commit in sorted(block.datasets.items()))
+        yield _QUESTIONS.format(repos=repos)
+    numbers = {} if suite.own else _examples(suite)
+    if groups := [name for name, number in numbers.items() if number is None]:
+        benchmarks = ", ".join(f"{benchmark.name} {benchmark.shots}" for benchmark in suite.benchmarks)
+        yield _GROUPS.format(groups=", ".join(groups), benchmarks=benchmarks)
+    if any(numbers.values()):
+        yield _IGNORED
+    if suite.restricted:
+        yield _GATED
+    if block.use_chat_template:
+        yield _DATE
+    if block.engine is not None:
+        yield _ENGINE.format(name=block.engine.engine)
+    if block.hardware:
+        yield _HARDWARE.format(hardware=block.hardware)

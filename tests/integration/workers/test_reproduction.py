@@ -1,0 +1,143 @@
+"""A published evaluation is repeated: by its command line in a shell, and by `steward reproduce`, which names changes.
+
+`make test` plants one difference; `make matrices` all of them, and pastes the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.attempts import Outcome
+from leaderboard.reproduction import RESULTS_FOLDER, reproduction_command
+from leaderboard.results import read_results
+from tests.support.sizes import WHOLE
+from tests.support.workers.real_worker import PATIENCE, RealWorker
+from workers.models.tiny_model import model
+
+pytestmark = pytest.mark.timeout(400)
+ONLY_WHOLE = pytest.mark.skipif(not WHOLE, reason="takes half a minute: make matrices")
+
+
+@pytest.fixture(scope="module")
+def evaluated(real_worker: RealWorker) -> Outcome:
+    """One evaluation by a worker."""
+    revision = real_worker.upload("ada/tiny", model())
+    (outcome,) = real_worker.run(real_worker.job("ada/tiny", revision))
+    assert outcome.details is not None, outcome.failure
+    return outcome
+
+
+def reproduced(stand: RealWorker, result: str, *options: str) -> tuple[int, Any]:
+    """Exit status of `steward reproduce`, and its JSON, or its text if the options do not say `--json`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "steward.cli", "reproduce", result, *options],
+        env=stand.settings(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-2000:]
+    return done.returncode, json.loads(done.stdout) if "--json" in options else done.stdout
+
+
+def test_another_precision_is_named_from_a_few_recorded_prompts(
+    real_worker: RealWorker, evaluated: Outcome, tmp_path: Path
+) -> None:
+    """Three prompts of each task are asked again in bfloat16: same prompts, other log-likelihoods, and the reason."""
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(real_worker.results(evaluated)))
+    _, found = reproduced(
+        real_worker, str(file), "--precision", "bfloat16", "--questions", "3", "--engine", "harness", "--json"
+    )
+    assert (found["replayed"], found["samples"], found["counts"]["other-prompt"]) == (True, 6, 0)
+    assert found["verdict"] in ("other-digits", "other-answers")
+    assert found["largest_difference"] > 1e-4
+    assert "precision: float32 and bfloat16" in found["reasons"]
+    first = found["first"]
+    assert first["published"]["tokens"] == first["here"]["tokens"] != []
+    assert first["published"]["prompt"] == first["here"]["prompt"]
+    assert first["published"]["answers"] != first["here"]["answers"]
+
+
+@ONLY_WHOLE
+def test_as_recorded_every_answer_is_the_same(real_worker: RealWorker, evaluated: Outcome) -> None:
+    """The whole evaluation, named by its attempt; and its recorded prompts, which give the same answers."""
+    options = ("--model", "ada/tiny", "--json")
+    status, found = reproduced(real_worker, evaluated.attempt, *options)
+    assert (status, found["verdict"], found["counts"]["same"], found["reasons"]) == (0, "same", 22, [])
+    assert found["first"] is None
+    status, found = reproduced(real_worker, evaluated.attempt, "--questions", "11", *options)
+    assert (status, found["replayed"], found["samples"], found["left_out"]) == (0, True, 22, {})
+    assert found["verdict"] in ("same", "other-digits")
+    assert found["largest_difference"] < 1e-4
+
+
+@ONLY_WHOLE
+def test_prompts_with_a_chat_template_are_asked_again_as_they_were(real_worker: RealWorker, evaluated: Outcome) -> None:
+    """The template is part of the recorded prompt. The result is named by the path of its request."""
+    job = real_worker.job("ada/tiny", evaluated.revision, 2, use_chat_template=True)
+    (outcome,) = real_worker.run(job)
+    results = f"ada/tiny/{outcome.details.results_path}" if outcome.details is not None else ""
+    fields = {"model": "ada/tiny", "precision": "float32", "weight_type": "Original", "status": "FINISHED"}
+    request = json.dumps({**fields, "steward": {"results": results}}).encode()
+    real_worker.upload("trial/requests", {job.path: request}, "dataset")
+    real_worker.upload("trial/results", {results: json.dumps(real_worker.results(outcome)).encode()}, "dataset")
+    status, found = reproduced(real_worker, job.path, "--questions", "11", "--json")
+    assert (status, found["attempt"], found["replayed"], found["samples"]) == (0, outcome.attempt, True, 22)
+    assert found["verdict"] in ("same", "other-digits")
+    assert found["largest_difference"] < 1e-4
+
+
+@ONLY_WHOLE
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--shots", "0"), "1 examples and 0 examples"),
+        (("--shots", "0", "--questions", "2"), "1 examples and 0 examples"),
+        (("--chat-template",), "only the second result used the model's chat template"),
+        (("--chat-template", "--questions", "2"), "only the second result used the model's chat template"),
+    ],
+)
+def test_another_prompt_is_named(
+    real_worker: RealWorker, evaluated: Outcome, options: tuple[str, ...], reason: str
+) -> None:
+    """Another number of examples, or the chat template: the first prompts differ, with their tokens side by side."""
+    status, text = reproduced(real_worker, evaluated.attempt, "--model", "ada/tiny", *options)
+    assert status == 1
+    assert "Another prompt: the model was asked something else." in text
+    assert reason in text
+    assert text.count("  published ") == text.count("  here ") >= 3
+    assert "tokens from" in text
+
+
+@ONLY_WHOLE
+def test_the_line_pasted_into_a_shell_gives_the_same_scores(
+    real_worker: RealWorker, evaluated: Outcome, tmp_path: Path
+) -> None:
+    """All of it, also the installation, which finds every version installed and asks no server."""
+    results = read_results(json.dumps(real_worker.results(evaluated)).encode(), real_worker.suite)
+    line = reproduction_command(results, real_worker.suite).line
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HF_ENDPOINT": real_worker.hub.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+        "PIP_NO_INDEX": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = (tmp_path / RESULTS_FOLDER).glob("*/results_*.json")
+    scores = json.loads(file.read_text())["results"]
+    assert scores == results.data["results"]

@@ -1,0 +1,159 @@
+"""`steward reproduce` without a model: verdicts on samples, prompts to ask again, names of results, and its output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.boards import Board
+from leaderboard.results import dump, with_block
+from steward.commands.reproduce import _lines
+from tests.support.units.details_samples import results, sample
+from workers.common.hub_access import HubAccess
+from workers.jobs.replay import NotReplayable, recorded_prompt, write_replay
+from workers.jobs.reproduction import (
+    DifferentSample,
+    Reproduction,
+    SampleSide,
+    find_attempt,
+    reproduction_json,
+)
+from workers.jobs.sample_comparison import SampleVerdict, answers_of, largest_difference, sample_verdict
+from workers.jobs.verification import CannotVerify
+from workers.publication.details import CUT, SampleRow, sample_row
+
+NOWHERE = HubAccess("http://127.0.0.1:9", None)
+TEXT = {"arguments": {"gen_args_0": {"arg_0": "Q:", "arg_1": {"until": ["\n"], "max_gen_toks": 4}}}}
+BOARD = Board.model_validate(
+    {
+        "name": "trial", "title": "Trial", "suite": "starter",
+        "repos": {**{name: f"trial/{name}" for name in ("requests", "results", "logs", "community")},
+                  "details_namespace": "trial-details"},
+    }
+)  # fmt: skip
+
+
+def row(**changes: Any) -> SampleRow:
+    """One sample as a row of a table."""
+    return sample_row(sample(**changes), ("acc_norm",))
+
+
+def two(first: float, second: float) -> dict[str, Any]:
+    """The responses to two choices."""
+    return {"resps": [[[str(value), str(value == max(first, second))]] for value in (first, second)]}
+
+
+@pytest.mark.parametrize(
+    ("published", "here", "verdict"),
+    [
+        (row(), row(), "same"),
+        (row(), row(acc_norm=0.0), "same"),  # the answer is the same, and scored otherwise
+        (row(), row(**two(-0.5001, -1.5)), "other-digits"),
+        (row(), row(**two(-1.5, -0.5)), "other-answers"),
+        (row(), row(**two(-0.6, -1.4), acc_norm=0.0), "other-answers"),  # by the length of the choices
+        (row(), row(**two(-0.6, -1.4), acc_norm=0.9), "other-digits"),
+        (row(), row(resps=[["a text"]]), "other-answers"),
+        (row(resps=[["a text"]]), row(resps=[["another text"]]), "other-answers"),
+        (row(), row(arguments={"gen_args_0": {"arg_0": "Q: It is?\nA:", "arg_1": " Yes"}}), "other-prompt"),
+        (row(), row(doc_id=8), "other-prompt"),
+        (row(resps=[[["-5.0", "True"]]]), row(resps=[[["-4.9", "False"]]]), "other-answers"),
+        (row(resps=[[["-5.0", "True"]]]), row(resps=[[["-4.9", "True"]]]), "other-digits"),
+    ],
+)
+def test_each_sample_has_one_verdict(published: SampleRow, here: SampleRow, verdict: SampleVerdict) -> None:
+    """The prompt counts first, then the answer, then the digits of its log-likelihoods."""
+    assert sample_verdict(published, here) == verdict
+
+
+def test_differences_and_answers_of_a_sample() -> None:
+    """Log-likelihoods by choice, or the text."""
+    assert largest_difference(row(), row(**two(-0.25, -1.5))) == 0.25
+    assert largest_difference(row(resps=[["one"]]), row(resps=[["two"]])) == 0.0
+    assert answers_of(row()) == ("-0.5", "-1.5")
+    assert answers_of(row(resps=[["a text"]])) == ("a text",)
+
+
+def test_recorded_prompts_become_tasks_of_the_harness(tmp_path: Path) -> None:
+    """Questions with choices are one task, and texts one for each kind of arguments; prompts stay as they are."""
+    hostile = 'x {{ input }} {% raw %} "quoted" \n  é'
+    chosen = recorded_prompt("one", row(arguments={"gen_args_0": {"arg_0": hostile, "arg_1": " Yes"}}))
+    texts = [recorded_prompt("two", row(doc_id=number, **TEXT)) for number in range(2)]
+    tasks = write_replay([chosen, *texts], tmp_path / "replay")
+    assert tasks == {"replay_0": [chosen], "replay_1": texts}
+    (line,) = (tmp_path / "replay" / "replay_0.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"prompt": hostile, "choices": [" Yes"], "target": 0}
+    config = json.loads((tmp_path / "replay" / "replay_1.yaml").read_text())
+    assert (config["output_type"], config["doc_to_text"], config["num_fewshot"]) == ("generate_until", "prompt", 0)
+    assert config["generation_kwargs"] == {"until": ["\n"], "max_gen_toks": 4}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"prompt": f"long{CUT}"}, "were cut"),
+        ({"continuations": f'[" Yes{CUT}'}, "were cut"),
+        ({"continuations": "[]"}, "were cut"),
+        ({"continuations": '[" the same", " the same"]'}, "only the first one is published"),
+        ({"continuations": "[null]"}, "of a kind"),
+        ({"continuations": "[1, 2]"}, "of a kind"),
+    ],
+)
+def test_what_is_not_whole_is_not_asked_again(fields: dict[str, str], reason: str) -> None:
+    """The reason stands in the report."""
+    with pytest.raises(NotReplayable, match=reason):
+        recorded_prompt("task", {**row(), **fields})
+
+
+def test_a_result_is_named_by_its_attempt_or_its_file(tmp_path: Path) -> None:
+    """A results file names attempt and model; what names nothing gets a sentence."""
+    made = results()
+    file = tmp_path / "results.json"
+    file.write_bytes(dump(with_block(made.data, made.block)))
+    assert find_attempt(BOARD, NOWHERE, str(file), "") == (made.block.attempt, made.block.model)
+    assert find_attempt(BOARD, NOWHERE, made.block.attempt, "org/model") == (made.block.attempt, "org/model")
+    file.write_text('{"results": {}}')
+    with pytest.raises(CannotVerify, match="is no results file of Steward"):
+        find_attempt(BOARD, NOWHERE, str(file), "")
+    with pytest.raises(CannotVerify, match="names no attempt, no results file and no request"):
+        find_attempt(BOARD, NOWHERE, "org/model", "")
+    with pytest.raises(CannotVerify, match=r"results.json cannot be read"):
+        find_attempt(BOARD, NOWHERE, "org/model/results.json", "")
+
+
+def reproduction(verdict: SampleVerdict, first: DifferentSample | None, *reasons: str) -> Reproduction:
+    """A reproduction of ten samples."""
+    counts: dict[SampleVerdict, int] = {"same": 9, verdict: 1}
+    return Reproduction(results().block, verdict, counts, first, reasons, 0.125, left_out={"other_task": "it was cut"})
+
+
+def test_both_sides_of_the_first_sample_are_shown() -> None:
+    """Prompts and tokens from shortly before the first difference; answers by choice; verdict and reasons."""
+    sides = [
+        SampleSide("x" * 500 + end, (*range(100), number), (f"-{number}.5", "-2.0"))
+        for end, number in (("one\x1b[2J", 1), ("two", 2))
+    ]
+    first = DifferentSample("task", 7, "other-prompt", (" Yes", " No"), *sides)
+    text = "\n".join(_lines(reproduction("other-prompt", first, "1 examples and 0 examples")))
+    assert "10 samples compared: 9 same, 1 other-prompt" in text
+    assert "Left out: other_task (it was cut)" in text
+    assert f"    published  {'x' * 40 + 'one'!r}".rstrip("'") in text and "\x1b" not in text
+    assert "  tokens from 94 on\n    published  94 95 96 97 98 99 1\n    here       94 95 96 97 98 99 2\n" in text
+    assert "  log-likelihood of ' Yes'\n    published  -1.5\n    here       -2.5\n" in text
+    assert "Another prompt: the model was asked something else.\nWhy (the first is" in text
+    assert text.endswith("- 1 examples and 0 examples")
+
+
+def test_the_same_and_other_digits_are_told_apart() -> None:
+    """The largest difference is named; what differs without effect is not called a reason. All of it is JSON, too."""
+    assert "log-likelihoods differ by at most 0.12." in "\n".join(_lines(reproduction("other-digits", None, "torch")))
+    assert "Also different, without effect" in "\n".join(_lines(reproduction("same", None, "torch")))
+    found = json.loads(reproduction_json(reproduction("other-digits", None, "torch")))
+    assert (found["verdict"], found["samples"], found["reasons"], found["first"]) == (
+        "other-digits",
+        10,
+        ["torch"],
+        None,
+    )

@@ -1,0 +1,439 @@
+"""`steward reproduce`: runs a published evaluation again, and says in what its answers differ, and why.
+
+It runs the whole evaluation as recorded, or asks some of its recorded prompts again. The caller may choose another
+precision, batch size, engine, chat template or number of examples, to see whether that explains another score. The
+reasons come from what the published results record and what this run recorded: questions, examples, prompts, versions
+and numerics. Needs no queue, and publishes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from hub.client import Hub
+from hub.errors import HubError
+from hub.records import Repo
+from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.boards import Board
+from leaderboard.comparability import ResultDigests, combine, compare_results, numeric_differences, template_difference
+from leaderboard.engines import EngineName, EngineUse
+from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, digest_parts, engine_use, parse_harness
+from leaderboard.suites import Benchmark
+from workers.common.hub_access import HubAccess
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import PROMPT_TOKENS, RunPlan
+from workers.evaluation.evaluate import SAMPLES
+from workers.jobs.planning import plan_of
+from workers.jobs.provisions import Provisions, TokenHubGateway
+from workers.jobs.replay import NotReplayable, RecordedPrompt, recorded_prompt, write_replay
+from workers.jobs.sample_comparison import (
+    VERDICTS,
+    Sample,
+    SampleVerdict,
+    answers_of,
+    largest_difference,
+    sample_verdict,
+)
+from workers.jobs.verification import (
+    CannotVerify,
+    PublishedTables,
+    RecordedAttempt,
+    gateway_as_recorded,
+    published_tables,
+    recorded_job,
+    run_again,
+    version_differences,
+    worker_for,
+)
+from workers.jobs.worker_context import WorkerContext
+from workers.settings import WorkerSettings
+
+MAX_REQUEST_BYTES = 1_000_000
+_NUMERIC_VERSIONS = ("transformers", "torch", "steward")
+"""Packages whose versions the numerics name already, or that do not change an answer."""
+_VERSION = "versions of {name} differ: {one} and {other}"
+_HARDWARE = "hardware: {one} and {other}"
+_SCORING = "{count} answers are the same, but scored otherwise"
+_BATCHES = (
+    "only {count} questions were asked, so batches hold other questions than they did: the last digits may differ"
+)
+_TOKENS = "the tokens of the prompts"
+_UNKNOWN = "nothing that the results record explains it"
+
+
+@dataclass(frozen=True)
+class OtherSettings:
+    """What the caller chooses otherwise than it was recorded."""
+
+    precision: str = ""
+    batch_size: int | None = None
+    engine: EngineName | None = None
+    chat_template: bool | None = None
+    shots: int | None = None
+
+    @property
+    def other_prompts(self) -> bool:
+        """Whether the prompts have to be made anew."""
+        return self.chat_template is not None or self.shots is not None
+
+
+@dataclass(frozen=True)
+class SampleSide:
+    """One side of a sample: its prompt with the tokens that the model here makes of it, and the answers."""
+
+    prompt: str
+    tokens: tuple[int, ...]
+    answers: tuple[str, ...]
+    """For each choice its log-likelihood; or the generated text."""
+
+
+@dataclass(frozen=True)
+class DifferentSample:
+    """The first sample that differs, as it was published and as it is here."""
+
+    task: str
+    doc_id: int
+    verdict: SampleVerdict
+    choices: tuple[str, ...]
+    published: SampleSide
+    here: SampleSide
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What was asked again, and in what it differs: `counts` are samples by verdict."""
+
+    block: StewardBlock
+    verdict: SampleVerdict
+    counts: Mapping[SampleVerdict, int]
+    first: DifferentSample | None
+    reasons: tuple[str, ...]
+    largest_difference: float = 0.0
+    replayed: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Task → why its prompts cannot be asked again, or what else is not shown."""
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that were compared."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class ResultHere:
+    """What this run records, in the words of a results file, for comparisons."""
+
+    suite: str
+    suite_digest: str
+    digests: ResultDigests | None
+    use_chat_template: bool
+    engine: EngineUse | None
+    versions: dict[str, str]
+    precision: str
+    batch_size: int
+
+
+def run_reproduction(
+    settings: WorkerSettings, result: str, *, model: str = "", questions: int | None = None, other: OtherSettings
+) -> Reproduction:
+    """Run the evaluation again that `result` names, or `questions` of each of its tasks. Raises WorkerError.
+
+    `result` is an attempt, the path of a request or of a results file on the Hub, or a results file on this machine.
+    """
+    attempt, model = find_attempt(settings.board(), settings.access(), result, model)
+    with worker_for(settings, attempt, model) as (worker_context, hub_gateway, recorded):
+        return reproduce(worker_context, hub_gateway, recorded, questions, other)
+
+
+def find_attempt(board: Board, hub: HubAccess, result: str, model: str) -> tuple[str, str]:
+    """The attempt that `result` names, and its model if that is known. Raises CannotVerify."""
+    if ATTEMPT_ID.fullmatch(result):
+        return result, model
+    if Path(result).is_file():
+        return _attempt_in(Path(result).read_bytes(), result)
+    try:
+        with Hub(hub.endpoint, hub.token) as client:
+            path = result
+            if is_request_path(path):
+                file = client.read_file(Repo("dataset", board.repos.requests), path, max_bytes=MAX_REQUEST_BYTES)
+                request = parse_request(path, file.data)
+                path = (request.file.steward.results or "") if isinstance(request, Request) else ""
+            if not path.endswith(".json"):
+                raise CannotVerify(f"{result[:200]} names no attempt, no results file and no request that has results")
+            results = client.read_file(Repo("dataset", board.repos.results), path, max_bytes=MAX_BYTES)
+    except HubError as error:
+        raise CannotVerify(f"{result[:200]} cannot be read: {error}") from error
+    return _attempt_in(results.data, result)
+
+
+def _attempt_in(data: bytes, name: str) -> tuple[str, str]:
+    """Attempt and model of a results file."""
+    try:
+        block = StewardBlock.model_validate(parse_harness(data).get(BLOCK))
+    except (BadResults, ValueError) as error:
+        raise CannotVerify(f"{name[:200]} is no results file of Steward: {str(error)[:300]}") from error
+    return block.attempt, block.model
+
+
+def reproduce(
+    worker_context: WorkerContext,
+    hub_gateway: TokenHubGateway,
+    recorded: RecordedAttempt,
+    questions: int | None,
+    other: OtherSettings,
+) -> Reproduction:
+    """Run the evaluation again, or `questions` of each task, and compare. Raises CannotVerify and WorkerError.
+
+    Recorded prompts are asked again where that suffices: all questions, and other prompts, need the suite's tasks.
+    """
+    provisions = gateway_as_recorded(hub_gateway, recorded).fetch(recorded_job(recorded.block, worker_context.board))
+    run = _Run(worker_context, recorded, provisions, other)
+    with published_tables(worker_context, hub_gateway, recorded) as tables:
+        if questions is None or other.other_prompts:
+            return run.whole(tables, questions)
+        return run.replay(tables, questions)
+
+
+class _Comparison:
+    """Compares samples one by one, and keeps the first of the worst kind."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[SampleVerdict] = Counter()
+        self.rescored = 0
+        self.largest = 0.0
+        self.first: tuple[str, SampleVerdict, Sample, Sample] | None = None
+
+    def add(self, task: str, published: Sample | None, here: Sample | None) -> None:
+        """Compare one sample; None where one side lacks it."""
+        if published is None or here is None:
+            self.counts["other-prompt"] += 1
+            return
+        verdict = sample_verdict(published, here)
+        self.counts[verdict] += 1
+        self.largest = max(self.largest, largest_difference(published, here))
+        self.rescored += verdict == "same" and published["metrics"] != here["metrics"]
+        if verdict != "same" and (self.first is None or VERDICTS.index(verdict) > VERDICTS.index(self.first[1])):
+            self.first = task, verdict, published, here
+
+    @property
+    def verdict(self) -> SampleVerdict:
+        """The worst one of all samples."""
+        return max(self.counts, key=VERDICTS.index, default="same")
+
+
+class _Run:
+    """One repetition on this machine."""
+
+    def __init__(
+        self, worker_context: WorkerContext, recorded: RecordedAttempt, provisions: Provisions, other: OtherSettings
+    ) -> None:
+        self.worker_context, self.recorded, self.provisions, self.other = worker_context, recorded, provisions, other
+        self.block = recorded.block
+        self.seconds = worker_context.settings.max_seconds or float(worker_context.board.attempt_seconds)
+        self.log = BoundedLog()
+
+    def _plan(self) -> RunPlan:
+        self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
+        block, other = self.block, self.other
+        job = recorded_job(
+            block, self.worker_context.board, precision=other.precision, chat_template=other.chat_template
+        )
+        return plan_of(
+            self.worker_context,
+            job,
+            self.provisions,
+            seconds=self.seconds,
+            batch_size=other.batch_size or block.batch_size,
+            engine=other.engine or ("harness" if block.engine is None else "shared-prefix"),
+        )
+
+    def whole(self, tables: PublishedTables, limit: int | None) -> Reproduction:
+        """Evaluate the suite, or the first `limit` questions of each task, with prompts that are made anew."""
+        plan = self._plan().with_examples(shots=self.other.shots, limit=limit)
+        harness = run_again(self.worker_context, plan, self.log, self.seconds)
+        comparison = _Comparison()
+        for benchmark in self.worker_context.suite.benchmarks:
+            for task in benchmark.tasks:
+                samples = plan.spool / SAMPLES / f"{task.name}.jsonl"
+                here = tables.rows_here(samples, benchmark.metrics)
+                published = tables.rows(benchmark, task.name)
+                if limit is None:
+                    pairs: Iterator[tuple[Sample | None, Sample | None]] = zip_longest(published, here)
+                else:
+                    known = {(row["doc_id"], row["filter"]): row for row in published if row["doc_id"] < limit}
+                    pairs = ((known.get((row["doc_id"], row["filter"])), row) for row in here)
+                for pair in pairs:
+                    comparison.add(task.name, *pair)
+        reasons = list(self._reasons(self._result_here(plan, harness), comparison, limit=limit, replayed=False))
+        return self._reproduction(comparison, reasons, {})
+
+    def replay(self, tables: PublishedTables, questions: int) -> Reproduction:
+        """Ask the first `questions` recorded prompts of each task again."""
+        rows, left_out = dict[tuple[str, int], Sample](), dict[str, str]()
+        prompts = list[RecordedPrompt]()
+        for benchmark in self.worker_context.suite.benchmarks:
+            for task in benchmark.tasks:
+                try:
+                    prompts += _first_prompts(tables, benchmark, task.name, questions, rows)
+                except NotReplayable as error:
+                    left_out[task.name] = str(error)
+        if not prompts:
+            raise CannotVerify(f"no prompt can be asked again: {'; '.join(dict.fromkeys(left_out.values()))}")
+        plan, asked, harness = self._ask(prompts)
+        comparison = _Comparison()
+        for name, group in asked.items():
+            for here in tables.rows_here(plan.spool / SAMPLES / f"{name}.jsonl", ()):
+                recorded = group[here["doc_id"]]
+                published = rows[recorded.task, recorded.doc_id]
+                comparison.add(
+                    recorded.task, published, {**published, "prompt": here["prompt"], "responses": here["responses"]}
+                )
+        reasons = list(self._reasons(self._result_here(plan, harness), comparison, limit=questions, replayed=True))
+        return self._reproduction(comparison, reasons, left_out, replayed=True)
+
+    def _ask(
+        self, prompts: list[RecordedPrompt], *, keep_tokens: bool = False
+    ) -> tuple[RunPlan, dict[str, list[RecordedPrompt]], Mapping[str, Any]]:
+        plan, folder = self._plan(), self.worker_context.slot.attempt / "replay"
+        shutil.rmtree(folder, ignore_errors=True)
+        asked = write_replay(prompts, folder)
+        plan = plan.with_tasks(folder, tuple(asked), keep_tokens=keep_tokens)
+        return plan, asked, run_again(self.worker_context, plan, self.log, self.seconds)
+
+    def _result_here(self, plan: RunPlan, harness: Mapping[str, Any]) -> ResultHere:
+        parts = digest_parts(harness)
+        return ResultHere(
+            suite=plan.suite,
+            suite_digest=plan.suite_digest,
+            digests=combine(parts, self.worker_context.suite) if parts is not None else None,
+            use_chat_template=self.block.use_chat_template
+            if self.other.chat_template is None
+            else self.other.chat_template,
+            engine=engine_use(harness),
+            versions=dict(self.worker_context.versions),
+            precision=self.other.precision or self.block.precision,
+            batch_size=plan.batch_size,
+        )
+
+    def _reasons(
+        self, here: ResultHere, comparison: _Comparison, *, limit: int | None, replayed: bool
+    ) -> Iterator[str]:
+        """In what the two evaluations differ, the published one first."""
+        if comparison.rescored and not replayed:
+            yield _SCORING.format(count=comparison.rescored)
+        if replayed:
+            yield from numeric_differences(self.block, here)
+        else:
+            found = compare_results(self.block, here)
+            # Of the first questions alone, the digests of requests and prompts differ in any case.
+            asked = found.asked if limit is None or self.other.shots is not None else ()
+            prompts = found.prompts if limit is None else ()
+            template = [difference] if (difference := template_difference(self.block, here)) else []
+            yield from dict.fromkeys((*asked, *found.scored, *template, *prompts, *found.numerics))
+        for name, (one, there) in version_differences(self.block, here.versions).items():
+            if name not in _NUMERIC_VERSIONS:
+                yield _VERSION.format(name=name, one=one, other=there)
+        if self.block.hardware != self.worker_context.hardware:
+            yield _HARDWARE.format(one=self.block.hardware, other=self.worker_context.hardware)
+        if limit is not None and comparison.verdict == "other-digits":
+            yield _BATCHES.format(count=limit)
+
+    def _reproduction(
+        self,
+        comparison: _Comparison,
+        reasons: list[str],
+        left_out: dict[str, str],
+        *,
+        replayed: bool = False,
+    ) -> Reproduction:
+        if comparison.verdict != "same" and not reasons:
+            reasons = [_UNKNOWN]
+        first = self._different(comparison, left_out)
+        return Reproduction(
+            block=self.block,
+            verdict=comparison.verdict,
+            counts={verdict: comparison.counts[verdict] for verdict in VERDICTS},
+            first=first,
+            reasons=tuple(reasons),
+            largest_difference=comparison.largest,
+            replayed=replayed,
+            left_out=left_out,
+        )
+
+    def _different(self, comparison: _Comparison, left_out: dict[str, str]) -> DifferentSample | None:
+        """The first different sample of the worst kind, with the tokens of both prompts.
+
+        Adds to `left_out` why there are no tokens.
+        """
+        if comparison.first is None:
+            return None
+        task, verdict, published, here = comparison.first
+        try:
+            prompts = [recorded_prompt(task, row) for row in (published, here)]
+        except NotReplayable:
+            prompts = []
+        tokens: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
+        if prompts:
+            try:
+                tokens = self._tokens(prompts)
+            except CannotVerify as error:  # the comparison is made, and stays
+                left_out[_TOKENS] = str(error)
+        return DifferentSample(
+            task=task,
+            doc_id=int(published["doc_id"]),
+            verdict=verdict,
+            choices=prompts[0].choices if prompts else (),
+            published=SampleSide(str(published["prompt"]), tokens[0], answers_of(published)),
+            here=SampleSide(str(here["prompt"]), tokens[1], answers_of(here)),
+        )
+
+    def _tokens(self, prompts: list[RecordedPrompt]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens of both prompts: the model's tokenizer runs in a child, as all that comes with a model does."""
+        first, second = prompts
+        alike = [first, replace(second, choices=first.choices, generation=first.generation)]  # so they are one task
+        plan, _, _ = self._ask(alike, keep_tokens=True)
+        tokens = json.loads((plan.spool / PROMPT_TOKENS).read_text())
+        return tuple(tokens.get("0", ())), tuple(tokens.get("1", ()))
+
+
+def _first_prompts(
+    tables: PublishedTables, benchmark: Benchmark, task: str, questions: int, rows: dict[tuple[str, int], Sample]
+) -> list[RecordedPrompt]:
+    """The first prompts of a task; their rows are added to `rows`. Raises NotReplayable."""
+    prompts: list[RecordedPrompt] = []
+    for row in tables.rows(benchmark, task):
+        if (task, row["doc_id"]) in rows:
+            continue  # the same answer through another filter
+        if len(prompts) == questions:
+            break
+        prompts.append(recorded_prompt(task, row))
+        rows[task, row["doc_id"]] = row
+    return prompts
+
+
+def reproduction_json(reproduction: Reproduction) -> str:
+    """The reproduction as one JSON object."""
+    block = reproduction.block
+    return json.dumps(
+        {
+            "attempt": block.attempt,
+            "model": block.model,
+            "revision": block.revision,
+            "verdict": reproduction.verdict,
+            "samples": reproduction.samples,
+            "counts": reproduction.counts,
+            "largest_difference": reproduction.largest_difference,
+            "reasons": reproduction.reasons,
+            "replayed": reproduction.replayed,
+            "left_out": reproduction.left_out,
+            "first": asdict(reproduction.first) if reproduction.first is not None else None,
+        }
+    )
