@@ -48,6 +48,7 @@ def reproduced(stand: RealWorker, result: str, *options: str) -> tuple[int, Any]
     return done.returncode, json.loads(done.stdout) if "--json" in options else done.stdout
 
 
+@ONLY_WHOLE
 def test_another_precision_is_named_from_a_few_recorded_prompts(
     real_worker: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
