@@ -4,6 +4,9 @@
     worker     read()       before an evaluation; `refuse` where its own tasks differ, and then it takes no job
     operator   waiting()    the workers that wait, and why; `accept` lets them go on
 
+Workers may read what is accepted, and write that they wait: two keys, so that Redis can tell who may write which. On a
+board whose Redis users are from before these keys, workers may do neither, and evaluate without the comparison.
+
 Redis may lose all of this: the bot notes the board's results again when it fills in scores, and a worker whose tasks
 differ refuses again.
 """
@@ -14,13 +17,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import NoPermissionError
 
 from leaderboard.comparability import ResultDigests
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 MAX_ACCEPTED = 1_000
-_REFERENCE, _ACCEPTED, _REFUSED = "reference", "accepted:", "refused:"
+_REFERENCE, _ACCEPTED = "reference", "accepted:"
 
 
 class RefusedTasks(BaseModel):
@@ -36,10 +40,14 @@ class RefusedTasks(BaseModel):
 
 @dataclass(frozen=True)
 class AcceptedTasks:
-    """The fingerprints that are accepted, and the digests of the last result, to name differences from it."""
+    """The fingerprints that are accepted, and the digests of the last result, to name differences from it.
+
+    `permitted`: whether this worker may read them.
+    """
 
     fingerprints: frozenset[str]
     reference: ResultDigests | None
+    permitted: bool = True
 
 
 class AcceptedDigests:
@@ -47,58 +55,65 @@ class AcceptedDigests:
 
     def __init__(self, redis: Redis, keys: Keys, suite: str) -> None:
         self.redis = redis
-        self._key = keys.accepted_digests(suite)
+        self._accepted = keys.accepted_digests(suite)
+        self._refused = keys.refused_tasks(suite)
 
     # --- the bot
 
     def note(self, digests: ResultDigests) -> None:
         """Accept what a published result says, and compare others with it. One round trip."""
         fields: Fields = {_ACCEPTED + digests.fingerprint: "result", _REFERENCE: digests.model_dump_json()}
-        self.redis.hset(self._key, mapping=fields)
+        self.redis.hset(self._accepted, mapping=fields)
 
     def note_all(self, fingerprints: Iterable[str]) -> None:
         """Accept what other results say. One round trip, or none."""
         fields: Fields = {_ACCEPTED + fingerprint: "result" for fingerprint in fingerprints}
         if fields:
-            self.redis.hset(self._key, mapping=fields)
+            self.redis.hset(self._accepted, mapping=fields)
 
     # --- a worker
 
     def read(self) -> AcceptedTasks:
         """What is accepted; nothing before the first result. One round trip."""
-        fields = {text(name): value for name, value in self.redis.hgetall(self._key).items()}
+        try:
+            fields = {text(name): value for name, value in self.redis.hgetall(self._accepted).items()}
+        except NoPermissionError:
+            return AcceptedTasks(frozenset(), None, permitted=False)
         names = (name.removeprefix(_ACCEPTED) for name in fields if name.startswith(_ACCEPTED))
         return AcceptedTasks(frozenset(sorted(names)[:MAX_ACCEPTED]), _reference(fields.get(_REFERENCE)))
 
     def refuse(self, refused: RefusedTasks) -> None:
         """Record that a worker waits for the operator."""
-        self.redis.hset(self._key, _REFUSED + refused.worker, refused.model_dump_json())
+        self.redis.hset(self._refused, refused.worker, refused.model_dump_json())
 
     def must_wait(self, worker: str) -> bool:
         """Whether `worker` still waits for the operator; it no longer does once its tasks are accepted."""
-        refused = _refused(self.redis.hget(self._key, _REFUSED + worker))
+        try:
+            refused = _refused(self.redis.hget(self._refused, worker))
+        except NoPermissionError:
+            return False  # it has read nothing with which its tasks could have been compared
         if refused is None:
             return False
-        if self.redis.hexists(self._key, _ACCEPTED + refused.fingerprint):
+        if self.redis.hexists(self._accepted, _ACCEPTED + refused.fingerprint):
             self.leave(worker)
             return False
         return True
 
     def leave(self, worker: str) -> None:
         """Forget a worker that waited: it goes on, or stops."""
-        self.redis.hdel(self._key, _REFUSED + worker)
+        self.redis.hdel(self._refused, worker)
 
     # --- the operator
 
     def waiting(self) -> list[RefusedTasks]:
         """The workers that wait, by name."""
-        fields = {text(name): value for name, value in self.redis.hgetall(self._key).items()}
-        refused = (_refused(value) for name, value in sorted(fields.items()) if name.startswith(_REFUSED))
+        fields = {text(name): value for name, value in self.redis.hgetall(self._refused).items()}
+        refused = (_refused(value) for _, value in sorted(fields.items()))
         return [each for each in refused if each is not None]
 
     def accept(self, fingerprint: str) -> None:
         """Accept the tasks with this fingerprint: workers that wait because of them go on."""
-        self.redis.hset(self._key, _ACCEPTED + fingerprint, "operator")
+        self.redis.hset(self._accepted, _ACCEPTED + fingerprint, "operator")
 
 
 def _reference(raw: bytes | str | None) -> ResultDigests | None:

@@ -264,7 +264,9 @@ class Keys:
     canary_taken = BoardKeyOf("canary-taken")
     """String: the worker that runs the canary of a suite; expires."""
     accepted_digests = BoardKeyOf("accepted-digests")
-    """Hash, by the digest of a suite: what evaluations may ask and how they may score it, and workers that wait."""
+    """Hash, by the digest of a suite: what evaluations may ask and how they may score it. Workers only read it."""
+    refused_tasks = BoardKeyOf("refused-tasks")
+    """Hash, by the digest of a suite: worker → why it waits for an operator."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

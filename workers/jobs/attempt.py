@@ -143,6 +143,8 @@ class AttemptRun:
         # The outcome of the previous job, which died while Redis was away.
         self._retry_redis(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
         self.accepted = self._retry_redis(lambda: self._accepted_digests().read())
+        if not self.accepted.permitted:
+            log.warning("Redis does not let workers read what is accepted: give it the users of deploy/redis/users.acl")
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._wait_for_provisions(download)
         run_canary(

@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from bot.ledger.edits import PutFile
 from bot.ledger.store import EditStore
 from hub.records import Repo
+from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.mailbox import Message
 from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
@@ -65,7 +66,8 @@ FOR_NO_WORKER = (
     ("RENAME", KEYS.attempts, KEYS.requests), ("SET", KEYS.attempt(MINE), "x"), ("DEL", KEYS.attempt(MINE)),
     ("DEL", KEYS.dirty), ("ZREM", KEYS.dirty, "k"), ("HSET", KEYS.dirty_generations, "k", "x"), ("SET", KEYS.wake, "x"),
     ("DEL", KEYS.workers), ("SET", KEYS.claims, "x"), ("DEL", f"rq:queue:{KEYS.queue('small')}"),
-    ("COPY", KEYS.inbox, KEYS.attempts),
+    ("COPY", KEYS.inbox, KEYS.attempts), ("HSET", KEYS.accepted_digests("s"), "accepted:x", "operator"),
+    ("HGETALL", KEYS.refused_tasks("s")),
 )  # fmt: skip
 FOR_NO_WEB_SERVER = (
     ("HSET", KEYS.edits("r"), "e", "{}"), ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"),
@@ -165,6 +167,19 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
     DirtyKeys(client, KEYS).mark("request:p", due=1)
     assert clients["sync"].zscore(KEYS.dirty, "request:p") is not None
     assert attempts.wait_for_claim(MINE, seconds=0.01, worker="w") is None
+
+
+def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, redis.Redis]) -> None:
+    """It reads what is accepted and records its own refusal; with users from before these keys it compares nothing."""
+    board, worker, unknown = (AcceptedDigests(clients[name], KEYS, "s") for name in ("sync", "worker", "nobody"))
+    refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=("a module differs",), at=1.0)
+    worker.refuse(refused)
+    assert worker.must_wait("w") and board.waiting() == [refused] and worker.read().permitted
+    with pytest.raises(NoPermissionError):
+        worker.accept(refused.fingerprint)
+    board.accept(refused.fingerprint)
+    assert worker.read().fingerprints == {refused.fingerprint} and not worker.must_wait("w")
+    assert not unknown.read().permitted and not unknown.read().fingerprints and not unknown.must_wait("w")
 
 
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
