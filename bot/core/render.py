@@ -91,7 +91,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(code=code, shell=shell, url=url, plain=plain, name=name)
+ENVIRONMENT.filters |= {"code": code, "shell": shell, "url": url, "plain": plain, "name": name}
 
 
 def render(template: str, **values: object) -> str:
