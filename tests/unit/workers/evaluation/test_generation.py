@@ -17,6 +17,7 @@ from tests.support.models.shared_prefix import harness_model
 from workers.evaluation.shared_prefix import generation, row_generation
 from workers.evaluation.shared_prefix.continuous_batching import generate_pages
 from workers.evaluation.shared_prefix.drafts import Draft
+from workers.evaluation.shared_prefix.failures import GenerationFailed
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.row_batch import RowBatch
 from workers.evaluation.shared_prefix.row_generation import generate_rows
@@ -311,6 +312,39 @@ def test_mixed_precision_is_left_to_the_harness(lm: Any, monkeypatch: pytest.Mon
     requests = requests_of({"until": [], "max_gen_toks": 4})
     texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
     assert set(texts) == {"theirs"} and record.reasons == ("the model computes in mixed precision",)
+
+
+def test_texts_beyond_the_limit_of_position_embeddings_are_left_to_the_harness(
+    lm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One text that crosses the limit would change the positions of all rows of its step."""
+    lm.cache_hook = Hook()
+    monkeypatch.setattr(generation, "rope_limit", lambda _: max(map(len, PROMPTS)) + 3)
+    texts, record = generate_until(
+        lm, requests_of({"until": [], "max_gen_toks": 4}), lambda asked: ["theirs"] * len(asked)
+    )
+    assert set(texts) == {"theirs"} and "position embeddings" in record.reasons[0]
+    assert generate_until(lm, requests_of({"until": [], "max_gen_toks": 3}), lambda _: [])[1].reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError),
+        (MemoryError(), MemoryError),
+        (RuntimeError("the shapes differ"), GenerationFailed),
+    ],
+    ids=["torch", "python", "another error"],
+)
+def test_lack_of_memory_is_no_fault_of_the_model(
+    error: Exception, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised as it is, so that the evaluation runs again with less; other errors lead to the harness's way."""
+    monkeypatch.setattr(RowBatch, "write", lambda *_: (_ for _ in ()).throw(error))
+    rows = generate_rows(llama(), PROMPTS, [], rows=4, cache_tokens=500, max_new_tokens=5, has_ended=lambda _: False)
+    with pytest.raises(expected) as raised:
+        list(rows)
+    assert isinstance(raised.value, GenerationFailed) == (expected is GenerationFailed)
 
 
 def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
