@@ -131,7 +131,7 @@ def largest_suite(whole: dict[str, Any]) -> int:
 
 
 def run(order: dict[str, Any]) -> None:
-    """Evaluate, and write what was measured; if killed, before the signal."""
+    """Run the evaluation, and write its measurements; a run that kills itself writes them before the signal."""
     import torch
 
     from workers.evaluation.shared_prefix.journal import AnswerJournal

@@ -1,6 +1,6 @@
 """Digests that tell whether two results can be compared, and their comparison in plain words.
 
-A results file names three digests beside `suite_digest`, each a SHA-256 of what was really used:
+A results file names three digests beside `suite_digest`, each a SHA-256 of what the evaluation used:
 
 - `asked`: the questions. For each task its requests in order, before chat template and tokenizer, with the arguments of
   generation, and the questions with their right answers, as the task prepared them.
@@ -127,7 +127,7 @@ class ResultDigests(DigestParts):
 
     @property
     def fingerprint(self) -> str:
-        """What was asked and how it was scored, in short."""
+        """The beginnings of the digests `asked` and `scored`."""
         return short(self.asked, self.scored)
 
     def is_consistent(self) -> bool:

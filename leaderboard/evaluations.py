@@ -39,7 +39,7 @@ class MeasuredResults:
     asked: str = ""
     """The digest of its questions (`leaderboard.comparability`), if the file names it."""
     fingerprint: str = ""
-    """What was asked and how it was scored, in short, if the file says it."""
+    """The beginnings of the digests `asked` and `scored`; "" if the file has none."""
 
     @property
     def model(self) -> str:

@@ -186,7 +186,8 @@ class StewardBlock(BaseModel):
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     digests: ResultDigests | None = Field(
-        default=None, description="what was asked and how it was scored; None: older than these digests"
+        default=None,
+        description="digests of the questions and of the scoring; None: the file is older than these digests",
     )
     datasets: dict[str, str] = Field(default_factory=dict, max_length=50, description="repo → commit")
     started: str = Field(max_length=40)

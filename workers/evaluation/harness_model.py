@@ -158,7 +158,7 @@ class ReportingModel(SharedPrefixModel):
     def _check_tasks(self) -> None:
         """Compare the tasks with what is accepted, before the first answer. All copies call this at the same time.
 
-        Raises TasksChanged, and leaves in the spool what was asked and how it would be scored.
+        Raises TasksChanged, and writes the parts of the digests to the spool.
         """
         if self._tasks_checked or not self.plan.accepted:
             return

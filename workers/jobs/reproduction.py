@@ -109,7 +109,7 @@ class DifferentSample:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What was asked again, and in what it differs: `counts` are samples by verdict."""
+    """The questions that ran again, and their differences: `counts` are samples by verdict."""
 
     block: StewardBlock
     verdict: SampleVerdict

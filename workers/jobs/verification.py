@@ -127,7 +127,7 @@ def run_verification(
 def worker_for(
     settings: WorkerSettings, attempt: str, model: str = ""
 ) -> Iterator[tuple[WorkerContext, TokenHubGateway, RecordedAttempt]]:
-    """A worker without a queue that can run `attempt` again, its gateway, and what was published of the attempt.
+    """A worker without a queue that can run `attempt` again, its gateway, and the published record of the attempt.
 
     Without `model` the board's requests are searched. Raises WorkerError.
     """

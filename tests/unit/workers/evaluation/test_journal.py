@@ -1,4 +1,4 @@
-"""The journal's file: whatever happens to it, what is read is a beginning of what was written, or nothing."""
+"""A damaged journal is read up to the damage, or not at all."""
 
 from __future__ import annotations
 
