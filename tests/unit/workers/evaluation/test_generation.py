@@ -156,6 +156,12 @@ def test_rows_that_outgrow_the_cache_wait_and_begin_again(monkeypatch: pytest.Mo
     assert max(used) <= 260 and len(began) > 5
 
 
+def test_a_row_that_alone_needs_more_than_the_cache_is_generated() -> None:
+    """Rows come one after the other, although each needs more tokens than the caches of all may hold."""
+    rows = generate_rows(llama(), PROMPTS[:2], [], rows=2, cache_tokens=10, max_new_tokens=3, has_ended=lambda _: False)
+    assert sorted((number, len(answer)) for number, answer in rows) == [(0, 3), (1, 3)]
+
+
 def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
     """Layers that see the last tokens only see the same ones, whether or not prompts begin alike."""
     model = llama("mistral", sliding_window=20, eos_token_id=None)
