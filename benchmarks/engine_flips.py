@@ -7,7 +7,7 @@ float32 and in bfloat16. A flip is a question whose picked answer is another one
 `change` its paired difference from the reference, with its standard error. `mean` is that of the differences of
 log-likelihoods, with their signs; `95 %` and `most` are of their sizes.
 
-Questions: those of the starter suite with three fixed examples and their right answers, and a tenth as many of each
+Questions: those of the starter suite with three fixed examples and their right answers, and a quarter as many of each
 shape of `benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance.
 
 Models: `smollm2` is SmolLM2-135M-Instruct; `window` its weights as a Mistral with a sliding window; `adapter` has an
@@ -102,7 +102,7 @@ class ComparedModel(SharedPrefixModel):
 def main() -> int:
     """Measure and print; exit with 1 if the engine changed an answer in float32."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two shapes")
+    parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two of two shapes")
     parser.add_argument("--questions", type=int, default=16, help="questions of each starter task")
     parser.add_argument(
         "--model", type=_model, action="append", metavar="MODEL",
@@ -117,7 +117,7 @@ def main() -> int:
 
     torch.set_num_threads(options.threads)
     trust.COMPARED = COMPARED
-    questions = asked_questions(8, ("mmlu_pro", "gpqa")) if options.quick else asked_questions(options.questions)
+    questions = asked_questions(8, ("bbh", "musr")) if options.quick else asked_questions(options.questions)
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         models = chosen_models(options.model or list(MADE_MODELS), Path(folder))
         rows = list(measure(models, questions, options.batch_size))
@@ -139,7 +139,7 @@ def _model(text: str) -> str | Path:
 
 
 def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[AskedQuestion]:
-    """`count` questions of each starter task, and a tenth as many, at least one, of each of `shapes`."""
+    """`count` questions of each starter task, and a quarter as many, at least one, of each of `shapes`."""
     asked = []
     for task, maker in MAKERS.items():
         questions = distinct(task, maker, SHOTS + count, SEED)
@@ -149,7 +149,7 @@ def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[Ask
             context, answers = f"{examples}Q: {question.input}\nA:", tuple(f" {choice}" for choice in choices)
             asked.append(AskedQuestion(task, context, answers, choices.index(question.target)))
     for shape in SHAPES:
-        for number, generated in enumerate(shape.first(max(1, count // 10)) if shape.name in shapes else ()):
+        for number, generated in enumerate(shape.first(max(1, count // 4)) if shape.name in shapes else ()):
             right = number % len(generated.answers)
             asked.append(AskedQuestion(shape.name, generated.context, generated.answers, right))
     return asked
