@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from lm_eval.evaluator_utils import _process_results
 from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
@@ -49,6 +50,7 @@ from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.stored_answers import AnswersTable, UnusableAnswer, open_table
+from workers.rescoring.stored_docs import render_once
 from workers.rescoring.stored_tasks import (
     ASKED,
     asked_differently,
@@ -60,9 +62,9 @@ from workers.rescoring.stored_tasks import (
 
 BOOTSTRAP_ITERATIONS = 100_000
 """As the harness itself computes its standard errors."""
-ROW_GROUPS = 4
-"""Row groups of a part: about two thousand answers, or fewer long ones."""
-TEXTS = 50
+ROW_GROUPS = 2
+"""Row groups of a part: about a thousand answers, or fewer long ones."""
+TEXTS = 25
 """Generated answers of a part: MATH's metrics take about ten milliseconds for each, and some a second."""
 _ANY_COMMIT = "0" * 40
 """In task files from which no questions are loaded."""
@@ -120,6 +122,7 @@ class Rescorer:
 
     def __enter__(self) -> Rescorer:
         compile_templates_once()
+        render_once()
         seed_language_detection()
         if self.suite.own and self.task_folder is None:
             folder = Path(self._folder.enter_context(TemporaryDirectory(prefix="steward-tasks-")))
@@ -223,10 +226,14 @@ class Rescorer:
         return scored
 
     def _parts(self, tables: Mapping[str, AnswersTable], samples: Path | None) -> Iterator[ScoringPart]:
-        """The parts, those of generated answers first: each takes long, and the processes should end together."""
-        for benchmark in sorted(self.suite.benchmarks, key=lambda benchmark: not benchmark.generative):
-            for task in benchmark.tasks:
-                yield from self._parts_of(task.name, benchmark, tables[task.name], samples)
+        """The parts, those of generated answers first: each takes long, and the processes should end together.
+
+        For the same reason, tasks with many answers come before those with few.
+        """
+        tasks = [(benchmark, task.name) for benchmark in self.suite.benchmarks for task in benchmark.tasks]
+        tasks.sort(key=lambda one: (not one[0].generative, -len(tables[one[1]].questions)))
+        for benchmark, task in tasks:
+            yield from self._parts_of(task, benchmark, tables[task], samples)
 
     def _parts_of(
         self, task: str, benchmark: Benchmark, table: AnswersTable, samples: Path | None
@@ -431,10 +438,10 @@ def _joined(one: TaskAnswers | None, other: TaskAnswers | None) -> TaskAnswers |
     if one is None or other is None:
         return None
     return TaskAnswers(
-        [*one.clusters, *other.clusters],
-        [*one.strata, *other.strata],
-        [*one.sums, *other.sums],
-        [*one.counts, *other.counts],
+        np.concatenate((one.clusters, other.clusters)),
+        np.concatenate((one.strata, other.strata)),
+        np.concatenate((one.sums, other.sums)),
+        np.concatenate((one.counts, other.counts)),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lm_eval.utils
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +24,7 @@ from workers.rescoring.process import RescoringProcess
 from workers.rescoring.rescorer import Rescorer
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
+from workers.rescoring.stored_docs import StoredDocs, leaves_questions_alone, render_once
 
 TASK = "small"
 BENCHMARK = Benchmark(name="Small", source=TASK, tasks=(Task(name=TASK),), metrics=("acc,none",), shots=0)
@@ -229,3 +231,34 @@ def test_questions_that_do_not_count_stay_among_the_samples() -> None:
     given = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
     assert given[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
     assert given[TASK]["logged_samples"] == samples
+
+
+def test_questions_are_kept_up_to_a_number_of_characters() -> None:
+    """The same text gives the same question; above the limit, all are read anew. Other JSON is not kept."""
+    docs, texts = StoredDocs(30), [json.dumps({"question": name}) for name in "ab"]
+    first = docs.read(texts[0])
+    assert docs.read(texts[0]) is first == {"question": "a"}
+    docs.read(texts[1])
+    assert docs.read(texts[0]) == first
+    assert docs.read(texts[0]) is not first
+    assert docs.read("[1]") == [1]
+
+
+def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is that of the harness, and of the question itself; a plain dictionary is rendered each time."""
+    rendered = lm_eval.utils.apply_template
+    monkeypatch.setattr(lm_eval.utils, "apply_template", rendered)
+    render_once()
+    doc = StoredDocs().read('{"right": "A"}')
+    assert [lm_eval.utils.apply_template(text, doc) for text in ("{{right}}", "{{right}}!", "{{right}}")] == [
+        *("A", "A!", "A"),
+    ]
+    doc["right"] = "B"
+    assert lm_eval.utils.apply_template("{{right}}", doc) == "A"
+    assert lm_eval.utils.apply_template("{{right}}", dict(doc)) == "B"
+
+
+def test_a_task_with_code_of_its_own_gets_its_questions_anew() -> None:
+    """Its code could change them."""
+    assert leaves_questions_alone(SimpleNamespace(config=SimpleNamespace(doc_to_target="{{right}}")))
+    assert not leaves_questions_alone(ScriptedTask(right))
