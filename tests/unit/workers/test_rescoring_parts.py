@@ -21,8 +21,8 @@ from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT
 from workers.rescoring.process import RescoringProcess
-from workers.rescoring.rescorer import Rescorer
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
+from workers.rescoring.scoring_pool import ScoringPool
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
 from workers.rescoring.stored_docs import StoredDocs, leaves_questions_alone, render_once
 
@@ -199,10 +199,10 @@ def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
     late = PartScores([0, 1], {("acc", "none"): [1.0, 0.0]}, timed_out=[1])
     good = PartScores([0, 1], {("acc", "none"): [1.0, 1.0]})
     pool = ScriptedPool(lambda _: late if is_slow_alone else good)
-    rescorer = Rescorer(find_suite("starter"), 1)
-    monkeypatch.setattr(rescorer, "_processes", lambda: pool)
+    scoring = ScoringPool(find_suite("starter"), 1, {})
+    monkeypatch.setattr(scoring, "_processes", lambda: pool)
     done = {0: late}
-    rescorer._score_alone([part], done)
+    scoring._score_alone([part], done)
     assert done == {0: late if is_slow_alone else good}
     assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
 
