@@ -84,12 +84,20 @@ class Rescorer:
         self._folder.close()
 
     def rescore(
-        self, results: bytes, tables: Path, *, source: str, at: str, samples: Path | None = None
+        self,
+        results: bytes,
+        tables: Path,
+        *,
+        source: str,
+        at: str,
+        samples: Path | None = None,
+        new_tables: Path | None = None,
     ) -> RescoredEvaluation:
         """Score the answers in `tables` (a file `{task}.parquet` for each task) of the evaluation with these results.
 
         `source` is the path of its results file in the results repo, `at` the time. With `samples`, each question's
-        metrics are written to `{task}.jsonl` in that folder. Raises RescoringRefused.
+        metrics are written to `{task}.jsonl` in that folder, and from these, with `new_tables`, a table with the new
+        metrics of each task to that folder. Raises RescoringRefused.
         """
         harness, block = read_earlier(results)
         opened = self._open(tables)
@@ -98,6 +106,8 @@ class Rescorer:
         self._check_asked(harness, block, opened)
         scored = pool.score(opened, samples)
         _check_usable(scored)
+        if samples is not None and new_tables is not None:
+            pool.write_tables(tables, samples, new_tables)
         collected = aggregate(self._loaded, scored)
         timed_out = tuple(f"{task}:{number}" for task, scores in scored.items() for number in sorted(scores.timed_out))
         origin = origin_of(block, source, at, timed_out)

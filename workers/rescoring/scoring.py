@@ -42,7 +42,7 @@ MAX_UNUSABLE = 20
 class ScoringPart:
     """The answers in some row groups of a task's table, except for the questions `withdrawn`; `only` some, if given.
 
-    `samples` is the file to which each question's metrics are written, if they are wanted.
+    `samples` is the file to which each question's metrics and filtered answers are written, if they are wanted.
     """
 
     task: str
@@ -157,14 +157,14 @@ def _score(
     lines: list[str] | None,
 ) -> None:
     """Add the metrics of one answer after each filter to `scores`; nothing of it if one of them fails."""
-    alarms.fired, results = False, list[tuple[str, Mapping[str, Any]]]()
+    alarms.fired, results = False, list[tuple[str, list[Any], Mapping[str, Any]]]()
     may_draw = task.config.process_results is not None
     try:
         for filter_name in requests[0].filtered_resps:
             if may_draw:
                 random.seed(0)  # IFEval draws what a question leaves open; each time the same
             filtered = [request.filtered_resps[filter_name] for request in requests]
-            results.append((filter_name, task.process_results(answer.doc, filtered)))
+            results.append((filter_name, filtered, task.process_results(answer.doc, filtered)))
     except Exception as error:  # noqa: BLE001  # whatever a metric's own code raises
         reason = f"its metrics cannot be computed ({type(error).__name__}: {str(error)[:200]})"
         scores.unusable.append(UnusableAnswer(answer.question, reason))
@@ -172,12 +172,12 @@ def _score(
     scores.questions.append(answer.question)
     if alarms.fired:
         scores.timed_out.append(answer.question)
-    for filter_name, metrics in results:
+    for filter_name, filtered, metrics in results:
         for name, value in metrics.items():
             scores.metrics[name, filter_name].append(value)
         collector.add_graded(answer.question, answer.doc, filter_name, _plain(metrics))
         if lines is not None:
-            named = {"doc_id": answer.question, "filter": filter_name, "metrics": dict(metrics)}
+            named = {"doc_id": answer.question, "filter": filter_name, "metrics": dict(metrics), "answers": filtered}
             lines.append(json.dumps(named, default=handle_non_serializable, ensure_ascii=False) + "\n")
 
 

@@ -23,6 +23,7 @@ from leaderboard.suites import Benchmark, Suite
 from leaderboard.uncertainty import TaskAnswers
 from workers.common import kernel
 from workers.errors import RescoringRefused
+from workers.rescoring.rescored_tables import write_rescored_table
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.stored_answers import AnswersTable, UnusableAnswer, open_table
 from workers.rescoring.stored_tasks import filters_are_independent
@@ -70,6 +71,22 @@ class ScoringPool:
         """Look at the tables of all tasks of the suite. Raises RescoringRefused."""
         names = self.suite.tasks
         return dict(zip(names, self._processes().map(open_table, paths, names), strict=True))
+
+    def write_tables(self, tables: Path, samples: Path, new_tables: Path) -> None:
+        """Write the tables of answers with the new scores; see `write_rescored_table`. Raises RescoringRefused."""
+        writing = [
+            self._processes().submit(
+                write_rescored_table,
+                tables / f"{task.name}.parquet",
+                samples / f"{task.name}.jsonl",
+                new_tables / f"{task.name}.parquet",
+                benchmark,
+            )
+            for benchmark in self.suite.benchmarks
+            for task in benchmark.tasks
+        ]
+        for future in writing:
+            future.result()
 
     def score(self, tables: Mapping[str, AnswersTable], samples: Path | None) -> dict[str, TaskScores]:
         """The scores of all tasks; see `Rescorer.rescore` for `samples`. Raises RescoringRefused."""

@@ -12,12 +12,15 @@ from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
 from bot.core.render import render
-from bot.results.details_reader import _table_of
+from bot.results.details_reader import read_details
 from bot.results.rescoring import survey
 from hub.budget import Commits
+from hub.client import Hub
+from hub.records import DeleteFile, Repo
 from leaderboard.details import table_path
 from leaderboard.results import read_results
 from redis_state import clock
+from redis_state.board.messages import DetailsQuestion
 from steward.cli import app
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.board.board_file import BOARD
@@ -54,6 +57,7 @@ def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: py
         "REDIS_URL": valkey_url,
         "STEWARD_BOARD": str(tmp_path / "board.yaml"),
         "STEWARD_BOT_TOKEN": BOT,
+        "STEWARD_WORKER_TOKEN": WORKER,
         "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
     }.items():
         monkeypatch.setenv(name, value)
@@ -119,6 +123,7 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
 
     status, done = command()
     assert (status, done["evaluations"][0]["changed"]) == (0, evaluation["changed"])
+    assert done["evaluations"][0]["details_refused"] is None
     after = stand.file(path)
     facts = after["steward"]
     assert (after["status"], facts["rescored_from"]) == ("FINISHED", earlier)
@@ -139,9 +144,7 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert [each["alike"] for each in command("--harness")[1]["evaluations"]] == [True]
     assert stand.file(path) == after
     assert comments(stand, path) == [comment]
-    entry = stand.context.index.get(path)
-    time = earlier.rpartition("results_")[2].removesuffix(".json")
-    assert _table_of(stand.context, entry, "starter_navigation").path == table_path("starter_navigation", time)
+    check_shown_answers(stand, path, old=earlier, new=facts["results"])
 
     HfApi(stand.hub.url, token=WORKER).delete_repo(stand.context.board.repos.details("ada/good"), repo_type="dataset")
     use_suite(stand, old, tmp_path)
@@ -151,6 +154,29 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert "the repo may have been deleted or made private" in evaluation["refused"]
     assert stand.file(path) == after
     assert survey(stand.context, new.suite).due == ()
+
+
+def check_shown_answers(stand: BoardDriver, path: str, old: str, new: str) -> None:
+    """Pages show the verdicts of the newer scores, from tables beside the earlier ones; without them, the earlier."""
+    task = "starter_web_of_lies"
+    earlier, newer = (table_path(task, name.rpartition("results_")[2].removesuffix(".json")) for name in (old, new))
+    repo, hub = Repo("dataset", stand.context.board.repos.details("ada/good")), stand.context.hub
+    restricted = Repo("dataset", stand.context.board.repos.restricted_details("ada/good"))
+    assert {earlier, newer} <= set(hub.paths_info(repo, [earlier, newer]))
+    places = [path.replace(task, "starter_navigation") for path in (earlier, newer)]
+    assert set(hub.paths_info(restricted, places)) == set(places)
+    assert hub.paths_info(repo, places) == {}
+    assert newer.partition("/")[0] in hub.read_file(repo, "README.md").data.decode()
+    asked = DetailsQuestion(path=path, task=task)
+    part = read_details(stand.context, asked)
+    (rescoring,) = part.rescorings
+    assert rescoring is not None and rescoring.is_shown
+    assert rescoring.results_url.endswith(new) and rescoring.earlier_url.endswith(old)
+    assert part.counts["all"] == 40
+    with Hub(stand.hub.url, WORKER) as worker:
+        worker.commit(repo, [DeleteFile(newer)], "Remove the newer table", parent=worker.head(repo))
+    (rescoring,) = read_details(stand.context, asked).rescorings
+    assert rescoring is not None and not rescoring.is_shown
 
 
 def test_another_suite_than_the_boards_is_shown_alone(
