@@ -72,5 +72,4 @@ def _samples(samples: Path) -> Iterator[Mapping[str, Any]]:
 def _earlier_rows(earlier: Path) -> Iterator[SampleRow]:
     with pq.ParquetFile(earlier, pre_buffer=False) as file:
         for batch in file.iter_batches(ROWS, columns=list(COLUMNS), use_threads=False):
-            for row in batch.to_pylist():
-                yield row
+            yield from batch.to_pylist()

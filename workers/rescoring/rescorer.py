@@ -22,6 +22,7 @@ from workers.evaluation.digests import scored_parts
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection
+from workers.rescoring.asked_again import asked_otherwise, can_compare
 from workers.rescoring.rescored_results import (
     ScoredCode,
     aggregate,
@@ -157,12 +158,29 @@ class Rescorer:
         configs, digests = harness.get("configs"), block.digests
         if digests is not None and set(digests.tasks) != set(self._loaded["tasks"]):
             raise RescoringRefused("the suite scores other tasks than the evaluation answered")
-        reasons = asked_differently(configs if isinstance(configs, Mapping) else {}, self._loaded["tasks"], self.suite)
+        differing = asked_differently(
+            configs if isinstance(configs, Mapping) else {}, self._loaded["tasks"], self.suite
+        )
+        reasons = [
+            reason for task, fields in differing.items() for reason in self._reasons(task, fields, block, tables)
+        ]
         reasons += questions_differ(block.datasets, self.suite)
         if not block.use_chat_template:  # a template may change the words
             reasons += prompts_differ(tables, self._loaded["tasks"])
         if reasons:
             raise RescoringRefused(f"the suite asks otherwise than the evaluation did: {_listed(reasons)}")
+
+    def _reasons(
+        self, name: str, fields: Mapping[str, str], block: StewardBlock, tables: Mapping[str, AnswersTable]
+    ) -> list[str]:
+        """Why a task with other `fields` in its configuration asks otherwise; none if its requests are the same."""
+        task, digests = self._loaded["tasks"][name], block.digests
+        if digests is None or block.use_chat_template or name not in tables:
+            return [*fields.values()]  # the stored prompts are not comparable with what a task makes
+        if not can_compare(fields, task.config.num_fewshot or 0):
+            return [*fields.values()]
+        difference = asked_otherwise(name, task, tables[name], digests.tasks[name].asked)
+        return [*fields.values(), difference] if difference else []
 
 
 def _check_usable(scored: Mapping[str, TaskScores]) -> None:
