@@ -17,10 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.suites import Benchmark, Task, find_suite
+from tests.support.units.details_samples import sample
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
-from workers.publication.details import CUT, MAX_TEXT
+from workers.publication.details import CUT, MAX_TEXT, write_samples
 from workers.rescoring.process import RescoringProcess
+from workers.rescoring.rescored_tables import write_rescored_table
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.scoring_pool import ScoringPool
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
@@ -231,6 +233,33 @@ def test_questions_that_do_not_count_stay_among_the_samples() -> None:
     given = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
     assert given[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
     assert given[TASK]["logged_samples"] == samples
+
+
+def test_a_rescored_table_has_the_new_metrics_of_each_filter(tmp_path: Path) -> None:
+    """One row for each question and filter, by filter; texts stay, and a question without new metrics is left out."""
+    lines = [sample(doc_id=number, filter=name) for name in ("none", "other") for number in range(3)]
+    (tmp_path / "lines").write_bytes(b"\n".join(lines) + b"\n")
+    write_samples(tmp_path / "lines", tmp_path / "earlier.parquet", ["acc_norm,none"])
+    scored = [
+        {"doc_id": number, "filter": name, "answers": [name], "metrics": {"acc": number / 4}}
+        for number in (0, 2)
+        for name in ("strict", "loose")
+    ]
+    (tmp_path / "scored").write_text("".join(json.dumps(each) + "\n" for each in scored))
+    earlier, new = tmp_path / "earlier.parquet", tmp_path / "new.parquet"
+    assert write_rescored_table(earlier, tmp_path / "scored", new, BENCHMARK) == 4
+    rows, before = pq.read_table(new).to_pylist(), pq.read_table(earlier).to_pylist()[2]
+    assert [(row["filter"], row["doc_id"]) for row in rows] == [
+        ("strict", 0),
+        ("strict", 2),
+        ("loose", 0),
+        ("loose", 2),
+    ]
+    changed = {"filter": "strict", "answers": '["strict"]', "metrics": '{"acc": 0.5}', "score": 0.5}
+    assert rows[1] == {**before, **changed}
+    (tmp_path / "scored").write_text(json.dumps({**scored[0], "doc_id": 7}) + "\n")
+    with pytest.raises(RescoringRefused, match="question 7 is not where it was"):
+        write_rescored_table(earlier, tmp_path / "scored", new, BENCHMARK)
 
 
 def test_questions_are_kept_up_to_a_number_of_characters() -> None:
