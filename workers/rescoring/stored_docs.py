@@ -12,8 +12,8 @@ import lm_eval.utils
 
 MAX_CHARACTERS = 64_000_000
 """Characters of the questions that are kept, above which they are all forgotten. The largest suite has 40 million."""
-OWN_CODE = ("process_results", "doc_to_text", "doc_to_target", "doc_to_choice")
-"""Fields of a task's configuration that may be functions, which could change a question."""
+OWN_CODE = ("process_results", "doc_to_target", "doc_to_choice")
+"""Fields of a task's configuration that may be functions, which scoring calls, and which could change a question."""
 
 _render = lm_eval.utils.apply_template
 
@@ -67,4 +67,6 @@ def _rendered(template: str, doc: Any) -> str:
 
 def leaves_questions_alone(task: Any) -> bool:
     """Whether a task has no code of its own that could change a question, so that it may be kept."""
-    return not any(callable(getattr(task.config, name, None)) for name in OWN_CODE)
+    # With several inputs, the right answer is the number that the text is.
+    names = (*OWN_CODE, "doc_to_text") if getattr(task, "multiple_input", 0) else OWN_CODE
+    return not any(callable(getattr(task.config, name, None)) for name in names)
