@@ -17,12 +17,15 @@ from steward.commands.rescore_report import EvaluationReport, RescoringReport, a
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
     from bot.results.finished_requests import FinishedRequest
+    from bot.results.rescoring import EarlierResults
     from hub.records import Repo
     from leaderboard.results import ResultsFile
     from leaderboard.suites import Suite
-    from workers.rescoring.process import RescoringProcess
+    from workers.rescoring.process import RescoredFile, RescoringProcess
 
 REFUSED = 1
+TABLES, NEW_TABLES = "tables", "new-tables"
+"""Folders for the tables of answers of one evaluation."""
 
 
 def register(app: typer.Typer) -> None:
@@ -140,26 +143,15 @@ def _rescore_one(
     now = context.now()
     with tempfile.TemporaryDirectory(prefix="steward-rescore-") as name:
         folder = Path(name)
-        tables, new_tables, old, new = (folder / part for part in ("tables", "new", "earlier.json", "results.json"))
         samples = _output_folder(output, finished) if output is not None else folder / "samples"
-        for place in (tables, new_tables, samples):
+        for place in (folder / TABLES, folder / NEW_TABLES, samples):
             place.mkdir(exist_ok=True)
-        old.write_bytes(earlier.data)
-        repos = save_tables(context, finished, earlier, report.suite, tables)
-        done = process.rescore(
-            old,
-            tables,
-            new,
-            source=earlier.path,
-            at=iso(now),
-            samples=samples,
-            new_tables=None if dry_run else new_tables,
-        )
-        data = new.read_bytes()
+        repos = save_tables(context, finished, earlier, report.suite, folder / TABLES)
+        done, data = _compute(process, earlier, folder, samples, iso(now), dry_run=dry_run)
+        results = read_results(data, report.suite)
         report.scored = done.scored or report.scored
         evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
         evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
-        results = read_results(data, report.suite)
         evaluation.changed = changes(earlier, results)
         if output is not None:
             written = samples / "results.json"
@@ -168,9 +160,22 @@ def _rescore_one(
         if dry_run or evaluation.is_alike:
             return
         if may_publish(context):
-            evaluation.details_refused = _publish_tables(context, finished, repos, results, new_tables, now)
+            evaluation.details_refused = _publish_tables(context, finished, repos, results, folder / NEW_TABLES, now)
         if publish(context, finished, earlier, data, now) is None:
             report.is_off = True
+
+
+def _compute(
+    process: RescoringProcess, earlier: EarlierResults, folder: Path, samples: Path, at: str, *, dry_run: bool
+) -> tuple[RescoredFile, bytes]:
+    """Score the tables in `folder` again; the new results file. Raises RescoringRefused."""
+    old, new = folder / "earlier.json", folder / "results.json"
+    old.write_bytes(earlier.data)
+    new_tables = None if dry_run else folder / NEW_TABLES
+    done = process.rescore(
+        old, folder / TABLES, new, source=earlier.path, at=at, samples=samples, new_tables=new_tables
+    )
+    return done, new.read_bytes()
 
 
 def _publish_tables(
