@@ -1,7 +1,8 @@
-"""A real worker is killed in the middle of a real evaluation: the next attempt on the machine computes only the rest.
+"""A real worker is killed in the middle of a real evaluation: the next attempt, on this machine or another one,
+computes only the rest.
 
-`make test` kills one worker halfway; `make matrices` at every tenth of an evaluation, by shared prefix and the
-harness's way.
+`make test` kills one worker halfway for each; `make matrices` at every tenth of an evaluation, by shared prefix and
+the harness's way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from huggingface_hub import HfApi
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
@@ -33,6 +35,7 @@ SETTINGS = {
     "STEWARD_PRELOAD": "",
     "STEWARD_BATCH_SIZE": "4",
     "STEWARD_GRACE_SECONDS": "2",
+    "STEWARD_SHARE_SECONDS": "0.2",
     "PYTHONPATH": str(HERE),
 }
 TENTHS = range(1, 10) if WHOLE else (5,)
@@ -64,8 +67,8 @@ class Stand:
         """A job for the tiny model, which is uploaded under this name."""
         return self.worker.job(f"ada/{name}", self.worker.upload(f"ada/{name}", model()), number)
 
-    def interrupt(self, job: EvaluationJob, number: signal.Signals) -> None:
-        """Run `job` until its model hangs, and end the worker by a signal."""
+    def interrupt(self, job: EvaluationJob, number: signal.Signals, also: Callable[[], bool] = lambda: True) -> None:
+        """Run `job` until its model hangs, and `also` is true; then end the worker by a signal."""
         self.start()
         process = self.worker.worker
         assert process is not None
@@ -73,6 +76,7 @@ class Stand:
         self.worker.queue.reaches(job, "taken", seconds=PATIENCE)
         self.worker.queue.attempts.answer_claim(job.attempt, granted=True)
         wait_until((self.worker.folder / "work/slots/0/attempt/spool/hanging").exists, seconds=PATIENCE)
+        wait_until(also, seconds=PATIENCE)
         process.send_signal(number)
         process.wait(30)
 
@@ -142,6 +146,49 @@ def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: i
     assert killed_at + second.passes <= 1.05 * stand.whole.passes + 16
     assert outcome.replayed and f"{outcome.replayed} answers came from the journal" in log
     assert stand.journals() == []
+
+
+def branches(stand: Stand, job: EvaluationJob) -> list[str]:
+    """The branches with answers in the details repo of the job's model; none if there is no such repo."""
+    repo = f"trial-details/details_{job.model.replace('/', '__')}"
+    api = HfApi(stand.worker.hub.url, "hf_worker")
+    if not api.repo_exists(repo, repo_type="dataset"):
+        return []
+    refs = api.list_repo_refs(repo, repo_type="dataset")
+    return [branch.name for branch in refs.branches if branch.name.startswith("steward-answers-")]
+
+
+def rounded(rows: list[Any]) -> list[Any]:
+    """The rows of a table of answers, with log-likelihoods as precise as machines agree in."""
+    number = re.compile(r"-?\d+\.\d+(e-\d+)?")
+    return [
+        {
+            name: number.sub(lambda match: f"{float(match[0]):.3f}", value) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("tenth", TENTHS)
+def test_another_machine_continues_the_evaluation(stand: Stand, tenth: int, tmp_path: Path) -> None:
+    """kill -9 after an upload: another machine has equal scores, nearly equal answers, and computes only the rest."""
+    killed_at = max(24, stand.whole.passes * tenth // 10)
+    name = f"slow-{killed_at}"
+    job = stand.job(name, 1)
+    stand.interrupt(job, signal.SIGKILL, also=lambda: bool(branches(stand, job)))
+    (branch,) = branches(stand, job)
+    assert branch.startswith(f"steward-answers-{job.attempt.partition('-')[0]}-")
+    stand.worker.start_worker(**SETTINGS, STEWARD_WORK_DIR=str(tmp_path))
+    outcome, second, log = stand.run(stand.job(name, 2))
+    stand.worker.stop_worker()
+    assert second.scores == stand.whole.scores
+    assert {task: rounded(rows) for task, rows in second.answers.items()} == {
+        task: rounded(rows) for task, rows in stand.whole.answers.items()
+    }
+    assert f"{outcome.replayed} answers came from another machine" in log
+    assert outcome.replayed >= 20 and second.passes < stand.whole.passes
+    assert branches(stand, job) == []
 
 
 @pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
