@@ -8,7 +8,7 @@
 
 The child journals each answer that it computes. The journal stays on this machine until an attempt of the same
 evaluation has ended with results: an attempt that follows one that died or was handed back computes only the rest. From
-time to time the answers are uploaded, too, for a worker on another machine (`workers.jobs.shared_answers`).
+time to time the answers are uploaded, too, for a worker on another machine (`workers.jobs.attempt_journals`).
 
 The download begins before the claim is answered. While Redis is away the evaluation goes on; heartbeats are retried,
 and the outcome is sent when Redis is back. Until then outcome and log lie in the slot's folder, where a restarted
@@ -21,7 +21,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -40,25 +39,17 @@ from workers.common.run_plan import RunPlan, RunProgress
 from workers.common.scrub import scrub
 from workers.errors import DatasetUnavailable, EvaluationFailed, OfferedAnswersDiffer, TasksChanged, WorkerError
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
+from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.device_lock import device_lock
-from workers.jobs.journals import (
-    HeldJournals,
-    JournalsInUse,
-    JournalStore,
-    evaluation_identity,
-    portable_identity,
-)
 from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import refused_tasks
-from workers.jobs.shared_answers import SharedAnswers
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.answer_branches import BranchName
 from workers.publication.publish import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
 
@@ -67,8 +58,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 REDIS_RETRY_SECONDS = 1.0
 """Seconds between two checks whether heartbeats reach Redis again."""
-GRACE_SHARE = 0.7
-"""The share of the worker's grace period in which answers may be uploaded after its child has ended."""
 
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
@@ -94,8 +83,9 @@ class AttemptRun:
             self.board_redis.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
         )
         self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
-        self.journals: HeldJournals | None = None
-        self.shared_answers: SharedAnswers | None = None
+        self.journals = AttemptJournals(
+            worker_context, job, self.log, is_current=lambda: not self.attempt_heartbeat.cancelled
+        )
         self.replayed = 0
         self.phase = "claim"
         self.accepted = AcceptedTasks(frozenset(), None)
@@ -114,16 +104,14 @@ class AttemptRun:
                 self._retry_redis(self._leave)
                 return {"void": self.job.attempt}
             self._retry_redis(lambda: self._end(outcome))
-            if outcome.ok and self.journals is not None:
+            if outcome.ok:
                 self.journals.remove()
             return outcome.model_dump(mode="json")
         except AttemptStopped:
-            if self.shared_answers is not None:
-                self.shared_answers.hand_over(self.worker_context.settings.grace_seconds * GRACE_SHARE)
+            self.journals.hand_over()
             return {"handed-back": self.job.attempt}
         finally:
-            if self.journals is not None:
-                self.journals.release()
+            self.journals.release()
 
     def _leave(self) -> None:
         """Drop the attempt's state, unless another worker holds it: the bot must notice if that one goes silent."""
@@ -180,8 +168,7 @@ class AttemptRun:
         self._confirm_current()
         details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
-        if self.shared_answers is not None:
-            self.shared_answers.remove()
+        self.journals.remove_shared()
         return self._outcome(details=details)
 
     def _wait_for_provisions(self, download: BackgroundCall[Provisions]) -> Provisions:
@@ -285,13 +272,14 @@ class AttemptRun:
 
         One question at a time is computed the harness's way, which needs the least memory.
         """
-        plan = self._with_journals(self._plan(provisions), provisions)
+        plan = self.journals.name_in(self._plan(provisions), provisions)
         engine = plan.engine
         while True:
             child_exit = self._run_child(plan)
             batch_size: int | None
             if plan.offered and child_exit.error is not None and child_exit.error.type.endswith(OFFERED_DIFFER):
-                self._drop_offered(child_exit.error.text)
+                self.journals.drop_offered(child_exit.error.text)
+                self.replayed = 0
                 batch_size = plan.batch_size
             else:
                 batch_size = None if child_exit.finished else smaller_batch(child_exit.evidence(self.log.tail()), plan)
@@ -300,87 +288,8 @@ class AttemptRun:
                 self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
                 engine = "harness" if batch_size == 1 else engine
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
-            plan = self._with_journals(self._plan(provisions, batch_size), provisions)
+            plan = self.journals.name_in(self._plan(provisions, batch_size), provisions)
             plan = plan.model_copy(update={"engine": engine})
-
-    def _drop_offered(self, difference: str) -> None:
-        """Use no answers of other machines: some of them are not what this machine computes."""
-        self.log.say(f"the answers of other machines are not used, and all are computed here: {difference}")
-        self.replayed = 0
-        if self.journals is not None:
-            self.journals.drop_offered()
-
-    def _with_journals(self, plan: RunPlan, provisions: Provisions) -> RunPlan:
-        """Open the journals of `plan`'s evaluation, unless they are open, and name them in the plan.
-
-        Without journals the evaluation computes everything: on a full disk, or while another attempt uses them.
-        """
-        worker_context = self.worker_context
-        identity = evaluation_identity(
-            plan,
-            questions=provisions.questions.revisions,
-            versions=worker_context.versions,
-            hardware=worker_context.hardware,
-        )
-        if self.journals is not None and self.journals.folder.name != identity:
-            self.journals.release()
-            self.journals = self.shared_answers = None
-        if self.journals is None:
-            self.journals = self._open_journals(identity, plan.copies)
-        if self.journals is None:
-            return plan
-        journal = {"journal": identity, "journal_bytes": self.journals.max_bytes}
-        return self._with_answers(plan.model_copy(update=journal), provisions, self.journals)
-
-    def _with_answers(self, plan: RunPlan, provisions: Provisions, journals: HeldJournals) -> RunPlan:
-        """Name the answers by request in the plan; read those of other machines once, unless this one has its own."""
-        context = self.worker_context
-        identity = portable_identity(plan, questions=provisions.questions.revisions, versions=context.versions)
-        if self.shared_answers is None and journals.answers and context.settings.share_seconds:
-            self.shared_answers = self._share_answers(identity, journals)
-            if self.shared_answers is not None and not journals.holds_answers:
-                journals.drop_offered()
-                self.shared_answers.fetch(journals.folder)
-        if self.shared_answers is None:
-            return plan
-        answers = {
-            "answers": identity,
-            "answers_bytes": journals.answers_bytes,
-            "offered": len(journals.offered),
-        }
-        return plan.model_copy(update=answers)
-
-    def _share_answers(self, identity: str, journals: HeldJournals) -> SharedAnswers | None:
-        context, job = self.worker_context, self.job
-        is_gated = context.suite.restricted
-        repo = context.board.repos.restricted_details(job.model) if is_gated else context.board.repos.details(job.model)
-        name = BranchName(job.attempt.partition("-")[0], identity[:16], journals.writer())
-        branches = context.hub_gateway.answer_branches(repo, name, is_private=job.private, is_gated=is_gated)
-        if branches is None:
-            return None
-        return SharedAnswers(
-            branches,
-            journals.answers,
-            max_bytes=journals.answers_bytes,
-            interval=context.settings.share_seconds,
-            is_current=lambda: not self.attempt_heartbeat.cancelled,
-            log=self.log,
-        )
-
-    def _open_journals(self, identity: str, copies: int) -> HeldJournals | None:
-        settings = self.worker_context.settings
-        store = JournalStore(settings.work_dir.resolve() / "journals", settings.journal_bytes)
-        try:
-            journals = store.open(identity, copies)
-        except JournalsInUse:
-            self.log.say("another attempt of this evaluation runs on this machine; this one computes everything, too")
-            return None
-        except OSError as error:
-            self.log.say(f"it has no journal: {error.strerror}")
-            return None
-        if journals is not None and journals.found_bytes:
-            self.log.say(f"an earlier attempt left a journal of {journals.found_bytes:,} bytes: its answers are used")
-        return journals
 
     def _run_child(self, plan: RunPlan) -> ChildExit:
         """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""
@@ -391,8 +300,8 @@ class AttemptRun:
             self.worker_context.sandbox_spec(plan),
             plan,
             callbacks,
-            journals=self._journals_of(plan),
-            offered=self.journals.offered if self.journals is not None and plan.offered else (),
+            journals=self.journals.files(plan),
+            offered=self.journals.offered(plan),
         )
         child_exit = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
         self.phase = child_exit.phase
@@ -405,22 +314,14 @@ class AttemptRun:
             raise AttemptStopped("handed-back")
         return child_exit
 
-    def _journals_of(self, plan: RunPlan) -> tuple[Path, ...]:
-        """The files that the child of `plan` may write to, in the order of its descriptors."""
-        if self.journals is None or not plan.journal:
-            return ()
-        return (*self.journals.files, *(self.journals.answers if plan.answers else ()))
-
     def _report(self, progress: RunProgress) -> None:
-        if self.shared_answers is not None:
-            self.shared_answers.observe(progress)
+        self.journals.observe(progress)
         self.replayed = max(self.replayed, progress.replayed)
         self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total))
 
     def _stop(self) -> str:
         """Return the reason to end the attempt now, or an empty string; upload answers if that is due."""
-        if self.shared_answers is not None:
-            self.shared_answers.poll()
+        self.journals.poll()
         if self.worker_context.stopping():
             return "handed-back"
         if self.attempt_heartbeat.cancelled:

@@ -18,18 +18,18 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.client import Hub
 from hub.errors import HubError, NotFound
 from hub.records import Change, DeleteFile, FileEntry, LogEntry, Repo, WriteFile
 from hub.retries import Retries
+from redis_state.clock import now
 from workers.common.hub_access import HubAccess
 from workers.publication.publish import create_details_repo
 
 PREFIX = "steward-answers-"
-MAX_AGE = timedelta(days=7)
+MAX_AGE_SECONDS = 7 * 86_400
 """The age of its last commit from which on a branch is removed instead of read."""
 MAX_BRANCHES, MAX_COMMITS, MAX_FILES = 8, 200, 64
 """Branches that are read at most, commits of each, and files that they become."""
@@ -228,4 +228,4 @@ def _copy(part: FileEntry) -> str:
 
 
 def _is_old(entry: LogEntry) -> bool:
-    return entry.date is not None and datetime.now(UTC) - entry.date > MAX_AGE
+    return entry.date is not None and now() - entry.date.timestamp() > MAX_AGE_SECONDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -166,7 +165,7 @@ def test_torn_and_oversized_branches(
     with monkeypatch.context() as patch:
         patch.setattr(answer_branches, "MAX_COMMITS", 2)
         assert "more than 2 commits" in fetch(hub, tmp_path / "c")[1][0]
-    monkeypatch.setattr(answer_branches, "MAX_AGE", timedelta(days=-1))
+    monkeypatch.setattr(answer_branches, "MAX_AGE_SECONDS", -60)
     assert fetch(hub, tmp_path / "d") == ([], []) and names(hub) == []
 
 

@@ -33,7 +33,7 @@ def evaluate(plan: RunPlan, report: Report) -> None:
 
     def count(model: Any) -> None:
         if passes[0] == 0:
-            model.is_fresh = plan.attempt.endswith("-1") and model.journal.units == 0
+            model.is_fresh = plan.attempt.endswith("-1") and not (model.journal.units or plan.offered)
         passes[0] += 1
         if model.is_fresh and fatal and "slow" in plan.model:
             time.sleep(SLOW_SECONDS / int(fatal[1]))

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
+from tests.support.workers.evaluation_inputs import plan as make_plan
 from workers.errors import OfferedAnswersDiffer
 from workers.evaluation.shared_prefix import portable_answers, trust
 from workers.evaluation.shared_prefix.journal import AnswerJournal
@@ -280,3 +281,28 @@ def test_texts_may_part_at_a_near_tie_only(model: Any, monkeypatch: pytest.Monke
     assert differ(other) == ""
     lm.think_end_token = "x"
     assert differ(other) == "a text is another one"
+
+
+def test_each_copy_of_the_model_has_its_own_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the order of the child's descriptors: the journals, the answers of each copy, then what all may read."""
+    from workers.evaluation import harness_model as harness_model_module
+
+    leave(tmp_path / "4", range(3))
+    for place in range(5):  # two journals, two files of answers, and one of another machine
+        flags = os.O_RDONLY if place == 4 else os.O_RDWR | os.O_CREAT | os.O_APPEND
+        descriptor = os.open(tmp_path / str(place), flags)
+        os.dup2(descriptor, 300 + place)
+        os.close(descriptor)
+    monkeypatch.setattr(harness_model_module, "JOURNAL", 300)
+    plan = make_plan(tmp_path).model_copy(
+        update={"copies": 2, "answers": IDENTITY, "answers_bytes": 1 << 20, "offered": 1}
+    )
+    try:
+        for rank in range(2):
+            answers = harness_model_module.open_portable_answers(plan, rank)
+            answers.note(SCORES, (f"copy {rank}", "x"), (-1.0, True))
+            assert [journal.units for journal in answers.offered] == [3] and answers.own.units == 1
+    finally:
+        os.closerange(300, 305)
+    sizes = [(tmp_path / str(place)).stat().st_size for place in range(4)]
+    assert sizes[:2] == [0, 0] and sizes[2] == sizes[3] > 0
