@@ -37,7 +37,7 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
 from workers.common.scrub import scrub
-from workers.errors import DatasetUnavailable, EvaluationFailed, OfferedAnswersDiffer, TasksChanged, WorkerError
+from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
@@ -62,9 +62,6 @@ REDIS_RETRY_SECONDS = 1.0
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
 OUTCOME_STORED = point("outcome laid down, bot not told")
-
-OFFERED_DIFFER = f".{OfferedAnswersDiffer.__name__}"
-"""The end of the name of the error with which a child refuses answers of other machines."""
 
 
 class SuiteDiffers(WorkerError):
@@ -277,8 +274,7 @@ class AttemptRun:
         while True:
             child_exit = self._run_child(plan)
             batch_size: int | None
-            if plan.offered and child_exit.error is not None and child_exit.error.type.endswith(OFFERED_DIFFER):
-                self.journals.drop_offered(child_exit.error.text)
+            if self.journals.drop_offered(plan, child_exit):
                 self.replayed = 0
                 batch_size = plan.batch_size
             else:

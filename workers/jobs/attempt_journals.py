@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hub.errors import HubError
 from redis_state.jobs import EvaluationJob
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
+from workers.errors import OfferedAnswersDiffer
 from workers.jobs.journals import (
     HeldJournals,
     JournalsInUse,
@@ -19,9 +21,14 @@ from workers.jobs.provisions import Provisions
 from workers.jobs.shared_answers import SharedAnswers
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.answer_branches import BranchName
+from workers.sandbox.supervision import ChildExit
 
 GRACE_SHARE = 0.7
 """The share of the worker's grace period in which answers may be uploaded after its child has ended."""
+READING_PHASES = ("start", "load")
+"""The phases of a child until it has read the answers of other machines."""
+STOPPED = ("cancelled", "handed-back", "time-limit")
+"""Why a child is stopped that is not to be started again."""
 
 
 class AttemptJournals:
@@ -102,8 +109,8 @@ class AttemptJournals:
             if not held.holds_answers:
                 held.drop_offered()
                 self.shared.fetch(held.folder)
-        except OSError as error:
-            self.log.say(f"answers are not shared with other machines: {error.strerror}")
+        except (OSError, HubError) as error:
+            self.log.say(f"answers are not shared with other machines: {error}")
             self.shared = None
 
     # --- while a child runs
@@ -128,11 +135,22 @@ class AttemptJournals:
         if self.shared is not None:
             self.shared.poll()
 
-    def drop_offered(self, difference: str) -> None:
-        """Use no answers of other machines: some of them are not what this machine computes."""
-        self.log.say(f"the answers of other machines are not used, and all are computed here: {difference}")
+    def drop_offered(self, plan: RunPlan, child_exit: ChildExit) -> bool:
+        """Use no answers of other machines if the child of `plan` failed because of them; return whether it did.
+
+        It says so if a sample differs. A journal that is forged to take much memory ends the child while it reads it.
+        """
+        if not plan.offered or child_exit.finished or child_exit.stopped in STOPPED:
+            return False
+        error = child_exit.error
+        differs = error is not None and error.type.endswith(f".{OfferedAnswersDiffer.__name__}")
+        if not differs and child_exit.phase not in READING_PHASES:
+            return False
+        reason = error.text if error is not None else f"the child ended in the phase {child_exit.phase}"
+        self.log.say(f"the answers of other machines are not used, and all are computed here: {reason}")
         if self.held is not None:
             self.held.drop_offered()
+        return True
 
     # --- the end
 

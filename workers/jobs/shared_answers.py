@@ -172,4 +172,5 @@ class SharedAnswers:
             self.log.say(f"answers could not be uploaded for other machines: {error}")
             return
         self._uploaded += size
-        self.log.say(f"{size:,} bytes of answers were uploaded, with which another machine could go on")
+        if size:
+            self.log.say(f"{size:,} bytes of answers were uploaded, with which another machine could go on")

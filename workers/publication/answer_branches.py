@@ -109,7 +109,7 @@ class AnswerBranches:
         self, client: Hub, branch: str, head: str, folder: Path, max_bytes: int, fetched: Fetched
     ) -> None:
         history = client.commits(self.repo, head, limit=MAX_COMMITS + 1)
-        if _is_old(history[0]):
+        if history and _is_old(history[0]):
             client.delete_branch(self.repo, branch)
             return
         parts = _parts(client.list_files(self.repo, head))
@@ -128,8 +128,8 @@ class AnswerBranches:
 
     def _problem(self, client: Hub, history: Sequence[LogEntry], size: int, max_bytes: int) -> str:
         """Why a branch is not used, or ""."""
-        if len(history) > MAX_COMMITS:
-            return f"it has more than {MAX_COMMITS} commits"
+        if not 0 < len(history) <= MAX_COMMITS:
+            return f"it has more than {MAX_COMMITS} commits, or none"
         if size > max_bytes:
             return f"it has {size:,} bytes, and may have {max_bytes:,}"
         me = client.me().name

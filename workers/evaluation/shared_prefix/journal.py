@@ -37,8 +37,8 @@ MAX_BYTES = 1_000_000_000
 """The largest journal of an evaluation, of all copies of the model together."""
 MAX_VALUE_BYTES = 16 << 20
 """The largest value of a record: a text has some kilobytes, a batch less."""
-MAX_UNITS = 2_000_000
-"""The most units that are read: the largest suite has a tenth of them, and each takes memory."""
+MAX_UNITS = 1_000_000
+"""The most units that are read: the largest suite has a fifth of them, and each takes memory."""
 CHECKED_SHARE, CHECKED_AT_ONCE = 100, 32
 """One in so many of the units found is computed afresh, at least one, and at most so many at once."""
 
