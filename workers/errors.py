@@ -139,10 +139,6 @@ class TasksChanged(WorkerError):
     """This worker's tasks ask or score otherwise than the board's results, and no operator has accepted that."""
 
 
-class OfferedAnswersDiffer(WorkerError):
-    """Answers that another machine left are not those that this one computes."""
-
-
 class CanaryFailed(WorkerError):
     """The known-good canary model failed."""
 

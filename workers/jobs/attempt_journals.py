@@ -9,7 +9,7 @@ from hub.errors import HubError
 from redis_state.jobs import EvaluationJob
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
-from workers.errors import OfferedAnswersDiffer
+from workers.evaluation.shared_prefix.trust import OfferedAnswersDiffer
 from workers.jobs.journals import (
     HeldJournals,
     JournalsInUse,

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 
-from workers.errors import OfferedAnswersDiffer
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.batches import draws_at_random
 from workers.evaluation.shared_prefix.generation import AnswerChecker, AnswersDiffer
@@ -82,7 +81,7 @@ class PortableAnswers:
         if sample:
             fresh = dict(zip(sample, compute(sample), strict=True))
             if difference := differ({index: answers[index] for index in sample}, fresh):
-                raise OfferedAnswersDiffer(difference)
+                raise trust.OfferedAnswersDiffer(difference)
             log.info(
                 "%d of %d answers come from other machines; %d were computed again, and agree",
                 len(answers) - len(sample), len(requests), len(sample),

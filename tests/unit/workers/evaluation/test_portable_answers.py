@@ -15,7 +15,6 @@ import pytest
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 from tests.support.workers.evaluation_inputs import plan as make_plan
-from workers.errors import OfferedAnswersDiffer
 from workers.evaluation.shared_prefix import portable_answers, trust
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.portable_answers import (
@@ -28,6 +27,7 @@ from workers.evaluation.shared_prefix.portable_answers import (
     scores_differ,
     texts_differ,
 )
+from workers.evaluation.shared_prefix.trust import OfferedAnswersDiffer
 
 IDENTITY = "a" * 64
 Score = tuple[float, bool]
