@@ -16,6 +16,8 @@ from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 from tests.support.workers.evaluation_inputs import plan as make_plan
 from workers.evaluation.shared_prefix import portable_answers, trust
+from workers.evaluation.shared_prefix.generation import AnswerChecker, AnswersDiffer
+from workers.evaluation.shared_prefix.generation_requests import GenerationGroup
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.portable_answers import (
     SCORES,
@@ -94,6 +96,41 @@ def test_answers_that_the_engine_withdraws_do_not_stay(
         scores = recording(model, journal, engine="shared-prefix").loglikelihood(asked, disable_tqdm=True)
         found = [read_answer(SCORES, journal.get(request_key(SCORES, request.args) or b"")) for request in asked]
         assert found == scores
+
+
+def test_texts_that_the_engine_withdraws_do_not_stay(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the engine turns out to generate other texts than the model, the harness's own take the place of its."""
+    monkeypatch.setattr(GenerationGroup, "_text", lambda *_: "wrong")
+    calls = [0]
+
+    def check(self: Any) -> None:
+        calls[0] += 1
+        if calls[0] > 1:
+            raise AnswersDiffer("a trial")
+
+    monkeypatch.setattr(AnswerChecker, "check", check)
+    asked = generations()
+    with opened(tmp_path / "0") as journal:
+        texts = recording(model, journal, engine="shared-prefix").generate_until(asked, disable_tqdm=True)
+        assert [journal.get(request_key(TEXTS, request.args) or b"") for request in asked] == texts
+    assert "wrong" not in texts and calls[0] > 1
+
+
+def test_half_precision_of_two_batch_sizes_agrees() -> None:
+    """What differs between two batch sizes of one model in bfloat16 is within the limits for two machines."""
+    import torch
+
+    half = random_model("llama").to(torch.bfloat16)
+    asked = instances(60)
+    several, one = (
+        harness_model(half, max_length=120, batch_size=size).loglikelihood(asked, disable_tqdm=True) for size in (8, 1)
+    )
+    assert several != one
+    lm = harness_model(half, max_length=120)
+    assert portable_answers.epsilon_of(lm) == EPSILON
+    assert scores_differ(dict(enumerate(several)), dict(enumerate(one)), EPSILON) == ""
 
 
 def test_texts_that_are_drawn_at_random_have_no_key() -> None:
