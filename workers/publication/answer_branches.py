@@ -65,8 +65,13 @@ class BranchName:
 
 @dataclass
 class Fetched:
-    """What was read: files, their bytes, and sentences for the attempt's log about branches that are not used."""
+    """What was read: files, their bytes, and sentences for the attempt's log about branches that are not used.
 
+    No more than `max_bytes` are read, and none after the `deadline` on the monotonic clock.
+    """
+
+    max_bytes: int
+    deadline: float
     files: list[Path] = field(default_factory=list)
     size: int = 0
     problems: list[str] = field(default_factory=list)
@@ -90,30 +95,30 @@ class AnswerBranches:
 
     def fetch(self, folder: Path, max_bytes: int) -> Fetched:
         """Read the branches of this evaluation into files `offered-…` in `folder`. Never raises HubError."""
-        fetched, deadline = Fetched(), time.monotonic() + FETCH_SECONDS
+        fetched = Fetched(max_bytes, time.monotonic() + FETCH_SECONDS)
         try:
             with self._client() as client:
                 branches = self._branches(client, self.name.is_of_evaluation)
                 for branch, head in list(branches)[:MAX_BRANCHES]:
-                    if time.monotonic() > deadline:
-                        fetched.problems.append("there was no time to read all answers of other machines")
-                        break
-                    self._fetch_branch(client, branch, head, folder, max_bytes, fetched)
+                    self._fetch_branch(client, branch, head, folder, fetched)
+        except TimeoutError:
+            fetched.problems.append("there was no time to read all answers of other machines")
         except NotFound:
             fetched.problems.append("there is no details repo that this worker may read, so no answers to go on with")
         except HubError as error:
             fetched.problems.append(f"answers of other machines cannot be read: {error}")
         return fetched
 
-    def _fetch_branch(
-        self, client: Hub, branch: str, head: str, folder: Path, max_bytes: int, fetched: Fetched
-    ) -> None:
+    def _fetch_branch(self, client: Hub, branch: str, head: str, folder: Path, fetched: Fetched) -> None:
+        """Read one branch at the commit `head`. Raises TimeoutError, HubError, OSError; what was read stays."""
         history = client.commits(self.repo, head, limit=MAX_COMMITS + 1)
         if history and _is_old(history[0]):
             client.delete_branch(self.repo, branch)
             return
         parts = _parts(client.list_files(self.repo, head))
-        if problem := self._problem(client, history, sum(part.size for part in parts), max_bytes - fetched.size):
+        if problem := self._problem(
+            client, history, sum(part.size for part in parts), fetched.max_bytes - fetched.size
+        ):
             fetched.problems.append(f"the answers in {branch} are not used: {problem}")
             return
         for copy in sorted({_copy(part) for part in parts}):
@@ -121,10 +126,12 @@ class AnswerBranches:
                 return
             file = folder / f"offered-{len(fetched.files):02d}"
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+                fetched.files.append(file)
                 for part in (part for part in parts if _copy(part) == copy):
+                    if time.monotonic() > fetched.deadline:
+                        raise TimeoutError
                     target.write(client.read_file(self.repo, part.path, head, max_bytes=max(1, part.size)).data)
-                fetched.size += target.tell()
-            fetched.files.append(file)
+                    fetched.size += part.size
 
     def _problem(self, client: Hub, history: Sequence[LogEntry], size: int, max_bytes: int) -> str:
         """Why a branch is not used, or ""."""
@@ -134,7 +141,7 @@ class AnswerBranches:
             return f"it has {size:,} bytes, and may have {max_bytes:,}"
         me = client.me().name
         *newer, first = history
-        others = {author for entry in newer for author in entry.authors or ("nobody",) if author != me}
+        others = {author for entry in newer for author in entry.authors or ("an unknown account",) if author != me}
         if first.authors != (me,) and _parts(client.list_files(self.repo, first.oid)):
             others.update(first.authors)
         return f"it was committed by {', '.join(sorted(others))[:200]}, and not by {me}" if others else ""

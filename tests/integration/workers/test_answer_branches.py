@@ -163,6 +163,9 @@ def test_torn_and_oversized_branches(
     assert [set(one) for one in units] == [{bytes([number]) * 16 for number in (1, 2, 3)}] and problems == []
     assert "and may have 99" in fetch(hub, tmp_path / "b", 99)[1][0]
     with monkeypatch.context() as patch:
+        patch.setattr(answer_branches, "FETCH_SECONDS", -1.0)
+        assert fetch(hub, tmp_path / "late") == ([{}], ["there was no time to read all answers of other machines"])
+    with monkeypatch.context() as patch:
         patch.setattr(answer_branches, "MAX_COMMITS", 2)
         assert "more than 2 commits, or none" in fetch(hub, tmp_path / "c")[1][0]
     monkeypatch.setattr(answer_branches, "MAX_AGE_SECONDS", -60)
