@@ -200,11 +200,12 @@ def texts_differ(
             return "a text is another one"
         if text.startswith(other) or other.startswith(text):
             return "a text ends elsewhere"
-        # A stop sequence may have cut the last token.
-        tokens = _answer_tokens(lm, context, text)
+        tokens, own_tokens = (_answer_tokens(lm, context, words) for words in (text, other))
         if not tokens:
             return "a text is another one"
-        if checker.add(prompt, tokens[:-1] or tokens) and (problem := _check(checker)):
+        if tokens[:-1] != own_tokens[: len(tokens) - 1]:
+            tokens = tokens[:-1]  # they parted before the last token, which a stop sequence may have cut
+        if checker.add(prompt, tokens) and (problem := _check(checker)):
             return problem
     return _check(checker)
 
