@@ -45,7 +45,7 @@ class Schedule:
         self._move_at: float | None = None
         """Time when the files at former paths are next moved."""
         self._look_at = 0.0
-        """Time when the list of what waits for maintainers is next looked at."""
+        """Time when trials, and the list of what waits for maintainers, are next looked at."""
         self._marked: dict[str, float] = {}
         """Attempt → time when its request was marked."""
         self._missing: set[str] = set()
@@ -140,10 +140,16 @@ class Schedule:
         self._move_at = self._move_at or now + WAIT
 
     def _mark_often(self, now: float) -> None:
-        """Mark the list of what waits for maintainers; its sync makes no call to the Hub if nothing has changed."""
+        """Mark the queue while trials wait or run; and from time to time each of them, and the maintainers' list.
+
+        Their syncs make no call to the Hub if nothing has changed.
+        """
+        trials = self.context.trials.pending()
+        if trials:
+            self.context.mark(QUEUE, SyncPriority.EVENT)
         if not self._look_at - LOOK_SECONDS <= now < self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self.context.mark(DIGEST, SyncPriority.BACKGROUND)
+            self.context.mark_all((DIGEST, *(trial.path for trial in trials)), SyncPriority.BACKGROUND)
 
     def _mark_silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Mark the requests that run according to the index, but whose attempt sends no heartbeats."""
