@@ -161,7 +161,7 @@ def sync_trial(context: BoardContext, name: str) -> None:
         _act_on_end(context, trial)
     elif life == "void" or (state is not None and life in TAKEN and _is_silent(context, state)):
         context.attempts.cancel(trial.job.attempt)  # if its worker is alive after all, it stops
-        _try_again(context, trial, cause("worker-lost").failure("it fell silent"))
+        _fail(context, trial, cause("worker-lost").failure("it fell silent"))
     elif context.now() - trial.asked > MAX_WAIT_SECONDS and life not in TAKEN:
         _finish(context, TrialEnd(trial=trial, how="no-worker"))
     else:
@@ -186,16 +186,16 @@ def _act_on_end(context: BoardContext, trial: Trial) -> None:
         context.trials.put(trial.again(failed=False))
         context.mark(QUEUE, SyncPriority.BACKGROUND)
         context.mark(trial.thread, SyncPriority.BACKGROUND)
-    elif failure is not None and may_retry(failure.cause, trial.tries + 1) is not None:
-        _try_again(context, trial, failure, outcome)
+    elif failure is not None:
+        _fail(context, trial, failure, outcome)
     else:
         _finish(context, TrialEnd(trial=trial, outcome=outcome))
 
 
-def _try_again(context: BoardContext, trial: Trial, failure: Failure, outcome: Outcome | None = None) -> None:
-    """Have the trial wait again after a failure that may not come again; end it after MAX_TRIES of them."""
+def _fail(context: BoardContext, trial: Trial, failure: Failure, outcome: Outcome | None = None) -> None:
+    """Have the trial wait again after a failure that may not come again, MAX_TRIES times at most; else end it."""
     following = trial.again(failed=True)
-    if following.tries < MAX_TRIES:
+    if following.tries < MAX_TRIES and may_retry(failure.cause, following.tries) is not None:
         context.trials.put(following)
         context.mark(QUEUE, SyncPriority.BACKGROUND)
         context.mark(trial.thread, SyncPriority.BACKGROUND)

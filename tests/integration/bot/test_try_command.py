@@ -142,6 +142,19 @@ def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
     assert not stand.context.trials.pending()
 
 
+@pytest.mark.parametrize("forged", [b"{}", b"x"])
+def test_an_outcome_that_is_none_is_told_in_the_end(stand: BoardDriver, forged: bytes) -> None:
+    """A worker that twice reports nothing that can be read ends the trial, with a cause of ours."""
+    talk = ask(stand)
+    for _ in range(2):
+        job = running(stand, talk)
+        stand.context.redis.hset(stand.context.keys.attempt(job.attempt), mapping={"state": "ended", "outcome": forged})
+        stand.context.mark(job.path)
+        stand.work()
+    assert "(`results-refused`)" in reply(talk)
+    assert not stand.context.trials.pending()
+
+
 def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
     """The trial stops and waits again; a job of a trial that no worker took is recalled; then the trial goes on."""
     talk = ask(stand)
