@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bot.requests import trials
 from leaderboard.attempts import Failure, Outcome
 from leaderboard.failures import cause
 from leaderboard.trials import MAX_TRIES, MAX_WAIT_SECONDS, WINDOW_SECONDS, TrialAnswer, TrialReport, TrialTask
@@ -257,8 +258,13 @@ def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text:
     assert stand.context.trials.count(stand.context.hub.user("ada").id, "x", now=stand.time) == 0
 
 
-def test_a_person_has_a_few_trials_a_week(stand: BoardDriver) -> None:
+def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next one is refused until the first has left the window; 0 turns trials off."""
+    monkeypatch.setattr(trials, "MAX_PENDING", 0)
+    assert "other trials wait already" in reply(ask(stand))
+    monkeypatch.undo()
     stand.context.board = stand.context.board.model_copy(update={"trials_a_week": 1})
     ask(stand)
     talk = ask(stand)
