@@ -1,6 +1,7 @@
 """One attempt, carried out in the process of its RQ job.
 
     take ─ claim ─── granted ─ provisions ─ child ─ publish ─ send the outcome, mark the request dirty
+      │      │                                └ a trial: a child for each benchmark, nothing is published
       │      │                                     └ any failure: diagnose it, send it as the outcome
       │      └ void: the board no longer needs the attempt; end without an outcome
       └ another worker beats for the attempt: leave it to that worker, end without an outcome
@@ -28,6 +29,7 @@ import redis
 from leaderboard.attempts import Details, Outcome
 from leaderboard.comparability import rules_digest
 from leaderboard.evidence import FailureEvidence
+from leaderboard.trials import TrialReport
 from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
 from redis_state.clock import now
@@ -49,6 +51,7 @@ from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import refused_tasks
+from workers.jobs.trials import TrialPart, read_part, report_of, trial_parts
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
@@ -84,6 +87,7 @@ class AttemptRun:
             worker_context, job, self.log, is_current=lambda: not self.attempt_heartbeat.cancelled
         )
         self.replayed = 0
+        self.trial_part: TrialPart | None = None
         self.phase = "claim"
         self.accepted = AcceptedTasks(frozenset(), None)
         self.started = now()
@@ -155,6 +159,8 @@ class AttemptRun:
         )
         self.phase = "start"
         with self._device_locked():
+            if self.job.questions:
+                return self._carry_out_trial(provisions)
             plan, child_exit = self._run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
             self._wait_for_operator(plan)
@@ -167,6 +173,19 @@ class AttemptRun:
         pass_by(PUBLISHED)
         self.journals.remove_shared()
         return self._outcome(details=details)
+
+    def _carry_out_trial(self, provisions: Provisions) -> Outcome:
+        """Ask a few questions of each benchmark, and report what was seen. Nothing is published."""
+        results = []
+        for part in trial_parts(self.worker_context.suite, self.job.questions):
+            self.log.say(f"trial of {part.name}")
+            self.trial_part = part
+            plan, child_exit = self._run_model(provisions)
+            if not child_exit.finished:
+                return self._outcome(evidence=child_exit.evidence(self.log.tail()))
+            results.append(read_part(part, plan.spool, self.worker_context.suite))
+            self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
+        return self._outcome(trial=report_of(results))
 
     def _wait_for_provisions(self, download: BackgroundCall[Provisions]) -> Provisions:
         """Wait for the download. Missing questions also count as a failure of the canary, if this worker runs it."""
@@ -227,7 +246,8 @@ class AttemptRun:
             "rules": rules_digest(self.worker_context.suite),
             "accepted": tuple(sorted(self.accepted.fingerprints)),
         }
-        return plan.model_copy(update=accepted)
+        plan = plan.model_copy(update=accepted)
+        return plan if self.trial_part is None else self.trial_part.plan(plan)
 
     def _accepted_digests(self) -> AcceptedDigests:
         """What the board accepts of this suite. Raises RedisError while Redis is away."""
@@ -358,7 +378,13 @@ class AttemptRun:
 
     # --- the end
 
-    def _outcome(self, *, details: Details | None = None, evidence: FailureEvidence | None = None) -> Outcome:
+    def _outcome(
+        self,
+        *,
+        details: Details | None = None,
+        trial: TrialReport | None = None,
+        evidence: FailureEvidence | None = None,
+    ) -> Outcome:
         return outcome_of(
             self.worker_context,
             self.job,
@@ -366,6 +392,7 @@ class AttemptRun:
             phase=self.phase,
             replayed=self.replayed,
             details=details,
+            trial=trial,
             evidence=evidence,
         )
 

@@ -48,7 +48,12 @@ class AttemptJournals:
         self.shared: SharedAnswers | None = None
 
     def name_in(self, plan: RunPlan, provisions: Provisions) -> RunPlan:
-        """Open the journals of `plan`'s evaluation, unless they are open, and name them in the plan."""
+        """Open the journals of `plan`'s evaluation, unless they are open, and name them in the plan.
+
+        A trial, which asks a few questions of each benchmark, has none.
+        """
+        if self.job.questions:
+            return plan
         context = self.worker_context
         questions = provisions.questions.revisions
         identity = evaluation_identity(plan, questions=questions, versions=context.versions, hardware=context.hardware)
