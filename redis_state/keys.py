@@ -267,6 +267,8 @@ class Keys:
     """Hash, by the digest of a suite: what evaluations may ask and how they may score it. Workers only read it."""
     refused_tasks = BoardKeyOf("refused-tasks")
     """Hash, by the digest of a suite: worker → why it waits for an operator."""
+    set_aside = BoardKey("set-aside")
+    """Hash: worker that takes no more jobs → JSON of why. Workers only read it."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

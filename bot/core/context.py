@@ -45,6 +45,7 @@ from redis_state.keys import Keys
 from redis_state.meters import Meters
 from redis_state.parking import ParkedSyncs
 from redis_state.redis import Redis, text
+from redis_state.set_aside import SetAsideWorkers
 from redis_state.shadowed_writes import ShadowList
 from redis_state.webhook_quota import WebhookQuota
 
@@ -87,6 +88,7 @@ class BoardContext:
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.accepted_digests = AcceptedDigests(self.redis, self.keys, self.suite.digest)
+        self.set_aside = SetAsideWorkers(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.context import BoardContext
+import structlog
+
+from bot.core.context import BoardContext, request_key
+from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
@@ -17,7 +20,7 @@ from bot.request_files.gather import RequestFacts, attempt_life
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard import transitions
-from leaderboard.attempts import Failure
+from leaderboard.attempts import Failure, Outcome
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import Reopen
@@ -25,7 +28,10 @@ from leaderboard.requests import Status
 from redis_state.attempts import BEAT
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
+from redis_state.set_aside import SetAsideWorker
 from redis_state.shadowed_writes import ShadowedWrite
+
+log = structlog.get_logger()
 
 
 def wait(context: BoardContext, gathered: RequestFacts) -> None:
@@ -60,6 +66,11 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
         return
+    if _is_set_aside(context, attempt):
+        context.attempts.answer_claim(attempt, granted=False)
+        context.index.put(entry.changed(state="waiting"))
+        context.mark(QUEUE, SyncPriority.PERSON)
+        return
     revision = gathered.current.revision or entry.sha
     assert revision is not None
     step = transitions.claim_transition(
@@ -75,6 +86,12 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
     if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
         context.attempts.answer_claim(attempt, granted=False)
         context.index.put(entry.changed(state="waiting"))
+
+
+def _is_set_aside(context: BoardContext, attempt: str) -> bool:
+    """Whether the worker that asks for the claim of `attempt` takes no jobs; its own process may not care."""
+    state = context.attempts.read(attempt)
+    return state is not None and context.set_aside.includes(state.worker)
 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
@@ -111,8 +128,32 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
         return False
     outcome = publication.find_outcome(context, gathered.request, gathered.attempt)
     if outcome is not None:
-        publication.finish(context, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+        finish(context, gathered, outcome)
     return outcome is not None
+
+
+def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> None:
+    """Publish the results of `outcome`, or refuse them, if they do not follow from the samples beside them.
+
+    Then the attempt has failed by the fault of its worker, which is set aside: the next sync of the request lets
+    another worker evaluate it. With another cause of failure in the attempt's state, that sync needs no samples.
+    """
+    request, file, entry = gathered.request, gathered.file, gathered.entry
+    try:
+        publication.finish(context, request, file, entry, outcome, gathered.log)
+    except publication.SamplesRefused as error:
+        state, path = context.attempts.read(outcome.attempt), str(request.path)
+        worker = state.worker if state is not None else ""
+        log.error("results refused", attempt=outcome.attempt, worker=worker, error=str(error))
+        if worker:
+            aside = SetAsideWorker(
+                worker=worker, attempt=outcome.attempt, path=path, reason=str(error)[:2_000], at=context.now()
+            )
+            context.set_aside.put(aside)
+            context.mark(DIGEST, SyncPriority.EVENT)
+        failed = outcome.failed_with(cause("samples-differ").failure(str(error)))
+        context.attempts.end(failed, gathered.log, worker=worker)
+        context.mark(request_key(path))
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
@@ -181,7 +222,7 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
     request, file, entry = gathered.request, gathered.file, gathered.entry
     outcome = publication.find_outcome(context, request, attempt)
     if outcome is not None:
-        publication.finish(context, request, file, entry, outcome, "")
+        finish(context, gathered, outcome)
         return None
     if attempt_life(context, attempt) not in ("silent", "unseen"):
         return context.now()  # a heartbeat came during the calls to the Hub

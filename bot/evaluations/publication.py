@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from bot.core.context import BoardContext, request_key
 from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
+from bot.evaluations.samples import SamplesNotShown, compare_with_samples
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
@@ -31,7 +32,8 @@ from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
+from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, dump, read_results, with_block
+from leaderboard.sample_checks import SamplesDiffer
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -50,6 +52,10 @@ class OutcomeMismatch(Exception):
     """The details repo does not hold what the outcome says; the message names the difference."""
 
 
+class SamplesRefused(Exception):
+    """The results do not follow from the samples that the worker published; the message names the difference."""
+
+
 class _NotShown(OutcomeMismatch):
     """The Hub does not show the results on the main branch of the details repo."""
 
@@ -58,7 +64,8 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
     """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
 
     Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
-    Garbled, and is called again later, while the Hub may not show the results yet.
+    Garbled, and is called again later, while the Hub may not show the results yet; and SamplesRefused, before anything
+    is published.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -68,6 +75,8 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
+    if not context.ledger.edits.landed(_results_edit(outcome)):
+        data = _compared(context, request, outcome, results)
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(context, request, outcome)
     has_log = keep_log(context, request, outcome, text)
@@ -216,7 +225,7 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
         file = _published_file(context, repo, details)
         results = read_results(file.data, context.suite)
     except _NotShown as error:
-        if 0 <= context.now() - outcome.ended < LATE_SECONDS:
+        if _may_lag(context, outcome):
             raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
         raise
     except (TooLarge, BadResults) as error:
@@ -225,6 +234,26 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise OutcomeMismatch("the results are of another attempt")
     return path, results, file.data
+
+
+def _compared(context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile) -> bytes:
+    """The results file with what was compared with the samples. Raises SamplesRefused, HubError and ProbeError."""
+    assert outcome.details is not None
+    repo = details_repo(context, request)
+    try:
+        checked = compare_with_samples(context, request.path.model, repo, outcome.details, results)
+    except SamplesNotShown as error:
+        if _may_lag(context, outcome):
+            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
+        raise SamplesRefused(str(error)) from error
+    except SamplesDiffer as error:
+        raise SamplesRefused(str(error)) from error
+    return dump(with_block(results.data, results.block.model_copy(update={"checked": checked})))
+
+
+def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
+    """Whether the Hub may not show yet what the worker committed at the end of its attempt."""
+    return 0 <= context.now() - outcome.ended < LATE_SECONDS
 
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:

@@ -28,7 +28,9 @@ from bot.probe.questions import (
     CheckedHeader,
     CheckedHeaders,
     Kind,
+    SampleSums,
     ShardIndex,
+    TableParts,
     WeightFileHead,
 )
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
@@ -56,6 +58,11 @@ _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(CheckedHeaders)
 _ADAPTER = TypeAdapter(AdapterConfig)
 _ANSWERS = TypeAdapter(AnswersPart)
+_PARTS = TypeAdapter(TableParts)
+_SUMS = TypeAdapter(SampleSums)
+
+
+_COSTLY_TABLE = "takes too much time or memory to read"
 
 
 class ProbeError(RuntimeError):
@@ -132,6 +139,16 @@ class Probe:
         """Read a part of the answers in these tables in `folder`; see `bot.probe.answers`."""
         answer = self._ask("answers", folder, files=files, **question)
         return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
+
+    def table_parts(self, folder: Path, file: str, **limits: int) -> TableParts:
+        """Find the columns of a table of samples in `folder`, of which only the end is there."""
+        answer = self._ask("table-parts", folder, file=file, **limits)
+        return TableParts(error=_COSTLY_TABLE) if _is_costly(answer) else _PARTS.validate_python(answer)
+
+    def sample_sums(self, folder: Path, file: str, **question: Any) -> SampleSums:
+        """Sum up the metrics in a table of samples in `folder`; see `bot.probe.sample_sums`."""
+        answer = self._ask("sample-sums", folder, file=file, **question)
+        return SampleSums(error=_COSTLY_TABLE) if _is_costly(answer) else _SUMS.validate_python(answer)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

@@ -1,7 +1,7 @@
 """The digest: a discussion that lists the threads that wait for a maintainer, updated once a day.
 
-The update edits the opening post, which sends no notifications. Only the pause of a suite because of an outbreak gets a
-comment, one for each pause, because the suite stands still until a maintainer acts.
+The update edits the opening post, which sends no notifications. Only the pause of a suite because of an outbreak, and a
+worker that was set aside, get a comment, one for each, because something stands still until a maintainer acts.
 """
 
 from __future__ import annotations
@@ -67,24 +67,28 @@ def _listed(waiting: Sequence[WaitingThread]) -> list[WaitingThread]:
 
 
 def sync_digest(context: BoardContext) -> float | None:
-    """Bring the digest up to date, and announce in its thread each outbreak that was not announced yet.
+    """Bring the digest up to date, and announce in its thread each outbreak, and each worker that was set aside.
 
     The digest is opened when the first thread waits. Two or three calls a day, and one more for each outbreak while its
-    pause lasts.
+    pause lasts, and for each worker that is set aside.
     """
     waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
-    marker = context.marker(DIGEST, "maintainers")
+    aside, marker = context.set_aside.all(), context.marker(DIGEST, "maintainers")
     listed = _listed(waiting)
     body = render("digest", waiting=listed, more=len(waiting) - len(listed), when=when, now=now)
     place, number = find_own(context, TITLE, marker, ""), None
     if place is not None:
         number, comment = place
         context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
-    elif waiting or outbreaks:
+    elif waiting or outbreaks or aside:
         number = context.effects.open_thread(context.requests, TITLE, body, marker)
     if number is not None:
         for name, hold in sorted(outbreaks.items()):
             _announce(context, number, name, hold)
+        for worker in aside:
+            body = render("worker_set_aside", aside=worker, when=when, now=now)
+            told = context.marker("set-aside", f"{worker.worker} {worker.attempt}")
+            context.effects.comment(context.requests, number, body, told)
     return None
 
 

@@ -168,4 +168,11 @@ ROWS = (
         "You don't need to do anything: the maintainers look into it.",
         ONCE,
     ),
+    Cause(
+        "samples-differ",
+        "us",
+        "The evaluation machine published scores that its own samples do not give: {detail}",
+        "You don't need to do anything: these scores are not published, and another machine evaluates the model again.",
+        SHORTLY,
+    ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from benchmarks.sample_tables import sample_tables
 from leaderboard.attempts import Details
 from leaderboard.boards import parse_board
 from leaderboard.details import PublishedOutcome, outcome_path
@@ -39,7 +40,9 @@ def publish(
     more = {"request": job.path, "model": job.model, "precision": job.precision, "started": "", "ended": ""}
     block = StewardBlock(**fields, **more, **scores_in_block(score(raw, suite)), **(errors or {}))
     told = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
+    time = name.removeprefix("results_").removesuffix(".json")
     files = {
+        **sample_tables(suite, raw, time),
         name: dump(with_block({"results": raw, **(harness or {})}, block)),
         outcome_path(job.attempt): told.model_dump_json().encode(),
     }
