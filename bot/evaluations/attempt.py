@@ -25,6 +25,7 @@ from leaderboard.effects import Effect, EffectMode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import Reopen
 from leaderboard.requests import Status
+from redis_state import jobs
 from redis_state.attempts import BEAT
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
@@ -68,6 +69,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         return
     if _is_set_aside(context, attempt):
         context.attempts.answer_claim(attempt, granted=False)
+        jobs.delete(context.redis, attempt)  # while RQ has a job of this id, it takes no other one
         context.index.put(entry.changed(state="waiting"))
         context.mark(QUEUE, SyncPriority.PERSON)
         return
