@@ -28,6 +28,8 @@ TOLERANCE = 1e-6
 MEAN = "mean"
 NO_MEANS = frozenset({"f1", "mcc", "matthews_corrcoef", "brier_score", "bleu", "chrf", "ter", "perplexity"})
 """Metrics whose aggregation is no mean where a task does not name it."""
+BELOW = 0.002
+"""Part of a task's samples that a worker may have given up on, and which are right by the answers."""
 MAX_NAMED = 5
 MAX_UNCHECKED = 200
 
@@ -75,6 +77,10 @@ class CheckedSamples(BaseModel):
     unchecked: tuple[str, ...] = Field(
         default=(), max_length=MAX_UNCHECKED, description="values that were not compared, each with the reason"
     )
+    recomputed: int = Field(
+        default=0, ge=0, description="number of samples whose metrics were computed again from the stored answers"
+    )
+    not_recomputed: str = Field(default="", max_length=500, description="why none were, if so")
 
 
 def check_samples(
@@ -102,15 +108,20 @@ def check_samples(
         if benchmark.source not in suite_tasks(benchmark):
             for metric in benchmark.metrics:
                 _sort_in(_compare_group(results, benchmark, metric, tables), differences, unchecked)
-    if differences:
-        more = len(differences) - MAX_NAMED
-        raise SamplesDiffer("; ".join(differences[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else ""))
+    _refuse(differences)
     return CheckedSamples(samples=samples, unchecked=tuple(unchecked[:MAX_UNCHECKED]))
 
 
 def suite_tasks(benchmark: Benchmark) -> tuple[str, ...]:
     """The names of the tasks of `benchmark`."""
     return tuple(task.name for task in benchmark.tasks)
+
+
+def _refuse(differences: Sequence[str]) -> None:
+    """Raise SamplesDiffer if there are differences, with the first ones."""
+    if differences:
+        more = len(differences) - MAX_NAMED
+        raise SamplesDiffer("; ".join(differences[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else ""))
 
 
 @dataclass(frozen=True)
@@ -239,3 +250,40 @@ def _value(results: Mapping[str, Any], source: str, metric: str) -> float:
 
 def _same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=0, abs_tol=TOLERANCE)
+
+
+# --- metrics that were computed again
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """The samples of one task, compared with metrics that were computed again from their answers.
+
+    In `above` of them the worker's value is the larger one, in `below` the smaller one; `first` is the number of the
+    first question that differs, -1 without one. `error` says what is wrong with the table.
+    """
+
+    compared: int = 0
+    above: int = 0
+    below: int = 0
+    first: int = -1
+    error: str = ""
+
+
+def check_recomputed(tasks: Mapping[str, MetricComparison]) -> None:
+    """Raise SamplesDiffer if metrics that were computed again are not those that a worker published.
+
+    Some metrics give an answer up as wrong after some seconds by the clock: of each task, BELOW of the samples may have
+    a smaller value than here.
+    """
+    differences = list[str]()
+    for task, found in tasks.items():
+        if found.error or not found.compared:
+            differences.append(f"the metrics of {task} cannot be compared: its table {found.error or 'has no samples'}")
+        elif found.above or found.below > max(1, BELOW * found.compared):
+            count = found.above + found.below
+            differences.append(
+                f"{count:,} of {found.compared:,} samples of {task} have other metrics than their answers give, "
+                f"as question {found.first}"
+            )
+    _refuse(differences)

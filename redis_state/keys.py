@@ -269,6 +269,8 @@ class Keys:
     """Hash, by the digest of a suite: worker → why it waits for an operator."""
     set_aside = BoardKey("set-aside")
     """Hash: worker that takes no more jobs → JSON of why. Workers only read it."""
+    sample_verdict = BoardKeyOf("sample-verdict")
+    """Hash: what was compared of an attempt's results, which are not published yet, with its samples; expires."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

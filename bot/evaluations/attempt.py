@@ -134,15 +134,17 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
     return outcome is not None
 
 
-def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> None:
+def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> float | None:
     """Publish the results of `outcome`, or refuse them, if they do not follow from the samples beside them.
+
+    Returns when to sync the request again, if known.
 
     Then the attempt has failed by the fault of its worker, which is set aside: the next sync of the request lets
     another worker evaluate it. With another cause of failure in the attempt's state, that sync needs no samples.
     """
     request, file, entry = gathered.request, gathered.file, gathered.entry
     try:
-        publication.finish(context, request, file, entry, outcome, gathered.log)
+        return publication.finish(context, request, file, entry, outcome, gathered.log)
     except publication.SamplesRefused as error:
         state, path = context.attempts.read(outcome.attempt), str(request.path)
         worker = state.worker if state is not None else ""
@@ -156,6 +158,7 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> N
         failed = outcome.failed_with(cause("samples-differ").failure(str(error)))
         context.attempts.end(failed, gathered.log, worker=worker)
         context.mark(request_key(path))
+        return None
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
@@ -224,8 +227,7 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
     request, file, entry = gathered.request, gathered.file, gathered.entry
     outcome = publication.find_outcome(context, request, attempt)
     if outcome is not None:
-        finish(context, gathered, outcome)
-        return None
+        return finish(context, gathered, outcome)
     if attempt_life(context, attempt) not in ("silent", "unseen"):
         return context.now()  # a heartbeat came during the calls to the Hub
     context.attempts.cancel(attempt)  # if the worker is alive after all, its next heartbeat stops the publication

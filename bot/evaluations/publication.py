@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from bot.core.context import BoardContext, request_key
 from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
+from bot.evaluations.recomputing import RECHECK_SECONDS, recomputed_metrics
 from bot.evaluations.samples import SamplesNotShown, compare_with_samples
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
@@ -60,12 +61,14 @@ class _NotShown(OutcomeMismatch):
     """The Hub does not show the results on the main branch of the details repo."""
 
 
-def finish(context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str) -> None:
+def finish(
+    context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str
+) -> float | None:
     """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
 
     Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
     Garbled, and is called again later, while the Hub may not show the results yet; and SamplesRefused, before anything
-    is published.
+    is published. Returns when to call it again, if its metrics are still being computed.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -74,14 +77,17 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
     except OutcomeMismatch as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
-        return
+        return None
     if not context.ledger.edits.landed(_results_edit(outcome)):
-        data = _compared(context, request, outcome, results)
+        compared = _compared(context, request, outcome, results)
+        if compared is None:
+            return context.now() + RECHECK_SECONDS
+        data = compared
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(context, request, outcome)
     has_log = keep_log(context, request, outcome, text)
     if not (has_log & keep_results(context, request, outcome, path, data)):
-        return
+        return None
     pass_by(PUBLISHED)
     scores = keep_scores(context, request, path, results)
     view = replace(
@@ -104,6 +110,7 @@ def finish(context: BoardContext, request: Request, file: File, entry: IndexEntr
     line = f"Finish {request.path.model}"
     after = (_results_edit(outcome), *(_log_edits(outcome) if log_url else ()))
     stage_transition(context, request, file, step, name=f"finish {outcome.attempt}", line=line, after=after)
+    return None
 
 
 def fail(
@@ -236,19 +243,32 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     return path, results, file.data
 
 
-def _compared(context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile) -> bytes:
-    """The results file with what was compared with the samples. Raises SamplesRefused, HubError and ProbeError."""
+def _compared(context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile) -> bytes | None:
+    """The results file with what was compared with the samples; None while metrics are still being computed.
+
+    Raises SamplesRefused, HubError and ProbeError.
+    """
     assert outcome.details is not None
-    repo = details_repo(context, request)
+    repo, verdicts = details_repo(context, request), context.sample_verdicts
     try:
-        checked = compare_with_samples(context, request.path.model, repo, outcome.details, results)
+        checked = verdicts.compared(outcome.attempt)
+        if checked is None:
+            checked = compare_with_samples(context, request.path.model, repo, outcome.details, results)
+            verdicts.note_compared(outcome.attempt, checked)
     except SamplesNotShown as error:
         if _may_lag(context, outcome):
             raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
         raise SamplesRefused(str(error)) from error
     except SamplesDiffer as error:
         raise SamplesRefused(str(error)) from error
-    return dump(with_block(results.data, results.block.model_copy(update={"checked": checked})))
+    metrics = recomputed_metrics(context, request, repo, outcome, results)
+    if metrics is None:
+        return None
+    if metrics.differs:
+        raise SamplesRefused(metrics.differs)
+    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done}
+    block = results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
+    return dump(with_block(results.data, block))
 
 
 def _may_lag(context: BoardContext, outcome: Outcome) -> bool:

@@ -60,7 +60,9 @@ class SamplesNotShown(Exception):
 
 
 @dataclass(frozen=True)
-class _Table:
+class TablePlace:
+    """A table of samples on the Hub: its path in a repo at a commit, and its bytes."""
+
     repo: Repo
     commit: str
     path: str
@@ -81,27 +83,30 @@ def compare_with_samples(
     asked = {task: parts.asked.questions for task, parts in digests.tasks.items()} if digests is not None else {}
     reader = _TableReader(context)
     tables = dict[str, TaskSamples | UnreadableSamples]()
-    for benchmark, task, place in _places(context, model, repo, details):
+    for benchmark, task, place in table_places(context, model, repo, details):
         tables[task] = place if isinstance(place, UnreadableSamples) else reader.read(benchmark, task, place)
     checked = check_samples(results.data, context.suite, asked, tables)
     log.info("samples compared", samples=checked.samples, calls=reader.calls, bytes=reader.bytes)
     return checked
 
 
-def _places(
+def table_places(
     context: BoardContext, model: str, repo: Repo, details: Details
-) -> Iterator[tuple[Benchmark, str, _Table | UnreadableSamples]]:
-    """Where the table of each task lies: one call, and two for the gated repo of restricted benchmarks."""
+) -> Iterator[tuple[Benchmark, str, TablePlace | UnreadableSamples]]:
+    """Yield where the table of each task lies: one call, and two for the gated repo of restricted benchmarks.
+
+    Raises SamplesNotShown.
+    """
     time = details.results_path.removeprefix("results_").removesuffix(".json")
     paths = {task: table_path(task, time) for task in context.suite.tasks}
     listed = _listed(context, repo, details.commit, list(paths.values()))
-    gated: dict[str, _Table] | UnreadableSamples = {}
+    gated: dict[str, TablePlace] | UnreadableSamples = {}
     if context.suite.restricted:
         gated = _in_gated_repo(context, model, list(paths.values()))
     for benchmark in context.suite.benchmarks:
         for task in benchmark.tasks:
             path = paths[task.name]
-            place: _Table | UnreadableSamples | None = listed.get(path)
+            place: TablePlace | UnreadableSamples | None = listed.get(path)
             if place is None and benchmark.restricted:
                 place = gated if isinstance(gated, UnreadableSamples) else gated.get(path)
             if place is None:
@@ -109,12 +114,14 @@ def _places(
             yield benchmark, task.name, place
 
 
-def _listed(context: BoardContext, repo: Repo, commit: str, paths: Sequence[str]) -> dict[str, _Table]:
+def _listed(context: BoardContext, repo: Repo, commit: str, paths: Sequence[str]) -> dict[str, TablePlace]:
     entries = context.hub.paths_info(repo, paths, commit)
-    return {path: _Table(repo, commit, path, entry.size) for path, entry in entries.items()}
+    return {path: TablePlace(repo, commit, path, entry.size) for path, entry in entries.items()}
 
 
-def _in_gated_repo(context: BoardContext, model: str, paths: Sequence[str]) -> dict[str, _Table] | UnreadableSamples:
+def _in_gated_repo(
+    context: BoardContext, model: str, paths: Sequence[str]
+) -> dict[str, TablePlace] | UnreadableSamples:
     """The tables in the repo of the answers to restricted benchmarks, which not every bot may read."""
     repo = Repo("dataset", context.board.repos.restricted_details(model))
     try:
@@ -131,7 +138,7 @@ class _TableReader:
         self.calls = 0
         self.bytes = 0
 
-    def read(self, benchmark: Benchmark, task: str, table: _Table) -> TaskSamples | UnreadableSamples:
+    def read(self, benchmark: Benchmark, task: str, table: TablePlace) -> TaskSamples | UnreadableSamples:
         """What the table of `task` holds. Raises SamplesDiffer if it is none, or too large."""
         try:
             with self._context.probe.folder() as folder:
@@ -152,7 +159,7 @@ class _TableReader:
             raise SamplesDiffer(f"{table.path} {sums.error}")
         return TaskSamples(sums.rows, sums.questions, sums.metrics, sums.scores_differ)
 
-    def _save(self, table: _Table, folder: Path) -> None:
+    def _save(self, table: TablePlace, folder: Path) -> None:
         """Write the parts of the table that are needed to the file `table` in `folder`, at their places."""
         if table.size > MAX_TABLE:
             raise _BadTable(f"has more than {MAX_TABLE:,} bytes")
@@ -169,7 +176,7 @@ class _TableReader:
             for start, end in neighbours_joined(parts.parts, MAX_CALLS):
                 self._copy(table, start, end, file)
 
-    def _copy_layout(self, table: _Table, file: BinaryIO) -> None:
+    def _copy_layout(self, table: TablePlace, file: BinaryIO) -> None:
         """Copy the end of the table, which holds its layout and, in the last bytes, the layout's length."""
         tail = self._copy(table, table.size - TAIL, table.size, file)
         length = int.from_bytes(tail[-8:-4], "little") + _ENDING
@@ -178,7 +185,7 @@ class _TableReader:
         if length > TAIL:
             self._copy(table, table.size - length, table.size - TAIL, file)
 
-    def _copy(self, table: _Table, start: int, end: int, file: BinaryIO) -> bytes:
+    def _copy(self, table: TablePlace, start: int, end: int, file: BinaryIO) -> bytes:
         """Read a part of the table, write it at its place in `file`, and return it."""
         self.calls, self.bytes = self.calls + 1, self.bytes + end - start
         if self.bytes > MAX_READ:

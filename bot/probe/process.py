@@ -34,6 +34,7 @@ from bot.probe.questions import (
     WeightFileHead,
 )
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
+from leaderboard.sample_checks import MetricComparison
 
 MAX_CONFIG = 1_000_000
 _IMPORT_SECONDS = 60.0
@@ -60,6 +61,7 @@ _ADAPTER = TypeAdapter(AdapterConfig)
 _ANSWERS = TypeAdapter(AnswersPart)
 _PARTS = TypeAdapter(TableParts)
 _SUMS = TypeAdapter(SampleSums)
+_METRICS = TypeAdapter(MetricComparison)
 
 
 _COSTLY_TABLE = "takes too much time or memory to read"
@@ -149,6 +151,11 @@ class Probe:
         """Sum up the metrics in a table of samples in `folder`; see `bot.probe.sample_sums`."""
         answer = self._ask("sample-sums", folder, file=file, **question)
         return SampleSums(error=_COSTLY_TABLE) if _is_costly(answer) else _SUMS.validate_python(answer)
+
+    def compare_metrics(self, folder: Path, file: str, **question: Any) -> MetricComparison:
+        """Compare the metrics in a table of samples in `folder` with others; see `bot.probe.metric_comparison`."""
+        answer = self._ask("metrics", folder, file=file, **question)
+        return MetricComparison(error=_COSTLY_TABLE) if _is_costly(answer) else _METRICS.validate_python(answer)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from leaderboard.sample_checks import MetricSum
 
-Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers", "table-parts", "sample-sums"]
+Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers", "table-parts", "sample-sums", "metrics"]
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
@@ -51,6 +51,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
     # A million samples with two metrics take 10 seconds and 300 MB.
     "table-parts": ProbeLimits(512 * MIB, cpu=10, wall=60, answer=4 * MIB),
     "sample-sums": ProbeLimits(1_024 * MIB, cpu=60, wall=240),
+    "metrics": ProbeLimits(2_048 * MIB, cpu=60, wall=240),
 }
 
 

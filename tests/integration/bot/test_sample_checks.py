@@ -11,6 +11,7 @@ import pytest
 from benchmarks.sample_tables import sample_tables
 from bot.evaluations import samples
 from bot.evaluations.publication import LATE_SECONDS
+from bot.evaluations.recomputing import OFF
 from bot.threads.maintainers_list import DAY_SECONDS, TITLE
 from leaderboard.attempts import Details, Outcome
 from leaderboard.details import table_path
@@ -155,7 +156,7 @@ def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
         stand.tick()
     file = stand.file(again.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 2)
-    assert checked(stand, again.path) == {"samples": 6, "unchecked": []}
+    assert checked(stand, again.path) == {"samples": 6, "unchecked": [], "recomputed": 0, "not_recomputed": OFF}
     (comment,) = told(stand)
     assert "`w` is set aside" in comment
     assert "the samples give 0.250000" in comment

@@ -12,7 +12,7 @@ import pytest
 from bot.evaluations.samples import GAP, neighbours_joined
 from bot.probe.questions import SampleSums
 from bot.probe.sample_sums import COLUMNS
-from leaderboard.sample_checks import MetricSum
+from leaderboard.sample_checks import MetricComparison, MetricSum
 from tests.support.probe import shared_probe
 from workers.publication.details import write_samples
 
@@ -139,3 +139,39 @@ def test_a_table_has_limits(tmp_path: Path) -> None:
 def test_neighbours_are_read_together(parts: list[tuple[int, int]], most: int, joined: list[tuple[int, int]]) -> None:
     """Short gaps always, longer ones until there are few enough parts."""
     assert neighbours_joined(parts, most) == joined
+
+
+@pytest.mark.parametrize(
+    ("claimed", "computed", "above", "below"),
+    [
+        (1.0, 1, 0, 0),
+        (0.3333333, 0.33333333, 0, 0),
+        ("0.5", 0.5, 0, 0),
+        (True, 1.0, 0, 0),
+        ([True, False], [1, 0], 0, 0),
+        (1.0, 0.0, 1, 0),
+        (0.0, 1.0, 0, 1),
+        ([True, True], [1, 0], 1, 0),
+        ([True], [1, 0], 1, 0),
+        (None, 1.0, 1, 0),
+        ("word", 1.0, 1, 0),
+    ],
+)
+def test_metrics_are_compared_with_those_that_were_computed_again(
+    tmp_path: Path, claimed: Any, computed: Any, above: int, below: int
+) -> None:
+    """Equal but for rounding, larger, smaller, or of another kind; questions that are skipped do not count."""
+    table(tmp_path, sample(0, acc=1.0), sample(1, acc=claimed), sample(2, acc=1.0), sample(3, acc=1.0))
+    lines = [{"doc_id": at, "filter": "none", "metrics": {"acc": value}} for at, value in enumerate([1, computed, 0])]
+    (tmp_path / "again.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = shared_probe().compare_metrics(tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[2])
+    first = 1 if above or below else -1
+    assert found == MetricComparison(compared=2, above=above, below=below, first=first)
+
+
+def test_a_table_that_is_none_is_not_compared(tmp_path: Path) -> None:
+    """As in the other questions."""
+    (tmp_path / "table").write_bytes(b"no table")
+    (tmp_path / "again.jsonl").write_text("")
+    found = shared_probe().compare_metrics(tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[])
+    assert found.error == "is no table of samples"

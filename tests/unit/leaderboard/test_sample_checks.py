@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from leaderboard.sample_checks import MetricSum, SamplesDiffer, TaskSamples, UnreadableSamples, check_samples
+from leaderboard.sample_checks import (
+    MetricComparison,
+    MetricSum,
+    SamplesDiffer,
+    TaskSamples,
+    UnreadableSamples,
+    check_recomputed,
+    check_samples,
+)
 from leaderboard.suites import Suite, parse_suite
 
 SUITE = """
@@ -130,3 +138,26 @@ def test_what_cannot_be_compared_is_said(
 ) -> None:
     """Another aggregation, a table that the bot may not read, a group with other tasks: named, and not refused."""
     assert list(check_samples(claimed, suite, {}, {**TABLES, **tables}).unchecked) == named
+
+
+@pytest.mark.parametrize(
+    ("found", "differs"),
+    [
+        (MetricComparison(500), ""),
+        (MetricComparison(500, below=1, first=4), ""),
+        (MetricComparison(5_000, below=10, first=4), ""),
+        (MetricComparison(5_000, below=11, first=4), "11 of 5,000 samples of math"),
+        (MetricComparison(5_000, above=1, first=4), "1 of 5,000 samples of math have other metrics than their answers"),
+        (MetricComparison(500, above=1, below=1, first=4), "as question 4"),
+        (MetricComparison(), "has no samples"),
+        (MetricComparison(error="is no table of samples"), "is no table of samples"),
+    ],
+)
+def test_metrics_that_the_answers_do_not_give_are_named(found: MetricComparison, differs: str) -> None:
+    """None may be larger than here; a few may be smaller, because metrics give up after some seconds by the clock."""
+    if not differs:
+        check_recomputed({"math": found})
+        return
+    with pytest.raises(SamplesDiffer) as raised:
+        check_recomputed({"math": found})
+    assert differs in str(raised.value)
