@@ -34,7 +34,7 @@ from leaderboard.details import PublishedOutcome, outcome_path, shared_results_p
 from leaderboard.failures import cause
 from leaderboard.requests import Request
 from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, dump, read_results, with_block
-from leaderboard.sample_checks import SamplesDiffer
+from leaderboard.sample_checks import MAX_UNCHECKED, SamplesDiffer
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -266,7 +266,8 @@ def _compared(context: BoardContext, request: Request, outcome: Outcome, results
         return None
     if metrics.differs:
         raise SamplesRefused(metrics.differs)
-    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done}
+    unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]
+    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done, "unchecked": unchecked}
     block = results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
     return dump(with_block(results.data, block))
 

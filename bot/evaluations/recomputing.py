@@ -88,8 +88,8 @@ def _verdict(
         if digests is None or done.scored != digests.scored:
             raise CannotRecompute("the harness of the bot's machine scores otherwise than the worker's")
         compared = _compare(context, folder, done.timed_out)
-    check_recomputed(compared)
-    return RecomputedMetrics(samples=sum(each.compared for each in compared.values()))
+    notes = check_recomputed(compared, context.suite)
+    return RecomputedMetrics(samples=sum(each.compared for each in compared.values()), notes=tuple(notes[:200]))
 
 
 def _save(context: BoardContext, place: TablePlace | UnreadableSamples, path: Path) -> None:

@@ -20,7 +20,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class RecomputedMetrics(BaseModel):
     """What became of computing the metrics of an attempt's samples again.
 
-    `samples` were computed. `differs` says what differs, `not_done` why nothing was computed; both are "" if all agree.
+    `samples` were computed. `differs` says what differs, `not_done` why nothing was computed; both are "" if all agree,
+    but for what `notes` name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -28,6 +29,7 @@ class RecomputedMetrics(BaseModel):
     samples: int = Field(default=0, ge=0)
     differs: str = Field(default="", max_length=2_000)
     not_done: str = Field(default="", max_length=500)
+    notes: tuple[str, ...] = Field(default=(), max_length=200)
 
 
 class SampleVerdicts:
