@@ -270,7 +270,7 @@ class Keys:
     set_aside = BoardKey("set-aside")
     """Hash: worker that takes no more jobs → JSON of why. Workers only read it."""
     sample_verdict = BoardKeyOf("sample-verdict")
-    """Hash: what was compared of an attempt's results, which are not published yet, with its samples; expires."""
+    """Hash: what was compared of results, as a worker published them, with their samples; expires."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

@@ -32,7 +32,7 @@ metrics of each sample. Raises CannotRecompute."""
 
 
 class MetricsRecomputer:
-    """Computes the metrics of attempts by `recompute`, one after the other, on a thread of its own."""
+    """Computes the metrics of published samples by `recompute`, one after the other, on a thread of its own."""
 
     def __init__(self, recompute: Recompute) -> None:
         self.recompute = recompute
@@ -40,20 +40,20 @@ class MetricsRecomputer:
         self._running = set[str]()
         self._lock = threading.Lock()
 
-    def start(self, attempt: str, work: Callable[[], None]) -> None:
-        """Do `work` for `attempt` when its turn comes, unless this process has it already."""
+    def start(self, published: str, work: Callable[[], None]) -> None:
+        """Do `work` for what was `published` when its turn comes, unless this process has it already."""
         with self._lock:
-            if attempt in self._running:
+            if published in self._running:
                 return
-            self._running.add(attempt)
-        self._executor.submit(self._do, attempt, work)
+            self._running.add(published)
+        self._executor.submit(self._do, published, work)
 
-    def _do(self, attempt: str, work: Callable[[], None]) -> None:
+    def _do(self, published: str, work: Callable[[], None]) -> None:
         try:
             work()
         finally:
             with self._lock:
-                self._running.discard(attempt)
+                self._running.discard(published)
 
     def close(self) -> None:
         """Wait for the work that runs; do none that waits."""

@@ -12,6 +12,7 @@ import structlog
 from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
+from bot.evaluations.claims import SamplesRefused
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -145,7 +146,7 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> f
     request, file, entry = gathered.request, gathered.file, gathered.entry
     try:
         return publication.finish(context, request, file, entry, outcome, gathered.log)
-    except publication.SamplesRefused as error:
+    except SamplesRefused as error:
         state, path = context.attempts.read(outcome.attempt), str(request.path)
         worker = state.worker if state is not None else ""
         log.error("results refused", attempt=outcome.attempt, worker=worker, error=str(error))

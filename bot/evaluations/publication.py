@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from bot.core.context import BoardContext, request_key
 from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
-from bot.evaluations.recomputing import RECHECK_SECONDS, recomputed_metrics
-from bot.evaluations.samples import SamplesNotShown, compare_with_samples
+from bot.evaluations.claims import PublishedResults, compared_results
+from bot.evaluations.recomputing import RECHECK_SECONDS
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
@@ -33,8 +33,7 @@ from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, dump, read_results, with_block
-from leaderboard.sample_checks import MAX_UNCHECKED, SamplesDiffer
+from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -53,10 +52,6 @@ class OutcomeMismatch(Exception):
     """The details repo does not hold what the outcome says; the message names the difference."""
 
 
-class SamplesRefused(Exception):
-    """The results do not follow from the samples that the worker published; the message names the difference."""
-
-
 class _NotShown(OutcomeMismatch):
     """The Hub does not show the results on the main branch of the details repo."""
 
@@ -73,22 +68,35 @@ def finish(
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
     try:
-        path, results, data = check(context, request, outcome)
+        path, results = check(context, request, outcome)
     except OutcomeMismatch as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return None
-    if not context.ledger.edits.landed(_results_edit(outcome)):
-        compared = _compared(context, request, outcome, results)
-        if compared is None:
-            return context.now() + RECHECK_SECONDS
-        data = compared
+    data = compared_results(context, request, published_results(context, request, outcome, results))
+    if data is None:
+        return context.now() + RECHECK_SECONDS
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(context, request, outcome)
     has_log = keep_log(context, request, outcome, text)
     if not (has_log & keep_results(context, request, outcome, path, data)):
         return None
     pass_by(PUBLISHED)
+    _close(context, request, file, entry, outcome, path, results, log_url)
+    return None
+
+
+def _close(
+    context: BoardContext,
+    request: Request,
+    file: File,
+    entry: IndexEntry,
+    outcome: Outcome,
+    path: str,
+    results: ResultsFile,
+    log_url: str,
+) -> None:
+    """Tell the thread, and then stage FINISHED: results, at `path`, and log are in the shared repos."""
     scores = keep_scores(context, request, path, results)
     view = replace(
         with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
@@ -110,7 +118,6 @@ def finish(
     line = f"Finish {request.path.model}"
     after = (_results_edit(outcome), *(_log_edits(outcome) if log_url else ()))
     stage_transition(context, request, file, step, name=f"finish {outcome.attempt}", line=line, after=after)
-    return None
 
 
 def fail(
@@ -217,8 +224,8 @@ def _results_edit(outcome: Outcome) -> str:
     return f"results {outcome.attempt}"
 
 
-def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile, bytes]:
-    """Check the published results of `outcome`: return their path in the results repo, the results and their bytes.
+def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile]:
+    """Check the published results of `outcome`: return their path in the results repo, and the results.
 
     Raises OutcomeMismatch if the details repo holds something else, and Garbled while the Hub may still lag.
     """
@@ -240,36 +247,16 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise OutcomeMismatch("the results are of another attempt")
-    return path, results, file.data
+    return path, results
 
 
-def _compared(context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile) -> bytes | None:
-    """The results file with what was compared with the samples; None while metrics are still being computed.
-
-    Raises SamplesRefused, HubError and ProbeError.
-    """
+def published_results(
+    context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile
+) -> PublishedResults:
+    """The results of `outcome`, which were checked, with the samples beside them."""
     assert outcome.details is not None
-    repo, verdicts = details_repo(context, request), context.sample_verdicts
-    try:
-        checked = verdicts.compared(outcome.attempt)
-        if checked is None:
-            checked = compare_with_samples(context, request.path.model, repo, outcome.details, results)
-            verdicts.note_compared(outcome.attempt, checked)
-    except SamplesNotShown as error:
-        if _may_lag(context, outcome):
-            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
-        raise SamplesRefused(str(error)) from error
-    except SamplesDiffer as error:
-        raise SamplesRefused(str(error)) from error
-    metrics = recomputed_metrics(context, request, repo, outcome, results)
-    if metrics is None:
-        return None
-    if metrics.differs:
-        raise SamplesRefused(metrics.differs)
-    unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]
-    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done, "unchecked": unchecked}
-    block = results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
-    return dump(with_block(results.data, block))
+    repo = details_repo(context, request)
+    return PublishedResults(outcome.attempt, repo, outcome.details, results, may_lag=_may_lag(context, outcome))
 
 
 def _may_lag(context: BoardContext, outcome: Outcome) -> bool:

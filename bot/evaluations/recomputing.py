@@ -16,14 +16,20 @@ import structlog
 
 from bot.core.context import BoardContext, request_key
 from bot.core.recomputing import CannotRecompute
-from bot.evaluations.samples import TablePlace, table_places
+from bot.evaluations.samples import TablePlace, asked_questions, table_places, task_samples
 from bot.results.details_tables import MAX_TABLE
 from hub.errors import Denied, HubError, NotFound, TooLarge
 from hub.records import Repo
-from leaderboard.attempts import Outcome
+from leaderboard.attempts import Details
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, dump
-from leaderboard.sample_checks import MetricComparison, SamplesDiffer, UnreadableSamples, check_recomputed
+from leaderboard.sample_checks import (
+    MetricComparison,
+    SamplesDiffer,
+    UnreadableSamples,
+    check_recomputed,
+    check_samples,
+)
 from redis_state.board.sample_verdicts import RecomputedMetrics
 
 log = structlog.get_logger()
@@ -36,58 +42,68 @@ LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
 
 
 def recomputed_metrics(
-    context: BoardContext, request: Request, repo: Repo, outcome: Outcome, results: ResultsFile
+    context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> RecomputedMetrics | None:
-    """What became of computing the metrics of an attempt again; None while it is not known, and the caller ends."""
+    """What became of computing the metrics of samples again; None while it is not known, and the caller ends.
+
+    `published` names what is in `repo` at the commit of `details`.
+    """
     if context.recomputer is None:
         return RecomputedMetrics(not_done=OFF)
-    attempt = outcome.attempt
-    verdict = context.sample_verdicts.recomputed(attempt)
+    verdict = context.sample_verdicts.recomputed(published)
     if verdict is not None:
         return verdict
-    if context.now() - context.sample_verdicts.began(attempt, now=context.now()) > PATIENCE_SECONDS:
+    if context.now() - context.sample_verdicts.began(published, now=context.now()) > PATIENCE_SECONDS:
         return RecomputedMetrics(not_done=LATE)
-    context.recomputer.start(attempt, lambda: _work(context, request, repo, outcome, results))
+    context.recomputer.start(published, lambda: _work(context, request, published, repo, details, results))
     return None
 
 
-def _work(context: BoardContext, request: Request, repo: Repo, outcome: Outcome, results: ResultsFile) -> None:
+def _work(
+    context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
+) -> None:
     """Compute, store what became of it, and wake the request."""
     try:
-        verdict = _verdict(context, request, repo, outcome, results)
+        verdict = _verdict(context, request, repo, details, results)
     except CannotRecompute as error:
         verdict = RecomputedMetrics(not_done=str(error)[:500])
     except SamplesDiffer as error:
         verdict = RecomputedMetrics(differs=str(error)[:2_000])
     except HubError as error:
-        log.warning("samples cannot be read now", attempt=outcome.attempt, error=str(error))
+        log.warning("samples cannot be read now", attempt=results.block.attempt, error=str(error))
         return  # the next sync of the request starts it again
     except Exception:  # noqa: BLE001  the boundary of the thread: nothing else would tell of it
-        log.error("computing metrics again failed", attempt=outcome.attempt, trace=traceback.format_exc())
+        log.error("computing metrics again failed", attempt=results.block.attempt, trace=traceback.format_exc())
         verdict = RecomputedMetrics(not_done="an error of the bot, which its log names")
-    log.info("metrics computed again", attempt=outcome.attempt, **verdict.model_dump())
-    context.sample_verdicts.note_recomputed(outcome.attempt, verdict)
+    log.info("metrics computed again", attempt=results.block.attempt, **verdict.model_dump())
+    context.sample_verdicts.note_recomputed(published, verdict)
     context.mark(request_key(str(request.path)))
 
 
 def _verdict(
-    context: BoardContext, request: Request, repo: Repo, outcome: Outcome, results: ResultsFile
+    context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
 ) -> RecomputedMetrics:
     """Raises CannotRecompute, SamplesDiffer and HubError."""
     assert context.recomputer is not None
-    assert outcome.details is not None
     with context.probe.folder() as folder:
         tables, samples, file = folder / "tables", folder / "samples", folder / "results.json"
         tables.mkdir()
         samples.mkdir()
         file.write_bytes(dump(results.data))
-        for _, task, place in table_places(context, request.path.model, repo, outcome.details):
+        for _, task, place in table_places(context, request.path.model, repo, details):
             _save(context, place, tables / f"{task}.parquet")
         done = context.recomputer.recompute(file, tables, samples)
         digests = results.block.digests
         if digests is None or done.scored != digests.scored:
             raise CannotRecompute("the harness of the bot's machine scores otherwise than the worker's")
         compared = _compare(context, folder, done.timed_out)
+        # Tables in a gated repo are not those of one commit: these ones have to give the values, too.
+        samples_of = {
+            task.name: task_samples(context, benchmark, task.name, folder, f"tables/{task.name}.parquet")
+            for benchmark in context.suite.benchmarks
+            for task in benchmark.tasks
+        }
+    check_samples(results.data, context.suite, asked_questions(results), samples_of)
     notes = check_recomputed(compared, context.suite)
     return RecomputedMetrics(samples=sum(each.compared for each in compared.values()), notes=tuple(notes[:200]))
 

@@ -79,13 +79,11 @@ def compare_with_samples(
     if not can_write():
         unread = UnreadableSamples("the bot cannot read tables: pyarrow (the extra `contents`) is not installed")
         return check_samples(results.data, context.suite, {}, dict.fromkeys(context.suite.tasks, unread))
-    digests = results.block.digests
-    asked = {task: parts.asked.questions for task, parts in digests.tasks.items()} if digests is not None else {}
     reader = _TableReader(context)
     tables = dict[str, TaskSamples | UnreadableSamples]()
     for benchmark, task, place in table_places(context, model, repo, details):
         tables[task] = place if isinstance(place, UnreadableSamples) else reader.read(benchmark, task, place)
-    checked = check_samples(results.data, context.suite, asked, tables)
+    checked = check_samples(results.data, context.suite, asked_questions(results), tables)
     log.info("samples compared", samples=checked.samples, calls=reader.calls, bytes=reader.bytes)
     return checked
 
@@ -130,6 +128,27 @@ def _in_gated_repo(
         return UnreadableSamples(f"the bot may not read {repo.id}")
 
 
+def asked_questions(results: ResultsFile) -> dict[str, int]:
+    """The number of questions of each task by the results' digests; empty without digests."""
+    digests = results.block.digests
+    return {task: parts.asked.questions for task, parts in digests.tasks.items()} if digests is not None else {}
+
+
+def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder: Path, file: str) -> TaskSamples:
+    """What the table of `task`, the local `file` in `folder`, holds. Raises SamplesDiffer if it is none."""
+    sums = context.probe.sample_sums(
+        folder,
+        file,
+        metrics=list(benchmark.metrics),
+        withdrawn=sorted(context.suite.withdrawn(task)),
+        max_rows=MAX_ROWS,
+        max_filters=MAX_FILTERS,
+    )
+    if sums.error:
+        raise SamplesDiffer(f"the table of the samples of {task} {sums.error}")
+    return TaskSamples(sums.rows, sums.questions, sums.metrics, sums.scores_differ)
+
+
 class _TableReader:
     """Reads tables of one evaluation; `calls` and `bytes` count what was read."""
 
@@ -143,21 +162,11 @@ class _TableReader:
         try:
             with self._context.probe.folder() as folder:
                 self._save(table, folder)
-                sums = self._context.probe.sample_sums(
-                    folder,
-                    "table",
-                    metrics=list(benchmark.metrics),
-                    withdrawn=sorted(self._context.suite.withdrawn(task)),
-                    max_rows=MAX_ROWS,
-                    max_filters=MAX_FILTERS,
-                )
+                return task_samples(self._context, benchmark, task, folder, "table")
         except _BadTable as error:
             raise SamplesDiffer(f"{table.path} {error}") from error
         except Denied:
             return UnreadableSamples(f"the bot may not read {table.repo.id}")
-        if sums.error:
-            raise SamplesDiffer(f"{table.path} {sums.error}")
-        return TaskSamples(sums.rows, sums.questions, sums.metrics, sums.scores_differ)
 
     def _save(self, table: TablePlace, folder: Path) -> None:
         """Write the parts of the table that are needed to the file `table` in `folder`, at their places."""

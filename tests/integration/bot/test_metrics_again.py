@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.core.recomputing import CannotRecompute, MetricsRecomputer, RecomputedSamples
-from redis_state.board.sample_verdicts import RecomputedMetrics
+from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
 from redis_state.jobs import EvaluationJob
 from steward.recomputing import harness_recompute
 from tests.support.board.board_driver import WORKER, BoardDriver
@@ -64,9 +64,11 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
         request=job.path,
         plan=plan(spool).model_copy(update=attempt),
     )
-    stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
+    details = publish(made, HubAccess(stand.hub.url, WORKER))
+    stand.end(job, details=details)
     assert stand.file(job.path)["status"] == "RUNNING", "no sync waits for the harness"
-    wait_until(lambda: stand.context.sample_verdicts.recomputed(job.attempt) is not None, seconds=150)
+    published = published_as(job.attempt, details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=150)
     stand.settle()
     return job
 
@@ -129,8 +131,10 @@ def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, s
 
     stand.context.recomputer = recomputer = MetricsRecomputer(recompute)
     job = stand.started()
-    stand.end(job, details=publish_chosen(stand.hub.url, job, stand.context.suite))
-    wait_until(lambda: stand.context.sample_verdicts.recomputed(job.attempt) is not None, seconds=60)
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    stand.end(job, details=details)
+    published = published_as(job.attempt, details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
     recomputer.close()
     stand.settle()
     assert stand.file(job.path)["status"] == "FINISHED"
@@ -141,12 +145,14 @@ def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: B
     """A process that ended meanwhile, and a text on which a metric never ends."""
     stand.context.recomputer = MetricsRecomputer(_never)
     job = stand.started()
-    stand.context.sample_verdicts.began(job.attempt, now=stand.time)
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    published = published_as(job.attempt, details)
+    stand.context.sample_verdicts.began(published, now=stand.time)
     stand.time += 3 * 3600
-    stand.end(job, details=publish_chosen(stand.hub.url, job, stand.context.suite))
+    stand.end(job, details=details)
     assert stand.file(job.path)["status"] == "FINISHED"
     assert "more than 2 hours" in checked(stand, job.path)["not_recomputed"]
-    assert stand.context.sample_verdicts.recomputed(job.attempt) is None
+    assert stand.context.sample_verdicts.recomputed(published) is None
 
 
 def _never(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
