@@ -8,8 +8,8 @@ The bot compares before it publishes results. Checked are
 - the value of a group of tasks: the mean of its tasks' values, weighted by the number of samples or not
 - the column `score`: the mean of the row's metrics, which pages show as right or wrong.
 
-A metric with another aggregation than the mean, by the results' own `configs`, is named as not checked if its value is
-not the mean. So is a task whose table the bot may not read.
+A metric with another aggregation than the mean, by the results' own `configs`, or with an unknown one, is named as not
+checked if its value is not the mean. So is a task whose table the bot may not read.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from leaderboard.suites import Benchmark, Suite
 TOLERANCE = 1e-6
 """Difference between a value and the mean of its samples that is rounding: some metrics compute with 32 bits."""
 MEAN = "mean"
-NO_MEANS = frozenset({"f1", "mcc", "matthews_corrcoef", "brier_score", "bleu", "chrf", "ter", "perplexity"})
-"""Metrics whose aggregation is no mean where a task does not name it."""
+MEANS = frozenset({"acc", "acc_norm", "acc_mutual_info", "acc_bytes", "exact_match", "likelihood"})
+"""Metrics of the harness whose aggregation is the mean where a task does not name another one."""
+FLAT_MEANS = ("agg_inst_level_acc",)
+"""Functions that tasks name as an aggregation, and which take the mean of all values of all samples."""
 BELOW = 0.05
 """Part of a task's generated answers on which a worker's metrics may have given up: see `check_recomputed`."""
 MAX_NAMED = 5
@@ -175,11 +177,21 @@ def _compare_metric(results: Mapping[str, Any], task: str, metric: str, table: T
     if mean is not None and _same(mean, claimed):
         return None
     aggregation = _aggregation(results, task, name)
-    if aggregation != MEAN and (aggregation or name in NO_MEANS):
-        return _Finding(f"{task}: {metric}: its aggregation is not the mean", is_difference=False)
+    is_mean = (
+        name in MEANS if not aggregation else aggregation == MEAN or any(each in aggregation for each in FLAT_MEANS)
+    )
+    if not is_mean:
+        return _Finding(f"{task}: {metric}: its aggregation is not known to be the mean", is_difference=False)
     if mean is None:
         return _Finding(f"{task} has {values.without:,} samples without a number for {metric}", is_difference=True)
     return _Finding(f"{metric} of {task} is {claimed:.6f}, and the samples give {mean:.6f}", is_difference=True)
+
+
+def _is_mean(name: str, aggregation: str) -> bool:
+    """Whether the metric `name` is the mean of the samples' values; `aggregation` is what its task names, or ""."""
+    if not aggregation:
+        return name in MEANS
+    return aggregation == MEAN or any(function in aggregation for function in FLAT_MEANS)
 
 
 def _compare_group(

@@ -136,30 +136,40 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
 
 
 def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> float | None:
-    """Publish the results of `outcome`, or refuse them, if they do not follow from the samples beside them.
+    """Publish the results of `outcome`, unless they are not what was promised, or their samples do not give them.
 
-    Returns when to sync the request again, if known.
-
-    Then the attempt has failed by the fault of its worker, which is set aside: the next sync of the request lets
-    another worker evaluate it. With another cause of failure in the attempt's state, that sync needs no samples.
+    Then the attempt has failed, and the next sync of the request lets another one follow; a worker whose samples tell
+    against it is set aside. Returns when to sync the request again, if known.
     """
     request, file, entry = gathered.request, gathered.file, gathered.entry
     try:
         return publication.finish(context, request, file, entry, outcome, gathered.log)
+    except publication.OutcomeMismatch as error:
+        _refuse(context, gathered, outcome, cause("results-refused").failure(str(error)))
     except SamplesRefused as error:
-        state, path = context.attempts.read(outcome.attempt), str(request.path)
-        worker = state.worker if state is not None else ""
-        log.error("results refused", attempt=outcome.attempt, worker=worker, error=str(error))
-        if worker:
-            aside = SetAsideWorker(
-                worker=worker, attempt=outcome.attempt, path=path, reason=str(error)[:2_000], at=context.now()
-            )
-            context.set_aside.put(aside)
-            context.mark(DIGEST, SyncPriority.EVENT)
-        failed = outcome.failed_with(cause("samples-differ").failure(str(error)))
-        context.attempts.end(failed, gathered.log, worker=worker)
-        context.mark(request_key(path))
-        return None
+        _set_aside(context, gathered, outcome, str(error))
+        _refuse(context, gathered, outcome, cause("samples-differ").failure(str(error)))
+    return None
+
+
+def _refuse(context: BoardContext, gathered: RequestFacts, outcome: Outcome, failure: Failure) -> None:
+    """End the attempt with `failure` in the place of its results: its state tells the next sync, without a call."""
+    state, path = context.attempts.read(outcome.attempt), str(gathered.request.path)
+    worker = state.worker if state is not None else ""
+    log.error("results refused", attempt=outcome.attempt, worker=worker, error=failure.message)
+    context.attempts.end(outcome.failed_with(failure), gathered.log, worker=worker)
+    context.mark(request_key(path))
+
+
+def _set_aside(context: BoardContext, gathered: RequestFacts, outcome: Outcome, reason: str) -> None:
+    """Let the worker of the attempt take no more jobs, if it is known, and tell the maintainers."""
+    state = context.attempts.read(outcome.attempt)
+    if state is None or not state.worker:
+        return
+    path, reason = str(gathered.request.path), reason[:2_000]
+    aside = SetAsideWorker(worker=state.worker, attempt=outcome.attempt, path=path, reason=reason, at=context.now())
+    context.set_aside.put(aside)
+    context.mark(DIGEST, SyncPriority.EVENT)
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:

@@ -31,7 +31,6 @@ from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
-from leaderboard.failures import cause
 from leaderboard.requests import Request
 from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
 from redis_state.board.entry import IndexEntry
@@ -59,20 +58,15 @@ class _NotShown(OutcomeMismatch):
 def finish(
     context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str
 ) -> float | None:
-    """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
+    """Publish the results of `outcome`, then stage FINISHED.
 
     Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
-    Garbled, and is called again later, while the Hub may not show the results yet; and SamplesRefused, before anything
-    is published. Returns when to call it again, if its metrics are still being computed.
+    Garbled, and is called again later, while the Hub may not show the results yet. Raises OutcomeMismatch and
+    SamplesRefused before anything is published. Returns when to call it again, if metrics are still being computed.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
-    try:
-        path, results = check(context, request, outcome)
-    except OutcomeMismatch as error:
-        log.error("results refused", attempt=outcome.attempt, error=str(error))
-        fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
-        return None
+    path, results = check(context, request, outcome)
     data = compared_results(context, request, published_results(context, request, outcome, results))
     if data is None:
         return context.now() + RECHECK_SECONDS

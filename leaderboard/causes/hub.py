@@ -165,7 +165,7 @@ ROWS = (
         "results-refused",
         "us",
         "The evaluation has finished, but its results are invalid: {detail}",
-        "You don't need to do anything: the maintainers look into it.",
+        _OURS,
         ONCE,
     ),
     Cause(

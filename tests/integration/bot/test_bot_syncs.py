@@ -232,11 +232,12 @@ def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: o
 
 
 def test_results_that_are_not_what_was_promised_are_not_copied(stand: BoardDriver) -> None:
-    """Details of another repo, or that are not there, end in FAILED, and the results repo stays empty."""
+    """Details of another repo, or that are not there: the model is evaluated once more, and the results repo stays
+    empty."""
     job = stand.started()
     stand.end(job, details=Details(repo="ada/details_ada__good", commit="a" * 40, results_path="results.json"))
     file = stand.file(job.path)
-    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("RERUN", "results-refused")
     results = stand.form.list_repo_files("board/results", repo_type="dataset")
     assert not any(name.endswith(".json") for name in results)
 

@@ -32,6 +32,7 @@ benchmarks:
 ALONE = TaskSamples(4, {"none": 4}, {"acc,none": MetricSum(3.0, 4)})
 ONE = TaskSamples(4, {"strict": 2, "loose": 2}, {"em,strict": MetricSum(1.0, 2), "em,loose": MetricSum(2.0, 2)})
 TWO = TaskSamples(12, {"strict": 6, "loose": 6}, {"em,strict": MetricSum(6.0, 6), "em,loose": MetricSum(6.0, 6)})
+UNKNOWN = "its aggregation is not known to be the mean"
 TEXTS = TaskSamples(2, {"none": 2}, {"em,none": MetricSum(1.0, 2)})
 TABLES: dict[str, Any] = {"alone": ALONE, "one": ONE, "two": TWO, "texts": TEXTS}
 
@@ -85,8 +86,9 @@ def test_honest_results_follow_from_their_samples(suite: Suite, claimed: dict[st
     [
         (results(alone={"acc,none": 0.76}), {}, "acc,none of alone is 0.760000, and the samples give 0.750000"),
         (aggregated("mean", alone={"acc,none": 0.76}), {}, "acc,none of alone is 0.760000"),
+        (aggregated("def agg_inst_level_acc(items):", alone={"acc,none": 0.76}), {}, "acc,none of alone is 0.760000"),
         (results(group={"em,strict": 0.9}), {}, "em,strict of group is 0.900000, and its tasks give 0.875000"),
-        (results(two={"em,loose": 0.9}), {}, "em,loose of two"),
+        (results(two={"em,loose": 0.9}), {}, "em,loose of group is 1.000000, and its tasks give 0.925000"),
         (results(), {"alone": replace(ALONE, rows=5)}, "alone has 1 samples of questions that it has already"),
         (
             results(),
@@ -116,7 +118,16 @@ def test_what_the_samples_do_not_give_is_named(
 @pytest.mark.parametrize(
     ("claimed", "tables", "named"),
     [
-        (aggregated("median", alone={"acc,none": 1.0}), {}, ["alone: acc,none: its aggregation is not the mean"]),
+        (
+            aggregated("median", alone={"acc,none": 1.0}),
+            {},
+            ["alone: acc,none: its aggregation is not known to be the mean"],
+        ),
+        (
+            results(one={"em,strict": 0.4}, group={"em,strict": 0.85}),
+            {},
+            [f"one: em,strict: {UNKNOWN}"],
+        ),
         (
             results(),
             {"two": UnreadableSamples("the bot may not read it")},
