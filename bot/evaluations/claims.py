@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.core.context import BoardContext
-from bot.evaluations.recomputing import recomputed_metrics
+from bot.evaluations.recomputing import OFF, recomputed_metrics
 from bot.evaluations.samples import SamplesNotShown, compare_with_samples
 from hub.errors import Garbled
 from hub.records import Repo
@@ -13,7 +13,9 @@ from leaderboard.attempts import Details
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, dump, with_block
 from leaderboard.sample_checks import MAX_UNCHECKED, CheckedSamples, SamplesDiffer
-from redis_state.board.sample_verdicts import published_as
+from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
+
+RESTORED = "the results were removed by hand, and restored"
 
 
 class SamplesRefused(Exception):
@@ -55,11 +57,6 @@ def compare(context: BoardContext, request: Request, published: PublishedResults
     return checked
 
 
-def with_checked(results: ResultsFile, checked: CheckedSamples) -> bytes:
-    """The results file that says what was compared, whatever the worker wrote about that."""
-    return dump(with_block(results.data, results.block.model_copy(update={"checked": checked})))
-
-
 def compared_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes | None:
     """The results file with what was compared with the samples; None while metrics are still being computed.
 
@@ -67,10 +64,23 @@ def compared_results(context: BoardContext, request: Request, published: Publish
     """
     checked = compare(context, request, published)
     metrics = recomputed_metrics(context, request, published.key, published.repo, published.details, published.results)
-    if metrics is None:
-        return None
+    return _file(published, checked, metrics) if metrics is not None else None
+
+
+def restored_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes:
+    """The same file for results that were published before; metrics are not computed again for it.
+
+    Raises SamplesRefused, HubError and ProbeError.
+    """
+    checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
+    return _file(published, checked, metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF))
+
+
+def _file(published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics) -> bytes:
+    """The results file that says what was compared, whatever the worker wrote about that. Raises SamplesRefused."""
     if metrics.differs:
         raise SamplesRefused(metrics.differs)
     unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]
     facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done, "unchecked": unchecked}
-    return with_checked(published.results, checked.model_copy(update=facts))
+    block = published.results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
+    return dump(with_block(published.results.data, block))

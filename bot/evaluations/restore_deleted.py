@@ -21,7 +21,7 @@ from bot.core.commit_origins import is_ours
 from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
 from bot.evaluations import publication
-from bot.evaluations.claims import SamplesRefused, compare, with_checked
+from bot.evaluations.claims import SamplesRefused, restored_results
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge
@@ -37,7 +37,6 @@ DELETED_RESULTS = "kept"
 """Dirty key: a person may have removed published files."""
 CHECK_SECONDS = 600.0
 """Time between two checks."""
-RESTORED = "the results were removed by hand, and restored"
 MAX_COMMITS = 50
 """Commits of a repo that one check reads."""
 
@@ -124,12 +123,11 @@ def _restore(context: BoardContext, path: str) -> bool:
         return False
     try:
         published_path, results = publication.check(context, request, outcome)
-        checked = compare(context, request, publication.published_results(context, request, outcome, results))
+        data = restored_results(context, request, publication.published_results(context, request, outcome, results))
     except (publication.OutcomeMismatch, SamplesRefused) as error:
         log.warning("results not restored", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"
-    data = with_checked(results, checked.model_copy(update={"not_recomputed": RESTORED}))
     put = PutFile(id=name, path=path, data=data, line=line)  # no subject: nothing about the request waits for it
     return published_path == path and context.effects.stage(context.results, put)
 
