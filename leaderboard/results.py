@@ -23,6 +23,7 @@ from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
 from leaderboard.engines import EngineUse
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
+from leaderboard.sample_checks import CheckedSamples
 from leaderboard.suites import Benchmark, Suite, Task
 from leaderboard.times import read_time
 
@@ -219,6 +220,9 @@ class StewardBlock(BaseModel):
     )
     rescored_from: RescoredFrom | None = Field(
         default=None, description="None: the scores are those of the evaluation itself"
+    )
+    checked: CheckedSamples | None = Field(
+        default=None, description="what the bot compared with the samples before it published; only in the results repo"
     )
 
     @property

@@ -18,7 +18,7 @@ MAX_OF_AUTHOR = 10
 """Items of one author on the list, or without author of one topic: one account, or one fault, cannot fill it."""
 PLAN, PULL = "plan to approve", "pull request"
 """Topics of waiting threads beside those of triage."""
-PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
+PARKED, REFUSED, PAUSED, SET_ASIDE = "parked sync", "worker that takes no job", "paused suite", "worker set aside"
 """Topics of items that are no threads."""
 
 
@@ -72,6 +72,11 @@ def parked_item(*, title: str, since: float, url: str = "") -> WaitingItem:
 def refused_item(worker: str, *, since: float) -> WaitingItem:
     """A worker whose tasks differ from those of the board's results."""
     return WaitingItem(REFUSED, worker, since, (WaitingAction("steward tasks", "shell"),))
+
+
+def set_aside_item(worker: str, *, since: float) -> WaitingItem:
+    """A worker whose results did not follow from its samples."""
+    return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward verify", "shell"),))
 
 
 def paused_item(suite: str, *, since: float) -> WaitingItem:

@@ -190,7 +190,7 @@ class Keys:
     waiting_threads = BoardKey("waiting-threads")
     """Hash: dirty key of a thread that waits for a maintainer → JSON of the facts that the list shows."""
     maintainers_list = BoardKey("maintainers-list")
-    """Hash: what the list of all that waits for a maintainer shows, as a digest, its outbreaks, and when it changed."""
+    """Hash: what the list of all that waits for a maintainer shows, as a digest, what was announced there, and when."""
     trials = BoardKey("trials")
     """Hash: dirty key of a trial that waits or runs → JSON of the trial."""
     trial_end = BoardKeyOf("trial-end")
@@ -273,6 +273,10 @@ class Keys:
     """Hash, by the digest of a suite: what evaluations may ask and how they may score it. Workers only read it."""
     refused_tasks = BoardKeyOf("refused-tasks")
     """Hash, by the digest of a suite: worker → why it waits for an operator."""
+    set_aside = BoardKey("set-aside")
+    """Hash: worker that takes no more jobs → JSON of why. Workers only read it."""
+    sample_verdict = BoardKeyOf("sample-verdict")
+    """Hash: what was compared of results, as a worker published them, with their samples; expires."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

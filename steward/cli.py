@@ -149,9 +149,10 @@ def sync(
     """Run a sync process, which keeps requests and threads in step with the Hub."""
     from bot.core.settings import BotSettings
     from bot.processes.sync_process import run_sync
+    from steward.recomputing import harness_recompute
 
     with sentences():
-        run_sync(BotSettings(), timer=timer)
+        run_sync(BotSettings(), timer=timer, recompute=harness_recompute)
 
 
 @app.command()

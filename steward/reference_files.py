@@ -24,6 +24,7 @@ def files_page() -> str:
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
     from leaderboard.results import RescoredFrom, StewardBlock
+    from leaderboard.sample_checks import CheckedSamples
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision
@@ -49,6 +50,7 @@ def files_page() -> str:
                 ("`asked`", AskedParts),
                 ("`scored`", ScoredParts),
                 ("`rescored_from`", RescoredFrom),
+                ("`checked`", CheckedSamples),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),

@@ -15,6 +15,7 @@ from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
+from bot.core.recomputing import MetricsRecomputer
 from bot.ledger.commit_budget import CommitBudget
 from bot.ledger.ledger import Ledger
 from bot.ledger.store import EditStore
@@ -34,6 +35,7 @@ from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
+from redis_state.board.sample_verdicts import SampleVerdicts
 from redis_state.board.scoreboard import Licences, Scoreboard
 from redis_state.board.table_rows import TableRows
 from redis_state.board.timings import Timings
@@ -46,6 +48,7 @@ from redis_state.keys import Keys
 from redis_state.meters import Meters
 from redis_state.parking import ParkedSyncs
 from redis_state.redis import Redis, text
+from redis_state.set_aside import SetAsideWorkers
 from redis_state.shadowed_writes import ShadowList
 from redis_state.webhook_quota import WebhookQuota
 
@@ -75,6 +78,8 @@ class BoardContext:
     """The client for pull requests with scores on models' repos, with a token of its own; None: none are written."""
     pages_url: str = ""
     """The address of the board's own pages; empty: not known."""
+    recomputer: MetricsRecomputer | None = None
+    """Computes the metrics of samples again before they are published; None: they are not."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)
@@ -88,6 +93,8 @@ class BoardContext:
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.accepted_digests = AcceptedDigests(self.redis, self.keys, self.suite.digest)
+        self.set_aside = SetAsideWorkers(self.redis, self.keys)
+        self.sample_verdicts = SampleVerdicts(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)

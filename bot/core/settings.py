@@ -64,6 +64,11 @@ class BotSettings(SharedSettings):
     probe_patience: float = Field(
         default=1.0, ge=1, description="factor by which the bot waits longer than usual for the checks of a submission"
     )
+    recompute_metrics: bool = Field(
+        default=False,
+        description="whether the sync process computes the metrics of samples again before it publishes results; needs "
+        "the harness beside the bot ([security](security.md#what-a-worker-claims))",
+    )
     oauth_client_id: str = Field(
         default="",
         validation_alias=_either("OAUTH_CLIENT_ID"),

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.context import BoardContext
+import structlog
+
+from bot.core.context import BoardContext, request_key
+from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
+from bot.evaluations.claims import SamplesRefused
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -17,15 +21,19 @@ from bot.request_files.gather import RequestFacts, attempt_life
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard import transitions
-from leaderboard.attempts import Failure
+from leaderboard.attempts import Failure, Outcome
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import Reopen
 from leaderboard.requests import Status
+from redis_state import jobs
 from redis_state.attempts import BEAT
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
+from redis_state.set_aside import SetAsideWorker
 from redis_state.shadowed_writes import ShadowedWrite
+
+log = structlog.get_logger()
 
 
 def wait(context: BoardContext, gathered: RequestFacts) -> None:
@@ -60,6 +68,12 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
         return
+    if _is_set_aside(context, attempt):
+        context.attempts.answer_claim(attempt, granted=False)
+        jobs.delete(context.redis, attempt)  # while RQ has a job of this id, it takes no other one
+        context.index.put(entry.changed(state="waiting"))
+        context.mark(QUEUE, SyncPriority.PERSON)
+        return
     revision = gathered.current.revision or entry.sha
     assert revision is not None
     step = transitions.claim_transition(
@@ -75,6 +89,12 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
     if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
         context.attempts.answer_claim(attempt, granted=False)
         context.index.put(entry.changed(state="waiting"))
+
+
+def _is_set_aside(context: BoardContext, attempt: str) -> bool:
+    """Whether the worker that asks for the claim of `attempt` takes no jobs; its own process may not care."""
+    state = context.attempts.read(attempt)
+    return state is not None and context.set_aside.includes(state.worker)
 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
@@ -111,8 +131,45 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
         return False
     outcome = publication.find_outcome(context, gathered.request, gathered.attempt)
     if outcome is not None:
-        publication.finish(context, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+        finish(context, gathered, outcome)
     return outcome is not None
+
+
+def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> float | None:
+    """Publish the results of `outcome`, unless they are not what was promised, or their samples do not give them.
+
+    Then the attempt has failed, and the next sync of the request lets another one follow; a worker whose samples tell
+    against it is set aside. Returns when to sync the request again, if known.
+    """
+    request, file, entry = gathered.request, gathered.file, gathered.entry
+    try:
+        return publication.finish(context, request, file, entry, outcome, gathered.log)
+    except publication.OutcomeMismatch as error:
+        _refuse(context, gathered, outcome, cause("results-refused").failure(str(error)))
+    except SamplesRefused as error:
+        _set_aside(context, gathered, outcome, str(error))
+        _refuse(context, gathered, outcome, cause("samples-differ").failure(str(error)))
+    return None
+
+
+def _refuse(context: BoardContext, gathered: RequestFacts, outcome: Outcome, failure: Failure) -> None:
+    """End the attempt with `failure` in the place of its results: its state tells the next sync, without a call."""
+    state, path = context.attempts.read(outcome.attempt), str(gathered.request.path)
+    worker = state.worker if state is not None else ""
+    log.error("results refused", attempt=outcome.attempt, worker=worker, error=failure.message)
+    context.attempts.end(outcome.failed_with(failure), gathered.log, worker=worker)
+    context.mark(request_key(path))
+
+
+def _set_aside(context: BoardContext, gathered: RequestFacts, outcome: Outcome, reason: str) -> None:
+    """Let the worker of the attempt take no more jobs, if it is known, and tell the maintainers."""
+    state = context.attempts.read(outcome.attempt)
+    if state is None or not state.worker:
+        return
+    path, reason = str(gathered.request.path), reason[:2_000]
+    aside = SetAsideWorker(worker=state.worker, attempt=outcome.attempt, path=path, reason=reason, at=context.now())
+    context.set_aside.put(aside)
+    context.mark(DIGEST, SyncPriority.EVENT)
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:
@@ -181,8 +238,7 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
     request, file, entry = gathered.request, gathered.file, gathered.entry
     outcome = publication.find_outcome(context, request, attempt)
     if outcome is not None:
-        publication.finish(context, request, file, entry, outcome, "")
-        return None
+        return finish(context, gathered, outcome)
     if attempt_life(context, attempt) not in ("silent", "unseen"):
         return context.now()  # a heartbeat came during the calls to the Hub
     context.attempts.cancel(attempt)  # if the worker is alive after all, its next heartbeat stops the publication

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 from bot.core.context import BoardContext, request_key
 from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
+from bot.evaluations.claims import PublishedResults, compared_results
+from bot.evaluations.recomputing import RECHECK_SECONDS
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
@@ -29,7 +31,6 @@ from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
-from leaderboard.failures import cause
 from leaderboard.requests import Request
 from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
 from redis_state.board.entry import IndexEntry
@@ -54,26 +55,42 @@ class _NotShown(OutcomeMismatch):
     """The Hub does not show the results on the main branch of the details repo."""
 
 
-def finish(context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str) -> None:
-    """Publish the results of `outcome`, then stage FINISHED; FAILED if the results are not as they should be.
+def finish(
+    context: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str
+) -> float | None:
+    """Publish the results of `outcome`, then stage FINISHED.
 
     Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
-    Garbled, and is called again later, while the Hub may not show the results yet.
+    Garbled, and is called again later, while the Hub may not show the results yet. Raises OutcomeMismatch and
+    SamplesRefused before anything is published. Returns when to call it again, if metrics are still being computed.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
-    try:
-        path, results, data = check(context, request, outcome)
-    except OutcomeMismatch as error:
-        log.error("results refused", attempt=outcome.attempt, error=str(error))
-        fail(context, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
-        return
+    path, results = check(context, request, outcome)
+    data = compared_results(context, request, published_results(context, request, outcome, results))
+    if data is None:
+        return context.now() + RECHECK_SECONDS
     timing.count_end(context, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(context, request, outcome)
     has_log = keep_log(context, request, outcome, text)
     if not (has_log & keep_results(context, request, outcome, path, data)):
-        return
+        return None
     pass_by(PUBLISHED)
+    _close(context, request, file, entry, outcome, path, results, log_url)
+    return None
+
+
+def _close(
+    context: BoardContext,
+    request: Request,
+    file: File,
+    entry: IndexEntry,
+    outcome: Outcome,
+    path: str,
+    results: ResultsFile,
+    log_url: str,
+) -> None:
+    """Tell the thread, and then stage FINISHED: results, at `path`, and log are in the shared repos."""
     scores = keep_scores(context, request, path, results)
     view = replace(
         with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
@@ -201,8 +218,8 @@ def _results_edit(outcome: Outcome) -> str:
     return f"results {outcome.attempt}"
 
 
-def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile, bytes]:
-    """Check the published results of `outcome`: return their path in the results repo, the results and their bytes.
+def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile]:
+    """Check the published results of `outcome`: return their path in the results repo, and the results.
 
     Raises OutcomeMismatch if the details repo holds something else, and Garbled while the Hub may still lag.
     """
@@ -216,7 +233,7 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
         file = _published_file(context, repo, details)
         results = read_results(file.data, context.suite)
     except _NotShown as error:
-        if 0 <= context.now() - outcome.ended < LATE_SECONDS:
+        if _may_lag(context, outcome):
             raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
         raise
     except (TooLarge, BadResults) as error:
@@ -224,7 +241,21 @@ def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[st
     block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise OutcomeMismatch("the results are of another attempt")
-    return path, results, file.data
+    return path, results
+
+
+def published_results(
+    context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile
+) -> PublishedResults:
+    """The results of `outcome`, which were checked, with the samples beside them."""
+    assert outcome.details is not None
+    repo = details_repo(context, request)
+    return PublishedResults(outcome.attempt, repo, outcome.details, results, may_lag=_may_lag(context, outcome))
+
+
+def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
+    """Whether the Hub may not show yet what the worker committed at the end of its attempt."""
+    return 0 <= context.now() - outcome.ended < LATE_SECONDS
 
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:

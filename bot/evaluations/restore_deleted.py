@@ -3,8 +3,8 @@
 A check costs one call for each repo while only the bot commits there, whatever the number of files.
 
 A removal by a maintainer is a decision: it is logged and stays. Results that another account removed are restored once,
-if their request still says FINISHED with them and the details repo holds the same bytes; a second removal stays. Logs
-and outcomes have no second copy: their removal is only logged.
+if their request still says FINISHED with them, and the details repo holds them with samples that give them; a second
+removal stays. Logs and outcomes have no second copy: their removal is only logged.
 
 Race accepted: a removal before the first check with a new Redis, or more than MAX_COMMITS commits ago, is not detected
 here; `steward doctor` compares every finished request with the results repo (`missing_results`).
@@ -21,6 +21,7 @@ from bot.core.commit_origins import is_ours
 from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
 from bot.evaluations import publication
+from bot.evaluations.claims import SamplesRefused, restored_results
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge
@@ -121,8 +122,9 @@ def _restore(context: BoardContext, path: str) -> bool:
     if outcome is None:
         return False
     try:
-        published_path, _, data = publication.check(context, request, outcome)
-    except publication.OutcomeMismatch as error:
+        published_path, results = publication.check(context, request, outcome)
+        data = restored_results(context, request, publication.published_results(context, request, outcome, results))
+    except (publication.OutcomeMismatch, SamplesRefused) as error:
         log.warning("results not restored", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"

@@ -9,7 +9,8 @@ run it, or the probe itself ended, there is no answer, and the caller asks again
     process.py     the caller's side: writes files into a folder, asks, and turns answers into facts
     __main__.py    the probe process: one JSON line for each question, one for each answer
     forks.py       a fork with limits
-    configs.py  tokenizers.py  weights.py  answers.py     the code in the fork, by kind of question
+    configs.py  tokenizers.py  weights.py  answers.py  sample_sums.py  metric_comparison.py
+                   the code in the fork, by kind of question
     kept_files.py  downloaded tables of answers, which are kept for a while
 """
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe import answers, configs, tokenizers, weights
+from bot.probe import answers, configs, metric_comparison, sample_sums, tokenizers, weights
 from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, ProbeLimits
 
 Answers = Iterator[Mapping[str, Any]]
@@ -27,6 +27,9 @@ _BY_KIND: Mapping[Kind, Ask] = {
     "headers": weights.header_answers,
     "adapter": configs.adapter_answers,
     "answers": answers.answers,
+    "table-parts": sample_sums.table_parts,
+    "sample-sums": sample_sums.sample_sums,
+    "metrics": metric_comparison.compare_metrics,
 }
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = tuple({str(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, Path(os.__file__).parent)})

@@ -28,10 +28,13 @@ from bot.probe.questions import (
     CheckedHeader,
     CheckedHeaders,
     Kind,
+    SampleSums,
     ShardIndex,
+    TableParts,
     WeightFileHead,
 )
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
+from leaderboard.sample_checks import MetricComparison
 
 MAX_CONFIG = 1_000_000
 _IMPORT_SECONDS = 60.0
@@ -56,6 +59,12 @@ _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(CheckedHeaders)
 _ADAPTER = TypeAdapter(AdapterConfig)
 _ANSWERS = TypeAdapter(AnswersPart)
+_PARTS = TypeAdapter(TableParts)
+_SUMS = TypeAdapter(SampleSums)
+_METRICS = TypeAdapter(MetricComparison)
+
+
+_COSTLY_TABLE = "takes too much time or memory to read"
 
 
 class ProbeError(RuntimeError):
@@ -132,6 +141,21 @@ class Probe:
         """Read a part of the answers in these tables in `folder`; see `bot.probe.answers`."""
         answer = self._ask("answers", folder, files=files, **question)
         return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
+
+    def table_parts(self, folder: Path, file: str, **limits: int) -> TableParts:
+        """Find the columns of a table of samples in `folder`, of which only the end is there."""
+        answer = self._ask("table-parts", folder, file=file, **limits)
+        return TableParts(error=_COSTLY_TABLE) if _is_costly(answer) else _PARTS.validate_python(answer)
+
+    def sample_sums(self, folder: Path, file: str, **question: Any) -> SampleSums:
+        """Sum up the metrics in a table of samples in `folder`; see `bot.probe.sample_sums`."""
+        answer = self._ask("sample-sums", folder, file=file, **question)
+        return SampleSums(error=_COSTLY_TABLE) if _is_costly(answer) else _SUMS.validate_python(answer)
+
+    def compare_metrics(self, folder: Path, file: str, **question: Any) -> MetricComparison:
+        """Compare the metrics in a table of samples in `folder` with others; see `bot.probe.metric_comparison`."""
+        answer = self._ask("metrics", folder, file=file, **question)
+        return MetricComparison(error=_COSTLY_TABLE) if _is_costly(answer) else _METRICS.validate_python(answer)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

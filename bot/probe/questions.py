@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers"]
+from leaderboard.sample_checks import MetricSum
+
+Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers", "table-parts", "sample-sums", "metrics"]
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
@@ -46,6 +48,10 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
     "headers": ProbeLimits(384 * MIB, cpu=5, wall=60),
     "adapter": ProbeLimits(128 * MIB, cpu=2, wall=60),
     "answers": ProbeLimits(1_536 * MIB, cpu=20, wall=90, answer=8 * MIB),
+    # A million samples with two metrics take 10 seconds and 300 MB.
+    "table-parts": ProbeLimits(512 * MIB, cpu=10, wall=60, answer=4 * MIB),
+    "sample-sums": ProbeLimits(1_024 * MIB, cpu=60, wall=240),
+    "metrics": ProbeLimits(2_048 * MIB, cpu=60, wall=240),
 }
 
 
@@ -107,3 +113,25 @@ class AnswersPart:
     questions: tuple[Mapping[str, object], ...] = ()
     error: Literal["", "unreadable", "too-large"] = ""
     file: int = 0
+
+
+@dataclass(frozen=True)
+class TableParts:
+    """The places in a table of samples, as (start, end) in bytes, of the columns that say how it was scored.
+
+    `error` says what is wrong with the table; it continues a sentence that begins with its name.
+    """
+
+    parts: tuple[tuple[int, int], ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SampleSums:
+    """What a table of samples holds; see `leaderboard.sample_checks.TaskSamples`. `error` as in TableParts."""
+
+    rows: int = 0
+    questions: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, MetricSum] = field(default_factory=dict)
+    scores_differ: int = 0
+    error: str = ""

@@ -10,12 +10,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import MISSING, can_write
+from bot.core.recomputing import MetricsRecomputer, Recompute
 from bot.core.settings import BotSettings, SettingsError
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
@@ -23,7 +24,7 @@ from hub.budget import Commits
 from hub.client import Hub
 from leaderboard.boards import Board
 from leaderboard.model_pages import unknown_columns
-from leaderboard.suites import find_suite
+from leaderboard.suites import Suite, find_suite
 from redis_state import clock
 from redis_state.logs import configure_logs
 from redis_state.redis import connect
@@ -72,10 +73,17 @@ def _models_hub(settings: BotSettings, board: Board) -> Hub | None:
     return Hub(settings.hf_endpoint, token) if token else None
 
 
-def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
-    """Sync until SIGTERM or Ctrl-C. Without `timer`, another process runs the scheduler (`run_schedule`)."""
+def run_sync(
+    settings: BotSettings, *, timer: bool = True, recompute: Callable[[Suite], Recompute] | None = None
+) -> None:
+    """Sync until SIGTERM or Ctrl-C. Without `timer`, another process runs the scheduler (`run_schedule`).
+
+    `recompute` makes the function that computes metrics again for a suite, which is used if the settings want it.
+    """
     configure_logs(settings.log_level, as_json=settings.log_json)
     context = open_board_context(settings)
+    if recompute is not None and settings.recompute_metrics:
+        context.recomputer = MetricsRecomputer(recompute(context.suite))
     settings.models_token(context.board)  # other processes and commands do without it
     context.probe.warm()
     loops = [SyncLoop(context) for _ in range(LOOPS)]

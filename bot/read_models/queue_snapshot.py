@@ -62,8 +62,15 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
         turns=context.measures.last_claims(),
         durations=durations,
         experience=context.measures.experience(),
-        capacities=tuple(WorkerCapacity(card.takes, card.doing) for card in context.workers.alive(now=context.now())),
+        capacities=_capacities(context),
     )
+
+
+def _capacities(context: BoardContext) -> tuple[WorkerCapacity, ...]:
+    """The workers that take jobs."""
+    aside = {worker.worker for worker in context.set_aside.all()}
+    alive = context.workers.alive(now=context.now())
+    return tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
 
 
 def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:

@@ -176,7 +176,7 @@ def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | N
         case ShowProgress():
             attempts.watch(context, gathered)
         case Finish(outcome=outcome):
-            publication.finish(context, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+            return attempts.finish(context, gathered, outcome)
         case Fail(failure=failure) | Reopen(failure=failure) if attempts.had_published(context, gathered, failure):
             log.info("published before its worker died", attempt=gathered.attempt)
         case Fail(failure=failure):

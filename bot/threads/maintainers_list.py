@@ -2,8 +2,8 @@
 
 It is compared every LOOK_SECONDS with what waits, without a call to the Hub if nothing has changed, and edited at most
 once in EDIT_SECONDS. Once a day it is compared with the Hub's text too, in case a person changed it. An edit of the
-opening post sends no notifications. Only the pause of a suite because of an outbreak gets a comment, one for each
-pause, because the suite stands still until a maintainer acts.
+opening post sends no notifications. Only the pause of a suite because of an outbreak, and a worker that was set aside,
+get a comment, one for each, because something stands still until a maintainer acts.
 
 Race closed: the bot dies between an edit and storing that. The next sync finds the same text on the Hub.
 """
@@ -11,7 +11,7 @@ Race closed: the bot dies between an edit and storing that. The next sync finds 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from bot.core.render import render
 from bot.core.waiting_threads import DIGEST, WaitingThread, noted_threads
 from bot.core.watched_repos import thread_repos
 from bot.flags.reports import reports
-from leaderboard.holds import Hold
+from hub.comments import Marker
 from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
@@ -32,6 +32,7 @@ from leaderboard.waiting_items import (
     parked_item,
     paused_item,
     refused_item,
+    set_aside_item,
     thread_actions,
 )
 from redis_state.parking import ParkedSync
@@ -86,6 +87,7 @@ def waiting_items(context: BoardContext) -> list[WaitingItem]:
             for refused in context.accepted_digests.waiting()
             if refused.worker in alive
         ),
+        *(set_aside_item(aside.worker, since=aside.at) for aside in context.set_aside.all() if aside.worker in alive),
         *(
             paused_item(name, since=read_time(hold.at) or 0.0)
             for name, hold in suites_paused_by_outbreak(context.pauses.all()).items()
@@ -129,48 +131,61 @@ def _parked_item(context: BoardContext, sync: ParkedSync, public: set[str]) -> W
 
 
 class _Shown(NamedTuple):
-    """What the digest shows: a digest of its text, the outbreaks that it announced, and when it was written."""
+    """What the digest shows: a digest of its text, what was announced in its thread, and when it was written."""
 
     digest: str = ""
-    outbreaks: str = ""
+    announced: str = ""
     at: float = 0.0
 
 
 def sync_digest(context: BoardContext) -> float | None:
-    """Bring the digest up to date, and announce in its thread each outbreak that was not announced yet.
+    """Bring the digest up to date, and announce in its thread each outbreak, and each worker that was set aside.
 
     The digest is opened when the first thing waits. No call if it shows what waits; else two or three, and one more for
-    each outbreak while its pause lasts. Returns when to edit it if it was edited a moment ago.
+    each outbreak while its pause lasts, and for each worker that is set aside. Returns when to edit it if it was edited
+    a moment ago.
     """
-    outbreaks, now = suites_paused_by_outbreak(context.pauses.all()), context.now()
+    announcements, now = _announcements(context), context.now()
     listed, more = listed_items(waiting_items(context))
     body = render("digest", waiting=listed, more=more, stamp=stamp)
-    shown, wanted = _shown(context), _wanted(context, body, outbreaks)
+    shown, wanted = _shown(context), _wanted(context, body, announcements)
     if wanted.digest == shown.digest:
         return None
-    is_due = not 0 <= now - shown.at < EDIT_SECONDS or wanted.outbreaks != shown.outbreaks
+    is_due = not 0 <= now - shown.at < EDIT_SECONDS or wanted.announced != shown.announced
     if not is_due:
         return shown.at + EDIT_SECONDS
-    number = _write(context, body, is_needed=bool(listed or outbreaks))
+    number = _write(context, body, is_needed=bool(listed or announcements))
     if number is not None:
-        for name, hold in sorted(outbreaks.items()):
-            _announce(context, number, name, hold)
+        for marker, comment in announcements.items():
+            context.effects.comment(context.requests, number, comment, marker)
     fields: Fields = dict(wanted._asdict())
     context.redis.hset(context.keys.maintainers_list, mapping=fields)
     return None
 
 
+def _announcements(context: BoardContext) -> dict[Marker, str]:
+    """Comments for the digest's thread, by their markers: of each outbreak's pause, and each worker set aside."""
+    now, comments = context.now(), dict[Marker, str]()
+    for name, hold in sorted(suites_paused_by_outbreak(context.pauses.all()).items()):
+        body = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or now, when=when, now=now)
+        comments[context.marker("outbreak", f"{name} {hold.at}")] = body
+    for worker in context.set_aside.all():
+        body = render("worker_set_aside", aside=worker, when=when, now=now)
+        comments[context.marker("set-aside", f"{worker.worker} {worker.attempt}")] = body
+    return comments
+
+
 def _shown(context: BoardContext) -> _Shown:
     fields = context.redis.hmget(context.keys.maintainers_list, _Shown._fields)
-    digest, outbreaks, at = (text(value or b"") for value in fields)
-    return _Shown(digest, outbreaks, float(at or 0))
+    digest, announced, at = (text(value or b"") for value in fields)
+    return _Shown(digest, announced, float(at or 0))
 
 
-def _wanted(context: BoardContext, body: str, outbreaks: Mapping[str, Hold]) -> _Shown:
+def _wanted(context: BoardContext, body: str, announcements: Collection[Marker]) -> _Shown:
     """What the digest should show. Another day, and other effects of the board, make it differ."""
-    now, names = context.now(), json.dumps(sorted((name, hold.at) for name, hold in outbreaks.items()))
-    parts = json.dumps([body, names, context.effects.words(), int(now // DAY_SECONDS)])
-    return _Shown(sha256(parts.encode()).hexdigest(), names, now)
+    now, announced = context.now(), json.dumps(sorted(marker.key for marker in announcements))
+    parts = json.dumps([body, announced, context.effects.words(), int(now // DAY_SECONDS)])
+    return _Shown(sha256(parts.encode()).hexdigest(), announced, now)
 
 
 def _write(context: BoardContext, body: str, *, is_needed: bool) -> int | None:
@@ -182,11 +197,3 @@ def _write(context: BoardContext, body: str, *, is_needed: bool) -> int | None:
         context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
         return number
     return context.effects.open_thread(context.requests, TITLE, body, marker) if is_needed else None
-
-
-def _announce(context: BoardContext, number: int, name: str, hold: Hold) -> None:
-    """Comment in the digest's thread that the suite `name` is paused, once for this pause."""
-    body = render(
-        "outbreak", name=name, hold=hold, at=read_time(hold.at) or context.now(), when=when, now=context.now()
-    )
-    context.effects.comment(context.requests, number, body, context.marker("outbreak", f"{name} {hold.at}"))

@@ -165,7 +165,14 @@ ROWS = (
         "results-refused",
         "us",
         "The evaluation has finished, but its results are invalid: {detail}",
-        "You don't need to do anything: the maintainers look into it.",
+        _OURS,
         ONCE,
+    ),
+    Cause(
+        "samples-differ",
+        "us",
+        "The evaluation machine published scores that its own samples do not give: {detail}",
+        "You don't need to do anything: these scores are not published, and another machine evaluates the model again.",
+        SHORTLY,
     ),
 )

@@ -42,6 +42,7 @@ from redis_state.attempts import BEAT
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, oldest_first, parse
 from redis_state.redis import TRANSIENT, Redis
+from redis_state.set_aside import SetAsideWorkers
 from redis_state.stopping import exit_in
 from workers.common import kernel
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
@@ -63,6 +64,10 @@ REDIS_RETRY_SECONDS = 1.0
 """Seconds between two attempts to reach Redis while it is away."""
 HAND_BACK_SECONDS = 3.0
 """Seconds to hand an attempt back after its job ended: an unresponsive Redis would block the exit for minutes."""
+SET_ASIDE = (
+    "the bot set it aside, because its results did not follow from its samples. The maintainers' thread says more."
+)
+TASKS_DIFFER = "its tasks differ from the board's results. See `steward tasks`."
 IDLE_POLL_SECONDS = 1
 """Seconds of one wait for jobs, after which the worker checks whether it should stop."""
 
@@ -157,11 +162,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         return None
 
     def _waits_for_operator(self) -> bool:
-        """Whether this worker's tasks differ from those of the board's results, and no operator has accepted them."""
+        """Whether this worker must take no job: the bot set it aside, or its tasks differ from those of the board's
+        results, and no operator has accepted them."""
         attempts, name = self.board_redis.attempts(), self.worker_context.worker
-        waits = AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest).must_wait(name)
+        is_aside = SetAsideWorkers(attempts.redis, attempts.keys).includes(name)
+        differs = AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest).must_wait(name)
+        waits = is_aside or differs
         if waits and not self.waits:
-            log.warning("the worker takes no job: its tasks differ from the board's results. See `steward tasks`.")
+            log.warning("the worker takes no job: %s", SET_ASIDE if is_aside else TASKS_DIFFER)
         self.waits = waits
         return waits
 

@@ -113,6 +113,10 @@ def workers(context: BoardContext) -> Checks:
             yield Check("workers", "warning", f"{card.name} has no GPU and evaluates on the CPU.", fix)
         else:
             yield Check("workers", "ok", f"{card.name} evaluates on {card.devices}.")
+    for aside in context.set_aside.all():
+        if aside.worker in {card.name for card in alive}:
+            words = f"{aside.worker} is set aside: what it published of {aside.attempt} does not fit: {aside.reason}"
+            yield Check("workers", "error", words, "Mend the cause on that machine, and start the worker again.")
     for refused in context.accepted_digests.waiting():
         if refused.worker in {card.name for card in alive}:
             words = f"{refused.worker} takes no job: its tasks differ from those of the board's results."

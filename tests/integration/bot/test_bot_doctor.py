@@ -21,6 +21,7 @@ from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.policy import AdmissionPolicy
 from redis_state.accepted_digests import RefusedTasks
 from redis_state.heartbeats import WorkerCard
+from redis_state.set_aside import SetAsideWorker
 from redis_state.shadowed_writes import ShadowedWrite
 from steward.cli import app
 from tests.support.board.board_driver import BOT, FORM, REQUESTS, WORKER, BoardDriver
@@ -122,6 +123,16 @@ def test_a_worker_with_a_dead_token_proves_nothing(healthy: BoardDriver) -> None
     """A refusal counts only where the token itself is accepted."""
     with Hub(healthy.hub.url, "hf_dead") as worker:
         assert of(examine(healthy.context, worker=worker), "worker token") == ["error"] * 4
+
+
+def test_a_worker_that_is_set_aside_is_named(healthy: BoardDriver) -> None:
+    """With what its samples do not give; one that has stopped is not."""
+    for worker in ("w", "gone"):
+        aside = SetAsideWorker(worker=worker, attempt="a-b-1", path="p", reason="other scores", at=1)
+        healthy.context.set_aside.put(aside)
+    checks = examine(healthy.context)
+    assert of(checks, "workers") == ["ok", "error"]
+    assert "other scores" in sentence(checks, "workers", state="error")
 
 
 def test_a_worker_that_waits_for_the_operator_is_named(healthy: BoardDriver) -> None:

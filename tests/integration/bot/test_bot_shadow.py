@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from benchmarks.sample_tables import sample_tables
 from bot.ledger.edits import PutFile
 from bot.processes.reconcile import PERIOD
 from bot.setup.shadow_report import compare
@@ -53,8 +54,10 @@ def published(stand: BoardDriver, job: EvaluationJob) -> Details:
     path = "results_2026-11-24T12-00-00.000000.json"
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.create_repo(repo, repo_type="dataset")
-    add = CommitOperationAdd(path, dump(with_block({"results": raw}, block)))
-    commit = gpu.create_commit(repo, [add], commit_message="Publish", repo_type="dataset")
+    tables = sample_tables(suite, raw, "2026-11-24T12-00-00.000000")
+    files = {**tables, path: dump(with_block({"results": raw}, block))}
+    operations = [CommitOperationAdd(name, content) for name, content in files.items()]
+    commit = gpu.create_commit(repo, operations, commit_message="Publish", repo_type="dataset")
     return Details(repo=repo, commit=commit.oid, results_path=path)
 
 

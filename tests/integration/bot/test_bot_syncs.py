@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from benchmarks.sample_tables import sample_tables
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
 from leaderboard.details import PublishedOutcome, outcome_path
@@ -231,11 +232,12 @@ def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: o
 
 
 def test_results_that_are_not_what_was_promised_are_not_copied(stand: BoardDriver) -> None:
-    """Details of another repo, or that are not there, end in FAILED, and the results repo stays empty."""
+    """Details of another repo, or that are not there: the model is evaluated once more, and the results repo stays
+    empty."""
     job = stand.started()
     stand.end(job, details=Details(repo="ada/details_ada__good", commit="a" * 40, results_path="results.json"))
     file = stand.file(job.path)
-    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("RERUN", "results-refused")
     results = stand.form.list_repo_files("board/results", repo_type="dataset")
     assert not any(name.endswith(".json") for name in results)
 
@@ -338,6 +340,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         **scores_in_block(scores),
     )
     files = {
+        **sample_tables(suite, raw, "2026-11-24T12-00-00.000000"),
         "results_2026-11-24T12-00-00.000000.json": dump(with_block({"results": raw}, block)),
         outcome_path(job.attempt): published.model_dump_json().encode(),
     }
@@ -353,7 +356,11 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
     copied = stand.context.hub.read_file(stand.context.results, file["steward"]["results"])
-    assert copied.data == files["results_2026-11-24T12-00-00.000000.json"]
+    results = json.loads(copied.data)
+    checked = results["steward"].pop("checked")
+    assert (checked["samples"], checked["unchecked"], checked["recomputed"]) == (6, [], 0)
+    results["steward"]["checked"] = None
+    assert results == json.loads(files["results_2026-11-24T12-00-00.000000.json"])
     assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
 
 

@@ -210,7 +210,7 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) 
     stand.time += LATE_SECONDS
     stand.work()
     file = stand.file(job.path)
-    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("RERUN", "results-refused")
     assert "main branch" in file["steward"]["failure"]["message"]
 
 

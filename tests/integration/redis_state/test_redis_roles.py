@@ -23,6 +23,7 @@ from redis_state.canaries import Canaries
 from redis_state.dirty import DirtyKeys
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
+from redis_state.set_aside import SetAsideWorker, SetAsideWorkers
 from steward.valkey import Valkey
 
 ROLES = ("sync", "web", "worker")
@@ -67,7 +68,7 @@ FOR_NO_WORKER = (
     ("DEL", KEYS.dirty), ("ZREM", KEYS.dirty, "k"), ("HSET", KEYS.dirty_generations, "k", "x"), ("SET", KEYS.wake, "x"),
     ("DEL", KEYS.workers), ("SET", KEYS.claims, "x"), ("DEL", f"rq:queue:{KEYS.queue('small')}"),
     ("COPY", KEYS.inbox, KEYS.attempts), ("HSET", KEYS.accepted_digests("s"), "accepted:x", "operator"),
-    ("HGETALL", KEYS.refused_tasks("s")),
+    ("HGETALL", KEYS.refused_tasks("s")), ("HSET", KEYS.set_aside, "w", "{}"), ("HDEL", KEYS.set_aside, "w"),
 )  # fmt: skip
 FOR_NO_WEB_SERVER = (
     ("HSET", KEYS.edits("r"), "e", "{}"), ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"),
@@ -180,6 +181,15 @@ def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, r
     board.accept(refused.fingerprint)
     assert worker.read().fingerprints == {refused.fingerprint} and not worker.must_wait("w")
     assert not unknown.read().permitted and not unknown.read().fingerprints and not unknown.must_wait("w")
+
+
+def test_a_worker_may_ask_whether_it_is_set_aside(clients: dict[str, redis.Redis]) -> None:
+    """It can neither set aside another worker nor come back by itself; with users from before this key it goes on."""
+    board, worker, unknown = (SetAsideWorkers(clients[name], KEYS) for name in ("sync", "worker", "nobody"))
+    aside = SetAsideWorker(worker="w", attempt=MINE, path="p", reason="its samples give another score", at=1.0)
+    assert board.put(aside) and not board.put(aside.model_copy(update={"reason": "another"}))
+    assert worker.includes("w") and not worker.includes("v") and not unknown.includes("w")
+    assert board.all() == [aside]
 
 
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:

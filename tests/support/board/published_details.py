@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from benchmarks.sample_tables import sample_tables
 from leaderboard.attempts import Details
 from leaderboard.boards import parse_board
 from leaderboard.details import PublishedOutcome, outcome_path
@@ -26,10 +27,12 @@ def publish(
     harness: Mapping[str, Any] | None = None,
     errors: Mapping[str, Any] | None = None,
     accuracy: float = 0.75,
+    forge: Callable[[dict[str, bytes]], None] = lambda _: None,
 ) -> Details:
     """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers.
 
-    `harness` is what the harness writes beside the scores; `errors` are the block's standard errors.
+    `harness` is what the harness writes beside the scores; `errors` are the block's standard errors. `forge` changes
+    the files, by their paths, before they are committed.
     """
     repo = parse_board(BOARD).repos.details(job.model)
     name = f"results_2026-11-24T12-00-00.{number:06}.json"
@@ -39,10 +42,13 @@ def publish(
     more = {"request": job.path, "model": job.model, "precision": job.precision, "started": "", "ended": ""}
     block = StewardBlock(**fields, **more, **scores_in_block(score(raw, suite)), **(errors or {}))
     told = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
+    time = name.removeprefix("results_").removesuffix(".json")
     files = {
+        **sample_tables(suite, raw, time),
         name: dump(with_block({"results": raw, **(harness or {})}, block)),
         outcome_path(job.attempt): told.model_dump_json().encode(),
     }
+    forge(files)
     gpu = HfApi(url, token=WORKER)
     gpu.create_repo(repo, repo_type="dataset", exist_ok=True)
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]

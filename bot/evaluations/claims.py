@@ -1,0 +1,86 @@
+"""What a worker claims is compared with its samples before it is published; each comparison is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.core.context import BoardContext
+from bot.evaluations.recomputing import OFF, recomputed_metrics
+from bot.evaluations.samples import SamplesNotShown, compare_with_samples
+from hub.errors import Garbled
+from hub.records import Repo
+from leaderboard.attempts import Details
+from leaderboard.requests import Request
+from leaderboard.results import ResultsFile, dump, with_block
+from leaderboard.sample_checks import MAX_UNCHECKED, CheckedSamples, SamplesDiffer
+from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
+
+RESTORED = "the results were removed by hand, and restored"
+
+
+class SamplesRefused(Exception):
+    """The results do not follow from the samples that the worker published; the message names the difference."""
+
+
+@dataclass(frozen=True)
+class PublishedResults:
+    """The results of an attempt, as they are in a details repo. `may_lag`: the Hub may not show all of it yet."""
+
+    attempt: str
+    repo: Repo
+    details: Details
+    results: ResultsFile
+    may_lag: bool = False
+
+    @property
+    def key(self) -> str:
+        """Names exactly this publication of the attempt."""
+        return published_as(self.attempt, self.details)
+
+
+def compare(context: BoardContext, request: Request, published: PublishedResults) -> CheckedSamples:
+    """Compare the results with the samples beside them. Raises SamplesRefused, HubError and ProbeError."""
+    checked = context.sample_verdicts.compared(published.key)
+    if checked is not None:
+        return checked
+    try:
+        checked = compare_with_samples(
+            context, request.path.model, published.repo, published.details, published.results
+        )
+    except SamplesNotShown as error:
+        if published.may_lag:
+            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
+        raise SamplesRefused(str(error)) from error
+    except SamplesDiffer as error:
+        raise SamplesRefused(str(error)) from error
+    context.sample_verdicts.note_compared(published.key, checked)
+    return checked
+
+
+def compared_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes | None:
+    """The results file with what was compared with the samples; None while metrics are still being computed.
+
+    Raises SamplesRefused, HubError and ProbeError.
+    """
+    checked = compare(context, request, published)
+    metrics = recomputed_metrics(context, request, published.key, published.repo, published.details, published.results)
+    return _file(published, checked, metrics) if metrics is not None else None
+
+
+def restored_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes:
+    """The same file for results that were published before; metrics are not computed again for it.
+
+    Raises SamplesRefused, HubError and ProbeError.
+    """
+    checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
+    return _file(published, checked, metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF))
+
+
+def _file(published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics) -> bytes:
+    """The results file that says what was compared, whatever the worker wrote about that. Raises SamplesRefused."""
+    if metrics.differs:
+        raise SamplesRefused(metrics.differs)
+    unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]
+    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done, "unchecked": unchecked}
+    block = published.results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
+    return dump(with_block(published.results.data, block))

@@ -1,0 +1,87 @@
+"""What was compared of results that are not published yet, so that no sync of their request does it again.
+
+A verdict is about one commit: the outcome of an attempt, which workers write, may name another one meanwhile. Redis may
+lose it: then it is compared again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.attempts import Details
+from leaderboard.sample_checks import CheckedSamples
+from redis_state.keys import Keys
+from redis_state.redis import Redis
+
+RETENTION = 2 * 86_400
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class RecomputedMetrics(BaseModel):
+    """What became of computing the metrics of an attempt's samples again.
+
+    `samples` were computed. `differs` says what differs, `not_done` why nothing was computed; both are "" if all agree,
+    but for what `notes` name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    samples: int = Field(default=0, ge=0)
+    differs: str = Field(default="", max_length=2_000)
+    not_done: str = Field(default="", max_length=500)
+    notes: tuple[str, ...] = Field(default=(), max_length=200)
+
+
+def published_as(attempt: str, details: Details) -> str:
+    """Names what a worker published of an attempt: verdicts are about nothing else."""
+    return f"{attempt}:{details.commit}:{hashlib.sha256(details.results_path.encode()).hexdigest()[:16]}"
+
+
+class SampleVerdicts:
+    """The verdicts of one board; `published` is that of `published_as`."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def compared(self, published: str) -> CheckedSamples | None:
+        """What was compared of the results with their samples; None if they were not compared yet."""
+        return self._read(published, "compared", CheckedSamples)
+
+    def note_compared(self, published: str, checked: CheckedSamples) -> None:
+        """Store what was compared."""
+        self._write(published, "compared", checked.model_dump_json())
+
+    def recomputed(self, published: str) -> RecomputedMetrics | None:
+        """What became of computing the metrics again; None while that is not done."""
+        return self._read(published, "recomputed", RecomputedMetrics)
+
+    def note_recomputed(self, published: str, verdict: RecomputedMetrics) -> None:
+        """Store what became of it."""
+        self._write(published, "recomputed", verdict.model_dump_json())
+
+    def began(self, published: str, *, now: float) -> float:
+        """When a bot first began to compute the metrics again, which is `now` for the first one."""
+        key = self._keys.sample_verdict(published)
+        with self._redis.pipeline() as pipe:
+            pipe.hsetnx(key, "began", repr(now))
+            pipe.expire(key, RETENTION)
+            pipe.hget(key, "began")
+            return float(pipe.execute()[2])
+
+    def _read(self, published: str, name: str, model: type[_Model]) -> _Model | None:
+        raw = self._redis.hget(self._keys.sample_verdict(published), name)
+        try:
+            return model.model_validate_json(raw) if raw is not None else None
+        except ValidationError:
+            return None  # written by another version
+
+    def _write(self, published: str, name: str, value: str) -> None:
+        key = self._keys.sample_verdict(published)
+        with self._redis.pipeline() as pipe:
+            pipe.hset(key, name, value)
+            pipe.expire(key, RETENTION)
+            pipe.execute()

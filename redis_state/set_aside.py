@@ -1,0 +1,67 @@
+"""Workers that the bot set aside: results of theirs did not follow from the samples that they published.
+
+    bot        put(…)        the worker takes no further job, and a claim of it is refused
+    worker     includes(…)   before each job; workers may read this key, and not write it
+
+A worker's name is new at each start: one that is started again, after its cause was mended, takes jobs. On a board
+whose Redis users are from before this key, workers may not read it: then only their claims are refused. Redis may lose
+all of this: a worker whose results are refused again is set aside again.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import NoPermissionError
+
+from redis_state.keys import Keys
+from redis_state.redis import Redis, text
+
+RETENTION = 7 * 86_400
+"""Seconds for which the list is kept after its last change."""
+
+
+class SetAsideWorker(BaseModel):
+    """A worker that takes no job, and the attempt whose results were refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    worker: str = Field(max_length=200)
+    attempt: str = Field(max_length=64)
+    path: str = Field(max_length=1_000, description="of the request file")
+    reason: str = Field(max_length=2_000)
+    at: float = Field(ge=0, allow_inf_nan=False)
+
+
+class SetAsideWorkers:
+    """The workers of one board that are set aside."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis = redis
+        self._key = keys.set_aside
+
+    def put(self, worker: SetAsideWorker) -> bool:
+        """Set a worker aside; False if it is so already, for the reason that was first."""
+        with self.redis.pipeline() as pipe:
+            pipe.hsetnx(self._key, worker.worker, worker.model_dump_json())
+            pipe.expire(self._key, RETENTION)
+            return bool(pipe.execute()[0])
+
+    def includes(self, worker: str) -> bool:
+        """Whether `worker` is set aside. One round trip."""
+        try:
+            return bool(self.redis.hexists(self._key, worker))
+        except NoPermissionError:
+            return False
+
+    def all(self) -> list[SetAsideWorker]:
+        """The workers that are set aside, by name. One round trip."""
+        fields = {text(name): value for name, value in self.redis.hgetall(self._key).items()}
+        workers = (_parse(value) for _, value in sorted(fields.items()))
+        return [worker for worker in workers if worker is not None]
+
+
+def _parse(raw: bytes | str) -> SetAsideWorker | None:
+    try:
+        return SetAsideWorker.model_validate_json(raw)
+    except ValidationError:
+        return None  # written by another version

@@ -1,0 +1,168 @@
+"""Metrics of samples are computed again from the stored answers before results are published, by the real harness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from bot.core.recomputing import CannotRecompute, MetricsRecomputer, RecomputedSamples
+from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
+from redis_state.jobs import EvaluationJob
+from steward.recomputing import harness_recompute
+from tests.support.board.board_driver import WORKER, BoardDriver
+from tests.support.board.published_details import publish as publish_chosen
+from tests.support.waiting import wait_until
+from tests.support.workers import rescoring_cases as cases
+from tests.support.workers.evaluation_inputs import plan, publication
+from tests.support.workers.rescoring_cases import SuiteVersion
+from workers.common.hub_access import HubAccess
+from workers.publication.publish import publish
+
+pytestmark = pytest.mark.timeout(200)
+TASK, METRIC = "starter_boolean_expressions", "acc_norm"
+RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
+ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> SuiteVersion:
+    """A suite with a restricted benchmark, and with a question that does not count."""
+    return cases.own(tmp_path_factory.mktemp("suite"), RESTRICTED, ERRATA)
+
+
+@pytest.fixture(scope="module")
+def evaluation(version: SuiteVersion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the harness left of one evaluation by this suite."""
+    (spool,) = cases.evaluate(tmp_path_factory.mktemp("evaluation"), version)
+    return spool
+
+
+@pytest.fixture
+def computing(stand: BoardDriver, version: SuiteVersion) -> Iterator[BoardDriver]:
+    """A board of this suite, whose bot computes metrics again by the harness."""
+    stand.context.suite = version.suite
+    recomputer = MetricsRecomputer(harness_recompute(version.suite, 1, version.tasks))
+    stand.context.recomputer = recomputer
+    yield stand
+    recomputer.close()
+
+
+def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob:
+    """A worker publishes what is in `spool` as its evaluation; the bot looks until it knows."""
+    job, repos = stand.started(), stand.context.board.repos
+    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
+    made = publication(
+        spool,
+        repo=repos.details(job.model),
+        restricted_repo=repos.restricted_details(job.model),
+        suite=version.suite,
+        request=job.path,
+        plan=plan(spool).model_copy(update=attempt),
+    )
+    details = publish(made, HubAccess(stand.hub.url, WORKER))
+    stand.end(job, details=details)
+    assert stand.file(job.path)["status"] == "RUNNING", "no sync waits for the harness"
+    published = published_as(job.attempt, details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=150)
+    stand.settle()
+    return job
+
+
+def checked(stand: BoardDriver, path: str) -> dict[str, Any]:
+    """What the results of the request at `path` say about their check."""
+    data = stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
+    said: dict[str, Any] = json.loads(data)["steward"]["checked"]
+    return said
+
+
+def forge(spool: Path) -> None:
+    """Count a wrong answer as right, in the sample and in all that follows from it."""
+    file = spool / "samples" / f"{TASK}.jsonl"
+    samples = [json.loads(line) for line in file.read_text().splitlines()]
+    next(sample for sample in samples if sample[METRIC] == 0.0)[METRIC] = 1.0
+    file.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    results = json.loads((spool / "results.json").read_text())
+    mean = sum(sample[METRIC] for sample in samples) / len(samples)
+    results["results"][TASK][f"{METRIC},none"] = mean
+    (spool / "results.json").write_text(json.dumps(results))
+
+
+def test_honest_metrics_are_computed_again_and_published(
+    computing: BoardDriver, version: SuiteVersion, evaluation: Path
+) -> None:
+    """All samples, those of the restricted benchmark too; the question that does not count is not compared."""
+    job = end(computing, version, evaluation)
+    assert computing.file(job.path)["status"] == "FINISHED"
+    said = checked(computing, job.path)
+    assert (said["unchecked"], said["not_recomputed"]) == ([], "")
+    assert said["samples"] == said["recomputed"] + 1
+
+
+def test_a_metric_that_the_answer_does_not_give_is_found_out(
+    computing: BoardDriver, version: SuiteVersion, evaluation: Path, tmp_path: Path
+) -> None:
+    """One sample of hundreds, although all that follows from it fits."""
+    spool = tmp_path / "forged"
+    copytree(evaluation, spool)
+    forge(spool)
+    job = end(computing, version, spool)
+    file = computing.file(job.path)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("RERUN", "samples-differ")
+    assert f"1 of 40 samples of {TASK} have other metrics" in file["steward"]["failure"]["message"]
+    assert computing.context.set_aside.includes("w")
+
+
+@pytest.mark.parametrize(("scored", "said"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
+def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, said: str) -> None:
+    """A bot without the harness, and one whose harness scores otherwise than the worker's."""
+
+    def recompute(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
+        assert results.is_file()
+        assert len(list(tables.iterdir())) == 6
+        assert list(samples.iterdir()) == []
+        if scored is None:
+            raise CannotRecompute("no harness here")
+        return RecomputedSamples(scored, ())
+
+    stand.context.recomputer = recomputer = MetricsRecomputer(recompute)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    stand.end(job, details=details)
+    published = published_as(job.attempt, details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
+    recomputer.close()
+    stand.settle()
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (said in checked(stand, job.path)["not_recomputed"], checked(stand, job.path)["recomputed"]) == (True, 0)
+
+
+def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: BoardDriver) -> None:
+    """A process that ended meanwhile, and a text on which a metric never ends."""
+    stand.context.recomputer = MetricsRecomputer(_never)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    published = published_as(job.attempt, details)
+    stand.context.sample_verdicts.began(published, now=stand.time)
+    stand.time += 3 * 3600
+    stand.end(job, details=details)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert "more than 2 hours" in checked(stand, job.path)["not_recomputed"]
+    assert stand.context.sample_verdicts.recomputed(published) is None
+
+
+def _never(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
+    raise AssertionError("nothing is computed in this test")
+
+
+def test_a_verdict_of_another_version_is_none(stand: BoardDriver) -> None:
+    """Redis holds what an earlier version of the bot wrote."""
+    verdicts = stand.context.sample_verdicts
+    verdicts.note_recomputed("a", RecomputedMetrics(samples=3))
+    assert verdicts.recomputed("a") == RecomputedMetrics(samples=3)
+    stand.context.redis.hset(stand.context.keys.sample_verdict("a"), "recomputed", '{"samples": -1}')
+    assert verdicts.recomputed("a") is None

@@ -1,0 +1,40 @@
+"""A worker that the bot set aside takes no jobs."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from leaderboard.suites import find_suite
+from redis_state.attempts import Attempts
+from redis_state.keys import Keys
+from redis_state.set_aside import SetAsideWorker, SetAsideWorkers
+from workers.jobs.rq_worker import EvaluationWorker
+
+
+def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
+    valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another one goes on; and so does the same machine's, started again under its new name."""
+    connection, keys = redis.Redis.from_url(valkey_url), Keys("fresh")
+    aside = SetAsideWorker(worker="w1", attempt="a", path="p", reason="other scores", at=1.0)
+    SetAsideWorkers(connection, keys).put(aside)
+    attempts = Attempts(connection, keys)
+
+    def worker(name: str) -> Any:
+        context = SimpleNamespace(worker=name, suite=find_suite("starter"))
+        board_redis = SimpleNamespace(attempts=lambda: attempts)
+        return SimpleNamespace(worker_context=context, board_redis=board_redis, waits=False)
+
+    first, second = worker("w1"), worker("w2")
+    with caplog.at_level(logging.WARNING):
+        assert [EvaluationWorker._waits_for_operator(first) for _ in range(2)] == [True, True]
+        assert not EvaluationWorker._waits_for_operator(second)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the worker takes no job: the bot set it aside, because its results did not follow from its samples. "
+        "The maintainers' thread says more."
+    ]
