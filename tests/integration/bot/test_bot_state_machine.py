@@ -211,12 +211,18 @@ class Board(RuleBasedStateMachine):
             del self.life.running[job.attempt]
 
     @precondition(lambda self: self.life.running)
-    @rule(how=st.sampled_from(["before", "after", "cut off"]))
+    @rule(how=st.sampled_from(["before", "on a branch", "after", "cut off"]))
     def die(self, how: str) -> None:
-        """The worker is killed before or after its commit, or only cut off from everybody."""
+        """The worker is killed before or after its commit, or only cut off from everybody.
+
+        On the branch for answers of attempts that are not finished it may leave anything: that is no result.
+        """
         for job in self.life.granted():
             if how == "after":
                 self.life.publish(job)
+            elif how == "on a branch":
+                self.life.publish(job, f"steward-answers-{job.attempt}")
+                self.life.left_on_branches.add(job.attempt)
             elif how == "cut off":
                 self.life.ghosts.append(job)
         self.life.running.clear()

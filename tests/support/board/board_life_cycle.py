@@ -76,6 +76,8 @@ class BoardLifeCycle:
         self.elapsed = 0.0
         self.running: dict[str, EvaluationJob] = {}
         self.ghosts: list[EvaluationJob] = []
+        self.left_on_branches: set[str] = set()
+        """Attempts whose results are on another branch than the main one, where they do not count."""
         self.over: set[str] = set()
         self.published = 0
 
@@ -174,10 +176,10 @@ class BoardLifeCycle:
         self.running.pop(job.attempt, None)
         self.over.add(job.attempt)
 
-    def publish(self, job: EvaluationJob) -> Details:
+    def publish(self, job: EvaluationJob, branch: str = "main") -> Details:
         """Commit the details of an attempt."""
         self.published += 1
-        return publish(self.hub.url, job, self.stand.context.suite, number=self.published)
+        return publish(self.hub.url, job, self.stand.context.suite, number=self.published, branch=branch)
 
     # --- what people see
 
@@ -245,6 +247,7 @@ class BoardLifeCycle:
                 data = self.stand.context.hub.read_file(self.stand.context.results, name).data
                 attempt = json.loads(data)["steward"]["attempt"]
                 assert not {f"again {attempt}", f"fail {attempt}"} & steps.keys(), f"{attempt} was given up"
+                assert attempt not in self.left_on_branches, f"{attempt} did not publish its results"
 
     @contextmanager
     def _silence(self) -> Iterator[None]:

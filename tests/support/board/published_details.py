@@ -28,11 +28,12 @@ def publish(
     errors: Mapping[str, Any] | None = None,
     accuracy: float = 0.75,
     forge: Callable[[dict[str, bytes]], None] = lambda _: None,
+    branch: str = "main",
 ) -> Details:
     """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers.
 
     `harness` is what the harness writes beside the scores; `errors` are the block's standard errors. `forge` changes
-    the files, by their paths, before they are committed.
+    the files, by their paths, before they are committed. Another `branch` than the main one is created.
     """
     repo = parse_board(BOARD).repos.details(job.model)
     name = f"results_2026-11-24T12-00-00.{number:06}.json"
@@ -51,6 +52,8 @@ def publish(
     forge(files)
     gpu = HfApi(url, token=WORKER)
     gpu.create_repo(repo, repo_type="dataset", exist_ok=True)
+    if branch != "main":
+        gpu.create_branch(repo, branch=branch, repo_type="dataset", exist_ok=True)
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-    commit = gpu.create_commit(repo, operations, commit_message="Add details", repo_type="dataset")
+    commit = gpu.create_commit(repo, operations, commit_message="Add details", repo_type="dataset", revision=branch)
     return Details(repo=repo, commit=commit.oid, results_path=name)
