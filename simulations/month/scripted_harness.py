@@ -21,31 +21,26 @@ from workers.common.run_plan import JOURNAL, Report, RunPlan, RunProgress
 from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
 
 STEPS = 8
+SAMPLE = {
+    "doc_id": 0,
+    "doc": {"input": "?"},
+    "target": "yes",
+    "arguments": {"gen_args_0": {"arg_0": "?", "arg_1": " yes"}},
+    "resps": [["yes"]],
+    "filtered_resps": ["yes"],
+}
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
     """Write the files of the real harness to the spool."""
     report(RunProgress("load"))
     fate, seconds = fate_of(plan.model)
-    values: list[float] = []
-    journal = AnswerJournal(JOURNAL, plan.journal, plan.journal_bytes) if plan.journal else AnswerJournal()
-    for done in range(STEPS):
-        report(RunProgress("evaluate", done, STEPS, journal.replayed))
-        key = unit_key("step", STEPS, [str(done)])
-        value = journal.get(key)
-        if value is None:
-            time.sleep(seconds / STEPS)
-            value = _step_score(plan.model, done)
-            journal.add(key, value)
-        else:
-            journal.replayed += 1
-        values.append(value)
+    score = take_steps(plan, report, STEPS, seconds)
     if fate == "dies":
         raise ValueError("the header is too large: the weights are cut off")
     if fate == "flaky" and crc32(plan.attempt.encode()) % 2:
         raise RuntimeError("CUDA error: unspecified launch failure")
-    write(plan, find_suite(plan.suite), _mean(values))
-    report(RunProgress("score", STEPS, STEPS, journal.replayed))
+    write(plan, find_suite(plan.suite), score)
 
 
 def fate_of(model: str) -> tuple[str, float]:
@@ -54,6 +49,28 @@ def fate_of(model: str) -> tuple[str, float]:
     if len(parts) == 3 and parts[2].isdecimal():
         return parts[1], int(parts[2]) / 10
     return "ok", 0.1
+
+
+def take_steps(plan: RunPlan, report: Report, steps: int, seconds: float) -> float:
+    """Wait `seconds` in all for the steps that the journal of an interrupted attempt does not hold; return the score.
+
+    As in the real harness, what is reported as done includes what the earlier attempt did.
+    """
+    values: list[float] = []
+    journal = AnswerJournal(JOURNAL, plan.journal, plan.journal_bytes) if plan.journal else AnswerJournal()
+    for step in range(steps):
+        report(RunProgress("evaluate", step, steps, journal.replayed))
+        key = unit_key("step", steps, [str(step)])
+        value = journal.get(key)
+        if value is None:
+            time.sleep(seconds / steps)
+            value = _step_score(plan.model, step)
+            journal.add(key, value)
+        else:
+            journal.replayed += 1
+        values.append(value)
+    report(RunProgress("score", steps, steps, journal.replayed))
+    return _mean(values)
 
 
 def score_of(model: str) -> float:
@@ -70,23 +87,19 @@ def _mean(values: list[float]) -> float:
 
 
 def write(plan: RunPlan, suite: Suite, raw: float) -> None:
-    """Write one sample and one score of each task."""
+    """Write one sample and one score of each task, which the sample gives."""
     (plan.spool / "samples").mkdir(exist_ok=True)
     results = {}
     for benchmark in suite.benchmarks:
-        names = [metric.partition(",")[0] for metric in benchmark.metrics]
-        sample = {
-            "doc_id": 0,
-            "doc": {"input": "?"},
-            "target": "yes",
-            "arguments": {"gen_args_0": {"arg_0": "?", "arg_1": " yes"}},
-            "resps": [["yes"]],
-            "filtered_resps": ["yes"],
-            "filter": "none",
-            "metrics": names,
-            **dict.fromkeys(names, raw),
-        }
+        by_filter: dict[str, list[str]] = {}
+        for metric in benchmark.metrics:
+            name, _, of_filter = metric.partition(",")
+            by_filter.setdefault(of_filter, []).append(name)
+        lines = "".join(
+            json.dumps({**SAMPLE, "filter": of_filter, "metrics": names, **dict.fromkeys(names, raw)}) + "\n"
+            for of_filter, names in by_filter.items()
+        )
         for task in benchmark.tasks:
             results[task.name] = dict.fromkeys(benchmark.metrics, raw)
-            (plan.spool / "samples" / f"{task.name}.jsonl").write_text(json.dumps(sample) + "\n")
+            (plan.spool / "samples" / f"{task.name}.jsonl").write_text(lines)
     (plan.spool / "results.json").write_text(json.dumps({"results": results, "versions": {}, "configs": {}}))

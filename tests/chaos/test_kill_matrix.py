@@ -57,6 +57,8 @@ PUBLISHING = (
 )
 """Points of the sync process that it passes when a model's owner publishes scores, in this order; the last three again
 when she does so a second time."""
+INTERRUPTED = "evaluated, details not published"
+"""A worker that dies here has journalled all answers."""
 DECLARES = "crashpoints"
 
 
@@ -182,6 +184,9 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
     seen, died = play(tmp_path, deaths)
     assert died == set(deaths) or not WHOLE, f"no process passed {deaths}: the point, or the scenario, is stale"
     assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
+    if "worker" in died and deaths["worker"] == INTERRUPTED:
+        resumed = [value for name, value in seen.items() if name.startswith("results/") and value[-1]]
+        assert len(resumed) == 1, "the next attempt computes nothing again"
     for kind, point in deaths.items():
         TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"
 

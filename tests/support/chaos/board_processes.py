@@ -299,13 +299,14 @@ def settled(text: str) -> str:
 
 
 def facts(repo: str, data: bytes) -> Any:
-    """What matters of a file: of a request its status and Steward's facts, of a result its scores."""
+    """What matters of a file: of a request its status and Steward's facts, of a result its score, and how many answers
+    an interrupted attempt had given."""
     found = json.loads(data)
     if repo == "requests":
         steward = {k: v for k, v in found["steward"].items() if k not in ("thread", "revision")}
         return json.loads(settled(json.dumps({"status": found["status"], "steward": steward}, sort_keys=True)))
     if repo == "results":
-        return [found["steward"]["request"], found["steward"]["average"]]
+        return [found["steward"]["request"], found["steward"]["average"], found["steward"].get("replayed", 0)]
     failure = found.get("failure") or {}
     return [found["path"], failure.get("cause")]
 

@@ -46,4 +46,6 @@ def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
         if name.startswith("requests/"):
             for counted in ("attempt", "causes", "spent"):
                 value["steward"].pop(counted, None)
+        elif name.startswith("results/"):
+            value.pop()  # what an interrupted attempt had answered
     return found
