@@ -18,6 +18,7 @@ def files_page() -> str:
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
+    from leaderboard.evaluators import Evaluator, EvaluatorNeeds
     from leaderboard.flags import FlagRecord
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
@@ -78,6 +79,8 @@ def files_page() -> str:
                 ("`datasets`", Dataset),
                 ("`definitions`", Definition),
                 ("`errata`", Erratum),
+                ("`evaluator`", Evaluator),
+                ("`evaluator.needs`", EvaluatorNeeds),
             ),
         ),
     )
@@ -85,11 +88,12 @@ def files_page() -> str:
     for title, words, tables in chapters:
         parts += [f"## {title}\n", *([f"{words}\n"] if words else [])]
         for name, model in tables:
-            parts += [*([f"**{name}**\n"] if name else []), *_table(model), ""]
+            parts += [*([f"**{name}**\n"] if name else []), *field_table(model), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def field_table(model: type[BaseModel]) -> Iterator[str]:
+    """The lines of a table of the fields of `model`."""
     yield "| field | meaning | kind | if left out |"
     yield "|---|---|---|---|"
     schema = model.model_json_schema(mode="validation")
