@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable
 
-from leaderboard.causes import endings, hub, machine, model, weights
+from leaderboard.causes import endings, evaluator, hub, machine, model, weights
 from leaderboard.causes.cause import AT_ONCE, ONCE, TRIED_AGAIN, Cause
 from leaderboard.evidence import EvidencePattern, FailureEvidence, anything_raised, killed
 
@@ -50,6 +50,7 @@ _LAST = (
 
 FAMILIES: dict[str, tuple[Cause, ...]] = {
     "Stopped, or never started": endings.ROWS,
+    "Evaluators other than lm-eval": evaluator.ROWS,
     "Memory, disk and devices": machine.ROWS,
     "Weights and files": weights.ROWS,
     "Config, tokenizer, precision, chat template, generation": model.ROWS,

@@ -24,7 +24,7 @@ def files_page() -> str:
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
-    from leaderboard.results import RescoredFrom, StewardBlock
+    from leaderboard.results import EvaluatorUse, RescoredFrom, StewardBlock
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision
@@ -50,6 +50,7 @@ def files_page() -> str:
                 ("`asked`", AskedParts),
                 ("`scored`", ScoredParts),
                 ("`rescored_from`", RescoredFrom),
+                ("`evaluator`", EvaluatorUse),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),

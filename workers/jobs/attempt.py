@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import redis
 
 from leaderboard.attempts import Details, Outcome
-from leaderboard.comparability import rules_digest
+from leaderboard.comparability import ResultDigests, rules_digest
 from leaderboard.evidence import FailureEvidence
 from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
@@ -47,7 +47,7 @@ from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, s
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
-from workers.jobs.refused_tasks import refused_tasks
+from workers.jobs.refused_tasks import changed_tasks, refused_tasks
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
@@ -154,10 +154,11 @@ class AttemptRun:
         with self._device_locked():
             plan, child_exit = self._run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
-            self._wait_for_operator(plan)
+            self._wait_for_operator(changed_tasks(plan, self.worker_context.suite))
         if not child_exit.finished:
             return self._outcome(evidence=child_exit.evidence(self.log.tail()))
         self._enter_phase("publish")
+        self._check_tasks(plan, provisions)
         pass_by(EVALUATED)
         self._confirm_current()
         details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
@@ -230,13 +231,23 @@ class AttemptRun:
         attempts = self.board_redis.attempts()
         return AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest)
 
-    def _wait_for_operator(self, plan: RunPlan) -> None:
+    def _check_tasks(self, plan: RunPlan, provisions: Provisions) -> None:
+        """Compare what an evaluator other than lm-eval asked with the board's results: lm-eval's child did so itself.
+
+        Raises EvaluationFailed, and AttemptStopped where the tasks differ.
+        """
+        if plan.evaluator is None or not plan.accepted:
+            return
+        digests = read_spool(self._publication(plan, provisions)).block.digests
+        if digests is not None and digests.fingerprint not in plan.accepted:
+            self._wait_for_operator(digests)
+
+    def _wait_for_operator(self, digests: ResultDigests) -> None:
         """The tasks differ from those of the board's results: say how, and hand the attempt back.
 
-        The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped, and EvaluationFailed if
-        the child did not leave what it would ask.
+        The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped.
         """
-        refused = refused_tasks(plan, self.worker_context, self.accepted.reference)
+        refused = refused_tasks(digests, self.worker_context, self.accepted.reference)
         for difference in refused.differences:
             self.log.say(difference)
             log.warning("%s", difference)
@@ -274,7 +285,7 @@ class AttemptRun:
             self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
             plan = self._with_journals(self._plan(provisions, batch_size), provisions)
-            if batch_size == 1:
+            if batch_size == 1 and plan.evaluator is None:
                 plan = plan.model_copy(update={"engine": "harness"})
 
     def _with_journals(self, plan: RunPlan, provisions: Provisions) -> RunPlan:
@@ -282,6 +293,9 @@ class AttemptRun:
 
         Without journals the evaluation computes everything: on a full disk, or while another attempt uses them.
         """
+        if plan.evaluator is not None:
+            self.log.say("its evaluator keeps no journal: if this attempt is interrupted, the next one begins anew")
+            return plan
         worker_context = self.worker_context
         identity = evaluation_identity(
             plan,

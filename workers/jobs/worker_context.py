@@ -46,7 +46,8 @@ class WorkerContext:
     def sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
         """The sandbox of the child that runs `plan`."""
         folders = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
-        readable = tuple(folder for folder in folders if folder is not None)
+        own = plan.evaluator.folders if plan.evaluator is not None else ()
+        readable = (*(folder for folder in folders if folder is not None), *own)
         return SandboxSpec(
             home=self.slot.home,
             root=self.slot.root,
