@@ -24,6 +24,7 @@ from hub.comments import Marker
 from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
+from leaderboard.admission.needs import board_with_needs
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
@@ -76,6 +77,7 @@ class BoardContext:
     """The address of the board's own pages; empty: not known."""
 
     def __post_init__(self) -> None:
+        self.board = board_with_needs(self.board, self.suite)
         self.keys = Keys(self.board.name)
         self.dirty = DirtyKeys(self.redis, self.keys)
         self.attempts = Attempts(self.redis, self.keys)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.evaluator_contract import RESULTS
+from leaderboard.evidence import decisive_lines
 from leaderboard.jsontext import JsonObject
 from leaderboard.results import BLOCK, BadResults, score
 from leaderboard.suites import Suite
@@ -58,6 +59,8 @@ class EvaluatorFinding:
     title: str
     passed: bool | None
     words: str = ""
+    log: tuple[str, ...] = ()
+    """The decisive lines of the log of a run that failed."""
 
 
 @dataclass
@@ -224,10 +227,10 @@ def _steps(run: TrialRun) -> Iterator[EvaluatorFinding]:
     for place, (title, _) in enumerate(STEPS):
         if failed is None or place < failed:
             yield EvaluatorFinding(title, passed=True)
+        elif place == failed:
+            yield EvaluatorFinding(title, False, run.words, tuple(decisive_lines(run.log.text())))
         else:
-            yield EvaluatorFinding(
-                title, passed=False if place == failed else None, words=run.words * (place == failed)
-            )
+            yield EvaluatorFinding(title, passed=None)
 
 
 def _finding(title: str, passed: bool, problem: str) -> EvaluatorFinding:

@@ -140,6 +140,10 @@ class Rescorer:
         metrics are written to `{task}.jsonl` in that folder. Raises RescoringRefused.
         """
         harness, block = _read(results)
+        if block.evaluator is not None:
+            raise RescoringRefused(
+                f"{block.evaluator.name} evaluated it: only answers that lm-eval scored are scored again"
+            )
         opened = self._open(tables)
         self._check_counts(opened, harness)
         self._load(opened)

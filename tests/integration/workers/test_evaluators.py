@@ -134,6 +134,13 @@ def test_the_check_says_what_is_wrong(trial: EvaluatorTrial) -> None:
     assert [finding.passed for finding in findings] == [True] * 8 + [False, None]
 
 
+def test_the_check_shows_the_end_of_the_log(trial: EvaluatorTrial) -> None:
+    """The author of an evaluator that ends with an error reads the error."""
+    trial.suite = faulty("no-such-fault")
+    failed = next(finding for finding in check_evaluator(trial, seconds=SECONDS, limit=None) if not finding.passed)
+    assert failed.title == "It ends without an error" and "KeyError: 'no_such_fault'" in failed.log
+
+
 def test_a_program_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     """A worker does not start with an evaluator that it lacks."""
     with pytest.raises(EvaluatorMissing, match="there is no program /opt/nowhere/bin/python"):
