@@ -64,7 +64,8 @@ matrices: setup
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
-		tests/integration/workers/test_evaluators.py tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
+		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
+		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
 		tests/browser/site $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.

@@ -141,7 +141,8 @@ class Suite(_Data):
     title: str = Field(max_length=100)
     version: int = Field(ge=1)
     evaluator: Evaluator | None = Field(
-        default=None, description="the program that evaluates models, as below; without it, lm-eval"
+        default=None,
+        description="the [program](writing-an-evaluator.md) that evaluates models, as below; without it, lm-eval",
     )
     run: tuple[TaskName, ...] = Field(default=(), max_length=200)
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1, max_length=50)
