@@ -27,7 +27,7 @@ CONTRACT: Literal[1] = 1
 PLAN, RESULTS, SAMPLES, FAILURE = "plan.json", "results.json", "samples", "failure.json"
 PLAN_VARIABLE, PROGRESS_VARIABLE = "STEWARD_PLAN", "STEWARD_PROGRESS"
 """The environment variables of the path of plan.json, and of the number of the descriptor for progress."""
-MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 """The largest results.json, and failure.json."""
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """The longest line of a file of samples, with its end."""
@@ -41,6 +41,7 @@ MAX_PROGRESS_BYTES = 4_096
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
+PackageName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 LongText = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000_000)]
@@ -182,7 +183,7 @@ class EvaluatorResults(_Part):
     model: ShortText = Field(description="name of the model that was evaluated")
     revision: Commit = Field(description="its commit")
     tasks: dict[TaskName, TaskReport] = Field(max_length=200, description="task → its results")
-    versions: dict[ShortText, Annotated[str, StringConstraints(max_length=100)]] = Field(
+    versions: dict[PackageName, Annotated[str, StringConstraints(max_length=100)]] = Field(
         default_factory=dict,
         max_length=40,
         description="package → version, for what scores depend on; results with other versions are scored otherwise",

@@ -156,9 +156,18 @@ def parse_results(data: bytes) -> EvaluatorResults:
 
 
 def check_results(
-    results: EvaluatorResults, suite: Suite, samples: Mapping[str, TaskSamples], *, model: str, revision: str
+    results: EvaluatorResults,
+    suite: Suite,
+    samples: Mapping[str, TaskSamples],
+    *,
+    model: str,
+    revision: str,
+    limit: int | None = None,
 ) -> None:
-    """Raise EvaluatorProblem unless `results` are of this run and say what `samples` give."""
+    """Raise EvaluatorProblem unless `results` are of this run and say what `samples` give.
+
+    `limit` is the plan's: the most questions of a task.
+    """
     evaluator = _evaluator(suite)
     for what, said, asked in (
         ("the evaluator", _named(results.evaluator.name, results.evaluator.version), _named(*_identity(evaluator))),
@@ -174,6 +183,9 @@ def check_results(
     if missing := [task for task in samples if task not in results.tasks]:
         raise EvaluatorProblem("missing", f"{RESULTS} has no results of {names(missing)}")
     for task, collected in samples.items():
+        if limit is not None and collected.questions > limit:
+            words = f"samples/{task}.jsonl has {collected.questions:,} questions; the plan's limit is {limit:,}"
+            raise EvaluatorProblem("other-run", words)
         _check_task(results.tasks[task], collected, evaluator)
 
 

@@ -73,8 +73,8 @@ class Embedder:
         quantised = model["quantisation"]
         settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model["folder"])
-            loaded, info = AutoModel.from_pretrained(
+            self.tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
+            loaded, info = AutoModel.from_pretrained(  # nosec B615  # a folder: there is no network
                 model["folder"],
                 dtype=getattr(torch, model["dtype"]),
                 use_safetensors=True,

@@ -46,12 +46,12 @@ class WorkerContext:
     def sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
         """The sandbox of the child that runs `plan`."""
         folders = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
-        own = plan.evaluator.folders if plan.evaluator is not None else ()
-        readable = (*(folder for folder in folders if folder is not None), *own)
+        readable = tuple(folder for folder in folders if folder is not None)
         return SandboxSpec(
             home=self.slot.home,
             root=self.slot.root,
             readable=readable,
+            programs=plan.evaluator.folders if plan.evaluator is not None else (),
             writable=(plan.spool,),
             uid=self.slot.uid,
             gpus=machine.device_files(self.devices) if plan.device != "cpu" else (),

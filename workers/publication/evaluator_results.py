@@ -51,7 +51,7 @@ def read_evaluator_results(plan: RunPlan, suite: Suite) -> JsonObject:
     try:
         samples = {task: _collect(plan.spool, collector) for task, collector in samples_of(suite).items()}
         results = parse_results(_read(plan.spool / RESULTS))
-        check_results(results, suite, samples, model=plan.model, revision=plan.revision)
+        check_results(results, suite, samples, model=plan.model, revision=plan.revision, limit=plan.limit)
         parts = digest_parts(results, suite, samples, plan.revisions)
     except EvaluatorProblem as problem:
         raise _ERRORS[problem.kind](str(problem)) from problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,45 @@ def test_a_broken_model_is_the_models_fault_where_the_evaluator_says_so(trial: E
     ended = trial.run(seconds=SECONDS, model=tmp_path / "model")
     assert (ended.cause, ended.words) == ("evaluator-refused-model", "the weights are cut off")
     assert cause(ended.cause).fault == "submission"
+
+
+SCRIPT = """\
+set -e
+echo '{"done": 0, "total": 1}' >&$STEWARD_PROGRESS
+digest=$(printf '{}' | sha256sum | cut -d' ' -f1)
+sample='"question": {}, "prompt": "?", "output": "!", "metrics": {"accuracy": 1}'
+echo '{"id": 0, "question_digest": "'$digest'", '$sample'}' > samples/nearer.jsonl
+echo '{"done": 1, "total": 1}' >&$STEWARD_PROGRESS
+model=$(sed -n '/"model": {/,/}/s/.*"name": "\\(.*\\)",/\\1/p' plan.json)
+revision=$(sed -n '/"model": {/,/}/s/.*"revision": "\\(.*\\)",/\\1/p' plan.json)
+echo '{"contract": 1, "evaluator": {"name": "pairs", "version": "1.0"}, "model": "'$model'", "revision": "'$revision'",
+    "tasks": {"nearer": {"questions": 1, "metrics": {"accuracy": 1}}}}' > results.json
+"""
+
+
+def test_a_shell_script_is_an_evaluator(trial: EvaluatorTrial, tmp_path: Path) -> None:
+    """It says its progress by a redirection, and needs no other language."""
+    (tmp_path / "evaluate.sh").write_text(SCRIPT)
+    trial.suite = suite("sh", str(tmp_path / "evaluate.sh"))
+    ended = trial.run(seconds=SECONDS)
+    assert ended.results is not None, (ended.words, ended.log.text())
+    assert [(progress.done, progress.total) for progress in ended.progress] == [(0, 0), (1, 1)]
+
+
+@whole
+def test_an_environment_of_its_own_runs_in_the_sandbox(trial: EvaluatorTrial, tmp_path: Path) -> None:
+    """Its interpreter imports its own packages and none of the worker's; a folder of modules is shown whole."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (site / "only_here.py").write_text("")
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "pairs.py").write_text(GOOD.read_text())
+    words = ["import importlib.util", "import only_here", "import pairs"]
+    words += ["assert importlib.util.find_spec('pydantic') is None", "pairs.main()"]
+    (tmp_path / "program" / "__main__.py").write_text("\n".join(words))
+    trial.suite = suite(str(tmp_path / "venv" / "bin" / "python"), str(tmp_path / "program"))
+    ended = trial.run(seconds=SECONDS)
+    assert ended.results is not None, (ended.words, ended.log.text())
 
 
 def test_the_check_says_what_is_wrong(trial: EvaluatorTrial) -> None:

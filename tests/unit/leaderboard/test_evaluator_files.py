@@ -168,6 +168,7 @@ BAD_RESULTS: dict[str, tuple[bytes, str, str]] = {
         results(tasks={**json.loads(results())["tasks"], "new": {"questions": 0, "metrics": {}}}), "other-run", "'new'"
     ),
     "a task too few": (results(tasks={"nearer": json.loads(results())["tasks"]["nearer"]}), "missing", "'similar'"),
+    "a version without a name": (results(versions={"": "1"}), "invalid", "versions"),
     "megabytes": (b" " * (5 << 20), "invalid", "more than"),
 }  # fmt: skip
 
@@ -179,6 +180,15 @@ def test_bad_results_are_refused(data: bytes, kind: str, words: str) -> None:
         check(data)
     assert raised.value.kind == kind
     assert words in str(raised.value)
+
+
+def test_more_questions_than_the_plans_limit_are_refused() -> None:
+    """A canary or a trial that asks all of them takes as long as an evaluation."""
+    read, samples = parse_results(results()), collected(suite())
+    check_results(read, suite(), samples, model=MODEL, revision=REVISION, limit=8)
+    with pytest.raises(EvaluatorProblem, match="has 8 questions; the plan's limit is 7") as raised:
+        check_results(read, suite(), samples, model=MODEL, revision=REVISION, limit=7)
+    assert raised.value.kind == "other-run"
 
 
 def test_errors_count_up_to_the_suites_limit() -> None:
