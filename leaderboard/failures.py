@@ -50,8 +50,8 @@ _LAST = (
 
 FAMILIES: dict[str, tuple[Cause, ...]] = {
     "Stopped, or never started": endings.ROWS,
-    "Evaluators other than lm-eval": evaluator.ROWS,
     "Memory, disk and devices": machine.ROWS,
+    "Evaluators other than lm-eval": evaluator.ROWS,
     "Weights and files": weights.ROWS,
     "Config, tokenizer, precision, chat template, generation": model.ROWS,
     "The Hub, questions, publication": hub.ROWS,
