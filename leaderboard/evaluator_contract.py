@@ -186,7 +186,8 @@ class EvaluatorResults(_Part):
     versions: dict[PackageName, Annotated[str, StringConstraints(max_length=100)]] = Field(
         default_factory=dict,
         max_length=40,
-        description="package → version, for what scores depend on; results with other versions are scored otherwise",
+        description="package → version, of all that computed the results; results with another version of a package "
+        "that scores, so not of torch, transformers, numpy or the like, are scored otherwise",
     )
 
 

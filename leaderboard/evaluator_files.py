@@ -34,6 +34,9 @@ T = TypeVar("T", bound=BaseModel)
 TOLERANCE = 1e-6
 """Largest difference between a metric that an evaluator reports and the mean of its samples."""
 
+GENERAL_PACKAGES = frozenset({"accelerate", "datasets", "numpy", "python", "tokenizers", "torch", "transformers"})
+"""Packages that load models and count, and so change last digits: recorded, and no part of `scored`."""
+
 ProblemKind = Literal["missing", "invalid", "contradiction", "other-run", "errors"]
 """Nothing left; not what the contract says; results that the samples do not give; of another run; too many errors."""
 
@@ -261,7 +264,7 @@ def digest_parts(
     """
     evaluator = _evaluator(suite)
     module = f"evaluator {evaluator.name}"
-    packages = tuple(sorted(results.versions))
+    versions = {name: text for name, text in sorted(results.versions.items()) if name.lower() not in GENERAL_PACKAGES}
     dataset = ", ".join(f"{repo}@{revision}" for repo, revision in datasets.items())[:300]
     tasks = {}
     for benchmark in suite.benchmarks:
@@ -271,13 +274,9 @@ def digest_parts(
             filters=digest_of([])[:16],
             targets=digest_of([])[:16],
             modules=(module,),
-            packages=packages,
+            packages=tuple(versions),
         )
         for task in benchmark.tasks:
             asked = samples[task.name].asked(benchmark.shots, dataset)
             tasks[task.name] = TaskDigests(asked=asked, scored=scored)
-    return DigestParts(
-        tasks=tasks,
-        modules={module: digest_of(evaluator.scoring)[:16]},
-        versions=dict(sorted(results.versions.items())),
-    )
+    return DigestParts(tasks=tasks, modules={module: digest_of(evaluator.scoring)[:16]}, versions=versions)

@@ -80,7 +80,7 @@ def results(**changes: Any) -> bytes:
             "nearer": {"questions": 8, "metrics": {"accuracy": 0.75}},
             "similar": {"questions": 8, "metrics": {"rank": 0.5}},
         },
-        "versions": {"numpy": "2.0"},
+        "versions": {"numpy": "2.0", "sacrebleu": "2.5"},
         **changes,
     }
     return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
@@ -253,7 +253,8 @@ def test_digests_follow_from_samples_and_versions() -> None:
     fewer = digests(nearer=[line(number) for number in range(7)])
     assert len({plain[0], prompts[0], fewer[0]}) == 3 and prompts[1] == fewer[1] == plain[1]
     assert digests(other)[0] == plain[0] and digests(other)[1] != plain[1]
-    assert digests(data=results(versions={"numpy": "2.1"}))[1] != plain[1]
+    assert digests(data=results(versions={"numpy": "2.1", "sacrebleu": "2.5"})) == plain, "it changes last digits alone"
+    assert digests(data=results(versions={"numpy": "2.0", "sacrebleu": "2.6"}))[1] != plain[1]
 
 
 def test_machine_paths_and_needs_make_no_other_suite() -> None:
