@@ -21,6 +21,7 @@ from leaderboard.evaluator_contract import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
     MAX_SAMPLES,
+    MAX_SAMPLES_BYTES,
     RESULTS,
     EvaluatorResults,
     EvaluatorSample,
@@ -79,6 +80,7 @@ class TaskSamples:
     reported: frozenset[str] = frozenset()
     withdrawn: frozenset[int] = frozenset()
     errors: int = 0
+    nbytes: int = 0
     _ids: array[int] = field(default_factory=lambda: array("q"))
     _seen: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     _values: dict[str, array[float]] = field(default_factory=dict)
@@ -98,6 +100,9 @@ class TaskSamples:
         where = f"line {self.questions + 1} of samples/{self.task}.jsonl"
         if self.questions >= MAX_SAMPLES:
             raise EvaluatorProblem("invalid", f"samples/{self.task}.jsonl has more than {MAX_SAMPLES:,} lines")
+        self.nbytes += len(line)
+        if self.nbytes > MAX_SAMPLES_BYTES:
+            raise EvaluatorProblem("invalid", f"samples/{self.task}.jsonl has more than {MAX_SAMPLES_BYTES:,} bytes")
         sample = read_sample(line, where)
         if sample.id in self._seen:
             raise EvaluatorProblem("invalid", f"{where} repeats the id {sample.id}")

@@ -142,6 +142,14 @@ def test_a_bad_line_is_refused_with_its_place(bad: bytes, words: str) -> None:
     assert "line 1 of samples/nearer.jsonl" in str(raised.value) and words in str(raised.value)
 
 
+@pytest.mark.parametrize(("limit", "words"), [("MAX_SAMPLES", "than 5 lines"), ("MAX_SAMPLES_BYTES", "than 5 bytes")])
+def test_files_of_samples_are_bounded(monkeypatch: pytest.MonkeyPatch, limit: str, words: str) -> None:
+    """An evaluator that leaves gigabytes, or lines without end, is read no further."""
+    monkeypatch.setattr(f"leaderboard.evaluator_files.{limit}", 5)
+    with pytest.raises(EvaluatorProblem, match=f"has more {words}"):
+        collected(suite())
+
+
 def test_a_question_is_answered_once() -> None:
     """An id that occurs twice is refused: it would count twice."""
     with pytest.raises(EvaluatorProblem, match=r"line 2 of samples/nearer\.jsonl repeats the id 3"):
