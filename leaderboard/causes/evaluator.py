@@ -6,8 +6,8 @@ from leaderboard.causes.cause import LATER, ONCE, Cause
 from leaderboard.evidence import raised
 
 _CORRECTED = (
-    "You don't need to do anything: the maintainers correct the evaluator, in which `steward evaluator check` shows the "
-    "problem, and start the evaluation again."
+    "You don't need to do anything: the maintainers correct the evaluator, in which `steward evaluator check` shows "
+    "the problem, and start the evaluation again."
 )
 
 ROWS = (
