@@ -144,10 +144,11 @@ class ResultDigests(DigestParts):
 
 _ASKING: dict[str, Any] = {
     "name": True, "title": True, "version": True, "run": True, "datasets": True, "definitions": True, "engine": True,
+    "evaluator": True,
     "benchmarks": {"__all__": {"shots", "generative", "restricted", "cluster", "stratum"}},
     "errata": {"__all__": {"reason"}},
 }  # fmt: skip
-"""Fields of a suite that make no score of the harness's values; every other field, also a later one, is a rule."""
+"""Fields of a suite that make no score of the evaluator's values; every other field, also a later one, is a rule."""
 
 
 def rules_digest(suite: Suite) -> str:

@@ -134,8 +134,11 @@ def record(source: ExportSource, suite: Suite, exported: ExportedEvaluation, sam
 
 def _library(exported: ExportedEvaluation) -> JsonObject:
     versions = exported.block.versions if exported.block is not None else {}
+    details = {"additional_details": dict(versions)} if versions else {}
+    if exported.block is not None and (evaluator := exported.block.evaluator) is not None:
+        return {"name": evaluator.name, "version": evaluator.version, **details}
     version = versions.get("lm-eval") or exported.harness.get("lm_eval_version") or "unknown"
-    return {"name": "lm_eval", "version": str(version), **({"additional_details": dict(versions)} if versions else {})}
+    return {"name": "lm_eval", "version": str(version), **details}
 
 
 def _model_details(exported: ExportedEvaluation) -> dict[str, str]:

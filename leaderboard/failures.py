@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable
 
-from leaderboard.causes import endings, hub, machine, model, weights
+from leaderboard.causes import endings, evaluator, hub, machine, model, weights
 from leaderboard.causes.cause import AT_ONCE, ONCE, TRIED_AGAIN, Cause
 from leaderboard.evidence import EvidencePattern, FailureEvidence, anything_raised, killed
 
@@ -51,6 +51,7 @@ _LAST = (
 FAMILIES: dict[str, tuple[Cause, ...]] = {
     "Stopped, or never started": endings.ROWS,
     "Memory, disk and devices": machine.ROWS,
+    "Evaluators other than lm-eval": evaluator.ROWS,
     "Weights and files": weights.ROWS,
     "Config, tokenizer, precision, chat template, generation": model.ROWS,
     "The Hub, questions, publication": hub.ROWS,

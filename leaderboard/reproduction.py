@@ -38,6 +38,10 @@ _QUANTISED = (
     "Steward reduces the weights of this model to {precision} while it loads them, and the harness has no setting for "
     "that which works with its present libraries."
 )
+_EVALUATOR = (
+    "This suite is evaluated by {name} {version}, not by lm-eval, and there is no command line for other evaluators "
+    "yet. All questions and answers are in the model's details repo."
+)
 _NO_MODEL = "The results name a model that cannot exist on the Hub."
 _NO_BASE = "The results do not name the commit of the base model."
 _RESTRICTED = "The board's own tasks ask restricted questions, so their task files are not shown."
@@ -78,6 +82,8 @@ class ReproductionCommand:
 
 def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
     """The command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
+    if suite.evaluator is not None:
+        raise NotReproducible(_EVALUATOR.format(name=suite.evaluator.name, version=suite.evaluator.version))
     block, config = results.block, _config(results.data)
     steps = [*_weights_steps(block), *_task_steps(block, suite)]
     common = [*_model_arguments(block, config), *_settings(block, config, suite)]

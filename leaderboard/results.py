@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
 from leaderboard.engines import EngineUse
+from leaderboard.evaluators import EvaluatorIdentity
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
 from leaderboard.sample_checks import CheckedSamples
@@ -167,6 +168,14 @@ class RescoredFrom(BaseModel):
     )
 
 
+class EvaluatorUse(EvaluatorIdentity):
+    """The evaluator that computed results, if it is not lm-eval."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    errors: int = Field(default=0, ge=0, description="questions that ended with an error instead of an answer")
+
+
 class StewardBlock(BaseModel):
     """The `steward` block: the origin of the results, and a copy of the scores for simple readers."""
 
@@ -184,6 +193,11 @@ class StewardBlock(BaseModel):
     use_chat_template: bool = False
     batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once; it can affect the last digits")
     engine: EngineUse | None = Field(default=None, description="None: the harness alone computed everything")
+    evaluator: EvaluatorUse | None = Field(
+        default=None,
+        exclude_if=lambda use: use is None,  # files of lm-eval stay as they were
+        description="the evaluator that computed the results; None: lm-eval",
+    )
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     digests: ResultDigests | None = Field(

@@ -1,7 +1,8 @@
 """Suites: the tasks of an evaluation, and the rules that turn raw scores into benchmark scores.
 
 A suite is a YAML file. It names tasks of the harness, or defines its own tasks (`definitions`) with questions from a
-dataset repo on the Hub. Every result stores the digest of its suite, and a board shows results of its suite alone.
+dataset repo on the Hub, or names another evaluator (`leaderboard.evaluators`) that runs its tasks. Every result stores
+the digest of its suite, and a board shows results of its suite alone.
 `leaderboard.comparability` says which of them can be compared.
 """
 
@@ -15,13 +16,23 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from leaderboard.engines import EngineName
+from leaderboard.evaluators import LM_EVAL, Evaluator
 from leaderboard.reasons import describe_errors
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
-Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60},[a-z0-9_-]{1,60}$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}(,[a-z0-9_-]{1,60})?$")]
+"""A metric and a filter of the harness, as in `acc,none`; the name alone for another evaluator."""
 Repo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}$")]
 
 
@@ -124,12 +135,16 @@ class Erratum(_Data):
 
 
 class Suite(_Data):
-    """One suite. `run` names the tasks, or groups of tasks, that the harness evaluates."""
+    """One suite. `run` names the tasks, or groups of tasks, that the harness evaluates; another evaluator runs all."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")
     title: str = Field(max_length=100)
     version: int = Field(ge=1)
-    run: tuple[TaskName, ...] = Field(min_length=1, max_length=200)
+    evaluator: Evaluator | None = Field(
+        default=None,
+        description="the [program](writing-an-evaluator.md) that evaluates models, as below; without it, lm-eval",
+    )
+    run: tuple[TaskName, ...] = Field(default=(), max_length=200)
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1, max_length=50)
     datasets: tuple[Dataset, ...] = Field(min_length=1, max_length=50)
     definitions: tuple[Definition, ...] = Field(default=(), max_length=200)
@@ -142,6 +157,30 @@ class Suite(_Data):
         max_length=2_000,
         description="questions that do not count; `steward rescore` applies the list to earlier evaluations",
     )
+
+    @field_validator("evaluator", mode="before")
+    @classmethod
+    def _without_the_default(cls, value: object) -> object:
+        return None if value == LM_EVAL else value
+
+    @model_validator(mode="after")
+    def _fits_its_evaluator(self) -> Suite:
+        metrics = {metric for benchmark in self.benchmarks for metric in benchmark.metrics}
+        if self.evaluator is None:
+            if not self.run:
+                raise ValueError("run: name the tasks, or groups of tasks, that lm-eval evaluates")
+            if bare := sorted(metric for metric in metrics if "," not in metric):
+                raise ValueError(f"metrics of lm-eval have a filter, as in {bare[0]},none")
+            return self
+        if self.run or self.definitions or self.engine:
+            raise ValueError("run, definitions and engine are for lm-eval: leave them out beside another evaluator")
+        if filtered := sorted(metric for metric in metrics if "," in metric):
+            raise ValueError(f"metrics of another evaluator have no filter: {filtered[0].partition(',')[0]}")
+        if unknown := sorted(set(self.evaluator.reported) - metrics):
+            raise ValueError(f"evaluator.reported names metrics that no benchmark has: {', '.join(unknown)}")
+        if self.errata and self.evaluator.reported:
+            raise ValueError("errata cannot be left out of metrics that the evaluator reports")
+        return self
 
     @model_validator(mode="after")
     def _own_tasks_are_defined(self) -> Suite:
@@ -192,12 +231,16 @@ class Suite(_Data):
     def digest(self) -> str:
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
-        The engine, the reasons of errata, and fields that concern standard errors alone, are left out: scores do not
-        depend on them. A suite without errata has the digest that it had before suites could have any.
+        Scores do not depend on the engine, the reasons of errata, the fields that concern standard errors alone, and
+        the command and the needs of an evaluator: they are left out. A suite without errata, or without an evaluator,
+        has the digest that it had before suites could have any.
         """
+        benchmarks = {"__all__": {"cluster", "stratum"}}
         data = self.model_dump(
-            mode="json", exclude={"engine": True, "errata": True, "benchmarks": {"__all__": {"cluster", "stratum"}}}
+            mode="json", exclude={"engine": True, "errata": True, "evaluator": True, "benchmarks": benchmarks}
         )
+        if self.evaluator is not None:
+            data["evaluator"] = self.evaluator.scoring
         if self.errata:
             data["errata"] = sorted([erratum.task, erratum.question] for erratum in self.errata)
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -20,6 +20,7 @@ from steward.commands import (
     doctor,
     effects,
     errors,
+    evaluator,
     export,
     flags,
     inbox,
@@ -44,8 +45,8 @@ from steward.commands import (
 from steward.commands.board import sentences
 
 GROUPS = (
-    adopt, approve, check, doctor, effects, errors, export, flags, inbox, init, logs, parked, queue, reevaluate,
-    reproduce, rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
+    adopt, approve, check, doctor, effects, errors, evaluator, export, flags, inbox, init, logs, parked, queue,
+    reevaluate, reproduce, rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
@@ -68,6 +69,7 @@ PANELS = {
         "verify",
         "reproduce",
         "export",
+        "evaluator",
     ),
     "Decide": (
         "approve",

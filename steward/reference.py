@@ -1,4 +1,4 @@
-"""Generates the reference pages from the code: commands and their options, settings, files and their fields.
+"""Generates the reference pages from the code: commands and their options, settings, files and their fields, schemas.
 
 python -m steward.reference docs      writes the pages to the folder `docs`
 """
@@ -9,9 +9,11 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from enum import EnumType
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from steward.reference_evaluator import SCHEMAS, evaluator_page, schema_text
 from steward.reference_files import cell, files_page
 
 if TYPE_CHECKING:
@@ -188,15 +190,19 @@ def _left_out(field: FieldInfo) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference-cli.md": cli_page,
+    "reference-evaluator.md": evaluator_page,
     "reference-files.md": files_page,
     "reference-settings.md": settings_page,
+    **{path: partial(schema_text, name) for name, path in SCHEMAS.items()},
 }
 
 
 def main(folder: str) -> None:
     """Write the pages to `folder`."""
     for name, page in PAGES.items():
-        (Path(folder) / name).write_text(page(), "utf-8")
+        file = Path(folder) / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page(), "utf-8")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ def files_page() -> str:
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
+    from leaderboard.evaluators import Evaluator, EvaluatorNeeds
     from leaderboard.flags import FlagRecord
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
-    from leaderboard.results import RescoredFrom, StewardBlock
+    from leaderboard.results import EvaluatorUse, RescoredFrom, StewardBlock
     from leaderboard.sample_checks import CheckedSamples
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
@@ -51,6 +52,7 @@ def files_page() -> str:
                 ("`scored`", ScoredParts),
                 ("`rescored_from`", RescoredFrom),
                 ("`checked`", CheckedSamples),
+                ("`evaluator`", EvaluatorUse),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
@@ -80,6 +82,8 @@ def files_page() -> str:
                 ("`datasets`", Dataset),
                 ("`definitions`", Definition),
                 ("`errata`", Erratum),
+                ("`evaluator`", Evaluator),
+                ("`evaluator.needs`", EvaluatorNeeds),
             ),
         ),
     )
@@ -87,11 +91,12 @@ def files_page() -> str:
     for title, words, tables in chapters:
         parts += [f"## {title}\n", *([f"{words}\n"] if words else [])]
         for name, model in tables:
-            parts += [*([f"**{name}**\n"] if name else []), *_table(model), ""]
+            parts += [*([f"**{name}**\n"] if name else []), *field_table(model), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def field_table(model: type[BaseModel]) -> Iterator[str]:
+    """The lines of a table of the fields of `model`."""
     yield "| field | meaning | kind | if left out |"
     yield "|---|---|---|---|"
     schema = model.model_json_schema(mode="validation")

@@ -184,7 +184,7 @@ WORDS = {
         "name": "its name in results and pauses",
         "title": "the title that people see",
         "version": "its version; any change of the file changes its digest",
-        "run": "the tasks, or groups of tasks, that the harness evaluates",
+        "run": "the tasks, or groups of tasks, that lm-eval evaluates, which needs it; another evaluator runs all",
         "benchmarks": "the columns of the leaderboard: below",
         "datasets": "the datasets of questions: below; exactly one if the suite defines its own tasks",
         "definitions": "the suite's own tasks: below",

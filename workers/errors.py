@@ -115,6 +115,42 @@ class EvaluationFailed(WorkerError):
     """The child ended without results that can be published."""
 
 
+class EvaluatorMissing(EvaluationFailed):
+    """The suite's evaluator cannot be started on this machine."""
+
+
+class EvaluatorEnded(EvaluationFailed):
+    """The suite's evaluator ended with an error."""
+
+
+class EvaluatorGaveUp(EvaluationFailed):
+    """The suite's evaluator says that it cannot do its work."""
+
+
+class ModelRefused(EvaluationFailed):
+    """The suite's evaluator says that it cannot evaluate this model."""
+
+
+class EvaluatorLeftNothing(EvaluationFailed):
+    """The suite's evaluator left no results, or not all."""
+
+
+class EvaluatorFilesInvalid(EvaluationFailed):
+    """The suite's evaluator left files, or said progress, that its contract forbids."""
+
+
+class EvaluatorContradiction(EvaluationFailed):
+    """The suite's evaluator reported what its samples do not give."""
+
+
+class EvaluatorOtherRun(EvaluationFailed):
+    """The suite's evaluator reported results of another model, of other tasks, or of another version of itself."""
+
+
+class EvaluatorErrors(EvaluationFailed):
+    """Too many questions ended with an error instead of an answer."""
+
+
 class NotANumber(EvaluationFailed):
     """The model computes NaN or infinity, so its answers mean nothing."""
 

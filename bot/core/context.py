@@ -25,6 +25,7 @@ from hub.comments import Marker
 from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
+from leaderboard.admission.needs import board_with_needs
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
@@ -82,6 +83,7 @@ class BoardContext:
     """Computes the metrics of samples again before they are published; None: they are not."""
 
     def __post_init__(self) -> None:
+        self.board = board_with_needs(self.board, self.suite)
         self.keys = Keys(self.board.name)
         self.dirty = DirtyKeys(self.redis, self.keys)
         self.attempts = Attempts(self.redis, self.keys)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 REFUSED = 1
 TABLES, NEW_TABLES = "tables", "new-tables"
 """Folders for the tables of answers of one evaluation."""
+_OTHER_EVALUATOR = (
+    "the suite {suite} is evaluated by {evaluator}, and only answers that lm-eval scores can be scored again. Queue "
+    "the finished requests for a new evaluation instead: steward reevaluate."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +75,8 @@ def rescore(
         raise ending("Answers are in Parquet files, and pyarrow is not installed: pip install '.[contents]'.", 2)
     with open_board() as context:
         new = find_suite(suite) if suite else context.suite
+        if new.evaluator is not None:
+            raise ending(_OTHER_EVALUATOR.format(suite=new.name, evaluator=new.evaluator.name), 2)
         if not dry_run and new.digest != context.suite.digest:
             raise ending(_not_the_boards(context, new), 2)
         names = [model_named(model, context.hub.endpoint) for model in models or ()]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.engines import EngineName
+from leaderboard.evaluators import EvaluatorIdentity
 
 HARNESS_SEED = 1234
 """The lm_eval command's seed for numpy, torch and the few-shot sampler; it seeds `random` with 0."""
@@ -87,6 +88,15 @@ Spread = Literal["one", "copies", "parts"]
 """How an evaluation uses its devices: one of them; a copy of the model on each; or layers distributed over them."""
 
 
+class EvaluatorCommand(EvaluatorIdentity):
+    """The command of an evaluator other than lm-eval, ready to start on this machine."""
+
+    words: tuple[str, ...] = Field(min_length=1, description="program and arguments, with absolute paths")
+    folders: tuple[Path, ...] = Field(default=(), description="what the sandbox shows of the machine besides")
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the suite's options")
+    metrics: dict[str, tuple[str, ...]] = Field(description="task → metrics that the suite scores")
+
+
 class RunPlan(BaseModel):
     """One evaluation, ready to run without the network."""
 
@@ -111,9 +121,12 @@ class RunPlan(BaseModel):
     copies: int = Field(default=1, ge=1, le=64, description="processes that share the questions, where spread: copies")
     batch_size: int = Field(default=1, ge=1, le=4096)
     engine: EngineName = Field(default="shared-prefix", description="how the model's answers are computed")
-    tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks or groups of the harness")
+    evaluator: EvaluatorCommand | None = Field(default=None, description="the suite's evaluator; None: lm-eval")
+    tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks, or of groups of the harness")
     task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
-    datasets: Path = Field(description="cache folder of `datasets` that holds all questions")
+    datasets: Path = Field(
+        description="cache folder of `datasets` that holds all questions; for another evaluator, the repos' own files"
+    )
     moved: dict[str, str] = Field(
         default_factory=dict, description="dataset that the harness's tasks name → the one that is in the cache"
     )

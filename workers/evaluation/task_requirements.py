@@ -31,7 +31,8 @@ class SuiteRequirementsMissing(WorkerError):
 
 def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
     """Raise SuiteRequirementsMissing, with the command to run, if a library or data is missing."""
-    extras = [name for name in LIBRARIES if not suite.own and any(f"_{name}" in task for task in suite.tasks)]
+    own = suite.own or suite.evaluator is not None
+    extras = [name for name in LIBRARIES if not own and any(f"_{name}" in task for task in suite.tasks)]
     missing = [module for name in extras for module in LIBRARIES[name] if find_spec(module) is None]
     if missing:
         raise SuiteRequirementsMissing(

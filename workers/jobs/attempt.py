@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import redis
 
 from leaderboard.attempts import Details, Outcome
-from leaderboard.comparability import rules_digest
+from leaderboard.comparability import ResultDigests, rules_digest
 from leaderboard.evidence import FailureEvidence
 from leaderboard.trials import TrialReport
 from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
@@ -50,7 +50,7 @@ from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, s
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
-from workers.jobs.refused_tasks import refused_tasks
+from workers.jobs.refused_tasks import changed_tasks, refused_tasks
 from workers.jobs.trials import TrialPart, read_part, report_of, trial_parts
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
@@ -163,10 +163,11 @@ class AttemptRun:
                 return self._carry_out_trial(provisions)
             plan, child_exit = self._run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
-            self._wait_for_operator(plan)
+            self._wait_for_operator(changed_tasks(plan, self.worker_context.suite))
         if not child_exit.finished:
             return self._outcome(evidence=child_exit.evidence(self.log.tail()))
         self._enter_phase("publish")
+        self._check_tasks(plan, provisions)
         pass_by(EVALUATED)
         self._confirm_current()
         details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
@@ -254,13 +255,23 @@ class AttemptRun:
         attempts = self.board_redis.attempts()
         return AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest)
 
-    def _wait_for_operator(self, plan: RunPlan) -> None:
+    def _check_tasks(self, plan: RunPlan, provisions: Provisions) -> None:
+        """Compare what an evaluator other than lm-eval asked with the board's results: lm-eval's child did so itself.
+
+        Raises EvaluationFailed, and AttemptStopped where the tasks differ.
+        """
+        if plan.evaluator is None or not plan.accepted:
+            return
+        digests = read_spool(self._publication(plan, provisions)).block.digests
+        if digests is not None and digests.fingerprint not in plan.accepted:
+            self._wait_for_operator(digests)
+
+    def _wait_for_operator(self, digests: ResultDigests) -> None:
         """The tasks differ from those of the board's results: say how, and hand the attempt back.
 
-        The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped, and EvaluationFailed if
-        the child did not leave what it would ask.
+        The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped.
         """
-        refused = refused_tasks(plan, self.worker_context, self.accepted.reference)
+        refused = refused_tasks(digests, self.worker_context, self.accepted.reference)
         for difference in refused.differences:
             self.log.say(difference)
             log.warning("%s", difference)
@@ -302,7 +313,7 @@ class AttemptRun:
                 if batch_size is None:
                     return plan, child_exit
                 self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
-                engine = "harness" if batch_size == 1 else engine
+                engine = "harness" if batch_size == 1 and plan.evaluator is None else engine
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
             plan = self.journals.name_in(self._plan(provisions, batch_size), provisions)
             plan = plan.model_copy(update={"engine": engine})

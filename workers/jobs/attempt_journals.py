@@ -50,9 +50,11 @@ class AttemptJournals:
     def name_in(self, plan: RunPlan, provisions: Provisions) -> RunPlan:
         """Open the journals of `plan`'s evaluation, unless they are open, and name them in the plan.
 
-        A trial, which asks a few questions of each benchmark, has none.
+        A trial, which asks a few questions of each benchmark, has none, nor has an evaluator other than lm-eval.
         """
-        if self.job.questions:
+        if plan.evaluator is not None:
+            self.log.say("its evaluator keeps no journal: if this attempt is interrupted, the next one begins anew")
+        if plan.evaluator is not None or self.job.questions:
             return plan
         context = self.worker_context
         questions = provisions.questions.revisions

@@ -11,6 +11,7 @@ from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose
 from workers.common.run_plan import RunLimits, RunPlan
 from workers.evaluation import machine
+from workers.evaluation.evaluator_command import evaluator_command
 from workers.evaluation.model_requirements import estimate_requirements, weight_type
 from workers.evaluation.placement import MachineCapacity, choose_placement, smaller_batch_size
 from workers.evaluation.task_files import write_tasks
@@ -62,7 +63,8 @@ def plan_of(
         copies=placement.copies,
         batch_size=placement.batch_size,
         engine=engine or worker_context.suite.engine or worker_context.board.engine,
-        tasks=worker_context.suite.run,
+        evaluator=evaluator_command(worker_context.suite),
+        tasks=worker_context.suite.run or worker_context.suite.tasks,
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
@@ -115,6 +117,7 @@ def smaller_batch(evidence: FailureEvidence, plan: RunPlan) -> int | None:
     cause = diagnose(evidence).cause
     if evidence.phase not in COMPUTING_PHASES or cause not in OUT_OF_MEMORY:
         return None
-    if plan.batch_size == 1 and plan.engine != "harness" and cause != "killed-by-kernel":
+    shares = plan.evaluator is None and plan.engine != "harness"
+    if plan.batch_size == 1 and shares and cause != "killed-by-kernel":
         return 1
     return smaller_batch_size(plan.batch_size)

@@ -12,6 +12,7 @@ from leaderboard.comparability import (
     scored_differences,
 )
 from leaderboard.results import MAX_BYTES
+from leaderboard.suites import Suite
 from redis_state.accepted_digests import RefusedTasks
 from redis_state.clock import now
 from workers.common.run_plan import CHANGED_TASKS, RunPlan
@@ -23,16 +24,19 @@ MAX_DIFFERENCES = 50
 NO_REFERENCE = "no result of the board is at hand to say what differs"
 
 
-def refused_tasks(plan: RunPlan, worker_context: WorkerContext, reference: ResultDigests | None) -> RefusedTasks:
-    """What the child of `plan` would ask and score otherwise than `reference`, a result of the board.
-
-    Raises EvaluationFailed if the child left nothing, or nothing valid.
-    """
+def changed_tasks(plan: RunPlan, suite: Suite) -> ResultDigests:
+    """What the child of `plan` would ask, and how it would score. Raises EvaluationFailed if it left nothing valid."""
     data = read_plain_file(plan.spool / CHANGED_TASKS, MAX_BYTES)
     try:
-        digests = combine(DigestParts.model_validate_json(data), worker_context.suite)
+        return combine(DigestParts.model_validate_json(data), suite)
     except ValidationError as error:
         raise EvaluationFailed(f"{CHANGED_TASKS} is invalid") from error
+
+
+def refused_tasks(
+    digests: ResultDigests, worker_context: WorkerContext, reference: ResultDigests | None
+) -> RefusedTasks:
+    """In what `digests`, of this worker's tasks, differ from `reference`, a result of the board."""
     differences: list[str] = []
     if reference is None:
         differences.append(NO_REFERENCE)

@@ -135,6 +135,10 @@ def worker_for(
     kernel.adopt_orphans()
     board = settings.board()
     suite = find_suite(board.suite)
+    if suite.evaluator is not None:
+        raise CannotVerify(
+            f"{suite.evaluator.name} evaluates the suite {suite.name}, and only evaluations by lm-eval can be run again"
+        )
     details = board.repos.details(model) if model else find_details(board, attempt, settings.access())
     recorded = read_recorded(settings.access(), details, attempt, suite)
     hub_gateway = token_hub_gateway(settings, suite, board)

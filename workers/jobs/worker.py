@@ -28,6 +28,7 @@ from redis_state.redis import TRANSIENT, Redis, connect
 from workers.common import kernel
 from workers.errors import WorkerError
 from workers.evaluation import machine, task_requirements
+from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.outbox import BoardRedis, OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
 from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
@@ -69,6 +70,7 @@ def open_worker_context(
     board = settings.board()
     suite = find_suite(board.suite)
     task_requirements.check_task_requirements(suite)
+    evaluator_command(suite)  # raises now if its program is missing
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
     if not alone:
         connect(settings.redis_url).close()
@@ -83,7 +85,7 @@ def open_worker_context(
             home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()
         ),
         harness=settings.harness,
-        preload=settings.preload,
+        preload=settings.preload if suite.evaluator is None else (),
         devices=devices,
     )
     try:

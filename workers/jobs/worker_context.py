@@ -51,6 +51,7 @@ class WorkerContext:
             home=self.slot.home,
             root=self.slot.root,
             readable=readable,
+            programs=plan.evaluator.folders if plan.evaluator is not None else (),
             writable=(plan.spool,),
             uid=self.slot.uid,
             gpus=machine.device_files(self.devices) if plan.device != "cpu" else (),

@@ -68,7 +68,8 @@ _ERROR_LINE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*:
 
 @dataclass(frozen=True)
 class SuiteQuestions:
-    """The suite's questions on this machine: `folder` is a cache of `datasets`, `revisions` repo → commit.
+    """The suite's questions on this machine: `folder` is a cache of `datasets`, or holds a folder with the files of
+    each repo, for another evaluator than lm-eval. `revisions`: repo → commit.
 
     `moved` maps repos that the suite names to the board's copies that were used instead.
     """
@@ -172,19 +173,21 @@ def needed_files(info: ModelInfo) -> dict[str, BlobRef]:
 def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str, str] | None = None) -> SuiteQuestions:
     """Download all questions of `suite` for offline use. `moved` names the board's copies: see `dataset_sources`.
 
+    An evaluator other than lm-eval gets the repos' own files, each repo in a folder of its name.
     A folder of `cache` holds the questions of one suite at one set of commits, because offline the library that reads
     them cannot distinguish commits. Raises DatasetUnavailable.
     """
     sources = [_resolved(source, hub) for source in dataset_sources(suite, moved or {})]
     revisions = {source.repo: str(source.revision) for source in sources}
-    key = json.dumps([source.model_dump() for source in sources], sort_keys=True)
+    as_files = suite.evaluator is not None
+    key = json.dumps([source.model_dump() for source in sources] + ["files"] * as_files, sort_keys=True)
     folder = cache / f"{suite.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     complete = folder / "complete"
     if not complete.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f"{folder.name}.lock")):
             if not complete.exists():
-                _fetch_in_subprocess(sources, hub, folder)
+                _fetch_in_subprocess(sources, hub, folder, as_files=as_files)
                 for path in (*folder.rglob("*"), folder):
                     if path.is_dir() or path.is_file():
                         sync_to_disk(path)
@@ -217,7 +220,7 @@ def _resolved(source: Dataset, hub: HubAccess) -> Dataset:
     return source.at(sha)
 
 
-def _fetch_in_subprocess(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -> None:
+def _fetch_in_subprocess(sources: Iterable[Dataset], hub: HubAccess, folder: Path, *, as_files: bool) -> None:
     """Run `workers.models.fetch_questions`; the order goes to its standard input, because arguments are public."""
     order = {
         "endpoint": hub.endpoint,
@@ -225,6 +228,7 @@ def _fetch_in_subprocess(sources: Iterable[Dataset], hub: HubAccess, folder: Pat
         "folder": str(folder),
         "sources": [source.model_dump() for source in sources],
         "parent": os.getpid(),
+        "as_files": as_files,
     }
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("STEWARD_", "HF_", "REDIS_"))}
     try:

@@ -1,20 +1,20 @@
 """`python -m workers.models.fetch_questions`: a process that downloads a suite's questions and ends.
 
-Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`, `parent` (a process id). Writes
-`folder/datasets`, a cache of the `datasets` library from which every source loads offline. The caller sets HF_ENDPOINT
-and HF_HOME.
+Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`, `parent` (a process id), and
+`as_files`. Writes `folder/datasets`: a cache of the `datasets` library from which every source loads offline; with
+`as_files`, the files of each repo in a folder of its name. The caller sets HF_ENDPOINT and HF_HOME.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import load_dataset
-from huggingface_hub import HfFileSystem
+from huggingface_hub import HfFileSystem, snapshot_download
 
 from leaderboard.suites import Dataset, content_digest
 from workers.common import kernel
@@ -30,14 +30,21 @@ def main() -> None:
     for source in map(Dataset.model_validate, order["sources"]):
         if source.content is not None:
             check_content(source, order["endpoint"], order["token"])
-        for config in source.configs or (None,):
-            load_dataset(
-                source.repo,
-                config,
-                revision=source.revision,
-                token=order["token"] or False,
-                cache_dir=str(Path(order["folder"]) / "datasets"),
-            )
+        fetch = _fetch_files if order["as_files"] else _fill_cache
+        fetch(source, order["token"] or False, Path(order["folder"]) / "datasets")
+
+
+def _fill_cache(source: Dataset, token: str | bool, folder: Path) -> None:
+    from datasets import load_dataset  # heavy, and not needed for files
+
+    for config in source.configs or (None,):
+        load_dataset(source.repo, config, revision=source.revision, token=token, cache_dir=str(folder))
+
+
+def _fetch_files(source: Dataset, token: str | bool, folder: Path) -> None:
+    target = folder / source.repo
+    snapshot_download(source.repo, repo_type="dataset", revision=source.revision, token=token, local_dir=target)
+    shutil.rmtree(target / ".cache", ignore_errors=True)  # notes of the library
 
 
 def check_content(source: Dataset, endpoint: str, token: str | None) -> None:

@@ -30,16 +30,21 @@ TEXTS = ("doc", "prompt", "continuations", "target", "responses", "answers", "fi
 
 
 def write_samples(
-    samples: Path, table: Path, metrics: Sequence[str], collect: Callable[[Mapping[str, Any]], None] | None = None
+    samples: Path,
+    table: Path,
+    metrics: Sequence[str],
+    collect: Callable[[Mapping[str, Any]], None] | None = None,
+    as_row: RowOf | None = None,
 ) -> int:
-    """Turn the harness's `samples` (JSON Lines) into a Parquet table; return the number of rows.
+    """Turn `samples` (JSON Lines) into a Parquet table; return the number of rows.
 
-    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean. `collect` is called with each row. One batch
-    of rows is in memory at a time, which is small also where answers are long.
-    Raises EvaluationFailed if a line is not as the harness writes it.
+    `as_row` makes a row of a line; without it, lines are as the harness writes them. `metrics` are the benchmark's
+    (`acc_norm,none`): `score` is their mean. `collect` is called with each row. One batch of rows is in memory at a
+    time, which is small also where answers are long.
+    Raises EvaluationFailed if a line is not as it must be.
     """
     names = tuple(metric.partition(",")[0] for metric in metrics)
-    return write_rows((sample_row(line, names) for line in _lines(samples)), table, collect)
+    return write_rows(((as_row or sample_row)(line, names) for line in _lines(samples)), table, collect)
 
 
 def write_rows(
@@ -97,6 +102,10 @@ class SampleRow(TypedDict):
     score: float | None
 
 
+RowOf = Callable[[bytes, Sequence[str]], SampleRow]
+"""Makes a row of a line of samples; gets the names of the benchmark's metrics."""
+
+
 def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
     """One answer as a row. Raises EvaluationFailed if the line is not as the harness writes it."""
     try:
@@ -104,15 +113,15 @@ def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
         requests = [sample["arguments"][key] for key in sorted(sample["arguments"], key=_number_in)]
         return {
             "doc_id": int(sample["doc_id"]),
-            "doc": _json(sample["doc"]),
-            "prompt": _text(requests[0]["arg_0"]),
-            "continuations": _json([request.get("arg_1") for request in requests]),
-            "target": _text(sample["target"]),
-            "responses": _json(sample["resps"]),
-            "answers": _json(sample["filtered_resps"]),
-            "filter": _text(sample["filter"]),
-            "metrics": _json({name: sample.get(name) for name in sample["metrics"]}),
-            "score": _mean([_value(sample.get(name)) for name in metrics]),
+            "doc": json_text(sample["doc"]),
+            "prompt": text_of(requests[0]["arg_0"]),
+            "continuations": json_text([request.get("arg_1") for request in requests]),
+            "target": text_of(sample["target"]),
+            "responses": json_text(sample["resps"]),
+            "answers": json_text(sample["filtered_resps"]),
+            "filter": text_of(sample["filter"]),
+            "metrics": json_text({name: sample.get(name) for name in sample["metrics"]}),
+            "score": mean_of([_value(sample.get(name)) for name in metrics]),
         }
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise EvaluationFailed(f"a sample is not what the harness writes: {type(error).__name__}: {error}") from error
@@ -123,10 +132,10 @@ def scored_again(row: SampleRow, filter_name: str, scored: Mapping[str, Any], me
     values = scored["metrics"]
     return {
         **row,
-        "answers": _json(scored["answers"]),
+        "answers": json_text(scored["answers"]),
         "filter": filter_name,
-        "metrics": _json(values),
-        "score": _mean([_value(values.get(name)) for name in metrics]),
+        "metrics": json_text(values),
+        "score": mean_of([_value(values.get(name)) for name in metrics]),
     }
 
 
@@ -135,11 +144,12 @@ def _number_in(key: str) -> int:
     return int(key.rpartition("_")[2])
 
 
-def _json(value: Any) -> str:
-    return _text(json.dumps(value, ensure_ascii=False))
+def json_text(value: Any) -> str:
+    """`value` as JSON text of bounded length."""
+    return text_of(json.dumps(value, ensure_ascii=False))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """`value` as text of bounded length, without characters that cannot be encoded."""
     text = str(value)
     text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + CUT
@@ -151,11 +161,12 @@ def _value(value: Any) -> float | None:
     if isinstance(value, bool | int | float):
         return float(value)
     if isinstance(value, list):
-        return _mean([_value(item) for item in value])
+        return mean_of([_value(item) for item in value])
     return None
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of the numbers among `values`; None if there are none."""
     numbers = [value for value in values if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
 

@@ -30,7 +30,9 @@ from leaderboard.details import (
     results_file,
     table_path,
 )
+from leaderboard.jsontext import JsonObject
 from leaderboard.results import (
+    BLOCK,
     MAX_BYTES,
     BadResults,
     ResultsFile,
@@ -56,11 +58,14 @@ from workers.common.scrub import scrub
 from workers.errors import EvaluationFailed, PublicationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.publication.details import card, write_samples, write_scores
+from workers.publication.evaluator_results import evaluator_row, read_evaluator_results
 
 if TYPE_CHECKING:
     from leaderboard.uncertainty import TaskAnswers
 
 MAX_TRIES = 5
+OWN_VERSIONS = ("steward", "python")
+"""The versions of the worker that concern results of an evaluator other than lm-eval, which names its own."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +130,14 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
 def read_spool(publication: Publication) -> ResultsFile:
     """Read and check the results that the child left, and add the `steward` block. Raises EvaluationFailed."""
     try:
-        harness = parse_harness(read_plain_file(publication.plan.spool / RESULTS, MAX_BYTES))
+        harness = _evaluation_results(publication)
         scores = score(harness["results"], publication.suite)
         parts = digest_parts(harness)
         reported = {
             "seconds": phase_seconds(harness),
             "engine": engine_use(harness),
             "digests": combine(parts, publication.suite) if parts is not None else None,
+            **_evaluator_facts(publication, harness),
         }
         block = _block(publication, {**scores_in_block(scores), **reported})
         data = with_block(harness, block)
@@ -139,6 +145,21 @@ def read_spool(publication: Publication) -> ResultsFile:
     except BadResults as error:
         raise EvaluationFailed(str(error)) from error
     return ResultsFile(block, scores, data)
+
+
+def _evaluation_results(publication: Publication) -> JsonObject:
+    """The results that the child left, in the form of lm-eval's."""
+    if publication.suite.evaluator is not None:
+        return read_evaluator_results(publication.plan, publication.suite)
+    return parse_harness(read_plain_file(publication.plan.spool / RESULTS, MAX_BYTES))
+
+
+def _evaluator_facts(publication: Publication, harness: JsonObject) -> dict[str, object]:
+    """The evaluator, and the versions of what computed its results; nothing for lm-eval."""
+    if publication.suite.evaluator is None:
+        return {}
+    own = {name: publication.versions[name] for name in OWN_VERSIONS if name in publication.versions}
+    return {"evaluator": harness[BLOCK]["evaluator"], "versions": {**own, **harness[BLOCK]["versions"]}}
 
 
 def read_plain_file(path: Path, limit: int) -> bytes:
@@ -223,7 +244,8 @@ def _tables(
             if not _is_plain(samples):
                 raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
             collector = AnswerCollector(task.name, benchmark, publication.suite.withdrawn(task.name))
-            write_samples(samples, table, benchmark.metrics, collector.add)
+            as_row = evaluator_row if publication.suite.evaluator is not None else None
+            write_samples(samples, table, benchmark.metrics, collector.add, as_row)
             answers[task.name] = collector.answers()
             yield WriteLocalFile(table_path(task.name, publication.time), table)
     scores = folder / f"{RESULTS_CONFIG}.parquet"

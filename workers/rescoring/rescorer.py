@@ -101,6 +101,10 @@ class Rescorer:
         metrics of each task to that folder. Raises RescoringRefused.
         """
         harness, block = read_earlier(results)
+        if block.evaluator is not None:
+            raise RescoringRefused(
+                f"{block.evaluator.name} evaluated it: only answers that lm-eval scored are scored again"
+            )
         opened = self._open(tables)
         self._check_counts(opened, harness)
         pool = self._load(opened)

@@ -123,7 +123,7 @@ def _is_below(path: str, mounts: list[_Mount]) -> bool:
 
 def _readable(sandbox_spec: SandboxSpec) -> list[str]:
     readable = [
-        *map(str, sandbox_spec.readable),
+        *map(str, (*sandbox_spec.readable, *sandbox_spec.programs)),
         *(path for folder in sandbox_spec.readable for path in _linked_from(folder)),
     ]
     return [*_SYSTEM_FOLDERS, *_ETC_FILES, *_interpreter(), *readable]

@@ -48,6 +48,8 @@ class SandboxSpec(BaseModel):
     home: Path
     root: Path
     readable: tuple[Path, ...] = ()
+    programs: tuple[Path, ...] = ()
+    """Programs, and whole environments: no link in them leads to a folder that is not named here."""
     writable: tuple[Path, ...] = ()
     uid: int
     gpus: tuple[str, ...] = ()

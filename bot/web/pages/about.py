@@ -106,6 +106,7 @@ PAGE = Page(
     NoQuery,
     more_values=lambda board, _query, _view: {
         "questions": _questions(board),
+        "evaluator": board.context.suite.evaluator,
         "endpoint": board.context.hub.endpoint,
         "contents": board.context.contents.id if board.context.contents is not None else "",
     },

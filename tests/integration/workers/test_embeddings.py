@@ -1,0 +1,59 @@
+"""Another evaluator than lm-eval through a real worker, Hub and queue: embeddings of texts."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+
+import pyarrow.parquet as pq
+import pytest
+
+from leaderboard.details import table_path
+from leaderboard.results import read_results
+from tests.support.evaluators.embeddings import REPO, SUITE, TRIPLES, question_files
+from tests.support.sizes import WHOLE
+from tests.support.workers.real_worker import RealWorker, running_worker
+from workers.models.tiny_model import model as tiny_model
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
+    """A worker whose suite names the evaluator, and the questions on its Hub."""
+    with running_worker(tmp_path_factory.mktemp("embeddings"), SUITE) as stand:
+        stand.upload(REPO, question_files(), kind="dataset")
+        stand.start_worker()
+        yield stand
+
+
+def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
+    """Results, details, digests and standard errors are as those of lm-eval, in files that the bot accepts."""
+    (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model())))
+    assert outcome.details is not None, (outcome.failure, stand.log)
+    results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
+    block, raw = results.block, results.data["results"]
+    assert block.evaluator is not None and (block.evaluator.name, block.evaluator.version) == ("embeddings", "1")
+    assert raw["triples"]["accuracy"] * 8 == pytest.approx(round(raw["triples"]["accuracy"] * 8))
+    assert results.scores.by_name["Similar"] == pytest.approx(100 * raw["pairs"]["spearman"])
+    assert set(block.versions) == {"steward", "python", "transformers", "torch"}
+    assert block.digests is not None and block.digests.tasks["triples"].asked.questions == len(TRIPLES)
+    assert block.digests.tasks["triples"].asked.dataset.startswith(f"{REPO}@")
+    assert set(block.errors) == {"Nearer"}, "what the evaluator reports has no error that follows from samples"
+
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = pq.read_table(io.BytesIO(stand.read(outcome, table_path("triples", time)))).to_pylist()
+    assert [json.loads(row["doc"]) for row in table] == TRIPLES
+    assert sum(row["score"] for row in table) == pytest.approx(8 * raw["triples"]["accuracy"])
+
+
+@pytest.mark.skipif(not WHOLE, reason="ten seconds of processor time: `make matrices` runs it")
+def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
+    """The evaluator tells that the model is at fault, and the submitter reads why."""
+    files = tiny_model()
+    broken = {**files, "model.safetensors": files["model.safetensors"][:-100]}
+    (failed,) = stand.run(stand.job("trial/cut", stand.upload("trial/cut", broken)))
+    assert failed.failure is not None, stand.log
+    assert (failed.failure.cause, failed.failure.fault) == ("evaluator-refused-model", "submission")
+    assert "transformers cannot load it" in failed.failure.message

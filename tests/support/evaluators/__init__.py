@@ -1,0 +1,1 @@
+"""Evaluators for tests: a good one, and the same with one fault each."""

@@ -1,0 +1,138 @@
+"""The evaluator of `pairs`, with the fault that the first argument names."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(os.environ["STEWARD_PLAN"]).parent
+SAMPLES, RESULTS = FOLDER / "samples" / "nearer.jsonl", FOLDER / "results.json"
+
+
+def evaluate() -> dict:
+    """Do the work of the good evaluator, and return its results."""
+    exec(compile(GOOD.read_text(), str(GOOD), "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own file
+    return json.loads(RESULTS.read_text())
+
+
+def leave(results: dict) -> None:
+    """Write results.json."""
+    RESULTS.write_text(json.dumps(results))
+
+
+def slow() -> None:
+    """Never end."""
+    time.sleep(3600)
+
+
+def silent() -> None:
+    """Leave nothing."""
+
+
+def without_samples() -> None:
+    """Leave results alone."""
+    evaluate()
+    SAMPLES.unlink()
+
+
+def flooding_disk() -> None:
+    """Write gigabytes."""
+    with (FOLDER / "more").open("wb") as file:
+        while True:
+            file.write(b"x" * (8 << 20))
+
+
+def flooding_log() -> None:
+    """Write endless output."""
+    while True:
+        sys.stdout.write("x" * 65536 + "\n")
+
+
+def flooding_progress() -> None:
+    """Say no progress, endlessly."""
+    while True:
+        os.write(int(os.environ["STEWARD_PROGRESS"]), b"x" * 65536)
+
+
+def forging() -> None:
+    """Report a better metric than the samples give."""
+    results = evaluate()
+    results["tasks"]["nearer"]["metrics"]["accuracy"] = 1.0
+    leave(results)
+
+
+def other_model() -> None:
+    """Report another model."""
+    leave({**evaluate(), "model": "org/better"})
+
+
+def dying() -> None:
+    """End with an error."""
+    evaluate()
+    sys.exit(3)
+
+
+def crashing() -> None:
+    """End as a segmentation fault ends it."""
+    evaluate()
+    os.kill(os.getpid(), 11)
+
+
+def lying() -> None:
+    """Count more questions than there are samples."""
+    results = evaluate()
+    results["tasks"]["nearer"]["questions"] = 1000
+    leave(results)
+
+
+def not_a_number() -> None:
+    """Report NaN."""
+    results = evaluate()
+    results["tasks"]["nearer"]["metrics"]["accuracy"] = float("nan")
+    leave(results)
+
+
+def writing_outside() -> None:
+    """Write beside the model and into the system."""
+    plan = json.loads((FOLDER / "plan.json").read_text())
+    written = []
+    for folder in (plan["model"]["folder"], plan["questions"][0]["folder"], "/usr", "/etc", str(FOLDER.parent)):
+        try:
+            (Path(folder) / "steward-was-here").write_text("x")
+            written.append(folder)
+        except OSError:
+            pass
+    evaluate()
+    sys.exit(9 if written else 0)
+
+
+def linking() -> None:
+    """Leave a link in the place of the samples."""
+    evaluate()
+    SAMPLES.rename(FOLDER / "elsewhere")
+    SAMPLES.symlink_to(FOLDER / "elsewhere")
+
+
+def giving_up() -> None:
+    """Say that it lacks something."""
+    failure = {"contract": 1, "fault": "evaluator", "message": "there is no licence for the tests"}
+    (FOLDER / "failure.json").write_text(json.dumps(failure))
+    sys.exit(1)
+
+
+def phoning() -> None:
+    """Look for a network and for tokens."""
+    import socket
+
+    assert not [name for name in os.environ if name.endswith("TOKEN") or name == "REDIS_URL"]
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[3])), timeout=2)
+    except OSError:
+        evaluate()
+
+
+GOOD = Path(sys.argv[2])
+
+if __name__ == "__main__":
+    globals()[sys.argv[1].replace("-", "_")]()

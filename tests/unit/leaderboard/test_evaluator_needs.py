@@ -1,0 +1,83 @@
+"""What an evaluator other than lm-eval changes for admission, and what it does not offer yet."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from leaderboard.admission.needs import RULES_OF, board_with_needs
+from leaderboard.admission.rules import rules_in_force
+from leaderboard.boards import Board
+from leaderboard.evaluators import EvaluatorNeeds
+from leaderboard.reproduction import NotReproducible, reproduction_command
+from leaderboard.results import EvaluatorUse, ResultsFile, StewardBlock
+from leaderboard.suites import find_suite
+from tests.support.evaluators.suites import suite
+
+BOARD = Board.model_validate(
+    {
+        "name": "board",
+        "title": "A board",
+        "suite": "starter",
+        "repos": {
+            **{name: f"org/{name}" for name in ("requests", "results", "logs", "community")},
+            "details_namespace": "org",
+        },
+    }
+)  # fmt: skip
+BLOCK: dict[str, Any] = {
+    "attempt": "0123456789ab-01234567-1",
+    "request": "org/m_eval_request_False_float32_Original.json",
+    "model": "org/m",
+    "revision": "0" * 40,
+    "precision": "float32",
+    "suite": "pairs",
+    "suite_digest": "d" * 64,
+    "started": "2026-01-01T00:00:00Z",
+    "ended": "2026-01-01T01:00:00Z",
+    "average": 0.0,
+    "benchmarks": {},
+}
+ALL = {rule for rules in RULES_OF.values() for rule in rules}
+NEEDS: dict[str, tuple[dict[str, bool], set[str]]] = {
+    "everything, by default": ({}, set()),
+    "no chat template": ({"chat_template": False}, {"chat-template"}),
+    "no tokenizer": ({"tokenizer": False}, {"tokenizer-loads", "vocabulary", "special-tokens", "chat-template"}),
+    "no causal model": ({"causal": False}, {"causal"}),
+    "nothing": ({"tokenizer": False, "chat_template": False, "causal": False}, ALL),
+}
+
+
+@pytest.mark.parametrize(("needs", "off"), NEEDS.values(), ids=NEEDS)
+def test_rules_about_what_is_not_needed_are_off(needs: dict[str, bool], off: set[str]) -> None:
+    """All other rules hold as before."""
+    before = {rule.name for rule in rules_in_force(BOARD.admission)}
+    after = {rule.name for rule in rules_in_force(board_with_needs(BOARD, suite(needs=needs)).admission)}
+    assert before - after == off and after <= before
+
+
+def test_each_need_has_its_rules() -> None:
+    """A field without rules would change nothing."""
+    assert set(RULES_OF) == set(EvaluatorNeeds.model_fields)
+
+
+def test_lm_eval_needs_all() -> None:
+    """A board of lm-eval keeps its own policy."""
+    assert board_with_needs(BOARD, find_suite("starter")) is BOARD
+
+
+def test_there_is_no_command_line_for_other_evaluators() -> None:
+    """The page and `/reproduce` say so, and where the answers are."""
+    results = cast(ResultsFile, SimpleNamespace(block=StewardBlock.model_validate(BLOCK), data={}))
+    with pytest.raises(NotReproducible, match=r"evaluated by pairs 1\.0, not by lm-eval"):
+        reproduction_command(results, suite())
+
+
+def test_the_block_of_lm_eval_has_no_new_field() -> None:
+    """Results files of running boards stay byte for byte as they were."""
+    assert "evaluator" not in StewardBlock.model_validate(BLOCK).model_dump(mode="json")
+    use = EvaluatorUse(name="pairs", version="1.0", errors=2)
+    block = StewardBlock.model_validate({**BLOCK, "evaluator": use.model_dump()})
+    assert block.model_dump(mode="json")["evaluator"] == {"name": "pairs", "version": "1.0", "errors": 2}

@@ -1,0 +1,33 @@
+"""`steward evaluator check` before it runs anything: what it needs to be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from steward.cli import app
+from tests.support.evaluators.suites import suite_fields, write_questions
+
+CASES: dict[str, tuple[list[str], str]] = {
+    "a suite of lm-eval": (["--suite", "starter", "--questions", "q"], "the suite starter names no evaluator"),
+    "no such folder": (["--suite", "suite.yaml", "--questions", "nowhere"], "a folder of questions for ada/pairs"),
+    "a dataset of another suite": (["--suite", "suite.yaml", "--questions", "org/other=q"], "for ada/pairs"),
+    "no such program": (["--suite", "suite.yaml", "--questions", "q", "--", "/nowhere/x"], "no program /nowhere/x"),
+    "no such suite": (["--suite", "none.yaml", "--questions", "q"], "There is no suite"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), CASES.values(), ids=CASES)
+def test_what_cannot_be_tried_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    """Status 2, and a sentence that says what to change."""
+    monkeypatch.chdir(tmp_path)
+    Path("suite.yaml").write_text(yaml.safe_dump(suite_fields()))
+    write_questions(Path("q"))
+    ended = CliRunner().invoke(app, ["evaluator", "check", *arguments])
+    assert ended.exit_code == 2
+    assert words in " ".join(ended.stderr.split())

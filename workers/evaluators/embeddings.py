@@ -1,0 +1,161 @@
+"""`python -m workers.evaluators.embeddings`: evaluates embeddings of texts, by the cosine of the angle between them.
+
+A text's embedding is the mean of the model's last hidden states. Each task is a file `{task}.jsonl` in the suite's
+first dataset, with a question on each line, all of one kind:
+
+    {"text": …, "positive": …, "negative": …}   accuracy: whether the text is nearer to the positive one
+    {"text": …, "other": …, "score": …}         spearman: whether similar pairs have higher scores; 0 if it is negative
+
+Options: `max_tokens` of a text (512), and `prefix` (""), which stands before each text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModel, AutoTokenizer, BitsAndBytesConfig
+
+VERSION = "1"
+_NOT_NEEDED = "pooler."
+"""Beginning of the names of weights that embeddings do not use, and that checkpoints of language models lack."""
+
+
+def main() -> None:
+    """Evaluate as plan.json says, and leave samples and results."""
+    plan_file = Path(os.environ["STEWARD_PLAN"])
+    plan, folder = json.loads(plan_file.read_text("utf-8")), plan_file.parent
+    torch.manual_seed(plan["seed"])
+    if plan["devices"]["threads"]:
+        torch.set_num_threads(plan["devices"]["threads"])
+    tasks = {task["name"]: _questions(plan, task["name"]) for task in plan["tasks"]}
+    embedder = Embedder(plan)
+    total, done, reports = sum(map(len, tasks.values())), 0, {}
+    for name, questions in tasks.items():
+        samples = []
+        for number, question in enumerate(questions):
+            samples.append(_sample(number, question, embedder))
+            done += 1
+            os.write(int(os.environ["STEWARD_PROGRESS"]), json.dumps({"done": done, "total": total}).encode() + b"\n")
+        lines = (json.dumps(sample) + "\n" for sample in samples)
+        (folder / "samples" / f"{name}.jsonl").write_text("".join(lines), "utf-8")
+        reports[name] = {"questions": len(questions), "metrics": _metrics(questions, samples)}
+    results = {
+        "contract": 1,
+        "evaluator": {"name": "embeddings", "version": VERSION},
+        "model": plan["model"]["name"],
+        "revision": plan["model"]["revision"],
+        "tasks": reports,
+        "versions": {name: metadata.version(name) for name in ("transformers", "torch")},
+    }
+    (folder / "results.json").write_text(json.dumps(results), "utf-8")
+
+
+def _questions(plan: dict[str, Any], task: str) -> list[dict[str, Any]]:
+    lines = (Path(plan["questions"][0]["folder"]) / f"{task}.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()][: plan["limit"]]
+
+
+class Embedder:
+    """The model of a plan, which turns texts into vectors of length 1."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        model, options = plan["model"], plan["options"]
+        if model["weight_type"] != "Original":
+            _refuse(f"only whole models are evaluated, and this is an {model['weight_type']}")
+        quantised = model["quantisation"]
+        settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
+            loaded, info = AutoModel.from_pretrained(  # nosec B615  # a folder: there is no network
+                model["folder"],
+                dtype=getattr(torch, model["dtype"]),
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **settings,
+            )
+        except (ValueError, KeyError, SafetensorError) as error:
+            _refuse(
+                f"transformers cannot load it: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            )
+        if missing := [name for name in info["missing_keys"] if not name.startswith(_NOT_NEEDED)]:
+            _refuse(f"weights are missing, such as {min(missing)}")
+        self.device = plan["devices"]["device"]
+        network = loaded if quantised else loaded.to(self.device)
+        self.network = (network.get_encoder() if network.config.is_encoder_decoder else network).eval()
+        self.max_tokens, self.prefix = int(options.get("max_tokens", 512)), str(options.get("prefix", ""))
+
+    def __call__(self, text: str) -> torch.Tensor:
+        """The vector of one text."""
+        with torch.inference_mode():
+            return self._embed(text)
+
+    def _embed(self, text: str) -> torch.Tensor:
+        words = self.prefix + text
+        tokens = self.tokenizer(words, return_tensors="pt", truncation=True, max_length=self.max_tokens).to(self.device)
+        states = self.network(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).last_hidden_state
+        vector = states[0].float().mean(dim=0)
+        if not torch.isfinite(vector).all():
+            _refuse("its embeddings are not numbers (NaN or infinity)")
+        return torch.nn.functional.normalize(vector, dim=0)
+
+
+def _refuse(message: str) -> NoReturn:
+    """Say that the model cannot be evaluated, and end."""
+    Path("failure.json").write_text(json.dumps({"contract": 1, "fault": "model", "message": message[:1000]}), "utf-8")
+    sys.exit(1)
+
+
+def _sample(number: int, question: dict[str, Any], embedder: Embedder) -> dict[str, Any]:
+    """A line of samples: the similarities, and whether they are right where a question tells that alone."""
+    others = [question[name] for name in ("positive", "negative", "other") if name in question]
+    vector = embedder(question["text"])
+    similarities = [float(vector @ embedder(other)) for other in others]
+    canonical = json.dumps(question, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return {
+        "id": number,
+        "question_digest": hashlib.sha256(canonical.encode()).hexdigest(),
+        "question": question,
+        "prompt": "\n".join([question["text"], *others]),
+        "target": str(question.get("score", question.get("positive", ""))),
+        "output": " ".join(f"{similarity:.6f}" for similarity in similarities),
+        "metrics": {"accuracy": float(similarities[0] > similarities[1])}
+        if len(similarities) > 1
+        else {"similarity": similarities[0]},
+    }
+
+
+def _metrics(questions: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]) -> dict[str, float]:
+    if "score" not in questions[0]:
+        return {"accuracy": sum(sample["metrics"]["accuracy"] for sample in samples) / len(samples)}
+    scores = [float(question["score"]) for question in questions]
+    return {"spearman": spearman([sample["metrics"]["similarity"] for sample in samples], scores)}
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float:
+    """The correlation of the ranks; 0 if it is negative, or if all values of a side are equal."""
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return 0.0
+    return max(0.0, min(1.0, statistics.correlation(_ranks(one), _ranks(other))))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """The rank of each value; equal values share the mean of their ranks."""
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(sorted(values)):
+        places.setdefault(value, []).append(place)
+    return [statistics.fmean(places[value]) for value in values]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Tries an evaluator in the worker's own sandbox, and says what is wrong with it: `steward evaluator check`.
+
+Several runs: a good one, the same again, one for another model with fewer questions, one that is ended at half its
+time, one with a model whose weights are cut off. No Hub and no Redis: model and questions are folders.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.evaluator_contract import RESULTS
+from leaderboard.evidence import decisive_lines
+from leaderboard.jsontext import JsonObject
+from leaderboard.results import BLOCK, BadResults, score
+from leaderboard.suites import Suite
+from workers.common import kernel
+from workers.common.diagnosis import diagnose, evidence_of, failure_detail
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import RunLimits, RunPlan, RunProgress
+from workers.errors import EvaluationFailed
+from workers.evaluation.evaluator_command import evaluator_command
+from workers.jobs.slots import Slot, take_slot
+from workers.models.tiny_model import model as tiny_model
+from workers.publication.evaluator_results import read_evaluator_results
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
+from workers.sandbox.zygote_client import ZygoteClient
+
+MODEL, OTHER_MODEL = ("steward/one", "1" * 40), ("steward/two", "2" * 40)
+"""Names and revisions of the model of the runs: the second ones find evaluators that do not read their plan."""
+OTHER_LIMIT = 2
+"""Questions of each task in the run with the other name."""
+DISK_BYTES = 1 << 30
+
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("It starts", ("evaluator-missing", "walls-missing", "zygote-broken")),
+    ("It ends in time", ("time-limit", "stalled")),
+    ("It stays within memory and disk", ("file-limit", "disk-full", "out-of-memory", "killed-by-kernel")),
+    ("Its lines of progress are valid", ("progress",)),
+    ("It ends without an error", ()),
+    ("It leaves every file", ("evaluator-left-nothing",)),
+    ("Its files are as the contract says", ("evaluator-files-invalid",)),
+    ("It reports the evaluation that its plan asks for", ("evaluator-other-run",)),
+    ("Its results follow from its samples", ("evaluator-contradiction",)),
+    ("It answers every question", ("evaluator-errors",)),
+)
+"""What a run must do, in order, and the causes of failures in it; any other cause is an end with an error."""
+
+
+@dataclass(frozen=True)
+class EvaluatorFinding:
+    """One line of the check; `passed` None: it could not be looked at, because an earlier one failed."""
+
+    title: str
+    passed: bool | None
+    words: str = ""
+    log: tuple[str, ...] = ()
+    """The decisive lines of the log of a run that failed."""
+
+
+@dataclass
+class TrialRun:
+    """What one run gave: `results` as they would be published, or `cause` and `words` of its failure."""
+
+    seconds: float
+    progress: list[RunProgress]
+    log: BoundedLog
+    left_results: bool
+    results: JsonObject | None = None
+    cause: str = ""
+    words: str = ""
+
+    @property
+    def asked(self) -> object:
+        """What was asked: the digests of each task."""
+        assert self.results is not None
+        return {task: parts["asked"] for task, parts in self.results[BLOCK]["digests"]["tasks"].items()}
+
+
+class EvaluatorTrial:
+    """Runs the evaluator of `suite`; use it inside `opened`."""
+
+    def __init__(self, suite: Suite, slot: Slot, zygote_client: ZygoteClient, questions: Path) -> None:
+        self.suite = suite
+        self.slot = slot
+        self.zygote_client = zygote_client
+        self.questions = questions
+        self.model = slot.folder / "model"
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, suite: Suite, folder: Path, questions: Mapping[str, Path], model: Path | None = None
+    ) -> Iterator[EvaluatorTrial]:
+        """A sandbox in `folder`, which is empty. `questions`: repo of the suite → folder with its files.
+
+        `model` is a folder with config.json and model.safetensors; without one, a tiny model is made. Raises
+        ZygoteBroken, EvaluatorMissing.
+        """
+        kernel.adopt_orphans()
+        evaluator_command(suite)
+        slot = take_slot(folder.resolve(), first_uid=61_184)
+        slot.prepare()
+        spec = SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid)
+        zygote_client = ZygoteClient(spec, harness="workers.evaluation.evaluate")
+        zygote_client.start()
+        try:
+            zygote_client.wait_until_ready()
+            trial = cls(suite, slot, zygote_client, folder.resolve() / "questions")
+            for repo, files in questions.items():
+                shutil.copytree(files, trial.questions / repo)
+            _provide_model(model, trial.model)
+            yield trial
+        finally:
+            zygote_client.stop()
+
+    def run(
+        self,
+        named: tuple[str, str] = MODEL,
+        *,
+        seconds: float,
+        limit: int | None = None,
+        model: Path | None = None,
+    ) -> TrialRun:
+        """One run of the evaluator, of at most `seconds`."""
+        report = self.zygote_client.ready
+        self.slot.prepare(own_user=report is not None and report.mode.own_user)
+        plan = self._plan(named, seconds=seconds, limit=limit, model=model or self.model)
+        progress, log = list[RunProgress](), BoundedLog()
+        callbacks = ChildCallbacks(report=progress.append, stop=lambda: "", log=log)
+        supervisor = ChildSupervisor(self.zygote_client, self._sandbox_spec(plan), plan, callbacks)
+        started = time.monotonic()
+        child_exit = supervisor.run(self.slot.attempt, deadline=started + seconds)
+        run = TrialRun(time.monotonic() - started, progress, log, (plan.spool / RESULTS).exists())
+        self._judge(run, plan, child_exit)
+        return run
+
+    def _judge(self, run: TrialRun, plan: RunPlan, child_exit: ChildExit) -> None:
+        """Read what the run left, or say why it failed."""
+        if not child_exit.finished:
+            evidence = child_exit.evidence(run.log.tail())
+            run.cause, run.words = diagnose(evidence).cause, failure_detail(evidence)
+            run.cause = "progress" if run.cause == "evaluator-files-invalid" else run.cause
+            run.words = f"{run.words or run.cause} (stopped: {child_exit.stopped})" if child_exit.stopped else run.words
+            return
+        try:
+            results = read_evaluator_results(plan, self.suite)
+            score(results["results"], self.suite)
+        except (EvaluationFailed, BadResults) as error:
+            run.cause, run.words = diagnose(evidence_of(error, "publish")).cause, str(error)
+        else:
+            run.results = results
+
+    def _plan(self, named: tuple[str, str], *, seconds: float, limit: int | None, model: Path) -> RunPlan:
+        name, revision = named
+        return RunPlan(
+            attempt=f"{'0' * 12}-{revision[:8]}-1",
+            model=name,
+            revision=revision,
+            model_path=model,
+            evaluator=evaluator_command(self.suite),
+            tasks=self.suite.tasks,
+            shots=self.suite.shots,
+            datasets=self.questions,
+            revisions={source.repo: source.revision or "0" * 40 for source in self.suite.datasets},
+            limit=limit,
+            limits=RunLimits(max_seconds=seconds, stall_seconds=seconds, spool_bytes=DISK_BYTES),
+            spool=self.slot.spool,
+            suite=self.suite.name,
+            suite_digest=self.suite.digest,
+        )
+
+    def _sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
+        assert plan.evaluator is not None
+        return SandboxSpec(
+            home=self.slot.home,
+            root=self.slot.root,
+            readable=(plan.model_path, plan.datasets),
+            programs=plan.evaluator.folders,
+            writable=(plan.spool,),
+            uid=self.slot.uid,
+            max_file_bytes=DISK_BYTES,
+        )
+
+
+def _provide_model(model: Path | None, folder: Path) -> None:
+    if model is not None:
+        shutil.copytree(model, folder)
+        return
+    folder.mkdir()
+    for name, data in tiny_model().items():
+        (folder / name).write_bytes(data)
+
+
+def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None) -> Iterator[EvaluatorFinding]:
+    """Every finding about the evaluator of `trial`. A run has `seconds`, and asks `limit` questions of each task."""
+    first = trial.run(seconds=seconds, limit=limit)
+    yield from _steps(first)
+    if first.results is None:
+        return
+    yield _says_progress(first)
+    yield _finding("Its log is short", not first.log.cut, "the beginning and the end are stored, the rest is lost")
+    yield _same(first, trial.run(seconds=seconds, limit=limit))
+    other = trial.run(OTHER_MODEL, seconds=seconds, limit=OTHER_LIMIT)
+    yield _finding("It reads model and limit from its plan", other.results is not None, other.words)
+    yield _ends_early(trial, first)
+    yield _notices_broken(trial, seconds)
+
+
+def _steps(run: TrialRun) -> Iterator[EvaluatorFinding]:
+    """What a run did, up to the step in which it failed."""
+    failed: int | None = None
+    if run.results is None:
+        by_default = next(place for place, (_, causes) in enumerate(STEPS) if not causes)
+        failed = next((place for place, (_, causes) in enumerate(STEPS) if run.cause in causes), by_default)
+    for place, (title, _) in enumerate(STEPS):
+        if failed is None or place < failed:
+            yield EvaluatorFinding(title, passed=True)
+        elif place == failed:
+            yield EvaluatorFinding(title, False, run.words, tuple(decisive_lines(run.log.text())))
+        else:
+            yield EvaluatorFinding(title, passed=None)
+
+
+def _finding(title: str, passed: bool, problem: str) -> EvaluatorFinding:
+    return EvaluatorFinding(title, passed, "" if passed else problem)
+
+
+def _says_progress(run: TrialRun) -> EvaluatorFinding:
+    title, said = "It says its progress", [progress for progress in run.progress if progress.total]
+    if not said:
+        return EvaluatorFinding(title, False, "no line came: the worker stops an evaluator that is silent for long")
+    last = said[-1]
+    return _finding(title, last.done == last.total, f"its last line says {last.done:,} of {last.total:,}")
+
+
+def _same(first: TrialRun, again: TrialRun) -> EvaluatorFinding:
+    title = "It gives the same again"
+    if again.results is None:
+        return EvaluatorFinding(title, False, f"the second run failed: {again.words}")
+    if again.asked != first.asked:
+        return EvaluatorFinding(title, False, "it asks otherwise in a second run: take everything random from the seed")
+    return _finding(
+        title, again.results["results"] == _values(first), "it scores otherwise in a second run of the same model"
+    )
+
+
+def _values(run: TrialRun) -> object:
+    assert run.results is not None
+    return run.results["results"]
+
+
+def _ends_early(trial: EvaluatorTrial, first: TrialRun) -> EvaluatorFinding:
+    title = "It leaves results.json last"
+    cut = trial.run(seconds=max(0.05, first.seconds / 2), limit=None)
+    early = cut.left_results and cut.results is None and cut.cause == "time-limit"
+    return _finding(title, not early, "it was ended at half its time, and had already left results.json")
+
+
+def _notices_broken(trial: EvaluatorTrial, seconds: float) -> EvaluatorFinding:
+    title = "It gives no results for a broken model"
+    broken = trial.slot.folder / "broken"
+    shutil.copytree(trial.model, broken)
+    for weights in broken.glob("*.safetensors"):
+        data = weights.read_bytes()
+        weights.write_bytes(data[: len(data) // 2])
+    run = trial.run(seconds=seconds, limit=OTHER_LIMIT, model=broken)
+    return _finding(title, run.results is None, "its weights were cut off, and it reported results all the same")
+
+
+def failures(findings: Sequence[EvaluatorFinding]) -> int:
+    """The number of findings that did not pass."""
+    return sum(finding.passed is False for finding in findings)

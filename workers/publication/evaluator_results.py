@@ -1,0 +1,115 @@
+"""Reads what an evaluator other than lm-eval left in the spool, and gives it the form of lm-eval's results and samples.
+
+The files are checked by `leaderboard.evaluator_files`; each kind of problem is an error of its own, which decides the
+cause of the failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from leaderboard.evaluator_contract import MAX_FILE_BYTES, MAX_LINE_BYTES, RESULTS, SAMPLES
+from leaderboard.evaluator_files import (
+    EvaluatorProblem,
+    ProblemKind,
+    TaskSamples,
+    check_results,
+    digest_parts,
+    harness_results,
+    parse_results,
+    read_sample,
+    samples_of,
+)
+from leaderboard.jsontext import JsonObject
+from leaderboard.results import BLOCK
+from leaderboard.suites import Suite
+from workers.common.run_plan import RunPlan
+from workers.errors import (
+    EvaluationFailed,
+    EvaluatorContradiction,
+    EvaluatorErrors,
+    EvaluatorFilesInvalid,
+    EvaluatorLeftNothing,
+    EvaluatorOtherRun,
+)
+from workers.publication.details import SampleRow, json_text, mean_of, text_of
+
+_ERRORS: Mapping[ProblemKind, type[EvaluationFailed]] = {
+    "missing": EvaluatorLeftNothing,
+    "invalid": EvaluatorFilesInvalid,
+    "contradiction": EvaluatorContradiction,
+    "other-run": EvaluatorOtherRun,
+    "errors": EvaluatorErrors,
+}
+REPORTED = "evaluator"
+"""The member of a results file that holds the evaluator's results.json."""
+
+
+def read_evaluator_results(plan: RunPlan, suite: Suite) -> JsonObject:
+    """What the evaluator of `plan` left, as lm-eval's results with a block. Raises EvaluationFailed."""
+    try:
+        samples = {task: _collect(plan.spool, collector) for task, collector in samples_of(suite).items()}
+        results = parse_results(_read(plan.spool / RESULTS))
+        check_results(results, suite, samples, model=plan.model, revision=plan.revision, limit=plan.limit)
+        parts = digest_parts(results, suite, samples, plan.revisions)
+    except EvaluatorProblem as problem:
+        raise _ERRORS[problem.kind](str(problem)) from problem
+    errors = sum(collected.errors for collected in samples.values())
+    return {
+        "results": harness_results(results, suite, samples),
+        REPORTED: results.model_dump(mode="json"),
+        BLOCK: {
+            "digests": parts.model_dump(mode="json"),
+            "evaluator": {**results.evaluator.model_dump(), "errors": errors},
+            "versions": results.versions,
+        },
+    }
+
+
+def _collect(spool: Path, collector: TaskSamples) -> TaskSamples:
+    path = spool / SAMPLES / f"{collector.task}.jsonl"
+    if not _is_plain(path):
+        raise EvaluatorProblem("missing", f"there is no file samples/{path.name}")
+    for line in _lines(path):
+        collector.add(line)
+    return collector
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            yield line
+
+
+def _read(path: Path) -> bytes:
+    if not _is_plain(path):
+        raise EvaluatorProblem("missing", f"there is no file {path.name}")
+    with path.open("rb") as file:
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether neither the file nor its folder is a link: a link could lead to files of others."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
+def evaluator_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
+    """A line of samples as a row of the table of answers. Raises EvaluatorFilesInvalid."""
+    try:
+        sample = read_sample(line, "a line of samples")
+    except EvaluatorProblem as problem:
+        raise _ERRORS[problem.kind](str(problem)) from problem
+    details = {"error": sample.error} if sample.error else {}
+    return {
+        "doc_id": sample.id,
+        "doc": json_text(sample.question or {}),
+        "prompt": text_of(sample.prompt),
+        "continuations": json_text([]),
+        "target": text_of(sample.target),
+        "responses": json_text([[sample.output]]),
+        "answers": json_text([sample.output]),
+        "filter": "",
+        "metrics": json_text({**sample.metrics, **details}),
+        "score": mean_of([sample.metrics.get(metric) for metric in metrics]),
+    }
