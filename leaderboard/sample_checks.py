@@ -9,7 +9,8 @@ The bot compares before it publishes results. Checked are
 - the column `score`: the mean of the row's metrics, which pages show as right or wrong.
 
 A metric with another aggregation than the mean, by the results' own `configs`, or with an unknown one, is named as not
-checked if its value is not the mean. So is a task whose table the bot may not read.
+checked if its value is not the mean; so is one that another evaluator than lm-eval reports by the suite's leave, and a
+task whose table the bot may not read.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def check_samples(
             samples += table.rows
             differences += _count_differences(results, benchmark, task, asked.get(task), table)
             for metric in benchmark.metrics:
-                _sort_in(_compare_metric(results, task, metric, table), differences, unchecked)
+                must_be_mean = _must_be_mean(results, suite, task, metric)
+                finding = _compare_metric(results, task, metric, table, must_be_mean=must_be_mean)
+                _sort_in(finding, differences, unchecked)
         if benchmark.source not in suite_tasks(benchmark):
             for metric in benchmark.metrics:
                 _sort_in(_compare_group(results, benchmark, metric, tables), differences, unchecked)
@@ -169,26 +172,27 @@ def _named_count(results: Mapping[str, Any], task: str) -> int | None:
 # --- values
 
 
-def _compare_metric(results: Mapping[str, Any], task: str, metric: str, table: TaskSamples) -> _Finding | None:
+def _compare_metric(
+    results: Mapping[str, Any], task: str, metric: str, table: TaskSamples, *, must_be_mean: bool
+) -> _Finding | None:
     """What is wrong with the value of `metric`, or why it was not compared; None if it is the samples' mean."""
-    name = metric.partition(",")[0]
     values, claimed = table.metrics.get(metric, MetricSum()), _value(results, task, metric)
     mean = values.total / values.count if values.count and not values.without else None
     if mean is not None and _same(mean, claimed):
         return None
-    aggregation = _aggregation(results, task, name)
-    is_mean = (
-        name in MEANS if not aggregation else aggregation == MEAN or any(each in aggregation for each in FLAT_MEANS)
-    )
-    if not is_mean:
+    if not must_be_mean:
         return _Finding(f"{task}: {metric}: its aggregation is not known to be the mean", is_difference=False)
     if mean is None:
         return _Finding(f"{task} has {values.without:,} samples without a number for {metric}", is_difference=True)
     return _Finding(f"{metric} of {task} is {claimed:.6f}, and the samples give {mean:.6f}", is_difference=True)
 
 
-def _is_mean(name: str, aggregation: str) -> bool:
-    """Whether the metric `name` is the mean of the samples' values; `aggregation` is what its task names, or ""."""
+def _must_be_mean(results: Mapping[str, Any], suite: Suite, task: str, metric: str) -> bool:
+    """Whether `metric` is the mean of the samples' values, as far as suite and results say."""
+    if suite.evaluator is not None:
+        return metric not in suite.evaluator.reported
+    name = metric.partition(",")[0]
+    aggregation = _aggregation(results, task, name)
     if not aggregation:
         return name in MEANS
     return aggregation == MEAN or any(function in aggregation for function in FLAT_MEANS)

@@ -65,7 +65,7 @@ def _parts(file: Any, question: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _sums(file: Any, question: Mapping[str, Any]) -> Mapping[str, Any]:
     """The sums of the suite's metrics, and what else `leaderboard.sample_checks` compares."""
-    metrics = [(metric, *metric.split(",", 1)) for metric in question["metrics"]]
+    metrics = [(metric, *metric.partition(",")[::2]) for metric in question["metrics"]]
     names, withdrawn = [name for _, name, _ in metrics], set(question["withdrawn"])
     sums: dict[str, list[Any]] = {metric: [list[float](), 0, 0] for metric, _, _ in metrics}
     asked, rows, scores_differ = dict[str, set[int]](), 0, 0

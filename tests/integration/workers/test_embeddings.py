@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow.parquet as pq
 import pytest
 
+from bot.core.context import BoardContext
+from bot.evaluations.samples import compare_with_samples
+from hub.client import Hub
+from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.results import read_results
-from tests.support.evaluators.embeddings import REPO, SUITE, TRIPLES, question_files
+from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, question_files
+from tests.support.probe import shared_probe
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
@@ -41,6 +48,13 @@ def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
     assert block.digests is not None and block.digests.tasks["triples"].asked.questions == len(TRIPLES)
     assert block.digests.tasks["triples"].asked.dataset.startswith(f"{REPO}@")
     assert set(block.errors) == {"Nearer"}, "what the evaluator reports has no error that follows from samples"
+
+    with Hub(stand.hub.url, "hf_worker") as hub:
+        context = SimpleNamespace(suite=stand.suite, hub=hub, probe=shared_probe())
+        repo = Repo("dataset", outcome.details.repo)
+        checked = compare_with_samples(cast(BoardContext, context), "trial/good", repo, outcome.details, results)
+    assert checked.samples == len(TRIPLES) + len(PAIRS)
+    assert checked.unchecked == ("pairs: spearman: its aggregation is not known to be the mean",)
 
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = pq.read_table(io.BytesIO(stand.read(outcome, table_path("triples", time)))).to_pylist()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from leaderboard.sample_checks import (
     MetricComparison,
@@ -17,6 +18,7 @@ from leaderboard.sample_checks import (
     check_samples,
 )
 from leaderboard.suites import Suite, parse_suite
+from tests.support.evaluators import embeddings
 
 SUITE = """
 name: three
@@ -178,3 +180,21 @@ def test_metrics_that_the_answers_do_not_give_are_named(
     with pytest.raises(SamplesDiffer) as raised:
         check_recomputed({task: found}, suite)
     assert differs in str(raised.value)
+
+
+@pytest.mark.parametrize(("accuracy", "is_refused"), [(0.75, False), (0.76, True)])
+def test_metrics_of_another_evaluator_are_means_unless_the_suite_says_otherwise(
+    accuracy: float, is_refused: bool
+) -> None:
+    """Each metric but those in `reported` must be the mean, whatever it is called."""
+    suite = parse_suite(yaml.safe_dump(embeddings.SUITE))
+    tables: dict[str, Any] = {
+        "triples": TaskSamples(4, {"": 4}, {"accuracy": MetricSum(3.0, 4)}),
+        "pairs": TaskSamples(6, {"": 6}, {"spearman": MetricSum(0.0, 0, 6)}),
+    }
+    claimed = {"results": {"triples": {"accuracy": accuracy}, "pairs": {"spearman": 0.9}}}
+    if is_refused:
+        with pytest.raises(SamplesDiffer, match=r"accuracy of triples is 0\.760000"):
+            check_samples(claimed, suite, {}, tables)
+        return
+    assert check_samples(claimed, suite, {}, tables).unchecked == (f"pairs: spearman: {UNKNOWN}",)
