@@ -65,6 +65,7 @@ matrices: setup
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
+		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
 		tests/browser/site $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.

@@ -1,30 +1,36 @@
 """Measures how fast scores are computed again from stored answers, without a model.
 
-    python -m benchmarks.rescore [--evaluations 8] [--questions 200] [--processes N] [--json]
+    python -m benchmarks.rescore [--evaluations 4] [--questions N] [--processes N] [--json]
 
-Evaluations in the shape of `open-llm-v2`: questions and answers as long as real ones, by the harness's own tasks. A
-real evaluation has 21,000 answers; `--questions` bounds those of each task, and `--questions 0` takes as many as the
-real suite has. The evaluations are copies of one, and each is read, scored and aggregated, and its results file is
-written.
-The start of the processes, which happens once for all evaluations, is not counted, and is printed.
+Evaluations in the shape of `open-llm-v2`: as many questions as the real suite has, or at most N of each task, and
+answers as long as real ones, by the harness's own tasks. The evaluations are copies of one, and each is read, scored
+and aggregated, and its results file is written. The first one starts the processes and is not counted.
 
 `samples_per_second` is the rate of tasks that compare log-likelihoods. `generative_ratio` is the rate of generated
 answers (IFEval, MATH) over that of one process which calls the harness's own filters and `process_results` for the same
-answers, and does nothing else.
+answers, which it holds in memory, and does nothing else. The two take turns, evaluation by evaluation, so that other
+work on the machine slows both down; both have scored the same answers once before.
+
+Rates by the clock need an idle machine. Those by processor time, in all processes, say what another machine's cores
+would do, and change little under load.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +46,8 @@ AT = "2026-11-28T12:00:00Z"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evaluations", type=int, default=8)
-    parser.add_argument("--questions", type=int, default=200, help="of each task, at most; 0: as the real suite has")
+    parser.add_argument("--evaluations", type=int, default=4)
+    parser.add_argument("--questions", type=int, default=0, help="of each task, at most; 0: as the real suite has")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     found = measure(parser.parse_args())
@@ -59,20 +65,65 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         comparing, generative = _suite(COMPARING), _suite(GENERATIVE)
         for suite in (comparing, generative):
             _evaluate(suite, options.questions or None, folder / suite.name)
-        comparisons = _rate(comparing, folder / comparing.name, options.evaluations, options.processes)
-        texts = _rate(generative, folder / generative.name, options.evaluations, options.processes)
-        alone = _harness_rate(generative, folder / generative.name)
+        comparisons = _measure_rescoring(comparing, folder / comparing.name, options)
+        texts, harness = _measure_in_turns(generative, folder / generative.name, options)
     memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
-    sizes = f"{comparisons['answers']:,} compared and {texts['answers']:,} generated answers each"
+    sizes = f"{comparisons.answers:,} compared and {texts.answers:,} generated answers each"
     print(f"{options.evaluations} evaluations with {sizes}, {options.processes} processes; at most {memory} MB in one")
-    print(f"log-likelihoods: {comparisons['rate']:,.0f} answers a second, after {comparisons['start']:.1f} s to start")
-    print(f"generated: {texts['rate']:,.0f} answers a second; one process of the harness: {alone:,.0f}")
+    for name, timing in (
+        ("log-likelihoods", comparisons),
+        ("generated", texts),
+        ("one process of the harness", harness),
+    ):
+        print(f"{name}: {timing.rate:,.0f} answers a second, {timing.processor_rate:,.0f} a processor second")
     return {
         "evaluations": options.evaluations,
-        "seconds": round(comparisons["seconds"] + texts["seconds"], 2),
-        "samples_per_second": round(comparisons["rate"]),
-        "generative_ratio": round(texts["rate"] / alone, 2),
+        "seconds": round(comparisons.seconds + texts.seconds, 2),
+        "samples_per_second": round(comparisons.rate),
+        "generative_ratio": round(texts.rate / harness.rate, 2),
+        "samples_per_processor_second": round(comparisons.processor_rate),
+        "generative_ratio_per_processor": round(texts.processor_rate / harness.processor_rate, 2),
     }
+
+
+@dataclass
+class Timing:
+    """What scoring some evaluations, with this many answers each, took."""
+
+    answers: int
+    evaluations: int = 0
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.evaluations * self.answers / self.seconds
+
+    @property
+    def processor_rate(self) -> float:
+        """Answers a second of one core."""
+        return self.evaluations * self.answers / self.processor_seconds
+
+    def add(self, score: Callable[[], object], process: int) -> None:
+        """Score one evaluation in a process and those that it started."""
+        began, used = time.perf_counter(), _processor_seconds(process)
+        score()
+        self.seconds += time.perf_counter() - began
+        self.processor_seconds += _processor_seconds(process) - used
+        self.evaluations += 1
+
+
+def _processor_seconds(process: int) -> float:
+    """The processor time of a running process and all that it started."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    own = sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return own + sum(map(_processor_seconds, _children(process)))
+
+
+def _children(process: int) -> list[int]:
+    threads = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
 
 
 def _suite(run: tuple[str, ...]) -> Suite:
@@ -119,59 +170,81 @@ def _long_text(draw: int) -> str:
     return rf"{steps} So the answer is $\boxed{{{result}}}$. Final Answer: The final answer is ${result}$."
 
 
-def _rate(suite: Suite, evaluation: Path, evaluations: int, processes: int) -> dict[str, Any]:
-    """Rescore the evaluation that often; the first time starts the processes and is not counted."""
+@contextmanager
+def _rescoring(suite: Suite, evaluation: Path, processes: int) -> Iterator[tuple[Callable[[], Any], int]]:
+    """A function that computes the scores of the evaluation again, which it has done once, and its process."""
     from benchmarks.scripted_evaluations import SOURCE
     from benchmarks.suites.open_llm_v2 import shipped
     from workers.rescoring.process import RescoringProcess
 
-    out = evaluation / "rescored.json"
+    before = set(_children(os.getpid()))
     with RescoringProcess(suite.model_dump_json(), processes, shipped()) as process:
-        began, seconds = time.perf_counter(), 0.0
-        for number in range(evaluations + 1):
-            done = process.rescore(evaluation / "results.json", evaluation / "tables", out, source=SOURCE, at=AT)
-            if number == 0:
-                start, began = time.perf_counter() - began, time.perf_counter()
-        seconds = time.perf_counter() - began
-    return {
-        "answers": done.answers,
-        "seconds": seconds,
-        "start": start,
-        "rate": evaluations * done.answers / seconds,
-    }
+        (started,) = set(_children(os.getpid())) - before
+
+        def rescore() -> Any:
+            files = evaluation / "results.json", evaluation / "tables", evaluation / "rescored.json"
+            return process.rescore(*files, source=SOURCE, at=AT)
+
+        yield rescore, started
 
 
-def _harness_rate(suite: Suite, evaluation: Path) -> float:
-    """Answers a second of one process that filters and scores them by the harness, as a full evaluation does."""
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        try:
-            os.write(writer, json.dumps(_time_harness(suite, evaluation)).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as answers:
-        text = answers.read()
-    os.wait()
-    if not text:
+def _measure_rescoring(suite: Suite, evaluation: Path, options: argparse.Namespace) -> Timing:
+    with _rescoring(suite, evaluation, options.processes) as (rescore, process):
+        timing = Timing(rescore().answers)
+        for _ in range(options.evaluations):
+            timing.add(rescore, process)
+    return timing
+
+
+def _measure_in_turns(suite: Suite, evaluation: Path, options: argparse.Namespace) -> tuple[Timing, Timing]:
+    """Rescoring, and one process of the harness."""
+    ours, theirs = multiprocessing.Pipe()
+    harness = multiprocessing.get_context("fork").Process(target=_run_harness, args=(theirs, ours, suite, evaluation))
+    harness.start()
+    theirs.close()
+
+    def score() -> None:
+        ours.send("score")
+        ours.recv()
+
+    try:
+        score()
+        with _rescoring(suite, evaluation, options.processes) as (rescore, process):
+            rescoring, alone = (Timing(rescore().answers) for _ in range(2))
+            assert harness.pid is not None
+            for _ in range(options.evaluations):
+                rescoring.add(rescore, process)
+                alone.add(score, harness.pid)
+    except EOFError:
         sys.exit("the harness could not score the answers")
-    return float(json.loads(text))
+    finally:
+        ours.close()
+        harness.join()
+    return rescoring, alone
 
 
-def _time_harness(suite: Suite, evaluation: Path) -> float:
+def _run_harness(orders: Connection, callers_end: Connection, suite: Suite, evaluation: Path) -> None:
+    """For each order, filter and score all answers by the harness, as a full evaluation does, until the caller ends."""
     from benchmarks.suites.open_llm_v2 import shipped
+    from workers.evaluation.shared_prefix.templates import compile_templates_once
+    from workers.evaluation.task_loading import seed_language_detection
     from workers.rescoring.stored_answers import open_table
     from workers.rescoring.stored_tasks import load_tasks
 
+    callers_end.close()  # so that the caller's end is the only one
+    compile_templates_once()
+    seed_language_detection()
     opened = {task: open_table(evaluation / "tables" / f"{task}.parquet", task) for task in suite.tasks}
     tasks = load_tasks(suite, opened, shipped())["tasks"]
     work = [(tasks[name], list(_instances(tasks[name], table))) for name, table in opened.items()]
-    for task, instances in work:
-        _score(task, instances[:2])  # loads what the metrics load when they first run
-    began = time.perf_counter()
-    for task, instances in work:
-        _score(task, instances)
-    return sum(len(instances) for _, instances in work) / (time.perf_counter() - began)
+    while True:
+        try:
+            orders.recv()
+        except EOFError:
+            return
+        for task, instances in work:
+            _score(task, instances)
+        orders.send("scored")
 
 
 def _instances(task: Any, table: Any) -> Iterator[Any]:

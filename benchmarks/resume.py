@@ -8,7 +8,8 @@ with one. With a small random model of the same tokenizer, which computes as man
 (SIGKILL) in the forward pass in which it has computed 10, 50 and 90 % of the tokens, and continued. Work is counted in
 tokens of forward passes, padding included.
 
-    overhead           seconds inside the journal / seconds of the evaluation
+    overhead           seconds inside the journal, and in recording answers by request for other machines, / seconds of
+                       the evaluation
     difference         processor seconds with a journal / without one - 1; on a busy machine mostly noise
     recomputed_share   tokens of both attempts / tokens of a whole one
     largest_suite      bytes of the journal of `open-llm-v2`, if all its texts were as long as they may be
@@ -159,6 +160,7 @@ def run(order: dict[str, Any]) -> None:
     if order["journal"]:
         descriptor = os.open(order["journal"], os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         lm.journal = AnswerJournal(descriptor, IDENTITY)
+        _record_by_request(lm, Path(f"{order['journal']}-by-request"))
     answers, sizes = evaluate(lm, order["divisor"], order["journal"])
     write(
         answers=answers,
@@ -167,6 +169,22 @@ def run(order: dict[str, Any]) -> None:
         journal_seconds=spent[0],
         **sizes,
     )
+
+
+def _record_by_request(lm: Any, file: Path) -> None:
+    """Record each answer by its request, too, as a worker does for other machines."""
+    from lm_eval.api.model import CacheHook
+
+    from workers.evaluation.shared_prefix.journal import AnswerJournal
+    from workers.evaluation.shared_prefix.portable_answers import MAX_VALUE_BYTES, PortableAnswers
+
+    class Recorder(CacheHook):  # type: ignore[misc]  # the harness has no types
+        def add_partial(self, attr: str, req: Any, res: Any) -> None:
+            lm.portable_answers.note(attr, req, res)
+
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    lm.portable_answers = PortableAnswers(AnswerJournal(descriptor, IDENTITY, max_value_bytes=MAX_VALUE_BYTES))
+    lm.set_cache_hook(Recorder(None))
 
 
 def evaluate(lm: Any, divisor: int, journal: str) -> tuple[list[Any], dict[str, float]]:
@@ -192,6 +210,7 @@ def _time_journal() -> list[float]:
     from workers.evaluation.shared_prefix import engine, generation_requests, model
     from workers.evaluation.shared_prefix.journal import AnswerJournal
     from workers.evaluation.shared_prefix.plan import Plan
+    from workers.evaluation.shared_prefix.portable_answers import PortableAnswers
 
     spent, depth = [0.0], [0]
 
@@ -212,6 +231,7 @@ def _time_journal() -> list[float]:
         (AnswerJournal, "__init__"), (AnswerJournal, "add"), (AnswerJournal, "get"), (engine, "_step_key"),
         (engine, "out_of_memory_key"), (model, "answer_batches"), (model, "answer_key"), (model, "text_batches"),
         (model, "text_key"), (generation_requests, "unit_key"), (Plan, "with_parents"),
+        (PortableAnswers, "note"),
     ]  # fmt: skip
     for owner, name in owners:
         setattr(owner, name, timed(getattr(owner, name)))

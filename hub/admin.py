@@ -1,13 +1,14 @@
-"""Idempotent creation of repos and webhooks."""
+"""Idempotent creation of repos, branches and webhooks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from hub import parse
-from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, Transient
+from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, RevisionNotFound, Transient
 from hub.reads import Reads
 from hub.records import Repo, WatchedItem, Webhook
 
@@ -90,6 +91,16 @@ class Admin(Reads):
 
         self.retries.until(once, on=(Transient, Busy, RateLimited))
 
+    def create_branch(self, repo: Repo, branch: str) -> None:
+        """Create a branch without files, unless there is a branch of this name."""
+        with suppress(Conflict):  # it exists
+            self._repeated("POST", _branch_path(repo, branch), "branch-create", {"emptyBranch": True})
+
+    def delete_branch(self, repo: Repo, branch: str) -> None:
+        """Delete a branch, unless it is gone."""
+        with suppress(RevisionNotFound):
+            self._repeated("DELETE", _branch_path(repo, branch), "branch-delete", None)
+
     def webhooks(self) -> list[Webhook]:
         """Return all webhooks of the account."""
         items = self._get("/api/settings/webhooks", "webhooks").json()
@@ -125,6 +136,10 @@ class Admin(Reads):
         address = f"/api/settings/webhooks/{hook_id}{action}"
         answer = self._repeated("POST", address, route, request)
         return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
+
+
+def _branch_path(repo: Repo, branch: str) -> str:
+    return f"{repo.api}/branch/{quote(branch, safe='')}"
 
 
 def _webhook_request(

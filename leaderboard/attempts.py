@@ -13,9 +13,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.evidence import FailureEvidence
+from leaderboard.trials import TrialReport
 
 Fault = Literal["submission", "us", "hub", "unknown"]
 
+TRIAL = "trial:"
+"""How the paths of trials begin, in place of the path of a request file; such a path is the trial's dirty key."""
 ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
 MAX_NUMBER = 900_000
 """The highest attempt number that a file may claim, so that numbers are left for later attempts."""
@@ -29,6 +32,11 @@ def attempt_id(board: str, path: str, revision: str, number: int) -> str:
 def attempt_prefix(board: str, path: str) -> str:
     """Return the 12 digits with which the ids of all attempts at `path` of `board` begin."""
     return hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()[:12]
+
+
+def dirty_key(path: str) -> str:
+    """The dirty key of what an attempt at `path` is about: a request, or a trial."""
+    return path if path.startswith(TRIAL) else f"request:{path}"
 
 
 def number_in(attempt: object, board: str | None = None, path: str | None = None) -> int:
@@ -62,7 +70,7 @@ class Details(BaseModel):
 
 
 class Outcome(BaseModel):
-    """How one attempt ended. Exactly one of `details` and `failure` is set."""
+    """How one attempt ended. Exactly one of `details`, `failure` and `trial` is set."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -77,6 +85,7 @@ class Outcome(BaseModel):
     phase: str = Field(max_length=32, description="where it ended: download, load, evaluate, publish …")
     details: Details | None = None
     failure: Failure | None = None
+    trial: TrialReport | None = Field(default=None, description="what a trial showed, in place of `details`")
     evidence: FailureEvidence | None = Field(default=None, description="the evidence for `failure`, scrubbed")
     replayed: int = Field(default=0, ge=0, description="answers that an earlier attempt computed")
     versions: dict[str, str] = Field(default_factory=dict)

@@ -157,6 +157,9 @@ class Board(BaseModel):
     model_pages_a_day: int = Field(
         default=10, ge=0, le=1000, description="maximal new pull requests with scores on models' repos in 24 hours"
     )
+    trials_a_week: int = Field(
+        default=3, ge=0, le=1000, description="maximal trials (`/try`) of one person in seven days; 0: no trials"
+    )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 

@@ -6,6 +6,8 @@
     {time}/results_{time}.parquet              the scores as a table
     attempts/{attempt}/outcome.json, log.txt   one folder per attempt
 
+Scores that were computed again are a run too, without a folder of an attempt: its results file names the evaluation.
+
 `{time}` is the time at which the run was complete, as `results.file_time` formats it. The outcome file is in the same
 commit as all other files of its attempt, so a reader who finds it finds everything.
 

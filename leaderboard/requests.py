@@ -222,7 +222,8 @@ class StewardFacts(BaseModel):
     rescored_from: str | None = Field(
         default=None,
         max_length=1_000,
-        description="results whose answers were scored again for `results`; tables of answers have its time",
+        description="results whose answers were scored again for `results`; tables of answers have the time of one "
+        "of the two",
     )
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
     access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")

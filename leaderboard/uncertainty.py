@@ -25,6 +25,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
 from typing import Any
@@ -92,7 +93,7 @@ class AnswerCollector:
         benchmark = self.benchmark
         shared, subject = fields.get(benchmark.cluster), fields.get(benchmark.stratum)
         own = (shared,) if isinstance(shared, str | int) else (self.task, question)
-        return _number(benchmark.name, *own), _number(subject if isinstance(subject, str | int) else "")
+        return _number(benchmark.name, *own), _stratum(subject if isinstance(subject, str | int) else "")
 
     def answers(self) -> TaskAnswers | None:
         """The collected questions; None if there are none, or if one lacks a grade."""
@@ -109,6 +110,8 @@ class AnswerCollector:
 
 def _grade(value: object) -> tuple[float, float] | None:
     """The sum and the number of a question's grades by one metric; None if they are no numbers in 0-1."""
+    if type(value) is float:  # as most are
+        return (value, 1.0) if 0 <= value <= 1 else None
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, int | float) and 0 <= each <= 1 for each in values):
         return None
@@ -127,6 +130,12 @@ def _object(text: str) -> Mapping[str, Any]:
 def _number(*parts: object) -> int:
     """A number of 64 bits that names `parts`."""
     return int.from_bytes(blake2b(repr(parts).encode("utf-8", "replace"), digest_size=8).digest(), "little")
+
+
+@lru_cache(maxsize=1_000, typed=True)
+def _stratum(subject: str | int) -> int:
+    """The number of a subject, which many questions share."""
+    return _number(subject)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from rq import Queue
 from rq.job import Job
 from rq.results import Result
@@ -27,14 +27,14 @@ FAILURE_TTL_SECONDS = 86_400
 
 
 class EvaluationJob(BaseModel):
-    """Evaluate `model` at `revision` with `suite`, for the request at `path`."""
+    """Evaluate `model` at `revision` with `suite`, for the request, or the trial, at `path`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     v: Literal[1] = 1
     board: str = Field(max_length=100)
     attempt: str = Field(pattern=ATTEMPT_ID.pattern)
-    path: str = Field(max_length=1_000, description="of the request file in the requests repo")
+    path: str = Field(max_length=1_000, description="of the request file in the requests repo, or of the trial")
     model: str = Field(max_length=200)
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     precision: str = Field(max_length=32)
@@ -45,6 +45,13 @@ class EvaluationJob(BaseModel):
     private: bool = Field(default=False, description="whether the model's answers must not be public")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
+    questions: int = Field(default=0, ge=0, le=1_000, description="of each benchmark, for a trial; 0: an evaluation")
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `questions` out of what is no trial, so that processes of earlier versions accept it."""
+        fields: dict[str, Any] = write(self)
+        return fields if self.questions else {name: fields[name] for name in fields if name != "questions"}
 
     def with_model(self, model: str, revision: str) -> EvaluationJob:
         """The same job for another complete model: no adapter, no delta."""

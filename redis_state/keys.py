@@ -189,6 +189,12 @@ class Keys:
     """Set: `path NUL path` of each pair of duplicate requests that was reported, with a proposal to approve."""
     waiting_threads = BoardKey("waiting-threads")
     """Hash: dirty key of a thread that waits for a maintainer → JSON of the facts that the list shows."""
+    maintainers_list = BoardKey("maintainers-list")
+    """Hash: what the list of all that waits for a maintainer shows, as a digest, its outbreaks, and when it changed."""
+    trials = BoardKey("trials")
+    """Hash: dirty key of a trial that waits or runs → JSON of the trial."""
+    trial_end = BoardKeyOf("trial-end")
+    """String: JSON of how a trial ended, until its reply shows it; expires."""
     pulls = BoardKey("pulls")
     """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of its record,
     written when it was checked."""

@@ -23,6 +23,8 @@ from tests.support.probe import shared_probe
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+# Test files run in parallel: two threads of each process would wait for each other in loops that occupy the processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Collection makes a million objects, which live to the end: no search for garbage need look at them.
 gc.disable()

@@ -66,6 +66,11 @@ class WorkerSettings(SharedSettings):
         ge=0,
         description="maximal bytes of the journals with which interrupted evaluations go on; 0: there are none",
     )
+    share_seconds: float = Field(
+        default=900,
+        ge=0,
+        description="seconds between two uploads of answers, with which a worker on another machine goes on; 0: none",
+    )
     max_file_bytes: int = Field(default=16 << 30, gt=0, description="maximal bytes of one file of a child")
     max_processes: int = Field(default=4096, gt=0, description="maximal processes and threads of a child")
     child_uid: int = Field(

@@ -25,11 +25,12 @@ from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
-from bot.core.waiting_threads import PLAN, note
+from bot.core.waiting_threads import note
 from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameCheckLine
+from leaderboard.waiting_items import PLAN
 from redis_state.board.decisions import Outcome
 
 KIND = "proposal"

@@ -39,6 +39,7 @@ from redis_state.board.sample_verdicts import SampleVerdicts
 from redis_state.board.scoreboard import Licences, Scoreboard
 from redis_state.board.table_rows import TableRows
 from redis_state.board.timings import Timings
+from redis_state.board.trials import Trials
 from redis_state.clock import Clock
 from redis_state.dirty import DirtyKeys, SyncPriority
 from redis_state.heads import Heads
@@ -114,6 +115,7 @@ class BoardContext:
         self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)
+        self.trials = Trials(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
         self._logs_private: tuple[bool, float] | None = None

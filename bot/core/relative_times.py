@@ -18,9 +18,13 @@ def in_words(seconds: float) -> str:
     return "a moment"
 
 
+def stamp(at: float) -> str:
+    """A time alone: "2026-11-24 18:03 UTC"."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def when(at: float, *, now: float) -> str:
     """A time: "2026-11-24 18:03 UTC (in about 2 hours)"."""
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     distance = abs(at - now)
     relative = "now" if distance < 1 else f"in {in_words(distance)}" if at > now else f"{in_words(distance)} ago"
-    return f"{stamp} ({relative})"
+    return f"{stamp(at)} ({relative})"

@@ -22,8 +22,6 @@ DIGEST = "digest"
 
 Part = Literal["", "appeal", "plan", "pull"]
 """Why a thread waits: a post that needs a person; an appeal against a flag; a plan, or a pull request, to approve."""
-PLAN, PULL = "plan to approve", "pull request"
-"""Topics of waiting threads beside those of triage."""
 
 
 class WaitingThread(BaseModel):

@@ -35,6 +35,7 @@ from bot.results.contents import CONTENTS
 from bot.results.scoreboard import SCORES
 from hub.errors import Denied
 from hub.records import Webhook
+from leaderboard.attempts import TRIAL
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import WebhookQuota
@@ -70,7 +71,8 @@ def sync_reconcile(context: BoardContext) -> None:
     alive = context.attempts.alive(now=now)
     stuck = set(index.unjudged())
     stuck |= {entry.path for entry in index.busy() if entry.state == "running" and entry.attempt not in alive}
-    paths = sorted({state.path for state in context.attempts.read_all(alive).values() if state.path})
+    states = context.attempts.read_all(alive).values()
+    paths = sorted({state.path for state in states if state.path and not state.path.startswith(TRIAL)})
     # Requests that have a living attempt although the index says that they are neither queued nor running.
     entries = zip(paths, index.find(paths), strict=True)
     stuck |= {path for path, entry in entries if entry is None or entry.state not in ("queued", "running")}

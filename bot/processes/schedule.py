@@ -21,7 +21,7 @@ from bot.model_pages.daily import MODEL_PAGES
 from bot.processes.reconcile import period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
-from bot.threads.maintainers_list import DAY_SECONDS
+from bot.threads.maintainers_list import DAY_SECONDS, LOOK_SECONDS
 from redis_state import jobs
 from redis_state.attempts import LOST
 from redis_state.board.entry import IndexEntry
@@ -44,6 +44,8 @@ class Schedule:
         self._started = False
         self._move_at: float | None = None
         """Time when the files at former paths are next moved."""
+        self._look_at = 0.0
+        """Time when trials, and the list of what waits for maintainers, are next looked at."""
         self._marked: dict[str, float] = {}
         """Attempt → time when its request was marked."""
         self._missing: set[str] = set()
@@ -72,6 +74,7 @@ class Schedule:
         self._start_round(now)
         self._start_daily(now)
         self._mark_former_paths(now)
+        self._mark_often(now)
         busy = context.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._mark_silent(by_attempt, now)
@@ -135,6 +138,18 @@ class Schedule:
             self.context.mark(FORMER, SyncPriority.BACKGROUND)
             self._move_at = now + DAY_SECONDS
         self._move_at = self._move_at or now + WAIT
+
+    def _mark_often(self, now: float) -> None:
+        """Mark the queue while trials wait or run; and from time to time each of them, and the maintainers' list.
+
+        Their syncs make no call to the Hub if nothing has changed.
+        """
+        trials = self.context.trials.pending()
+        if trials:
+            self.context.mark(QUEUE, SyncPriority.EVENT)
+        if not self._look_at - LOOK_SECONDS <= now < self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self.context.mark_all((DIGEST, *(trial.path for trial in trials)), SyncPriority.BACKGROUND)
 
     def _mark_silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Mark the requests that run according to the index, but whose attempt sends no heartbeats."""

@@ -50,6 +50,7 @@ from bot.queue.pauses import sync_pauses
 from bot.requests.comparison import FILES, sync_files
 from bot.requests.request import sync_request
 from bot.requests.requests_repo import sync_requests_repo
+from bot.requests.trials import TRIAL_KIND, sync_trial
 from bot.results.contents import CONTENTS, sync_contents
 from bot.results.scoreboard import SCORES, SCORES_CHANGED, sync_changed_scores, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
@@ -132,6 +133,7 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     MaintainerAction.KIND: sync_maintainer_action,
     PageCommand.KIND: sync_page_command,
     OUTBREAK: sync_outbreak,
+    TRIAL_KIND: sync_trial,
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,
     MODEL_PAGE: sync_model_page,

@@ -30,7 +30,7 @@ from bot.core.pull_records import (
     remember,
     situation,
 )
-from bot.core.waiting_threads import PULL, note
+from bot.core.waiting_threads import note
 from bot.pulls.checks import PullRequestCheck, check
 from bot.pulls.merging import MAX_DIFF, merge_checked, settle_merged
 from bot.pulls.rename_pulls import RenameCheck, check_rename, mark_linked
@@ -44,6 +44,7 @@ from leaderboard.effects import Effect, EffectMode
 from leaderboard.rename_claims import read_claim
 from leaderboard.renames import Kind
 from leaderboard.triage import Topic
+from leaderboard.waiting_items import PULL
 from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()

@@ -21,6 +21,7 @@ import structlog
 
 from bot.core.context import BoardContext, request_key
 from bot.queue.durations import ask_for_durations
+from bot.queue.trial_turns import queue_trial, take_trial_turns
 from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.dispatch import choose
 from leaderboard.effects import Effect
@@ -47,11 +48,15 @@ def sync_queue(context: BoardContext) -> None:
         return
     snapshot = take_snapshot(context)
     chosen = {turn.attempt: turn for turn in choose(snapshot.turns, snapshot.running, snapshot.conditions)}
+    trials = take_trial_turns(context, snapshot, list(chosen.values()))
     tiers = {attempt: snapshot.conditions.queue_of(turn.tier) for attempt, turn in chosen.items()}
-    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in tiers.items()})
+    wanted = {**tiers, **{attempt: tier for attempt, (_, tier) in trials.items()}}
+    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in wanted.items()})
     for attempt, turn in chosen.items():
         if snapshot.queued_in.get(attempt) != context.queue(tiers[attempt]):
             _dispatch(context, context.index.get(turn.path), tiers[attempt])
+    for attempt, (trial, tier) in trials.items():
+        queue_trial(context, trial, tier, snapshot.queued_in.get(attempt))
     if snapshot.waiting and not snapshot.conditions.durations.measured:
         ask_for_durations(context)
     context.mark_all(map(request_key, snapshot.to_be_retold(MAX_REANNOUNCED)), SyncPriority.BACKGROUND)

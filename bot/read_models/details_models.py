@@ -63,6 +63,15 @@ class ReproductionView(ApiModel):
     attempt: str = Field(default="", description="the attempt, for `steward reproduce`")
 
 
+class RescoringView(ApiModel):
+    """Scores of an evaluation that were computed again from its answers, by a newer version of the suite."""
+
+    at: str = Field(description="when they were computed again")
+    is_shown: bool = Field(description="whether the answers have the new verdicts; else those from before")
+    results_url: str = Field(description="the results file with the new scores")
+    earlier_url: str = Field(description="the results file of the evaluation itself")
+
+
 class DetailsResponse(ApiModel):
     """A part of the answers to one task; without questions while they are read, or where they may not be shown."""
 
@@ -81,6 +90,9 @@ class DetailsResponse(ApiModel):
         "of two evaluations, of the questions that exactly one got right, and `common`, of all that both answered",
     )
     questions: list[QuestionView] = Field(default_factory=list)
+    rescorings: list[RescoringView | None] = Field(
+        default_factory=list, description="of each evaluation; null if its scores were not computed again"
+    )
     reproduction: ReproductionView | None = Field(
         default=None, description="with the first part of one evaluation: how to repeat it"
     )

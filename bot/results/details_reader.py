@@ -1,10 +1,11 @@
 """Reads parts of the answers that evaluations published, for the pages that show them.
 
 A table is read without a token, so only those that everybody can read are shown. It is one file in a details repo,
-named by the time of the evaluation that the board shows. A read costs one call for each table, which asks whether it is
-still public and which it is, and one more for a table that is not kept. The probe opens the tables, and a read is
-bounded: bytes of the file, rows, bytes of a row group after decompression, characters of each text. The first part of
-one evaluation also says how to repeat it, which is a call for its results file.
+named by the time of the evaluation that the board shows. Where scores were computed again, the table with the new
+scores is read; the evaluation's own if there is none, and the answer says so. A read costs one call for each table,
+which asks whether it is still public and which it is, and one more for a table that is not kept. The probe opens the
+tables, and a read is bounded: bytes of the file, rows, bytes of a row group after decompression, characters of each
+text. The first part of one evaluation also says how to repeat it, which is a call for its results file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import can_write
-from bot.read_models.details_models import DetailsResponse, QuestionView, ReproductionView
+from bot.read_models.details_models import DetailsResponse, QuestionView, ReproductionView, RescoringView
 from bot.results.reproduction import reproduction_of
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, EntryNotFound, Garbled, NotFound, RevisionNotFound, TooLarge
@@ -27,6 +28,7 @@ from leaderboard.results import file_time, results_time
 from leaderboard.suites import Benchmark
 from redis_state.board.entry import IndexEntry
 from redis_state.board.messages import DetailsQuestion
+from redis_state.clock import iso
 
 MAX_TABLE = 64 * 1024 * 1024
 MAX_ROWS = 100_000
@@ -63,10 +65,10 @@ def read_details(context: BoardContext, question: DetailsQuestion) -> DetailsRes
     if not (question.other or question.offset):
         fields["reproduction"] = _reproduction(context, question)
     try:
-        counts, questions = _read(context, question, paths)
+        counts, questions, rescorings = _read(context, question, paths)
     except DetailsRefused as error:
         return DetailsResponse(state="refused", code=error.code, message=error.message, **fields)
-    return DetailsResponse(state="done", counts=counts, questions=questions, **fields)
+    return DetailsResponse(state="done", counts=counts, questions=questions, rescorings=rescorings, **fields)
 
 
 def _reproduction(context: BoardContext, question: DetailsQuestion) -> ReproductionView | None:
@@ -103,23 +105,41 @@ def visible_benchmark(context: BoardContext, task: str) -> Benchmark:
 
 def _read(
     context: BoardContext, question: DetailsQuestion, paths: Sequence[str]
-) -> tuple[dict[str, int], list[QuestionView]]:
+) -> tuple[dict[str, int], list[QuestionView], list[RescoringView | None]]:
     benchmark = visible_benchmark(context, question.task)
     entries = [visible_entry(context, path) for path in paths]
     if not can_write():
         raise DetailsRefused("no-pyarrow")
-    tables = [_table_of(context, entry, question.task) for entry in entries]
+    tables, earlier = list[TableAddress](), list[bool]()
     filters = sorted({metric.partition(",")[2] for metric in benchmark.metrics})
     with Hub(context.hub.endpoint, None) as anonymous, context.probe.folder() as folder:
-        files = [f"{number}.parquet" for number in range(len(tables))]
-        for name, table in zip(files, tables, strict=True):
-            _link(context, anonymous, table, folder / name)
+        files = [f"{number}.parquet" for number in range(len(entries))]
+        for name, entry in zip(files, entries, strict=True):
+            places = tables_of(context, entry, question.task)
+            table, is_earlier = _link_newest(context, anonymous, places, folder / name)
+            tables.append(table)
+            earlier.append(is_earlier)
         part = question.model_dump(include={"show", "offset", "limit"})
         limits = {"max_rows": MAX_ROWS, "max_group": MAX_GROUP}
         answers = context.probe.answers(folder, files, filters=filters, **part, **limits)
     if answers.error:
         raise DetailsRefused(answers.error, repo=tables[answers.file].repo)
-    return dict(answers.counts), [QuestionView.model_validate(fields) for fields in answers.questions]
+    rescorings = [_rescoring(context, entry, is_earlier) for entry, is_earlier in zip(entries, earlier, strict=True)]
+    return dict(answers.counts), [QuestionView.model_validate(fields) for fields in answers.questions], rescorings
+
+
+def _rescoring(context: BoardContext, entry: IndexEntry, is_earlier: bool) -> RescoringView | None:
+    """When the scores were computed again, and whether the verdicts are from before; None if they were not."""
+    standing = entry.standing
+    seconds = results_time(standing.results or "")
+    if not (standing.rescored_from and standing.results) or seconds is None:
+        return None
+    return RescoringView(
+        at=iso(seconds),
+        is_shown=not is_earlier,
+        results_url=context.address(context.results, standing.results),
+        earlier_url=context.address(context.results, standing.rescored_from),
+    )
 
 
 @dataclass(frozen=True)
@@ -131,18 +151,35 @@ class TableAddress:
     task: str
 
 
-def _table_of(context: BoardContext, entry: IndexEntry, task: str) -> TableAddress:
-    name = entry.standing.details or context.board.repos.details(entry.model)
+def tables_of(context: BoardContext, entry: IndexEntry, task: str) -> list[TableAddress]:
+    """Where the table can be: with the newest scores, or as the evaluation left it. Raises DetailsRefused."""
     standing, kept = entry.standing, entry.kept
-    time = results_time(
-        standing.rescored_from or standing.results or (kept.results if kept is not None else None) or ""
-    )
-    if time is None:
+    name = standing.details or context.board.repos.details(entry.model)
+    results = standing.results or (kept.results if kept is not None else None) or ""
+    times = [results_time(path) for path in dict.fromkeys((results, standing.rescored_from or results))]
+    tables = [TableAddress(name, table_path(task, file_time(time)), task) for time in times if time is not None]
+    if not tables:
         raise DetailsRefused("no-table", repo=name, task=task)
-    return TableAddress(name, table_path(task, file_time(time)), task)
+    return tables
 
 
 # --- tables
+
+
+def _link_newest(
+    context: BoardContext, hub: Hub, tables: Sequence[TableAddress], place: Path
+) -> tuple[TableAddress, bool]:
+    """Put the first of the tables that exists at `place`; whether it is from before the scores were computed again."""
+    *newer, last = tables
+    for table in newer:
+        try:
+            _link(context, hub, table, place)
+            return table, False
+        except DetailsRefused as error:
+            if error.code != "no-table":
+                raise
+    _link(context, hub, last, place)
+    return last, bool(newer)
 
 
 def _link(context: BoardContext, hub: Hub, table: TableAddress, place: Path) -> None:

@@ -3,6 +3,7 @@
     survey          find the finished requests whose results are of another version of the suite; read in clones
     read_earlier    the results file of one
     save_tables     its tables of answers, as files: a call for each table
+    (publish_rescored of workers.publication: the tables with the new scores, in the details repos)
     publish         its new results file beside the old one, and the request that names it, staged with the ledger; one
                     comment in its thread if a score changed
 
@@ -30,6 +31,7 @@ from bot.results.details_tables import MAX_TABLE, repo_with_table
 from bot.results.finished_requests import FinishedRequest, finished_requests
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, ThreadNotFound, TooLarge
+from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.evaluations import details_of
@@ -143,19 +145,19 @@ def read_earlier(context: BoardContext, finished: FinishedRequest) -> EarlierRes
 
 def save_tables(
     context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, suite: Suite, folder: Path
-) -> None:
+) -> dict[str, Repo]:
     """Save the table of the answers to each task as `{task}.parquet` in `folder`, read with the bot's token.
 
-    Raises CannotRescore and HubError.
+    Return the repo of each. Raises CannotRescore and HubError.
     """
     model, seconds = finished.request.path.model, results_time(earlier.answers)
     if seconds is None:
         raise CannotRescore(f"{earlier.answers} has no time in its name, so its tables of answers are not known")
-    details = details_of(finished.request, context.board.repos.details)
+    details, repos = details_of(finished.request, context.board.repos.details), dict[str, Repo]()
     for benchmark in suite.benchmarks:
         for task in benchmark.tasks:
             path = table_path(task.name, file_time(seconds))
-            repo = repo_with_table(context, model, details, benchmark, path)
+            repo = repos[task.name] = repo_with_table(context, model, details, benchmark, path)
             try:
                 with (folder / f"{task.name}.parquet").open("w+b") as file:
                     context.hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
@@ -164,6 +166,7 @@ def save_tables(
                 raise CannotRescore(f"{lost}: the repo may have been deleted or made private") from None
             except TooLarge:
                 raise CannotRescore(f"{path} in {repo.id} is too large") from None
+    return repos
 
 
 def changes(earlier: EarlierResults, now: ResultsFile) -> list[ScoreChange]:
@@ -174,11 +177,17 @@ def changes(earlier: EarlierResults, now: ResultsFile) -> list[ScoreChange]:
     return [score for score in scores if score.before is None or abs(score.before - score.now) > 1e-9]
 
 
+def may_publish(context: BoardContext) -> bool:
+    """Whether the board lets edits be written."""
+    return context.effects.mode(Effect.EDIT) is EffectMode.ON
+
+
 def publish(
-    context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, data: bytes
+    context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, data: bytes, seconds: float
 ) -> list[ScoreChange] | None:
     """Stage the results file `data` of the board's suite and the request that names it; first comment if a score
-    changed. Return what changed; None if the board holds edits back.
+    changed. Return what changed; None if the board holds edits back. `seconds` is the time of the rescoring, which
+    names the file, and the new tables of answers.
 
     Raises CannotRescore if `data` is no valid results file of the board's suite, and HubError.
     """
@@ -188,10 +197,10 @@ def publish(
         raise CannotRescore(str(error)) from error
     if now.block.rescored_from is None or now.block.request != earlier.block.request:
         raise CannotRescore("the new results are not those of this evaluation")
-    if context.effects.mode(Effect.EDIT) is not EffectMode.ON:
+    if not may_publish(context):
         return None
     model = finished.request.path.model
-    path = f"{model}/results_{file_time(context.now())}.json"
+    path = f"{model}/results_{file_time(seconds)}.json"
     changed = changes(earlier, now)
     if changed:
         _tell(context, finished, earlier, now, path, changed)

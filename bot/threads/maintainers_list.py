@@ -1,30 +1,49 @@
-"""The digest: a discussion that lists the threads that wait for a maintainer, updated once a day.
+"""The digest: a discussion that lists everything that waits for a maintainer, edited in place.
 
-The update edits the opening post, which sends no notifications. Only the pause of a suite because of an outbreak, and a
-worker that was set aside, get a comment, one for each, because something stands still until a maintainer acts.
+It is compared every LOOK_SECONDS with what waits, without a call to the Hub if nothing has changed, and edited at most
+once in EDIT_SECONDS. Once a day it is compared with the Hub's text too, in case a person changed it. An edit of the
+opening post sends no notifications. Only the pause of a suite because of an outbreak, and a worker that was set aside,
+get a comment, one for each, because something stands still until a maintainer acts.
+
+Race closed: the bot dies between an edit and storing that. The next sync finds the same text on the Hub.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
 
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, thread_of
 from bot.core.own_threads import find_own
-from bot.core.relative_times import when
+from bot.core.relative_times import stamp, when
 from bot.core.render import render
 from bot.core.waiting_threads import DIGEST, WaitingThread, noted_threads
+from bot.core.watched_repos import thread_repos
 from bot.flags.reports import reports
 from leaderboard.holds import Hold
 from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
+from leaderboard.waiting_items import (
+    WaitingItem,
+    listed_items,
+    parked_item,
+    paused_item,
+    refused_item,
+    set_aside_item,
+    thread_actions,
+)
+from redis_state.parking import ParkedSync
+from redis_state.redis import Fields, text
+from redis_state.set_aside import SetAsideWorker
 
 DAY_SECONDS = 86_400.0
+LOOK_SECONDS, EDIT_SECONDS = 60.0, 600.0
+"""Seconds between two comparisons with what waits, and at least between two edits."""
 TITLE = "Threads that wait for a maintainer"
-MAX_LISTED = 100
-MAX_OF_AUTHOR = 10
-"""Threads of one author on the list."""
+_REQUEST, _THREAD = "request", "thread"
 
 
 def waiting_threads(context: BoardContext) -> list[WaitingThread]:
@@ -55,41 +74,124 @@ def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread])
     return several - first
 
 
-def _listed(waiting: Sequence[WaitingThread]) -> list[WaitingThread]:
-    """The threads that the digest shows: at most MAX_OF_AUTHOR of one author, so that one account cannot fill it."""
-    counts = Counter[str]()
-    listed = []
-    for thread in waiting:
-        counts[thread.author] += 1
-        if counts[thread.author] <= MAX_OF_AUTHOR:
-            listed.append(thread)
-    return listed[:MAX_LISTED]
+# --- what waits
+
+
+def waiting_items(context: BoardContext) -> list[WaitingItem]:
+    """Everything that waits for a maintainer. A few round trips to Redis, no call to the Hub."""
+    alive = {card.name for card in context.workers.alive(now=context.now())}
+    return [
+        *map(_thread_item, waiting_threads(context)),
+        *_parked_items(context),
+        *(
+            refused_item(refused.worker, since=min(refused.at, context.now()))  # workers write it
+            for refused in context.accepted_digests.waiting()
+            if refused.worker in alive
+        ),
+        *(set_aside_item(aside.worker, since=aside.at) for aside in context.set_aside.all() if aside.worker in alive),
+        *(
+            paused_item(name, since=read_time(hold.at) or 0.0)
+            for name, hold in suites_paused_by_outbreak(context.pauses.all()).items()
+        ),
+    ]
+
+
+def _thread_item(thread: WaitingThread) -> WaitingItem:
+    return WaitingItem(
+        topic=thread.topic,
+        title=thread.title,
+        since=thread.since,
+        actions=thread_actions(thread.topic, thread.sha),
+        url=thread.url,
+        place=thread.place,
+        author=thread.author,
+    )
+
+
+def _parked_items(context: BoardContext) -> list[WaitingItem]:
+    """The parked syncs. Their errors are for maintainers alone, and so are the names of models that are not public."""
+    syncs = context.parking.all()
+    paths = [sync.key.partition(":")[2] for sync in syncs]
+    entries = dict(zip(paths, context.index.find(paths), strict=True))
+    public = {path for path, entry in entries.items() if entry is not None and entry.standing.access == "public"}
+    return [_parked_item(context, sync, public) for sync in syncs]
+
+
+def _parked_item(context: BoardContext, sync: ParkedSync, public: set[str]) -> WaitingItem:
+    kind, _, rest = sync.key.partition(":")
+    if kind == _REQUEST and rest in public:
+        return parked_item(title=rest, since=sync.since, url=context.address(context.requests, rest))
+    if kind == _THREAD and (thread := thread_of(rest)) is not None and thread[0] in thread_repos(context):
+        repo, number = thread
+        url = f"{context.address(repo)}/discussions/{number}"
+        return parked_item(title=f"{repo.id} #{number}", since=sync.since, url=url)
+    return parked_item(title=kind, since=sync.since)
+
+
+# --- the discussion
+
+
+class _Shown(NamedTuple):
+    """What the digest shows: a digest of its text, the comments that it announced, and when it was written."""
+
+    digest: str = ""
+    outbreaks: str = ""
+    at: float = 0.0
 
 
 def sync_digest(context: BoardContext) -> float | None:
     """Bring the digest up to date, and announce in its thread each outbreak, and each worker that was set aside.
 
-    The digest is opened when the first thread waits. Two or three calls a day, and one more for each outbreak while its
-    pause lasts, and for each worker that is set aside.
+    The digest is opened when the first thing waits. No call if it shows what waits; else two or three, and one more for
+    each outbreak while its pause lasts, and each worker. Returns when to edit it if it was edited a moment ago.
     """
-    waiting, outbreaks, now = waiting_threads(context), suites_paused_by_outbreak(context.pauses.all()), context.now()
-    aside, marker = context.set_aside.all(), context.marker(DIGEST, "maintainers")
-    listed = _listed(waiting)
-    body = render("digest", waiting=listed, more=len(waiting) - len(listed), when=when, now=now)
-    place, number = find_own(context, TITLE, marker, ""), None
-    if place is not None:
-        number, comment = place
-        context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
-    elif waiting or outbreaks or aside:
-        number = context.effects.open_thread(context.requests, TITLE, body, marker)
+    outbreaks, now = suites_paused_by_outbreak(context.pauses.all()), context.now()
+    aside = context.set_aside.all()
+    listed, more = listed_items(waiting_items(context))
+    body = render("digest", waiting=listed, more=more, stamp=stamp)
+    shown, wanted = _shown(context), _wanted(context, body, outbreaks, aside)
+    if wanted.digest == shown.digest:
+        return None
+    is_due = not 0 <= now - shown.at < EDIT_SECONDS or wanted.outbreaks != shown.outbreaks
+    if not is_due:
+        return shown.at + EDIT_SECONDS
+    number = _write(context, body, is_needed=bool(listed or outbreaks or aside))
     if number is not None:
         for name, hold in sorted(outbreaks.items()):
             _announce(context, number, name, hold)
         for worker in aside:
-            body = render("worker_set_aside", aside=worker, when=when, now=now)
-            told = context.marker("set-aside", f"{worker.worker} {worker.attempt}")
-            context.effects.comment(context.requests, number, body, told)
+            _announce_set_aside(context, number, worker)
+    fields: Fields = dict(wanted._asdict())
+    context.redis.hset(context.keys.maintainers_list, mapping=fields)
     return None
+
+
+def _shown(context: BoardContext) -> _Shown:
+    fields = context.redis.hmget(context.keys.maintainers_list, _Shown._fields)
+    digest, outbreaks, at = (text(value or b"") for value in fields)
+    return _Shown(digest, outbreaks, float(at or 0))
+
+
+def _wanted(context: BoardContext, body: str, outbreaks: Mapping[str, Hold], aside: Sequence[SetAsideWorker]) -> _Shown:
+    """What the digest should show. Another day, and other effects of the board, make it differ."""
+    announced = [
+        *((name, hold.at) for name, hold in outbreaks.items()),
+        *((each.worker, each.attempt) for each in aside),
+    ]
+    now, names = context.now(), json.dumps(sorted(announced))
+    parts = json.dumps([body, names, context.effects.words(), int(now // DAY_SECONDS)])
+    return _Shown(sha256(parts.encode()).hexdigest(), names, now)
+
+
+def _write(context: BoardContext, body: str, *, is_needed: bool) -> int | None:
+    """Edit the digest, or open it if it `is_needed`; return its number, None if there is none."""
+    marker = context.marker(DIGEST, "maintainers")
+    place = find_own(context, TITLE, marker, "")
+    if place is not None:
+        number, comment = place
+        context.effects.edit_comment(context.requests, number, comment.id, body, marker, seen=comment.text)
+        return number
+    return context.effects.open_thread(context.requests, TITLE, body, marker) if is_needed else None
 
 
 def _announce(context: BoardContext, number: int, name: str, hold: Hold) -> None:
@@ -98,3 +200,10 @@ def _announce(context: BoardContext, number: int, name: str, hold: Hold) -> None
         "outbreak", name=name, hold=hold, at=read_time(hold.at) or context.now(), when=when, now=context.now()
     )
     context.effects.comment(context.requests, number, body, context.marker("outbreak", f"{name} {hold.at}"))
+
+
+def _announce_set_aside(context: BoardContext, number: int, aside: SetAsideWorker) -> None:
+    """Comment in the digest's thread that a worker takes no more jobs, once for each attempt that told against it."""
+    body = render("worker_set_aside", aside=aside, when=when, now=context.now())
+    marker = context.marker("set-aside", f"{aside.worker} {aside.attempt}")
+    context.effects.comment(context.requests, number, body, marker)

@@ -23,7 +23,7 @@ from bot.changes.proposals import note_plans
 from bot.core.commands.model import CommandPlace
 from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.pull_records import forget
-from bot.core.waiting_threads import PULL, forget_thread, note
+from bot.core.waiting_threads import forget_thread, note
 from bot.flags.flag_thread import sync_flag_thread
 from bot.pulls.pull import sync_pull
 from bot.request_files.followers import tell_ends
@@ -36,6 +36,7 @@ from bot.threads.verbs import REGISTRY
 from hub.comments import find_marked, marker_of
 from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread
+from leaderboard.waiting_items import PULL
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
 

@@ -15,6 +15,7 @@ from bot.requests.verb_check import CHECK
 from bot.requests.verb_relaunch import RELAUNCH
 from bot.requests.verb_status import STATUS
 from bot.requests.verb_submit import RESUBMIT, SUBMIT
+from bot.requests.verb_try import TRY
 from bot.requests.verb_why import WHY
 from bot.results.verb_reproduce import REPRODUCE
 from bot.results.verb_search import SEARCH
@@ -26,6 +27,7 @@ REGISTRY: Registry = Registry(
         STATUS,
         WHY,
         CHECK,
+        TRY,
         SUBMIT,
         RESUBMIT,
         RELAUNCH,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from bot.core.context import BoardContext, thread_key
 from hub.comments import Marker, marker_of
@@ -141,6 +142,18 @@ def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator
 def twice(attempts: Iterable[str]) -> Iterator[str]:
     """Yield attempts with several results on the board; `attempts` holds the attempt of each results file."""
     yield from (f"{attempt} {count} times" for attempt, count in Counter(attempts).items() if count > 1)
+
+
+def scored_otherwise(results: Iterable[Mapping[str, Any]], expected: Mapping[str, float]) -> Iterator[str]:
+    """Yield attempts, interrupted and resumed ones among them, with another score than `expected` for their model.
+
+    `results` are the results files of the board. Models without an expected score, which were renamed, are left out.
+    """
+    for file in results:
+        scores = {value for task in file["results"].values() for value in task.values() if isinstance(value, float)}
+        score = expected.get(file["steward"]["model"])
+        if score is not None and scores != {score}:
+            yield f"{file['steward']['attempt']}: {sorted(scores)} instead of {score}"
 
 
 def stumbles(logs: Mapping[str, str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from simulations.month.faults import Troubles
 from simulations.month.hub_setup import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
 from simulations.month.processes import EYES, MonthProcesses
 from simulations.month.resource_monitor import Watch, most_within, total
+from simulations.month.scripted_harness import score_of
 from simulations.month.statistics_table import per, spread
 from simulations.month.user_actions import People
 
@@ -40,13 +41,15 @@ def look(
     comments = sum(1 for one in seen for comment in one.thread.comments if comment.author_name == inspection.BOT)
     ours = [one for one in stats["calls"] if one["account"] == "bot"]
     calls, requests = sum(one["count"] for one in ours), len(people.expected)
-    blocks = result_blocks(context)
+    files = results_files(context)
+    blocks = [file["steward"] for file in files]
     waits, results = times(context, blocks)
     found = {
         "requests": len(entries),
         "submitted": requests,
         "threads": len(seen),
         "evaluated": len(results),
+        "resumed": sum(1 for block in blocks if block.get("replayed")),
         "wait_to_start_seconds": spread(waits),
         "wait_to_result_seconds": spread(results),
         "answer_seconds": spread(inspection.answer_seconds(seen)),
@@ -69,8 +72,8 @@ def look(
         "processes_started": town.started,
         "troubles": troubles.history + troubles.events,
     }
-    twice = list(inspection.twice(block["attempt"] for block in blocks))
-    return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours, twice)}
+    wrong = findings(town, people, stage, watch, seen, entries, found, ours, files)
+    return found | {"findings": wrong}
 
 
 def findings(
@@ -82,7 +85,7 @@ def findings(
     entries: Any,
     found: Any,
     ours: Any,
-    twice: Any,
+    files: list[dict[str, Any]],
 ) -> dict[str, list[str]]:
     """Return the findings by kind."""
     wrong = inspection.Findings()
@@ -99,7 +102,8 @@ def findings(
     wrong.add("another end", inspection.unexpected(by_path, people.expected, fates))
     wrong.add("not heard of", inspection.unheard(there, by_path))
     wrong.add("told otherwise", inspection.mistold(seen, by_path))
-    wrong.add("published twice", twice)
+    wrong.add("published twice", inspection.twice(file["steward"]["attempt"] for file in files))
+    wrong.add("another score", inspection.scored_otherwise(files, {model: score_of(model) for model in fates}))
     wrong.add("stumbled", inspection.stumbles(logs(town)))
     wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
     wrong.add("beyond a limit", beyond(found, watch))
@@ -154,11 +158,11 @@ def logs(town: MonthProcesses) -> dict[str, str]:
     return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
 
 
-def result_blocks(context: BoardContext) -> list[dict[str, Any]]:
-    """Return the `steward` block of each results file of the board."""
+def results_files(context: BoardContext) -> list[dict[str, Any]]:
+    """Return all results files of the board."""
     paths = [file.path for file in context.hub.list_files(context.results)]
     wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
-    return [json.loads(context.hub.read_file(context.results, path).data)["steward"] for path in wanted]
+    return [json.loads(context.hub.read_file(context.results, path).data) for path in wanted]
 
 
 def times(context: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:

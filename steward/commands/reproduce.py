@@ -11,7 +11,7 @@ from steward.commands.board import AsJson
 from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
-    from workers.jobs.reproduction import DifferentSample, Reproduction
+    from workers.jobs.reproduction_report import DifferentSample, Reproduction
 
 DIFFERS = 1
 MAX_TEXT, MAX_TOKENS = 200, 24
@@ -66,7 +66,8 @@ def reproduce(
     from steward.commands.board import sentences
     from steward.exit_statuses import MISCONFIGURED
     from workers.errors import WorkerError
-    from workers.jobs.reproduction import OtherSettings, reproduction_json, run_reproduction
+    from workers.jobs.reproduction import OtherSettings, run_reproduction
+    from workers.jobs.reproduction_report import reproduction_json
     from workers.settings import WorkerSettings
 
     other = OtherSettings(precision, batch_size, engine, chat_template, shots)

@@ -2,61 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson, model_named
+from steward.commands.board import AsJson, model_named, worker_token
 from steward.commands.output import ending, say
+from steward.commands.rescore_report import EvaluationReport, RescoringReport, as_json_text, conclusion, lines_of
 
 if TYPE_CHECKING:
     from bot.core.context import BoardContext
     from bot.results.finished_requests import FinishedRequest
-    from bot.results.rescoring import RescoringSurvey, ScoreChange
+    from bot.results.rescoring import EarlierResults
+    from hub.records import Repo
+    from leaderboard.results import ResultsFile
     from leaderboard.suites import Suite
-    from workers.rescoring.process import RescoringProcess
+    from workers.rescoring.process import RescoredFile, RescoringProcess
 
 REFUSED = 1
-SHOWN = 5
-"""Questions that ran out of time, and changed scores, that the text output names for each evaluation."""
+TABLES, NEW_TABLES = "tables", "new-tables"
+"""Folders for the tables of answers of one evaluation."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `steward`."""
     app.command()(rescore)
-
-
-@dataclass
-class EvaluationReport:
-    """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers that follows from.
-
-    `is_alike`: the same suite and code scored it already.
-    """
-
-    path: str
-    is_alike: bool = False
-    refused: str = ""
-    answers: int = 0
-    changed: list[ScoreChange] = field(default_factory=list)
-    timed_out: list[str] = field(default_factory=list)
-    written: str = ""
-    """The file in the folder of --output; "" without one."""
-
-
-@dataclass
-class RescoringReport:
-    """The survey, and each evaluation that was due. `is_off`: the board holds edits back. `scored`: the digest of what
-    scores answers here, once it is known."""
-
-    suite: Suite
-    survey: RescoringSurvey
-    evaluations: list[EvaluationReport] = field(default_factory=list)
-    is_off: bool = False
-    scored: str = ""
 
 
 def rescore(
@@ -107,7 +81,7 @@ def rescore(
                     _rescore(context, process, report, output, dry_run=dry_run, is_quiet=as_json)
         except (HubError, MirrorDamaged, RescoringRefused) as error:
             raise ending(error, REFUSED) from error
-    print(_as_json(report, dry_run=dry_run)) if as_json else say(_conclusion(report, dry_run=dry_run))
+    print(as_json_text(report, dry_run=dry_run)) if as_json else say(conclusion(report, dry_run=dry_run))
     failed = report.is_off or (report.evaluations and all(each.refused for each in report.evaluations))
     raise typer.Exit(REFUSED if failed else 0)
 
@@ -141,7 +115,7 @@ def _rescore(
         except (CannotRescore, RescoringRefused) as error:
             evaluation.refused = str(error)
         if not is_quiet:
-            for line in _lines(evaluation):
+            for line in lines_of(evaluation):
                 print(printable(line), flush=True)
         if report.is_off:
             return
@@ -158,7 +132,7 @@ def _rescore_one(
     dry_run: bool,
 ) -> None:
     """Download, compute, and write. Raises CannotRescore, RescoringRefused and HubError."""
-    from bot.results.rescoring import changes, publish, read_earlier, save_tables
+    from bot.results.rescoring import changes, may_publish, publish, read_earlier, save_tables
     from leaderboard.results import read_results
     from redis_state.clock import iso
 
@@ -166,25 +140,82 @@ def _rescore_one(
     if earlier.is_scored_as(report.suite, report.scored):
         evaluation.is_alike = True
         return
+    now = context.now()
     with tempfile.TemporaryDirectory(prefix="steward-rescore-") as name:
         folder = Path(name)
-        tables, old, new = folder / "tables", folder / "earlier.json", folder / "results.json"
-        tables.mkdir()
-        old.write_bytes(earlier.data)
-        save_tables(context, finished, earlier, report.suite, tables)
-        samples = _output_folder(output, finished) if output is not None else None
-        done = process.rescore(old, tables, new, source=earlier.path, at=iso(context.now()), samples=samples)
-        data = new.read_bytes()
-    report.scored = done.scored or report.scored
-    evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
-    evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
-    evaluation.changed = changes(earlier, read_results(data, report.suite))
-    if samples is not None:
-        place = samples / "results.json"
-        place.write_bytes(data)
-        evaluation.written = str(place)
-    if not dry_run and not evaluation.is_alike and publish(context, finished, earlier, data) is None:
-        report.is_off = True
+        samples = _output_folder(output, finished) if output is not None else folder / "samples"
+        for place in (folder / TABLES, folder / NEW_TABLES, samples):
+            place.mkdir(exist_ok=True)
+        repos = save_tables(context, finished, earlier, report.suite, folder / TABLES)
+        done, data = _compute(process, earlier, folder, samples, iso(now), dry_run=dry_run)
+        results = read_results(data, report.suite)
+        report.scored = done.scored or report.scored
+        evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
+        evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
+        evaluation.changed = changes(earlier, results)
+        if output is not None:
+            written = samples / "results.json"
+            written.write_bytes(data)
+            evaluation.written = str(written)
+        if dry_run or evaluation.is_alike:
+            return
+        if may_publish(context):
+            evaluation.details_refused = _publish_tables(context, finished, repos, results, folder / NEW_TABLES, now)
+        if publish(context, finished, earlier, data, now) is None:
+            report.is_off = True
+
+
+def _compute(
+    process: RescoringProcess, earlier: EarlierResults, folder: Path, samples: Path, at: str, *, dry_run: bool
+) -> tuple[RescoredFile, bytes]:
+    """Score the tables in `folder` again; the new results file. Raises RescoringRefused."""
+    old, new = folder / "earlier.json", folder / "results.json"
+    old.write_bytes(earlier.data)
+    new_tables = None if dry_run else folder / NEW_TABLES
+    done = process.rescore(
+        old, folder / TABLES, new, source=earlier.path, at=at, samples=samples, new_tables=new_tables
+    )
+    return done, new.read_bytes()
+
+
+def _publish_tables(
+    context: BoardContext,
+    finished: FinishedRequest,
+    repos: Mapping[str, Repo],
+    results: ResultsFile,
+    tables: Path,
+    seconds: float,
+) -> str:
+    """Publish the tables of answers with the new scores; return why not, where the Hub refuses them.
+
+    With the worker's token if it is set, as the bot's may be unable to write details repos. Before the results: a
+    reader who sees these looks for the tables of the same time. Raises HubError.
+    """
+    from hub.client import Hub
+    from hub.errors import BadRequest, Denied, NotFound
+    from hub.records import Repo
+    from leaderboard.evaluations import details_of
+    from leaderboard.results import file_time
+    from workers.publication.rescored import publish_rescored
+
+    names = context.board.repos
+    details = Repo("dataset", details_of(finished.request, names.details))
+    token = worker_token()
+    try:
+        with Hub(context.hub.endpoint, token) if token else nullcontext(context.hub) as hub:
+            publish_rescored(
+                hub,
+                repos,
+                results,
+                context.suite,
+                tables,
+                time=file_time(seconds),
+                details=details,
+                restricted=names.restricted_details(finished.request.path.model),
+            )
+    except (Denied, NotFound, BadRequest) as error:
+        return str(error)[:300]
+    return ""
 
 
 def _output_folder(output: Path, finished: FinishedRequest) -> Path:
@@ -192,82 +223,3 @@ def _output_folder(output: Path, finished: FinishedRequest) -> Path:
     folder = output / finished.path.removesuffix(".json")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _lines(evaluation: EvaluationReport) -> list[str]:
-    if evaluation.refused:
-        return [f"{evaluation.path}: keeps its scores, because {evaluation.refused}"]
-    if evaluation.is_alike:
-        return []
-    if not evaluation.changed:
-        lines = [f"{evaluation.path}: the same scores from {evaluation.answers:,} answers"]
-    else:
-        shown = [
-            f"{each.name} {_number(each.before)} → {_number(each.now)}" for each in evaluation.changed[: SHOWN + 1]
-        ]
-        more = len(evaluation.changed) - len(shown)
-        lines = [f"{evaluation.path}: {', '.join(shown)}{f', and {more} more' if more > 0 else ''}"]
-    if evaluation.timed_out:
-        named, more = evaluation.timed_out[:SHOWN], len(evaluation.timed_out) - SHOWN
-        words = f"{', '.join(named)}{f', and {more} more' if more > 0 else ''}"
-        lines.append(f"  a metric ran out of time, which counts as a wrong answer: {words}")
-    return lines
-
-
-def _number(score: float | None) -> str:
-    return f"{score:.2f}" if score is not None else "–"
-
-
-def _as_json(report: RescoringReport, *, dry_run: bool) -> str:
-    survey = report.survey
-    evaluations: list[dict[str, Any]] = [
-        {
-            "path": each.path,
-            "refused": each.refused or None,
-            "alike": each.is_alike,
-            "answers": each.answers,
-            "changed": {change.name: [change.before, change.now] for change in each.changed},
-            "timed_out": each.timed_out,
-            "written": each.written or None,
-        }
-        for each in report.evaluations
-    ]
-    return json.dumps(
-        {
-            "suite": report.suite.name,
-            "digest": report.suite.digest,
-            "due": [finished.path for finished in survey.due],
-            "current": survey.current,
-            "old": survey.old,
-            "changing": survey.changing,
-            "unknown": list(survey.unknown),
-            "dry_run": dry_run,
-            "off": report.is_off,
-            "evaluations": evaluations,
-        }
-    )
-
-
-def _conclusion(report: RescoringReport, *, dry_run: bool) -> str:
-    survey, refused = report.survey, sum(bool(each.refused) for each in report.evaluations)
-    alike = sum(each.is_alike for each in report.evaluations)
-    done = [each for each in report.evaluations if not each.refused and not each.is_alike]
-    lines = [f"The suite is {report.suite.name}, digest {report.suite.digest[:12]}."]
-    counts = (
-        (survey.current + alike, "have scores of this suite."),
-        (survey.old, "are from before Steward: their answers have another form, and they stay."),
-        (survey.changing, "are being changed right now: try again in a minute."),
-        (len(survey.unknown), "name results that are missing or unreadable: run `steward doctor`."),
-        (refused, "keep their scores, for the reasons above: `steward reevaluate` runs them."),
-    )
-    lines += [f"{count:,} {words}" for count, words in counts if count]
-    changed = sum(bool(each.changed) for each in done)
-    if report.is_off:
-        lines.append("Nothing was changed: edits are off or in shadow on this board; see `steward effects list`.")
-    elif not survey.due:
-        lines.append("There is nothing to do.")
-    elif dry_run:
-        lines.append(f"{len(done):,} were computed, {changed:,} with other scores. Nothing was written to the Hub.")
-    else:
-        lines.append(f"{len(done):,} get new results within minutes, {changed:,} of them other scores.")
-    return "\n".join(lines)

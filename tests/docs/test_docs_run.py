@@ -10,6 +10,7 @@ import shutil
 import sys
 import types
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ ON_THEIR_OWN = ("README.md", "docs/evaluation-engine.md", "docs/localhub.md", "d
 """Pages that begin with nothing, and make all that they need."""
 
 
+@cache
 def pages() -> tuple[dict[str, list[Block]], list[str]]:
     """Every page that has commands, with its blocks; and what cannot be read."""
     paths = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/**/*.md"))]
@@ -48,8 +50,7 @@ def pages() -> tuple[dict[str, list[Block]], list[str]]:
     return {page: there for page, there in found.items() if there}, wrong
 
 
-PAGES, WRONG = pages()
-RUN = [page for page, there in PAGES.items() if (ALL or page in SAMPLE) and not all(block.reason for block in there)]
+RUN = [page for page, there in pages()[0].items() if not all(block.reason for block in there)] if ALL else SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +113,12 @@ def _environment(folder: Path) -> Path:
 @pytest.mark.parametrize("page", RUN)
 def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
-    if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in one.text for one in PAGES[page])]:
+    there = pages()[0][page]
+    if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in one.text for one in there)]:
         pytest.skip(f"{page} types {', '.join(lacking)}, which is not installed here")
     sandbox = prepared(page, tmp_path, request)
     try:
-        for block in PAGES[page]:
+        for block in there:
             if not block.reason:
                 sandbox.run(block)
         sandbox.close()
@@ -126,19 +128,20 @@ def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pyt
 
 def test_every_page_can_be_read() -> None:
     """Each comment that speaks of a block stands before one, and each command in a block that is run."""
-    assert WRONG == []
+    assert pages()[1] == []
 
 
 def test_what_is_not_run_says_why_and_is_little() -> None:
     """Each block either runs or has a reason; of those with a reason there are few, and they are printed."""
-    excused = [block for there in PAGES.values() for block in there if block.reason]
+    found, _ = pages()
+    excused = [block for there in found.values() for block in there if block.reason]
     for block in excused:
         print(f"not run: {block}: {block.reason}")
-    run = sum(not block.reason for there in PAGES.values() for block in there)
-    print(f"{run} blocks of {len(PAGES)} pages are run, {len(excused)} are not")
+    run = sum(not block.reason for there in found.values() for block in there)
+    print(f"{run} blocks of {len(found)} pages are run, {len(excused)} are not")
     assert all(len(block.reason) > 10 for block in excused)
     assert len(excused) <= NOT_RUN_AT_MOST
-    assert set(SAMPLE) <= set(PAGES)
+    assert set(SAMPLE) <= set(found)
 
 
 def test_every_yaml_in_the_documents_is_yaml() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import pytest
 
+from bot.read_models.models import QueueBlockerView
 from bot.request_files.status_text import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
@@ -130,7 +131,8 @@ def test_threads_that_tell_another_end_are_found() -> None:
 
     def wrong(path: str, state: str) -> bool:
         failure = Failure(cause="copy", fault="submission", message="No.")
-        text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure))
+        held = QueueBlockerView(kind="hub", reason="The Hub gives no answer.") if state == "unanswered" else None
+        text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure, held=held))
         said = f"<!-- steward:1 month status {path} -->\n{text}"
         return bool(list(inspection.mistold([thread(("bot", said), author="bot")], entries)))
 
@@ -148,6 +150,18 @@ def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found(
     (found,) = inspection.stumbles({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
     assert found.startswith("sync-0: ")
     assert "KeyError" in found
+
+
+def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
+    """Every score of a model must be the one that an uninterrupted evaluation gives it; renamed models are left out."""
+
+    def results(model: str, *scores: float) -> dict[str, Any]:
+        tasks = {f"task-{number}": {"acc,none": score} for number, score in enumerate(scores)}
+        return {"results": tasks, "steward": {"attempt": f"{model}-1", "model": model}}
+
+    files = [results("right", 0.5, 0.5), results("wrong", 0.5, 0.25), results("renamed", 0.1)]
+    found = list(inspection.scored_otherwise(files, {"right": 0.5, "wrong": 0.5}))
+    assert found == ["wrong-1: [0.25, 0.5] instead of 0.5"]
 
 
 def test_ends_that_nobody_deserved_are_found() -> None:

@@ -39,7 +39,10 @@ NLTK_DATA = "NLTK_DATA"
 STREAM = 3
 """The file descriptor of the stream from a child to its worker."""
 JOURNAL = STREAM + 1
-"""The file descriptor of the child's journal; those of the other copies of the model follow."""
+"""The file descriptor of the child's journal; those of the other copies of the model follow.
+
+Where the plan names `answers`, the journals of each copy's answers follow, then `offered` ones of other machines.
+"""
 
 
 CHANGED_TASKS = "changed_tasks.json"
@@ -138,6 +141,13 @@ class RunPlan(BaseModel):
         description="what this evaluation's answers depend on; none: no journal",
     )
     journal_bytes: int = Field(default=0, ge=0, description="the largest journal of one copy of the model")
+    answers: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="what this evaluation's answers depend on besides the machine; none: no answers by request",
+    )
+    answers_bytes: int = Field(default=0, ge=0, description="the most bytes of one copy's answers by request")
+    offered: int = Field(default=0, ge=0, le=64, description="journals of answers by request of other machines")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
     def with_examples(self, *, shots: int | None, limit: int | None) -> RunPlan:

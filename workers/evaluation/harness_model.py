@@ -38,6 +38,15 @@ from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.padding import unread_positions
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
+from workers.evaluation.shared_prefix.portable_answers import (
+    MAX_VALUE_BYTES,
+    SCORES,
+    TEXTS,
+    PortableAnswers,
+    epsilon_of,
+    scores_differ,
+    texts_differ,
+)
 from workers.evaluation.shared_prefix.trust import EngineRecord, add_up
 from workers.models import checkpoint
 
@@ -66,6 +75,7 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         self.tasks: dict[str, Any] = {}
         self.engine_record: EngineRecord | None = None
         self.journal = AnswerJournal()
+        self.portable_answers = PortableAnswers()
         self.done = self._total = 0
         self._began: dict[str, float] = {}
 
@@ -83,8 +93,10 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         """Requests of all tasks; 0 before the prompts are made."""
         return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
 
-    def add_partial(self, attr: str, req: Any, res: Any) -> None:  # noqa: ARG002  # named by the harness
-        """Count an answered request; `res` is text, or (log-likelihood, whether it is the most likely answer).
+    def add_partial(self, attr: str, req: Any, res: Any) -> None:
+        """Count an answered request, and record its answer.
+
+        `res` is text, or (log-likelihood, whether it is the most likely answer).
 
         Raises NotANumber: the harness would score the first choice as if the model had chosen it.
         """
@@ -93,7 +105,8 @@ class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no typ
         if self.done == 0:
             self._total = self.total
         self.done += 1
-        replayed = min(self.journal.replayed, self.done)
+        self.portable_answers.note(attr, req, res)
+        replayed = min(self.journal.replayed + self.portable_answers.used, self.done)
         self.report(RunProgress("evaluate", self.done, self._total, replayed))
         if self.done == self._total:
             self.report(RunProgress("score", self.done, self._total, replayed))
@@ -123,7 +136,9 @@ class ReportingModel(SharedPrefixModel):
         counter.digests.softmax_dtype = str(self.softmax_dtype or "").removeprefix("torch.")
         if plan.journal:
             self.journal = AnswerJournal(JOURNAL + self.rank, plan.journal, plan.journal_bytes)
-        counter.journal = self.journal
+        if plan.answers:
+            self.portable_answers = open_portable_answers(plan, self.rank)
+        counter.journal, counter.portable_answers = self.journal, self.portable_answers
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
@@ -191,7 +206,24 @@ class ReportingModel(SharedPrefixModel):
     def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
         """Generate texts, and record the tokens of their prompts."""
         self._check_tasks()
-        texts = super().generate_until(requests, *arguments, **options)
+        compute = super().generate_until
+        prompts = [request.args[0] for request in requests]
+
+        def differ(offered: Mapping[int, str], computed: Mapping[int, str]) -> str:
+            tokens = [self._prompt_of(requests[index]) for index in computed]
+            return texts_differ(
+                self, [prompts[index] for index in computed], tokens,
+                [offered[index] for index in computed], list(computed.values()),
+            )  # fmt: skip
+
+        texts = self.portable_answers.complete(
+            TEXTS,
+            [request.args for request in requests],
+            [str(request.task_name) for request in requests],
+            compute=lambda chosen: compute([requests[index] for index in chosen], *arguments, **options),
+            differ=differ,
+            report=lambda index, text: self.cache_hook.add_partial(TEXTS, requests[index].args, text),
+        )
         self.counter.digests.add_prompts(requests, ((self._prompt_of(request), ()) for request in requests))
         return texts
 
@@ -210,7 +242,22 @@ class ReportingModel(SharedPrefixModel):
             limit = self.max_length + 1 if self.backend == "causal" else None
             self.counter.digests.add_prompts(asked, (last_tokens(*pair, limit) for pair in pairs))
         self.longest_answer = max((len(answer) for _, _, answer in requests), default=0)
-        return super()._loglikelihood_tokens(requests, *arguments, **options)
+        compute, tasks = super()._loglikelihood_tokens, self._task_names
+        if not self.portable_answers.offered or len(tasks) != len(requests):
+            return compute(requests, *arguments, **options)
+
+        def compute_some(indexes: list[int]) -> Any:
+            self._task_names = [tasks[index] for index in indexes]
+            return compute([requests[index] for index in indexes], *arguments, **options)
+
+        return self.portable_answers.complete(
+            SCORES,
+            [texts for texts, _, _ in requests],
+            tasks,
+            compute=compute_some,
+            differ=lambda offered, computed: scores_differ(offered, computed, epsilon_of(self)),
+            report=lambda index, answer: self.cache_hook.add_partial(SCORES, requests[index][0], answer),
+        )
 
     def _model_call(self, inps: torch.Tensor, *arguments: Any, **options: Any) -> Any:
         logits = super()._model_call(inps, *arguments, **options)
@@ -302,6 +349,16 @@ class _GenerationGuard:
         if tokens.shape[1] > self.max_tokens:
             raise GenerationEndless(f"an answer has more than the {self.max_tokens} tokens of the model's context")
         return scores
+
+
+def open_portable_answers(plan: RunPlan, rank: int) -> PortableAnswers:
+    """The answers by request of this copy of the model, and those that `plan` offers, by the child's descriptors."""
+    bounds: dict[str, Any] = {"identity": plan.answers, "max_value_bytes": MAX_VALUE_BYTES}
+    first = JOURNAL + plan.copies
+    offered = [
+        AnswerJournal(first + plan.copies + number, is_writable=False, **bounds) for number in range(plan.offered)
+    ]
+    return PortableAnswers(AnswerJournal(first + rank, max_bytes=plan.answers_bytes, **bounds), offered)
 
 
 def _check_conversation(text: str, messages: Sequence[Mapping[str, str]], *_: object) -> None:

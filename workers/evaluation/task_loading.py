@@ -20,12 +20,20 @@ Aggregate = Callable[..., Any]
 def task_folders(run: Sequence[str], task_folder: Path | None) -> list[Path]:
     """The folders that hold the tasks `run`; none if the harness has to search all its own.
 
-    The search takes seconds, so a group of the harness that has a folder of its name is read from that folder alone.
+    The search takes seconds. So tasks are read from the harness's folders of their names, or of the first words of
+    their names, if these folders hold them: `arc_challenge` is in `arc`.
     """
     if task_folder is not None:
         return [task_folder]
-    folders = [Path(lm_eval.tasks.__file__).parent / name for name in run]
-    return folders if all(folder.is_dir() for folder in folders) else []
+    shipped = Path(lm_eval.tasks.__file__).parent
+    folders = [shipped / name for name in run]
+    if all(folder.is_dir() for folder in folders):
+        return folders
+    folders = list(dict.fromkeys(one if one.is_dir() else shipped / one.name.partition("_")[0] for one in folders))
+    if not all(folder.is_dir() for folder in folders):
+        return []
+    known = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False).all_tasks
+    return folders if set(run) <= set(known) else []
 
 
 def aggregate_without(withdrawn: Mapping[str, Collection[int]], aggregate: Aggregate) -> Aggregate:

@@ -1,13 +1,15 @@
 """One attempt, carried out in the process of its RQ job.
 
     take ─ claim ─── granted ─ provisions ─ child ─ publish ─ send the outcome, mark the request dirty
+      │      │                                └ a trial: a child for each benchmark, nothing is published
       │      │                                     └ any failure: diagnose it, send it as the outcome
       │      └ void: the board no longer needs the attempt; end without an outcome
       └ another worker beats for the attempt: leave it to that worker, end without an outcome
     the worker stops: return; the worker that runs this job hands the attempt back and requeues it
 
 The child journals each answer that it computes. The journal stays on this machine until an attempt of the same
-evaluation has ended with results: an attempt that follows one that died or was handed back computes only the rest.
+evaluation has ended with results: an attempt that follows one that died or was handed back computes only the rest. From
+time to time the answers are uploaded, too, for a worker on another machine (`workers.jobs.attempt_journals`).
 
 The download begins before the claim is answered. While Redis is away the evaluation goes on; heartbeats are retried,
 and the outcome is sent when Redis is back. Until then outcome and log lie in the slot's folder, where a restarted
@@ -27,6 +29,7 @@ import redis
 from leaderboard.attempts import Details, Outcome
 from leaderboard.comparability import rules_digest
 from leaderboard.evidence import FailureEvidence
+from leaderboard.trials import TrialReport
 from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
 from redis_state.clock import now
@@ -38,16 +41,17 @@ from workers.common.run_plan import RunPlan, RunProgress
 from workers.common.scrub import scrub
 from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
+from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.device_lock import device_lock
-from workers.jobs.journals import HeldJournals, JournalsInUse, JournalStore, evaluation_identity
 from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import refused_tasks
+from workers.jobs.trials import TrialPart, read_part, report_of, trial_parts
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
@@ -79,8 +83,11 @@ class AttemptRun:
             self.board_redis.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
         )
         self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
-        self.journals: HeldJournals | None = None
+        self.journals = AttemptJournals(
+            worker_context, job, self.log, is_current=lambda: not self.attempt_heartbeat.cancelled
+        )
         self.replayed = 0
+        self.trial_part: TrialPart | None = None
         self.phase = "claim"
         self.accepted = AcceptedTasks(frozenset(), None)
         self.started = now()
@@ -98,14 +105,14 @@ class AttemptRun:
                 self._retry_redis(self._leave)
                 return {"void": self.job.attempt}
             self._retry_redis(lambda: self._end(outcome))
-            if outcome.ok and self.journals is not None:
+            if outcome.ok:
                 self.journals.remove()
             return outcome.model_dump(mode="json")
         except AttemptStopped:
+            self.journals.hand_over()
             return {"handed-back": self.job.attempt}
         finally:
-            if self.journals is not None:
-                self.journals.release()
+            self.journals.release()
 
     def _leave(self) -> None:
         """Drop the attempt's state, unless another worker holds it: the bot must notice if that one goes silent."""
@@ -152,6 +159,8 @@ class AttemptRun:
         )
         self.phase = "start"
         with self._device_locked():
+            if self.job.questions:
+                return self._carry_out_trial(provisions)
             plan, child_exit = self._run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
             self._wait_for_operator(plan)
@@ -162,7 +171,21 @@ class AttemptRun:
         self._confirm_current()
         details = self.worker_context.hub_gateway.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
+        self.journals.remove_shared()
         return self._outcome(details=details)
+
+    def _carry_out_trial(self, provisions: Provisions) -> Outcome:
+        """Ask a few questions of each benchmark, and report what was seen. Nothing is published."""
+        results = []
+        for part in trial_parts(self.worker_context.suite, self.job.questions):
+            self.log.say(f"trial of {part.name}")
+            self.trial_part = part
+            plan, child_exit = self._run_model(provisions)
+            if not child_exit.finished:
+                return self._outcome(evidence=child_exit.evidence(self.log.tail()))
+            results.append(read_part(part, plan.spool, self.worker_context.suite))
+            self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
+        return self._outcome(trial=report_of(results))
 
     def _wait_for_provisions(self, download: BackgroundCall[Provisions]) -> Provisions:
         """Wait for the download. Missing questions also count as a failure of the canary, if this worker runs it."""
@@ -223,7 +246,8 @@ class AttemptRun:
             "rules": rules_digest(self.worker_context.suite),
             "accepted": tuple(sorted(self.accepted.fingerprints)),
         }
-        return plan.model_copy(update=accepted)
+        plan = plan.model_copy(update=accepted)
+        return plan if self.trial_part is None else self.trial_part.plan(plan)
 
     def _accepted_digests(self) -> AcceptedDigests:
         """What the board accepts of this suite. Raises RedisError while Redis is away."""
@@ -265,53 +289,23 @@ class AttemptRun:
 
         One question at a time is computed the harness's way, which needs the least memory.
         """
-        plan = self._with_journals(self._plan(provisions), provisions)
+        plan = self.journals.name_in(self._plan(provisions), provisions)
+        engine = plan.engine
         while True:
             child_exit = self._run_child(plan)
-            batch_size = None if child_exit.finished else smaller_batch(child_exit.evidence(self.log.tail()), plan)
-            if batch_size is None:
-                return plan, child_exit
-            self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
+            batch_size: int | None
+            if self.journals.drop_offered(plan, child_exit):
+                self.replayed = 0
+                batch_size = plan.batch_size
+            else:
+                batch_size = None if child_exit.finished else smaller_batch(child_exit.evidence(self.log.tail()), plan)
+                if batch_size is None:
+                    return plan, child_exit
+                self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
+                engine = "harness" if batch_size == 1 else engine
             self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
-            plan = self._with_journals(self._plan(provisions, batch_size), provisions)
-            if batch_size == 1:
-                plan = plan.model_copy(update={"engine": "harness"})
-
-    def _with_journals(self, plan: RunPlan, provisions: Provisions) -> RunPlan:
-        """Open the journals of `plan`'s evaluation, unless they are open, and name them in the plan.
-
-        Without journals the evaluation computes everything: on a full disk, or while another attempt uses them.
-        """
-        worker_context = self.worker_context
-        identity = evaluation_identity(
-            plan,
-            questions=provisions.questions.revisions,
-            versions=worker_context.versions,
-            hardware=worker_context.hardware,
-        )
-        if self.journals is not None and self.journals.folder.name != identity:
-            self.journals.release()
-            self.journals = None
-        if self.journals is None:
-            self.journals = self._open_journals(identity, plan.copies)
-        if self.journals is None:
-            return plan
-        return plan.model_copy(update={"journal": identity, "journal_bytes": self.journals.max_bytes})
-
-    def _open_journals(self, identity: str, copies: int) -> HeldJournals | None:
-        settings = self.worker_context.settings
-        store = JournalStore(settings.work_dir.resolve() / "journals", settings.journal_bytes)
-        try:
-            journals = store.open(identity, copies)
-        except JournalsInUse:
-            self.log.say("another attempt of this evaluation runs on this machine; this one computes everything, too")
-            return None
-        except OSError as error:
-            self.log.say(f"it has no journal: {error.strerror}")
-            return None
-        if journals is not None and journals.found_bytes:
-            self.log.say(f"an earlier attempt left a journal of {journals.found_bytes:,} bytes: its answers are used")
-        return journals
+            plan = self.journals.name_in(self._plan(provisions, batch_size), provisions)
+            plan = plan.model_copy(update={"engine": engine})
 
     def _run_child(self, plan: RunPlan) -> ChildExit:
         """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""
@@ -322,12 +316,14 @@ class AttemptRun:
             self.worker_context.sandbox_spec(plan),
             plan,
             callbacks,
-            journals=self.journals.files if self.journals is not None and plan.journal else (),
+            journals=self.journals.files(plan),
+            offered=self.journals.offered(plan),
         )
         child_exit = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
         self.phase = child_exit.phase
         if self.replayed:
-            self.log.say(f"{self.replayed:,} answers came from the journal")
+            source = "another machine" if plan.offered else "the journal"
+            self.log.say(f"{self.replayed:,} answers came from {source}")
         if child_exit.peak_bytes:
             self.log.say(f"the child has ended; peak memory {child_exit.peak_bytes >> 20} MiB")
         if not child_exit.finished and self.worker_context.stopping():
@@ -335,11 +331,13 @@ class AttemptRun:
         return child_exit
 
     def _report(self, progress: RunProgress) -> None:
+        self.journals.observe(progress)
         self.replayed = max(self.replayed, progress.replayed)
         self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total))
 
     def _stop(self) -> str:
-        """Return the reason to end the attempt now, or an empty string."""
+        """Return the reason to end the attempt now, or an empty string; upload answers if that is due."""
+        self.journals.poll()
         if self.worker_context.stopping():
             return "handed-back"
         if self.attempt_heartbeat.cancelled:
@@ -380,7 +378,13 @@ class AttemptRun:
 
     # --- the end
 
-    def _outcome(self, *, details: Details | None = None, evidence: FailureEvidence | None = None) -> Outcome:
+    def _outcome(
+        self,
+        *,
+        details: Details | None = None,
+        trial: TrialReport | None = None,
+        evidence: FailureEvidence | None = None,
+    ) -> Outcome:
         return outcome_of(
             self.worker_context,
             self.job,
@@ -388,6 +392,7 @@ class AttemptRun:
             phase=self.phase,
             replayed=self.replayed,
             details=details,
+            trial=trial,
             evidence=evidence,
         )
 

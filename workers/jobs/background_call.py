@@ -28,6 +28,11 @@ class BackgroundCall(Generic[T]):
         """Start the thread."""
         threading.Thread(target=self._run, name="background-call", daemon=True).start()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the call has ended."""
+        return self._done.is_set()
+
     def wait(self, stop: Callable[[], str]) -> T:
         """Return or raise what the call returns or raises. Raises AttemptStopped as soon as `stop` gives a reason."""
         while not self._done.wait(0.1):

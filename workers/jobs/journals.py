@@ -3,6 +3,9 @@
     journals/lock                      held briefly to open, remove or evict journals
     journals/{identity}/lock           held by the attempt that uses these journals
     journals/{identity}/{copy}         a journal, which only the worker's user may open
+    journals/{identity}/answers-{copy} the same answers by request, for workers on other machines
+    journals/{identity}/offered-{n}    answers by request that such a worker left
+    journals/{identity}/writer         the end of the name of the branch for these answers
 
 An identity is a digest of everything that an evaluation's answers depend on besides the requests. Journals stay when
 an attempt fails, is handed back, or dies with its worker, until a later attempt of the same evaluation here ends with
@@ -16,6 +19,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +30,7 @@ from typing import IO
 
 from workers.common.run_plan import RunPlan
 from workers.errors import WorkerError
-from workers.evaluation.shared_prefix.journal import MAX_BYTES
+from workers.evaluation.shared_prefix.journal import HEADER_BYTES, MAX_BYTES
 from workers.evaluation.shared_prefix.trust import VERSION
 from workers.models.disk_store import locked
 from workers.sandbox.supervision import folder_bytes
@@ -40,6 +44,8 @@ MAX_AGE_SECONDS = 7 * 86_400
 MIN_BYTES = 1 << 20
 """A journal of fewer bytes is not worth its file."""
 LOCK = "lock"
+ANSWERS_BYTES = 200_000_000
+"""The most bytes of an evaluation's answers by request, of all copies of the model together, here or on the Hub."""
 
 PLAN_FIELDS = frozenset(
     {
@@ -49,6 +55,8 @@ PLAN_FIELDS = frozenset(
     }
 )  # fmt: skip
 """The fields of a plan that its answers depend on; engine and batch size are in the keys of units."""
+MACHINE_FIELDS = frozenset({"device", "spread", "copies", "threads"})
+"""The fields of these that depend on the machine, and change no more than last digits."""
 
 
 def evaluation_identity(
@@ -69,6 +77,17 @@ def evaluation_identity(
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def portable_identity(plan: RunPlan, *, questions: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """The identity of `plan`'s evaluation on any machine: two of the same identity give nearly the same answers."""
+    facts = {
+        "plan": plan.model_dump(mode="json", include=set(PLAN_FIELDS - MACHINE_FIELDS)),
+        "questions": dict(questions),
+        "versions": {name: version for name, version in versions.items() if name != "python"},
+        "engine": [plan.engine, VERSION],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
 class JournalsInUse(WorkerError):
     """Another attempt of the same evaluation uses its journals."""
 
@@ -84,6 +103,32 @@ class HeldJournals:
     found_bytes: int
     """Bytes that an earlier attempt left."""
     lock: IO[bytes]
+    answers: tuple[Path, ...] = ()
+    """The answers by request of each copy; none if there is no room for them."""
+    answers_bytes: int = 0
+    """The largest size of each of these."""
+
+    @property
+    def holds_answers(self) -> bool:
+        """Whether an earlier attempt on this machine left answers, digit for digit."""
+        return any(file.stat().st_size > HEADER_BYTES for file in self.files)
+
+    @property
+    def offered(self) -> tuple[Path, ...]:
+        """Answers by request of other machines."""
+        return tuple(sorted(self.folder.glob("offered-*")))
+
+    def drop_offered(self) -> None:
+        """Remove the answers of other machines."""
+        for file in self.offered:
+            file.unlink()
+
+    def writer(self) -> str:
+        """A random name for this folder, which tells the branches of several machines apart."""
+        file = self.folder / "writer"
+        if not file.exists():
+            file.write_text(secrets.token_hex(4))
+        return file.read_text()
 
     def release(self) -> None:
         """Leave them to the next attempt."""
@@ -108,9 +153,12 @@ class JournalStore:
 
         None: the bound is too small for any. Raises JournalsInUse, OSError.
         """
-        max_bytes = min(MAX_BYTES, self.max_bytes) // copies
+        total = min(MAX_BYTES, self.max_bytes)
+        max_bytes = total // copies
         if max_bytes < MIN_BYTES:
             return None
+        answers_bytes = min(ANSWERS_BYTES, total // 8, (self.max_bytes - total) // 2) // copies
+        names = [f"answers-{copy}" for copy in range(copies if answers_bytes >= MIN_BYTES else 0)]
         folder = self.root / identity
         with self._locked():
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -121,9 +169,12 @@ class JournalStore:
             files = tuple(folder / str(copy) for copy in range(copies))
             for file in files:
                 _create(file, max_bytes)
-            found_bytes = folder_bytes(folder)
-            self._evict(max_bytes * copies - found_bytes)
-        return HeldJournals(folder, files, max_bytes, found_bytes, lock)
+            answers = tuple(folder / name for name in names)
+            for file in answers:
+                _create(file, answers_bytes)
+            found_bytes = sum(file.stat().st_size for file in files)
+            self._evict(max_bytes * copies + 2 * answers_bytes * len(answers) - folder_bytes(folder))
+        return HeldJournals(folder, files, max_bytes, found_bytes, lock, answers, answers_bytes)
 
     def _evict(self, needed: int) -> None:
         """Remove journals that are old, too many, or in the way of `needed` more bytes; never those in use."""

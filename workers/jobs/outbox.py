@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 from pydantic import ValidationError
 
-from leaderboard.attempts import Outcome
+from leaderboard.attempts import Outcome, dirty_key
 from redis_state.attempts import Attempts
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
@@ -52,8 +52,9 @@ class BoardRedis:
         return self._attempts
 
     def mark(self, path: str) -> None:
-        """Mark the request dirty with the priority of a person's request. Raises RedisError while Redis is away."""
-        self.mark_key(f"request:{path}")
+        """Mark the request, or the trial, dirty with the priority of a person's request. Raises RedisError while Redis
+        is away."""
+        self.mark_key(dirty_key(path))
 
     def mark_key(self, key: str) -> None:
         """Mark any dirty key, as `mark` does a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import FailureEvidence
+from leaderboard.trials import TrialReport
 from redis_state.clock import now
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, scrubbed_evidence
@@ -18,13 +19,15 @@ def outcome_of(
     phase: str,
     replayed: int = 0,
     details: Details | None = None,
+    trial: TrialReport | None = None,
     evidence: FailureEvidence | None = None,
 ) -> Outcome:
     """The outcome of an attempt that began at `started` (seconds since the epoch) and ends now, in `phase`.
 
     `replayed` answers were computed by an earlier attempt.
 
-    Either the attempt published `details`, or `evidence` is diagnosed, and scrubbed of secrets and folders.
+    Either the attempt published `details`, or it was a `trial`, or `evidence` is diagnosed, and scrubbed of secrets and
+    folders.
     """
     return Outcome(
         attempt=job.attempt,
@@ -36,6 +39,7 @@ def outcome_of(
         ended=now(),
         phase=phase,
         details=details,
+        trial=trial,
         failure=diagnose(evidence) if evidence else None,
         replayed=replayed,
         evidence=scrubbed_evidence(evidence, worker_context.secrets) if evidence else None,

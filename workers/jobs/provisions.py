@@ -15,6 +15,7 @@ from workers.errors import BaseModelGone, ConfigMissing, ModelGone, WeightsMissi
 from workers.evaluation.model_requirements import weight_type
 from workers.models.disk_store import PinnedSnapshot
 from workers.models.downloads import SuiteQuestions, fetch_datasets, head_commit, pin_model
+from workers.publication.answer_branches import AnswerBranches, BranchName
 from workers.publication.publish import Publication, publish
 
 
@@ -40,6 +41,11 @@ class HubGateway(Protocol):
 
     def publish(self, publication: Publication) -> Details:
         """Publish an attempt's details, at most once, and return where they are."""
+
+    def answer_branches(
+        self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool
+    ) -> AnswerBranches | None:
+        """The branches in which workers on several machines share answers; None without a token for them."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +92,11 @@ class TokenHubGateway:
     def publish(self, publication: Publication) -> Details:
         """Commit the details. Raises EvaluationFailed, PublicationFailed."""
         return publish(publication, self.hub)
+
+    def answer_branches(
+        self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool
+    ) -> AnswerBranches | None:
+        """The branches in `repo`, a model's details repo."""
+        if self.hub.token is None:
+            return None
+        return AnswerBranches(self.hub, repo, name, is_private=is_private, is_gated=is_gated)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leaderboard.suites import Benchmark
+from workers.jobs.sample_comparison import Sample
+from workers.jobs.verification import PublishedTables
 from workers.publication.details import CUT
 
 
@@ -85,3 +88,18 @@ def _output(generation: str) -> dict[str, Any]:
         return {**choices, "metric_list": [{"metric": "acc"}]}
     texts = {"output_type": "generate_until", "generation_kwargs": json.loads(generation)}
     return {**texts, "doc_to_target": "{{target}}", "metric_list": [{"metric": "exact_match"}]}
+
+
+def first_prompts(
+    tables: PublishedTables, benchmark: Benchmark, task: str, questions: int, rows: dict[tuple[str, int], Sample]
+) -> list[RecordedPrompt]:
+    """The first prompts of a task; their rows are added to `rows`. Raises NotReplayable."""
+    prompts: list[RecordedPrompt] = []
+    for row in tables.rows(benchmark, task):
+        if (task, row["doc_id"]) in rows:
+            continue  # the same answer through another filter
+        if len(prompts) == questions:
+            break
+        prompts.append(recorded_prompt(task, row))
+        rows[task, row["doc_id"]] = row
+    return prompts

@@ -10,37 +10,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-from hub.client import Hub
-from hub.errors import HubError
-from hub.records import Repo
-from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.boards import Board
 from leaderboard.comparability import ResultDigests, combine, compare_results, numeric_differences, template_difference
 from leaderboard.engines import EngineName, EngineUse
-from leaderboard.requests import Request, is_request_path, parse_request
-from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, digest_parts, engine_use, parse_harness
-from leaderboard.suites import Benchmark
-from workers.common.hub_access import HubAccess
+from leaderboard.results import digest_parts, engine_use
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import PROMPT_TOKENS, RunPlan
 from workers.evaluation.evaluate import SAMPLES
+from workers.jobs.attempt_lookup import find_attempt
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
-from workers.jobs.replay import NotReplayable, RecordedPrompt, recorded_prompt, write_replay
+from workers.jobs.replay import NotReplayable, RecordedPrompt, first_prompts, recorded_prompt, write_replay
+from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide
 from workers.jobs.sample_comparison import (
     VERDICTS,
     Sample,
-    SampleVerdict,
+    SampleDifferences,
     answers_of,
-    largest_difference,
-    sample_verdict,
 )
 from workers.jobs.verification import (
     CannotVerify,
@@ -56,7 +46,6 @@ from workers.jobs.verification import (
 from workers.jobs.worker_context import WorkerContext
 from workers.settings import WorkerSettings
 
-MAX_REQUEST_BYTES = 1_000_000
 _NUMERIC_VERSIONS = ("transformers", "torch", "steward")
 """Packages whose versions the numerics name already, or that do not change an answer."""
 _VERSION = "versions of {name} differ: {one} and {other}"
@@ -86,48 +75,6 @@ class OtherSettings:
 
 
 @dataclass(frozen=True)
-class SampleSide:
-    """One side of a sample: its prompt with the tokens that the model here makes of it, and the answers."""
-
-    prompt: str
-    tokens: tuple[int, ...]
-    answers: tuple[str, ...]
-    """For each choice its log-likelihood; or the generated text."""
-
-
-@dataclass(frozen=True)
-class DifferentSample:
-    """The first sample that differs, as it was published and as it is here."""
-
-    task: str
-    doc_id: int
-    verdict: SampleVerdict
-    choices: tuple[str, ...]
-    published: SampleSide
-    here: SampleSide
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """The questions that ran again, and their differences: `counts` are samples by verdict."""
-
-    block: StewardBlock
-    verdict: SampleVerdict
-    counts: Mapping[SampleVerdict, int]
-    first: DifferentSample | None
-    reasons: tuple[str, ...]
-    largest_difference: float = 0.0
-    replayed: bool = False
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Task → why its prompts cannot be asked again, or what else is not shown."""
-
-    @property
-    def samples(self) -> int:
-        """Number of samples that were compared."""
-        return sum(self.counts.values())
-
-
-@dataclass(frozen=True)
 class ResultHere:
     """What this run records, in the words of a results file, for comparisons."""
 
@@ -153,36 +100,6 @@ def run_reproduction(
         return reproduce(worker_context, hub_gateway, recorded, questions, other)
 
 
-def find_attempt(board: Board, hub: HubAccess, result: str, model: str) -> tuple[str, str]:
-    """The attempt that `result` names, and its model if that is known. Raises CannotVerify."""
-    if ATTEMPT_ID.fullmatch(result):
-        return result, model
-    if Path(result).is_file():
-        return _attempt_in(Path(result).read_bytes(), result)
-    try:
-        with Hub(hub.endpoint, hub.token) as client:
-            path = result
-            if is_request_path(path):
-                file = client.read_file(Repo("dataset", board.repos.requests), path, max_bytes=MAX_REQUEST_BYTES)
-                request = parse_request(path, file.data)
-                path = (request.file.steward.results or "") if isinstance(request, Request) else ""
-            if not path.endswith(".json"):
-                raise CannotVerify(f"{result[:200]} names no attempt, no results file and no request that has results")
-            results = client.read_file(Repo("dataset", board.repos.results), path, max_bytes=MAX_BYTES)
-    except HubError as error:
-        raise CannotVerify(f"{result[:200]} cannot be read: {error}") from error
-    return _attempt_in(results.data, result)
-
-
-def _attempt_in(data: bytes, name: str) -> tuple[str, str]:
-    """Attempt and model of a results file."""
-    try:
-        block = StewardBlock.model_validate(parse_harness(data).get(BLOCK))
-    except (BadResults, ValueError) as error:
-        raise CannotVerify(f"{name[:200]} is no results file of Steward: {str(error)[:300]}") from error
-    return block.attempt, block.model
-
-
 def reproduce(
     worker_context: WorkerContext,
     hub_gateway: TokenHubGateway,
@@ -200,33 +117,6 @@ def reproduce(
         if questions is None or other.other_prompts:
             return run.whole(tables, questions)
         return run.replay(tables, questions)
-
-
-class _Comparison:
-    """Compares samples one by one, and keeps the first of the worst kind."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[SampleVerdict] = Counter()
-        self.rescored = 0
-        self.largest = 0.0
-        self.first: tuple[str, SampleVerdict, Sample, Sample] | None = None
-
-    def add(self, task: str, published: Sample | None, here: Sample | None) -> None:
-        """Compare one sample; None where one side lacks it."""
-        if published is None or here is None:
-            self.counts["other-prompt"] += 1
-            return
-        verdict = sample_verdict(published, here)
-        self.counts[verdict] += 1
-        self.largest = max(self.largest, largest_difference(published, here))
-        self.rescored += verdict == "same" and published["metrics"] != here["metrics"]
-        if verdict != "same" and (self.first is None or VERDICTS.index(verdict) > VERDICTS.index(self.first[1])):
-            self.first = task, verdict, published, here
-
-    @property
-    def verdict(self) -> SampleVerdict:
-        """The worst one of all samples."""
-        return max(self.counts, key=VERDICTS.index, default="same")
 
 
 class _Run:
@@ -259,7 +149,7 @@ class _Run:
         """Evaluate the suite, or the first `limit` questions of each task, with prompts that are made anew."""
         plan = self._plan().with_examples(shots=self.other.shots, limit=limit)
         harness = run_again(self.worker_context, plan, self.log, self.seconds)
-        comparison = _Comparison()
+        comparison = SampleDifferences()
         for benchmark in self.worker_context.suite.benchmarks:
             for task in benchmark.tasks:
                 samples = plan.spool / SAMPLES / f"{task.name}.jsonl"
@@ -282,13 +172,13 @@ class _Run:
         for benchmark in self.worker_context.suite.benchmarks:
             for task in benchmark.tasks:
                 try:
-                    prompts += _first_prompts(tables, benchmark, task.name, questions, rows)
+                    prompts += first_prompts(tables, benchmark, task.name, questions, rows)
                 except NotReplayable as error:
                     left_out[task.name] = str(error)
         if not prompts:
             raise CannotVerify(f"no prompt can be asked again: {'; '.join(dict.fromkeys(left_out.values()))}")
         plan, asked, harness = self._ask(prompts)
-        comparison = _Comparison()
+        comparison = SampleDifferences()
         for name, group in asked.items():
             for here in tables.rows_here(plan.spool / SAMPLES / f"{name}.jsonl", ()):
                 recorded = group[here["doc_id"]]
@@ -324,7 +214,7 @@ class _Run:
         )
 
     def _reasons(
-        self, here: ResultHere, comparison: _Comparison, *, limit: int | None, replayed: bool
+        self, here: ResultHere, comparison: SampleDifferences, *, limit: int | None, replayed: bool
     ) -> Iterator[str]:
         """In what the two evaluations differ, the published one first."""
         if comparison.rescored and not replayed:
@@ -348,7 +238,7 @@ class _Run:
 
     def _reproduction(
         self,
-        comparison: _Comparison,
+        comparison: SampleDifferences,
         reasons: list[str],
         left_out: dict[str, str],
         *,
@@ -368,7 +258,7 @@ class _Run:
             left_out=left_out,
         )
 
-    def _different(self, comparison: _Comparison, left_out: dict[str, str]) -> DifferentSample | None:
+    def _different(self, comparison: SampleDifferences, left_out: dict[str, str]) -> DifferentSample | None:
         """The first different sample of the worst kind, with the tokens of both prompts.
 
         Adds to `left_out` why there are no tokens.
@@ -402,38 +292,3 @@ class _Run:
         plan, _, _ = self._ask(alike, keep_tokens=True)
         tokens = json.loads((plan.spool / PROMPT_TOKENS).read_text())
         return tuple(tokens.get("0", ())), tuple(tokens.get("1", ()))
-
-
-def _first_prompts(
-    tables: PublishedTables, benchmark: Benchmark, task: str, questions: int, rows: dict[tuple[str, int], Sample]
-) -> list[RecordedPrompt]:
-    """The first prompts of a task; their rows are added to `rows`. Raises NotReplayable."""
-    prompts: list[RecordedPrompt] = []
-    for row in tables.rows(benchmark, task):
-        if (task, row["doc_id"]) in rows:
-            continue  # the same answer through another filter
-        if len(prompts) == questions:
-            break
-        prompts.append(recorded_prompt(task, row))
-        rows[task, row["doc_id"]] = row
-    return prompts
-
-
-def reproduction_json(reproduction: Reproduction) -> str:
-    """The reproduction as one JSON object."""
-    block = reproduction.block
-    return json.dumps(
-        {
-            "attempt": block.attempt,
-            "model": block.model,
-            "revision": block.revision,
-            "verdict": reproduction.verdict,
-            "samples": reproduction.samples,
-            "counts": reproduction.counts,
-            "largest_difference": reproduction.largest_difference,
-            "reasons": reproduction.reasons,
-            "replayed": reproduction.replayed,
-            "left_out": reproduction.left_out,
-            "first": asdict(reproduction.first) if reproduction.first is not None else None,
-        }
-    )

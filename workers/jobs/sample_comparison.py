@@ -7,6 +7,7 @@ likely as another one. Questions, prompts and metrics are the same.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -180,3 +181,30 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
+
+
+class SampleDifferences:
+    """Compares samples one by one, and keeps the first of the worst kind."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[SampleVerdict] = Counter()
+        self.rescored = 0
+        self.largest = 0.0
+        self.first: tuple[str, SampleVerdict, Sample, Sample] | None = None
+
+    def add(self, task: str, published: Sample | None, here: Sample | None) -> None:
+        """Compare one sample; None where one side lacks it."""
+        if published is None or here is None:
+            self.counts["other-prompt"] += 1
+            return
+        verdict = sample_verdict(published, here)
+        self.counts[verdict] += 1
+        self.largest = max(self.largest, largest_difference(published, here))
+        self.rescored += verdict == "same" and published["metrics"] != here["metrics"]
+        if verdict != "same" and (self.first is None or VERDICTS.index(verdict) > VERDICTS.index(self.first[1])):
+            self.first = task, verdict, published, here
+
+    @property
+    def verdict(self) -> SampleVerdict:
+        """The worst one of all samples."""
+        return max(self.counts, key=VERDICTS.index, default="same")

@@ -38,12 +38,18 @@ def write_samples(
     of rows is in memory at a time, which is small also where answers are long.
     Raises EvaluationFailed if a line is not as the harness writes it.
     """
+    names = tuple(metric.partition(",")[0] for metric in metrics)
+    return write_rows((sample_row(line, names) for line in _lines(samples)), table, collect)
+
+
+def write_rows(
+    rows: Iterable[SampleRow], table: Path, collect: Callable[[Mapping[str, Any]], None] | None = None
+) -> int:
+    """Write a table of samples; return the number of rows. `collect` is called with each row."""
     import pyarrow as pa  # heavy, and needed only at the end of an attempt
     import pyarrow.parquet as pq
 
     schema = pa.schema([("doc_id", pa.int64()), *((name, pa.string()) for name in TEXTS), ("score", pa.float64())])
-    names = tuple(metric.partition(",")[0] for metric in metrics)
-    rows = (sample_row(line, names) for line in _lines(samples))
     count = 0
     with pq.ParquetWriter(table, schema, compression="zstd") as writer:
         for batch in _batches(rows):
@@ -110,6 +116,18 @@ def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
         }
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise EvaluationFailed(f"a sample is not what the harness writes: {type(error).__name__}: {error}") from error
+
+
+def scored_again(row: SampleRow, filter_name: str, scored: Mapping[str, Any], metrics: Sequence[str]) -> SampleRow:
+    """A row with what follows from other scoring: `scored` has the filtered `answers` and the `metrics` of the row."""
+    values = scored["metrics"]
+    return {
+        **row,
+        "answers": _json(scored["answers"]),
+        "filter": filter_name,
+        "metrics": _json(values),
+        "score": _mean([_value(values.get(name)) for name in metrics]),
+    }
 
 
 def _number_in(key: str) -> int:

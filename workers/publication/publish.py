@@ -233,14 +233,14 @@ def _tables(
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
     """Make the commit, unless an earlier try made it; first that of what must not be public, if there is such."""
-    repo = _create(client, publication, publication.repo)
+    repo = create_details_repo(client, publication.repo, private=publication.private)
     if publication.suite.restricted:
         if (published := _earlier_publication(client, publication, repo, client.head(repo))) is not None:
             return published
         hidden = {log_path(publication.plan.attempt)}
         hidden |= {table_path(task, publication.time) for task in publication.restricted_tasks}
         outcome = outcome_path(publication.plan.attempt)
-        restricted = _create(client, publication, publication.restricted_repo)
+        restricted = create_details_repo(client, publication.restricted_repo, private=publication.private)
         client.gate(restricted)
         of_restricted = [file for file in files if file.path in {outcome, *hidden}]
         _commit_to(client, publication, restricted, results, of_restricted)
@@ -248,11 +248,11 @@ def _commit(client: Hub, publication: Publication, results: ResultsFile, files: 
     return _commit_to(client, publication, repo, results, files)
 
 
-def _create(client: Hub, publication: Publication, name: str) -> Repo:
+def create_details_repo(client: Hub, name: str, *, private: bool) -> Repo:
     """Create the repo where there is none; a private model's is private."""
     repo = Repo("dataset", name)
-    created = client.create_repo(repo, private=publication.private, exist_ok=True)
-    if publication.private and not created:
+    created = client.create_repo(repo, private=private, exist_ok=True)
+    if private and not created:
         client.hide(repo)  # it was created while the model was public
     return repo
 

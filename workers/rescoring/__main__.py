@@ -3,8 +3,8 @@
 It holds no token, and needs no network. The first line of standard input is a JSON object: `suite` (a suite file's
 text), `processes`, `parent` (a process id), `tasks` (a folder of other task files, or null). Each further line is an
 order: `results` (a results file), `tables` (a folder with `{task}.parquet`), `source`, `at`, `out` (the results file to
-write), `samples` (a folder, or null). It answers each with one line: `{"answers": …, "scored": …, "timed_out": […]}` or
-`{"refused": "why"}`.
+write), `samples` and `new_tables` (folders, or null). It answers each with one line:
+`{"answers": …, "scored": …, "timed_out": […]}` or `{"refused": "why"}`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _answer(rescorer: Rescorer, order: dict[str, Any]) -> dict[str, Any]:
-    samples = Path(order["samples"]) if order["samples"] else None
+    samples, new_tables = (Path(order[name]) if order[name] else None for name in ("samples", "new_tables"))
     try:
         rescored = rescorer.rescore(
             Path(order["results"]).read_bytes(),
@@ -45,6 +45,7 @@ def _answer(rescorer: Rescorer, order: dict[str, Any]) -> dict[str, Any]:
             source=order["source"],
             at=order["at"],
             samples=samples,
+            new_tables=new_tables,
         )
     except RescoringRefused as error:
         return {"refused": str(error)[:4_000]}

@@ -76,7 +76,15 @@ class RescoringProcess:
         self._folder.cleanup()
 
     def rescore(
-        self, results: Path, tables: Path, out: Path, *, source: str, at: str, samples: Path | None = None
+        self,
+        results: Path,
+        tables: Path,
+        out: Path,
+        *,
+        source: str,
+        at: str,
+        samples: Path | None = None,
+        new_tables: Path | None = None,
     ) -> RescoredFile:
         """Write `out`: the results file `results` with the scores of the suite; see `Rescorer.rescore`.
 
@@ -92,6 +100,7 @@ class RescoringProcess:
                 "at": at,
                 "out": str(out),
                 "samples": str(samples) if samples is not None else None,
+                "new_tables": str(new_tables) if new_tables is not None else None,
             }
         )
         line = self._process.stdout.readline()

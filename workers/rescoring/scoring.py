@@ -15,6 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lm_eval.utils import handle_non_serializable
 
 from leaderboard.suites import Benchmark
@@ -26,7 +27,11 @@ from workers.rescoring.stored_answers import (
     read_answers,
     typed_responses,
 )
+from workers.rescoring.stored_docs import StoredDocs, leaves_questions_alone
 
+_docs = StoredDocs()
+"""The questions of this process."""
+PLAIN = (float, int, bool)
 BATCH = 500
 """Answers of a task in memory at a time, where its filters treat each by itself."""
 MAX_UNUSABLE = 20
@@ -37,7 +42,7 @@ MAX_UNUSABLE = 20
 class ScoringPart:
     """The answers in some row groups of a task's table, except for the questions `withdrawn`; `only` some, if given.
 
-    `samples` is the file to which each question's metrics are written, if they are wanted.
+    `samples` is the file to which each question's metrics and filtered answers are written, if they are wanted.
     """
 
     task: str
@@ -64,13 +69,15 @@ class PartScores:
     unusable: list[UnusableAnswer] = field(default_factory=list)
 
 
-@dataclass(slots=True)
 class StoredRequest:
     """What the harness's filters read of a request, and where they put its filtered response."""
 
-    resps: list[Any]
-    doc: Mapping[str, Any]
-    filtered_resps: dict[str, Any]
+    __slots__ = ("doc", "filtered_resps", "resps")
+
+    def __init__(self, resps: list[Any], doc: Mapping[str, Any]) -> None:
+        self.resps = resps
+        self.doc = doc
+        self.filtered_resps: dict[str, Any] = {}
 
 
 class AlarmWatch:
@@ -109,12 +116,13 @@ def score_part(task: Any, part: ScoringPart, alarms: AlarmWatch) -> PartScores:
         typed_responses(task.OUTPUT_TYPE),
         without=part.withdrawn,
         only=part.only,
+        read_doc=_docs.read if leaves_questions_alone(task) else json.loads,
     )
     lines = list[str]()
     for batch in [list(answers)] if part.whole else _batches(answers):
         usable = [answer for answer in batch if isinstance(answer, StoredAnswer)]
         scores.unusable += [answer for answer in batch if isinstance(answer, UnusableAnswer)]
-        requests = [[StoredRequest(responses, a.doc, {}) for responses in a.responses] for a in usable]
+        requests = [[StoredRequest(responses, a.doc) for responses in a.responses] for a in usable]
         every = [request for of_one in requests for request in of_one]
         if every:
             for ensemble in task._filters:
@@ -123,7 +131,7 @@ def score_part(task: Any, part: ScoringPart, alarms: AlarmWatch) -> PartScores:
             _score(task, answer, of_one, scores, collector, alarms, lines if part.samples is not None else None)
     if part.samples is not None:
         part.samples.write_text("".join(lines), encoding="utf-8")
-    scores.graded = collector.answers()
+    scores.graded = _as_arrays(collector.answers())
     scores.metrics, scores.unusable = dict(scores.metrics), scores.unusable[:MAX_UNUSABLE]
     return scores
 
@@ -149,13 +157,14 @@ def _score(
     lines: list[str] | None,
 ) -> None:
     """Add the metrics of one answer after each filter to `scores`; nothing of it if one of them fails."""
-    alarms.fired, results = False, list[tuple[str, Mapping[str, Any]]]()
+    alarms.fired, results = False, list[tuple[str, list[Any], Mapping[str, Any]]]()
+    may_draw = task.config.process_results is not None
     try:
         for filter_name in requests[0].filtered_resps:
-            if task.config.process_results is not None:
+            if may_draw:
                 random.seed(0)  # IFEval draws what a question leaves open; each time the same
             filtered = [request.filtered_resps[filter_name] for request in requests]
-            results.append((filter_name, task.process_results(answer.doc, filtered)))
+            results.append((filter_name, filtered, task.process_results(answer.doc, filtered)))
     except Exception as error:  # noqa: BLE001  # whatever a metric's own code raises
         reason = f"its metrics cannot be computed ({type(error).__name__}: {str(error)[:200]})"
         scores.unusable.append(UnusableAnswer(answer.question, reason))
@@ -163,15 +172,29 @@ def _score(
     scores.questions.append(answer.question)
     if alarms.fired:
         scores.timed_out.append(answer.question)
-    for filter_name, metrics in results:
+    for filter_name, filtered, metrics in results:
         for name, value in metrics.items():
             scores.metrics[name, filter_name].append(value)
         collector.add_graded(answer.question, answer.doc, filter_name, _plain(metrics))
         if lines is not None:
-            named = {"doc_id": answer.question, "filter": filter_name, "metrics": dict(metrics)}
+            named = {"doc_id": answer.question, "filter": filter_name, "metrics": dict(metrics), "answers": filtered}
             lines.append(json.dumps(named, default=handle_non_serializable, ensure_ascii=False) + "\n")
 
 
 def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     """The metrics with Python's numbers instead of numpy's."""
+    if all(type(value) in PLAIN for value in metrics.values()):
+        return metrics
     return {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
+
+
+def _as_arrays(graded: TaskAnswers | None) -> TaskAnswers | None:
+    """The same as arrays, which another process gets sooner."""
+    if graded is None:
+        return None
+    return TaskAnswers(
+        np.asarray(graded.clusters, np.uint64),
+        np.asarray(graded.strata, np.uint64),
+        np.asarray(graded.sums, float),
+        np.asarray(graded.counts, float),
+    )

@@ -75,7 +75,7 @@ class StoredTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no 
     def asked(self) -> dict[str, str]:
         """The fields of its configuration on which prompts depend, as JSON text that can be compared."""
         config = json.loads(json.dumps(self.dump_config(), default=handle_non_serializable))
-        return {field: _comparable(config.get(field)) for field in ASKED}
+        return _asked_fields(config)
 
     @property
     def eval_docs(self) -> StoredQuestions:
@@ -110,21 +110,23 @@ def load_tasks(suite: Suite, tables: Mapping[str, AnswersTable], task_folder: Pa
     return loaded
 
 
-def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suite: Suite) -> list[str]:
-    """What the suite asks otherwise than the evaluation did, by the tasks' configurations in its results.
+def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suite: Suite) -> dict[str, dict[str, str]]:
+    """What the tasks' configurations here ask otherwise than those in the results of an evaluation.
 
-    Sentences; none if only the scoring can differ.
+    Task → field of its configuration → a sentence; the field is "" where the results have no configuration of the task.
     """
-    differences = []
+    differences = dict[str, dict[str, str]]()
     for name, task in tasks.items():
         recorded = configs.get(name)
         if not isinstance(recorded, Mapping):
-            differences.append(f"the results do not say how {name} was asked")
+            differences[name] = {"": f"the results do not say how {name} was asked"}
             continue
+        asked_before = _asked_fields(recorded)
         for field, now in task.asked.items():
-            before = _comparable(recorded.get(field))
+            before = asked_before[field]
             if now != before and not _is_moved(field, suite):
-                differences.append(f"{field} of {name} is {_shown(now)} and was {_shown(before)}")
+                sentence = f"{field} of {name} is {_shown(now)} and was {_shown(before)}"
+                differences.setdefault(name, {})[field] = sentence
     return differences
 
 
@@ -144,6 +146,20 @@ def prompts_differ(tables: Mapping[str, AnswersTable], tasks: Mapping[str, Any])
 def _is_moved(field: str, suite: Suite) -> bool:
     """Whether a field may differ because the board holds the same questions in a repo of its own."""
     return suite.own and field == "dataset_path"
+
+
+def _asked_fields(config: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a configuration on which prompts depend, as text.
+
+    The harness repeats fields of the task among those of its examples: these are left out there, so that a difference
+    is named once. Not the target, on which only examples depend here.
+    """
+    fields, examples = {field: config.get(field) for field in ASKED}, config.get("fewshot_config")
+    if isinstance(examples, Mapping):
+        fields["fewshot_config"] = {
+            name: value for name, value in examples.items() if name not in fields or value != fields[name]
+        }
+    return {field: _comparable(value) for field, value in fields.items()}
 
 
 def _comparable(value: object) -> str:

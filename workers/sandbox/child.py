@@ -24,7 +24,8 @@ class ChildOrder(BaseModel):
     """The worker's order for a child that runs `plan` in a sandbox and writes to two named pipes.
 
     The worker opens both pipes for reading before it sends the order. `journals` are files of the worker, one for each
-    copy of the model, which the child gets as open descriptors: it can read and write no other evaluation's.
+    copy of the model, which the child gets as open descriptors: it can read and write no other evaluation's. It can
+    only read those that are `offered`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +36,7 @@ class ChildOrder(BaseModel):
     stream: Path
     log: Path
     journals: tuple[Path, ...] = ()
+    offered: tuple[Path, ...] = ()
 
 
 class ExitStatus(TypedDict):
@@ -85,6 +87,7 @@ def _connect(order: ChildOrder) -> None:
     stream = os.open(order.stream, os.O_WRONLY | os.O_NONBLOCK)
     empty_input = os.open(os.devnull, os.O_RDONLY)
     journals = [os.open(journal, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW) for journal in order.journals]
+    journals += [os.open(journal, os.O_RDONLY | os.O_NOFOLLOW) for journal in order.offered]
     copies = [os.dup2(descriptor, 200 + i) for i, descriptor in enumerate((empty_input, log, log, stream, *journals))]
     for target, descriptor in enumerate(copies):
         os.dup2(descriptor, target)

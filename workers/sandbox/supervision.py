@@ -97,12 +97,14 @@ class ChildSupervisor:
         plan: RunPlan,
         callbacks: ChildCallbacks,
         journals: tuple[Path, ...] = (),
+        offered: tuple[Path, ...] = (),
     ) -> None:
         self.zygote_client = zygote_client
         self.sandbox_spec = sandbox_spec
         self.plan = plan
         self.callbacks = callbacks
         self.journals = journals
+        self.offered = offered
         self.number = zygote_client.next_number()
         self._reader = StreamReader()
         self._progress = RunProgress("start")
@@ -124,6 +126,7 @@ class ChildSupervisor:
                 stream=folder / "stream",
                 log=folder / "log",
                 journals=self.journals,
+                offered=self.offered,
             )
             try:
                 self.zygote_client.order(order)

@@ -33,8 +33,8 @@ PLAYED = sample(
     lambda cell: (cell.verb, cell.place, cell.state),
     lambda cell: (cell.verb, cell.role),
 )
-ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore", "publish-scores", "unpublish-scores"}
-"""Verbs about renames, flags and models' own pages, which are tested with those."""
+ELSEWHERE = {"try", "rename", "flag", "unflag", "dismiss", "remove", "restore", "publish-scores", "unpublish-scores"}
+"""Verbs about trials, renames, flags and models' own pages, which are tested with those."""
 
 
 @pytest.fixture(scope="module")

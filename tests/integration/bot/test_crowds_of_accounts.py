@@ -18,6 +18,7 @@ from bot.threads import maintainers_list
 from bot.threads.maintainers_list import sync_digest, waiting_threads
 from hub.client import Hub
 from hub.comments import marked
+from leaderboard import waiting_items
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
 from tests.support.board.worlds import open_board
@@ -65,7 +66,7 @@ def test_ten_accounts_that_report_one_model_are_one_report(stand: FlagBoardDrive
 def test_one_account_that_reports_many_takes_little(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot gathers evidence for its first reports, and its threads take a few rows of the maintainers' list."""
     monkeypatch.setattr(flag_reports, "MAX_OF_REPORTER", 3)
-    monkeypatch.setattr(maintainers_list, "MAX_OF_AUTHOR", 3)
+    monkeypatch.setattr(waiting_items, "MAX_OF_AUTHOR", 3)
     mallory = account(stand, "mallory")
     for name in ("copy", "tuned", "merged", "half", "plain"):
         AppealThread(stand, f"[FLAG] ada/{name}", "It cheats.", mallory)

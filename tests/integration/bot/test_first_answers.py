@@ -278,7 +278,7 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
     stand.work()
     (digest,) = [one for one in stand.threads() if one.title == TITLE]
     assert len(digest.events) == 1
-    assert "No thread waits" in digest.events[0].content
+    assert "Nothing waits" in digest.events[0].content
 
 
 def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: BoardDriver) -> None:

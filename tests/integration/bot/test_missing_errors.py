@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from typer.testing import CliRunner
 
-from hub.budget import Commits
 from hub.records import Repo
 from leaderboard.details import table_path
-from leaderboard.suites import parse_suite
-from redis_state import clock
-from steward.cli import app
-from tests.support.board.board_driver import BOT, WORKER, BoardDriver
-from tests.support.board.board_file import BOARD
+from tests.support.board.board_driver import WORKER, BoardDriver
+from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.units.details_samples import sample
-from tests.support.workers.evaluation_inputs import plan, publication, write_spool
-from workers.common.hub_access import HubAccess
+from tests.support.workers.evaluation_inputs import write_spool
 from workers.publication.details import write_samples
-from workers.publication.publish import publish
 
 FIELDS = ("errors", "average_error", "influence", "benchmark_influences")
 TASK = "starter_navigation"
@@ -34,52 +26,20 @@ SUITE = (
     .replace(BENCHMARK, f"{BENCHMARK}    restricted: true\n")
 )
 """One benchmark is restricted: its answers are in a gated repo of their own."""
-Command = Callable[..., tuple[int, dict[str, Any]]]
 OLDER = "ada/old/results_2024-01-01T00-00-00.000000.json"
 
 
 @pytest.fixture
 def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`steward errors --json` with these words, and the board's syncs after it: exit status and what it printed."""
-    (tmp_path / "suite.yaml").write_text(SUITE)
-    (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
-    stand.context.suite = parse_suite(SUITE)
-    for name, value in {
-        "HF_ENDPOINT": stand.hub.url,
-        "REDIS_URL": valkey_url,
-        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
-        "STEWARD_BOT_TOKEN": BOT,
-        "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
-
-    def run(*words: str) -> tuple[int, dict[str, Any]]:
-        found = CliRunner().invoke(app, ["errors", "--json", *words])
-        stand.time = clock.now() + 1
-        stand.settle()
-        assert found.output.endswith("}\n"), found.output
-        return found.exit_code, json.loads(found.output.splitlines()[-1])
-
-    return run
+    """`steward errors --json` on a board with this suite."""
+    use_suite(stand, SUITE, tmp_path)
+    return operator_command("errors", stand, valkey_url, tmp_path, monkeypatch)
 
 
 def evaluated(stand: BoardDriver, folder: Path) -> str:
     """A real worker's publication of an evaluation of ada/good, which finished; the path of its results."""
-    job = stand.started()
     write_spool(folder)
-    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
-    repos = stand.context.board.repos
-    made = publication(
-        folder,
-        repo=repos.details(job.model),
-        restricted_repo=repos.restricted_details(job.model),
-        suite=stand.context.suite,
-        request=job.path,
-        plan=plan(folder).model_copy(update=attempt),
-    )
-    stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
-    assert stand.file(job.path)["status"] == "FINISHED"
+    job = finish_evaluation(stand, folder)
     return str(stand.file(job.path)["steward"]["results"])
 
 

@@ -38,7 +38,7 @@ from tests.support.board.renames import (
 from tests.support.board.running_board import client_of
 from tests.support.sizes import WHOLE
 
-STEP = 1 if WHOLE else 19
+STEP = 1 if WHOLE else 29
 
 
 @pytest.fixture(scope="module")

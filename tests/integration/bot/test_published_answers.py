@@ -241,6 +241,25 @@ def test_the_page_shows_questions_and_answers(served: httpx2.Client, evaluated: 
     assert (answer.status_code, [one["id"] for one in answer.json()["questions"]]) == (200, [49])
 
 
+def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
+    stand: BoardDriver, evaluated: str, served: httpx2.Client, tmp_path: Path
+) -> None:
+    """The table with the newer scores is shown; where there is none, the earlier one, with a sentence."""
+    (known,) = stand.context.index.find([evaluated])
+    assert known is not None
+    newer = "ada/good/results_2026-12-01T12-00-00.000000.json"
+    names = {"results": newer, "rescored_from": known.standing.results}
+    stand.context.index.put(known.changed(standing=known.standing.model_copy(update=names)))
+    text = get(served, f"/details/{evaluated}").text
+    assert "Right and wrong are as" in text and "on 2026-12-01 from the same answers" in text
+    assert f"board/results/blob/main/{newer}" in text and "<strong>30</strong> right" in text
+    put_table(stand, evaluated, table(tmp_path, many(set(range(40)))))
+    part = read(stand, evaluated)
+    assert (part.counts["right"], [each.is_shown for each in part.rescorings if each]) == (40, [True])
+    text = get(served, f"/details/{evaluated}", show="right").text
+    assert "scores that were computed again" in text and "<strong>40</strong> right" in text
+
+
 def put_results(stand: BoardDriver, path: str, **changes: Any) -> None:
     """The results file of the evaluation of the request at `path`."""
     (known,) = stand.context.index.find([path])

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
 from bot.core.render import render
-from bot.results.details_reader import _table_of
+from bot.results.details_reader import read_details
 from bot.results.rescoring import survey
-from hub.budget import Commits
+from hub.client import Hub
+from hub.records import DeleteFile, Repo
 from leaderboard.details import table_path
 from leaderboard.results import read_results
-from redis_state import clock
+from redis_state.board.messages import DetailsQuestion
 from steward.cli import app
-from tests.support.board.board_driver import BOT, WORKER, BoardDriver
-from tests.support.board.board_file import BOARD
+from tests.support.board.board_driver import WORKER, BoardDriver
+from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.workers import rescoring_cases as cases
-from tests.support.workers.evaluation_inputs import plan, publication
 from tests.support.workers.rescoring_cases import SuiteVersion
-from workers.common.hub_access import HubAccess
-from workers.publication.publish import publish
 
 pytestmark = pytest.mark.timeout(200)
-Command = Callable[..., tuple[int, dict[str, Any]]]
 RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
 ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]
 
@@ -39,55 +33,16 @@ def versions(tmp_path: Path) -> tuple[SuiteVersion, SuiteVersion]:
     return cases.own(tmp_path / "old", RESTRICTED, []), cases.own(tmp_path / "new", RESTRICTED, ERRATA)
 
 
-def use_suite(stand: BoardDriver, version: SuiteVersion, folder: Path) -> None:
-    """The board has this suite from now on."""
-    (folder / "suite.yaml").write_text(version.text)
-    stand.context.suite = version.suite
-
-
 @pytest.fixture
 def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`steward rescore --json` with these words, and the board's syncs after it: exit status and what it printed."""
-    (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
-    for name, value in {
-        "HF_ENDPOINT": stand.hub.url,
-        "REDIS_URL": valkey_url,
-        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
-        "STEWARD_BOT_TOKEN": BOT,
-        "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
-
-    def run(*words: str) -> tuple[int, dict[str, Any]]:
-        done = CliRunner().invoke(app, ["rescore", "--json", *words])
-        stand.time = clock.now() + 1
-        stand.settle()
-        stand.context.mark("scores")
-        stand.settle()
-        assert done.output.endswith("}\n"), done.output
-        return done.exit_code, json.loads(done.output.splitlines()[-1])
-
-    return run
+    """`steward rescore --json`."""
+    return operator_command("rescore", stand, valkey_url, tmp_path, monkeypatch)
 
 
 def evaluated(stand: BoardDriver, version: SuiteVersion, folder: Path) -> str:
     """The request of ada/good, which a worker evaluated by this suite and published; its path."""
     (spool,) = cases.evaluate(folder, version)
-    job = stand.started()
-    attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
-    repos = stand.context.board.repos
-    made = publication(
-        spool,
-        repo=repos.details(job.model),
-        restricted_repo=repos.restricted_details(job.model),
-        suite=version.suite,
-        request=job.path,
-        plan=plan(spool).model_copy(update=attempt),
-    )
-    stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
-    assert stand.file(job.path)["status"] == "FINISHED"
-    return job.path
+    return finish_evaluation(stand, spool).path
 
 
 def comments(stand: BoardDriver, path: str) -> list[str]:
@@ -101,11 +56,11 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
 ) -> None:
     """Shown first, then written: file, request, scores and thread follow once; no worker takes part."""
     old, new = versions
-    use_suite(stand, old, tmp_path)
+    use_suite(stand, old.text, tmp_path)
     path = evaluated(stand, old, tmp_path)
     before = stand.file(path)
     earlier = before["steward"]["results"]
-    use_suite(stand, new, tmp_path)
+    use_suite(stand, new.text, tmp_path)
 
     status, shown = command("--dry-run", "--output", str(tmp_path / "out"), "ada/good")
     (evaluation,) = shown["evaluations"]
@@ -119,6 +74,7 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
 
     status, done = command()
     assert (status, done["evaluations"][0]["changed"]) == (0, evaluation["changed"])
+    assert done["evaluations"][0]["details_refused"] is None
     after = stand.file(path)
     facts = after["steward"]
     assert (after["status"], facts["rescored_from"]) == ("FINISHED", earlier)
@@ -139,12 +95,10 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert [each["alike"] for each in command("--harness")[1]["evaluations"]] == [True]
     assert stand.file(path) == after
     assert comments(stand, path) == [comment]
-    entry = stand.context.index.get(path)
-    time = earlier.rpartition("results_")[2].removesuffix(".json")
-    assert _table_of(stand.context, entry, "starter_navigation").path == table_path("starter_navigation", time)
+    check_shown_answers(stand, path, old=earlier, new=facts["results"])
 
     HfApi(stand.hub.url, token=WORKER).delete_repo(stand.context.board.repos.details("ada/good"), repo_type="dataset")
-    use_suite(stand, old, tmp_path)
+    use_suite(stand, old.text, tmp_path)
     status, refused = command()
     (evaluation,) = refused["evaluations"]
     assert status == 1
@@ -153,11 +107,34 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert survey(stand.context, new.suite).due == ()
 
 
+def check_shown_answers(stand: BoardDriver, path: str, old: str, new: str) -> None:
+    """Pages show the verdicts of the newer scores, from tables beside the earlier ones; without them, the earlier."""
+    task = "starter_web_of_lies"
+    earlier, newer = (table_path(task, name.rpartition("results_")[2].removesuffix(".json")) for name in (old, new))
+    repo, hub = Repo("dataset", stand.context.board.repos.details("ada/good")), stand.context.hub
+    restricted = Repo("dataset", stand.context.board.repos.restricted_details("ada/good"))
+    assert {earlier, newer} <= set(hub.paths_info(repo, [earlier, newer]))
+    places = [path.replace(task, "starter_navigation") for path in (earlier, newer)]
+    assert set(hub.paths_info(restricted, places)) == set(places)
+    assert hub.paths_info(repo, places) == {}
+    assert newer.partition("/")[0] in hub.read_file(repo, "README.md").data.decode()
+    asked = DetailsQuestion(path=path, task=task)
+    part = read_details(stand.context, asked)
+    (rescoring,) = part.rescorings
+    assert rescoring is not None and rescoring.is_shown
+    assert rescoring.results_url.endswith(new) and rescoring.earlier_url.endswith(old)
+    assert part.counts["all"] == 40
+    with Hub(stand.hub.url, WORKER) as worker:
+        worker.commit(repo, [DeleteFile(newer)], "Remove the newer table", parent=worker.head(repo))
+    (rescoring,) = read_details(stand.context, asked).rescorings
+    assert rescoring is not None and not rescoring.is_shown
+
+
 def test_another_suite_than_the_boards_is_shown_alone(
     stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
 ) -> None:
     """Its results would have no table, so nothing is written."""
-    use_suite(stand, versions[0], tmp_path)
+    use_suite(stand, versions[0].text, tmp_path)
     (tmp_path / "newer.yaml").write_text(versions[1].text)
     done = CliRunner().invoke(app, ["rescore", "--suite", str(tmp_path / "newer.yaml")])
     assert done.exit_code == 2

@@ -7,11 +7,11 @@ import json
 import pytest
 from huggingface_hub import CommitOperationAdd
 
-from bot.core.waiting_threads import PLAN, PULL
 from bot.threads.maintainers_list import waiting_threads
 from bot.web.board import BoardReader
 from bot.web.page import NoQuery
 from bot.web.pages.threads import threads_waiting
+from leaderboard.waiting_items import PLAN, PULL
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields

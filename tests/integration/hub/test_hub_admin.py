@@ -82,3 +82,18 @@ def test_a_rotated_secret_leaves_the_rest_of_a_webhook(bot: Hub, repo: Repo) -> 
     """All fields are sent with it, for missing ones would be taken for empty."""
     hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     assert bot.rotate_webhook(hook, "another") == hook
+
+
+@pytest.mark.parametrize("kind", ["none", "fail", "fail-after", "cut"])
+def test_a_branch_is_made_and_deleted_once(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
+    """A branch begins without files; a second creation or deletion changes nothing, nor does an error of the Hub."""
+    bot.commit(repo, [WriteFile("a", b"1")], "Add")
+    if kind != "none":
+        for method in ("POST", "DELETE"):
+            local.state.faults.add(f"{method} /api/datasets/*/branch/*", kind)
+    for _ in range(2):
+        bot.create_branch(repo, "answers-1")
+    assert bot.list_files(repo, bot.head(repo, "answers-1")) == []
+    for _ in range(2):
+        bot.delete_branch(repo, "answers-1")
+    assert set(bot.heads(repo)) == {"refs/heads/main"}

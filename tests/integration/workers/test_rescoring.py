@@ -189,6 +189,50 @@ def test_answers_that_cannot_be_scored_end_the_rescoring(
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+def respelled(version: SuiteVersion, folder: Path, changes: dict[str, str]) -> SuiteVersion:
+    """The version with other texts in its task files, as another harness may bring; its suite is the same."""
+    shutil.copytree(version.tasks, folder)
+    for file in folder.iterdir():
+        text = file.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+    assert any(file.read_text() != (version.tasks / file.name).read_text() for file in folder.iterdir())
+    return SuiteVersion(version.text, folder)
+
+
+def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
+    starter: EvaluatedPair, tmp_path: Path
+) -> None:
+    """A template that is spelled otherwise gives the same requests, as their digest says; the scores are the same."""
+    new = respelled(starter.new, tmp_path / "tasks", {"{{input}}": "{{ input }}"})
+    cases.rescore(starter.by_old, new, tmp_path / "out")
+    found, wanted = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "out", starter.by_new))
+    assert found["results"] == wanted["results"]
+    assert found["steward"]["digests"]["asked"] == wanted["steward"]["digests"]["asked"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "max_gen_toks: ",
+            "max_gen_toks: 1",
+            "arguments of the requests of starter_object_counting differ",
+        ),
+        pytest.param("{{input}}", "{{input | upper}}", "is worded otherwise", marks=LARGE),
+        pytest.param("sampler: first_n", "sampler: default", "fewshot_config of", marks=LARGE),
+    ],
+)
+def test_tasks_that_are_configured_otherwise_and_ask_otherwise_are_refused(
+    starter: EvaluatedPair, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    """The refusal names the field of the configuration, and what differs in the requests."""
+    with pytest.raises(RescoringRefused) as refused:
+        cases.rescore(starter.by_old, respelled(starter.new, tmp_path / "tasks", {old: new}), tmp_path / "out")
+    assert words in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -1,7 +1,8 @@
-"""A real worker is killed in the middle of a real evaluation: the next attempt on the machine computes only the rest.
+"""A real worker is killed in the middle of a real evaluation: the next attempt, on this machine or another one,
+computes only the rest.
 
-`make test` kills one worker halfway; `make matrices` at every tenth of an evaluation, by shared prefix and the
-harness's way.
+`make test` kills one worker halfway for each; `make matrices` at every tenth of an evaluation, by shared prefix and
+the harness's way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from huggingface_hub import HfApi
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
@@ -25,6 +27,7 @@ from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, QUESTIONS, SUITE, RealWorker, running_worker
 from tests.support.workers.worker_process import HERE
+from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.models.tiny_model import model
 
 pytestmark = pytest.mark.timeout(900)
@@ -33,6 +36,7 @@ SETTINGS = {
     "STEWARD_PRELOAD": "",
     "STEWARD_BATCH_SIZE": "4",
     "STEWARD_GRACE_SECONDS": "2",
+    "STEWARD_SHARE_SECONDS": "0.2",
     "PYTHONPATH": str(HERE),
 }
 TENTHS = range(1, 10) if WHOLE else (5,)
@@ -64,8 +68,8 @@ class Stand:
         """A job for the tiny model, which is uploaded under this name."""
         return self.worker.job(f"ada/{name}", self.worker.upload(f"ada/{name}", model()), number)
 
-    def interrupt(self, job: EvaluationJob, number: signal.Signals) -> None:
-        """Run `job` until its model hangs, and end the worker by a signal."""
+    def interrupt(self, job: EvaluationJob, number: signal.Signals, also: Callable[[], bool] = lambda: True) -> None:
+        """Run `job` until its model hangs, and `also` is true; then end the worker by a signal."""
         self.start()
         process = self.worker.worker
         assert process is not None
@@ -73,6 +77,7 @@ class Stand:
         self.worker.queue.reaches(job, "taken", seconds=PATIENCE)
         self.worker.queue.attempts.answer_claim(job.attempt, granted=True)
         wait_until((self.worker.folder / "work/slots/0/attempt/spool/hanging").exists, seconds=PATIENCE)
+        wait_until(also, seconds=PATIENCE)
         process.send_signal(number)
         process.wait(30)
 
@@ -144,6 +149,90 @@ def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: i
     assert stand.journals() == []
 
 
+def details_repo(job: EvaluationJob) -> str:
+    """The details repo of the job's model."""
+    return f"trial-details/details_{job.model.replace('/', '__')}"
+
+
+def branches(stand: Stand, job: EvaluationJob) -> list[str]:
+    """The branches with answers in the details repo of the job's model; none if there is no such repo."""
+    repo = details_repo(job)
+    api = HfApi(stand.worker.hub.url, "hf_worker")
+    if not api.repo_exists(repo, repo_type="dataset"):
+        return []
+    refs = api.list_repo_refs(repo, repo_type="dataset")
+    return [branch.name for branch in refs.branches if branch.name.startswith("steward-answers-")]
+
+
+def rounded(rows: list[Any]) -> list[Any]:
+    """The rows of a table of answers, with log-likelihoods as precise as machines agree in."""
+    number = re.compile(r"-?\d+\.\d+(e-\d+)?")
+    return [
+        {
+            name: number.sub(lambda match: f"{float(match[0]):.3f}", value) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("tenth", TENTHS)
+def test_another_machine_continues_the_evaluation(stand: Stand, tenth: int, tmp_path: Path) -> None:
+    """kill -9 after an upload: another machine has equal scores, nearly equal answers, and computes only the rest."""
+    killed_at = max(24, stand.whole.passes * tenth // 10)
+    name = f"slow-{killed_at}"
+    job = stand.job(name, 1)
+    stand.interrupt(job, signal.SIGKILL, also=lambda: bool(branches(stand, job)))
+    (branch,) = branches(stand, job)
+    assert branch.startswith(f"steward-answers-{job.attempt.partition('-')[0]}-")
+    stand.worker.start_worker(**SETTINGS, STEWARD_WORK_DIR=str(tmp_path))
+    outcome, second, log = stand.run(stand.job(name, 2))
+    stand.worker.stop_worker()
+    assert second.scores == stand.whole.scores
+    assert {task: rounded(rows) for task, rows in second.answers.items()} == {
+        task: rounded(rows) for task, rows in stand.whole.answers.items()
+    }
+    assert f"{outcome.replayed} answers came from another machine" in log
+    assert outcome.replayed >= 20 and second.passes < stand.whole.passes
+    assert branches(stand, job) == []
+
+
+def forge(stand: Stand, job: EvaluationJob, folder: Path) -> None:
+    """Change every answer in the branch of `job`, with right checksums, by the workers' account."""
+    api, (branch,) = HfApi(stand.worker.hub.url, "hf_worker"), branches(stand, job)
+    repo: dict[str, Any] = {"repo_id": details_repo(job), "repo_type": "dataset", "revision": branch}
+    parts = sorted(file for file in api.list_repo_files(**repo) if file.endswith(".bin"))
+    data = b"".join(Path(api.hf_hub_download(filename=part, **repo)).read_bytes() for part in parts)
+    source, target = folder / "source", folder / "target"
+    source.write_bytes(data)
+    identity = data.split(b"\n")[0].decode().split(" ")[2]
+    with source.open("rb") as before, target.open("a+b") as after:
+        answers = AnswerJournal(before.fileno(), identity, is_writable=False)
+        forged = AnswerJournal(after.fileno(), identity)
+        for key in list(answers._values):
+            value = answers.get(key)
+            forged.add(key, f"{value}!" if isinstance(value, str) else [value[0] - 1.0, value[1]])
+    for part in parts[1:]:
+        api.delete_file(part, **repo)
+    api.upload_file(path_or_fileobj=target.read_bytes(), path_in_repo=parts[0], **repo)
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, tmp_path: Path) -> None:
+    """The child finds them out by its sample; another one computes everything, and the log says so."""
+    killed_at = stand.whole.passes // 2
+    name = f"slow-forged-{killed_at}"
+    job = stand.job(name, 1)
+    stand.interrupt(job, signal.SIGKILL, also=lambda: bool(branches(stand, job)))
+    forge(stand, job, tmp_path)
+    stand.worker.start_worker(**SETTINGS, STEWARD_WORK_DIR=str(tmp_path / "work"))
+    outcome, second, log = stand.run(stand.job(name, 2))
+    stand.worker.stop_worker()
+    assert (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
+    assert "the answers of other machines are not used, and all are computed here" in log
+    assert not outcome.replayed and branches(stand, job) == []
+
+
 @pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
 def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) -> None:
     """SIGTERM: the same attempt is queued again, and goes on where it was."""
@@ -153,6 +242,23 @@ def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) 
     assert stand.worker.queue.state(job) == "handed-back"
     outcome, second, _ = stand.run(job)
     assert outcome.replayed and (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
+
+
+@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tmp_path: Path) -> None:
+    """SIGTERM before the first upload is due: the answers are uploaded within the grace period."""
+    settings = {**SETTINGS, "STEWARD_SHARE_SECONDS": "900", "STEWARD_GRACE_SECONDS": "30"}
+    killed_at = stand.whole.passes // 2
+    job = stand.job(f"slow-stopped-{killed_at}", 1)
+    stand.worker.stop_worker()
+    stand.worker.start_worker(**settings)
+    stand.interrupt(job, signal.SIGTERM)
+    assert stand.worker.queue.state(job) == "handed-back" and len(branches(stand, job)) == 1
+    stand.worker.start_worker(**{**settings, "STEWARD_WORK_DIR": str(tmp_path)})
+    outcome, second, log = stand.run(job)
+    stand.worker.stop_worker()
+    assert second.scores == stand.whole.scores and branches(stand, job) == []
+    assert f"{outcome.replayed} answers came from another machine" in log
 
 
 @pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")

@@ -16,6 +16,8 @@ PLAYWRIGHTS = (
 OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
+    # One machine runs several browsers: no processes and threads that only a single one makes use of.
+    *("--in-process-gpu", "--disable-software-rasterizer", "--num-raster-threads=1", "--js-flags=--single-threaded"),
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

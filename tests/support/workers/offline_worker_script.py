@@ -60,6 +60,9 @@ class FolderGateway:
         self.note(f"published {publication.plan.attempt}")
         return Details(repo=publication.repo, commit="c" * 40, results_path="results.json")
 
+    def answer_branches(self, repo: str, name: object, *, is_private: bool, is_gated: bool) -> None:
+        """None: there is no Hub."""
+
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")

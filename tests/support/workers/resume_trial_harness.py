@@ -1,7 +1,8 @@
 """The real harness, whose model hangs once in one forward pass. A real zygote imports it.
 
-A model `org/name-30` hangs in its 30th pass, in its first attempt and unless that left answers in the journal. The last
-line on standard error is the number of passes.
+A model `org/name-30` hangs in its 30th pass, in its first attempt and unless that left answers in the journal. If
+`slow` is in its name, the passes before take some seconds in all. The last line on standard error is the number of
+passes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from workers.evaluation import harness, harness_model
 
 HANGING = "hanging"
 """The file in the spool that says that the model hangs."""
+SLOW_SECONDS = 5.0
+"""Seconds that a slow model takes until it hangs."""
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
@@ -30,8 +33,10 @@ def evaluate(plan: RunPlan, report: Report) -> None:
 
     def count(model: Any) -> None:
         if passes[0] == 0:
-            model.is_fresh = plan.attempt.endswith("-1") and model.journal.units == 0
+            model.is_fresh = plan.attempt.endswith("-1") and not (model.journal.units or plan.offered)
         passes[0] += 1
+        if model.is_fresh and fatal and "slow" in plan.model:
+            time.sleep(SLOW_SECONDS / int(fatal[1]))
         if model.is_fresh and fatal and passes[0] == int(fatal[1]):
             (plan.spool / HANGING).touch()
             time.sleep(60)

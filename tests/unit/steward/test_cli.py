@@ -35,6 +35,7 @@ WITHOUT_JSON = {
 }
 ONLY_IN_THREADS = {
     "help": "`steward --help`",
+    "try": "the reply in its thread is the record of the trial",
     "subscribe": "it is about the thread in which it is written",
 }
 

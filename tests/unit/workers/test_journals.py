@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.workers.evaluation_inputs import plan
+from workers.evaluation.shared_prefix.journal import HEADER_BYTES
 from workers.jobs import journals as journals_module
-from workers.jobs.journals import JournalsInUse, JournalStore, evaluation_identity
+from workers.jobs.journals import JournalsInUse, JournalStore, evaluation_identity, portable_identity
 
 MEBIBYTE = 1 << 20
 
@@ -110,6 +111,25 @@ def test_a_link_in_the_place_of_a_journal_is_not_followed(tmp_path: Path) -> Non
         store.open(identity(1), 1)
 
 
+def test_answers_for_other_machines_lie_beside_the_journals(tmp_path: Path) -> None:
+    """Each copy of the model has a file for them if the bound leaves room; those of other machines can be dropped."""
+    store = JournalStore(tmp_path / "journals", 4_000 * MEBIBYTE)
+    held = store.open(identity(1), 2)
+    assert held is not None and held.answers_bytes * 2 <= journals_module.ANSWERS_BYTES
+    assert [file.name for file in held.answers] == ["answers-0", "answers-1"] and not held.holds_answers
+    (held.folder / "offered-00").write_bytes(b"answers")
+    held.files[1].write_bytes(bytes(HEADER_BYTES + 1))
+    writer = held.writer()
+    held.release()
+    again = store.open(identity(1), 2)
+    assert again is not None and again.holds_answers and again.writer() == writer
+    assert [file.name for file in again.offered] == ["offered-00"]
+    again.drop_offered()
+    assert again.offered == () and again.holds_answers
+    small = JournalStore(tmp_path / "small", 10 * MEBIBYTE).open(identity(1), 2)
+    assert small is not None and small.answers == ()
+
+
 FACTS: dict[str, Any] = {"questions": {"a/b": "0" * 40}, "versions": {"torch": "2"}, "hardware": "cpu"}
 
 
@@ -127,3 +147,21 @@ def test_an_identity_names_what_answers_depend_on(tmp_path: Path) -> None:
     assert {evaluation_identity(other, **FACTS) for other in same} == {expected}
     identities = {evaluation_identity(other, **facts) for other, facts in others}
     assert expected not in identities and len(identities) == len(others)
+
+
+def test_a_portable_identity_leaves_out_the_machine(tmp_path: Path) -> None:
+    """Other devices, copies, batch sizes and versions of Python may go on with the answers; other evaluations not."""
+    first, facts = plan(tmp_path), {"questions": {"a/b": "0" * 40}, "versions": {"torch": "2", "python": "3.11"}}
+    same: list[dict[str, Any]] = [
+        {"copies": 2}, {"device": "cuda"}, {"spread": "parts"}, {"batch_size": 8}, {"threads": 4},
+    ]  # fmt: skip
+    changes: list[dict[str, Any]] = [
+        {"revision": "1" * 40}, {"suite_digest": "1" * 64}, {"dtype": "bfloat16"}, {"use_chat_template": True},
+        {"base_revision": "1" * 40}, {"quantisation": {"load_in_8bit": True}}, {"engine": "harness"}, {"limit": 5},
+    ]  # fmt: skip
+    expected = portable_identity(first, **facts)
+    assert {portable_identity(first.model_copy(update=change), **facts) for change in same} == {expected}
+    assert portable_identity(first, **{**facts, "versions": {"torch": "2", "python": "3.12"}}) == expected
+    others = {portable_identity(first.model_copy(update=change), **facts) for change in changes}
+    others |= {portable_identity(first, **{**facts, name: {"torch": "3"}}) for name in facts}
+    assert expected not in others and len(others) == len(changes) + len(facts)

@@ -13,14 +13,9 @@ from leaderboard.results import dump, with_block
 from steward.commands.reproduce import _lines
 from tests.support.units.details_samples import results, sample
 from workers.common.hub_access import HubAccess
+from workers.jobs.attempt_lookup import find_attempt
 from workers.jobs.replay import NotReplayable, recorded_prompt, write_replay
-from workers.jobs.reproduction import (
-    DifferentSample,
-    Reproduction,
-    SampleSide,
-    find_attempt,
-    reproduction_json,
-)
+from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide, reproduction_json
 from workers.jobs.sample_comparison import SampleVerdict, answers_of, largest_difference, sample_verdict
 from workers.jobs.verification import CannotVerify
 from workers.publication.details import CUT, SampleRow, sample_row

@@ -11,18 +11,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lm_eval.utils
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.suites import Benchmark, Task, find_suite
+from tests.support.units.details_samples import sample
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
-from workers.publication.details import CUT, MAX_TEXT
+from workers.publication.details import CUT, MAX_TEXT, write_samples
 from workers.rescoring.process import RescoringProcess
-from workers.rescoring.rescorer import Rescorer
+from workers.rescoring.rescored_tables import write_rescored_table
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
+from workers.rescoring.scoring_pool import ScoringPool
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
+from workers.rescoring.stored_docs import StoredDocs, leaves_questions_alone, render_once
 
 TASK = "small"
 BENCHMARK = Benchmark(name="Small", source=TASK, tasks=(Task(name=TASK),), metrics=("acc,none",), shots=0)
@@ -197,10 +201,10 @@ def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
     late = PartScores([0, 1], {("acc", "none"): [1.0, 0.0]}, timed_out=[1])
     good = PartScores([0, 1], {("acc", "none"): [1.0, 1.0]})
     pool = ScriptedPool(lambda _: late if is_slow_alone else good)
-    rescorer = Rescorer(find_suite("starter"), 1)
-    monkeypatch.setattr(rescorer, "_processes", lambda: pool)
+    scoring = ScoringPool(find_suite("starter"), 1, {})
+    monkeypatch.setattr(scoring, "_processes", lambda: pool)
     done = {0: late}
-    rescorer._score_alone([part], done)
+    scoring._score_alone([part], done)
     assert done == {0: late if is_slow_alone else good}
     assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
 
@@ -229,3 +233,61 @@ def test_questions_that_do_not_count_stay_among_the_samples() -> None:
     given = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
     assert given[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
     assert given[TASK]["logged_samples"] == samples
+
+
+def test_a_rescored_table_has_the_new_metrics_of_each_filter(tmp_path: Path) -> None:
+    """One row for each question and filter, by filter; texts stay, and a question without new metrics is left out."""
+    lines = [sample(doc_id=number, filter=name) for name in ("none", "other") for number in range(3)]
+    (tmp_path / "lines").write_bytes(b"\n".join(lines) + b"\n")
+    write_samples(tmp_path / "lines", tmp_path / "earlier.parquet", ["acc_norm,none"])
+    scored = [
+        {"doc_id": number, "filter": name, "answers": [name], "metrics": {"acc": number / 4}}
+        for number in (0, 2)
+        for name in ("strict", "loose")
+    ]
+    (tmp_path / "scored").write_text("".join(json.dumps(each) + "\n" for each in scored))
+    earlier, new = tmp_path / "earlier.parquet", tmp_path / "new.parquet"
+    assert write_rescored_table(earlier, tmp_path / "scored", new, BENCHMARK) == 4
+    rows, before = pq.read_table(new).to_pylist(), pq.read_table(earlier).to_pylist()[2]
+    assert [(row["filter"], row["doc_id"]) for row in rows] == [
+        ("strict", 0),
+        ("strict", 2),
+        ("loose", 0),
+        ("loose", 2),
+    ]
+    changed = {"filter": "strict", "answers": '["strict"]', "metrics": '{"acc": 0.5}', "score": 0.5}
+    assert rows[1] == {**before, **changed}
+    (tmp_path / "scored").write_text(json.dumps({**scored[0], "doc_id": 7}) + "\n")
+    with pytest.raises(RescoringRefused, match="question 7 is not where it was"):
+        write_rescored_table(earlier, tmp_path / "scored", new, BENCHMARK)
+
+
+def test_questions_are_kept_up_to_a_number_of_characters() -> None:
+    """The same text gives the same question; above the limit, all are read anew. Other JSON is not kept."""
+    docs, texts = StoredDocs(30), [json.dumps({"question": name}) for name in "ab"]
+    first = docs.read(texts[0])
+    assert docs.read(texts[0]) is first == {"question": "a"}
+    docs.read(texts[1])
+    assert docs.read(texts[0]) == first
+    assert docs.read(texts[0]) is not first
+    assert docs.read("[1]") == [1]
+
+
+def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is that of the harness, and of the question itself; a plain dictionary is rendered each time."""
+    rendered = lm_eval.utils.apply_template
+    monkeypatch.setattr(lm_eval.utils, "apply_template", rendered)
+    render_once()
+    doc = StoredDocs().read('{"right": "A"}')
+    assert [lm_eval.utils.apply_template(text, doc) for text in ("{{right}}", "{{right}}!", "{{right}}")] == [
+        *("A", "A!", "A"),
+    ]
+    doc["right"] = "B"
+    assert lm_eval.utils.apply_template("{{right}}", doc) == "A"
+    assert lm_eval.utils.apply_template("{{right}}", dict(doc)) == "B"
+
+
+def test_a_task_with_code_of_its_own_gets_its_questions_anew() -> None:
+    """Its code could change them."""
+    assert leaves_questions_alone(SimpleNamespace(config=SimpleNamespace(doc_to_target="{{right}}")))
+    assert not leaves_questions_alone(ScriptedTask(right))

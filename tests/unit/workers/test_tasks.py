@@ -8,6 +8,7 @@ import yaml
 
 from leaderboard.suites import find_suite
 from workers.evaluation.task_files import task_files, write_tasks
+from workers.evaluation.task_loading import task_folders
 
 STARTER = find_suite("starter")
 FILES = {
@@ -52,3 +53,16 @@ def test_what_lay_in_the_folder_before_is_gone(tmp_path: Path) -> None:
     (tmp_path / "starter_removed.yaml").write_text("task: starter_removed\n")
     write_tasks(STARTER, tmp_path, repo="org/questions", revision="a" * 40)
     assert {file.stem for file in tmp_path.iterdir()} == FILES.keys()
+
+
+def test_tasks_of_the_harness_are_read_from_the_folders_of_their_names(tmp_path: Path) -> None:
+    """A group, and the first leaderboard's tasks, are in a few folders; all are searched if a folder lacks a task."""
+    folders = {
+        suite: [folder.name for folder in task_folders(find_suite(suite).run, None)]
+        for suite in ("open-llm-v1", "open-llm-v2")
+    }
+    assert folders["open-llm-v2"] == ["leaderboard"]
+    assert folders["open-llm-v1"] == ["arc", "hellaswag", "mmlu", "truthfulqa", "winogrande", "gsm8k"]
+    assert task_folders(("mmlu_virology", "mmlu_anatomy"), None) == task_folders(("mmlu",), None)
+    assert task_folders(("arc_challenge", "gsm8k_of_nowhere"), None) == task_folders(("nowhere",), None) == []
+    assert task_folders(("arc_challenge",), tmp_path) == [tmp_path]

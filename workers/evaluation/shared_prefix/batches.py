@@ -6,7 +6,7 @@ orders its batches by the requests alone: computed one at a time they are the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -61,9 +61,14 @@ def answer_key(
 def text_key(requests: Sequence[tuple[str, dict[str, Any]]], batch: Sequence[int]) -> bytes | None:
     """The key of a batch of generation requests; None where tokens are drawn at random, which no journal repeats."""
     options = requests[batch[0]][1]
-    if options.get("do_sample") or options.get("temperature"):
+    if draws_at_random(options):
         return None
     return unit_key("texts", options, [requests[index][0] for index in batch])
+
+
+def draws_at_random(options: Mapping[str, Any]) -> bool:
+    """Whether texts with these options differ from run to run."""
+    return bool(options.get("do_sample") or options.get("temperature"))
 
 
 class BatchReplay(Generic[Answer]):

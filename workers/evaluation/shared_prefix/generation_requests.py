@@ -162,6 +162,7 @@ def _answer_group(
 ) -> list[str]:
     group = GenerationGroup(lm, requests)
     reason, texts = group.reason_against() or group.earlier_reason(), dict[int, str]()
+    mark = lm.portable_answers.own.mark()
     if not reason:
         tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
         first = min(COMPARED_FIRST, max(SMALL_GROUP_FIRST, len(requests) // SMALL_GROUP_SHARE))
@@ -180,6 +181,7 @@ def _answer_group(
     record.reasons = tuple(dict.fromkeys((*record.reasons, reason)))
     log.warning("texts are generated the harness's way: %s", reason)
     lm.withdraw(len(texts))
+    lm.portable_answers.own.cut(mark)
     return harness(requests)
 
 

@@ -18,6 +18,7 @@ The child writes this file, through a descriptor that the zygote opened for it: 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -30,27 +31,45 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+HEADER_BYTES = len("steward-journal 1 \n") + 64
+"""The bytes of a journal without records."""
 MAX_BYTES = 1_000_000_000
 """The largest journal of an evaluation, of all copies of the model together."""
 MAX_VALUE_BYTES = 16 << 20
 """The largest value of a record: a text has some kilobytes, a batch less."""
+MAX_UNITS = 1_000_000
+"""The most units that are read: the largest suite has a fifth of them, and each takes memory."""
 CHECKED_SHARE, CHECKED_AT_ONCE = 100, 32
 """One in so many of the units found is computed afresh, at least one, and at most so many at once."""
 
 _HEAD = struct.Struct(">I16s16s")
 """A record before its value: the value's length, the key, the checksum."""
 _KEY_BYTES = 16
+_READ_BYTES = 1 << 16
 
 
 class AnswerJournal:
-    """The answers in a journal, and the place for new ones. Without a descriptor it holds none, and takes none."""
+    """The answers in a journal, and the place for new ones. Without a descriptor it holds none, and takes none.
 
-    def __init__(self, descriptor: int | None = None, identity: str = "", max_bytes: int = MAX_BYTES) -> None:
+    `is_writable`: otherwise it is read only, and the file stays as it is.
+    """
+
+    def __init__(
+        self,
+        descriptor: int | None = None,
+        identity: str = "",
+        max_bytes: int = MAX_BYTES,
+        *,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+        is_writable: bool = True,
+    ) -> None:
         self.replayed = 0
         """Answers that were taken from the journal."""
         self._descriptor = descriptor
         self._header = f"steward-journal 1 {identity}\n".encode()
         self._max_bytes = max_bytes
+        self._max_value_bytes = max_value_bytes
+        self._is_writable = is_writable
         self._values: dict[bytes, tuple[int, int]] = {}
         """Key → the place of the value in the file, and its length."""
         self._found = self._checked = 0
@@ -70,6 +89,10 @@ class AnswerJournal:
         """The number of units that it holds."""
         return len(self._values)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether it holds this unit."""
+        return key in self._values
+
     def get(self, key: bytes) -> Any:
         """The value of a unit; None if there is none."""
         place = self._values.get(key)
@@ -84,12 +107,12 @@ class AnswerJournal:
 
     def add(self, key: bytes, value: object) -> None:
         """Append the value of a unit. If the journal is full, or the disk, later values are left out."""
-        if self._descriptor is None or self._is_full:
+        if self._descriptor is None or self._is_full or not self._is_writable:
             return
         data = json.dumps(value).encode()
         checksum = _checksum(self._checksum, key, data)
         record = _HEAD.pack(len(data), key, checksum) + data
-        if self._end + len(record) > self._max_bytes or len(data) > MAX_VALUE_BYTES:
+        if self._end + len(record) > self._max_bytes or len(data) > self._max_value_bytes:
             self._stop(f"it may have {self._max_bytes:,} bytes")
             return
         if _write(self._descriptor, record) < len(record):
@@ -98,6 +121,19 @@ class AnswerJournal:
         self._values[key] = (self._end + _HEAD.size, len(data))
         self._end += len(record)
         self._checksum = checksum
+
+    def mark(self) -> tuple[int, bytes]:
+        """The present end of the journal, for `cut`."""
+        return self._end, self._checksum
+
+    def cut(self, mark: tuple[int, bytes]) -> None:
+        """Remove the units that were added since `mark`."""
+        end, checksum = mark
+        if self._descriptor is None or end >= self._end:
+            return
+        os.ftruncate(self._descriptor, end)
+        self._values = {key: place for key, place in self._values.items() if place[0] < end}
+        self._end, self._checksum = end, checksum
 
     def choose_sample(self, units: Iterable[int]) -> list[int]:
         """Choose some of the units found in the journal, by number, at random.
@@ -120,8 +156,10 @@ class AnswerJournal:
             self._begin(self._descriptor)
 
     def _begin(self, descriptor: int) -> None:
-        os.ftruncate(descriptor, 0)
         self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
+        if not self._is_writable:
+            return
+        os.ftruncate(descriptor, 0)
         if _write(descriptor, self._header) < len(self._header):
             log.warning("there is no journal: the disk is full")
             self._descriptor = None
@@ -134,8 +172,7 @@ class AnswerJournal:
         if size > self._max_bytes:
             self.discard(f"it has {size:,} bytes, and may have {self._max_bytes:,}")
             return
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            file.seek(0)
+        with io.BufferedReader(_FileReader(descriptor), _READ_BYTES) as file:
             if file.read(len(self._header)) != self._header:
                 self.discard("it is of another evaluation, or no journal")
                 return
@@ -146,7 +183,8 @@ class AnswerJournal:
                 "the journal of an earlier attempt ends in %s at byte %d of %d: what is before it is used (%d units)",
                 problem, self._end, size, len(self._values),
             )  # fmt: skip
-            os.ftruncate(descriptor, self._end)
+            if self._is_writable:
+                os.ftruncate(descriptor, self._end)
 
     def _read_records(self, file: Any, size: int) -> str:
         """Read records to the end or to the first that does not count; return what is wrong with that one."""
@@ -155,8 +193,10 @@ class AnswerJournal:
             if len(head) < _HEAD.size:
                 return "a torn record"
             length, key, checksum = _HEAD.unpack(head)
-            if length > MAX_VALUE_BYTES:
+            if length > self._max_value_bytes:
                 return f"a record of {length:,} bytes"
+            if len(self._values) == MAX_UNITS:
+                return f"more than {MAX_UNITS:,} records"
             value = file.read(length)
             if len(value) < length:
                 return "a torn record"
@@ -173,6 +213,24 @@ class AnswerJournal:
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, self._end)
         self._is_full = True
+
+
+class _FileReader(io.RawIOBase):
+    """Reads a file from its start. Its place is its own: several processes may share the descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Whether it can be read; it can."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into `buffer`; return their number."""
+        count = os.preadv(self._descriptor, [buffer], self._place)
+        self._place += count
+        return count
 
 
 def _write(descriptor: int, data: bytes) -> int:

@@ -33,6 +33,7 @@ from workers.evaluation.shared_prefix.failures import is_out_of_memory
 from workers.evaluation.shared_prefix.generation_requests import generate_until
 from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores
 from workers.evaluation.shared_prefix.plan import Budget, Plan, make_plan, separate_tokens
+from workers.evaluation.shared_prefix.portable_answers import PortableAnswers
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 HARNESS = "harness"
@@ -58,6 +59,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         """How the requests so far were computed; None if the engine was not asked to."""
         self.journal = AnswerJournal()
         """Answers of an earlier attempt, and those of this one for a later."""
+        self.portable_answers = PortableAnswers()
+        """Answers by request, for a worker on another machine and of such workers."""
         self._task_names: list[str] = []
         self._encoder: BatchEncoder | None = None
 
@@ -207,8 +210,10 @@ class EngineRun:
 
     def answers(self) -> list[ScoredAnswer]:
         """The answers to all requests, in order."""
+        mark = self.model.portable_answers.own.mark()
         reason = self._use_engine()
         if reason:
+            self.model.portable_answers.own.cut(mark)
             log.warning("log-likelihoods are computed the harness's way: %s", reason)
             self.record = trust.EngineRecord(
                 HARNESS, compared=self.record.compared, largest_difference=self.record.largest_difference, reason=reason

@@ -28,6 +28,10 @@ LOGIT_SIZE = 16
 """A usual logit. Half precision rounds it to a multiple of this times its epsilon, which is no fault of the engine."""
 
 
+class OfferedAnswersDiffer(Exception):
+    """Answers that another machine left are not those that this one computes."""
+
+
 @dataclass
 class GenerationRecord:
     """How texts were generated: a part of the results.

@@ -1,0 +1,99 @@
+"""What waits for a maintainer: one list, the longest waiting first, with what a maintainer can write about each item.
+
+Items are threads, syncs that are not retried, workers that take no job, and suites that stand still. The list is
+public, so an item about a private model has no name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from leaderboard.triage import Topic
+
+MAX_LISTED = 100
+MAX_OF_AUTHOR = 10
+"""Items of one author on the list, or without author of one topic: one account, or one fault, cannot fill it."""
+PLAN, PULL = "plan to approve", "pull request"
+"""Topics of waiting threads beside those of triage."""
+PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
+SET_ASIDE = "worker that is set aside"
+"""Topics of items that are no threads."""
+
+
+@dataclass(frozen=True)
+class WaitingAction:
+    """One thing that a maintainer can write to settle an item: a command in a thread, or in a shell."""
+
+    text: str
+    where: Literal["thread", "shell"] = "thread"
+
+
+@dataclass(frozen=True)
+class WaitingItem:
+    """One thing that waits for a maintainer since `since` (seconds since the epoch); without `actions` they answer it.
+
+    `url` and `place` lead to it, if it has a page that everybody can read.
+    """
+
+    topic: str
+    title: str
+    since: float
+    actions: tuple[WaitingAction, ...] = ()
+    url: str = ""
+    place: str = ""
+    author: str = ""
+
+
+_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
+    PLAN: ("/approve {sha}", "/reject reason"),
+    PULL: ("/approve {sha}", "/reject reason"),
+    Topic.RENAME: ("/approve {sha}", "/rename org/old org/new"),
+    Topic.FLAG: ("/flag category org/model reason", "/dismiss reason"),
+    Topic.APPEAL: ("/unflag reason", "/dismiss reason"),
+    Topic.FAILURE: ("/relaunch org/model",),
+    Topic.REMOVAL: ("/remove org/model reason",),
+}
+"""Topic of a thread → the commands that may settle it. An action with `{sha}` needs a checked commit or plan."""
+
+
+def thread_actions(topic: str, sha: str) -> tuple[WaitingAction, ...]:
+    """The commands that may settle a thread of `topic`, whose checked commit or plan is `sha` ("": none)."""
+    commands = _OF_TOPIC.get(topic, ())
+    return tuple(WaitingAction(command.format(sha=sha[:8])) for command in commands if sha or "{sha}" not in command)
+
+
+def parked_item(*, title: str, since: float, url: str = "") -> WaitingItem:
+    """A sync that failed too often and is not retried."""
+    return WaitingItem(PARKED, title, since, (WaitingAction("steward parked list", "shell"),), url)
+
+
+def refused_item(worker: str, *, since: float) -> WaitingItem:
+    """A worker whose tasks differ from those of the board's results."""
+    return WaitingItem(REFUSED, worker, since, (WaitingAction("steward tasks", "shell"),))
+
+
+def set_aside_item(worker: str, *, since: float) -> WaitingItem:
+    """A worker whose results did not follow from its samples."""
+    return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward doctor", "shell"),))
+
+
+def paused_item(suite: str, *, since: float) -> WaitingItem:
+    """A suite that the bot paused because one cause failed many models."""
+    return WaitingItem(PAUSED, suite, since, (WaitingAction(f"/resume suite:{suite}"),))
+
+
+def listed_items(items: Iterable[WaitingItem]) -> tuple[list[WaitingItem], int]:
+    """The items that the list shows, the longest waiting first, and the number of those that it leaves out."""
+    ordered = sorted(items, key=lambda item: (item.since, item.topic, item.title, item.url))
+    counts = Counter[str]()
+    listed: list[WaitingItem] = []
+    for item in ordered:
+        source = item.author or item.topic
+        counts[source] += 1
+        if counts[source] <= MAX_OF_AUTHOR:
+            listed.append(item)
+    shown = listed[:MAX_LISTED]
+    return shown, len(ordered) - len(shown)

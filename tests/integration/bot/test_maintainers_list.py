@@ -1,0 +1,166 @@
+"""The discussion that lists what waits for a maintainer: every kind of item, edited in place, with few calls."""
+
+from __future__ import annotations
+
+from bot.core.waiting_threads import DIGEST, note
+from bot.queue import rulings
+from bot.threads.maintainers_list import EDIT_SECONDS, LOOK_SECONDS, TITLE
+from leaderboard.outbreaks import BY
+from leaderboard.triage import Topic
+from leaderboard.waiting_items import PLAN, PULL
+from redis_state.accepted_digests import RefusedTasks
+from redis_state.parking import ParkedSync
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.deadly_calls import dies
+from tests.support.board.discussion import Discussion
+
+HOSTILE = "<b>@ada</b> | [x](http://evil.example)"
+
+
+def digests(stand: BoardDriver) -> list[list[str]]:
+    """What stands in each list: opening post and comments."""
+    return [
+        [event.content for event in one.events if event.type == "comment"]
+        for one in stand.threads()
+        if one.title == TITLE
+    ]
+
+
+def look(stand: BoardDriver, seconds: float = EDIT_SECONDS) -> list[tuple[str, str]]:
+    """Later the timer ticks, and the bot brings the list up to date; its calls that write."""
+    stand.work()
+    stand.time += seconds
+    stand.calls.clear()
+    stand.context.mark(DIGEST)
+    stand.work()
+    return [call for call in stand.calls if call[0] != "GET"]
+
+
+def park(stand: BoardDriver, key: str) -> None:
+    """The sync of `key` failed too often."""
+    error = f"ValueError: {HOSTILE}"
+    stand.context.parking.park(ParkedSync(key=key, error=error, tries=8, since=stand.time - 60))
+
+
+def listed_in(stand: BoardDriver) -> str:
+    """The one list, which has no comment."""
+    ((post,),) = digests(stand)
+    return post
+
+
+def test_each_kind_of_item_appears_and_vanishes(stand: BoardDriver) -> None:
+    """Threads, plans, appeals, reports, parked syncs and refused workers share one list, which is edited in place."""
+    context = stand.context
+    path = stand.submit("ada/good", status="FINISHED")
+    stand.settle()
+    talk = Discussion(stand, f"Hello {HOSTILE}", "Hm.")
+    thread = context.hub.thread(context.requests, talk.number)
+    parts = {"appeal": Topic.APPEAL, "plan": PLAN, "pull": PULL}
+    for part, topic in parts.items():
+        note(context, context.requests, thread, topic, part=part, sha="a" * 40)  # type: ignore[arg-type]
+        look(stand)
+        assert f"| {topic} |" in listed_in(stand)
+        if topic != Topic.APPEAL:
+            assert "`/approve aaaaaaaa`" in listed_in(stand)
+        note(context, context.requests, thread, None, part=part)  # type: ignore[arg-type]
+        look(stand)
+        assert "Nothing waits" in listed_in(stand)
+    for key in (
+        f"request:{path}",
+        f"thread:dataset/{REQUESTS}:{talk.number}",
+        "request:x/hidden_eval_request_True.json",
+    ):
+        park(stand, key)
+    stand.worker()
+    refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=(), at=1e300)
+    context.accepted_digests.refuse(refused)
+    look(stand, LOOK_SECONDS)
+    look(stand, 0.0)
+    stand.time += EDIT_SECONDS
+    stand.worker()
+    look(stand, 0.0)
+    post = listed_in(stand)
+    assert post.count("| parked sync |") == 3
+    assert f"blob/main/{path}" in post
+    assert f"discussions/{talk.number})" in post
+    assert "`steward parked list` in a shell" in post
+    assert "| `w` | worker that takes no job |" in post
+    assert "hidden" not in post
+    assert "evil.example" not in post
+    for parked in context.parking.all():
+        context.redis.hdel(context.keys.parked, parked.key)
+    context.accepted_digests.leave("w")
+    look(stand)
+    assert "Nothing waits" in listed_in(stand)
+
+
+def test_a_list_that_did_not_change_costs_no_call_and_changes_wait_for_their_turn(stand: BoardDriver) -> None:
+    """One edit within EDIT_SECONDS, whatever happens; none while nothing happens."""
+    park(stand, "scores")
+    look(stand)
+    stand.calls.clear()
+    stand.context.mark(DIGEST)
+    stand.work()
+    assert stand.calls == []
+    park(stand, "contents")
+    stand.context.mark(DIGEST)
+    stand.work()
+    assert stand.calls == []
+    assert "contents" not in listed_in(stand)
+    stand.time += EDIT_SECONDS
+    stand.work()
+    assert "contents" in listed_in(stand), "the sync asked for its own next turn"
+
+
+def test_the_timer_marks_the_list(stand: BoardDriver) -> None:
+    """What begins to wait is listed without an event, within LOOK_SECONDS of a list that is not fresh."""
+    stand.tick()
+    stand.work()
+    park(stand, "scores")
+    stand.time += EDIT_SECONDS
+    stand.tick()
+    stand.work()
+    assert "| parked sync |" in listed_in(stand)
+
+
+def test_a_bot_that_dies_at_any_call_says_nothing_twice(stand: BoardDriver) -> None:
+    """Also after all of Redis is lost, the list is found again by title and marker, and edited, not repeated."""
+    for name in ("scores", "contents"):
+        park(stand, name)
+        stand.time += EDIT_SECONDS
+        number = 0
+        while True:
+            stand.context.mark(DIGEST)
+            if not dies(stand, number, stand.work):
+                break
+            number += 1
+            stand.context.redis.delete(stand.context.keys.dirty_leases)
+        assert number
+        assert name in listed_in(stand)
+    stand.context.redis.flushall()
+    stand.time += EDIT_SECONDS
+    stand.context.mark(DIGEST)
+    stand.work()
+    assert "Nothing waits" in listed_in(stand)
+
+
+def test_a_list_of_an_earlier_version_goes_on_in_place(stand: BoardDriver) -> None:
+    """It has the same title and marker, and another text: it is edited, and no second one is opened."""
+    context = stand.context
+    marker = context.marker(DIGEST, "maintainers")
+    context.hub.open_thread(context.requests, TITLE, "No thread waits for a maintainer.", marker=marker)
+    stand.time += 60
+    park(stand, "scores")
+    look(stand)
+    assert "| parked sync |" in listed_in(stand)
+
+
+def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
+    """An outbreak does not wait for the next edit."""
+    park(stand, "scores")
+    look(stand)
+    rulings.pause(stand.context, "suite:starter", "4 models failed.", BY)
+    stand.settle()
+    ((post, told),) = digests(stand)
+    assert "`/resume suite:starter`" in post
+    assert "4 models failed" in told

@@ -1,0 +1,299 @@
+"""`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.requests import trials
+from leaderboard.attempts import Failure, Outcome
+from leaderboard.failures import cause
+from leaderboard.trials import MAX_TRIES, MAX_WAIT_SECONDS, WINDOW_SECONDS, TrialAnswer, TrialReport, TrialTask
+from redis_state import jobs
+from redis_state.attempts import LOST, AttemptProgress
+from redis_state.heartbeats import WorkerCard
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.deadly_calls import dies
+from tests.support.board.discussion import Discussion
+
+TRY = "/try ada/good precision=float32"
+HOSTILE = "</details> @ada [x](http://evil.example) <!-- steward:1 --> | \n\n# title"
+REPORT = TrialReport(
+    load_seconds=12,
+    tasks=(TrialTask(name="starter_navigation", asked=32, questions=3_200, seconds=36),),
+    answers=(TrialAnswer(task="starter_navigation", text=HOSTILE),),
+)
+
+
+def pass_time(stand: BoardDriver, *doing: str) -> None:
+    """Two minutes pass, in which one worker for each of `doing` beats; then the timer ticks."""
+    stand.time += 120
+    beat(stand, *doing)
+    stand.tick()
+    stand.work()
+
+
+def beat(stand: BoardDriver, *doing: str) -> None:
+    """The workers say what they do."""
+    for number, attempt in enumerate(doing):
+        card = WorkerCard(name=f"w{number}", tiers=("all",), since=stand.time, beat=stand.time, doing=attempt)
+        stand.context.workers.announce(card)
+
+
+def take(stand: BoardDriver, job: EvaluationJob) -> bool | None:
+    """A worker takes the trial `job` from RQ and asks for its claim; the answer."""
+    assert any(jobs.recall(stand.context.redis, name, job.attempt) for name in stand.context.queues)
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    beat(stand, job.attempt)
+    stand.context.mark(job.path)
+    stand.work()
+    return stand.answer(job)
+
+
+def end(
+    stand: BoardDriver, job: EvaluationJob, *, report: TrialReport | None = None, failure: Failure | None = None
+) -> None:
+    """The worker reports how the trial ended."""
+    fields = job.model_dump(include={"attempt", "path", "revision", "suite", "suite_digest"})
+    outcome = Outcome(**fields, started=1, ended=2, phase="load", trial=report, failure=failure, hardware="2 × H100")
+    stand.context.attempts.end(outcome, "a log", worker="w")
+    beat(stand, "")
+    stand.context.mark(job.path)
+    stand.work()
+
+
+def running(stand: BoardDriver, talk: Discussion) -> EvaluationJob:
+    """The one trial, whose worker has its claim."""
+    stand.time += 120
+    beat(stand, "")
+    talk.look()
+    beat(stand, "")
+    pass_time(stand, "")
+    (job,) = stand.queued()
+    assert take(stand, job) is True
+    return job
+
+
+def reply(talk: Discussion) -> str:
+    """The bot's one reply."""
+    (said,) = talk.replies()
+    return said
+
+
+def ask(stand: BoardDriver, text: str = TRY) -> Discussion:
+    """Ada writes the command in a discussion."""
+    talk = Discussion(stand)
+    talk.say(text)
+    return talk
+
+
+def test_a_trial_from_the_command_to_the_report(stand: BoardDriver) -> None:
+    """It waits for a worker, runs, and is reported in the same reply; the Hub has no file of it."""
+    commits, talk = stand.commits(), ask(stand)
+    assert "waits for a trial" in reply(talk)
+    pass_time(stand, "busy")
+    assert stand.queued() == []
+    job = running(stand, talk)
+    assert (job.questions, job.model, job.precision) == (32, "ada/good", "float32")
+    talk.look()
+    assert "is being tried" in reply(talk)
+    end(stand, job, report=REPORT)
+    said = reply(talk)
+    assert "runs at" in said
+    assert "would take about 1 hour on `2 × H100`" in said
+    assert "| `starter_navigation` | 32 | 36 seconds | 3,200 | about 1 hour |" in said
+    assert "- `starter_navigation`: `</details> @ada [x](http://evil.example) <!-- steward:1 --> \\| # title`" in said
+    talk.look()
+    pass_time(stand, "")
+    assert reply(talk) == said
+    assert (stand.commits(), stand.queued()) == (commits, [])
+    assert stand.context.index.count_waiting() == 0
+    assert not stand.context.trials.pending()
+    assert [file.path for file in stand.context.hub.list_files(stand.context.results)] == [".gitattributes"]
+
+
+def test_a_model_that_fails_gets_cause_and_advice(stand: BoardDriver) -> None:
+    """As for a request; a failure of the model is final at once."""
+    talk = ask(stand)
+    end(stand, running(stand, talk), failure=cause("weights-shape").failure("weights of layer 3"))
+    assert "failed in the phase `load`" in reply(talk)
+    assert "`weights-shape`" in reply(talk)
+    assert "**Next:**" in reply(talk)
+    assert not stand.context.trials.pending()
+
+
+def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
+    """A worker that reports nothing, a silent one, and one whose machine fails: then the trial ends, and says so."""
+    talk = ask(stand)
+    failures: list[Callable[[EvaluationJob], None]] = [
+        lambda job: end(stand, job),
+        lambda _: pass_time(stand, ""),
+        lambda job: end(stand, job, failure=cause("worker-lost").failure("its machine failed")),
+    ]
+    attempts = set()
+    assert len(failures) == MAX_TRIES
+    for fail in failures:
+        job = running(stand, talk)
+        attempts.add(job.attempt)
+        fail(job)
+    assert len(attempts) == MAX_TRIES
+    assert "a problem on our side" in reply(talk)
+    assert not stand.context.trials.pending()
+
+
+@pytest.mark.parametrize("forged", [b"{}", b"x"])
+def test_an_outcome_that_is_none_is_told_in_the_end(stand: BoardDriver, forged: bytes) -> None:
+    """A worker that twice reports nothing that can be read ends the trial, with a cause of ours."""
+    talk = ask(stand)
+    for _ in range(2):
+        job = running(stand, talk)
+        stand.context.redis.hset(stand.context.keys.attempt(job.attempt), mapping={"state": "ended", "outcome": forged})
+        stand.context.mark(job.path)
+        stand.work()
+    assert "(`results-refused`)" in reply(talk)
+    assert not stand.context.trials.pending()
+
+
+def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
+    """The trial stops and waits again; a job of a trial that no worker took is recalled; then the trial goes on."""
+    talk = ask(stand)
+    job = running(stand, talk)
+    stand.submit("ada/good")
+    stand.settle()
+    pass_time(stand, job.attempt)
+    assert [queued.questions for queued in stand.queued()] == [0]
+    progress = AttemptProgress("evaluate", 1, 2)
+    assert not stand.context.attempts.beat(job.attempt, progress, now=stand.time, worker="w", path=job.path)
+    end(stand, job, failure=cause("cancelled").failure())
+    assert "waits for a trial" in reply(talk)
+    pass_time(stand, "")
+    (request,) = stand.queued()
+    assert request.questions == 0
+    pass_time(stand, "", "")
+    assert sorted(queued.questions for queued in stand.queued()) == [0, 32], "another worker is idle"
+    pass_time(stand, "")
+    assert [queued.questions for queued in stand.queued()] == [0], "it has stopped, so the trial's job is recalled"
+
+
+def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriver) -> None:
+    """The reply that is not final is the record, whether the trial waited, ran or had ended; it stays one reply."""
+    talk = ask(stand)
+    job = running(stand, talk)
+    stand.context.redis.flushall()
+    talk.look()
+    assert "waits for a trial" in reply(talk)
+    (trial,) = stand.context.trials.pending()
+    assert trial.job == job
+    progress = AttemptProgress("evaluate", 1, 2)
+    stand.context.attempts.beat(job.attempt, progress, now=stand.time, worker="w", path=job.path)
+    beat(stand, job.attempt)
+    stand.tick()
+    stand.work()
+    assert stand.queued() == [], "the worker that runs it beats"
+    end(stand, job, report=REPORT)
+    final = reply(talk)
+    assert "runs at" in final
+    stand.context.redis.flushall()
+    talk.look()
+    assert (reply(talk), stand.context.trials.pending()) == (final, [])
+
+
+def test_a_bot_that_dies_at_any_call_answers_once(stand: BoardDriver) -> None:
+    """The trial is asked for once, and its report is in one reply."""
+    number, talk = 0, Discussion(stand)
+    stand.ada.comment_discussion(REQUESTS, talk.number, comment=TRY, repo_type="dataset")
+    while dies(stand, number, talk.look):
+        stand.context.redis.delete(stand.context.keys.dirty_leases)
+        number += 3
+    job = running(stand, talk)
+    assert "is being tried" in reply(talk)
+    stand.context.trials.put(stand.context.trials.pending()[0])
+    end(stand, job, report=REPORT)
+    assert "runs at" in reply(talk)
+
+
+def test_a_trial_without_a_worker_ends_after_a_week(stand: BoardDriver) -> None:
+    """People are told, and nothing waits for ever."""
+    talk = ask(stand)
+    stand.time += MAX_WAIT_SECONDS
+    pass_time(stand)
+    assert "No worker was free" in reply(talk)
+    assert not stand.context.trials.pending()
+
+
+def test_a_model_with_a_request_is_not_tried(stand: BoardDriver) -> None:
+    """The reply links the request; one that failed may be tried."""
+    path = stand.submit("ada/good", status="FINISHED")
+    stand.settle()
+    said = reply(ask(stand))
+    assert f"blob/main/{path}" in said
+    assert "`FINISHED`" in said
+    stand.submit("ada/good", status="FAILED")
+    stand.settle()
+    assert "waits for a trial" in reply(ask(stand))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/try ada/pickled precision=float32", "would be refused"),
+        ("/try ada/nowhere", "would be refused"),
+        ("/try ada/good precision=1bit", "would be refused"),
+        ("/try ada/good revision=../../etc", "would be refused"),
+        ("/try ../good", "org/model"),
+        ("/try", "Write it like this"),
+        ("/try ada/good limit=100000", "Write it like this"),
+        ("/try ada/good `rm -rf`", "Write it like this"),
+        (f"{TRY}\n/status", "a comment of its own"),
+        (f"{TRY}\n{TRY}", "a comment of its own"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text: str, words: str) -> None:
+    """Nothing waits, and a refusal does not count."""
+    said = reply(ask(stand, text))
+    assert words in said, said
+    assert stand.context.trials.pending() == []
+    assert stand.context.trials.count(stand.context.hub.user("ada").id, "x", now=stand.time) == 0
+
+
+def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one is refused until the first has left the window; 0 turns trials off."""
+    monkeypatch.setattr(trials, "MAX_PENDING", 0)
+    assert "other trials wait already" in reply(ask(stand))
+    monkeypatch.undo()
+    stand.context.board = stand.context.board.model_copy(update={"trials_a_week": 1})
+    ask(stand)
+    talk = ask(stand)
+    assert "used up your 1 trials" in reply(talk)
+    person, later = stand.context.hub.user("ada").id, stand.time + WINDOW_SECONDS
+    assert stand.context.trials.count(person, "x", now=later) == 0
+    stand.context.board = stand.context.board.model_copy(update={"trials_a_week": 0})
+    assert "takes no trials" in reply(ask(stand))
+
+
+def test_a_model_that_not_everybody_can_read_is_not_tried(stand: BoardDriver) -> None:
+    """A gated model would be quoted in public; a private one looks as if it did not exist."""
+    stand.ada.update_repo_settings("ada/good", gated="auto")
+    assert "was not tried" in reply(ask(stand))
+    stand.ada.update_repo_settings("ada/good", gated=False)
+    stand.ada.update_repo_settings("ada/good", private=True)
+    said, missing = (reply(ask(stand, f"/try ada/{name} precision=float32")) for name in ("good", "gone"))
+    assert said.partition("\n\n")[2].replace("ada/good", "ada/gone") == missing.partition("\n\n")[2]
+    assert "would be refused" in said
+    assert stand.context.trials.pending() == []
+
+
+def test_a_claim_of_a_trial_that_nobody_asked_for_is_refused(stand: BoardDriver) -> None:
+    """The worker is told, and takes other jobs."""
+    talk = ask(stand)
+    job = running(stand, talk)
+    stand.context.redis.delete(stand.context.keys.trials)
+    stand.time += LOST + 1
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.context.mark(job.path)
+    stand.work()
+    assert stand.answer(job) is False

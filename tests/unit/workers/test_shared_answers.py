@@ -1,0 +1,139 @@
+"""When the answers of an attempt are uploaded for other machines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from hub.errors import Transient
+from tests.support.waiting import wait_until
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import RunProgress
+from workers.jobs.shared_answers import ComputingTime, SharedAnswers, expected_upload_seconds, saves_time
+from workers.publication.answer_branches import AnswerBranches
+
+
+@pytest.mark.parametrize(
+    ("new_bytes", "last_seconds", "computing_seconds", "is_worth_it"),
+    [
+        (1_000, 0.0, 900.0, True),
+        (1_000, 0.0, 1.9, False),  # the first upload is expected to take two seconds
+        (1_000, 0.0, 2.1, True),
+        (1_000, 300.0, 299.0, False),  # the last one was slow
+        (1_000, 300.0, 301.0, True),
+        (200_000_000, 1.0, 90.0, False),  # much to send
+        (200_000_000, 1.0, 110.0, True),
+        (0, 0.0, 0.0, False),  # nothing was computed: all was replayed
+    ],
+)
+def test_an_upload_must_save_more_time_than_it_takes(
+    new_bytes: int, last_seconds: float, computing_seconds: float, is_worth_it: bool
+) -> None:
+    """Answers are uploaded only if computing them took longer than the upload will."""
+    assert saves_time(computing_seconds, expected_upload_seconds(new_bytes, last_seconds)) == is_worth_it
+
+
+def test_only_the_time_of_computing_counts() -> None:
+    """Neither the time before the first answer nor that of replayed answers counts, and an upload begins anew."""
+    time = ComputingTime()
+    reports = [(50.0, 1, 0), (51.0, 2, 0), (60.0, 102, 100), (61.0, 103, 100), (64.0, 104, 100), (65.0, 90, 100)]
+    for now, done, replayed in reports:
+        time.observe(RunProgress("evaluate", done, 200, replayed), now)
+    assert (time.began, time.seconds) == (50.0, 1.0 + 1.0 + 3.0)
+    time.restart(70.0)
+    time.observe(RunProgress("evaluate", 105, 200, 100), 74.0)
+    assert (time.began, time.seconds) == (70.0, 10.0)
+
+
+class Uploads:
+    """Stands in for the branches: an upload takes until it may end."""
+
+    def __init__(self) -> None:
+        self.begun = self.removed = 0
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+
+    def upload(self, journals: Sequence[Path], max_bytes: int) -> int:
+        """Count the upload, and wait."""
+        self.begun += 1
+        assert self.may_end.wait(20)
+        if self.error is not None:
+            raise self.error
+        return min(max_bytes, sum(file.stat().st_size for file in journals))
+
+    def remove(self) -> int:
+        """Count the removal."""
+        self.removed += 1
+        if self.error is not None:
+            raise self.error
+        return 1
+
+
+def sharing(folder: Path, uploads: Uploads, interval: float = 0.0, **options: Any) -> SharedAnswers:
+    """The shared answers of an attempt that has computed for an hour."""
+    (folder / "answers-0").write_bytes(b"answers")
+    shared = SharedAnswers(
+        cast(AnswerBranches, uploads), [folder / "answers-0"], max_bytes=1_000, interval=interval,
+        is_current=options.get("is_current", lambda: True), log=BoundedLog(),
+    )  # fmt: skip
+    shared.observe(RunProgress("evaluate", 1, 9))
+    shared.time.seconds = options.get("seconds", 3_600.0)
+    return shared
+
+
+def test_one_upload_at_a_time_and_only_for_new_answers(tmp_path: Path) -> None:
+    """While an upload takes place, and after it without new answers, none begins."""
+    uploads = Uploads()
+    shared = sharing(tmp_path, uploads)
+    for _ in range(3):
+        shared.poll()
+    uploads.may_end.set()
+    wait_until(lambda: shared.poll() or "7 bytes of answers were uploaded" in shared.log.text())
+    shared.poll()
+    assert uploads.begun == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"interval": 900.0}, {"seconds": 1.0}, {"is_current": lambda: False}], ids=["early", "cheap", "lost"]
+)
+def test_no_upload_without_need(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Before the interval is over, for answers that are computed at once, or by a worker that lost the attempt."""
+    uploads = Uploads()
+    sharing(tmp_path, uploads, **options).poll()
+    assert uploads.begun == 0
+
+
+def test_what_goes_wrong_is_a_line_in_the_log(tmp_path: Path) -> None:
+    """A failed upload or removal does not end the attempt."""
+    uploads = Uploads()
+    uploads.error = Transient("The Hub is away.")
+    uploads.may_end.set()
+    shared = sharing(tmp_path, uploads)
+    shared.hand_over(20)
+    shared.remove()
+    assert "could not be uploaded for other machines: The Hub is away." in shared.log.text()
+    assert "cannot be removed: The Hub is away." in shared.log.text()
+
+
+def test_a_handed_back_attempt_leaves_its_answers_in_time(tmp_path: Path) -> None:
+    """A stop uploads at once, whatever the interval, and waits no longer than it may."""
+    uploads = Uploads()
+    sharing(tmp_path, uploads, interval=900.0).hand_over(0.2)
+    assert uploads.begun == 1
+    uploads.may_end.set()
+    sharing(tmp_path, uploads, interval=900.0, seconds=1.0).hand_over(20)
+    assert uploads.begun == 1
+
+
+def test_branches_are_removed_after_the_upload_that_takes_place(tmp_path: Path) -> None:
+    """An upload that ends later would create the branch again."""
+    uploads = Uploads()
+    shared = sharing(tmp_path, uploads)
+    shared.poll()
+    threading.Timer(0.2, uploads.may_end.set).start()
+    shared.remove()
+    assert (uploads.removed, "were uploaded" in shared.log.text()) == (1, True)
