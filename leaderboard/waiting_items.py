@@ -18,7 +18,8 @@ MAX_OF_AUTHOR = 10
 """Items of one author on the list, or without author of one topic: one account, or one fault, cannot fill it."""
 PLAN, PULL = "plan to approve", "pull request"
 """Topics of waiting threads beside those of triage."""
-PARKED, REFUSED, PAUSED, SET_ASIDE = "parked sync", "worker that takes no job", "paused suite", "worker set aside"
+PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
+SET_ASIDE = "worker that is set aside"
 """Topics of items that are no threads."""
 
 
@@ -76,7 +77,7 @@ def refused_item(worker: str, *, since: float) -> WaitingItem:
 
 def set_aside_item(worker: str, *, since: float) -> WaitingItem:
     """A worker whose results did not follow from its samples."""
-    return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward verify", "shell"),))
+    return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward doctor", "shell"),))
 
 
 def paused_item(suite: str, *, since: float) -> WaitingItem:

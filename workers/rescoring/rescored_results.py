@@ -90,6 +90,7 @@ def results_file(
             "suite_digest": suite.digest,
             "digests": digests,
             "rescored_from": origin,
+            "checked": None,  # the bot compared other scores
         }
         repeated = {**scores_in_block(scores), **errors_in_block(errors)}
         rescored = StewardBlock.model_validate({**block.model_dump(), **repeated, **facts})
