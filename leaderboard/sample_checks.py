@@ -51,7 +51,7 @@ class MetricSum:
 
 
 @dataclass(frozen=True)
-class TaskSamples:
+class SampleTotals:
     """What a table of samples holds. `questions` counts different questions by filter, `rows` all rows.
 
     `metrics` are the suite's (`acc_norm,none`), without withdrawn questions. `scores_differ` counts rows whose column
@@ -90,7 +90,7 @@ def check_samples(
     results: Mapping[str, Any],
     suite: Suite,
     asked: Mapping[str, int],
-    tables: Mapping[str, TaskSamples | UnreadableSamples],
+    tables: Mapping[str, SampleTotals | UnreadableSamples],
 ) -> CheckedSamples:
     """Compare a results file of `suite` with its samples.
 
@@ -144,7 +144,7 @@ def _sort_in(finding: _Finding | None, differences: list[str], unchecked: list[s
 
 
 def _count_differences(
-    results: Mapping[str, Any], benchmark: Benchmark, task: str, asked: int | None, table: TaskSamples
+    results: Mapping[str, Any], benchmark: Benchmark, task: str, asked: int | None, table: SampleTotals
 ) -> Iterator[str]:
     """The differences between the numbers that the results name and those of the table."""
     filters = dict.fromkeys(metric.partition(",")[2] for metric in benchmark.metrics)
@@ -173,7 +173,7 @@ def _named_count(results: Mapping[str, Any], task: str) -> int | None:
 
 
 def _compare_metric(
-    results: Mapping[str, Any], task: str, metric: str, table: TaskSamples, *, must_be_mean: bool
+    results: Mapping[str, Any], task: str, metric: str, table: SampleTotals, *, must_be_mean: bool
 ) -> _Finding | None:
     """What is wrong with the value of `metric`, or why it was not compared; None if it is the samples' mean."""
     values, claimed = table.metrics.get(metric, MetricSum()), _value(results, task, metric)
@@ -202,11 +202,11 @@ def _compare_group(
     results: Mapping[str, Any],
     benchmark: Benchmark,
     metric: str,
-    tables: Mapping[str, TaskSamples | UnreadableSamples],
+    tables: Mapping[str, SampleTotals | UnreadableSamples],
 ) -> _Finding | None:
     """The same for the value of the group of tasks that is the source of `benchmark`."""
     tasks, source = suite_tasks(benchmark), benchmark.source
-    sums = [table.metrics.get(metric) for task in tasks if isinstance(table := tables[task], TaskSamples)]
+    sums = [table.metrics.get(metric) for task in tasks if isinstance(table := tables[task], SampleTotals)]
     counted = [each for each in sums if each is not None and each.count and not each.without]
     if len(counted) < len(tasks):
         return _Finding(f"{source}: {metric}: not all of its tasks could be compared", is_difference=False)
@@ -225,8 +225,8 @@ def _weighted(values: Sequence[float], weights: Sequence[int]) -> float:
     return math.fsum(value * weight for value, weight in zip(values, weights, strict=True)) / max(1, sum(weights))
 
 
-def _questions(table: TaskSamples | UnreadableSamples, metric: str) -> int:
-    return table.questions.get(metric.partition(",")[2], 0) if isinstance(table, TaskSamples) else 0
+def _questions(table: SampleTotals | UnreadableSamples, metric: str) -> int:
+    return table.questions.get(metric.partition(",")[2], 0) if isinstance(table, SampleTotals) else 0
 
 
 def _subtasks(results: Mapping[str, Any], source: str) -> list[str]:

@@ -28,7 +28,7 @@ from leaderboard.results import ResultsFile
 from leaderboard.sample_checks import (
     CheckedSamples,
     SamplesDiffer,
-    TaskSamples,
+    SampleTotals,
     UnreadableSamples,
     check_samples,
 )
@@ -80,7 +80,7 @@ def compare_with_samples(
         unread = UnreadableSamples("the bot cannot read tables: pyarrow (the extra `contents`) is not installed")
         return check_samples(results.data, context.suite, {}, dict.fromkeys(context.suite.tasks, unread))
     reader = _TableReader(context)
-    tables = dict[str, TaskSamples | UnreadableSamples]()
+    tables = dict[str, SampleTotals | UnreadableSamples]()
     for benchmark, task, place in table_places(context, model, repo, details):
         tables[task] = place if isinstance(place, UnreadableSamples) else reader.read(benchmark, task, place)
     checked = check_samples(results.data, context.suite, asked_questions(results), tables)
@@ -134,7 +134,7 @@ def asked_questions(results: ResultsFile) -> dict[str, int]:
     return {task: parts.asked.questions for task, parts in digests.tasks.items()} if digests is not None else {}
 
 
-def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder: Path, file: str) -> TaskSamples:
+def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder: Path, file: str) -> SampleTotals:
     """What the table of `task`, the local `file` in `folder`, holds. Raises SamplesDiffer if it is none."""
     sums = context.probe.sample_sums(
         folder,
@@ -146,7 +146,7 @@ def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder:
     )
     if sums.error:
         raise SamplesDiffer(f"the table of the samples of {task} {sums.error}")
-    return TaskSamples(sums.rows, sums.questions, sums.metrics, sums.scores_differ)
+    return SampleTotals(sums.rows, sums.questions, sums.metrics, sums.scores_differ)
 
 
 class _TableReader:
@@ -157,7 +157,7 @@ class _TableReader:
         self.calls = 0
         self.bytes = 0
 
-    def read(self, benchmark: Benchmark, task: str, table: TablePlace) -> TaskSamples | UnreadableSamples:
+    def read(self, benchmark: Benchmark, task: str, table: TablePlace) -> SampleTotals | UnreadableSamples:
         """What the table of `task` holds. Raises SamplesDiffer if it is none, or too large."""
         try:
             with self._context.probe.folder() as folder:

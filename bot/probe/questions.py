@@ -128,7 +128,7 @@ class TableParts:
 
 @dataclass(frozen=True)
 class SampleSums:
-    """What a table of samples holds; see `leaderboard.sample_checks.TaskSamples`. `error` as in TableParts."""
+    """What a table of samples holds; see `leaderboard.sample_checks.SampleTotals`. `error` as in TableParts."""
 
     rows: int = 0
     questions: Mapping[str, int] = field(default_factory=dict)

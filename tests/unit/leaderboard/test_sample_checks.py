@@ -12,7 +12,7 @@ from leaderboard.sample_checks import (
     MetricComparison,
     MetricSum,
     SamplesDiffer,
-    TaskSamples,
+    SampleTotals,
     UnreadableSamples,
     check_recomputed,
     check_samples,
@@ -31,11 +31,11 @@ benchmarks:
   - {name: Group, source: group, tasks: [{name: one}, {name: two}], metrics: ["em,strict", "em,loose"], shots: 0}
   - {name: Texts, source: texts, tasks: [{name: texts}], metrics: ["em,none"], shots: 0, generative: true}
 """
-ALONE = TaskSamples(4, {"none": 4}, {"acc,none": MetricSum(3.0, 4)})
-ONE = TaskSamples(4, {"strict": 2, "loose": 2}, {"em,strict": MetricSum(1.0, 2), "em,loose": MetricSum(2.0, 2)})
-TWO = TaskSamples(12, {"strict": 6, "loose": 6}, {"em,strict": MetricSum(6.0, 6), "em,loose": MetricSum(6.0, 6)})
+ALONE = SampleTotals(4, {"none": 4}, {"acc,none": MetricSum(3.0, 4)})
+ONE = SampleTotals(4, {"strict": 2, "loose": 2}, {"em,strict": MetricSum(1.0, 2), "em,loose": MetricSum(2.0, 2)})
+TWO = SampleTotals(12, {"strict": 6, "loose": 6}, {"em,strict": MetricSum(6.0, 6), "em,loose": MetricSum(6.0, 6)})
 UNKNOWN = "its aggregation is not known to be the mean"
-TEXTS = TaskSamples(2, {"none": 2}, {"em,none": MetricSum(1.0, 2)})
+TEXTS = SampleTotals(2, {"none": 2}, {"em,none": MetricSum(1.0, 2)})
 TABLES: dict[str, Any] = {"alone": ALONE, "one": ONE, "two": TWO, "texts": TEXTS}
 
 
@@ -94,12 +94,12 @@ def test_honest_results_follow_from_their_samples(suite: Suite, claimed: dict[st
         (results(), {"alone": replace(ALONE, rows=5)}, "alone has 1 samples of questions that it has already"),
         (
             results(),
-            {"alone": TaskSamples(3, {"none": 3}, {"acc,none": MetricSum(2.25, 3)})},
+            {"alone": SampleTotals(3, {"none": 3}, {"acc,none": MetricSum(2.25, 3)})},
             "alone has 3 samples, and 4 by the results",
         ),
         (results(), {"two": replace(TWO, rows=10, questions={"strict": 5, "loose": 5})}, "and 6 by the digests"),
         (results(), {"one": replace(ONE, rows=2, questions={"strict": 2})}, "one has no samples of the filter loose"),
-        (results(), {"alone": TaskSamples(0)}, "alone has no samples of the filter none"),
+        (results(), {"alone": SampleTotals(0)}, "alone has no samples of the filter none"),
         (results(), {"alone": replace(ALONE, scores_differ=2)}, "2 samples of alone have another score"),
         (
             results(),
@@ -189,8 +189,8 @@ def test_metrics_of_another_evaluator_are_means_unless_the_suite_says_otherwise(
     """Each metric but those in `reported` must be the mean, whatever it is called."""
     suite = parse_suite(yaml.safe_dump(embeddings.SUITE))
     tables: dict[str, Any] = {
-        "triples": TaskSamples(4, {"": 4}, {"accuracy": MetricSum(3.0, 4)}),
-        "pairs": TaskSamples(6, {"": 6}, {"spearman": MetricSum(0.0, 0, 6)}),
+        "triples": SampleTotals(4, {"": 4}, {"accuracy": MetricSum(3.0, 4)}),
+        "pairs": SampleTotals(6, {"": 6}, {"spearman": MetricSum(0.0, 0, 6)}),
     }
     claimed = {"results": {"triples": {"accuracy": accuracy}, "pairs": {"spearman": 0.9}}}
     if is_refused:
