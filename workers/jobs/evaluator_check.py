@@ -70,10 +70,11 @@ class TrialRun:
     seconds: float
     progress: list[RunProgress]
     log: BoundedLog
-    left_results: bool
     results: JsonObject | None = None
     cause: str = ""
     words: str = ""
+    left_early: bool = False
+    """Whether it was ended when its results.json was there, and its other files were not what that says."""
 
     @property
     def asked(self) -> object:
@@ -136,7 +137,7 @@ class EvaluatorTrial:
         supervisor = ChildSupervisor(self.zygote_client, self._sandbox_spec(plan), plan, callbacks)
         started = time.monotonic()
         child_exit = supervisor.run(self.slot.attempt, deadline=started + seconds)
-        run = TrialRun(time.monotonic() - started, progress, log, (plan.spool / RESULTS).exists())
+        run = TrialRun(time.monotonic() - started, progress, log)
         self._judge(run, plan, child_exit)
         return run
 
@@ -147,14 +148,16 @@ class EvaluatorTrial:
             run.cause, run.words = diagnose(evidence).cause, failure_detail(evidence)
             run.cause = "progress" if run.cause == "evaluator-files-invalid" else run.cause
             run.words = f"{run.words or run.cause} (stopped: {child_exit.stopped})" if child_exit.stopped else run.words
-            return
         try:
             results = read_evaluator_results(plan, self.suite)
             score(results["results"], self.suite)
         except (EvaluationFailed, BadResults) as error:
-            run.cause, run.words = diagnose(evidence_of(error, "publish")).cause, str(error)
+            if child_exit.finished:
+                run.cause, run.words = diagnose(evidence_of(error, "publish")).cause, str(error)
+            else:
+                run.left_early = (plan.spool / RESULTS).exists()
         else:
-            run.results = results
+            run.results = results if child_exit.finished else None
 
     def _plan(self, named: tuple[str, str], *, seconds: float, limit: int | None, model: Path) -> RunPlan:
         name, revision = named
@@ -258,8 +261,8 @@ def _values(run: TrialRun) -> object:
 def _ends_early(trial: EvaluatorTrial, first: TrialRun) -> EvaluatorFinding:
     title = "It leaves results.json last"
     cut = trial.run(seconds=max(0.05, first.seconds / 2), limit=None)
-    early = cut.left_results and cut.results is None and cut.cause == "time-limit"
-    return _finding(title, not early, "it was ended at half its time, and had already left results.json")
+    early = cut.left_early and cut.cause == "time-limit"
+    return _finding(title, not early, "it was ended at half its time, with a results.json before its samples")
 
 
 def _notices_broken(trial: EvaluatorTrial, seconds: float) -> EvaluatorFinding:

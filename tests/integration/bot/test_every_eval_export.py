@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import redis
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from typer.testing import CliRunner
 
 from bot.probe import Probe
@@ -38,7 +38,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Mod
 
 
 def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
-    """The worker's tables of two tasks, as it writes them; one answer has no score."""
+    """The worker's tables of two tasks, as it writes them, and of no other; one answer has no score."""
     (scores,) = stand.context.scores.all()
     time = results_time(scores.results)
     assert time is not None
@@ -46,10 +46,14 @@ def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
     (folder / "samples.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     write_samples(folder / "samples.jsonl", folder / "table.parquet", ["acc_norm,none"])
     data = (folder / "table.parquet").read_bytes()
-    adds = [CommitOperationAdd(table_path(task, file_time(time)), data) for task in (TASK, SECRET)]
+    changes = [
+        CommitOperationAdd(path, data) if task in (TASK, SECRET) else CommitOperationDelete(path)
+        for task in stand.context.suite.tasks
+        for path in [table_path(task, file_time(time))]
+    ]
     repo = stand.context.board.repos.details(MODEL)
     gpu = HfApi(stand.hub.url, token=WORKER)
-    gpu.create_commit(repo, adds, commit_message="Add answers", repo_type="dataset")
+    gpu.create_commit(repo, changes, commit_message="Add answers", repo_type="dataset")
 
 
 def restrict(stand: ModelPagesDriver) -> None:
