@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import is_model
 from leaderboard.results import ResultsFile, StewardBlock
 from leaderboard.suites import Suite
@@ -38,6 +39,7 @@ _QUANTISED = (
     "Steward reduces the weights of this model to {precision} while it loads them, and the harness has no setting for "
     "that which works with its present libraries."
 )
+_PREDICTIONS = "Its answers are predictions that were submitted as a file: others cannot compute them again."
 _NO_MODEL = "The results name a model that cannot exist on the Hub."
 _NO_BASE = "The results do not name the commit of the base model."
 _RESTRICTED = "The board's own tasks ask restricted questions, so their task files are not shown."
@@ -79,6 +81,8 @@ class ReproductionCommand:
 def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
     """The command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
     block, config = results.block, _config(results.data)
+    if block.precision == PREDICTIONS:
+        raise NotReproducible(_PREDICTIONS)
     steps = [*_weights_steps(block), *_task_steps(block, suite)]
     common = [*_model_arguments(block, config), *_settings(block, config, suite)]
     steps += [_quoted("lm_eval", "--tasks", ",".join(tasks), *shots, *common) for tasks, shots in _runs(suite)]

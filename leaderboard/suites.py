@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from leaderboard.engines import EngineName
+from leaderboard.predictions import PredictionRules
 from leaderboard.reasons import describe_errors
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
@@ -142,6 +143,23 @@ class Suite(_Data):
         max_length=2_000,
         description="questions that do not count; `steward rescore` applies the list to earlier evaluations",
     )
+    predictions: PredictionRules | None = Field(
+        default=None, description="that it takes [predictions](predictions.md) of its questions; without it, none"
+    )
+
+    @model_validator(mode="after")
+    def _predictions_can_be_scored(self) -> Suite:
+        rules = self.predictions
+        if rules is None:
+            return self
+        metrics = [metric for benchmark in self.benchmarks for metric in benchmark.metrics]
+        if wrong := rules.wrong_metrics(metrics):
+            raise ValueError(f"no metric of predictions of the type {rules.type}: {', '.join(wrong)}")
+        if len(set(self.tasks)) > 1 and not rules.task:
+            raise ValueError("predictions of several tasks need `task`, the field that names the task of a question")
+        if self.errata:
+            raise ValueError("a suite with predictions has no errata: correct the answers, and pin their new commit")
+        return self
 
     @model_validator(mode="after")
     def _own_tasks_are_defined(self) -> Suite:
@@ -193,11 +211,20 @@ class Suite(_Data):
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
         The engine, the reasons of errata, and fields that concern standard errors alone, are left out: scores do not
-        depend on them. A suite without errata has the digest that it had before suites could have any.
+        depend on them; nor do the seasons and the quota of predictions count. A suite without errata, or without
+        predictions, has the digest that it had before suites could have any.
         """
         data = self.model_dump(
-            mode="json", exclude={"engine": True, "errata": True, "benchmarks": {"__all__": {"cluster", "stratum"}}}
+            mode="json",
+            exclude={
+                "engine": True,
+                "errata": True,
+                "benchmarks": {"__all__": {"cluster", "stratum"}},
+                "predictions": {"seasons", "per_week"},
+            },
         )
+        if self.predictions is None:
+            del data["predictions"]
         if self.errata:
             data["errata"] = sorted([erratum.task, erratum.question] for erratum in self.errata)
         canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -25,6 +25,7 @@ from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
+from leaderboard.prediction_scores import AnswerKey
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
 from redis_state.accepted_digests import AcceptedDigests
@@ -109,6 +110,8 @@ class BoardContext:
         self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
+        self.answers_memory: tuple[str, AnswerKey] | None = None
+        """The private answers to the suite with this digest (`bot.predictions`): in memory alone."""
         self._logs_private: tuple[bool, float] | None = None
         self.private_logs_ready: tuple[bool, float] | None = None
         """Whether the private logs repo can be used, and when this was found out (`bot.core.log_repos`)."""

@@ -16,6 +16,8 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
+from leaderboard.predictions import PREDICTIONS, predictions_place
+from leaderboard.predictions import REASONS as PREDICTION_REASONS
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -39,6 +41,8 @@ def as_request(
         return REASONS["path-name"].problem(name=model)
     org, name = parts if len(parts) == 2 else ("", parts[0])
     precision, weight_type = precision_named(precision), weight_type_named(weight_type)
+    if precision.lower() == PREDICTIONS:
+        return PREDICTION_REASONS["predictions-by-file"].problem(places=predictions_place("{account}/{name}"))
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
         model=model,

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _import_needed(question: dict[str, Any], answer: dict[str, Any]) -> None:
-    if question["kind"] == "answers" and "counts" in answer:
+    if (question["kind"] == "answers" and "counts" in answer) or question.get("format") == "parquet":
         answers.warm()
     if answer.get("state") != "loaded":
         return

@@ -28,6 +28,7 @@ from bot.probe.questions import (
     CheckedHeader,
     CheckedHeaders,
     Kind,
+    PredictionCells,
     ShardIndex,
     WeightFileHead,
 )
@@ -56,6 +57,7 @@ _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(CheckedHeaders)
 _ADAPTER = TypeAdapter(AdapterConfig)
 _ANSWERS = TypeAdapter(AnswersPart)
+_PREDICTIONS = TypeAdapter(PredictionCells)
 
 
 class ProbeError(RuntimeError):
@@ -132,6 +134,16 @@ class Probe:
         """Read a part of the answers in these tables in `folder`; see `bot.probe.answers`."""
         answer = self._ask("answers", folder, files=files, **question)
         return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
+
+    def predictions(self, data: bytes, form: str, columns: Sequence[str], *, max_rows: int) -> PredictionCells:
+        """Read these columns of a file of predictions in the format `form`; see `bot.probe.prediction_files`."""
+        with self.folder() as folder:
+            (folder / "file").write_bytes(data)
+            more = {"file": "file", "format": form, "columns": list(columns), "max_rows": max_rows}
+            answer = self._ask("predictions", folder, **more)
+        return (
+            PredictionCells(error="predictions-costly") if _is_costly(answer) else _PREDICTIONS.validate_python(answer)
+        )
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers"]
+Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers", "predictions"]
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
@@ -46,6 +46,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
     "headers": ProbeLimits(384 * MIB, cpu=5, wall=60),
     "adapter": ProbeLimits(128 * MIB, cpu=2, wall=60),
     "answers": ProbeLimits(1_536 * MIB, cpu=20, wall=90, answer=8 * MIB),
+    "predictions": ProbeLimits(1_024 * MIB, cpu=20, wall=90, answer=64 * MIB),
 }
 
 
@@ -107,3 +108,17 @@ class AnswersPart:
     questions: tuple[Mapping[str, object], ...] = ()
     error: Literal["", "unreadable", "too-large"] = ""
     file: int = 0
+
+
+@dataclass(frozen=True)
+class PredictionCells:
+    """The rows of a file of predictions, each with its number; or the `error`, the code of a reason, and its `words`.
+
+    `bad_lines` are the numbers of the first lines that are no rows, `bad_count` counts all of them.
+    """
+
+    rows: tuple[tuple[int, tuple[object, ...]], ...] = ()
+    bad_lines: tuple[int, ...] = ()
+    bad_count: int = 0
+    error: str = ""
+    words: Mapping[str, object] = field(default_factory=dict)

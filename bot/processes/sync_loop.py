@@ -42,6 +42,7 @@ from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.store import LEDGER
 from bot.model_pages.daily import MODEL_PAGES, mark_model_pages
 from bot.model_pages.pull_request import sync_model_page
+from bot.predictions.seasons import SEASONS, sync_seasons
 from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations
@@ -121,6 +122,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     RECONCILE: sync_reconcile,
     WEBHOOKS: sync_webhooks,
     MODEL_PAGES: mark_model_pages,
+    SEASONS: sync_seasons,
 }
 """Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {

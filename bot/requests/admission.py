@@ -39,7 +39,7 @@ from redis_state.dirty import SyncPriority
 
 def admit(context: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or queue it."""
-    if _is_being_dated(context, gathered):
+    if is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
     origin = context.index.origin(entry.path)
@@ -56,7 +56,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     )
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
-        _refuse(context, gathered, verdict.reasons)
+        refuse(context, gathered, verdict.reasons)
         return
     used = numbers_before(context, request, entry, verdict.sha)
     current = find_current_attempt(request, used)
@@ -94,7 +94,7 @@ def _wait_for_hub(context: BoardContext, request: Request) -> None:
         context.index.put(update_status(context, entry, view, named=request.file.steward.thread))
 
 
-def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
+def is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether an edit that sets the file's future time to now is staged; the request is judged after that edit.
 
     Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
@@ -110,7 +110,7 @@ def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
     )
 
 
-def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
+def refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
     """Report every reason in the thread, and stage FAILED with them in the file."""
     request = gathered.request
     view = view_of(context, gathered.entry, request, "refused", reasons=reasons)
