@@ -157,6 +157,11 @@ REASONS = table(
             "Submit a model, or choose a leaderboard that takes predictions.",
         ),
         Reason(
+            "models-not-taken",
+            "This leaderboard takes predictions, and no models.",
+            "Submit a file of predictions, as the leaderboard's page describes.",
+        ),
+        Reason(
             "predictions-by-file",
             "Predictions are submitted as files, not here.",
             "Open a pull request in the requests repo with {places} and its request.",
@@ -233,26 +238,26 @@ REASONS = table(
         ),
         Reason(
             "predictions-lines",
-            "{count} lines are no JSON objects: {first}.",
+            "Lines that are no JSON objects ({count}): {first}.",
             'Write one object in each line, as in {{"{id}": …, "{prediction}": …}}.',
         ),
         Reason(
             "predictions-ids",
-            "{count} rows have no usable id: {first}.",
+            "Rows without a usable id ({count}): {first}.",
             "An id is the text or the whole number that the question has.",
         ),
-        Reason("predictions-doubled", "{count} ids occur more than once: {first}.", "Predict each question once."),
+        Reason("predictions-doubled", "Ids that occur more than once ({count}): {first}.", "Predict each question once."),
         Reason(
             "predictions-foreign",
-            "{count} ids are not those of questions: {first}.",
+            "Ids that no question has ({count}): {first}.",
             "Remove these rows, or correct their ids.",
         ),
         Reason(
             "predictions-missing",
-            "{count} questions have no prediction: {first}.",
+            "Questions without a prediction ({count}): {first}.",
             "Predict every question.",
         ),
-        Reason("predictions-wrong", "{count} predictions are not {what}: {first}.", "Correct these predictions."),
+        Reason("predictions-wrong", "Predictions that are not {what} ({count}): {first}.", "Correct these predictions."),
     )
 )
 
@@ -383,7 +388,16 @@ def _shown(value: Value | Unusable) -> str:
     return bounded(value, 25) if not isinstance(value, int) or abs(value) < 10**_MAX_DIGITS else "a huge number"
 
 
-# --- who may submit, and when
+# --- what a board takes, who may submit, and when
+
+
+def models_problem(precisions: Collection[str], *, takes_predictions: bool) -> Problem | None:
+    """Return the problem with any model on a board of these `precisions`; None if it takes models.
+
+    A board that takes predictions takes models too if its precisions name both.
+    """
+    mixes = PREDICTIONS in precisions and len(precisions) > 1
+    return REASONS["models-not-taken"].problem() if takes_predictions and not mixes else None
 
 
 @dataclass(frozen=True)

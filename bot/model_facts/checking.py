@@ -16,7 +16,7 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
-from leaderboard.predictions import PREDICTIONS, predictions_place
+from leaderboard.predictions import PREDICTIONS, models_problem, predictions_place
 from leaderboard.predictions import REASONS as PREDICTION_REASONS
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
@@ -81,6 +81,13 @@ def facts_of(context: BoardContext, request: Request, *, revision: str = "") -> 
     )
 
 
+def judge_on(context: BoardContext, submission: Submission) -> Verdict:
+    """The verdict of the rules, and of a board that takes predictions and no models."""
+    verdict = judge(submission)
+    problem = models_problem(context.board.precisions, takes_predictions=context.suite.predictions is not None)
+    return verdict if problem is None else replace(verdict, reasons=(problem, *verdict.reasons))
+
+
 def without_private_models(context: BoardContext, submission: Submission) -> Submission:
     """The submission as if private models did not exist, so that the answer does not reveal them.
 
@@ -112,8 +119,8 @@ def verdict_in_public(context: BoardContext, submission: Submission) -> Verdict:
     """
     access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
-        return without_details(judge(submission))
-    verdict = judge(without_private_models(context, submission))
+        return without_details(judge_on(context, submission))
+    verdict = judge_on(context, without_private_models(context, submission))
     return without_details(verdict) if access == "gated" else verdict
 
 

@@ -17,8 +17,10 @@ from typing import Any
 _MAX_SHOWN = 5
 """Numbers of bad lines that are named; all are counted."""
 _BATCH_ROWS = 5_000
-_MAX_UNPACKED = 256 * 2**20
+_MAX_UNPACKED = 128 * 2**20
 """Bytes of a parquet file's columns after decompression, by its own metadata; the limit of memory holds for a lie."""
+_MAX_CHARACTERS = 40_000_000
+"""Characters of all cells: a small file may repeat a long text many times."""
 _MAX_DIGITS = 40
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -55,9 +57,13 @@ def _rows(
     path: Path, form: str, columns: Sequence[str], bad: list[int], max_rows: int
 ) -> Iterator[tuple[int, list[Any]]]:
     cells = _parquet(path, columns) if form == "parquet" else _text_rows(path, form, columns, bad)
+    characters = 0
     for count, (number, row) in enumerate(cells):
         if count + len(bad) >= max_rows:
             raise UnreadableRows("predictions-rows", most=f"{max_rows:,}")
+        characters += sum(len(value) for value in row if isinstance(value, str))
+        if characters > _MAX_CHARACTERS:
+            raise UnreadableRows("predictions-costly")
         yield number, [_cell(value) for value in row]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import EditBase, FieldEdit
 from bot.model_facts.board_facts import with_model_facts
-from bot.model_facts.checking import gather_submission
+from bot.model_facts.checking import gather_submission, judge_on
 from bot.queue.dispatching import QUEUE, job_for
 from bot.read_models.models import WAITS_FOR_HUB
 from bot.request_files import queue_places
@@ -25,7 +25,7 @@ from bot.requests.first_look import waits
 from hub.errors import Transient
 from hub.records import File
 from leaderboard import transitions
-from leaderboard.admission.rules import judge, refusal
+from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
@@ -49,7 +49,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     except Transient:
         _wait_for_hub(context, request)
         raise
-    facts, verdict = submission.model, judge(submission)
+    facts, verdict = submission.model, judge_on(context, submission)
     snapshot = entry.standing.with_access(access_on_hub(request, facts))
     entry = with_model_facts(entry, facts, request.path.weight_type).changed(
         standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id, unanswered=0.0
