@@ -13,6 +13,8 @@ import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.probe import Probe
+from bot.results.contents import gather, table_settings
+from leaderboard.contents import compile_rows
 from leaderboard.predictions import predictions_place
 from leaderboard.suites import Suite
 from leaderboard.times import write_time
@@ -166,6 +168,11 @@ class PredictionsDriver(BoardDriver):
         self.commit(self.files(answers, sender=changes.pop("sender", model.partition("/")[0]), **changes))
         self.settle()
         return request_path(model)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the aggregated table, without a board repo for it."""
+        sources = gather(self.context)
+        return [dict(row) for row in compile_rows((), sources, {}, table_settings(self.context))]
 
     def results(self, path: str) -> dict[str, Any]:
         """The results file that a request names."""

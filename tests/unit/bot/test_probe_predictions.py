@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bot.probe import Probe
+from bot.probe import Probe, prediction_files
 from bot.probe.questions import PredictionCells
 from leaderboard.predictions import REASONS
 
@@ -28,9 +29,6 @@ def parquet(columns: dict[str, Any], **options: Any) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, **options)
     return buffer.getvalue()
-
-
-PLAIN = {"use_dictionary": False, "write_statistics": False}
 
 
 def as_lines(rows: list[dict[str, Any]]) -> bytes:
@@ -105,9 +103,19 @@ def test_hostile_files_end_in_a_reason(probe: Probe, data: bytes, form: str, cod
     assert REASONS[code].problem(**words).message
 
 
-def test_bombs_are_refused(probe: Probe) -> None:
-    """A small file that is large when it is read, by repetition or by compression, costs a bounded time."""
+def test_a_long_text_that_repeats_is_refused(probe: Probe) -> None:
+    """A file of a few kilobytes that has many megabytes of text when it is read."""
     repeated = parquet({"id": list(range(900)), "prediction": ["x" * 60_000] * 900}, compression="zstd")
-    packed = parquet({"id": [1], "prediction": ["x" * 140_000_000]}, compression="zstd", **PLAIN)
-    assert max(len(repeated), len(packed)) < 1_000_000
-    assert [read(probe, data, "parquet").error for data in (repeated, packed)] == ["predictions-costly"] * 2
+    assert len(repeated) < 10_000
+    assert read(probe, repeated, "parquet").error == "predictions-costly"
+
+
+def test_columns_that_unpack_to_too_much_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's own metadata says so; the process's limit of memory is there for a file that lies."""
+    monkeypatch.setattr(prediction_files, "_MAX_UNPACKED", 1_000_000)
+    packed = parquet({"id": [1], "prediction": ["x" * 2_000_000]}, compression="zstd", use_dictionary=False)
+    assert len(packed) < 10_000
+    (tmp_path / "file").write_bytes(packed)
+    question = {"file": "file", "format": "parquet", "columns": ["id", "prediction"], "max_rows": 10}
+    (answer,) = prediction_files.answers(tmp_path, question)
+    assert answer["error"] == "predictions-costly"
