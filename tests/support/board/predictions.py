@@ -73,7 +73,7 @@ def as_file(answers: Mapping[str, Any]) -> bytes:
     return lines([{"id": question, "prediction": value} for question, value in answers.items()])
 
 
-def suite_at(revision: str, **rules: Any) -> Suite:
+def suite_at(revision: str, *, metric: str = "accuracy,none", **rules: Any) -> Suite:
     """The suite, whose answers are those at `revision`."""
     return Suite.model_validate(
         {
@@ -86,7 +86,7 @@ def suite_at(revision: str, **rules: Any) -> Suite:
                     "name": "Colours",
                     "source": "colours",
                     "tasks": [{"name": "colours"}],
-                    "metrics": ["accuracy,none"],
+                    "metrics": [metric],
                     "shots": 0,
                 }
             ],
@@ -128,6 +128,11 @@ class PredictionsDriver(BoardDriver):
         """Have the board use `suite`."""
         self.context.suite = suite
         self.context.board = self.context.board.model_copy(update={"precisions": ("predictions",)})
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, for the bot and for the Hub."""
+        self.time += seconds
+        self.hub.state.clock.advance(seconds)
 
     def season(self, *, begins: float, ends: float, name: str = "autumn", **rules: Any) -> None:
         """Have the board have one season; times are seconds from now."""
