@@ -246,7 +246,9 @@ REASONS = table(
             "Rows without a usable id ({count}): {first}.",
             "An id is the text or the whole number that the question has.",
         ),
-        Reason("predictions-doubled", "Ids that occur more than once ({count}): {first}.", "Predict each question once."),
+        Reason(
+            "predictions-doubled", "Ids that occur more than once ({count}): {first}.", "Predict each question once."
+        ),
         Reason(
             "predictions-foreign",
             "Ids that no question has ({count}): {first}.",
@@ -257,7 +259,9 @@ REASONS = table(
             "Questions without a prediction ({count}): {first}.",
             "Predict every question.",
         ),
-        Reason("predictions-wrong", "Predictions that are not {what} ({count}): {first}.", "Correct these predictions."),
+        Reason(
+            "predictions-wrong", "Predictions that are not {what} ({count}): {first}.", "Correct these predictions."
+        ),
     )
 )
 

@@ -22,8 +22,10 @@ def files_page() -> str:
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
+    from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
     from leaderboard.results import RescoredFrom, StewardBlock
+    from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision
@@ -49,6 +51,7 @@ def files_page() -> str:
                 ("`asked`", AskedParts),
                 ("`scored`", ScoredParts),
                 ("`rescored_from`", RescoredFrom),
+                ("`predictions`, beside `steward`, if the scores are of predictions", SubmittedPredictions),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
@@ -78,7 +81,16 @@ def files_page() -> str:
                 ("`datasets`", Dataset),
                 ("`definitions`", Definition),
                 ("`errata`", Erratum),
+                ("`predictions`", PredictionRules),
+                ("`predictions.answers`", PrivateAnswers),
+                ("`predictions.seasons`", Season),
             ),
+        ),
+        (
+            "The table of a season",
+            "`seasons/{name}.json` in the results repo, written once, when the season has ended "
+            "([predictions](predictions.md#seasons)).",
+            (("", FrozenSeason), ("`rows`", FrozenRow)),
         ),
     )
     parts = [HEAD, *(f"| {' | '.join(place)} |" for place in PLACES), FOOT]

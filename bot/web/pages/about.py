@@ -107,6 +107,7 @@ PAGE = Page(
     more_values=lambda board, _query, _view: {
         "questions": _questions(board),
         "endpoint": board.context.hub.endpoint,
+        "takes_predictions": board.context.suite.predictions is not None,
         "contents": board.context.contents.id if board.context.contents is not None else "",
     },
     menu="About",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -250,6 +252,14 @@ def test_who_may_submit(changes: dict[str, Any], codes: list[str]) -> None:
 def test_a_board_chooses_whether_to_mix(precisions: tuple[str, ...], takes: bool, is_taken: bool) -> None:
     """Models are taken beside predictions only if the board's precisions name both."""
     assert (models_problem(precisions, takes_predictions=takes) is None) is is_taken
+
+
+def test_the_suite_in_the_document_is_one(project: Path) -> None:
+    """What operators copy from docs/predictions.md is a suite that takes predictions."""
+    (block, *_) = re.findall(r"```yaml\n(.*?)```", (project / "docs/predictions.md").read_text(), re.DOTALL)
+    rules = parse_suite(block).predictions
+    assert rules is not None
+    assert rules.seasons[0].ends == datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def test_a_suite_is_a_suite() -> None:
