@@ -429,7 +429,7 @@ def submission_problems(facts: PredictionSubmission, rules: PredictionRules) -> 
         problems.append(REASONS["predictions-private"].problem())
     if facts.weight_type != "Original":
         problems.append(REASONS["predictions-weights"].problem())
-    if facts.submitter.casefold() != facts.org.casefold():
+    if facts.submitter != facts.org:
         problems.append(REASONS["predictions-submitter"].problem(who=facts.submitter, org=facts.org))
     if facts.scored >= rules.per_week:
         problems.append(REASONS["predictions-quota"].problem(who=facts.submitter, most=rules.per_week))

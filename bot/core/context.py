@@ -25,7 +25,6 @@ from hub.errors import BadRequest, NotFound
 from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
-from leaderboard.prediction_scores import AnswerKey
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
 from redis_state.accepted_digests import AcceptedDigests
@@ -51,6 +50,7 @@ from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
+    from leaderboard.prediction_scores import AnswerKey
     from leaderboard.queue_snapshot import QueueSnapshot
 
 VISIBILITY_CACHE_SECONDS = 300.0

@@ -103,7 +103,7 @@ def publish_predictions(context: BoardContext, gathered: RequestFacts) -> None:
     scores = keep_scores(context, request, path, results)
     entry = gathered.entry.changed(state="settled", attempt=attempt.id, job=None)
     view = with_score_table(context, _finished_view(context, gathered, attempt, read.path), scores, request, results)
-    view = replace(view, results_url=context.address(context.results, path))
+    view = replace(view, results_url=context.address(context.results, path), base="", best="")
     entry = update_status(context, entry, view, named=request.file.steward.thread)
     context.index.put(entry)
     step = transitions.finish_transition(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import redis
 
@@ -71,6 +74,18 @@ def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: Predictio
     number, _ = propose(stand, stand.files(predictions(public=4), extension="csv"), title="Again, with a file too many")
     look(stand, number)
     assert "The file of predictions does not have the field" in report(stand, number)
+
+
+def test_a_parquet_file_in_a_pull_request_is_merged_as_it_was_checked(stand: PredictionsDriver) -> None:
+    """The Hub keeps such a file as a large one or as a plain one: either is checked and compared."""
+    policy(stand, "merge")
+    answers, buffer = predictions(public=6), io.BytesIO()
+    pq.write_table(pa.table({"id": list(answers), "prediction": list(answers.values())}), buffer)
+    number, head = propose(stand, stand.files(buffer.getvalue(), extension="parquet"))
+    look(stand, number)
+    assert f"exactly as I checked it at `{head[:8]}`" in report(stand, number)
+    stand.settle()
+    assert stand.results(request_path("ada/first"))["results"]["colours"]["accuracy,none"] == 0.6
 
 
 def test_a_pull_request_with_problems_is_told_all_of_them(stand: PredictionsDriver) -> None:

@@ -118,6 +118,8 @@ def secret_rows() -> list[dict[str, str]]:
     ]
 
 
+SUBMITTING = "&#34;prediction&#34;: &#34;the answer&#34;"
+"""In the example on the page that says how to submit."""
 GUESSED = (0, 1, 5, 6, 7)
 """Questions that the submitter answers right: 2 of 5 public ones, and 3 of 7 private ones."""
 
@@ -172,8 +174,10 @@ def on_pages(stand: PredictionsDriver, valkey_url: str, folder: Path, path: str)
     for page in site.PAGES:
         addresses += [each for each in (page.path if page.template else "", page.api_path) if each and "{" not in each]
     with client_of(settings) as client:
-        answers = {address: client.get(address) for address in addresses}
+        answers = {address: client.get(address, follow_redirects=True) for address in [*addresses, "/submit"]}
     assert {address: answer.status_code for address, answer in answers.items() if answer.status_code >= 500} == {}
+    assert SUBMITTING in answers["/predictions"].text
+    assert answers["/submit"].url.path == "/predictions"
     return "\n".join(answer.text for answer in answers.values())
 
 

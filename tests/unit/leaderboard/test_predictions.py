@@ -226,7 +226,7 @@ def test_the_next_season_is_named() -> None:
     ("changes", "codes"),
     [
         ({}, []),
-        ({"submitter": "Ada"}, []),
+        ({"submitter": "Ada"}, ["predictions-submitter"]),  # one account has one folder, and one quota
         ({"submitter": "bob"}, ["predictions-submitter"]),
         ({"submitter": ""}, ["predictions-submitter"]),
         ({"scored": 5}, ["predictions-quota"]),
