@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from leaderboard.prediction_checks import Unusable, as_id, as_prediction
 from leaderboard.prediction_metrics import Value, compute, is_mean
-from leaderboard.predictions import PRIVATE, PUBLIC, PredictionRules, Unusable, as_id, as_prediction
+from leaderboard.predictions import PRIVATE, PUBLIC, PredictionRules
 from leaderboard.results import ScoreErrors, Scores, score
 from leaderboard.suites import Benchmark, Suite
 

@@ -16,8 +16,9 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
-from leaderboard.predictions import PREDICTIONS, models_problem, predictions_place
-from leaderboard.predictions import REASONS as PREDICTION_REASONS
+from leaderboard.prediction_checks import REASONS as PREDICTION_REASONS
+from leaderboard.prediction_checks import models_problem
+from leaderboard.predictions import PREDICTIONS, predictions_place
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 

@@ -11,21 +11,16 @@ from bot.predictions.quota import count_scored
 from bot.predictions.tables import prediction_table
 from hub.errors import NotFound, TooLarge
 from hub.records import File
-from leaderboard.prediction_metrics import Value
-from leaderboard.predictions import (
-    MAX_BYTES,
-    MAX_ROWS,
-    PREDICTIONS,
+from leaderboard.prediction_checks import (
     REASONS,
-    PredictionRules,
     PredictionSubmission,
-    Season,
     check_predictions,
-    format_of,
     predictions_file,
     season_of,
     submission_problems,
 )
+from leaderboard.prediction_metrics import Value
+from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, Season, format_of
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 from redis_state.redis import text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.probe.questions import PredictionCells
+from leaderboard.prediction_checks import PredictionRow, PredictionTable, Unusable
 from leaderboard.prediction_metrics import Value
-from leaderboard.predictions import PredictionRow, PredictionTable, Unusable
 
 Cell = Value | Unusable
 

@@ -26,7 +26,7 @@ from bot.results.scores import keep_scores, with_score_table
 from leaderboard import transitions
 from leaderboard.attempts import number_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
-from leaderboard.predictions import REASONS
+from leaderboard.prediction_checks import REASONS
 from leaderboard.results import read_results
 from leaderboard.times import read_time
 from redis_state.clock import iso

@@ -10,14 +10,7 @@ from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.page import NoQuery, Page
 from leaderboard.prediction_metrics import PredictionType
-from leaderboard.predictions import (
-    FORMATS,
-    MAX_BYTES,
-    MAX_ROWS,
-    PREDICTIONS,
-    PredictionRules,
-    predictions_place,
-)
+from leaderboard.predictions import FORMATS, MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, predictions_place
 from leaderboard.requests import RequestPath, Status
 
 ACCOUNT, NAME = "{account}", "{name}"

@@ -27,7 +27,7 @@ from bot.web.submission_form import SubmissionForm, read_form
 from bot.web.submit import Submitting, arguments_in, submission_of
 from bot.web.visitors import FORM_TOKEN, Visitor
 from leaderboard.categories import ModelCategory, read_category
-from leaderboard.predictions import models_problem
+from leaderboard.prediction_checks import models_problem
 from redis_state.board.messages import ApiSubmission
 
 SUBMIT, SENT = "/submit", "/submit/sent"

@@ -11,19 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.predictions import (
+from leaderboard.prediction_checks import (
     PredictionRow,
-    PredictionRules,
     PredictionSubmission,
     PredictionTable,
     Unusable,
     check_predictions,
-    is_predictions_path,
     models_problem,
     predictions_file,
     season_of,
     submission_problems,
 )
+from leaderboard.predictions import PredictionRules, is_predictions_path
 from leaderboard.suites import BadSuite, Suite, find_suite, parse_suite
 from tests.support.board.predictions import suite_at
 
