@@ -63,15 +63,36 @@ def check_submission(
     `submission` is its id, once it may take a place in the quota. Raises AnswersUnusable and HubError.
     """
     if not takes_predictions(context):
-        problem = REASONS["predictions-not-taken"].problem()
-        return CheckedSubmission(ReadPredictions(problems=(problem,)), None, (problem,))
-    rules = rules_of(context)
+        return _not_taken()
     read = read_predictions(context, request, commit)
+    return _checked(context, request, submitter, read, _committed(context, read, commit), submission)
+
+
+def check_upload(context: BoardContext, request: Request, submitter: str, path: str, data: bytes) -> CheckedSubmission:
+    """Check `data`, which is to be the file of predictions at `path`, before it is committed.
+
+    Raises AnswersUnusable and HubError.
+    """
+    if not takes_predictions(context):
+        return _not_taken()
+    by_id, problems = check_file(context, path, data)
+    return _checked(context, request, submitter, ReadPredictions(path, None, by_id, problems), context.now(), "")
+
+
+def _not_taken() -> CheckedSubmission:
+    problem = REASONS["predictions-not-taken"].problem()
+    return CheckedSubmission(ReadPredictions(problems=(problem,)), None, (problem,))
+
+
+def _checked(
+    context: BoardContext, request: Request, submitter: str, read: ReadPredictions, submitted: float, submission: str
+) -> CheckedSubmission:
+    rules = rules_of(context)
     facts = PredictionSubmission(
         org=request.path.org,
         submitter=submitter,
         now=context.now(),
-        submitted=_committed(context, read, commit),
+        submitted=submitted,
         scored=count_scored(context, request.path.org, submission),
         is_private=request.path.private,
         weight_type=request.path.weight_type,

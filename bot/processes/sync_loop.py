@@ -63,6 +63,7 @@ from bot.web.mailbox_syncs import (
     sync_names,
     sync_page_command,
     sync_submission,
+    sync_upload,
 )
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, Garbled, HubError, RateLimited, Transient
@@ -74,6 +75,7 @@ from redis_state.board.messages import (
     MaintainerAction,
     NameQuestion,
     PageCommand,
+    PredictionUpload,
 )
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
@@ -131,6 +133,7 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     NameQuestion.KIND: sync_names,
     DetailsQuestion.KIND: sync_details,
     ApiSubmission.KIND: sync_submission,
+    PredictionUpload.KIND: sync_upload,
     MaintainerAction.KIND: sync_maintainer_action,
     PageCommand.KIND: sync_page_command,
     OUTBREAK: sync_outbreak,
