@@ -1,7 +1,5 @@
 """How to submit predictions: the two files, what they hold, and what limits there are."""
 
-from __future__ import annotations
-
 import json
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 The address of the answer is one to reload: it holds the id of the upload. So a click that comes twice submits once.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 from fastapi import APIRouter, Request
