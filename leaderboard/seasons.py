@@ -73,8 +73,11 @@ class FrozenSeason(BaseModel):
 
 
 def season_path(name: str) -> str:
-    """Return the path of a season's frozen table in the results repo."""
-    return f"seasons/{name}.json"
+    """Return the path of a season's frozen table in the results repo.
+
+    Front ends take every file whose name ends in `.json` for results.
+    """
+    return f"seasons/{name}.season"
 
 
 def read_season(data: bytes) -> FrozenSeason:

@@ -88,8 +88,8 @@ def files_page() -> str:
         ),
         (
             "The table of a season",
-            "`seasons/{name}.json` in the results repo, written once, when the season has ended "
-            "([predictions](predictions.md#seasons)).",
+            "`seasons/{name}.season` in the results repo, as JSON, written once, when the season has ended "
+            "([predictions](predictions.md#seasons)). Front ends take every file that ends in `.json` for results.",
             (("", FrozenSeason), ("`rows`", FrozenRow)),
         ),
     )

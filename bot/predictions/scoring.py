@@ -57,5 +57,11 @@ def results_of_predictions(
         **scores_in_block(scores),
         **errors_in_block(public_errors(scores, key, suite)),
     )
-    data = dump(with_block({"results": results, BLOCK: told.model_dump(mode="json")}, block))
+    config = {  # front ends read these fields of the harness
+        "model_name": request.path.model,
+        "model_args": "",
+        "model_dtype": PREDICTIONS,
+        "model_sha": attempt.commit,
+    }
+    data = dump(with_block({"results": results, BLOCK: told.model_dump(mode="json"), "config": config}, block))
     return f"{request.path.model}/results_{file_time(attempt.started)}.json", data

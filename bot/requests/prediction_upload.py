@@ -64,17 +64,25 @@ def _submit(context: BoardContext, upload: PredictionUpload, model: str) -> Subm
             return SubmitResult("exists", model, path, status=known[0].file.status)
     checked = check_upload(context, request, upload.person_name, place, upload.data.encode())
     if checked.problems:
-        how = "quota" if {problem.code for problem in checked.problems} == {"predictions-quota"} else "refused"
-        return SubmitResult("quota" if how == "quota" else "refused", model, path, reasons=checked.problems)
+        is_quota = all(problem.code == "predictions-quota" for problem in checked.problems)
+        return SubmitResult("quota" if is_quota else "refused", model, path, reasons=checked.problems)
     return SubmitResult("submitted" if _stage(context, upload, request, place) else "off", model, path)
 
 
 def _request(context: BoardContext, upload: PredictionUpload, model: str, place: str) -> Request:
     path = RequestPath(upload.person_name, upload.name, private=False, precision=PREDICTIONS, weight_type="Original")
-    fields = {
+    fields = {  # those that front ends read, in their order
         "model": model,
+        "base_model": "",
+        "revision": "main",
         "precision": PREDICTIONS,
         "weight_type": "Original",
+        "architectures": "?",
+        "model_type": "?",
+        "params": 0,
+        "job_id": -1,
+        "job_start_time": None,
+        "use_chat_template": False,
         "status": Status.PENDING.value,
         "submitted_time": iso(context.now()),
         "sender": upload.person_name,

@@ -68,10 +68,12 @@ def _files(rules: PredictionRules) -> list[PredictionFileView]:
     request = RequestPath(ACCOUNT, NAME, private=False, precision=PREDICTIONS, weight_type="Original")
     fields = {
         "model": model,
+        "revision": "main",
         "precision": PREDICTIONS,
         "weight_type": "Original",
         PREDICTIONS: predictions_place(model),
         "status": Status.PENDING.value,
+        "submitted_time": "2026-11-24T12:00:00Z",
     }
     value: object = {"choice": (rules.choices or ("",))[0], "text": "the answer", "number": 0.5}[rules.type]
     row = {rules.id: "q1", rules.prediction: value}

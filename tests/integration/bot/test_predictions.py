@@ -151,17 +151,17 @@ def test_a_large_file_is_refused_unread(stand: PredictionsDriver, monkeypatch: p
 
 
 def test_a_prober_gets_few_rounded_answers(stand: PredictionsDriver) -> None:
-    """Three files in one commit, of a quota of two: one is refused, whichever; after a week there is room again."""
-    stand.use(suite_at(stand.revision, per_week=2, rounding=0.1))
+    """Two files in one commit, of a quota of one: one is refused, whichever; after a week there is room again."""
+    stand.use(suite_at(stand.revision, per_week=1, rounding=0.1))
     files: dict[str, bytes] = {}
-    for name in ("one", "two", "three"):
+    for name in ("one", "two"):
         files |= stand.files(predictions(public=5), model=f"ada/{name}", sender="ada")
     stand.commit(files)
     stand.settle()
-    paths = [request_path(f"ada/{name}") for name in ("one", "two", "three")]
-    assert sorted(stand.file(path)["status"] for path in paths) == ["FAILED", "FINISHED", "FINISHED"]
+    paths = [request_path(f"ada/{name}") for name in ("one", "two")]
+    assert sorted(stand.file(path)["status"] for path in paths) == ["FAILED", "FINISHED"]
     (refused,) = [path for path in paths if stand.file(path)["status"] == "FAILED"]
-    assert "the limit of 2 files" in stand.file(refused)["steward"]["failure"]["message"]
+    assert "the limit of 1 files" in stand.file(refused)["steward"]["failure"]["message"]
     stand.context.redis.flushall()  # results files on the Hub still count
     stand.time += 60
     assert stand.file(stand.submit_predictions(predictions()))["status"] == "FAILED"

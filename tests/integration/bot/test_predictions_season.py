@@ -12,6 +12,7 @@ import redis
 import structlog
 import yaml
 
+import tests.support.board.front_end_readers as fronts
 from bot.core.settings import BotSettings
 from bot.predictions import seasons
 from bot.probe import Probe
@@ -44,7 +45,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Pre
 
 def frozen(stand: PredictionsDriver) -> FrozenSeason | None:
     """The table of the season in the results repo."""
-    file = stand.context.hub.find_file(stand.context.results, "seasons/autumn.json")
+    file = stand.context.hub.find_file(stand.context.results, "seasons/autumn.season")
     return read_season(file.data) if file is not None else None
 
 
@@ -86,6 +87,23 @@ def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connectio
     stored = connection.hget(stand.context.keys.seasons, "autumn")
     assert stored is not None
     assert FrozenSeason.model_validate_json(stored) == table
+
+
+def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_path: Path) -> None:
+    """Requests, results, files of predictions and the table of a season break none of the readers of other programs."""
+    stand.season(begins=-HOUR, ends=HOUR)
+    path = stand.submit_predictions(predictions(public=5))
+    stand.wait(HOUR + seasons.GRACE_SECONDS)
+    look_at_seasons(stand)
+    assert frozen(stand) is not None
+    requests = stand.download(stand.context.requests, tmp_path / "requests-files")
+    results = stand.download(stand.context.results, tmp_path / "results-files")
+    assert [*map(len, fronts.queue_page(requests).values())] == [0, 0, 1]
+    assert set(fronts.submitted(requests)) == {"ada"}
+    assert fronts.react_queue(requests)["FINISHED"] == {"ada/first predictions"}
+    assert fronts.results_v1(results) == {"ada/first"}
+    assert fronts.results_template(results, requests) == {"ada/first": "FINISHED"}
+    assert stand.file(path)["steward"]["season"] == "autumn"
 
 
 def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: PredictionsDriver) -> None:

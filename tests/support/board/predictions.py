@@ -14,6 +14,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.probe import Probe
 from bot.results.contents import gather, table_settings
+from hub.records import Repo
 from leaderboard.contents import compile_rows
 from leaderboard.predictions import predictions_place
 from leaderboard.suites import Suite
@@ -120,8 +121,7 @@ class PredictionsDriver(BoardDriver):
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         super().__init__(hub, connection, probe)
-        repo = self.context.hub.head
-        self.revision = repo(_answers())
+        self.revision = self.context.hub.head(Repo("dataset", ANSWER_REPO))
         self.use(suite_at(self.revision))
 
     def use(self, suite: Suite) -> None:
@@ -152,6 +152,7 @@ class PredictionsDriver(BoardDriver):
         place = predictions_place(model, extension)
         fields = {
             "model": model,
+            "revision": "main",
             "status": "PENDING",
             "precision": "predictions",
             "weight_type": "Original",
@@ -178,6 +179,14 @@ class PredictionsDriver(BoardDriver):
         """The rows of the aggregated table, without a board repo for it."""
         sources = gather(self.context)
         return [dict(row) for row in compile_rows((), sources, {}, table_settings(self.context))]
+
+    def download(self, repo: Repo, folder: Path) -> Path:
+        """Every file of `repo`, as a front end has them; the folder."""
+        for file in self.context.hub.list_files(repo):
+            if file.path != ".gitattributes":
+                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file.path).write_bytes(self.context.hub.read_file(repo, file.path).data)
+        return folder
 
     def results(self, path: str) -> dict[str, Any]:
         """The results file that a request names."""
@@ -207,9 +216,3 @@ def predictions_board(folder: Path, connection: redis.Redis, probe: Probe) -> It
 def outsider(hub: LocalHub) -> HfApi:
     """Ada's own client."""
     return HfApi(hub.url, token=ADA)
-
-
-def _answers() -> Any:
-    from hub.records import Repo
-
-    return Repo("dataset", ANSWER_REPO)
