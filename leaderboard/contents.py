@@ -32,6 +32,7 @@ from leaderboard.evaluations import (
     revision_of,
 )
 from leaderboard.flags import StandingFlags
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Request
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
@@ -49,6 +50,8 @@ _LINK = (
     '<a target="_blank" href="{url}" style="color: var(--link-text-color); text-decoration: underline;'
     'text-decoration-style: dotted;">{text}</a>'
 )
+_PREDICTIONS = ("📄", "predictions (others cannot reproduce them)")
+"""Symbol and words of the type of a row of predictions."""
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
 _CO2 = "CO₂ cost (kg)"
@@ -88,6 +91,8 @@ class TableSettings:
     details: Callable[[str], str]
     official: frozenset[str] = frozenset()
     """Organisations, in lower case."""
+    requests: str = ""
+    """The requests repo."""
 
 
 def describe(tags: Iterable[str], name: str) -> tuple[bool, bool]:
@@ -282,13 +287,14 @@ def _row(
     key: Key, evaluation: Evaluation, info: HubModelInfo, bases: Mapping[str, str], board: TableSettings
 ) -> ContentsRow:
     model, precision, weights = key
-    file, category = evaluation.request.file, read_category(evaluation.request.file.model_type)
+    file, (symbol, type_words) = evaluation.request.file, _type_of(evaluation.request)
+    category = read_category(file.model_type)
     submitted = read_time(file.submitted_time)
     row: ContentsRow = {
         "eval_name": _eval_name(*key),
         "Precision": precision,
-        "Type": f"{category.symbol} {_TYPES[category]}",
-        "T": category.symbol,
+        "Type": f"{symbol} {type_words}",
+        "T": symbol,
         "Weight type": weights,
         "Architecture": _architecture(evaluation.request) or info.architecture or "?",
         "Model": _model(evaluation.request, board),
@@ -317,12 +323,21 @@ def _row(
     }
 
 
+def _type_of(request: Request) -> tuple[str, str]:
+    """Symbol and words of the type of a model; predictions say that they are none."""
+    category = read_category(request.file.model_type)
+    return _PREDICTIONS if request.path.precision == PREDICTIONS else (category.symbol, _TYPES[category])
+
+
 def _eval_name(model: str, precision: str, _weights: str) -> str:
     return f"{model.replace('/', '_')}_{precision}"
 
 
 def _model(request: Request, board: TableSettings) -> str:
-    """Return two links as front ends show them: to the model and to its details."""
+    """Return two links as front ends show them: to the model and to its details; of predictions, to their request."""
+    if request.path.precision == PREDICTIONS:
+        url = f"{board.endpoint}/datasets/{board.requests}/blob/main/{request.path}"
+        return _LINK.format(url=escape(url), text=escape(request.path.model))
     model, details_repo = request.path.model, details_of(request, board.details)
     page = _LINK.format(url=escape(f"{board.endpoint}/{model}"), text=escape(model))
     details = _LINK.format(url=escape(f"{board.endpoint}/datasets/{details_repo}"), text="📑")

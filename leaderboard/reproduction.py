@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import is_model
 from leaderboard.results import ResultsFile, StewardBlock
 from leaderboard.suites import Suite
@@ -42,6 +43,7 @@ _EVALUATOR = (
     "This suite is evaluated by {name} {version}, not by lm-eval, and there is no command line for other evaluators "
     "yet. All questions and answers are in the model's details repo."
 )
+_PREDICTIONS = "Its answers are predictions that were submitted as a file: others cannot compute them again."
 _NO_MODEL = "The results name a model that cannot exist on the Hub."
 _NO_BASE = "The results do not name the commit of the base model."
 _RESTRICTED = "The board's own tasks ask restricted questions, so their task files are not shown."
@@ -85,6 +87,8 @@ def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionComm
     if suite.evaluator is not None:
         raise NotReproducible(_EVALUATOR.format(name=suite.evaluator.name, version=suite.evaluator.version))
     block, config = results.block, _config(results.data)
+    if block.precision == PREDICTIONS:
+        raise NotReproducible(_PREDICTIONS)
     steps = [*_weights_steps(block), *_task_steps(block, suite)]
     common = [*_model_arguments(block, config), *_settings(block, config, suite)]
     steps += [_quoted("lm_eval", "--tasks", ",".join(tasks), *shots, *common) for tasks, shots in _runs(suite)]

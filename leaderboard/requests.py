@@ -225,6 +225,7 @@ class StewardFacts(BaseModel):
         description="results whose answers were scored again for `results`; tables of answers have the time of one "
         "of the two",
     )
+    season: str | None = Field(default=None, max_length=60, description="season in which its predictions count")
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
     access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")
     weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")

@@ -49,6 +49,7 @@ SUBMITTED_FIELDS = frozenset(
         "license",
         "use_chat_template",
         "sender",
+        "predictions",
     }
 )
 """The fields that a submission sets, in any version of the leaderboard's forms. Other programs set the other fields."""

@@ -28,6 +28,7 @@ from pydantic import (
 
 from leaderboard.engines import EngineName
 from leaderboard.evaluators import LM_EVAL, Evaluator
+from leaderboard.predictions import PredictionRules
 from leaderboard.reasons import describe_errors
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
@@ -157,6 +158,23 @@ class Suite(_Data):
         max_length=2_000,
         description="questions that do not count; `steward rescore` applies the list to earlier evaluations",
     )
+    predictions: PredictionRules | None = Field(
+        default=None, description="that it takes [predictions](predictions.md) of its questions; without it, none"
+    )
+
+    @model_validator(mode="after")
+    def _predictions_can_be_scored(self) -> Suite:
+        rules = self.predictions
+        if rules is None:
+            return self
+        metrics = [metric for benchmark in self.benchmarks for metric in benchmark.metrics]
+        if wrong := rules.wrong_metrics(metrics):
+            raise ValueError(f"no metric of predictions of the type {rules.type}: {', '.join(wrong)}")
+        if len(set(self.tasks)) > 1 and not rules.task:
+            raise ValueError("predictions of several tasks need `task`, the field that names the task of a question")
+        if self.errata:
+            raise ValueError("a suite with predictions has no errata: correct the answers, and pin their new commit")
+        return self
 
     @field_validator("evaluator", mode="before")
     @classmethod
@@ -231,14 +249,23 @@ class Suite(_Data):
     def digest(self) -> str:
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
-        Scores do not depend on the engine, the reasons of errata, the fields that concern standard errors alone, and
-        the command and the needs of an evaluator: they are left out. A suite without errata, or without an evaluator,
-        has the digest that it had before suites could have any.
+        Scores do not depend on the engine, the reasons of errata, the fields that concern standard errors alone, the
+        command and the needs of an evaluator, and the seasons and the quota of predictions: they are left out. A suite
+        without errata, evaluator or predictions has the digest that it had before suites could have any.
         """
         benchmarks = {"__all__": {"cluster", "stratum"}}
         data = self.model_dump(
-            mode="json", exclude={"engine": True, "errata": True, "evaluator": True, "benchmarks": benchmarks}
+            mode="json",
+            exclude={
+                "engine": True,
+                "errata": True,
+                "evaluator": True,
+                "benchmarks": benchmarks,
+                "predictions": {"seasons", "per_week"},
+            },
         )
+        if self.predictions is None:
+            del data["predictions"]
         if self.evaluator is not None:
             data["evaluator"] = self.evaluator.scoring
         if self.errata:

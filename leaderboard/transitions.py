@@ -41,6 +41,7 @@ class FactChanges(TypedDict, total=False):
     results: str | None
     details: str | None
     rescored_from: str | None
+    season: str | None
     causes: Sequence[str]
     priority: Priority | None
     hold: Mapping[str, Any] | None

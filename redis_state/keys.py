@@ -217,6 +217,13 @@ class Keys:
     adopted_files = BoardKey("adopted-files")
     """Hash: path of a request file at the commit of adoption → its git blob id, 20 bytes."""
 
+    # --- predictions
+
+    predictions = BoardKeyOf("predictions")
+    """Sorted set of an account: its accepted submissions of predictions within a week, by time."""
+    seasons = BoardKey("seasons")
+    """Hash: name of a season that ended → JSON of its frozen table, as the results repo has it."""
+
     # --- staged edits of files on the Hub, and the budget of commits
 
     edits = BoardKeyOf("edits")

@@ -23,9 +23,11 @@ def files_page() -> str:
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
+    from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
     from leaderboard.results import EvaluatorUse, RescoredFrom, StewardBlock
     from leaderboard.sample_checks import CheckedSamples
+    from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision
@@ -53,6 +55,7 @@ def files_page() -> str:
                 ("`rescored_from`", RescoredFrom),
                 ("`checked`", CheckedSamples),
                 ("`evaluator`", EvaluatorUse),
+                ("`predictions`, beside `steward`, if the scores are of predictions", SubmittedPredictions),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
@@ -84,7 +87,16 @@ def files_page() -> str:
                 ("`errata`", Erratum),
                 ("`evaluator`", Evaluator),
                 ("`evaluator.needs`", EvaluatorNeeds),
+                ("`predictions`", PredictionRules),
+                ("`predictions.answers`", PrivateAnswers),
+                ("`predictions.seasons`", Season),
             ),
+        ),
+        (
+            "The table of a season",
+            "`seasons/{name}.season` in the results repo, as JSON, written once, when the season has ended "
+            "([predictions](predictions.md#seasons)). Front ends take every file that ends in `.json` for results.",
+            (("", FrozenSeason), ("`rows`", FrozenRow)),
         ),
     )
     parts = [HEAD, *(f"| {' | '.join(place)} |" for place in PLACES), FOOT]

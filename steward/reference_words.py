@@ -148,7 +148,8 @@ WORDS = {
         "repos": "below",
         "maintainer_organisations": "organisations, as `{name, role}`; their members with that role are maintainers",
         "threads": "when a request gets its own discussion",
-        "precisions": "the supported precisions",
+        "precisions": "the supported precisions; `predictions` beside others: "
+        "[predictions and models](predictions.md#models-beside-predictions)",
         "max_request_bytes": "maximal bytes of a request file",
     },
     "BoardRepos": {
@@ -189,6 +190,34 @@ WORDS = {
         "datasets": "the datasets of questions: below; exactly one if the suite defines its own tasks",
         "definitions": "the suite's own tasks: below",
         "errata": "[questions that do not count](writing-a-suite.md#questions-that-do-not-count): below",
+    },
+    "PredictionRules": {"answers": "the private answers: below"},
+    "PrivateAnswers": {
+        "repo": "private dataset repo",
+        "revision": "its commit",
+        "file": "path in it, which ends in .jsonl, .csv or .parquet",
+    },
+    "Season": {"name": "its name, as in `autumn-2026`", "begins": "its first moment"},
+    "FrozenSeason": {
+        "name": "the season",
+        "begins": "its first moment",
+        "ends": "the first moment after it",
+        "rows": "the ranking: below",
+    },
+    "FrozenRow": {
+        "rank": "its rank by `private`; null for rows without one",
+        "model": "the name of the predictions, `account/name`",
+        "submitter": "the account that submitted them",
+        "submitted": "when they were scored",
+        "file": "the file of predictions in the requests repo",
+        "commit": "commit of that repo",
+        "flagged": "whether a maintainer flagged it: it has no rank",
+        "note": "why it has no private score",
+    },
+    "SubmittedPredictions": {
+        "submitter": "the account that submitted them",
+        "season": "the season in which they count; empty: none",
+        "part": "the part of the questions that the scores are of",
     },
     "Benchmark": {
         "name": "name of the column",

@@ -55,6 +55,7 @@ from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
+    from leaderboard.prediction_scores import AnswerKey
     from leaderboard.queue_snapshot import QueueSnapshot
 
 VISIBILITY_CACHE_SECONDS = 300.0
@@ -120,6 +121,8 @@ class BoardContext:
         self.trials = Trials(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
+        self.answers_memory: tuple[str, AnswerKey] | None = None
+        """The private answers to the suite with this digest (`bot.predictions`): in memory alone."""
         self._logs_private: tuple[bool, float] | None = None
         self.private_logs_ready: tuple[bool, float] | None = None
         """Whether the private logs repo can be used, and when this was found out (`bot.core.log_repos`)."""

@@ -16,6 +16,9 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
+from leaderboard.prediction_checks import REASONS as PREDICTION_REASONS
+from leaderboard.prediction_checks import models_problem
+from leaderboard.predictions import PREDICTIONS, predictions_place
 from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -39,6 +42,8 @@ def as_request(
         return REASONS["path-name"].problem(name=model)
     org, name = parts if len(parts) == 2 else ("", parts[0])
     precision, weight_type = precision_named(precision), weight_type_named(weight_type)
+    if precision.lower() == PREDICTIONS:
+        return PREDICTION_REASONS["predictions-by-file"].problem(places=predictions_place("{account}/{name}"))
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
         model=model,
@@ -77,6 +82,13 @@ def facts_of(context: BoardContext, request: Request, *, revision: str = "") -> 
     )
 
 
+def judge_on(context: BoardContext, submission: Submission) -> Verdict:
+    """The verdict of the rules, and of a board that takes predictions and no models."""
+    verdict = judge(submission)
+    problem = models_problem(context.board.precisions, takes_predictions=context.suite.predictions is not None)
+    return verdict if problem is None else replace(verdict, reasons=(problem, *verdict.reasons))
+
+
 def without_private_models(context: BoardContext, submission: Submission) -> Submission:
     """The submission as if private models did not exist, so that the answer does not reveal them.
 
@@ -108,8 +120,8 @@ def verdict_in_public(context: BoardContext, submission: Submission) -> Verdict:
     """
     access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
-        return without_details(judge(submission))
-    verdict = judge(without_private_models(context, submission))
+        return without_details(judge_on(context, submission))
+    verdict = judge_on(context, without_private_models(context, submission))
     return without_details(verdict) if access == "gated" else verdict
 
 

@@ -11,6 +11,7 @@ from bot.model_facts.board_facts import model_of
 from hub.errors import TooLarge
 from leaderboard.evaluations import measure
 from leaderboard.model_pages import PageScore, best_precision, page_scores
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES
 from redis_state.board.entry import IndexEntry
@@ -30,7 +31,7 @@ class ModelPage:
 
 def read_page(context: BoardContext, model: str) -> ModelPage:
     """The scores of the model's newest evaluation at its best precision. At most one call, for the results file."""
-    entries = [entry for entry in context.index.of_model(model) if entry.has_results and not entry.is_private]
+    entries = [entry for entry in context.index.of_model(model) if _counts(entry)]
     if not entries:
         return ModelPage(model, why="no-scores")
     name = model_of(entries[0])
@@ -40,6 +41,11 @@ def read_page(context: BoardContext, model: str) -> ModelPage:
     path = _newest_results(context, _best(shown))
     scores = _read_scores(context, path) if path else []
     return ModelPage(name, tuple(scores)) if scores else ModelPage(name, why="unreadable")
+
+
+def _counts(entry: IndexEntry) -> bool:
+    """Whether it has public results of a model, and not of predictions with the same name."""
+    return entry.has_results and not entry.is_private and entry.precision != PREDICTIONS
 
 
 def _is_flagged(context: BoardContext, entry: IndexEntry) -> bool:

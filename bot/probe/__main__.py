@@ -43,7 +43,8 @@ def main() -> int:
 
 
 def _import_needed(question: dict[str, Any], answer: dict[str, Any]) -> None:
-    if question["kind"] in ("answers", "table-parts", "sample-sums") and answer.keys() & {"counts", "parts", "rows"}:
+    is_table = question["kind"] in ("answers", "table-parts", "sample-sums")
+    if (is_table and answer.keys() & {"counts", "parts", "rows"}) or question.get("format") == "parquet":
         answers.warm()
     if answer.get("state") != "loaded":
         return

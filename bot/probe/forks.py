@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe import answers, configs, metric_comparison, sample_sums, tokenizers, weights
+from bot.probe import answers, configs, metric_comparison, prediction_files, sample_sums, tokenizers, weights
 from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, ProbeLimits
 
 Answers = Iterator[Mapping[str, Any]]
@@ -30,6 +30,7 @@ _BY_KIND: Mapping[Kind, Ask] = {
     "table-parts": sample_sums.table_parts,
     "sample-sums": sample_sums.sample_sums,
     "metrics": metric_comparison.compare_metrics,
+    "predictions": prediction_files.answers,
 }
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = tuple({str(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, Path(os.__file__).parent)})
@@ -64,7 +65,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, object]:
 
 def _read(reader: int, child: int, seconds: float, most: int) -> tuple[bytes, float | None]:
     """Read the fork's output until it ends, has `most` bytes, or its time is over; then also return its CPU seconds."""
-    deadline, output, is_over = time.monotonic() + seconds, b"", False
+    deadline, output, is_over = time.monotonic() + seconds, bytearray(), False
     while not is_over and len(output) < most:
         left = max(0.0, deadline - time.monotonic())
         is_over = not select.select([reader], [], [], left)[0]
@@ -76,7 +77,7 @@ def _read(reader: int, child: int, seconds: float, most: int) -> tuple[bytes, fl
     os.close(reader)
     os.kill(child, signal.SIGKILL)
     _, _, usage = os.wait4(child, 0)
-    return output, usage.ru_utime + usage.ru_stime if is_over else None
+    return bytes(output), usage.ru_utime + usage.ru_stime if is_over else None
 
 
 def _answer(writer: int, question: Mapping[str, Any]) -> None:

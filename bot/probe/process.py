@@ -28,6 +28,7 @@ from bot.probe.questions import (
     CheckedHeader,
     CheckedHeaders,
     Kind,
+    PredictionCells,
     SampleSums,
     ShardIndex,
     TableParts,
@@ -65,6 +66,7 @@ _METRICS = TypeAdapter(MetricComparison)
 
 
 _COSTLY_TABLE = "takes too much time or memory to read"
+_PREDICTIONS = TypeAdapter(PredictionCells)
 
 
 class ProbeError(RuntimeError):
@@ -156,6 +158,16 @@ class Probe:
         """Compare the metrics in a table of samples in `folder` with others; see `bot.probe.metric_comparison`."""
         answer = self._ask("metrics", folder, file=file, **question)
         return MetricComparison(error=_COSTLY_TABLE) if _is_costly(answer) else _METRICS.validate_python(answer)
+
+    def predictions(self, data: bytes, form: str, columns: Sequence[str], *, max_rows: int) -> PredictionCells:
+        """Read these columns of a file of predictions in the format `form`; see `bot.probe.prediction_files`."""
+        with self.folder() as folder:
+            (folder / "file").write_bytes(data)
+            more = {"file": "file", "format": form, "columns": list(columns), "max_rows": max_rows}
+            answer = self._ask("predictions", folder, **more)
+        return (
+            PredictionCells(error="predictions-costly") if _is_costly(answer) else _PREDICTIONS.validate_python(answer)
+        )
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, object]:
         """The probe's answer; TOO_COSTLY where the question killed its fork. Raises ProbeError."""

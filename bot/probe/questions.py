@@ -8,7 +8,10 @@ from typing import Literal
 
 from leaderboard.sample_checks import MetricSum
 
-Kind = Literal["config", "tokenizer", "index", "headers", "adapter", "answers", "table-parts", "sample-sums", "metrics"]
+Kind = Literal[
+    "config", "tokenizer", "index", "headers", "adapter", "answers", "table-parts", "sample-sums", "metrics",
+    "predictions",
+]  # fmt: skip
 
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
@@ -52,6 +55,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
     "table-parts": ProbeLimits(512 * MIB, cpu=10, wall=60, answer=4 * MIB),
     "sample-sums": ProbeLimits(1_024 * MIB, cpu=60, wall=240),
     "metrics": ProbeLimits(2_048 * MIB, cpu=60, wall=240),
+    "predictions": ProbeLimits(1_024 * MIB, cpu=20, wall=90, answer=64 * MIB),
 }
 
 
@@ -135,3 +139,17 @@ class SampleSums:
     metrics: Mapping[str, MetricSum] = field(default_factory=dict)
     scores_differ: int = 0
     error: str = ""
+
+
+@dataclass(frozen=True)
+class PredictionCells:
+    """The rows of a file of predictions, each with its number; or the `error`, the code of a reason, and its `words`.
+
+    `bad_lines` are the numbers of the first lines that are no rows, `bad_count` counts all of them.
+    """
+
+    rows: tuple[tuple[int, tuple[object, ...]], ...] = ()
+    bad_lines: tuple[int, ...] = ()
+    bad_count: int = 0
+    error: str = ""
+    words: Mapping[str, object] = field(default_factory=dict)

@@ -9,6 +9,7 @@ the number of requests:
     reconcile    requests without a verdict, or whose attempt no worker runs; shrink large mirrors           0 calls
     flags        read the head of the flags repo, if the board has one                                       1 call
     contents     read the heads of the aggregated table's sources, if the board has one                     3 calls
+    seasons      on a board with seasons: read the table of one that has ended, until Redis has it           1 call
     kept         from time to time: find files that others removed from the results and logs repos           2 calls
     scores       together with it: find finished requests without scores                                     0 calls
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
@@ -29,6 +30,7 @@ from bot.core.watched_repos import thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.store import LEDGER
+from bot.predictions.seasons import SEASONS, has_seasons
 from bot.requests import comparison
 from bot.requests.comparison import FILES
 from bot.results.contents import CONTENTS
@@ -53,6 +55,7 @@ def round_keys(context: BoardContext) -> list[str]:
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context))]
     keys += [FLAGS] if context.flags_repo is not None else []
     keys += [CONTENTS] if context.contents is not None else []
+    keys += [SEASONS] if has_seasons(context) else []
     # Parked ledgers too: requests wait for their staged edits, and no event would wake a ledger after a token's repair.
     keys += [sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER]
     keys += [FILES] if comparison.is_due(context) else []

@@ -42,6 +42,7 @@ from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.store import LEDGER
 from bot.model_pages.daily import MODEL_PAGES, mark_model_pages
 from bot.model_pages.pull_request import sync_model_page
+from bot.predictions.seasons import SEASONS, sync_seasons
 from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.queue.dispatching import QUEUE, sync_queue
 from bot.queue.durations import DURATIONS, sync_durations
@@ -63,6 +64,7 @@ from bot.web.mailbox_syncs import (
     sync_names,
     sync_page_command,
     sync_submission,
+    sync_upload,
 )
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, Garbled, HubError, RateLimited, Transient
@@ -74,6 +76,7 @@ from redis_state.board.messages import (
     MaintainerAction,
     NameQuestion,
     PageCommand,
+    PredictionUpload,
 )
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
@@ -122,6 +125,7 @@ SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     RECONCILE: sync_reconcile,
     WEBHOOKS: sync_webhooks,
     MODEL_PAGES: mark_model_pages,
+    SEASONS: sync_seasons,
 }
 """Dirty key → its sync."""
 SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
@@ -130,6 +134,7 @@ SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     NameQuestion.KIND: sync_names,
     DetailsQuestion.KIND: sync_details,
     ApiSubmission.KIND: sync_submission,
+    PredictionUpload.KIND: sync_upload,
     MaintainerAction.KIND: sync_maintainer_action,
     PageCommand.KIND: sync_page_command,
     OUTBREAK: sync_outbreak,

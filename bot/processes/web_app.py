@@ -46,6 +46,7 @@ from bot.web.pages.plots import plot_routes
 from bot.web.pages.previews import preview_routes
 from bot.web.pages.submit import submit_page_routes
 from bot.web.pages.times import chart_routes
+from bot.web.pages.upload import upload_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
 from bot.web.site import MENU, site_routes, warm
@@ -129,6 +130,7 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
         submit_routes(submitting),
         check_page_routes(checks, frame),
         submit_page_routes(submitting, checks, frame),
+        upload_routes(submitting, frame),
         mine_routes(views, visitors, frame),
         maintain_api_routes(require_maintainer, maintenance, submitting.owners),
         details_routes(PublishedAnswers(context), frame),

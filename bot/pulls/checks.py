@@ -13,11 +13,14 @@ from bot.core.context import BoardContext
 from bot.core.pull_records import MAIN, PlannedFile, Result
 from bot.ledger.edits import is_content
 from bot.model_facts.checking import gather_submission, verdict_in_public
+from bot.predictions.checking import check_submission, is_predictions, takes_predictions
 from bot.pulls.pull_texts import FileView
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
 from leaderboard.admission.rules import Verdict
-from leaderboard.changes import FileChange
+from leaderboard.changes import REGULAR, FileChange
+from leaderboard.predictions import is_predictions_path
+from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 from leaderboard.submissions import (
     MAX_FILES,
@@ -44,10 +47,14 @@ class PullRequestCheck:
 
 @dataclass(frozen=True)
 class _CheckedFile:
-    """A checked file: its section of the report, and its part of the plan if it passed."""
+    """A checked file: its section of the report, and its part of the plan if it passed.
+
+    `beside` is the plan of the file of predictions that a request names.
+    """
 
     view: FileView
     plan: PlannedFile | None
+    beside: PlannedFile | None = None
 
 
 def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> PullRequestCheck:
@@ -55,7 +62,8 @@ def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) 
     the calls of admission."""
     if not changes:
         return PullRequestCheck("nothing")
-    touched = sort_changes(changes)
+    predictions = {change.path: change for change in changes if _is_predictions_file(context, change)}
+    touched = sort_changes(change for change in changes if change.path not in predictions)
     others = list(touched.others)
     if thread.target not in (MAIN, None):
         others.insert(0, OtherFile(thread.target or "", "is the target branch, but requests lie on main"))
@@ -69,9 +77,17 @@ def check(context: BoardContext, thread: Thread, changes: Sequence[FileChange]) 
         else:
             checked_files.append(checked)
     files = tuple(file.view for file in checked_files)
-    plan = tuple(file.plan for file in checked_files if file.plan is not None)
+    named = {file.beside.path for file in checked_files if file.beside is not None}
+    others += [OtherFile(path, "has no request beside it that names it") for path in predictions if path not in named]
+    plan = tuple(plan for file in checked_files for plan in (file.plan, file.beside) if plan is not None)
     result = _result(thread, files, others)
     return PullRequestCheck(result, files, tuple(others), plan if result == "passed" else (), len(files))
+
+
+def _is_predictions_file(context: BoardContext, change: FileChange) -> bool:
+    """Whether the change adds or replaces a plain file of predictions, on a board that takes them."""
+    is_plain = change.kind in ("added", "changed") and change.mode in ("", REGULAR)
+    return is_plain and takes_predictions(context) and is_predictions_path(change.path)
 
 
 def _result(thread: Thread, files: Sequence[FileView], others: Sequence[OtherFile]) -> Result:
@@ -107,6 +123,8 @@ def _check_submission(
         problems.append(REASONS["stored-as-large-file"].problem())
     if submitted.request is None:
         return _CheckedFile(FileView(after.path, tuple(problems)), None)
+    if is_predictions(submitted.request):
+        return _check_predictions(context, thread, after, before, submitted.request, problems)
     # The author of the pull request is the submitter; a `sender` in the file counts for nothing.
     verdict = verdict_on(context, submitted.request, submitter=thread.author_name)
     problems += verdict.reasons
@@ -122,6 +140,32 @@ def _check_submission(
     )
     before_oid = before.oid if before is not None else None
     return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=before_oid, sha=verdict.sha or ""))
+
+
+def _check_predictions(
+    context: BoardContext,
+    thread: Thread,
+    after: File,
+    before: File | None,
+    request: Request,
+    problems: Sequence[Problem],
+) -> _CheckedFile:
+    """Check a request for predictions together with its file, both at the head of the pull request."""
+    head = thread.head_commit or ""
+    checked = check_submission(context, request, thread.author_name, head)
+    view = FileView(
+        after.path,
+        tuple(dict.fromkeys((*problems, *checked.problems))),
+        model=request.path.model,
+        model_url=context.address(context.requests, checked.read.path, revision=head),
+        sha=head,
+    )
+    plan = PlannedFile(path=after.path, oid=after.oid, before=before.oid if before is not None else None, sha=head)
+    if (file := checked.read.file) is None:
+        return _CheckedFile(view, plan)
+    present = context.hub.paths_info(context.requests, [file.path]).get(file.path)
+    beside = PlannedFile(path=file.path, oid=file.oid, before=present.oid if present is not None else None)
+    return _CheckedFile(view, plan, beside)
 
 
 def verdict_on(context: BoardContext, request: Request, *, submitter: str) -> Verdict:

@@ -152,8 +152,9 @@ def _mark_submitted(context: BoardContext, thread: Thread, record: PullRequestRe
     """Note the author of the pull request as the submitter and mark the requests, since deliveries of the bot's own
     commits mark nothing."""
     origin = Origin(author=thread.author_name, author_id=thread.author_id or "", pull=thread.num, commit=commit)
-    context.index.put_origins((file.path, origin) for file in record.files)
-    context.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
+    paths = [file.path for file in record.files if is_request_path(file.path)]
+    context.index.put_origins((path, origin) for path in paths)
+    context.mark_all(map(request_key, paths), SyncPriority.PERSON)
 
 
 def _is_ours(context: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:

@@ -13,6 +13,7 @@ from bot.pulls.pull_texts import FileView, PullView, pull_report
 from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.submissions import MAX_FILES
 
@@ -134,6 +135,8 @@ def _files(context: BoardContext, record: PullRequestRecord) -> tuple[FileView, 
         path = parse_path(file.path)
         if isinstance(path, RequestPath):
             url = context.address(Repo("model", path.model))
+            if path.precision == PREDICTIONS:
+                url = context.address(context.requests, file.path)
             files.append(FileView(file.path, model=path.model, model_url=url, sha=file.sha))
     return tuple(files)
 

@@ -17,6 +17,7 @@ from hub.records import Repo
 from leaderboard import dispatch, estimates
 from leaderboard.adoption import old_failure
 from leaderboard.holds import Hold
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.queue_snapshot import QueueOutlook
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.attempts import AttemptState
@@ -94,7 +95,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         has_log=bool(shows_details and standing.log),
         results_url=context.address(context.results, standing.results) if standing.results else None,
         details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
-        if shows_details and names and standing.results and not standing.old
+        if shows_details and names and names.precision != PREDICTIONS and standing.results and not standing.old
         else None,
         failure=failure if shows_details else None,
         failed=_has_failed(entry),

@@ -12,6 +12,7 @@ from bot.read_models.models import QueueBlockerView
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
 from leaderboard.past import Reopening
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Problem
 
 State = Literal["refused", "unanswered", "waiting", "running", "finished", "failed", "again", "cancelled"]
@@ -85,9 +86,16 @@ class StatusView:
     past: Sequence[PastLine] = ()
     results_url: str = ""
     details_url: str = ""
+    season: str = ""
+    """The season in which predictions count; "" without one."""
     log_url: str = ""
     has_log: bool = False
     """Whether the log of the attempt is stored; without `log_url`, only maintainers can read it."""
+
+    @property
+    def is_predictions(self) -> bool:
+        """Whether it is about predictions instead of a model."""
+        return self.precision == PREDICTIONS
 
     @property
     def start(self) -> str:

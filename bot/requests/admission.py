@@ -11,7 +11,7 @@ from dataclasses import replace
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import EditBase, FieldEdit
 from bot.model_facts.board_facts import with_model_facts
-from bot.model_facts.checking import gather_submission
+from bot.model_facts.checking import gather_submission, judge_on
 from bot.queue.dispatching import QUEUE, job_for
 from bot.read_models.models import WAITS_FOR_HUB
 from bot.request_files import queue_places
@@ -25,7 +25,7 @@ from bot.requests.first_look import waits
 from hub.errors import Transient
 from hub.records import File
 from leaderboard import transitions
-from leaderboard.admission.rules import judge, refusal
+from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
@@ -39,7 +39,7 @@ from redis_state.dirty import SyncPriority
 
 def admit(context: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or queue it."""
-    if _is_being_dated(context, gathered):
+    if is_being_dated(context, gathered):
         return
     request, entry = gathered.request, gathered.entry
     origin = context.index.origin(entry.path)
@@ -49,14 +49,14 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     except Transient:
         _wait_for_hub(context, request)
         raise
-    facts, verdict = submission.model, judge(submission)
+    facts, verdict = submission.model, judge_on(context, submission)
     snapshot = entry.standing.with_access(access_on_hub(request, facts))
     entry = with_model_facts(entry, facts, request.path.weight_type).changed(
         standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id, unanswered=0.0
     )
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
-        _refuse(context, gathered, verdict.reasons)
+        refuse(context, gathered, verdict.reasons)
         return
     used = numbers_before(context, request, entry, verdict.sha)
     current = find_current_attempt(request, used)
@@ -94,7 +94,7 @@ def _wait_for_hub(context: BoardContext, request: Request) -> None:
         context.index.put(update_status(context, entry, view, named=request.file.steward.thread))
 
 
-def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
+def is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
     """Whether an edit that sets the file's future time to now is staged; the request is judged after that edit.
 
     Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
@@ -110,7 +110,7 @@ def _is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
     )
 
 
-def _refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
+def refuse(context: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
     """Report every reason in the thread, and stage FAILED with them in the file."""
     request = gathered.request
     view = view_of(context, gathered.entry, request, "refused", reasons=reasons)

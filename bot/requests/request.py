@@ -19,6 +19,7 @@ from bot.core.context import BoardContext
 from bot.evaluations import attempt as attempts
 from bot.evaluations import publication, timing
 from bot.evaluations.attempt import dismiss
+from bot.predictions.checking import is_predictions
 from bot.queue import outbreaks
 from bot.queue.dispatching import QUEUE
 from bot.request_files import queue_places
@@ -27,6 +28,7 @@ from bot.request_files.followers import call_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
+from bot.requests.prediction_steps import admit_predictions, publish_predictions
 from bot.results.scoreboard import mark_missing_scores, mark_replaced_scores
 from hub.errors import TooLarge
 from hub.records import File
@@ -167,6 +169,10 @@ def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | N
     if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
         outbreaks.note(context, gathered.request.path.model, step.outcome)
     match step:
+        case Admit() if is_predictions(gathered.request):
+            admit_predictions(context, gathered)
+        case Recover() if is_predictions(gathered.request):
+            publish_predictions(context, gathered)
         case Admit():
             admit(context, gathered)
         case Wait():

@@ -10,13 +10,13 @@ from bot.core.commands.model import Answer, Call, Param, Verb
 from bot.core.commands.parameters import ANYONE, NAMED, PRECISIONS, WEIGHTS
 from bot.core.context import BoardContext
 from bot.model_facts.board_facts import gather_board_facts
-from bot.model_facts.checking import as_request, facts_of, without_details, without_private_models
+from bot.model_facts.checking import as_request, facts_of, judge_on, without_details, without_private_models
 from bot.read_models.check_models import CheckResponse, RuleResultView
 from bot.read_models.queue_snapshot import take_snapshot
 from bot.read_models.serializers import blocker_view, place
 from bot.request_files.queue_places import with_queue_facts
 from leaderboard.admission.facts import ModelFacts
-from leaderboard.admission.rules import Verdict, judge, unreadable
+from leaderboard.admission.rules import Verdict, unreadable
 from leaderboard.admission.submission import Submission
 from leaderboard.guesses import Guess, guess_options
 from leaderboard.options import DEFAULT_PRECISION
@@ -85,7 +85,7 @@ def check_model(
     submission = Submission(request, facts, context.board, board_facts)
     if public:
         submission = without_private_models(context, submission)
-    verdict, access = judge(submission), access_on_hub(request, submission.model)
+    verdict, access = judge_on(context, submission), access_on_hub(request, submission.model)
     shown = without_details(verdict) if public and access == "gated" else verdict
     return _response(
         context, model, shown, access, guesses, _outlook(context, submission) if verdict.accepted else None

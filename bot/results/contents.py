@@ -47,6 +47,7 @@ from leaderboard.contents import (
     split_rows,
 )
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 from redis_state.dirty import SyncPriority
@@ -127,7 +128,9 @@ def _file_ids(context: BoardContext, repo: Repo) -> Mapping[str, str]:
 def table_settings(context: BoardContext) -> TableSettings:
     """The board's settings that rows need."""
     official = frozenset(name.casefold() for name in context.board.admission.official_providers)
-    return TableSettings(context.suite, context.hub.endpoint, context.board.repos.details, official)
+    return TableSettings(
+        context.suite, context.hub.endpoint, context.board.repos.details, official, requests=context.requests.id
+    )
 
 
 def read_current_table(context: BoardContext, repo: Repo, oid: str, shape: tuple[ContentsColumn, ...]) -> ContentsTable:
@@ -215,7 +218,9 @@ def _ask(
     # A row that another program wrote holds older facts: it counts only if there is no row of Steward's.
     known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(evaluated, there.rows))}
     known |= {model: info for model, (oid, info) in memory.known.items() if oid == there.oid or model not in known}
-    models = sorted({key[0] for key in evaluated})
+    predictions = {key[0]: HubModelInfo() for key in evaluated if key[1] == PREDICTIONS}  # they are no models
+    known |= predictions
+    models = sorted({key[0] for key in evaluated} - set(predictions))
     now, looked = context.now(), memory.looked
     for model in models:
         if model in known and model not in looked:

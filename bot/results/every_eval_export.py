@@ -31,6 +31,7 @@ from leaderboard.every_eval import (
     sample_record,
 )
 from leaderboard.jsontext import JsonObject
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.results import MAX_BYTES, file_time
 
 
@@ -83,6 +84,9 @@ def _exported(context: BoardContext, sources: BoardSources, report: ExportReport
         path = evaluation.measured.path
         if _is_flagged(context, evaluation):
             report.left_out[path] = "the model is flagged"
+            continue
+        if evaluation.measured.precision == PREDICTIONS:
+            report.left_out[path] = "it is of predictions, not of a model"
             continue
         data = _read_results(context, head, path)
         exported = read_evaluation(evaluation, data, context.suite) if data is not None else None

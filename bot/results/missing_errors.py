@@ -28,6 +28,7 @@ from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from leaderboard.details import table_path
 from leaderboard.evaluations import MeasuredResults, details_of
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.results import (
     MAX_BYTES,
     BadResults,
@@ -80,6 +81,8 @@ def survey(context: BoardContext, *, model: str = "", limit: int | None = None) 
     for path, measured in sorted(sources.measured.items()):
         if model and measured.model.casefold() != model.casefold():
             continue
+        if measured.precision == PREDICTIONS:
+            continue  # they have no answers to models
         if not measured.request:
             older += 1
         elif _is_complete(measured):

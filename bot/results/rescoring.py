@@ -35,6 +35,7 @@ from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.evaluations import details_of
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.results import (
     BLOCK,
     MAX_BYTES,
@@ -114,6 +115,8 @@ def survey(
     """
     due, unknown, current, old, changing = list[FinishedRequest](), list[str](), 0, 0, 0
     for finished in finished_requests(context, models):
+        if finished.request.path.precision == PREDICTIONS:
+            continue  # they have no stored answers of a model
         if context.ledger.edits.is_pending(finished.path):
             changing += 1
         elif finished.made_with == suite.digest and not same_suite:

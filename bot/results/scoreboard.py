@@ -35,6 +35,7 @@ from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import columns
 from leaderboard.contents import HubModelInfo, compile_rows, split_rows
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath, Status, parse_path
 from leaderboard.results import MAX_BYTES, BadResults, read_results
 from redis_state.board.entry import IndexEntry
@@ -208,7 +209,9 @@ def _by_model(paths: Iterable[str], known: Container[str]) -> dict[str, list[str
     by_model: dict[str, list[str]] = {}
     for path in paths:
         request_path = parse_path(path)
-        if isinstance(request_path, RequestPath) and request_path.model not in known:
+        if not isinstance(request_path, RequestPath) or request_path.precision == PREDICTIONS:
+            continue
+        if request_path.model not in known:
             by_model.setdefault(request_path.model, []).append(path)
     return by_model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 from urllib.parse import parse_qs
@@ -19,6 +20,8 @@ MAX_BODY_BYTES = 16_384
 MAX_QUERY_CHARACTERS = 1_001
 """Of one value of a query: one more than a search may have, so that a longer search is recognised as too long."""
 MAX_NUMBER = 10_000_000
+MAX_PARTS = 21
+"""Boundaries in a form with files: one more than it has parts."""
 Word = TypeVar("Word", bound=str)
 
 
@@ -41,14 +44,14 @@ def number(request: Request, name: str, least: int) -> int:
     )
 
 
-async def body_of(request: Request) -> bytes:
-    """The body. Stops reading and raises CannotAnswer as soon as it is too long."""
+async def body_of(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body. Stops reading and raises CannotAnswer as soon as it has more than `limit` bytes."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                message = f"The body is longer than {MAX_BODY_BYTES:,} bytes."
+            if len(body) > limit:
+                message = f"The body is longer than {limit:,} bytes."
                 problem = ErrorResponse(code="too-large", message=message, advice="Send less.")
                 raise CannotAnswer(413, problem, {"connection": "close"})
     except ClientDisconnect:
@@ -63,6 +66,28 @@ def form_in(body: bytes) -> dict[str, str]:
     except ValueError:
         return {}
     return {name: values[0] for name, values in fields.items()}
+
+
+def parts_in(content_type: str, body: bytes) -> dict[str, bytes]:
+    """The fields of a form with files (`multipart/form-data`), and the names of files as `{field}:name`.
+
+    Empty if the body is none, or has more than twenty parts.
+    """
+    match = re.search(r'boundary="?([^";,]{1,100})', content_type)
+    mark = b"--" + match[1].encode("latin-1", "replace") if match is not None else b""
+    if not mark or body.count(mark) > MAX_PARTS:
+        return {}
+    fields: dict[str, bytes] = {}
+    for part in body.split(mark)[1:-1]:
+        head, _, data = part.partition(b"\r\n\r\n")
+        name = re.search(rb'[; ]name="([^"\r\n]{1,100})"', head)
+        if name is None:
+            continue
+        field = name[1].decode("utf-8", "replace")
+        fields[field] = data.removesuffix(b"\r\n")
+        if (file := re.search(rb'[; ]filename="([^"\r\n]{0,300})"', head)) is not None:
+            fields[f"{field}:name"] = file[1]
+    return fields
 
 
 def client_of(request: Request) -> str:

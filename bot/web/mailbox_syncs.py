@@ -23,6 +23,7 @@ from bot.read_models.check_models import CheckResponse
 from bot.read_models.details_models import DetailsResponse
 from bot.read_models.submit_models import SubmissionResponse
 from bot.requests.api_submission import DONE, carry_out
+from bot.requests.prediction_upload import carry_out_upload
 from bot.requests.verb_check import check_model
 from bot.results.details_reader import read_details
 from bot.threads.page_commands import run_page_command
@@ -46,6 +47,7 @@ from redis_state.board.messages import (
     NameQuestion,
     PageCommand,
     PageCommandResult,
+    PredictionUpload,
 )
 from redis_state.clock import iso
 
@@ -94,6 +96,13 @@ def sync_submission(context: BoardContext, message_id: str) -> None:
         response = carry_out(context, submission)
         lasts = response.code in DONE or (submission.key and response.code not in ("off", "hub-refused"))
         mailbox.answer(message_id, response, seconds=submission.RETENTION if lasts else PENDING_RETENTION)
+
+
+def sync_upload(context: BoardContext, message_id: str) -> None:
+    """Execute the upload with this id and store the answer, unless that was done before."""
+    mailbox = Mailbox(context.redis, context.keys, PredictionUpload, SubmissionResponse)
+    if (upload := mailbox.unanswered(message_id)) is not None:
+        mailbox.answer(message_id, carry_out_upload(context, upload), seconds=upload.RETENTION)
 
 
 def sync_page_command(context: BoardContext, message_id: str) -> None:

@@ -31,7 +31,7 @@ from bot.web.tokens import BEARER, TokenOwners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem
-from redis_state.board.messages import ApiSubmission
+from redis_state.board.messages import ApiSubmission, PredictionUpload
 
 STATUSES = {
     "submitted": 202,
@@ -75,6 +75,7 @@ class Submitting:
         self.owners = TokenOwners(context)
         self.visitors = visitors
         self._asker = SyncAsker(context, ApiSubmission, SubmissionResponse)
+        self._uploads = SyncAsker(context, PredictionUpload, SubmissionResponse)
 
     async def signed_in(self, request: Request, form_token: str) -> Account:
         """The account of the signed-in visitor, whose page sent `form_token`. Raises CannotAnswer."""
@@ -101,7 +102,15 @@ class Submitting:
             message = "This Idempotency-Key was used for another submission within a day."
             raise CannotAnswer(422, ErrorResponse(code="key-reused", message=message, advice="Use another key."))
 
-    def _refuse_too_many(self, submission: ApiSubmission, is_new: bool) -> None:
+    async def upload(self, upload: PredictionUpload) -> SubmissionResponse | None:
+        """The outcome of a file of predictions as soon as a sync has stored it; else None. Raises CannotAnswer."""
+        return await self._uploads.ask(upload, lambda is_new: self._refuse_too_many(upload, is_new))
+
+    def uploaded(self, message_id: str) -> tuple[PredictionUpload | None, SubmissionResponse | None]:
+        """The upload with this id, and its outcome, as far as they are stored."""
+        return self._uploads.mailbox.find(message_id), self._uploads.mailbox.read(message_id)
+
+    def _refuse_too_many(self, submission: ApiSubmission | PredictionUpload, is_new: bool) -> None:
         if is_new and (wait := round(seconds_to_wait(self.context, submission.person, submission.cause))):
             message = f"You have reached the limit of {MAX_COMMANDS} actions within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")

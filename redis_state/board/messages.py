@@ -141,6 +141,40 @@ class ApiSubmission(Message):
         return f"api:{self.message_id}"
 
 
+class PredictionUpload(Message):
+    """A file of predictions that a signed-in person sends by a form. It is text: `data` is what the file has.
+
+    A click that comes twice has the same `key`, and so one answer and one effect.
+    """
+
+    KIND: ClassVar[str] = "predictions"
+    KEY: ClassVar[str] = "submission:predictions"
+    RETENTION: ClassVar[int] = 3_600
+
+    person_id: str = Field(max_length=100)
+    person_name: str = Field(max_length=100)
+    name: str = Field(max_length=200, description="name of the predictions, without the account's")
+    extension: str = Field(max_length=10)
+    data: str = Field(max_length=3_000_000)
+    key: str = Field(max_length=100)
+
+    @property
+    def person(self) -> Person:
+        """The submitter, as the Hub reports them."""
+        return Person(self.person_id, self.person_name)
+
+    @property
+    def message_id(self) -> str:
+        """A digest of the person, the key and the content."""
+        identity = [self.person_id, self.key, self.name, self.extension, self.data]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+    @property
+    def cause(self) -> str:
+        """The cause under which its effect is recorded, so that it happens once."""
+        return f"upload:{self.message_id}"
+
+
 class PageCommand(Message):
     """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
 

@@ -16,7 +16,7 @@ from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.watched_repos import thread_repos, watched
 from bot.intake.webhooks import PATH
 from bot.setup.consistency import NOT_INDEXED, disagreements
-from bot.setup.doctor import earlier_writers, machine, rights
+from bot.setup.doctor import answers, earlier_writers, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
@@ -40,6 +40,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("models token", lambda: rights.models_token(context)),
         ("logs", lambda: rights.readable_logs(context)),
         ("details", lambda: rights.details(context)),
+        ("answers", lambda: answers.private_answers(context, worker)),
         ("webhooks", lambda: _webhooks(context)),
         ("webhook address", lambda: _webhook_addresses(context)),
         ("redis", lambda: machine.queue_settings(context)),

@@ -108,6 +108,7 @@ PAGE = Page(
         "questions": _questions(board),
         "evaluator": board.context.suite.evaluator,
         "endpoint": board.context.hub.endpoint,
+        "takes_predictions": board.context.suite.predictions is not None,
         "contents": board.context.contents.id if board.context.contents is not None else "",
     },
     menu="About",

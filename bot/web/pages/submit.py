@@ -22,10 +22,12 @@ from bot.web.checks import Checks
 from bot.web.frame import Frame, as_query, new_key
 from bot.web.incoming import body_of, form_in
 from bot.web.pages.check import form_values, outcome_of
+from bot.web.pages.predictions import PAGE as PREDICTIONS
 from bot.web.submission_form import SubmissionForm, read_form
 from bot.web.submit import Submitting, arguments_in, submission_of
 from bot.web.visitors import FORM_TOKEN, Visitor
 from leaderboard.categories import ModelCategory, read_category
+from leaderboard.prediction_checks import models_problem
 from redis_state.board.messages import ApiSubmission
 
 SUBMIT, SENT = "/submit", "/submit/sent"
@@ -41,12 +43,21 @@ class SubmitPages:
         self.context, self.visitors = submitting.context, submitting.visitors
 
     async def show(self, request: Request) -> Response:
-        """The form, checked as far as it is filled in; for visitors who are not signed in, what they can do."""
+        """The form, checked as far as it is filled in; for visitors who are not signed in, what they can do.
+
+        A board that takes no models shows how to submit predictions.
+        """
+        if not self._takes_models():
+            return RedirectResponse(PREDICTIONS.path, 303)
         visitor = await run_in_threadpool(self.visitors.of, request)
         form = read_form(request.query_params, self.context.hub.endpoint)
         if visitor is None:
             return await self._signed_out(request, form)
         return await self._form(request, visitor, form)
+
+    def _takes_models(self) -> bool:
+        takes_predictions = self.context.suite.predictions is not None
+        return models_problem(self.context.board.precisions, takes_predictions=takes_predictions) is None
 
     async def post(self, request: Request) -> Response:
         """Look at the model, or submit it; then redirect to the answer."""

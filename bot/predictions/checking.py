@@ -1,0 +1,152 @@
+"""The check of a submission of predictions: who submits, when, and every problem of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.core.context import BoardContext
+from bot.predictions.answers import load_answers, rules_of
+from bot.predictions.quota import count_scored
+from bot.predictions.tables import prediction_table
+from hub.errors import NotFound, TooLarge
+from hub.records import File
+from leaderboard.prediction_checks import (
+    REASONS,
+    PredictionSubmission,
+    check_predictions,
+    predictions_file,
+    season_of,
+    submission_problems,
+)
+from leaderboard.prediction_metrics import Value
+from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, Season, format_of
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request
+from redis_state.redis import text
+
+
+@dataclass(frozen=True)
+class ReadPredictions:
+    """A file of predictions that was read and checked, or why it could not be; `file` is None if there is none."""
+
+    path: str = ""
+    file: File | None = None
+    by_id: Mapping[str, Value] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckedSubmission:
+    """A checked submission of predictions; `season` is the one in which it counts."""
+
+    read: ReadPredictions
+    season: Season | None
+    problems: tuple[Problem, ...]
+
+
+def is_predictions(request: Request) -> bool:
+    """Whether the request is for predictions, by its path."""
+    return request.path.precision == PREDICTIONS
+
+
+def takes_predictions(context: BoardContext) -> bool:
+    """Whether the board takes predictions."""
+    return context.suite.predictions is not None
+
+
+def check_submission(
+    context: BoardContext, request: Request, submitter: str, commit: str, *, submission: str = ""
+) -> CheckedSubmission:
+    """Check `request`, whose file of predictions is that of the requests repo at `commit`, as one of `submitter`.
+
+    `submission` is its id, once it may take a place in the quota. Raises AnswersUnusable and HubError.
+    """
+    if not takes_predictions(context):
+        return _not_taken()
+    read = read_predictions(context, request, commit)
+    return _checked(context, request, submitter, read, _committed(context, read, commit), submission)
+
+
+def check_upload(context: BoardContext, request: Request, submitter: str, path: str, data: bytes) -> CheckedSubmission:
+    """Check `data`, which is to be the file of predictions at `path`, before it is committed.
+
+    Raises AnswersUnusable and HubError.
+    """
+    if not takes_predictions(context):
+        return _not_taken()
+    by_id, problems = check_file(context, path, data)
+    return _checked(context, request, submitter, ReadPredictions(path, None, by_id, problems), context.now(), "")
+
+
+def _not_taken() -> CheckedSubmission:
+    problem = REASONS["predictions-not-taken"].problem()
+    return CheckedSubmission(ReadPredictions(problems=(problem,)), None, (problem,))
+
+
+def _checked(
+    context: BoardContext, request: Request, submitter: str, read: ReadPredictions, submitted: float, submission: str
+) -> CheckedSubmission:
+    rules = rules_of(context)
+    facts = PredictionSubmission(
+        org=request.path.org,
+        submitter=submitter,
+        now=context.now(),
+        submitted=submitted,
+        scored=count_scored(context, request.path.org, submission),
+        is_private=request.path.private,
+        weight_type=request.path.weight_type,
+        ended=_frozen(context),
+    )
+    problems = (*submission_problems(facts, rules), *read.problems)
+    return CheckedSubmission(read, season_of(facts, rules), problems)
+
+
+def _committed(context: BoardContext, read: ReadPredictions, commit: str) -> float:
+    """When the file of predictions was committed: a bot that is late must not shut out a submission that was not."""
+    if read.file is None or not rules_of(context).seasons:
+        return context.now()
+    entry = context.hub.last_commit(context.requests, read.path, commit)
+    return entry.date.timestamp() if entry is not None and entry.date is not None else context.now()
+
+
+def _frozen(context: BoardContext) -> frozenset[str]:
+    """Names of the seasons whose tables are published, as far as this Redis knows."""
+    return frozenset(text(name) for name in context.redis.hkeys(context.keys.seasons))
+
+
+def read_predictions(context: BoardContext, request: Request, commit: str) -> ReadPredictions:
+    """Read and check the file of predictions of `request` at `commit` of the requests repo. One call.
+
+    Raises AnswersUnusable and HubError.
+    """
+    rules = rules_of(context)
+    path = predictions_file(request.path.model, request.fields.get(PREDICTIONS))
+    if isinstance(path, Problem):
+        return ReadPredictions(problems=(path,))
+    try:
+        file = context.hub.find_file(context.requests, path, commit, max_bytes=MAX_BYTES)
+    except TooLarge:
+        return ReadPredictions(path, problems=(_problem("predictions-too-large", rules),))
+    except NotFound:  # the commit itself is gone
+        file = None
+    if file is None:
+        return ReadPredictions(path, problems=(REASONS["predictions-gone"].problem(path=path),))
+    by_id, problems = check_file(context, path, file.data)
+    return ReadPredictions(path, file, by_id, problems)
+
+
+def check_file(context: BoardContext, path: str, data: bytes) -> tuple[Mapping[str, Value], tuple[Problem, ...]]:
+    """The predictions in `data`, the file at `path`, and every problem of it. Raises AnswersUnusable and HubError."""
+    rules = rules_of(context)
+    columns = (rules.id, rules.prediction)
+    cells = context.probe.predictions(data, format_of(path), columns, max_rows=MAX_ROWS)
+    if cells.error:
+        return {}, (_problem(cells.error, rules, cells.words),)
+    checked = check_predictions(prediction_table(cells), load_answers(context).by_id, rules)
+    return checked.by_id, checked.problems
+
+
+def _problem(code: str, rules: PredictionRules, words: Mapping[str, object] | None = None) -> Problem:
+    fields = {"id": rules.id, "prediction": rules.prediction, "most": f"{MAX_BYTES:,}"}
+    return REASONS[code].problem(**{**fields, **(words or {})})

@@ -1,0 +1,25 @@
+"""The rows that the probe read of a file, as the rules of predictions know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.probe.questions import PredictionCells
+from leaderboard.prediction_checks import PredictionRow, PredictionTable, Unusable
+from leaderboard.prediction_metrics import Value
+
+Cell = Value | Unusable
+
+
+def cell_of(value: object) -> Cell:
+    """One cell as the fork described it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    what = value.get("what") if isinstance(value, Mapping) else None
+    return Unusable(str(what)[:60])
+
+
+def prediction_table(cells: PredictionCells) -> PredictionTable:
+    """The rows of a submitter's file."""
+    rows = tuple(PredictionRow(number, cell_of(row[0]), cell_of(row[1])) for number, row in cells.rows)
+    return PredictionTable(rows, cells.bad_lines, cells.bad_count)

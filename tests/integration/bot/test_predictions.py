@@ -1,0 +1,217 @@
+"""A board of predictions: submissions by commit and by pull request, their scores, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import redis
+
+from bot.predictions.checking import check_file
+from bot.probe import Probe
+from bot.results.reproduction import reproduction_of
+from bot.setup.doctor.answers import private_answers
+from hub.client import Hub
+from leaderboard.admission.rules import MAX_TEXT
+from tests.support.board.board_driver import REQUESTS, WORKER
+from tests.support.board.predictions import (
+    PredictionsDriver,
+    as_file,
+    lines,
+    predictions,
+    predictions_board,
+    question_ids,
+    request_path,
+    suite_at,
+)
+from tests.support.board.pull_requests import look, policy, propose, report, thread
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[PredictionsDriver]:
+    """A board that takes predictions."""
+    with predictions_board(tmp_path, connection, probe) as made:
+        yield made
+
+
+def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -> None:
+    """Its public part is scored and rounded; request, comment, table and /reproduce say that it is predictions."""
+    path = stand.submit_predictions(predictions(public=7, private=2))
+    file, found = stand.file(path), stand.results(path)
+    assert (file["status"], file["steward"]["submitter"]) == ("FINISHED", "ada")
+    assert found["results"] == {"colours": {"accuracy,none": 0.7}}
+    assert found["predictions"]["file"] == "ada/first_predictions.jsonl"
+    (status,) = [event.content for each in stand.threads() for event in each.events[:1]]
+    assert "Average 70.00" in status
+    assert "others cannot reproduce" in status
+    (row,) = stand.rows()
+    assert row["Precision"] == "predictions"
+    assert row["Type"] == "📄 predictions (others cannot reproduce them)"
+    assert f"/datasets/{REQUESTS}/blob/main/{path}" in row["Model"]
+    said = reproduction_of(stand.context, stand.context.index.get(path))
+    assert (said.command, "others cannot compute them again" in said.message) == ("", True)
+    assert stand.queued() == []
+
+
+def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
+    """Request and file are merged exactly as they were checked; the author is the submitter."""
+    policy(stand, "merge")
+    number, head = propose(stand, stand.files(predictions(public=9)))
+    look(stand, number)
+    assert f"exactly as I checked it at `{head[:8]}`" in report(stand, number)
+    stand.settle()
+    assert stand.file(request_path("ada/first"))["steward"]["submitter"] == "ada"
+    assert stand.results(request_path("ada/first"))["results"]["colours"]["accuracy,none"] == 0.9
+    stand.time += 60
+    number, _ = propose(stand, stand.files(predictions(public=4), extension="csv"), title="Again, with a file too many")
+    look(stand, number)
+    assert "The file of predictions does not have the field" in report(stand, number)
+
+
+def test_a_parquet_file_in_a_pull_request_is_merged_as_it_was_checked(stand: PredictionsDriver) -> None:
+    """The Hub keeps such a file as a large one or as a plain one: either is checked and compared."""
+    policy(stand, "merge")
+    answers, buffer = predictions(public=6), io.BytesIO()
+    pq.write_table(pa.table({"id": list(answers), "prediction": list(answers.values())}), buffer)
+    number, head = propose(stand, stand.files(buffer.getvalue(), extension="parquet"))
+    look(stand, number)
+    assert f"exactly as I checked it at `{head[:8]}`" in report(stand, number)
+    stand.settle()
+    assert stand.results(request_path("ada/first"))["results"]["colours"]["accuracy,none"] == 0.6
+
+
+def test_a_pull_request_with_problems_is_told_all_of_them(stand: PredictionsDriver) -> None:
+    """Another account's folder, a missing question, a wrong choice, and a file that no request names."""
+    policy(stand, "merge")
+    answers = {**predictions(), "q3": "purple"}
+    del answers["q7"]
+    files = {**stand.files(answers, model="bob/first"), "ada/other_predictions.csv": b"id,prediction\n"}
+    number, _ = propose(stand, files)
+    look(stand, number)
+    text = report(stand, number)
+    for words in (
+        "'ada' submitted predictions in the folder of 'bob'",
+        "Questions without a prediction (1): 'q7'",
+        "(1): 'q3: purple'",
+        "ada/other_predictions.csv` has no request beside it",
+    ):
+        assert words in text
+    assert thread(stand, number).status == "open"
+
+
+def test_every_bad_file_has_its_reason(stand: PredictionsDriver) -> None:
+    """Missing, doubled, foreign and hostile rows, other encodings, compression and size; a good file has none."""
+    rows = [{"id": question, "prediction": value} for question, value in predictions().items()]
+    good = as_file(predictions())
+    table = {
+        "": good,
+        "predictions-missing": lines(rows[1:]),
+        "predictions-doubled": lines([*rows, rows[0]]),
+        "predictions-foreign": lines([*rows, {"id": "q99", "prediction": "red"}]),
+        "predictions-wrong": lines([*rows[1:], {"id": "q0", "prediction": "<script>alert(1)</script>"}]),
+        "predictions-ids": lines([*rows, {"id": ["q0"], "prediction": "red"}]),
+        "predictions-lines": good + b"[[[[\n",
+        "predictions-encoding": good.decode().encode("utf-16"),
+        "predictions-compressed": gzip.compress(good),
+    }
+    for code, data in table.items():
+        _, problems = check_file(stand.context, "ada/first_predictions.jsonl", data)
+        assert [problem.code for problem in problems] == ([code] if code else [])
+
+
+def test_a_refused_request_says_everything_and_does_not_count(stand: PredictionsDriver) -> None:
+    """The file has the reasons; a corrected one is scored; a request without its file is refused too."""
+    path = stand.submit_predictions({"q0": "red", "x": "red"})
+    failure = stand.file(path)["steward"]["failure"]
+    assert (stand.file(path)["status"], failure["fault"]) == ("FAILED", "submission")
+    assert "Ids that no question has (1): 'x'" in failure["message"]
+    assert "and 16 more" in failure["message"]
+    assert len(failure["message"]) <= MAX_TEXT
+    stand.time += 60
+    assert stand.file(stand.submit_predictions(predictions()))["status"] == "FINISHED"
+    files = stand.files(predictions(), model="ada/second", sender="ada")
+    stand.commit({name: data for name, data in files.items() if name.endswith(".json")})
+    stand.settle()
+    assert "There is no file" in stand.file(request_path("ada/second"))["steward"]["failure"]["message"]
+
+
+def test_a_large_file_is_refused_unread(stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file above the limit is not loaded."""
+    monkeypatch.setattr("bot.predictions.checking.MAX_BYTES", 500)
+    path = stand.submit_predictions(predictions())
+    assert "more than 500 bytes" in stand.file(path)["steward"]["failure"]["message"]
+
+
+def test_a_prober_gets_few_rounded_answers(stand: PredictionsDriver) -> None:
+    """Two files in one commit, of a quota of one: one is refused, whichever; after a week there is room again."""
+    stand.use(suite_at(stand.revision, per_week=1, rounding=0.1))
+    files: dict[str, bytes] = {}
+    for name in ("one", "two"):
+        files |= stand.files(predictions(public=5), model=f"ada/{name}", sender="ada")
+    stand.commit(files)
+    stand.settle()
+    paths = [request_path(f"ada/{name}") for name in ("one", "two")]
+    assert sorted(stand.file(path)["status"] for path in paths) == ["FAILED", "FINISHED"]
+    (refused,) = [path for path in paths if stand.file(path)["status"] == "FAILED"]
+    assert "the limit of 1 files" in stand.file(refused)["steward"]["failure"]["message"]
+    stand.context.redis.flushall()  # results files on the Hub still count
+    stand.time += 60
+    assert stand.file(stand.submit_predictions(predictions()))["status"] == "FAILED"
+    stand.time += 8 * DAY
+    assert stand.file(stand.submit_predictions(predictions()))["status"] == "FINISHED"
+
+
+def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDriver) -> None:
+    """The reason says that the board takes predictions."""
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "takes predictions, and no models" in stand.file(path)["steward"]["failure"]["message"]
+
+
+def test_a_board_of_models_takes_no_predictions(stand: PredictionsDriver) -> None:
+    """A suite without the block refuses the request."""
+    suite = suite_at(stand.revision)
+    stand.context.suite = suite.model_copy(update={"predictions": None})
+    path = stand.submit_predictions(predictions())
+    assert "no files of predictions" in stand.file(path)["steward"]["failure"]["message"]
+
+
+def test_answers_that_are_public_or_broken_hold_everything_back(stand: PredictionsDriver) -> None:
+    """Nothing is scored and nothing refused; the doctor says why, and that workers must not read the answers."""
+    (fine,) = private_answers(stand.context, None)
+    assert (fine.state, "20 questions" in fine.words) == ("ok", True)
+    with Hub(stand.hub.url, WORKER) as worker:
+        assert [check.state for check in private_answers(stand.context, worker)] == ["ok"]
+    stand.context.answers_memory = None
+    stand.form.update_repo_settings("board/answers", repo_type="dataset", visibility="public")
+    path = stand.submit_predictions(predictions())
+    assert stand.file(path)["status"] == "PENDING"
+    (check,) = private_answers(stand.context, None)
+    assert (check.state, "make it private" in check.words) == ("error", True)
+    stand.form.update_repo_settings("board/answers", repo_type="dataset", visibility="private")
+    stand.time += 60
+    stand.settle()
+    assert stand.file(path)["status"] == "FINISHED"
+
+
+def test_after_redis_was_lost_the_same_results_are_published(stand: PredictionsDriver) -> None:
+    """The file names attempt and commit: a second run writes the same, also if people push other predictions."""
+    path = stand.submit_predictions(predictions(public=7))
+    first = stand.results(path)
+    file = {**stand.file(path), "status": "RUNNING"}
+    stand.commit({path: json.dumps(file).encode(), "ada/first_predictions.jsonl": as_file(predictions(public=1))})
+    stand.context.redis.flushall()
+    stand.settle()
+    assert stand.file(path)["status"] == "FINISHED"
+    assert stand.results(path) == first
+    names = [each.path for each in stand.context.hub.list_files(stand.context.results)]
+    assert sum("results_" in name for name in names) == 1
+    assert set(question_ids()) == set(predictions())

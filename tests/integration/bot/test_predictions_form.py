@@ -1,0 +1,108 @@
+"""The form that takes a file of predictions: without a script, over HTTP, by a person who signed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+import redis
+import yaml
+
+from bot.probe import Probe
+from bot.web.pages.upload import MAX_UPLOAD_BYTES
+from hub.records import Repo, WriteFile
+from steward.valkey import Valkey
+from tests.support.board.predictions import (
+    ANSWER_REPO,
+    answer_rows,
+    as_file,
+    lines,
+    predictions,
+    request_path,
+    suite_at,
+)
+from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
+    """A board that takes predictions, to which people sign in."""
+    folder = tmp_path_factory.mktemp("upload")
+    (folder / "suite.yaml").write_text(yaml.safe_dump(suite_at("a" * 40).model_dump(mode="json")))
+    more = f"suite: {folder}/suite.yaml\nprecisions: [predictions]\n"
+    with (
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(folder, connection, valkey.url, probe, more) as made,
+    ):
+        context, repo = made.stand.context, Repo("dataset", ANSWER_REPO)
+        context.hub.create_repo(repo, private=True)
+        context.hub.commit(repo, [WriteFile("answers.jsonl", lines(answer_rows()))], "Add", regular=["answers.jsonl"])
+        context.suite = suite_at(context.hub.head(repo), per_week=2)
+        yield made
+
+
+def upload(browser: Browser, data: bytes, *, name: str = "first", file: str = "p.jsonl", **fields: str) -> str:
+    """Send the form, and look until the outcome is there; the text of the page."""
+    values = {"csrf": browser.form_token, "key": "k", "name": name, **fields}
+    answer = sent(browser, data, values, file)
+    if answer.status_code != 303:
+        return answer.text
+
+    def outcome() -> str | None:
+        text = browser.get(answer.headers["location"]).text
+        return None if "data-again" in text else text
+
+    return wait_until(outcome, seconds=120)
+
+
+def sent(browser: Browser, data: bytes, values: dict[str, str], file: str = "p.jsonl") -> httpx2.Response:
+    """Send the form as a browser does."""
+    files = {"file": (file, data, "application/octet-stream")}
+    return browser.post("/predictions", data=values, files=files, timeout=120)
+
+
+def test_a_person_uploads_predictions_once_however_often_they_click(site: SignInSite) -> None:
+    """The form says whose they are; both files are committed, and scored; a second click changes nothing."""
+    browser = site.browser()
+    assert "Sign in and submit" in browser.get("/predictions").text
+    browser.sign_in("ada")
+    page = browser.get("/predictions").text
+    assert "Name of the predictions: ada/" in page
+    first = upload(browser, as_file(predictions(public=8)))
+    assert "passed all checks and is submitted" in first
+    path = request_path("ada/first")
+
+    def finished() -> bool:
+        file = site.stand.context.hub.find_file(site.stand.context.requests, path)
+        return file is not None and b'"FINISHED"' in file.data
+
+    wait_until(finished, seconds=120)
+    assert site.stand.file(path)["steward"]["submitter"] == "ada"
+    commits = site.stand.commits()
+    assert upload(browser, as_file(predictions(public=8))) == first
+    assert site.stand.commits() == commits
+    shown = wait_until(lambda: re.search(r"80\.00", browser.get(f"/requests/{path}").text), seconds=60)
+    assert shown is not None
+
+
+def test_bad_uploads_are_told_and_commit_nothing(site: SignInSite) -> None:
+    """Problems of the file, other formats, no form token, another person's name, too many bytes."""
+    browser = site.browser()
+    browser.sign_in("bob")
+    commits = site.stand.commits()
+    bad = upload(browser, as_file({**predictions(), "q3": "purple<b>"}), name="bad")
+    assert "q3: purple&lt;b&gt;" in bad
+    assert "cannot be" not in upload(browser, b"id,prediction\n", name="bad", file="p.csv", key="2")
+    assert "end in .jsonl or .csv" in upload(browser, b"x", file="p.parquet")
+    assert "not text in UTF-8" in upload(browser, b"\xff\xfe", file="p.csv")
+    assert "not a valid name" in upload(browser, as_file(predictions()), name="../ada/first", key="3")
+    assert sent(browser, b"x", {"csrf": "forged", "name": "x", "key": "4"}).status_code == 403
+    assert sent(browser, b"x" * MAX_UPLOAD_BYTES, {"csrf": browser.form_token, "name": "x"}).status_code == 413
+    assert browser.post("/predictions", content=b"nothing").status_code == 403
+    assert sent(site.browser(), b"x", {"name": "x"}).status_code == 303
+    assert site.stand.commits() == commits

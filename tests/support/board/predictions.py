@@ -1,0 +1,218 @@
+"""A board that takes predictions: its world, its suite, its private answers, and people who submit files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from bot.probe import Probe
+from bot.results.contents import gather, table_settings
+from hub.records import Repo
+from leaderboard.contents import compile_rows
+from leaderboard.predictions import predictions_place
+from leaderboard.suites import Suite
+from leaderboard.times import write_time
+from localhub.testing import HubWorld, LocalHub
+from tests.support.board.board_driver import ADA, BOB, REQUESTS, BoardDriver
+from tests.support.board.worlds import empty_board_world, hub_with
+
+PUBLIC_COUNT, PRIVATE_COUNT = 10, 10
+CHOICES = ("red", "green", "blue")
+ANSWER_REPO = "board/answers"
+SECRET_WORD = "zanzibar-quokka"
+"""Part of each answer's note, so that a leak of any of the file's text is found."""
+
+
+def question_ids() -> list[str]:
+    """The ids of all questions."""
+    return [f"q{number}" for number in range(PUBLIC_COUNT + PRIVATE_COUNT)]
+
+
+def right_answers() -> dict[str, str]:
+    """Question → answer."""
+    return {question: CHOICES[number % 3] for number, question in enumerate(question_ids())}
+
+
+def answer_rows() -> list[dict[str, str]]:
+    """The rows of the board's file: the first questions are public, the others private."""
+    return [
+        {
+            "id": question,
+            "answer": answer,
+            "split": "public" if number < PUBLIC_COUNT else "private",
+            "note": f"{SECRET_WORD}-{question}",
+        }
+        for number, (question, answer) in enumerate(right_answers().items())
+    ]
+
+
+def lines(rows: list[Any]) -> bytes:
+    """JSON lines."""
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def predictions(*, public: int = PUBLIC_COUNT, private: int = PRIVATE_COUNT) -> dict[str, str]:
+    """Predictions of which so many are right in each part."""
+    wrong = {"red": "green", "green": "blue", "blue": "red"}
+    answers = {}
+    for number, (question, answer) in enumerate(right_answers().items()):
+        is_public = number < PUBLIC_COUNT
+        is_right = number < public if is_public else number - PUBLIC_COUNT < private
+        answers[question] = answer if is_right else wrong[answer]
+    return answers
+
+
+def as_file(answers: Mapping[str, Any]) -> bytes:
+    """The predictions as a file."""
+    return lines([{"id": question, "prediction": value} for question, value in answers.items()])
+
+
+def suite_at(revision: str, *, metric: str = "accuracy,none", **rules: Any) -> Suite:
+    """The suite, whose answers are those at `revision`."""
+    return Suite.model_validate(
+        {
+            "name": "colours",
+            "title": "Colours",
+            "version": 1,
+            "run": ["colours"],
+            "benchmarks": [
+                {
+                    "name": "Colours",
+                    "source": "colours",
+                    "tasks": [{"name": "colours"}],
+                    "metrics": [metric],
+                    "shots": 0,
+                }
+            ],
+            "datasets": [{"repo": "board/questions"}],
+            "predictions": {
+                "answers": {"repo": ANSWER_REPO, "revision": revision, "file": "answers.jsonl"},
+                "type": "choice",
+                "choices": list(CHOICES),
+                **rules,
+            },
+        }
+    )
+
+
+def predictions_world() -> HubWorld:
+    """A world with the board, its public questions and its private answers, Ada and Bob."""
+    questions = lines([{"id": question, "text": f"Which colour has {question}?"} for question in question_ids()])
+    answers = {"answers.jsonl": lines(answer_rows()).decode()}
+    return (
+        empty_board_world()
+        .user("bob", BOB)
+        .repo("dataset", "board/questions", {"questions.jsonl": questions.decode()})
+        .repo("dataset", ANSWER_REPO, answers, private=True)
+        .repo("dataset", "board/contents", {})
+        .repo("space", "board/space", sdk="static")
+    )
+
+
+class PredictionsDriver(BoardDriver):
+    """A board that takes predictions, which people submit."""
+
+    def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
+        super().__init__(hub, connection, probe)
+        self.revision = self.context.hub.head(Repo("dataset", ANSWER_REPO))
+        self.use(suite_at(self.revision))
+
+    def use(self, suite: Suite) -> None:
+        """Have the board use `suite`."""
+        self.context.suite = suite
+        self.context.board = self.context.board.model_copy(update={"precisions": ("predictions",)})
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, for the bot and for the Hub."""
+        self.time += seconds
+        self.hub.state.clock.advance(seconds)
+
+    def season(self, *, begins: float, ends: float, name: str = "autumn", **rules: Any) -> None:
+        """Have the board have one season; times are seconds from now."""
+        now = datetime.fromtimestamp(self.time, UTC)
+        times = {"begins": now + timedelta(seconds=begins), "ends": now + timedelta(seconds=ends)}
+        self.use(suite_at(self.revision, seasons=[{"name": name, **times}], **rules))
+
+    def files(
+        self,
+        answers: Mapping[str, Any] | bytes,
+        *,
+        model: str = "ada/first",
+        extension: str = "jsonl",
+        **changes: Any,
+    ) -> dict[str, bytes]:
+        """The two files of a submission."""
+        place = predictions_place(model, extension)
+        fields = {
+            "model": model,
+            "revision": "main",
+            "status": "PENDING",
+            "precision": "predictions",
+            "weight_type": "Original",
+            "submitted_time": write_time(self.time),
+            "predictions": place,
+            **changes,
+        }
+        data = answers if isinstance(answers, bytes) else as_file(answers)
+        return {request_path(model): json.dumps(fields).encode(), place: data}
+
+    def commit(self, files: Mapping[str, bytes]) -> None:
+        """The front end commits files."""
+        operations = [CommitOperationAdd(path, data) for path, data in files.items()]
+        self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
+
+    def submit_predictions(self, answers: Mapping[str, Any] | bytes, **changes: Any) -> str:
+        """The front end commits predictions for Ada, and the syncs run; the path of the request."""
+        model = changes.get("model", "ada/first")
+        self.commit(self.files(answers, sender=changes.pop("sender", model.partition("/")[0]), **changes))
+        self.settle()
+        return request_path(model)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the aggregated table, without a board repo for it."""
+        sources = gather(self.context)
+        return [dict(row) for row in compile_rows((), sources, {}, table_settings(self.context))]
+
+    def download(self, repo: Repo, folder: Path) -> Path:
+        """Every file of `repo`, as a front end has them; the folder."""
+        for file in self.context.hub.list_files(repo):
+            if file.path != ".gitattributes":
+                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file.path).write_bytes(self.context.hub.read_file(repo, file.path).data)
+        return folder
+
+    def results(self, path: str) -> dict[str, Any]:
+        """The results file that a request names."""
+        where = self.file(path)["steward"]["results"]
+        found: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.results, where).data)
+        return found
+
+
+def request_path(model: str) -> str:
+    """The path of the request of predictions."""
+    return f"{model}_eval_request_False_predictions_Original.json"
+
+
+@contextmanager
+def predictions_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[PredictionsDriver]:
+    """A board that takes predictions, with nothing in it yet."""
+    with hub_with(predictions_world(), folder) as hub:
+        made = PredictionsDriver(hub, connection, probe)
+        form_id = made.context.hub.user("form").id
+        made.context.board = made.context.board.model_copy(update={"front_ends": (form_id,)})
+        try:
+            yield made
+        finally:
+            made.context.hub.close()
+
+
+def outsider(hub: LocalHub) -> HfApi:
+    """Ada's own client."""
+    return HfApi(hub.url, token=ADA)
