@@ -59,7 +59,7 @@ def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
     """Whatever the outcome said."""
     job = stand.started()
     stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
-    assert stand.file(job.path)["status"] == "FAILED"
+    assert stand.file(job.path)["status"] == "RERUN"
     assert today(stand).ended == {cause("results-refused").fault: 1}
     assert [span.what for span in today(stand).spans] == ["waiting"]
 
