@@ -18,6 +18,7 @@ import pytest
 
 from leaderboard.suites import Benchmark, Task, find_suite
 from tests.support.units.details_samples import sample
+from tests.support.waiting import wait_until
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT, write_samples
@@ -215,7 +216,9 @@ def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
         assert process._process is not None
-        environment = Path(f"/proc/{process._process.pid}/environ").read_bytes()
+        place = Path(f"/proc/{process._process.pid}/environ")
+        assert wait_until(lambda: b"HF_HUB_OFFLINE" in place.read_bytes()), "the program was started"
+        environment = place.read_bytes()
         process._process.kill()
     assert b"hf_secret" not in environment
     assert b"HF_HUB_OFFLINE=1" in environment
