@@ -33,8 +33,8 @@ MAX_LINE_BYTES = 2 * 1024 * 1024
 """The longest line of a file of samples, with its end."""
 MAX_TEXT = 200_000
 """Characters of a prompt, an output, a target."""
-MAX_SAMPLES = 200_000
-"""Lines of a file of samples."""
+MAX_SAMPLES, MAX_SAMPLES_BYTES = 200_000, 1 << 30
+"""Lines and bytes of a file of samples."""
 MAX_PROGRESS_BYTES = 4_096
 """The longest line of progress."""
 
@@ -120,6 +120,7 @@ class PlannedLimits(_Part):
     disk_bytes: int | None = Field(default=None, description="of all files; null: no limit")
     line_bytes: int = Field(default=MAX_LINE_BYTES, description="of one line of samples")
     samples: int = Field(default=MAX_SAMPLES, description="of one task")
+    samples_bytes: int = Field(default=MAX_SAMPLES_BYTES, description="of the samples of one task")
 
 
 class EvaluatorPlan(_Part):
@@ -186,7 +187,8 @@ class EvaluatorResults(_Part):
     versions: dict[PackageName, Annotated[str, StringConstraints(max_length=100)]] = Field(
         default_factory=dict,
         max_length=40,
-        description="package → version, for what scores depend on; results with other versions are scored otherwise",
+        description="package → version, of all that computed the results; results with another version of a package "
+        "that scores, so not of torch, transformers, numpy or the like, are scored otherwise",
     )
 
 

@@ -21,6 +21,7 @@ from leaderboard.evaluator_contract import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
     MAX_SAMPLES,
+    MAX_SAMPLES_BYTES,
     RESULTS,
     EvaluatorResults,
     EvaluatorSample,
@@ -33,6 +34,9 @@ from leaderboard.suites import Benchmark, Suite
 T = TypeVar("T", bound=BaseModel)
 TOLERANCE = 1e-6
 """Largest difference between a metric that an evaluator reports and the mean of its samples."""
+
+GENERAL_PACKAGES = frozenset({"accelerate", "datasets", "numpy", "python", "tokenizers", "torch", "transformers"})
+"""Packages that load models and count, and so change last digits: recorded, and no part of `scored`."""
 
 ProblemKind = Literal["missing", "invalid", "contradiction", "other-run", "errors"]
 """Nothing left; not what the contract says; results that the samples do not give; of another run; too many errors."""
@@ -76,6 +80,7 @@ class TaskSamples:
     reported: frozenset[str] = frozenset()
     withdrawn: frozenset[int] = frozenset()
     errors: int = 0
+    nbytes: int = 0
     _ids: array[int] = field(default_factory=lambda: array("q"))
     _seen: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     _values: dict[str, array[float]] = field(default_factory=dict)
@@ -95,6 +100,9 @@ class TaskSamples:
         where = f"line {self.questions + 1} of samples/{self.task}.jsonl"
         if self.questions >= MAX_SAMPLES:
             raise EvaluatorProblem("invalid", f"samples/{self.task}.jsonl has more than {MAX_SAMPLES:,} lines")
+        self.nbytes += len(line)
+        if self.nbytes > MAX_SAMPLES_BYTES:
+            raise EvaluatorProblem("invalid", f"samples/{self.task}.jsonl has more than {MAX_SAMPLES_BYTES:,} bytes")
         sample = read_sample(line, where)
         if sample.id in self._seen:
             raise EvaluatorProblem("invalid", f"{where} repeats the id {sample.id}")
@@ -261,7 +269,7 @@ def digest_parts(
     """
     evaluator = _evaluator(suite)
     module = f"evaluator {evaluator.name}"
-    packages = tuple(sorted(results.versions))
+    versions = {name: text for name, text in sorted(results.versions.items()) if name.lower() not in GENERAL_PACKAGES}
     dataset = ", ".join(f"{repo}@{revision}" for repo, revision in datasets.items())[:300]
     tasks = {}
     for benchmark in suite.benchmarks:
@@ -271,13 +279,9 @@ def digest_parts(
             filters=digest_of([])[:16],
             targets=digest_of([])[:16],
             modules=(module,),
-            packages=packages,
+            packages=tuple(versions),
         )
         for task in benchmark.tasks:
             asked = samples[task.name].asked(benchmark.shots, dataset)
             tasks[task.name] = TaskDigests(asked=asked, scored=scored)
-    return DigestParts(
-        tasks=tasks,
-        modules={module: digest_of(evaluator.scoring)[:16]},
-        versions=dict(sorted(results.versions.items())),
-    )
+    return DigestParts(tasks=tasks, modules={module: digest_of(evaluator.scoring)[:16]}, versions=versions)

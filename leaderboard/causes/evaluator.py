@@ -6,8 +6,8 @@ from leaderboard.causes.cause import LATER, ONCE, Cause
 from leaderboard.evidence import raised
 
 _CORRECTED = (
-    "You don't need to do anything: the maintainers correct the evaluator, and can start the evaluation again. Their "
-    "guide is docs/writing-an-evaluator.md; `steward evaluator check` shows the problem on their machine."
+    "You don't need to do anything: the maintainers correct the evaluator, in which `steward evaluator check` shows "
+    "the problem, and start the evaluation again."
 )
 
 ROWS = (

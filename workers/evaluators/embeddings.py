@@ -35,6 +35,8 @@ def main() -> None:
     plan_file = Path(os.environ["STEWARD_PLAN"])
     plan, folder = json.loads(plan_file.read_text("utf-8")), plan_file.parent
     torch.manual_seed(plan["seed"])
+    if plan["devices"]["threads"]:
+        torch.set_num_threads(plan["devices"]["threads"])
     tasks = {task["name"]: _questions(plan, task["name"]) for task in plan["tasks"]}
     embedder = Embedder(plan)
     total, done, reports = sum(map(len, tasks.values())), 0, {}

@@ -80,7 +80,7 @@ def results(**changes: Any) -> bytes:
             "nearer": {"questions": 8, "metrics": {"accuracy": 0.75}},
             "similar": {"questions": 8, "metrics": {"rank": 0.5}},
         },
-        "versions": {"numpy": "2.0"},
+        "versions": {"numpy": "2.0", "sacrebleu": "2.5"},
         **changes,
     }
     return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
@@ -140,6 +140,14 @@ def test_a_bad_line_is_refused_with_its_place(bad: bytes, words: str) -> None:
         samples_of(suite())["nearer"].add(bad)
     assert raised.value.kind == "invalid"
     assert "line 1 of samples/nearer.jsonl" in str(raised.value) and words in str(raised.value)
+
+
+@pytest.mark.parametrize(("limit", "words"), [("MAX_SAMPLES", "than 5 lines"), ("MAX_SAMPLES_BYTES", "than 5 bytes")])
+def test_files_of_samples_are_bounded(monkeypatch: pytest.MonkeyPatch, limit: str, words: str) -> None:
+    """An evaluator that leaves gigabytes, or lines without end, is read no further."""
+    monkeypatch.setattr(f"leaderboard.evaluator_files.{limit}", 5)
+    with pytest.raises(EvaluatorProblem, match=f"has more {words}"):
+        collected(suite())
 
 
 def test_a_question_is_answered_once() -> None:
@@ -253,7 +261,8 @@ def test_digests_follow_from_samples_and_versions() -> None:
     fewer = digests(nearer=[line(number) for number in range(7)])
     assert len({plain[0], prompts[0], fewer[0]}) == 3 and prompts[1] == fewer[1] == plain[1]
     assert digests(other)[0] == plain[0] and digests(other)[1] != plain[1]
-    assert digests(data=results(versions={"numpy": "2.1"}))[1] != plain[1]
+    assert digests(data=results(versions={"numpy": "2.1", "sacrebleu": "2.5"})) == plain, "it changes last digits alone"
+    assert digests(data=results(versions={"numpy": "2.0", "sacrebleu": "2.6"}))[1] != plain[1]
 
 
 def test_machine_paths_and_needs_make_no_other_suite() -> None:
