@@ -6,9 +6,7 @@ fields are shown with the answers. A metric is `pass_at_1`, or `pass_at_k` for a
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
 import sys
 from collections import Counter
@@ -21,6 +19,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from workers.evaluators.code.answers import PREFIX, Question, code_sample
 from workers.evaluators.code.generation import CodeModel, refuse
 from workers.evaluators.code.options import CodeOptions
 from workers.evaluators.code.runner import (
@@ -32,11 +31,10 @@ from workers.evaluators.code.runner import (
 )
 
 VERSION = "1"
-_MAX_TEXT = 200_000
-"""Characters of an output, by the contract."""
-_PREFIX = "pass_at_"
-_NEXT = "\n# ---- next answer\n"
-Question = dict[str, Any]
+_PYTHON = "python of solutions"
+"""A version that scores, unlike `python`, which the contract counts among what loads models."""
+_MAX_SOLUTIONS = 8
+"""Solutions that run at once, on a machine with twice as many cores."""
 
 
 def main() -> None:
@@ -61,27 +59,31 @@ def main() -> None:
         "revision": plan["model"]["revision"],
         "tasks": reports,
         "versions": {name: metadata.version(name) for name in ("transformers", "torch")}
-        | {"python": ".".join(map(str, sys.version_info[:3]))},
+        | {_PYTHON: ".".join(map(str, sys.version_info[:2]))},
     }
     (folder / "results.json").write_text(json.dumps(results), "utf-8")
 
 
 def _rank(metric: str, options: CodeOptions) -> int:
     """The k of pass_at_k."""
-    k = metric.removeprefix(_PREFIX)
-    if not (metric.startswith(_PREFIX) and k.isdecimal() and 1 <= int(k) <= options.samples):
+    k = metric.removeprefix(PREFIX)
+    if not (metric.startswith(PREFIX) and k.isdecimal() and 1 <= int(k) <= options.samples):
         refuse("evaluator", f"the suite's metric {metric} is not pass_at_k with k from 1 to {options.samples} samples")
     return int(k)
 
 
 def _questions(plan: dict[str, Any], options: CodeOptions, task: str) -> list[Question]:
     path = Path(plan["questions"][0]["folder"]) / options.files.get(task, f"{task}.jsonl")
+    if not path.is_file():
+        refuse("evaluator", f"the dataset has no file {options.files.get(task, path.name)} with problems of {task}")
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq  # only some datasets need it
 
         rows: list[Question] = pq.read_table(path).to_pylist()
     else:
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    if not rows:
+        refuse("evaluator", f"the file {path.name} of the dataset has no problems")
     return rows[: plan["limit"]]
 
 
@@ -98,9 +100,10 @@ class Evaluation:
 
     def __init__(self, plan: dict[str, Any], options: CodeOptions, folder: Path, total: int) -> None:
         self._options, self._folder, self._total, self._done = options, folder, total, 0
-        torch.manual_seed(plan["seed"])
+        if threads := plan["devices"]["threads"]:
+            torch.set_num_threads(threads)
         self._model = CodeModel(plan, options)
-        self._processes = max(1, min(8, (os.cpu_count() or 1) // 2))
+        self._solutions = max(1, min(_MAX_SOLUTIONS, (threads or os.cpu_count() or 1) // 2))
 
     def run(self, tasks: dict[str, list[Question]], metrics: dict[str, list[int]]) -> dict[str, Any]:
         """Leave the samples of all tasks, and return their reports."""
@@ -119,7 +122,7 @@ class Evaluation:
             samples.append(code_sample(number, questions[number], answers[part], verdicts, ranks))
             self._progress()
 
-        with ThreadPoolExecutor(self._processes) as pool:
+        with ThreadPoolExecutor(self._solutions) as pool:
             for problem, answer in self._model.answers(problems):
                 answers.append(answer)
                 program = self._model.program(problem, answer)
@@ -155,31 +158,8 @@ def _have_ended(runs: Sequence[Future[SolutionVerdict]], number: int, per_proble
 
 
 def _means(samples: Sequence[dict[str, Any]], ranks: Sequence[int]) -> dict[str, float]:
-    names = [f"{_PREFIX}{k}" for k in ranks]
+    names = [f"{PREFIX}{k}" for k in ranks]
     return {name: sum(sample["metrics"][name] for sample in samples) / len(samples) for name in names}
-
-
-def code_sample(
-    number: int, question: Question, answers: Sequence[str], verdicts: Sequence[SolutionVerdict], ranks: Sequence[int]
-) -> dict[str, Any]:
-    """A line of samples: all answers to a question, and how many passed."""
-    outcomes = Counter(verdict.outcome for verdict in verdicts)
-    passed = outcomes["passed"]
-    canonical = json.dumps(question, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return {
-        "id": number,
-        "question_digest": hashlib.sha256(canonical.encode()).hexdigest(),
-        "question": question,
-        "prompt": question["prompt"],
-        "target": str(question.get("canonical_solution", "")),
-        "output": _NEXT.join(answer[: _MAX_TEXT // len(answers) - len(_NEXT)] for answer in answers),
-        "metrics": {**{f"{_PREFIX}{k}": pass_at_k(len(answers), passed, k) for k in ranks}, **outcomes},
-    }
-
-
-def pass_at_k(samples: int, passed: int, k: int) -> float:
-    """The chance that one of k answers passes: the unbiased estimate of Chen et al., 2021, from `samples` answers."""
-    return 1.0 - math.comb(samples - passed, k) / math.comb(samples, k)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,13 +21,13 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from workers.evaluators.code.answers import program, until
 from workers.evaluators.code.options import CodeOptions
 from workers.evaluators.code.runner import Problem
 
 _REQUEST = (
     "Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{prompt}\n```"
 )
-_BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 def refuse(fault: str, message: str) -> NoReturn:
@@ -70,14 +69,7 @@ class CodeModel:
 
     def program(self, problem: Problem, answer: str) -> str:
         """The whole program of an answer."""
-        if not self._chat:
-            return problem.prompt + answer
-        block = match.group(1) if (match := _BLOCK.search(answer)) else answer
-        return (
-            f"{problem.prompt}\n    pass\n\n{block}"
-            if f"def {problem.entry_point}" in block
-            else problem.prompt + block
-        )
+        return program(problem, answer, chat=self._chat)
 
     def _text(self, problem: Problem) -> str:
         if not self._chat:
@@ -105,11 +97,6 @@ class CodeModel:
         )
         answers = self._tokenizer.batch_decode(generated[:, length:], skip_special_tokens=True)
         return [until(answer, stops) for answer in answers]
-
-
-def until(answer: str, stops: Sequence[str]) -> str:
-    """The answer before the first of `stops`."""
-    return answer[: min((at for stop in stops if (at := answer.find(stop)) >= 0), default=len(answer))]
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed
