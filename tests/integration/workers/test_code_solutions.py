@@ -16,11 +16,12 @@ import pytest
 
 from tests.support.evaluators.hostile_solutions import HOSTILE, Hostile
 from tests.support.sizes import sample
+from tests.support.waiting import wait_until
 from workers.evaluators.code.runner import (
-    Problem,
-    ProblemUnusable,
+    CodeProblem,
     SolutionLimits,
     SolutionsNotConfined,
+    SuiteUnusable,
     run_solution,
 )
 
@@ -31,7 +32,7 @@ SLACK = 60.0
 ENOUGH = 60.0
 """Seconds that no solution needs, even on such a machine."""
 TESTS = f"def check(candidate):\n    assert candidate(0) in ({SECRET!r}, 'escaped')\n"
-GUESS = Problem("Guess/0", "def answer(number):\n    ...\n", "answer", TESTS)
+GUESS = CodeProblem("Guess/0", "def answer(number):\n    ...\n", "answer", TESTS)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,9 @@ def test_a_hostile_solution_fails_and_leaves_nothing(hostile: Hostile, surroundi
         surroundings["server"].accept()
 
 
-def solution_processes() -> list[str]:
-    """Processes of solutions and tests that this process started and that still run."""
-    mine = f'"parent": {os.getpid()},'
+def solution_processes(evaluator: int | None = None) -> list[str]:
+    """Processes of solutions and tests that this process, or another one, started and that still run."""
+    mine = f'"parent": {evaluator or os.getpid()},'
     commands = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -83,6 +84,23 @@ def solution_processes() -> list[str]:
         except OSError:
             continue
     return [words for words in commands if "workers.evaluators.code." in words and mine in words]
+
+
+ENDLESS = """
+from workers.evaluators.code.runner import CodeProblem, SolutionLimits, run_solution
+tests = "def check(candidate):\\n    candidate()"
+program = "import time, signal\\ndef answer():\\n    time.sleep(1000)"
+run_solution(CodeProblem("Endless", "", "answer", tests), program, SolutionLimits(1000.0))
+"""
+
+
+def test_nothing_outlives_its_evaluator() -> None:
+    """If the evaluator is killed, its processes are, too, without a word to them."""
+    evaluator = subprocess.Popen([sys.executable, "-c", ENDLESS])
+    wait_until(lambda: len(solution_processes(evaluator.pid)) == 2)
+    evaluator.kill()
+    evaluator.wait()
+    wait_until(lambda: not solution_processes(evaluator.pid))
 
 
 def test_the_secret_itself_passes() -> None:
@@ -136,7 +154,7 @@ def raises(function, kind):
 def test_solutions_pass_by_what_they_return_and_raise(name: str) -> None:
     """Plain data crosses as it is; anything else fails."""
     body, condition, outcome = CASES[name]
-    problem = Problem("Case/0", PROMPT, "answer", f"{RAISES}\ndef check(candidate):\n    assert {condition}\n")
+    problem = CodeProblem("Case/0", PROMPT, "answer", f"{RAISES}\ndef check(candidate):\n    assert {condition}\n")
     verdict = run_solution(problem, f"{PROMPT}    {body}\n", SolutionLimits(ENOUGH))
     assert verdict.outcome == outcome, verdict
 
@@ -151,8 +169,8 @@ UNUSABLE = {
 @pytest.mark.parametrize(("test", "words"), UNUSABLE.values(), ids=UNUSABLE)
 def test_problems_that_cannot_be_run_are_named(test: str, words: str) -> None:
     """It is the question that has to change, not the solution."""
-    with pytest.raises(ProblemUnusable, match=words) as raised:
-        run_solution(Problem("Case/7", "", "answer", test), "def answer(value): ...", SolutionLimits(ENOUGH))
+    with pytest.raises(SuiteUnusable, match=words) as raised:
+        run_solution(CodeProblem("Case/7", "", "answer", test), "def answer(value): ...", SolutionLimits(ENOUGH))
     assert "Case/7" in str(raised.value)
 
 

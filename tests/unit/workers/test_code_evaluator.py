@@ -6,10 +6,14 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +21,8 @@ from hypothesis import strategies as st
 from leaderboard.evaluator_contract import EvaluatorSample
 from workers.evaluators.code.answers import code_sample, pass_at_k, program, until
 from workers.evaluators.code.messages import INVALID, Channel, Ended, NotPlain, TooMuch, decode, encode
-from workers.evaluators.code.runner import Problem, SolutionVerdict
+from workers.evaluators.code.runner import CodeProblem, SolutionVerdict, SuiteUnusable
+from workers.evaluators.code.suite import read_options, read_task
 
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.complex_numbers(allow_nan=False)
 PLAIN: st.SearchStrategy[Any] = st.recursive(
@@ -77,6 +82,7 @@ def test_what_is_no_plain_data_does_not_cross() -> None:
     for endless in (deep, itertools.repeat(0)):
         with pytest.raises(TooMuch):
             encode(endless)
+    assert encode([numpy.float32(1.5), numpy.int64(3), numpy.bool_(True)]) == [1.5, 3, True]
     crossed = decode(json.loads(json.dumps(encode(Hostile([1])))))
     assert type(crossed) is list and crossed != [2]
 
@@ -141,7 +147,52 @@ CHAT = {
 @pytest.mark.parametrize("answer", CHAT.values(), ids=CHAT)
 def test_an_answer_in_a_chat_is_a_program(answer: str) -> None:
     """Its first block of code, after the prompt."""
-    problem = Problem("One", 'BASE = 1\ndef one():\n    """Return one."""\n', "one", "")
+    problem = CodeProblem("One", 'BASE = 1\ndef one():\n    """Return one."""\n', "one", "")
     module: dict[str, Any] = {}
     exec(program(problem, answer, chat=True), module)  # noqa: S102  # a test's own text
     assert module["one"]() == module["BASE"] == 1
+
+
+PROBLEM = {"task_id": "One/0", "prompt": "def one():", "entry_point": "one", "test": "def check(candidate): ..."}
+
+
+def plan_for(folder: Path, options: dict[str, Any], *metrics: str) -> dict[str, Any]:
+    """What the evaluator reads of plan.json before it loads the model."""
+    tasks = [{"name": "ones", "metrics": list(metrics or ["pass_at_1"])}]
+    return {"questions": [{"folder": str(folder)}], "tasks": tasks, "limit": None, "options": options}
+
+
+def test_problems_are_read_from_lines_and_tables(tmp_path: Path) -> None:
+    """Also where a text has a line separator that is no end of a line of JSON."""
+    problem = {**PROBLEM, "prompt": "def one():  # a\u2028b"}
+    (tmp_path / "ones.jsonl").write_text(json.dumps(problem, ensure_ascii=False) + "\n\n", "utf-8")
+    pq.write_table(pa.Table.from_pylist([problem]), tmp_path / "table.parquet")
+    for options in ({"samples": 10}, {"samples": 10, "files": {"ones": "table.parquet"}}):
+        plan = plan_for(tmp_path, options, "pass_at_1", "pass_at_10")
+        task = read_task(plan, read_options(plan), 0)
+        assert (task.name, task.ranks, task.questions) == ("ones", [1, 10], [problem])
+        assert task.problems == [CodeProblem("One/0", problem["prompt"], "one", problem["test"])]
+
+
+UNUSABLE: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "an unknown option": ({"sample": 2}, "pass_at_1", "", "the suite's option sample is invalid"),
+    "no samples": ({"samples": 0}, "pass_at_1", "", "the suite's option samples is invalid"),
+    "another metric": ({}, "accuracy", "", "the metric accuracy is not pass_at_k, with k from 1 to the 1 samples"),
+    "more than there are samples": ({}, "pass_at_2", "", "the metric pass_at_2 is not pass_at_k"),
+    "no file": ({"files": {"ones": "twos.jsonl"}}, "pass_at_1", "", "the dataset has no file twos.jsonl"),
+    "no problems": ({}, "pass_at_1", "\n", "has no problems"),
+    "no JSON": ({}, "pass_at_1", "{", "cannot be read"),
+    "no tests": ({}, "pass_at_1", '{"prompt": "", "entry_point": "x"}', "the problem 0 lacks .* 'test'"),
+    "no object": ({}, "pass_at_1", "[]", "the problem 0 lacks"),
+    "numbers": ({}, "pass_at_1", '{"prompt": 1, "entry_point": "x", "test": ""}', "of the problem 0 must be texts"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_suite_that_cannot_be_evaluated_is_told_why(name: str, tmp_path: Path) -> None:
+    """Before the model is loaded."""
+    options, metric, text, words = UNUSABLE[name]
+    (tmp_path / "ones.jsonl").write_text(text or json.dumps(PROBLEM))
+    plan = plan_for(tmp_path, options, metric)
+    with pytest.raises(SuiteUnusable, match=words):
+        read_task(plan, read_options(plan), 0)

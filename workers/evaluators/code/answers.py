@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from workers.evaluators.code.runner import Problem, SolutionVerdict
+from workers.evaluators.code.runner import CodeProblem, SolutionVerdict
 
 Question = dict[str, Any]
 PREFIX = "pass_at_"
@@ -21,7 +21,7 @@ _NEXT = "\n# ---- next answer\n"
 _BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
-def program(problem: Problem, answer: str, *, chat: bool) -> str:
+def program(problem: CodeProblem, answer: str, *, chat: bool) -> str:
     """The program of an answer: it goes on after the prompt, or in a chat is the first block of code."""
     if not chat:
         return problem.prompt + answer

@@ -22,8 +22,8 @@ from transformers import (
 )
 
 from workers.evaluators.code.answers import program, until
-from workers.evaluators.code.options import CodeOptions
-from workers.evaluators.code.runner import Problem
+from workers.evaluators.code.runner import CodeProblem
+from workers.evaluators.code.suite import CodeOptions
 
 _REQUEST = (
     "Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{prompt}\n```"
@@ -44,7 +44,8 @@ class CodeModel:
         self._device, self._chat = plan["devices"]["device"], plan["model"]["use_chat_template"]
         self._tokenizer, self._model = _load(plan)
         self._tokenizer.padding_side = self._tokenizer.truncation_side = "left"
-        if self._tokenizer.pad_token_id is None:
+        padding, known = self._tokenizer.pad_token_id, self._model.get_input_embeddings().num_embeddings
+        if padding is None or padding >= known:
             self._tokenizer.pad_token_id = self._tokenizer.eos_token_id or 0
         context = getattr(self._model.config, "max_position_embeddings", None)
         self._new_tokens = min(options.max_new_tokens, context // 2) if context else options.max_new_tokens
@@ -58,7 +59,7 @@ class CodeModel:
             **(drawn if options.temperature else {"do_sample": False}),
         )
 
-    def answers(self, problems: Sequence[Problem]) -> Iterator[tuple[Problem, str]]:
+    def answers(self, problems: Sequence[CodeProblem]) -> Iterator[tuple[CodeProblem, str]]:
         """Every problem with each of its answers, in order."""
         asked = [problem for problem in problems for _ in range(self._options.samples)]
         size = self._plan["devices"]["batch_size"]
@@ -67,11 +68,11 @@ class CodeModel:
             torch.manual_seed(self._plan["seed"] + start)
             yield from zip(batch, self._complete([self._text(problem) for problem in batch]), strict=True)
 
-    def program(self, problem: Problem, answer: str) -> str:
+    def program(self, problem: CodeProblem, answer: str) -> str:
         """The whole program of an answer."""
         return program(problem, answer, chat=self._chat)
 
-    def _text(self, problem: Problem) -> str:
+    def _text(self, problem: CodeProblem) -> str:
         if not self._chat:
             return problem.prompt
         message = {"role": "user", "content": _REQUEST.format(prompt=problem.prompt)}

@@ -27,19 +27,18 @@ class SolutionsNotConfined(Exception):
     """Solutions cannot be confined on this machine, so none is run."""
 
 
-class ProblemUnusable(Exception):
-    """The tests of a problem cannot be run in this way."""
+class SuiteUnusable(Exception):
+    """The suite's options, its questions or their tests have to change."""
 
 
 @dataclass(frozen=True)
-class Problem:
+class CodeProblem:
     """A problem in HumanEval's shape."""
 
     name: str
     prompt: str
     entry_point: str
     test: str
-    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,10 @@ class SolutionVerdict:
         return self.outcome == "passed"
 
 
-def run_solution(problem: Problem, program: str, limits: SolutionLimits) -> SolutionVerdict:
+def run_solution(problem: CodeProblem, program: str, limits: SolutionLimits) -> SolutionVerdict:
     """Run `program` under the tests of `problem`; both processes have ended when this returns.
 
-    Raises SolutionsNotConfined, ProblemUnusable.
+    Raises SolutionsNotConfined, SuiteUnusable.
     """
     processes: list[subprocess.Popen[bytes]] = []
     calls, to_calls = os.pipe()
@@ -110,7 +109,7 @@ def _start(
 
 
 def _follow(
-    process: subprocess.Popen[bytes], job: dict[str, str], problem: Problem, limits: SolutionLimits
+    process: subprocess.Popen[bytes], job: dict[str, str], problem: CodeProblem, limits: SolutionLimits
 ) -> SolutionVerdict:
     """Read what the test process says, until its verdict or the end of the time."""
     assert process.stdin is not None and process.stdout is not None
@@ -131,7 +130,7 @@ def _follow(
     if verdict is None:
         return SolutionVerdict("error", "its tests ended with its answers: too much data, or too much computation")
     if verdict["outcome"] == "unusable":
-        raise ProblemUnusable(f"the problem {problem.name}: {verdict['words']}")
+        raise SuiteUnusable(f"the problem {problem.name}: {verdict['words']}")
     return SolutionVerdict(verdict["outcome"], verdict["words"])
 
 
@@ -145,8 +144,8 @@ class _Lines:
         """The next line; None at the end. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._rest:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
+            left = max(0.0, deadline - time.monotonic())  # a thread that comes late still reads what is there
+            if not select.select([self._descriptor], [], [], left)[0]:
                 raise TimeoutError
             data = os.read(self._descriptor, 65536)
             if not data:
