@@ -36,6 +36,7 @@ class _Calls:
     socket: int
     socketpair: int
     setsockopt: int
+    computing: tuple[int, ...]
 
 
 # ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, keyctl, add_key, request_key, mount, umount2,
@@ -51,6 +52,18 @@ _AARCH64 = (117, 270, 271, 280, 241, 219, 217, 218, 40, 39, 41, 51, 97, 268, 104
 _ABSENT_X86_64 = (435, 447, 319, 29, 30, 64, 68, 240, 278)
 _ABSENT_AARCH64 = (435, 447, 279, 194, 196, 190, 186, 180, 75)
 
+# read, write, readv, writev, close, fstat, lseek, mmap, munmap, mremap, mprotect, brk, madvise, futex, sched_yield,
+# rt_sigaction, rt_sigprocmask, rt_sigreturn, sigaltstack, restart_syscall, exit, exit_group, getpid, gettid, getrusage,
+# times, clock_gettime, clock_getres, clock_nanosleep, nanosleep, gettimeofday, getrandom; on x86_64 also time
+_COMPUTING_X86_64 = (
+    0, 1, 19, 20, 3, 5, 8, 9, 11, 25, 10, 12, 28, 202, 24, 13, 14, 15, 131, 219, 60, 231, 39, 186, 98, 100, 228, 229,
+    230, 35, 96, 318, 201,
+)  # fmt: skip
+_COMPUTING_AARCH64 = (
+    63, 64, 65, 66, 57, 80, 62, 222, 215, 216, 226, 214, 233, 98, 124, 134, 135, 139, 132, 128, 93, 94, 172, 178, 165,
+    153, 113, 114, 115, 101, 169, 278,
+)  # fmt: skip
+
 _KNOWN = {
     "x86_64": _Calls(
         0xC000003E,
@@ -62,6 +75,7 @@ _KNOWN = {
         socket=41,
         socketpair=53,
         setsockopt=54,
+        computing=_COMPUTING_X86_64,
     ),
     "aarch64": _Calls(
         0xC00000B7,
@@ -73,6 +87,7 @@ _KNOWN = {
         socket=198,
         socketpair=199,
         setsockopt=208,
+        computing=_COMPUTING_AARCH64,
     ),
 }
 
@@ -113,6 +128,21 @@ def program(*, sockets: bool, shared_memory: bool = True, machine: str | None = 
     names = [_step(_JUMP_EQUAL, name, len(_BUFFER_SIZES) - at, 0) for at, name in enumerate(_BUFFER_SIZES)]
     code += _on(calls.setsockopt, *level, _step(_LOAD, _THIRD_ARGUMENT), *names, denied=_IGNORE)
     return b"".join([*code, _step(_RETURN, _ALLOW)])
+
+
+def computing_program(machine: str | None = None) -> bytes:
+    """The filter for a process that only computes, for `machine` (default: this one).
+
+    It allows reading and writing of open files, memory, clocks, and the process's own end. Every other call is denied:
+    no file can be opened, no process or thread started, no signal sent. Raises KeyError if the machine is not
+    `supported`.
+    """
+    calls = _KNOWN[machine or platform.machine()]
+    code = [_step(_LOAD, _ARCHITECTURE), _step(_JUMP_EQUAL, calls.architecture, 1, 0), _step(_RETURN, _KILL)]
+    code.append(_step(_LOAD, _NUMBER))
+    for number in calls.computing:
+        code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _ALLOW)]
+    return b"".join([*code, _step(_RETURN, _DENY)])
 
 
 def _on(number: int, *steps: bytes, denied: int = _DENY) -> list[bytes]:

@@ -83,6 +83,19 @@ def test_the_filter_leaves_no_memory_that_is_not_counted() -> None:
         assert verdict(seccomp.program(sockets=True, machine="x86_64"), MMAP, others=(0, 0, flags)) == ALLOW
 
 
+def test_a_process_that_only_computes_can_read_and_write_and_end() -> None:
+    """Every other call is denied: files, processes, threads, sockets, signals, and the filter's own removal."""
+    program = seccomp.computing_program("x86_64")
+    allowed = {number for number in range(600) if verdict(program, number) == ALLOW}
+    assert {READ, 1, MMAP, 60, 231} <= allowed
+    assert len(allowed) == 33
+    opening, starting, signalling = {2, 85, 257, 304, 437}, {CLONE, CLONE3, 57, 58, 59, 322}, {62, 200, 234, 129, 424}
+    assert not allowed & {*opening, *starting, *signalling, SOCKET, SOCKETPAIR, 157, 317, 101, 310, 311, 16, 72}
+    assert verdict(program, 0x40000000) == EPERM and verdict(program, READ, architecture=I386) == KILL
+    on_arm = seccomp.computing_program("aarch64")
+    assert sum(verdict(on_arm, number, architecture=0xC00000B7) == ALLOW for number in range(600)) == 32
+
+
 @given(st.integers(0, 500), st.integers(0, 2**32 - 1), st.sampled_from(["x86_64", "aarch64"]), st.booleans())
 def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machine: str, sockets: bool) -> None:
     """Each call gets one of the results: no jump leaves the program."""

@@ -1,0 +1,198 @@
+"""The evaluator of code: pass@k, what counts as an answer, the messages between its processes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
+from typing import Any
+
+import numpy
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaderboard.evaluator_contract import EvaluatorSample
+from workers.evaluators.code.answers import code_sample, pass_at_k, program, until
+from workers.evaluators.code.messages import INVALID, Channel, Ended, NotPlain, TooMuch, decode, encode
+from workers.evaluators.code.runner import CodeProblem, SolutionVerdict, SuiteUnusable
+from workers.evaluators.code.suite import read_options, read_task
+
+NUMBERS = st.integers() | st.floats(allow_nan=False) | st.complex_numbers(allow_nan=False)
+PLAIN: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text() | st.binary(),
+    lambda parts: st.lists(parts) | st.lists(parts).map(tuple) | st.dictionaries(st.text() | st.integers(), parts),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=60)
+@given(PLAIN)
+def test_plain_data_crosses_unchanged(value: Any) -> None:
+    """With the types of all parts."""
+    crossed = decode(json.loads(json.dumps(encode(value))))
+    assert crossed == value
+    assert repr(crossed) == repr(value)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda parts: (
+            st.lists(parts)
+            | st.dictionaries(
+                st.sampled_from(["int", "tuple", "dict", "set", "bytes", "range", "complex", "call"]), parts
+            )
+        ),
+    )
+)
+def test_what_a_solution_sends_is_data_or_refused(message: Any) -> None:
+    """No JSON value makes anything but builtin data."""
+    try:
+        value = decode(message)
+    except INVALID:
+        return
+    assert type(value).__module__ == "builtins"
+    assert not callable(value)
+
+
+class Hostile(list[int]):
+    """A list with methods of its own."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_is_no_plain_data_does_not_cross() -> None:
+    """Objects, functions and endless or deep data are refused; a subclass crosses as what it is made of."""
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    for value in (object(), len, Hostile):
+        with pytest.raises(NotPlain):
+            encode(value)
+    for endless in (deep, itertools.repeat(0)):
+        with pytest.raises(TooMuch):
+            encode(endless)
+    assert encode([numpy.float32(1.5), numpy.int64(3), numpy.bool_(True)]) == [1.5, 3, True]
+    crossed = decode(json.loads(json.dumps(encode(Hostile([1])))))
+    assert type(crossed) is list and crossed != [2]
+
+
+@pytest.fixture
+def connection() -> Iterator[SimpleNamespace]:
+    """A channel, and the end that a hostile solution writes to."""
+    reading, writing = os.pipe()
+    yield SimpleNamespace(channel=Channel(reading, writing), write=lambda data: os.write(writing, data), end=writing)
+    os.close(reading)
+
+
+NOISE = {"no JSON": b"passed\n", "no object": b"[]\n", "too deep": b"[" * 50_000 + b"\n", "no text": b"\xff\xfe\n"}
+
+
+@pytest.mark.parametrize("data", NOISE.values(), ids=NOISE)
+def test_noise_is_no_message(connection: SimpleNamespace, data: bytes) -> None:
+    """It is refused as what a test process expects, and the end of a process is told."""
+    connection.write(data)
+    with pytest.raises(INVALID):
+        connection.channel.receive()
+    os.close(connection.end)
+    with pytest.raises(Ended):
+        connection.channel.receive()
+
+
+def test_pass_at_k_is_the_share_of_choices_that_pass() -> None:
+    """As counted over all choices of k answers."""
+    for samples in range(1, 7):
+        for passed, k in itertools.product(range(samples + 1), range(1, samples + 1)):
+            answers = [True] * passed + [False] * (samples - passed)
+            share = fmean(any(choice) for choice in itertools.combinations(answers, k))
+            assert pass_at_k(samples, passed, k) == pytest.approx(share)
+
+
+def test_a_sample_says_how_its_answers_ended() -> None:
+    """All answers, and counts by outcome beside the metrics; a text of any length is shortened to what is allowed."""
+    question = {"prompt": "def one():", "entry_point": "one", "test": "", "canonical_solution": " return 1"}
+    verdicts = [SolutionVerdict("passed"), SolutionVerdict("time"), SolutionVerdict("time"), SolutionVerdict("wrong")]
+    sample = code_sample(3, question, ["a", "b", "c" * 300_000, "d"], verdicts, [1, 2])
+    assert sample["metrics"] == {"pass_at_1": 0.25, "pass_at_2": 0.5, "passed": 1, "time": 2, "wrong": 1}
+    assert (sample["id"], sample["target"], sample["question"]) == (3, " return 1", question)
+    assert sample["output"].startswith("a\n# ---- next answer\nb\n") and len(sample["output"]) <= 200_000
+    EvaluatorSample.model_validate(sample)
+
+
+def test_an_answer_ends_before_the_first_stop_sequence() -> None:
+    """Whatever the order of the stop sequences."""
+    assert until("    return 1\nprint(2)\ndef f", ("\ndef", "\nprint")) == "    return 1"
+    assert until("    return 1", ("\ndef",)) == "    return 1"
+    assert until("    return 1\ndef f", ()) == "    return 1\ndef f"
+
+
+CHAT = {
+    "the whole function": "Here it is:\n```python\ndef one():\n    return 1\n```\nIt returns 1.",
+    "a block without an end": "```python\ndef one():\n    return 1",
+    "no block": "def one():\n    return 1\n",
+    "the body alone": "```\n    return 1\n```",
+}
+
+
+@pytest.mark.parametrize("answer", CHAT.values(), ids=CHAT)
+def test_an_answer_in_a_chat_is_a_program(answer: str) -> None:
+    """Its first block of code, after the prompt."""
+    problem = CodeProblem("One", 'BASE = 1\ndef one():\n    """Return one."""\n', "one", "")
+    module: dict[str, Any] = {}
+    exec(program(problem, answer, chat=True), module)  # noqa: S102  # a test's own text
+    assert module["one"]() == module["BASE"] == 1
+
+
+PROBLEM = {"task_id": "One/0", "prompt": "def one():", "entry_point": "one", "test": "def check(candidate): ..."}
+
+
+def plan_for(folder: Path, options: dict[str, Any], *metrics: str) -> dict[str, Any]:
+    """What the evaluator reads of plan.json before it loads the model."""
+    tasks = [{"name": "ones", "metrics": list(metrics or ["pass_at_1"])}]
+    return {"questions": [{"folder": str(folder)}], "tasks": tasks, "limit": None, "options": options}
+
+
+def test_problems_are_read_from_lines_and_tables(tmp_path: Path) -> None:
+    """Also where a text has a line separator that is no end of a line of JSON."""
+    problem = {**PROBLEM, "prompt": "def one():  # a\u2028b"}
+    (tmp_path / "ones.jsonl").write_text(json.dumps(problem, ensure_ascii=False) + "\n\n", "utf-8")
+    pq.write_table(pa.Table.from_pylist([problem]), tmp_path / "table.parquet")
+    for options in ({"samples": 10}, {"samples": 10, "files": {"ones": "table.parquet"}}):
+        plan = plan_for(tmp_path, options, "pass_at_1", "pass_at_10")
+        task = read_task(plan, read_options(plan), 0)
+        assert (task.name, task.ranks, task.questions) == ("ones", [1, 10], [problem])
+        assert task.problems == [CodeProblem("One/0", problem["prompt"], "one", problem["test"])]
+
+
+UNUSABLE: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "an unknown option": ({"sample": 2}, "pass_at_1", "", "the suite's option sample is invalid"),
+    "no samples": ({"samples": 0}, "pass_at_1", "", "the suite's option samples is invalid"),
+    "another metric": ({}, "accuracy", "", "the metric accuracy is not pass_at_k, with k from 1 to the 1 samples"),
+    "more than there are samples": ({}, "pass_at_2", "", "the metric pass_at_2 is not pass_at_k"),
+    "no file": ({"files": {"ones": "twos.jsonl"}}, "pass_at_1", "", "the dataset has no file twos.jsonl"),
+    "no problems": ({}, "pass_at_1", "\n", "has no problems"),
+    "no JSON": ({}, "pass_at_1", "{", "cannot be read"),
+    "no tests": ({}, "pass_at_1", '{"prompt": "", "entry_point": "x"}', "the problem 0 lacks .* 'test'"),
+    "no object": ({}, "pass_at_1", "[]", "the problem 0 lacks"),
+    "numbers": ({}, "pass_at_1", '{"prompt": 1, "entry_point": "x", "test": ""}', "of the problem 0 must be texts"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_suite_that_cannot_be_evaluated_is_told_why(name: str, tmp_path: Path) -> None:
+    """Before the model is loaded."""
+    options, metric, text, words = UNUSABLE[name]
+    (tmp_path / "ones.jsonl").write_text(text or json.dumps(PROBLEM))
+    plan = plan_for(tmp_path, options, metric)
+    with pytest.raises(SuiteUnusable, match=words):
+        read_task(plan, read_options(plan), 0)

@@ -1,0 +1,148 @@
+"""Completes prompts with the model of a plan: greedy, or several samples by temperature."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from workers.evaluators.code.answers import program, until
+from workers.evaluators.code.runner import CodeProblem
+from workers.evaluators.code.suite import CodeOptions
+
+_REQUEST = (
+    "Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{prompt}\n```"
+)
+
+
+def refuse(fault: str, message: str) -> NoReturn:
+    """Say in failure.json why there is no evaluation, and end."""
+    Path("failure.json").write_text(json.dumps({"contract": 1, "fault": fault, "message": message[:1000]}), "utf-8")
+    sys.exit(1)
+
+
+class CodeModel:
+    """The model of a plan, which completes problems."""
+
+    def __init__(self, plan: dict[str, Any], options: CodeOptions) -> None:
+        self._plan, self._options = plan, options
+        self._device, self._chat = plan["devices"]["device"], plan["model"]["use_chat_template"]
+        self._tokenizer, self._model = _load(plan)
+        self._tokenizer.padding_side = self._tokenizer.truncation_side = "left"
+        padding, known = self._tokenizer.pad_token_id, self._model.get_input_embeddings().num_embeddings
+        if padding is None or padding >= known:
+            self._tokenizer.pad_token_id = self._tokenizer.eos_token_id or 0
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        self._new_tokens = min(options.max_new_tokens, context // 2) if context else options.max_new_tokens
+        self._prompt_tokens = context - self._new_tokens if context else None
+        ends = self._model.generation_config.eos_token_id
+        drawn = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+        self._model.generation_config = GenerationConfig(  # nothing of the model's own settings, but how texts end
+            max_new_tokens=self._new_tokens,
+            eos_token_id=self._tokenizer.eos_token_id if ends is None else ends,
+            pad_token_id=self._tokenizer.pad_token_id,
+            **(drawn if options.temperature else {"do_sample": False}),
+        )
+
+    def answers(self, problems: Sequence[CodeProblem]) -> Iterator[tuple[CodeProblem, str]]:
+        """Every problem with each of its answers, in order."""
+        asked = [problem for problem in problems for _ in range(self._options.samples)]
+        size = self._plan["devices"]["batch_size"]
+        for start in range(0, len(asked), size):
+            batch = asked[start : start + size]
+            torch.manual_seed(self._plan["seed"] + start)
+            yield from zip(batch, self._complete([self._text(problem) for problem in batch]), strict=True)
+
+    def program(self, problem: CodeProblem, answer: str) -> str:
+        """The whole program of an answer."""
+        return program(problem, answer, chat=self._chat)
+
+    def _text(self, problem: CodeProblem) -> str:
+        if not self._chat:
+            return problem.prompt
+        message = {"role": "user", "content": _REQUEST.format(prompt=problem.prompt)}
+        text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+        return text
+
+    def _complete(self, texts: list[str]) -> list[str]:
+        tokens = self._tokenizer(
+            texts,
+            return_tensors="pt",
+            padding=True,
+            truncation=self._prompt_tokens is not None,
+            max_length=self._prompt_tokens,
+            add_special_tokens=not self._chat,
+        ).to(self._device)
+        length = tokens["input_ids"].shape[1]
+        stops = () if self._chat else self._options.stop
+        generated = self._model.generate(  # without gradients
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            stopping_criteria=StoppingCriteriaList([_Stop(self._tokenizer, length, stops)] if stops else []),
+            logits_processor=LogitsProcessorList([_Finite()]),
+        )
+        answers = self._tokenizer.batch_decode(generated[:, length:], skip_special_tokens=True)
+        return [until(answer, stops) for answer in answers]
+
+
+class _Stop(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed
+    """Ends a row that has a stop sequence."""
+
+    def __init__(self, tokenizer: Any, length: int, stops: Sequence[str]) -> None:
+        self._tokenizer, self._length, self._stops = tokenizer, length, stops
+        self._tail = max(map(len, stops)) + 8  # every token of it adds a byte at least
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002  # transformers' interface
+        """Whether each row has ended."""
+        tails = self._tokenizer.batch_decode(input_ids[:, self._length :][:, -self._tail :])
+        ended = [any(stop in tail for stop in self._stops) for tail in tails]
+        return torch.tensor(ended, device=input_ids.device)
+
+
+class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
+    """Refuses a model whose logits are not numbers."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # the same
+        """The logits as they are."""
+        if torch.isnan(scores).any():
+            refuse("model", "its logits are not numbers (NaN)")
+        return scores
+
+
+def _load(plan: dict[str, Any]) -> tuple[Any, Any]:
+    model = plan["model"]
+    if model["weight_type"] != "Original":
+        refuse("model", f"only whole models are evaluated, and this is an {model['weight_type']}")
+    quantised = model["quantisation"]
+    settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
+        network, info = AutoModelForCausalLM.from_pretrained(  # nosec B615  # a folder: there is no network
+            model["folder"],
+            dtype=getattr(torch, model["dtype"]),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
+        )
+    except (ValueError, KeyError, SafetensorError) as error:
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        refuse("model", f"transformers cannot load it: {words}")
+    if missing := info["missing_keys"]:
+        refuse("model", f"weights are missing, such as {min(missing)}")
+    return tokenizer, (network if quantised else network.to(plan["devices"]["device"])).eval()
