@@ -86,10 +86,9 @@ def _bring_in_step(context: BoardContext, rules: PredictionRules, season: Season
     if frozen is not None:
         _store(context, season, frozen.data)
         return None
-    since = context.now() - end
-    if since < GRACE_SECONDS:
+    if context.now() < end + GRACE_SECONDS:
         return end + GRACE_SECONDS
-    if since < WAIT_SECONDS and _is_any_unscored(context):
+    if context.now() < end + WAIT_SECONDS and _is_any_unscored(context):
         return context.now() + RETRY_SECONDS
     rows = [_row(context, rules, entry) for entry in _entries(context, season)]
     data = freeze(season, rows, suite=context.suite.name, digest=context.suite.digest, now=context.now())

@@ -70,7 +70,7 @@ def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connectio
     assert frozen(stand) is None  # commits from before the end may still be found
     late = stand.submit_predictions(predictions(), model="ada/late")
     assert "No season is open" in stand.file(late)["steward"]["failure"]["message"]
-    stand.wait(seasons.GRACE_SECONDS)
+    stand.wait(seasons.GRACE_SECONDS + 1)
     look_at_seasons(stand)
     table = frozen(stand)
     assert table is not None
@@ -93,7 +93,7 @@ def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_pa
     """Requests, results, files of predictions and the table of a season break none of the readers of other programs."""
     stand.season(begins=-HOUR, ends=HOUR)
     path = stand.submit_predictions(predictions(public=5))
-    stand.wait(HOUR + seasons.GRACE_SECONDS)
+    stand.wait(HOUR + seasons.GRACE_SECONDS + 1)
     look_at_seasons(stand)
     assert frozen(stand) is not None
     requests = stand.download(stand.context.requests, tmp_path / "requests-files")
@@ -220,7 +220,7 @@ def test_no_answer_and_no_private_score_reaches_anybody(
         )
         assert "42.8" not in before + repr(logged)
         assert "0.428" not in before + repr(logged)
-        stand.wait(HOUR + seasons.GRACE_SECONDS)
+        stand.wait(HOUR + seasons.GRACE_SECONDS + 1)
         look_at_seasons(stand)
         table = frozen(stand)
         assert table is not None
