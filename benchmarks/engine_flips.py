@@ -103,7 +103,9 @@ def main() -> int:
     """Measure and print; exit with 1 if the engine changed an answer in float32."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two of two shapes")
-    parser.add_argument("--questions", type=int, default=16, help="questions of each starter task")
+    parser.add_argument(
+        "--questions", type=int, default=16, help="questions of each starter task; with fewer the engine may step aside"
+    )
     parser.add_argument(
         "--model", type=_model, action="append", metavar="MODEL",
         help=f"{', '.join(MADE_MODELS)} or a folder; may be repeated (by default these three)",
