@@ -1,4 +1,4 @@
-"""When an attempt stops using the answers of other machines."""
+"""Which journals an attempt uses, where it shares answers, and when it stops using those of other machines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from workers.common.logs import BoundedLog
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.journals import JournalStore
 from workers.jobs.worker_context import WorkerContext
+from workers.publication.answer_branches import BranchName, Fetched
 from workers.sandbox.stream import FailedMessage
 from workers.sandbox.supervision import ChildExit
 
@@ -47,4 +48,76 @@ def test_answers_of_other_machines_never_end_an_attempt(
     dropped = journals.drop_offered(plan(tmp_path).model_copy(update={"offered": offered}), child_exit)
     assert dropped == bool(reason) and reason in log.text()
     assert (journals.held.offered == ()) == dropped
+    journals.release()
+
+
+class Branches:
+    """Stands in for the branches: counts how often they are read."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, bool, bool]] = []
+        self.read = 0
+
+    def open(self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool) -> Branches:
+        """What the gateway does."""
+        self.asked.append((repo, name.request, is_private, is_gated))
+        return self
+
+    def fetch(self, folder: Path, max_bytes: int) -> Fetched:
+        """Leave the answers of one other machine."""
+        self.read += 1
+        (folder / "offered-00").write_bytes(b"answers")
+        return Fetched(max_bytes, 0.0, [folder / "offered-00"], 7)
+
+
+def opened(
+    folder: Path, branches: Branches, *, restricted: bool = False, private: bool = False, **settings: Any
+) -> Any:
+    """The journals of an attempt, and the plan that names them."""
+    context: Any = SimpleNamespace(
+        settings=SimpleNamespace(**{"work_dir": folder, "journal_bytes": 4 << 30, "share_seconds": 900.0} | settings),
+        suite=SimpleNamespace(restricted=restricted),
+        board=SimpleNamespace(
+            repos=SimpleNamespace(details=lambda model: f"d/{model}", restricted_details=lambda model: f"r/{model}")
+        ),
+        hub_gateway=SimpleNamespace(answer_branches=branches.open),
+        versions={},
+        hardware="cpu",
+    )
+    job: Any = SimpleNamespace(attempt="0123456789ab-01234567-2", model="m", private=private)
+    journals = AttemptJournals(context, job, BoundedLog(), lambda: True)
+    provisions: Any = SimpleNamespace(questions=SimpleNamespace(revisions={}))
+    return journals, journals.name_in(plan(folder), provisions)
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+@pytest.mark.parametrize("private", [False, True])
+def test_answers_go_where_the_details_go(tmp_path: Path, restricted: bool, private: bool) -> None:
+    """Of a suite with restricted benchmarks the gated repo holds them, of a private model a private one."""
+    branches = Branches()
+    journals, named = opened(tmp_path, branches, restricted=restricted, private=private)
+    assert branches.asked == [("r/m" if restricted else "d/m", "0123456789ab", private, restricted)]
+    assert (named.offered, len(journals.files(named)), len(journals.offered(named))) == (1, 2, 1)
+    journals.release()
+
+
+def test_the_journal_of_this_machine_goes_before_those_of_others(tmp_path: Path) -> None:
+    """If it holds an answer, none of other machines are read, and those that it was begun with are used again."""
+    branches = Branches()
+    journals, named = opened(tmp_path, branches)
+    journals.files(named)[0].write_bytes(bytes(1_000))
+    journals.release()
+    again, named = opened(tmp_path, branches)
+    assert branches.read == 1 and named.offered == 1
+    again.release()
+
+
+@pytest.mark.parametrize("settings", [{"share_seconds": 0.0}, {"journal_bytes": 2 << 20}, {"journal_bytes": 0}])
+def test_sharing_can_be_turned_off(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """By its setting, or where journals have no room for it: nothing is read, and the plan names no such answers."""
+    branches = Branches()
+    journals, named = opened(tmp_path, branches, **settings)
+    assert (branches.asked, named.answers, named.offered) == ([], "", 0)
+    journals.hand_over()
+    journals.remove_shared()
     journals.release()
