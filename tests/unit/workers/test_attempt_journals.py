@@ -84,7 +84,7 @@ def opened(
         versions={},
         hardware="cpu",
     )
-    job: Any = SimpleNamespace(attempt="0123456789ab-01234567-2", model="m", private=private)
+    job: Any = SimpleNamespace(attempt="0123456789ab-01234567-2", model="m", private=private, questions=0)
     journals = AttemptJournals(context, job, BoundedLog(), lambda: True)
     provisions: Any = SimpleNamespace(questions=SimpleNamespace(revisions={}))
     return journals, journals.name_in(plan(folder), provisions)
