@@ -130,7 +130,7 @@ class TaskSamples:
         return math.fsum(values) / len(values)
 
     def asked(self, shots: int, dataset: str) -> AskedParts:
-        """What was asked, whatever the order of the lines."""
+        """The digests of the task's questions; the order of the lines does not change them."""
         digests = [hashlib.sha256(), hashlib.sha256()]
         for id_, parts in sorted(self._seen.items()):
             for digest, part in zip(digests, parts, strict=True):
@@ -263,7 +263,7 @@ def _mean_by_size(tasks: Iterable[tuple[TaskSamples, float]]) -> float:
 def digest_parts(
     results: EvaluatorResults, suite: Suite, samples: Mapping[str, TaskSamples], datasets: Mapping[str, str]
 ) -> DigestParts:
-    """What was asked, from the samples; and how it was scored: the evaluator, its options, the versions that it names.
+    """The parts of `asked`, from the samples, and of `scored`: the evaluator, its options, the versions that it names.
 
     `datasets`: repo → commit of the suite's questions.
     """

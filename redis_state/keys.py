@@ -190,7 +190,7 @@ class Keys:
     waiting_threads = BoardKey("waiting-threads")
     """Hash: dirty key of a thread that waits for a maintainer → JSON of the facts that the list shows."""
     maintainers_list = BoardKey("maintainers-list")
-    """Hash: what the list of all that waits for a maintainer shows, as a digest, what was announced there, and when."""
+    """Hash: of the list of all that waits for maintainers, a hash of its text, its announcements, the last edit."""
     trials = BoardKey("trials")
     """Hash: dirty key of a trial that waits or runs → JSON of the trial."""
     trial_end = BoardKeyOf("trial-end")
@@ -283,7 +283,7 @@ class Keys:
     set_aside = BoardKey("set-aside")
     """Hash: worker that takes no more jobs → JSON of why. Workers only read it."""
     sample_verdict = BoardKeyOf("sample-verdict")
-    """Hash: what was compared of results, as a worker published them, with their samples; expires."""
+    """Hash: the records of comparing published results with their samples; expires."""
 
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""

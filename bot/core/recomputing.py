@@ -41,7 +41,7 @@ class MetricsRecomputer:
         self._lock = threading.Lock()
 
     def start(self, published: str, work: Callable[[], None]) -> None:
-        """Do `work` for what was `published` when its turn comes, unless this process has it already."""
+        """Queue `work` for the publication `published`, unless this process has queued it already."""
         with self._lock:
             if published in self._running:
                 return

@@ -136,7 +136,7 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
 
 
 def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> float | None:
-    """Publish the results of `outcome`, unless they are not what was promised, or their samples do not give them.
+    """Publish the results of `outcome`, unless they differ from what the outcome says, or from their samples.
 
     Then the attempt has failed, and the next sync of the request lets another one follow; a worker whose samples tell
     against it is set aside. Returns when to sync the request again, if known.

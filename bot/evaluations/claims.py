@@ -58,7 +58,7 @@ def compare(context: BoardContext, request: Request, published: PublishedResults
 
 
 def compared_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes | None:
-    """The results file with what was compared with the samples; None while metrics are still being computed.
+    """The results file with the record of the comparison; None while the recomputer still computes metrics.
 
     Raises SamplesRefused, HubError and ProbeError.
     """
@@ -77,7 +77,7 @@ def restored_results(context: BoardContext, request: Request, published: Publish
 
 
 def _file(published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics) -> bytes:
-    """The results file that says what was compared, whatever the worker wrote about that. Raises SamplesRefused."""
+    """The results file with the bot's own record of the comparison, never a worker's. Raises SamplesRefused."""
     if metrics.differs:
         raise SamplesRefused(metrics.differs)
     unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]

@@ -150,7 +150,7 @@ def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder:
 
 
 class _TableReader:
-    """Reads tables of one evaluation; `calls` and `bytes` count what was read."""
+    """Reads tables of one evaluation, and counts its reads and their bytes in `calls` and `bytes`."""
 
     def __init__(self, context: BoardContext) -> None:
         self._context = context

@@ -131,7 +131,7 @@ def _parked_item(context: BoardContext, sync: ParkedSync, public: set[str]) -> W
 
 
 class _Shown(NamedTuple):
-    """What the digest shows: a digest of its text, what was announced in its thread, and when it was written."""
+    """The state of the list on the Hub: a hash of its text, its announcements, and the time of the last edit."""
 
     digest: str = ""
     announced: str = ""

@@ -1,4 +1,4 @@
-"""What was compared of results that are not published yet, so that no sync of their request does it again.
+"""Results of comparisons with samples, so that no sync of a request repeats one before the publication.
 
 A verdict is about one commit: the outcome of an attempt, which workers write, may name another one meanwhile. Redis may
 lose it: then it is compared again.
@@ -48,11 +48,11 @@ class SampleVerdicts:
         self._keys = keys
 
     def compared(self, published: str) -> CheckedSamples | None:
-        """What was compared of the results with their samples; None if they were not compared yet."""
+        """The record of the comparison with the samples; None before the bot has compared them."""
         return self._read(published, "compared", CheckedSamples)
 
     def note_compared(self, published: str, checked: CheckedSamples) -> None:
-        """Store what was compared."""
+        """Store the record of the comparison."""
         self._write(published, "compared", checked.model_dump_json())
 
     def recomputed(self, published: str) -> RecomputedMetrics | None:

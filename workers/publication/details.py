@@ -123,7 +123,7 @@ def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
             "metrics": json_text({name: sample.get(name) for name in sample["metrics"]}),
             "score": mean_of([_value(sample.get(name)) for name in metrics]),
         }
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise EvaluationFailed(f"a sample is not what the harness writes: {type(error).__name__}: {error}") from error
 
 

@@ -52,7 +52,11 @@ def test_a_lone_surrogate_becomes_a_character_that_can_be_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{}", b"[]", b"null", sample(doc_id="x"), sample(arguments={}), sample(metrics=7)]
+    "line",
+    [
+        *(b"", b"{}", b"[]", b"null"),
+        *(sample(doc_id="x"), sample(arguments={}), sample(metrics=7), sample(acc_norm=10**400)),
+    ],
 )
 def test_a_line_that_the_harness_did_not_write_is_refused(line: bytes) -> None:
     """A malformed line is refused, because the child's files are untrusted."""
