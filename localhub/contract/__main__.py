@@ -21,7 +21,7 @@ _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         options = read_options(arguments, os.environ)
         if options.cleanup:
@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("Interrupted. Run again with --cleanup to remove what is left.")
         return _INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _reported(options: ContractOptions) -> int:

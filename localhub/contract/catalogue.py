@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from localhub.contract.facts.access import access
 from localhub.contract.facts.accounts import accounts
 from localhub.contract.facts.commits import commits
+from localhub.contract.facts.deliveries import deliveries
 from localhub.contract.facts.files import files
 from localhub.contract.facts.git import git
 from localhub.contract.facts.limits import limits
@@ -22,7 +23,8 @@ from localhub.contract.facts.webhooks import webhooks
 from localhub.contract.registry import Fact
 
 GROUPS = (
-    accounts, refusals, repos, reading, files, commits, git, threads, pulls, access, models, webhooks, limits, signin
+    accounts, refusals, repos, reading, files, commits, git, threads, pulls, access, models, webhooks, deliveries,
+    limits, signin,
 )  # fmt: skip
 
 FACTS: tuple[Fact, ...] = tuple(fact for group in GROUPS for fact in group.facts)

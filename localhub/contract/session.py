@@ -35,7 +35,7 @@ def connected(options: ContractOptions) -> Iterator[ContractClient]:
     tokens: dict[Sender, str] = {"own": options.token}
     if options.other_token:
         tokens["other"] = options.other_token
-    budget = CallBudget(1 + most_calls(testable(options)))
+    budget = CallBudget(2 + most_calls(testable(options)))
     client = ContractClient(options.endpoint, tokens, WriteGuard(options.namespace), budget, note=note)
     try:
         yield client
@@ -63,6 +63,22 @@ def own_account(client: ContractClient, namespace: str) -> Mapping[str, Any]:
     return dict(account)
 
 
+def check_other_account(client: ContractClient, account: Mapping[str, Any], namespace: str) -> None:
+    """Raise UsageError unless the other token, if there is one, is that of an outsider."""
+    if not client.has("other"):
+        return
+    answer = client.get("/api/whoami-v2", sender="other")
+    if answer.status != 200:
+        raise UsageError(f"The Hub does not accept the other token: {answer.status} {answer.error}")
+    other = answer.json()
+    if other.get("name") == account["name"]:
+        raise UsageError(
+            "The other token is of the same account: take one of an account that has nothing to do with it."
+        )
+    if namespace in [org.get("name") for org in other.get("orgs") or ()]:
+        raise UsageError(f"The other token is of a member of {namespace}: take one of an account outside it.")
+
+
 def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
     """Test the facts; return the report, and whether the run was interrupted. Raises UsageError before any write."""
     began, results, was_interrupted = time.monotonic(), list[FactResult](), False
@@ -70,6 +86,7 @@ def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
     try:
         with connected(options) as client:
             account = own_account(client, options.namespace)
+            check_other_account(client, account, options.namespace)
             workspace = Workspace(
                 client,
                 account,

@@ -38,6 +38,12 @@ def outsider_commit(ws: Workspace) -> None:
 
 
 @access.fact(calls=1, needs=("other token",))
+def outsider_commit_on_unknown_parent(ws: Workspace) -> None:
+    """The right to write is checked before the parent commit: without it such a commit is 403, not 412."""
+    commit(ws, ws.public(), {"a.txt": b"two\n"}, parent="0123456789" * 4, sender="other").expect(403)
+
+
+@access.fact(calls=1, needs=("other token",))
 def outsider_may_not_write(ws: Workspace) -> None:
     """`auth-check/write` is refused to an account without the right to write."""
     ws.client.get(f"{ws.public().api}/auth-check/write", sender="other").expect(401, 403, 404)

@@ -97,6 +97,12 @@ def quoted_revision(ws: Workspace) -> None:
 
 
 @reading.fact(calls=1)
+def quoted_folder(ws: Workspace) -> None:
+    """The folder of a listing may be quoted as a whole: `notes%2Fdeep`."""
+    check_equal("paths", _paths(_tree(ws, "/notes%2Fdeep").json()), ["notes/deep/c.txt"])
+
+
+@reading.fact(calls=1)
 def paths_info(ws: Workspace) -> None:
     """`POST …/paths-info/{revision}` with JSON gives the entries of paths, and leaves out those that are missing."""
     body = {"paths": ["notes/a.json", "notes/deep", "missing.json"], "expand": False}
@@ -104,6 +110,14 @@ def paths_info(ws: Workspace) -> None:
     check_equal("paths", sorted(_paths(items)), ["notes/a.json", "notes/deep"])
     types = {item["path"]: part(item, "type") for item in items}
     check_equal("types", types, {"notes/a.json": "file", "notes/deep": "directory"})
+
+
+@reading.fact(calls=1)
+def paths_info_of_many(ws: Workspace) -> None:
+    """`paths-info` with JSON accepts 1,000 paths in one call."""
+    paths = ["notes/a.json", *(f"missing/{number}.json" for number in range(999))]
+    answer = ws.client.post(f"{ws.contents().api}/paths-info/main", json={"paths": paths, "expand": False})
+    check_equal("paths", _paths(answer.expect(200).json()), ["notes/a.json"])
 
 
 @reading.fact(calls=1)
@@ -132,7 +146,7 @@ def last_commit(ws: Workspace) -> None:
 def history(ws: Workspace) -> None:
     """`GET …/commits/{revision}` lists commits, newest first: `id`, `title`, `message`, `authors[].user`, `date`."""
     repo = ws.contents()
-    items = ws.client.get(f"{repo.api}/commits/main", params={"limit": "10"}).expect(200).json()
+    items = ws.client.get(f"{repo.api}/commits/main", params={"limit": "1000"}).expect(200).json()
     check_equal("the first id", part(items, 0, "id"), head(ws, repo))
     dates = [check_date("date", part(item, "date")) for item in items]
     check("dates", dates == sorted(dates, reverse=True), expected="newest first", got=dates)

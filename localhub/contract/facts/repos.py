@@ -87,13 +87,14 @@ def may_write(ws: Workspace) -> None:
     ws.client.get(f"{_new(ws).api}/auth-check/write").expect(200)
 
 
-@repos.fact(calls=2)
+@repos.fact(calls=4)
 def publish_and_hide(ws: Workspace) -> None:
-    """`PUT …/settings` with `visibility` changes it."""
+    """`PUT …/settings` with `visibility` makes a repo private, and public."""
     repo = ws.public()
-    ws.client.call("PUT", f"{repo.api}/settings", json={"visibility": "public"}).expect(200)
-    answer = ws.client.get(repo.api, params={"expand": "private"}).expect(200).json()
-    check_equal("private", part(answer, "private"), False)
+    for visibility in ("private", "public"):
+        ws.client.call("PUT", f"{repo.api}/settings", json={"visibility": visibility}).expect(200)
+        answer = ws.client.get(repo.api, params={"expand": "private"}).expect(200).json()
+        check_equal("private", part(answer, "private"), visibility == "private")
 
 
 @repos.fact(calls=3)
