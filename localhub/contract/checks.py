@@ -44,20 +44,23 @@ def check_date(name: str, value: object) -> datetime:
 
 
 def part(value: Any, *path: str | int) -> Any:
-    """Return the part of a JSON value at `path`. Raises Differs if there is none."""
+    """Return the part of a JSON value at `path`. Raises Differs if there is none.
+
+    The message names what is there and not its content: an answer about the account must not get into a report.
+    """
     for depth, step in enumerate(path):
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
             name = ".".join(map(str, path[: depth + 1]))
-            raise Differs(f"a field {name}", f"no {name} in {shown(value)}") from None
+            raise Differs(f"a field {name}", f"no {name} in {described(value)}") from None
     return value
 
 
 def only(name: str, items: list[T], wanted: Callable[[T], bool]) -> T:
     """Return the one item that is wanted. Raises Differs if there is none, or several."""
     matching = [item for item in items if wanted(item)]
-    check(name, len(matching) == 1, expected="one item", got=items)
+    check(name, len(matching) == 1, expected="one of these", got=f"{len(matching)} among {len(items)}")
     return matching[0]
 
 
@@ -65,3 +68,10 @@ def shown(value: object) -> str:
     """Return a value as text of one line, bounded in length."""
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+
+
+def described(value: object) -> str:
+    """Return the kind of a JSON value, with the names of its fields."""
+    if isinstance(value, dict):
+        return shown(f"an object of {', '.join(map(str, value)) or 'nothing'}")
+    return f"a list of {len(value)}" if isinstance(value, list) else shown(value)

@@ -45,7 +45,7 @@ class HubAnswer:
         """Return the body as JSON. Raises Differs if it is none."""
         try:
             return jsonlib.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Differs(f"JSON from {self.call}", f"{self.status} {shown(self.text)}") from None
 
     @property
@@ -63,7 +63,7 @@ class HubAnswer:
         """The Hub's message about an error, from the body or a header; empty if there is none."""
         try:
             fields = jsonlib.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = {}
         message = fields.get("error") if isinstance(fields, dict) else None
         return str(message or self.headers.get("x-error-message", ""))
@@ -72,14 +72,18 @@ class HubAnswer:
         """Return this answer. Raises Differs if its status is none of `statuses`."""
         if self.status not in statuses:
             expected = " or ".join(map(str, statuses))
-            raise Differs(f"{expected} to {self.call}", f"{self.status} {shown(self.error or self.text)}".strip())
+            raise Differs(f"{expected} to {self.call}", self._summary())
         return self
 
     def expect_refusal(self) -> HubAnswer:
         """Return this answer. Raises Differs unless its status is a client error, of 400 to 499."""
         if not 400 <= self.status < 500:
-            raise Differs(f"a refusal (4xx) of {self.call}", f"{self.status} {shown(self.error or self.text)}".strip())
+            raise Differs(f"a refusal (4xx) of {self.call}", self._summary())
         return self
+
+    def _summary(self) -> str:
+        """The status and the error; not the content of a success, which may be about the account."""
+        return f"{self.status} {shown(self.error or self.text) if self.status >= 400 else ''}".strip()
 
 
 class CallBudget:

@@ -48,4 +48,4 @@ def fact_lines(options: ContractOptions) -> Iterator[str]:
             yield ""
         missing = [NEEDS[need] for need in fact.needs if need not in available]
         calls = f"not tried: {missing[0]}" if missing else f"{fact.calls} call{'s' * (fact.calls != 1)}"
-        yield f"{fact.id:<36} {fact.statement} ({calls})"
+        yield f"{fact.id:<36} {fact.sentence} ({calls})"

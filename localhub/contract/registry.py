@@ -36,6 +36,11 @@ class Fact:
     is_choice: bool = False
     needs: tuple[Need, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """The statement, marked if it is a choice."""
+        return f"{self.statement} [localhub's choice]" if self.is_choice else self.statement
+
 
 @dataclass
 class FactGroup:
@@ -45,7 +50,6 @@ class FactGroup:
     """
 
     name: str
-    title: str
     needs: tuple[Need, ...] = ()
     facts: list[Fact] = field(default_factory=list)
 

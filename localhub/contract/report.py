@@ -55,7 +55,7 @@ class ContractReport:
         return "\n".join(lines)
 
     def _text_lines(self, result: FactResult) -> Iterator[str]:
-        yield f"{result.ending:<10} {result.fact.id:<36} {result.fact.statement}"
+        yield f"{result.ending:<10} {result.fact.id:<36} {result.fact.sentence}"
         indent = " " * 11
         if result.ending == "differs":
             yield f"{indent}expected  {self.hidden(result.expected)}"
@@ -77,7 +77,7 @@ class ContractReport:
         lines += ["| fact | | statement | expected | got |", "|---|---|---|---|---|"]
         for result in self.results:
             got = self.hidden(result.got or result.reason)
-            cells = (result.fact.id, result.ending, result.fact.statement, self.hidden(result.expected), got)
+            cells = (result.fact.id, result.ending, result.fact.sentence, self.hidden(result.expected), got)
             lines.append("| " + " | ".join(map(_cell, cells)) + " |")
         return "\n".join([*lines, "", *self._notes()]).rstrip()
 

@@ -18,6 +18,8 @@ T = TypeVar("T")
 Files = Mapping[str, bytes | None]
 """Path → content; None removes the file."""
 
+WHILE_MAKING = "while making"
+"""Stands in a difference that was met before the test of a fact could begin."""
 BENCHMARK = "TIGER-Lab/MMLU-Pro"
 """A dataset whose leaderboard the Hub keeps."""
 BASE_FILES: Mapping[str, bytes] = {
@@ -127,7 +129,7 @@ class Workspace:
                     self._made[name] = make()
             except Differs as error:
                 self._made[name] = error
-                raise
+                raise Differs(error.expected, f"{error.got}, {WHILE_MAKING} {name}") from error
         made = self._made[name]
         if isinstance(made, Differs):
             raise NotTried(f"{name} could not be made: {made}")

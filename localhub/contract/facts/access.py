@@ -6,7 +6,7 @@ from localhub.contract.checks import check, check_equal, part
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit, open_pull, say, thread
 
-access = FactGroup("access", "Access of others")
+access = FactGroup("access")
 
 
 @access.fact(calls=3)

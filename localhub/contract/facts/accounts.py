@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localhub.contract.checks import check, check_date, check_equal, only, part
+from localhub.contract.checks import check, check_date, check_equal, described, only, part
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace
 
-accounts = FactGroup("accounts", "Accounts and tokens")
+accounts = FactGroup("accounts")
 _NO_NAME = "no-account-has-this-name-4f1c"
 
 
@@ -17,7 +17,7 @@ def whoami(ws: Workspace) -> None:
     for name in ("id", "name", "type"):
         check(name, isinstance(part(answer, name), str), expected="text", got=part(answer, name))
     check_equal("type", answer["type"], "user")
-    check("orgs", isinstance(part(answer, "orgs"), list), expected="a list", got=answer["orgs"])
+    check("orgs", isinstance(part(answer, "orgs"), list), expected="a list", got=described(answer["orgs"]))
 
 
 @accounts.fact(calls=0)

@@ -9,7 +9,7 @@ from localhub.contract.client import HubAnswer
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit, committed, head
 
-commits = FactGroup("commits", "Commits")
+commits = FactGroup("commits")
 _NEVER = "0123456789" * 4
 
 

@@ -11,7 +11,7 @@ from localhub.contract.listener import ReceivedDelivery
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit, committed, head, needs_listener, open_pull, open_thread, say
 
-deliveries = FactGroup("deliveries", "Deliveries of webhooks", needs=("webhook address",))
+deliveries = FactGroup("deliveries", needs=("webhook address",))
 
 
 def _address(ws: Workspace) -> str:

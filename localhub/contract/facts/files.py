@@ -12,7 +12,7 @@ from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
 from localhub.contract.workspace import BASE_FILES, Workspace, commit, committed, head
 
-files = FactGroup("files", "Files")
+files = FactGroup("files")
 
 _PATH = "notes/deep/c.txt"
 _DATA = BASE_FILES[_PATH]

@@ -15,7 +15,7 @@ from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
 from localhub.contract.workspace import Workspace, head, open_pull
 
-git = FactGroup("git", "git over HTTP")
+git = FactGroup("git")
 
 _LOCAL = "refs/contract/fetched"
 

@@ -9,7 +9,7 @@ from localhub.contract.client import HubAnswer
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit
 
-limits = FactGroup("limits", "Limits")
+limits = FactGroup("limits")
 
 _LIMIT = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
 _POLICY = re.compile(r'"[^"]+";"(\w+)";q=(\d+);w=(\d+)')

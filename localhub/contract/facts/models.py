@@ -6,13 +6,13 @@ import json
 import struct
 from typing import Any
 
-from localhub.contract.checks import NotTried, check, check_equal, only, part
+from localhub.contract.checks import NotTried, check, check_equal, described, only, part
 from localhub.contract.facts.files import upload_large
 from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
 from localhub.contract.workspace import BENCHMARK, Workspace, commit, committed, open_pull, say
 
-models = FactGroup("models", "Models and their scores")
+models = FactGroup("models")
 
 _CARD = b"---\nlicense: mit\ntags:\n- scratch\n---\n# A scratch model\n"
 _LOOKS = 6
@@ -85,10 +85,10 @@ def search(ws: Workspace) -> None:
     """`GET /api/models?search=&limit=&sort=downloads` gives at most `limit` models, each with `id` and `private`."""
     params = {"search": "a", "limit": "2", "sort": "downloads"}
     items = ws.client.get("/api/models", params=params).expect(200).json()
-    check("models", len(items) <= 2, expected="at most 2", got=items)
+    check("models", len(items) <= 2, expected="at most 2", got=described(items))
     for item in items:
-        check("private", isinstance(part(item, "private"), bool), expected="true or false", got=item)
-        check("id", isinstance(part(item, "id"), str), expected="text", got=item)
+        check("private", isinstance(part(item, "private"), bool), expected="true or false", got=item["private"])
+        check("id", isinstance(part(item, "id"), str), expected="text", got=item["id"])
 
 
 @models.fact(calls=_LOOKS + 1)

@@ -7,7 +7,7 @@ from localhub.contract.client import HubAnswer
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit, committed, events, head, open_pull, open_thread, say, thread
 
-pulls = FactGroup("pulls", "Pull requests")
+pulls = FactGroup("pulls")
 
 
 def _one(ws: Workspace) -> int:

@@ -11,7 +11,7 @@ from localhub.contract.paging import next_page, pages
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import BASE_FILES, Workspace, commit, committed, head, heads
 
-reading = FactGroup("reading", "Reading repos")
+reading = FactGroup("reading")
 
 
 def _blob_id(data: bytes) -> str:

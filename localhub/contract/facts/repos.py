@@ -7,7 +7,7 @@ from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
 from localhub.contract.workspace import Workspace, commit, create_repo
 
-repos = FactGroup("repos", "Repos")
+repos = FactGroup("repos")
 
 
 def _new(ws: Workspace) -> ScratchRepo:

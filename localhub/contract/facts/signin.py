@@ -9,7 +9,7 @@ from localhub.contract.checks import check, check_equal, part
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace
 
-signin = FactGroup("signin", "Signing in")
+signin = FactGroup("signin")
 
 
 def _metadata(ws: Workspace) -> Any:

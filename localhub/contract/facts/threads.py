@@ -8,7 +8,7 @@ from localhub.contract.checks import check, check_date, check_equal, only, part
 from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, events, open_pull, open_thread, say, thread
 
-threads = FactGroup("threads", "Discussions")
+threads = FactGroup("threads")
 
 _MARKER = "<!-- steward:1 a-board request lab/a-model_eval_request_False_bfloat16_Original.json -->"
 _TEXT = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from localhub.contract.checks import check, check_equal, only, part
+from localhub.contract.checks import check, check_equal, described, only, part
 from localhub.contract.client import HubAnswer
 from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
 from localhub.contract.workspace import Workspace, needs_listener
 
-webhooks = FactGroup("webhooks", "Webhooks", needs=("webhook address",))
+webhooks = FactGroup("webhooks", needs=("webhook address",))
 
 _HOOKS = "/api/settings/webhooks"
 _DOMAINS = ["repo", "discussion"]
@@ -67,7 +67,7 @@ def listed(ws: Workspace) -> None:
     """`GET /api/settings/webhooks` is a bare list of the account's webhooks."""
     hook_id = _managed(ws)
     answer = ws.client.get(_HOOKS).expect(200).json()
-    check("the list", isinstance(answer, list), expected="a list", got=answer)
+    check("the list", isinstance(answer, list), expected="a list", got=described(answer))
     only("webhooks", answer, lambda hook: hook.get("id") == hook_id)
 
 

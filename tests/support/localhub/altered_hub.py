@@ -18,7 +18,7 @@ from localhub.world import open_hub
 
 @dataclass(frozen=True)
 class Alteration:
-    """What is different: for calls like `call` (`GET /api/*/refs`), and only for answers of the status `of`, if given.
+    """What is different, for calls like `call` (`GET /api/*/refs`, or with a query), and for answers with status `of`.
 
     `request` changes the body that arrives, `body` the JSON that is answered; a header of None is removed.
     """
@@ -32,7 +32,11 @@ class Alteration:
 
     def concerns(self, scope: Scope) -> bool:
         """Whether the call is one of those."""
-        return scope["type"] == "http" and fnmatchcase(f"{scope['method']} {scope['path']}", self.call)
+        if scope["type"] != "http":
+            return False
+        call = f"{scope['method']} {scope['path']}"
+        whole = f"{call}?{scope['query_string'].decode('latin-1')}"
+        return fnmatchcase(call, self.call) or fnmatchcase(whole, self.call)
 
     def altered(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, Any, bytes]:
         """The answer as it is sent."""

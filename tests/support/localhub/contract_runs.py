@@ -25,7 +25,7 @@ def contract_world() -> HubWorld:
     """`ada` with the organisation `lab`, its reader `cleo`, the outsider `bob`, a benchmark with two models, limits."""
     world = (
         HubWorld()
-        .user("ada")
+        .user("ada", email="ada@lab.invalid")
         .user("bob")
         .user("cleo")
         .org("lab", {"ada": "admin", "cleo": "read"})
@@ -47,7 +47,7 @@ def arguments(hub: AlteredHub, *more: str) -> list[str]:
         "--other-token": "hf_bob",
         "--namespace": "ada",
         "--benchmark": "lab/benchmark",
-        "--patience": "2",
+        "--patience": "30",
     }
     return [word for option in options.items() for word in option] + list(more)
 
