@@ -27,7 +27,7 @@ class NotTried(Exception):
 def check(name: str, holds: bool, *, expected: object, got: object) -> None:
     """Raise Differs unless `holds`; `name` says which part of the answer is meant."""
     if not holds:
-        raise Differs(f"{name}: {shown(expected)}", f"{name}: {shown(got)}")
+        raise Differs(f"{name}: {one_line(expected)}", f"{name}: {one_line(got)}")
 
 
 def check_equal(name: str, got: object, expected: object) -> None:
@@ -40,7 +40,7 @@ def check_date(name: str, value: object) -> datetime:
     try:
         return datetime.fromisoformat(value)  # type: ignore[arg-type]  # a TypeError is one of the wrong answers
     except (TypeError, ValueError):
-        raise Differs(f"{name}: a date like 2026-11-24T12:00:00.000Z", f"{name}: {shown(value)}") from None
+        raise Differs(f"{name}: a date like 2026-11-24T12:00:00.000Z", f"{name}: {one_line(value)}") from None
 
 
 def part(value: Any, *path: str | int) -> Any:
@@ -64,7 +64,7 @@ def only(name: str, items: list[T], wanted: Callable[[T], bool]) -> T:
     return matching[0]
 
 
-def shown(value: object) -> str:
+def one_line(value: object) -> str:
     """Return a value as text of one line, bounded in length."""
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
@@ -73,5 +73,5 @@ def shown(value: object) -> str:
 def described(value: object) -> str:
     """Return the kind of a JSON value, with the names of its fields."""
     if isinstance(value, dict):
-        return shown(f"an object of {', '.join(map(str, value)) or 'nothing'}")
-    return f"a list of {len(value)}" if isinstance(value, list) else shown(value)
+        return one_line(f"an object of {', '.join(map(str, value)) or 'nothing'}")
+    return f"a list of {len(value)}" if isinstance(value, list) else one_line(value)

@@ -12,7 +12,8 @@ from localhub.contract.scratch import PREFIX, RepoKind, ScratchRepo, is_scratch_
 
 _HOOKS = "/api/settings/webhooks"
 _MOST_PAGES = 20
-_TRIES = 2
+_TRIES, _CALLS = 2, 6
+"""How often a removal is tried, and the most calls that it makes, since each waits for rate limits."""
 _GONE = (200, 204, 301, 307, 308, 404)
 """Answers after which a repo is not there under its name: removed, renamed, or never made."""
 
@@ -20,7 +21,7 @@ _GONE = (200, 204, 301, 307, 308, 404)
 def remove_all(client: ContractClient) -> list[str]:
     """Remove the webhooks and repos that the guard allows to write to; return a sentence for each that stays."""
     guard = client.guard
-    client.budget.most = client.budget.used + _TRIES * (len(guard.repos) + len(guard.webhooks)) + 1
+    client.budget.most = client.budget.used + _CALLS * (len(guard.repos) + len(guard.webhooks))
     problems = []
     for hook in reversed(list(guard.webhooks)):
         problems += _removed(client, f"webhook {hook}", f"{_HOOKS}/{hook}", None)

@@ -7,13 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from localhub.contract.checks import Differs, NotTried, shown
+from localhub.contract.checks import Differs, NotTried, one_line
 from localhub.contract.guard import WriteGuard
 
 Sender = Literal["own", "other", "wrong", "nobody"]
@@ -34,19 +34,25 @@ _WRONG_TOKEN = "hf_thisTokenOpensNothing"  # noqa: S105 (no account has it)
 
 @dataclass(frozen=True)
 class HubAnswer:
-    """An answer of the Hub; header names are lower-case, `call` is the method and path."""
+    """An answer of the Hub; header names are lower-case."""
 
-    call: str
+    method: str
+    url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def call(self) -> str:
+        """The method and the path."""
+        return f"{self.method} {urlsplit(self.url).path}"
 
     def json(self) -> Any:
         """Return the body as JSON. Raises Differs if it is none."""
         try:
             return jsonlib.loads(self.body)
         except (ValueError, RecursionError):
-            raise Differs(f"JSON from {self.call}", f"{self.status} {shown(self.text)}") from None
+            raise Differs(f"JSON from {self.call}", f"{self.status} {one_line(self.text)}") from None
 
     @property
     def text(self) -> str:
@@ -83,7 +89,7 @@ class HubAnswer:
 
     def _summary(self) -> str:
         """The status and the error; not the content of a success, which may be about the account."""
-        return f"{self.status} {shown(self.error or self.text) if self.status >= 400 else ''}".strip()
+        return f"{self.status} {one_line(self.error or self.text) if self.status >= 400 else ''}".strip()
 
 
 class CallBudget:
@@ -178,14 +184,13 @@ class ContractClient:
         raise NotTried(f"the Hub still answers 429 to {method} {urlsplit(path).path} after {_TRIES} calls")
 
     def _follow(self, answer: HubAnswer, sender: Sender, headers: Mapping[str, str]) -> HubAnswer:
-        method = answer.call.partition(" ")[0]
         first: dict[str, str] = {}
         for _ in range(_MAX_HOPS):
             first = {name: answer.headers[name] for name in _FROM_FIRST_HOP if name in answer.headers} | first
             target = answer.headers.get("location")
-            if method not in ("GET", "HEAD") or not 301 <= answer.status <= 308 or target is None:
-                return HubAnswer(answer.call, answer.status, {**answer.headers, **first}, answer.body)
-            answer = self._send(method, target, sender, None, None, headers)
+            if answer.method not in ("GET", "HEAD") or not 301 <= answer.status <= 308 or target is None:
+                return replace(answer, headers={**answer.headers, **first})
+            answer = self._send(answer.method, urljoin(answer.url, target), sender, None, None, headers)
         raise Differs(f"an answer to {answer.call}", "redirects without end")
 
     def _send(
@@ -209,7 +214,8 @@ class ContractClient:
                 body = _bounded(response, call)
         except httpx2.HTTPError as error:
             raise NotTried(f"{call} got no answer: {type(error).__name__} {error}".strip()) from error
-        answer = HubAnswer(call, response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        answer = HubAnswer(method, url, response.status_code, lower, body)
         self._note_limit(answer)
         return answer
 

@@ -121,7 +121,7 @@ class Workspace:
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returned when it was called under this name first.
 
-        Raises Differs if `make` does, and NotTried for all facts after that.
+        Raises what `make` raises of Differs and NotTried, and NotTried for all facts after that.
         """
         if name not in self._made:
             try:
@@ -130,8 +130,11 @@ class Workspace:
             except Differs as error:
                 self._made[name] = error
                 raise Differs(error.expected, f"{error.got}, {WHILE_MAKING} {name}") from error
+            except NotTried as error:
+                self._made[name] = error
+                raise
         made = self._made[name]
-        if isinstance(made, Differs):
+        if isinstance(made, Differs | NotTried):
             raise NotTried(f"{name} could not be made: {made}")
         result: T = made
         return result

@@ -18,6 +18,7 @@ from localhub.contract.workspace import Workspace, head, open_pull
 git = FactGroup("git")
 
 _LOCAL = "refs/contract/fetched"
+_CONNECT_MS, _SILENCE_MS = 10_000, 120_000
 
 
 class _Authorised(pygit2.RemoteCallbacks):
@@ -38,6 +39,8 @@ def _fetched(ws: Workspace, repo: ScratchRepo, ref: str, sender: Sender = "own")
         headers = [f"Authorization: Basic {pair}"]
     ws.client.budget.take()
     ws.client.budget.take()
+    pygit2.settings.server_connect_timeout = _CONNECT_MS
+    pygit2.settings.server_timeout = _SILENCE_MS
     with tempfile.TemporaryDirectory(prefix="contract-") as folder:
         local = pygit2.init_repository(folder, bare=True)
         try:
