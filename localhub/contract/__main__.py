@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join([*plan_lines(options), *fact_lines(options), "", "A dry run: nothing was called."]))
             return 0
         note("\n".join(plan_lines(options)))
-        _confirm(options)
+        confirm(options)
         return _reported(options)
     except UsageError as error:
         note(f"localhub.contract: {error}")
@@ -56,14 +56,14 @@ def _reported(options: ContractOptions) -> int:
 
 def _cleaned(options: ContractOptions) -> int:
     if not options.dry_run:
-        _confirm(options)
+        confirm(options)
     problems = left_overs_removed(options)
     for problem in problems:
         note(problem)
     return _FAILED if problems else 0
 
 
-def _confirm(options: ContractOptions) -> None:
+def confirm(options: ContractOptions) -> None:
     """Ask before anything is written to a Hub that is not on this machine. Raises UsageError without a yes."""
     if options.is_local or options.yes:
         return

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _MOST_DELIVERIES, _MOST_BYTES = 1000, 1 << 20
-_LOOK_SECONDS, _SHORT_SECONDS = 0.02, 2.0
+_LOOK_SECONDS, _SHORT_SECONDS = 0.02, 1.0
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from localhub.contract.options import ContractOptions
 from localhub.contract.registry import NEEDS, Fact
-from localhub.contract.scratch import PREFIX
+from localhub.contract.scratch import MISSING, PREFIX, PUBLIC, SCRATCH_REPOS, RepoKind
 
 SET_UP_CALLS = 60
 """At most so many calls make what several facts need."""
 REPEATED_CALLS = 40
 """At most so many calls are sent again after a 429, or follow a redirect that the Hub adds."""
-MOST_REMOVED = 20
-"""At most so many repos and webhooks are made and removed."""
+MOST_WEBHOOKS = 4
 
 
 def most_calls(facts: tuple[Fact, ...]) -> int:
@@ -32,9 +32,12 @@ def plan_lines(options: ContractOptions) -> Iterator[str]:
     facts = testable(options)
     yield f"Hub:        {options.endpoint}"
     yield f"facts:      {len(facts)} of {len(options.facts)}, with at most {most_calls(facts)} calls"
-    yield f"creates:    repos named {options.namespace}/{PREFIX}…, private but one (at most {MOST_REMOVED})"
+    yield f"creates:    of these {options.namespace}/{PREFIX}…, what the facts need; private, but for {PUBLIC}:"
+    for kind in get_args(RepoKind):
+        names = [name for name, its_kind in SCRATCH_REPOS.items() if its_kind == kind and name != MISSING]
+        yield f"            {kind}s …-{', …-'.join(names)}"
     if any("webhook address" in fact.needs for fact in facts):
-        yield "            webhooks of the token's account that watch one of these repos"
+        yield f"            {MOST_WEBHOOKS} webhooks of the token's account, which watch …-hooks"
     yield "writes to:  these repos and webhooks alone; the client refuses any other write"
     yield "removes:    all of them at the end, also after Ctrl-C or an error"
 

@@ -10,6 +10,27 @@ from typing import Literal
 RepoKind = Literal["model", "dataset", "space"]
 
 PREFIX = "steward-contract-"
+SCRATCH_REPOS: dict[str, RepoKind] = {
+    "contents": "dataset",
+    "talk": "dataset",
+    "open": "dataset",
+    "model": "model",
+    "space": "space",
+    "made": "dataset",
+    "lifecycle": "dataset",
+    "old": "dataset",
+    "new": "dataset",
+    "gone": "dataset",
+    "never": "dataset",
+    "hooks": "dataset",
+    "hooksnew": "dataset",
+    "quota": "dataset",
+}
+"""The end of a repo's name → its kind. `new` and `hooksnew` are the later names of two others."""
+PUBLIC = "open"
+"""The one repo that everybody can read."""
+MISSING = "never"
+"""The one that is never made."""
 _NAME = re.compile(rf"{PREFIX}[0-9a-f]{{8}}-[a-z]{{1,20}}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from localhub.contract.checks import Differs, NotTried, check, part
 from localhub.contract.client import ContractClient, HubAnswer, Sender
 from localhub.contract.listener import WebhookListener
-from localhub.contract.scratch import RepoKind, ScratchRepo
+from localhub.contract.scratch import PUBLIC, SCRATCH_REPOS, ScratchRepo
 
 T = TypeVar("T")
 Files = Mapping[str, bytes | None]
@@ -76,20 +76,18 @@ class Workspace:
 
     # --- scratch repos
 
-    def named(self, purpose: str, kind: RepoKind = "dataset") -> ScratchRepo:
-        """The repo for `purpose`, which need not exist yet; it may be written to from now on."""
-        repo = ScratchRepo(kind, f"{self.namespace}/{self.prefix}{purpose}")
+    def named(self, purpose: str) -> ScratchRepo:
+        """The repo for a purpose in SCRATCH_REPOS, which need not exist yet; it may be written to from now on."""
+        repo = ScratchRepo(SCRATCH_REPOS[purpose], f"{self.namespace}/{self.prefix}{purpose}")
         self.client.guard.admit_repo(repo)
         return repo
 
-    def repo(
-        self, purpose: str, kind: RepoKind = "dataset", *, files: Files | None = None, private: bool = True
-    ) -> ScratchRepo:
-        """The repo for `purpose`, made with `files` when it is asked for first."""
+    def repo(self, purpose: str, files: Files | None = None) -> ScratchRepo:
+        """The repo for `purpose`, made with `files` when it is asked for first; private, unless it is PUBLIC."""
 
         def make() -> ScratchRepo:
-            repo = self.named(purpose, kind)
-            create_repo(self, repo, private=private).expect(200)
+            repo = self.named(purpose)
+            create_repo(self, repo, private=purpose != PUBLIC).expect(200)
             if files:
                 commit(self, repo, files).expect(200)
             return repo
@@ -98,15 +96,15 @@ class Workspace:
 
     def contents(self) -> ScratchRepo:
         """A private dataset with BASE_FILES."""
-        return self.repo("contents", files=BASE_FILES)
+        return self.repo("contents", BASE_FILES)
 
     def talk(self) -> ScratchRepo:
         """A private dataset for discussions and pull requests."""
-        return self.repo("talk", files={"a.txt": b"one\n"})
+        return self.repo("talk", {"a.txt": b"one\n"})
 
     def public(self) -> ScratchRepo:
         """A public dataset."""
-        return self.repo("open", files={"a.txt": b"one\n"}, private=False)
+        return self.repo(PUBLIC, {"a.txt": b"one\n"})
 
     @contextmanager
     def set_up(self) -> Iterator[None]:

@@ -35,7 +35,7 @@ def _model(ws: Workspace) -> ScratchRepo:
 
     def make() -> ScratchRepo:
         config = b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}'
-        repo = ws.repo("model", "model", files={"README.md": _CARD, "config.json": config})
+        repo = ws.repo("model", {"README.md": _CARD, "config.json": config})
         upload_large(ws, repo, "model.safetensors", _safetensors())
         return repo
 

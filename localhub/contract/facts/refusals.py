@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from localhub.contract.checks import check, check_equal
 from localhub.contract.client import HubAnswer
 from localhub.contract.registry import FactGroup
+from localhub.contract.scratch import MISSING
 from localhub.contract.workspace import Workspace
 
 refusals = FactGroup("refusals")
@@ -31,13 +32,13 @@ def _is_hidden(answer: HubAnswer) -> None:
 @refusals.fact(calls=1)
 def no_repo(ws: Workspace) -> None:
     """A repo that does not exist is 404, `RepoNotFound`, to a caller with a token."""
-    _is(ws.client.get(ws.named("never").api), "RepoNotFound")
+    _is(ws.client.get(ws.named(MISSING).api), "RepoNotFound")
 
 
 @refusals.fact(calls=1)
 def no_repo_without_token(ws: Workspace) -> None:
     """A repo that does not exist is 401, or 404 with `RepoNotFound`, to a caller without a token."""
-    _is_hidden(ws.client.get(ws.named("never").api, sender="nobody"))
+    _is_hidden(ws.client.get(ws.named(MISSING).api, sender="nobody"))
 
 
 @refusals.fact(calls=2)
@@ -45,7 +46,7 @@ def private_without_token(ws: Workspace) -> None:
     """A private repo is refused to a caller without a token like one that does not exist."""
     there = ws.client.get(ws.contents().api, sender="nobody")
     _is_hidden(there)
-    missing = ws.client.get(ws.named("never").api, sender="nobody")
+    missing = ws.client.get(ws.named(MISSING).api, sender="nobody")
     check_equal("status and code", (there.status, there.code), (missing.status, missing.code))
 
 
@@ -99,7 +100,7 @@ def invalid_parameter(ws: Workspace) -> None:
 @refusals.fact(calls=2)
 def request_id(ws: Workspace) -> None:
     """Each answer carries `X-Request-Id` or `X-Amzn-Trace-Id`, also a refusal."""
-    for path in (ws.contents().api, ws.named("never").api):
+    for path in (ws.contents().api, ws.named(MISSING).api):
         names = ws.client.get(path).headers.keys() & {"x-request-id", "x-amzn-trace-id"}
         check("X-Request-Id", bool(names), expected="an id", got="none")
 

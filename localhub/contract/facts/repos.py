@@ -59,7 +59,7 @@ def create_private(ws: Workspace) -> None:
 @repos.fact(calls=1)
 def create_space(ws: Workspace) -> None:
     """A static Space can be created with `sdk: static`."""
-    create_repo(ws, ws.named("space", "space")).expect(200)
+    create_repo(ws, ws.named("space")).expect(200)
 
 
 @repos.fact(calls=1)

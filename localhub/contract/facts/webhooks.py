@@ -19,7 +19,7 @@ _DOMAINS = ["repo", "discussion"]
 
 def hooked_repo(ws: Workspace) -> ScratchRepo:
     """The repo that the webhooks watch."""
-    return ws.repo("hooks", files={"a.txt": b"one\n"})
+    return ws.repo("hooks", {"a.txt": b"one\n"})
 
 
 def webhook_secret(ws: Workspace) -> str:

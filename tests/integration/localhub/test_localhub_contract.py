@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from huggingface_hub import HfApi
 
 from localhub.contract.__main__ import main
 from localhub.contract.catalogue import FACTS
-from localhub.contract.plan import MOST_REMOVED
+from localhub.contract.plan import MOST_WEBHOOKS
 from localhub.contract.registry import Fact
+from localhub.contract.scratch import MISSING, SCRATCH_REPOS
 from localhub.webhooks.deliveries import DeliveryPolicy
 from tests.support.localhub.altered_hub import Alteration, AlteredHub
 from tests.support.localhub.contract_runs import arguments, contract_world, endings, run_contract
@@ -62,8 +64,10 @@ def test_localhub_keeps_the_contract(hub: AlteredHub, tmp_path: Path, capsys: py
     assert [fact["id"] for fact in report["facts"]] == list(BY_ID)
     over = {fact["id"]: fact["calls"] for fact in report["facts"] if fact["calls"] > BY_ID[fact["id"]].calls}
     assert over == {}
-    made = [call for call in calls_of(hub) if call["route"] in ("/api/repos/create", "/api/settings/webhooks")]
-    assert 5 < sum(call["count"] for call in made if call["method"] == "POST") <= MOST_REMOVED
+    made = [call for call in calls_of(hub) if call["method"] == "POST" and call["status"] == 200]
+    counts = {call["route"]: call["count"] for call in made}
+    assert counts["/api/repos/create"] + len({MISSING, "new", "hooksnew"}) == len(SCRATCH_REPOS)
+    assert counts["/api/settings/webhooks"] == MOST_WEBHOOKS
     assert f"{len(FACTS)} confirmed · 0 differs · 0 not tried" in printed.out
     assert "hf_ada" not in printed.out + printed.err + (tmp_path / "report.json").read_text("utf-8")
 
@@ -184,6 +188,17 @@ def test_a_rate_limit_is_waited_for(hub: AlteredHub, tmp_path: Path, capsys: pyt
     status, report = run_contract(hub, tmp_path, "--only", "accounts.user")
     assert status == 0 and list(endings(report, "confirmed")) == ["accounts.user"]
     assert "answers 429 to GET /api/users/ada/overview: waiting 0 s" in capsys.readouterr().err
+
+
+def test_no_call_is_sent_while_none_is_left(
+    hub: AlteredHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer that says `r=0` makes the next call wait for the end of the window, before the Hub refuses one."""
+    hub.alteration = Alteration("GET /api/users/ada/*", headers={"RateLimit": '"api";r=0;t=0'})
+    began = time.monotonic()
+    status, _ = run_contract(hub, tmp_path, "--only", "accounts.user*")
+    assert status == 0 and time.monotonic() - began >= 1
+    assert "allows no more calls for now: waiting 1 s" in capsys.readouterr().err
 
 
 def _free(hub: AlteredHub) -> dict[str, str]:

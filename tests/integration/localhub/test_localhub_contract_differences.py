@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from localhub.contract.workspace import WHILE_MAKING
 from localhub.webhooks.deliveries import DeliveryPolicy, Sender
 from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
-from tests.support.localhub.altered_hub import Alteration, AlteredHub
+from tests.support.localhub.altered_hub import Alteration, AlteredHub, replaced, sent, with_fields, without
 from tests.support.localhub.contract_runs import contract_world, endings, run_contract
 
 WHOLE = os.environ.get("STEWARD_WHOLE_MATRIX") == "1"
@@ -34,32 +33,6 @@ class Difference:
     name: str
     planted: Alteration
     found_by: tuple[str, ...]
-
-
-def without(*names: str) -> Callable[[Any], Any]:
-    """A change that removes fields wherever they are."""
-
-    def change(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: change(item) for name, item in value.items() if name not in names}
-        return [change(item) for item in value] if isinstance(value, list) else value
-
-    return change
-
-
-def with_fields(**fields: Any) -> Callable[[Any], Any]:
-    """A change that sets fields of an object."""
-    return lambda value: {**value, **fields}
-
-
-def replaced(old: str, new: str) -> Callable[[Any], Any]:
-    """A change of the answer's JSON text."""
-    return lambda value: json.loads(re.sub(old, new, json.dumps(value)))
-
-
-def sent(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    """A change of what arrives at the Hub."""
-    return lambda body: re.sub(old, new, body)
 
 
 NO_MARKER = sent(rb"<!--.*?-->", b"")

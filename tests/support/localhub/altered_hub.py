@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -119,3 +120,32 @@ class AlteredHub:
         """Stop the Hub."""
         self._thread.stop()
         self.state.close()
+
+
+# --- changes for alterations
+
+
+def without(*names: str) -> Callable[[Any], Any]:
+    """A change that removes fields wherever they are."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: change(item) for name, item in value.items() if name not in names}
+        return [change(item) for item in value] if isinstance(value, list) else value
+
+    return change
+
+
+def with_fields(**fields: Any) -> Callable[[Any], Any]:
+    """A change that sets fields of an object."""
+    return lambda value: {**value, **fields}
+
+
+def replaced(old: str, new: str) -> Callable[[Any], Any]:
+    """A change of the answer's JSON text."""
+    return lambda value: json.loads(re.sub(old, new, json.dumps(value)))
+
+
+def sent(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    """A change of what arrives at the Hub."""
+    return lambda body: re.sub(old, new, body)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from localhub.contract.__main__ import confirm
 from localhub.contract.catalogue import FACTS, selected
 from localhub.contract.checks import Differs, NotTried, check_date, part
 from localhub.contract.client import CallBudget
 from localhub.contract.guard import WriteGuard, WriteRefused
+from localhub.contract.listener import WebhookListener
+from localhub.contract.options import UsageError, read_options
 from localhub.contract.registry import Fact
 from localhub.contract.report import ContractReport
 from localhub.contract.runner import FactResult
@@ -132,6 +137,44 @@ def test_an_answer_cannot_form_the_markdown_of_a_report() -> None:
     report = ContractReport("https://hub.invalid", [result], 1, 0.1, "now", secrets=("hf_ada",))
     row = report.as_markdown().splitlines()[-1]
     assert row.endswith("| a \\| b &lt;img src=x> @\u200bada [token]\\\\ |")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "answer", "is_asked"),
+    [
+        ("http://127.0.0.1:7870", [], "", False),
+        ("http://localhost:7870", [], "", False),
+        ("https://hub.invalid", ["--yes"], "", False),
+        ("https://hub.invalid", [], "yes", True),
+        ("https://hub.invalid", [], "y", True),
+        ("http://localhost.hub.invalid", [], "no", True),
+    ],
+)
+def test_a_run_on_another_machine_is_asked_for(
+    endpoint: str, given: list[str], answer: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a whole yes, or `--yes`, lets a run begin on a Hub that is not on this machine."""
+    questions: list[str] = []
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or answer)
+    options = read_options(["--endpoint", endpoint, "--namespace", "ada", *given], {"HF_TOKEN": "hf_ada"})
+    if is_asked and answer != "yes":
+        with pytest.raises(UsageError, match="Nothing was called"):
+            confirm(options)
+    else:
+        confirm(options)
+    assert bool(questions) == is_asked and "hf_ada" not in f"{questions}{options}"
+
+
+def test_a_wait_is_short_after_silence() -> None:
+    """If nothing arrived in one wait, the next does not take as long: the Hub does not reach this machine."""
+    listener = WebhookListener()
+    try:
+        assert listener.wait("/a", bool, 0.05) == []
+        began = time.monotonic()
+        assert listener.wait("/a", bool, 60) == [] and time.monotonic() - began < 30
+    finally:
+        listener.close()
 
 
 def test_the_document_answers_each_open_question_by_a_fact(project: Path) -> None:
