@@ -1,0 +1,54 @@
+"""What a run would do, in words: printed before each run, and alone by `--dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from localhub.contract.options import ContractOptions
+from localhub.contract.registry import NEEDS, Fact
+from localhub.contract.scratch import MISSING, PREFIX, PUBLIC, SCRATCH_REPOS, RepoKind
+
+SET_UP_CALLS = 60
+"""At most so many calls make what several facts need."""
+REPEATED_CALLS = 40
+"""At most so many calls are sent again after a 429, or follow a redirect that the Hub adds."""
+MOST_WEBHOOKS = 4
+
+
+def most_calls(facts: tuple[Fact, ...]) -> int:
+    """The bound of calls that a run of these facts has, without those that remove what it made."""
+    return sum(fact.calls for fact in facts) + SET_UP_CALLS + REPEATED_CALLS
+
+
+def testable(options: ContractOptions) -> tuple[Fact, ...]:
+    """The facts that the options allow to test; the account's organisations are not known yet."""
+    available = options.available("perhaps")
+    return tuple(fact for fact in options.facts if set(fact.needs) <= available)
+
+
+def plan_lines(options: ContractOptions) -> Iterator[str]:
+    """The plan of a run."""
+    facts = testable(options)
+    yield f"Hub:        {options.endpoint}"
+    yield f"facts:      {len(facts)} of {len(options.facts)}, with at most {most_calls(facts)} calls"
+    yield f"creates:    of these {options.namespace}/{PREFIX}…, what the facts need; private, but for {PUBLIC}:"
+    for kind in get_args(RepoKind):
+        names = [name for name, its_kind in SCRATCH_REPOS.items() if its_kind == kind and name != MISSING]
+        yield f"            {kind}s …-{', …-'.join(names)}"
+    if any("webhook address" in fact.needs for fact in facts):
+        yield f"            {MOST_WEBHOOKS} webhooks of the token's account, which watch …-hooks"
+    yield "writes to:  these repos and webhooks alone; the client refuses any other write"
+    yield "removes:    all of them at the end, also after Ctrl-C or an error"
+
+
+def fact_lines(options: ContractOptions) -> Iterator[str]:
+    """Each fact with the calls that it may make, or why it would not be tried."""
+    available, group = options.available("perhaps"), ""
+    for fact in options.facts:
+        if fact.group != group:
+            group = fact.group
+            yield ""
+        missing = [NEEDS[need] for need in fact.needs if need not in available]
+        calls = f"not tried: {missing[0]}" if missing else f"{fact.calls} call{'s' * (fact.calls != 1)}"
+        yield f"{fact.id:<36} {fact.sentence} ({calls})"

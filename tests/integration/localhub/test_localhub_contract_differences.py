@@ -1,0 +1,285 @@
+"""Differences that are planted in a Hub's answers are found by the contract, each by the facts that it concerns."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localhub.contract.catalogue import FACTS
+from localhub.contract.workspace import WHILE_MAKING
+from localhub.webhooks.deliveries import DeliveryPolicy, Sender
+from localhub.webhooks.delivery_log import OutgoingDelivery
+from localhub.webhooks.store import Webhook
+from tests.support.localhub.altered_hub import Alteration, AlteredHub, replaced, sent, with_fields, without
+from tests.support.localhub.contract_runs import contract_world, endings, run_contract
+
+WHOLE = os.environ.get("STEWARD_WHOLE_MATRIX") == "1"
+"""Whether each difference is looked for by all facts of its groups, or only by those that have to find it."""
+
+A_REPO = "GET /api/datasets/*"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One planted difference, and the ids of the facts that find it."""
+
+    name: str
+    planted: Alteration
+    found_by: tuple[str, ...]
+
+
+NO_MARKER = sent(rb"<!--.*?-->", b"")
+DIFFERENCES = (
+    Difference("members have no role", Alteration("GET */members", body=without("role")), ("accounts.members",)),
+    Difference(
+        "an unknown token is 403", Alteration("GET /api/whoami-v2", of=401, status=403), ("accounts.wrong-token",)
+    ),
+    Difference("users have another id", Alteration("GET */overview", body=with_fields(_id="1")), ("accounts.user",)),
+    Difference(
+        "errors have no code",
+        Alteration(A_REPO, of=404, headers={"X-Error-Code": None}),
+        ("refusals.no-revision", "refusals.no-folder", "refusals.no-repo"),
+    ),
+    Difference(
+        "a missing file does not say of which commit",
+        Alteration("GET /datasets/*", of=404, headers={"X-Repo-Commit": None}),
+        ("refusals.no-file",),
+    ),
+    Difference(
+        "a missing thread has another text",
+        Alteration("GET */discussions/*", body=with_fields(error="No.")),
+        ("refusals.no-thread",),
+    ),
+    Difference(
+        "a repo that exists is 400", Alteration("POST /api/repos/create", of=409, status=400), ("repos.create-again",)
+    ),
+    Difference(
+        "former names do not lead on",
+        Alteration("* /*datasets/*-old*", of=307, status=404),
+        ("repos.rename", "repos.rename-files", "repos.post-to-former-name"),
+    ),
+    Difference("gates are not reported", Alteration(A_REPO, body=without("gated")), ("repos.gate",)),
+    Difference("listings have no pages", Alteration("GET */tree/*", headers={"Link": None}), ("reading.tree-pages",)),
+    Difference(
+        "pages are on another host",
+        Alteration("GET */tree/*", headers={"Link": '<https://hub.invalid/x>; rel="next"'}),
+        ("reading.tree-pages",),
+    ),
+    Difference(
+        "history begins with the oldest", Alteration("GET */commits/*", body=lambda it: it[::-1]), ("reading.history",)
+    ),
+    Difference(
+        "refs are old",
+        Alteration("GET */refs", body=replaced(r'"[0-9a-f]{40}"', f'"{"1" * 40}"')),
+        ("reading.fresh-refs", "reading.info"),
+    ),
+    Difference("a removed branch is 400", Alteration("DELETE */branch/*", of=404, status=400), ("reading.branches",)),
+    Difference(
+        "the ETag is no blob id",
+        Alteration("HEAD */resolve/*", headers={"ETag": '"1"', "X-Linked-Etag": None}),
+        ("files.headers",),
+    ),
+    Difference("ranges are ignored", Alteration("GET */resolve/*", of=206, status=200), ("files.byte-range",)),
+    Difference("nothing is 304", Alteration("GET */resolve/*", of=304, status=200), ("files.not-modified",)),
+    Difference(
+        "all files are regular",
+        Alteration("POST */preupload/*", body=replaced('"lfs"', '"regular"')),
+        ("files.upload-mode",),
+    ),
+    Difference(
+        "the parent of a commit is ignored",
+        Alteration("POST */commit/*", request=sent(rb'"parentCommit": "\w+"', b'"x": 1')),
+        ("commits.stale-parent", "commits.unknown-parent", "commits.one-per-parent"),
+    ),
+    Difference(
+        "a stale parent is 400",
+        Alteration("POST */commit/*", of=412, status=400),
+        ("commits.stale-parent", "commits.unknown-parent"),
+    ),
+    Difference(
+        "descriptions of commits get lost",
+        Alteration("POST */commit/*", request=sent(rb'"description": "[^"]*"', b'"description": ""')),
+        ("commits.message",),
+    ),
+    Difference("git needs no password", Alteration("GET */info/refs", of=401, status=500), ("git.refused",)),
+    Difference(
+        "HTML comments are removed",
+        Alteration("POST */discussions*", request=NO_MARKER),
+        ("threads.marker-in-first-post", "threads.marker-in-comment", "threads.marker-after-edit"),
+    ),
+    Difference(
+        "HTML comments are removed by edits",
+        Alteration("POST */edit", request=NO_MARKER),
+        ("threads.marker-after-edit",),
+    ),
+    Difference("authors have no id", Alteration("GET */discussions/*", body=without("_id")), ("threads.author-id",)),
+    Difference("a comment is 200", Alteration("POST */comment", of=201, status=200), ("threads.marker-in-comment",)),
+    Difference(
+        "the list does not filter",
+        Alteration("GET */discussions", body=with_fields(discussions=[])),
+        ("threads.listed", "threads.list-filters"),
+    ),
+    Difference(
+        "a pull request by a commit is a draft",
+        Alteration("GET */discussions/*", body=lambda it: it | ({"status": "draft"} if it["status"] == "open" else {})),
+        ("pulls.by-commit-is-open",),
+    ),
+    Difference(
+        "refused merges are 200",
+        Alteration("POST */merge", of=409, status=200),
+        ("pulls.draft-stays", "pulls.merge-of-draft"),
+    ),
+    Difference(
+        "refused merges are 400",
+        Alteration("POST */merge", of=409, status=400),
+        ("pulls.merge-of-draft", "pulls.merge-of-conflict"),
+    ),
+    Difference(
+        "conflicts are not shown",
+        Alteration("GET */discussions/*", body=without("filesWithConflicts")),
+        ("pulls.conflict-shown",),
+    ),
+    Difference(
+        "merges have another title",
+        Alteration("GET */commits/*", body=replaced(r" \(#\d+\)", "")),
+        ("pulls.merge-title",),
+    ),
+    Difference(
+        "outsiders open no pull requests",
+        Alteration("POST */commit/*create_pr=1", of=200, status=403),
+        ("access.outsider-pull",),
+    ),
+    Difference("a gate has no code", Alteration("GET */resolve/*", headers={"X-Error-Code": None}), ("access.gated",)),
+    Difference(
+        "parameters are not counted",
+        Alteration("GET /api/models/*", body=without("safetensors")),
+        ("models.parameters",),
+    ),
+    Difference(
+        "scores do not name their pull request",
+        Alteration("GET /api/models/*", body=without("pullRequest")),
+        ("models.scores-in-pull",),
+    ),
+    Difference(
+        "new webhooks are disabled",
+        Alteration("POST /api/settings/webhooks", body=replaced('"disabled": false', '"disabled": true')),
+        ("webhooks.create",),
+    ),
+    Difference(
+        "a webhook may watch nothing",
+        Alteration("POST /api/settings/webhooks/*", of=400, status=200),
+        ("webhooks.update-of-url-alone",),
+    ),
+    Difference(
+        "limits are not reported", Alteration("GET */refs", headers={"RateLimit": None}), ("limits.headers-of-calls",)
+    ),
+    Difference(
+        "the issuer is another host",
+        Alteration("GET /.well-known/*", body=with_fields(issuer="https://hub.invalid")),
+        ("signin.metadata",),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlteredHub]:
+    """A Hub for this file."""
+    running = AlteredHub(tmp_path_factory.mktemp("hub"), contract_world())
+    running.state.webhooks.deliveries.policy = DeliveryPolicy(first_wait=0.05)
+    yield running
+    running.close()
+
+
+def differing(hub: AlteredHub, folder: Path, ids: tuple[str, ...]) -> set[str]:
+    """The facts that differ, among those with these ids; among all of their groups for the whole matrix.
+
+    A fact that differs because what it needs could not be made does not count.
+    """
+    words = {fact_id.partition(".")[0] for fact_id in ids} if WHOLE else ids
+    status, report = run_contract(
+        hub, folder, "--patience", "1", *(word for id in sorted(words) for word in ("--only", id))
+    )
+    found = endings(report, "differs")
+    assert status == (1 if found else 0) and report["left"] == []
+    return {fact_id for fact_id, fact in found.items() if WHILE_MAKING not in fact["got"]}
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda it: it.name.replace(" ", "-"))
+def test_a_difference_is_found(hub: AlteredHub, tmp_path: Path, difference: Difference) -> None:
+    """The facts that it concerns differ."""
+    hub.alteration = difference.planted
+    try:
+        assert set(difference.found_by) <= differing(hub, tmp_path, difference.found_by)
+    finally:
+        hub.alteration = None
+
+
+Change = Callable[[Webhook, OutgoingDelivery], tuple[Webhook, OutgoingDelivery]]
+
+
+def payload_changed(change: Callable[[Any], Any]) -> Change:
+    """A change of what is delivered."""
+    return lambda webhook, sent: (webhook, replace(sent, payload=json.dumps(change(json.loads(sent.payload)))))
+
+
+def text_shown(payload: Any) -> Any:
+    """A hidden comment with its text."""
+    comment = payload.get("comment") or {}
+    return payload | ({"comment": comment | {"content": "To be hidden"}} if comment.get("hidden") else {})
+
+
+DELIVERIES: dict[str, tuple[Change, str]] = {
+    "another secret": (lambda webhook, sent: (replace(webhook, secret="another"), sent), "deliveries.delivery-headers"),
+    "each try has its own id": (
+        lambda webhook, sent: (webhook, replace(sent, delivery_id=uuid.uuid4().hex)),
+        "deliveries.retried",
+    ),
+    "refs are not named": (payload_changed(without("updatedRefs")), "deliveries.commit-on-main"),
+    "hidden text is shown": (payload_changed(text_shown), "deliveries.hidden-comment"),
+    "authors have no id": (payload_changed(without("author")), "deliveries.new-comment"),
+    "a rename has the new name": (
+        payload_changed(
+            lambda it: it | {"repo": it["repo"] | {"name": it["movedTo"]["name"]}} if "movedTo" in it else it
+        ),
+        "deliveries.move",
+    ),
+}
+"""What is different in deliveries → its change, and the fact that finds it."""
+
+
+@pytest.mark.parametrize("name", DELIVERIES, ids=lambda name: name.replace(" ", "-"))
+def test_a_difference_of_deliveries_is_found(
+    hub: AlteredHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The fact about this part of a delivery differs."""
+    change, found_by = DELIVERIES[name]
+    post = Sender.post
+
+    def altered(sender: Sender, webhook: Webhook, delivery: OutgoingDelivery, timeout: float) -> tuple[int, str | None]:
+        return post(sender, *change(webhook, delivery), timeout)
+
+    monkeypatch.setattr(Sender, "post", altered)
+    assert found_by in differing(hub, tmp_path, (found_by,))
+
+
+@pytest.mark.parametrize("fact_id", [fact.id for fact in (FACTS if WHOLE else FACTS[::40])])
+def test_a_fact_can_be_tested_alone(hub: AlteredHub, tmp_path: Path, fact_id: str) -> None:
+    """No fact needs what another one made; `make matrices` tests each."""
+    status, report = run_contract(hub, tmp_path, "--only", fact_id, "--exhaustive")
+    assert status == 0 and list(endings(report, "confirmed")) == [fact_id]
+
+
+def test_each_group_has_a_planted_difference() -> None:
+    """No subject is left out, and there are more than twenty differences."""
+    ids = {fact_id for difference in DIFFERENCES for fact_id in difference.found_by} | {
+        it[1] for it in DELIVERIES.values()
+    }
+    assert {fact_id.partition(".")[0] for fact_id in ids} == {fact.group for fact in FACTS}
+    assert len(DIFFERENCES) + len(DELIVERIES) > 20
