@@ -1,0 +1,109 @@
+"""The two distributions that this repository builds: their files, their metadata, and that builds can be repeated."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import leaderboard
+import localhub
+from steward.installation import DISTRIBUTION, EXTRAS, LOCALHUB, PACKAGES
+from tests.unit.steward.conftest import build_wheel
+
+Wheels = tuple[Path, Path]
+OF_THE_PROJECT = {"localhub/LICENSE", "localhub/README.md", "localhub/pyproject.toml"}
+"""Files of localhub's folder that belong to its project, not to its import package."""
+
+
+def files(wheel: Path) -> set[str]:
+    """The files of a wheel, but those of its metadata."""
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
+def metadata(wheel: Path) -> Message:
+    """The metadata of a wheel."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    return Parser().parsestr(archive.read(name).decode())
+
+
+def requirements(wheel: Path, extra: str | None = None) -> set[str]:
+    """What a wheel requires, or one of its extras alone, without the marker."""
+    every = [Requirement(text) for text in metadata(wheel).get_all("Requires-Dist") or ()]
+    chosen = (one for one in every if (str(one.marker) if one.marker else None) == (extra and f'extra == "{extra}"'))
+    return {str(one).partition(";")[0].strip() for one in chosen}
+
+
+def sources(project: Path, *packages: str) -> set[str]:
+    """Every file of these import packages in the checkout."""
+    found = (file for package in packages for file in (project / package).rglob("*") if file.is_file())
+    return {str(file.relative_to(project)) for file in found if "__pycache__" not in file.parts}
+
+
+def test_each_wheel_holds_every_file_of_its_packages_and_no_other(project: Path, wheels: Wheels) -> None:
+    """Templates, static files and suites are there; tests, benchmarks and files of the other wheel are not."""
+    steward, hub = map(files, wheels)
+    assert steward == sources(project, *PACKAGES)
+    assert hub == sources(project, LOCALHUB) - OF_THE_PROJECT
+    assert steward & hub == set()
+
+
+def test_the_metadata_name_version_licence_and_commands(project: Path, wheels: Wheels) -> None:
+    """Each version is that of the package; each wheel holds the licence, and a README."""
+    for wheel, name in zip(wheels, (DISTRIBUTION, LOCALHUB), strict=True):
+        fields = metadata(wheel)
+        assert (fields["Name"], fields["Version"]) == (name, leaderboard.__version__)
+        assert (fields["License-Expression"], fields["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+        assert "Operating System :: POSIX :: Linux" in fields.get_all("Classifier", [])
+        assert fields.get_payload().startswith("# ")
+        archive = zipfile.ZipFile(wheel)
+        (licence,) = (file for file in archive.namelist() if file.endswith("licenses/LICENSE"))
+        assert archive.read(licence) == (project / "LICENSE").read_bytes()
+    commands = zipfile.ZipFile(wheels[0]).read(
+        f"{DISTRIBUTION.replace('-', '_')}-{leaderboard.__version__}.dist-info/entry_points.txt"
+    )
+    assert re.findall(r"^([\w-]+) = ", commands.decode(), re.MULTILINE) == ["steward", "steward-eval"]
+    assert localhub.__version__ == leaderboard.__version__
+
+
+def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels: Wheels) -> None:
+    """The bot and a worker install without localhub; every extra that `self-check` names exists."""
+    wheel = wheels[0]
+    assert set(EXTRAS) <= set(metadata(wheel).get_all("Provides-Extra") or ())
+    (required,) = map(Requirement, requirements(wheel, "localhub"))
+    assert required.name == LOCALHUB
+    assert required.specifier.contains(localhub.__version__, prereleases=True)
+    assert str(required) in {str(Requirement(text)) for text in requirements(wheel, "demo")}
+    for extra in (None, "worker", "contents", "dev"):
+        assert LOCALHUB not in {Requirement(text).name for text in requirements(wheel, extra)}
+
+
+def test_an_editable_install_with_dev_has_all_that_localhub_requires(wheels: Wheels) -> None:
+    """Requirements that both distributions have are the same, to the version; `dev` adds the others."""
+    assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "dev")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_wheel_is_the_same_to_the_byte_when_it_is_built_again(
+    which: int, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder, with other times and permissions of the files."""
+    copy, folder = tmp_path / "copy", project if which == 0 else project / "localhub"
+    own = [path.name for path in folder.iterdir() if path.name != "__pycache__"]
+    names = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES) if which == 0 else own
+    copy.mkdir()
+    for name in names:
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, copy / name, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(folder / name, copy / name)
+    (copy / "README.md").chmod(0o600)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    assert build_wheel(copy, tmp_path / "out").read_bytes() == wheels[which].read_bytes()
