@@ -1,7 +1,7 @@
 """What operators of version 0.1.0 wrote still means the same: settings, commands with options, the board file.
 
-`recorded/version_0_1_0.json` holds the names in its reference pages (commit c423d37). The Redis and the Hub of a board of
-that version are in tests/integration/bot/test_recorded_board.py.
+`recorded/version_0_1_0.json` holds the names in its reference pages (commit c423d37). The Redis and the Hub of a board
+of that version are in tests/integration/bot/test_recorded_board.py.
 """
 
 from __future__ import annotations
