@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 import leaderboard
@@ -107,3 +110,46 @@ def test_a_wheel_is_the_same_to_the_byte_when_it_is_built_again(
     (copy / "README.md").chmod(0o600)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert build_wheel(copy, tmp_path / "out").read_bytes() == wheels[which].read_bytes()
+
+
+# --- the release
+
+
+def test_a_release_writes_the_repositorys_address_into_both_projects(project: Path, tmp_path: Path) -> None:
+    """Relative links of the README lead to the tag, pictures to their files; the projects still build."""
+    copy, tag = tmp_path / "copy", f"v{leaderboard.__version__}"
+    shutil.copytree(project / "localhub", copy / "localhub", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
+        shutil.copyfile(project / name, copy / name)
+    (copy / "leaderboard").mkdir()
+    shutil.copyfile(project / "leaderboard" / "__init__.py", copy / "leaderboard" / "__init__.py")
+    script = [sys.executable, project / ".ci" / "prepare_release.py", "https://git.example/our/steward"]
+    early = subprocess.run([*script, "v9.9"], cwd=copy, capture_output=True, text=True)
+    assert (early.returncode, early.stderr.count("9.9")) == (1, 3)
+    changelog = copy / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text("utf-8").replace("## Unreleased", f"## {tag[1:]}"), "utf-8")
+    subprocess.run([*script, tag], cwd=copy, check=True)
+    readme = (copy / "README.md").read_text("utf-8")
+    assert f"](https://git.example/our/steward/blob/{tag}/docs/tutorial.md)" in readme
+    assert f"](https://git.example/our/steward/raw/{tag}/docs/pictures/leaderboard.png)" in readme
+    assert "](docs/" not in readme
+    fields = metadata(build_wheel(copy / "localhub", tmp_path / "out"))
+    assert "Repository, https://git.example/our/steward" in fields.get_all("Project-URL", [])
+
+
+def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_lived_tokens(project: Path) -> None:
+    """Each action is pinned to a commit; jobs get the permissions that they need, and no secret; tests come first."""
+    text = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    actions = [step["uses"] for step in steps if "uses" in step]
+    assert [action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert "secrets." not in text and workflow["permissions"] == {}
+    assert {name for name, job in jobs.items() if "id-token" in job["permissions"]} == {"index", "images", "release"}
+    assert jobs["index"]["needs"] == jobs["images"]["needs"] == ["tests", "distributions"]
+    assert jobs["index"]["environment"] == "pypi"
+    targets = re.findall(r"^([\w-]+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {word for step in steps for word in re.findall(r"\bmake (\w+)", step.get("run", ""))} <= set(targets)
+    stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert set(jobs["images"]["strategy"]["matrix"]["target"]) <= set(stages)
