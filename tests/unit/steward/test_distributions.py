@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -91,6 +92,24 @@ def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels
 def test_an_editable_install_with_dev_has_all_that_localhub_requires(wheels: Wheels) -> None:
     """Requirements that both distributions have are the same, to the version; `dev` adds the others."""
     assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "dev")
+
+
+OTHER_NAMES = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "starlette": "fastapi", "markupsafe": "jinja2"}
+"""Import packages whose distribution has another name, or comes with another one that is required."""
+
+
+def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: Wheels) -> None:
+    """Its wheel works alone: an import that only Steward's requirements bring would fail there."""
+    imported: set[str] = set()
+    for file in (project / LOCALHUB).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    others = imported - {LOCALHUB, *sys.stdlib_module_names}
+    required = {Requirement(text).name for text in metadata(wheels[1]).get_all("Requires-Dist") or ()}
+    assert {OTHER_NAMES.get(name, name) for name in others} - required == set()
 
 
 @pytest.mark.parametrize("which", [0, 1])
