@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 import leaderboard
 import localhub
 from steward.installation import DISTRIBUTION, EXTRAS, LOCALHUB, PACKAGES
-from tests.unit.steward.conftest import build_wheel
+from tests.support.wheels import build_wheel
 
 Wheels = tuple[Path, Path]
 OF_THE_PROJECT = {"localhub/LICENSE", "localhub/README.md", "localhub/pyproject.toml"}
