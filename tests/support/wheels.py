@@ -1,4 +1,4 @@
-"""Builds a wheel without a network, by the build backend of this environment."""
+"""Builds wheels and source distributions without a network, by the build backend of this environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from pathlib import Path
 
 def build_wheel(folder: Path, into: Path) -> Path:
     """Build the wheel of the project in `folder`, and return its path."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(into)]
+    return _build("wheel", folder, into)
+
+
+def build_sdist(folder: Path, into: Path) -> Path:
+    """Build the source distribution of the project in `folder`, and return its path."""
+    return _build("sdist", folder, into)
+
+
+def _build(target: str, folder: Path, into: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(into)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    (wheel,) = into.glob("*.whl")
-    return wheel
+    (built,) = into.iterdir()
+    return built

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -19,7 +21,7 @@ from packaging.requirements import Requirement
 import leaderboard
 import localhub
 from steward.installation import DISTRIBUTION, EXTRAS, LOCALHUB, PACKAGES
-from tests.support.wheels import build_wheel
+from tests.support.wheels import build_sdist, build_wheel
 
 Wheels = tuple[Path, Path]
 OF_THE_PROJECT = {"localhub/LICENSE", "localhub/README.md", "localhub/pyproject.toml"}
@@ -112,23 +114,18 @@ def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: 
     assert {OTHER_NAMES.get(name, name) for name in others} - required == set()
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_wheel_is_the_same_to_the_byte_when_it_is_built_again(
-    which: int, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("which", "folder"), [(0, "."), (1, "localhub")])
+def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
+    which: int, folder: str, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From another folder, with other times and permissions of the files."""
-    copy, folder = tmp_path / "copy", project if which == 0 else project / "localhub"
-    own = [path.name for path in folder.iterdir() if path.name != "__pycache__"]
-    names = ("pyproject.toml", "README.md", "LICENSE", *PACKAGES) if which == 0 else own
-    copy.mkdir()
-    for name in names:
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, copy / name, copy_function=shutil.copyfile)
-        else:
-            shutil.copyfile(folder / name, copy / name)
-    (copy / "README.md").chmod(0o600)
+    """In another folder, with other times and permissions of the files: so a release is built, and built again."""
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    assert build_wheel(copy, tmp_path / "out").read_bytes() == wheels[which].read_bytes()
+    with tarfile.open(build_sdist(project / folder, tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    (source / "README.md").chmod(0o600)
+    os.utime(source / "README.md", (0, 0))
+    assert build_wheel(source, tmp_path / "wheel").read_bytes() == wheels[which].read_bytes()
 
 
 # --- the release
