@@ -22,13 +22,12 @@ ENV PATH=/opt/steward/bin:$PATH \
     STEWARD_LOG_JSON=true
 
 FROM scratch AS source
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY leaderboard leaderboard
 COPY redis_state redis_state
 COPY hub hub
 COPY bot bot
 COPY workers workers
-COPY localhub localhub
 COPY steward steward
 
 # Dependencies first, in layers that change only with pyproject.toml; then the source.

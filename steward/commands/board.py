@@ -27,6 +27,9 @@ DATA_VARIABLE, DATA = "STEWARD_DATA", "steward-data"
 """The folder of the queue server that `steward up` starts: the variable that names it, and its default."""
 URL_FILE = "redis-url"
 """The file in it with the URL of that server."""
+PYARROW_MISSING = (
+    "Answers are in Parquet files, and pyarrow is not installed: pip install 'steward-leaderboard[contents]'."
+)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Make the changes; by default they are only listed.")]
 BoardFile = Annotated[Path | None, typer.Option("--board", help="A board file to use instead of STEWARD_BOARD.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import Apply, AsJson, model_named
+from steward.commands.board import PYARROW_MISSING, Apply, AsJson, model_named
 from steward.commands.output import ending, say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def errors(
     from steward.commands.board import open_board
 
     if apply and not can_write():
-        raise ending("Answers are in Parquet files, and pyarrow is not installed: pip install '.[contents]'.", 2)
+        raise ending(PYARROW_MISSING, 2)
     with open_board() as context:
         try:
             report = ErrorsReport(survey(context, model=model_named(model, context.hub.endpoint), limit=limit))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from steward.commands.board import AsJson, BoardFile
+from steward.commands.board import PYARROW_MISSING, AsJson, BoardFile
 from steward.commands.output import ending
 
 commands = typer.Typer(help="Write the board's evaluations in formats of others.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def every_eval(
     from steward.commands.board import open_board
 
     if samples and not can_write():
-        raise ending("Answers are in Parquet files, and pyarrow is not installed: pip install '.[contents]'.", 2)
+        raise ending(PYARROW_MISSING, 2)
     with open_board(board) as context:
         try:
             report = export(context, out, with_samples=samples)

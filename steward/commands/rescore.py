@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson, model_named, worker_token
+from steward.commands.board import PYARROW_MISSING, AsJson, model_named, worker_token
 from steward.commands.output import ending, say
 from steward.commands.rescore_report import EvaluationReport, RescoringReport, as_json_text, conclusion, lines_of
 
@@ -72,7 +72,7 @@ def rescore(
     from workers.rescoring.process import RescoringProcess
 
     if not can_write():
-        raise ending("Answers are in Parquet files, and pyarrow is not installed: pip install '.[contents]'.", 2)
+        raise ending(PYARROW_MISSING, 2)
     with open_board() as context:
         new = find_suite(suite) if suite else context.suite
         if new.evaluator is not None:

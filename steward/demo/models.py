@@ -11,8 +11,9 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from steward.demo.weights import find_gguf
 from workers.models import tiny_model
-from workers.models.gguf import convert, packaged_gguf
+from workers.models.gguf import convert
 
 GOOD = "ada/SmolLM2-135M-Instruct"
 REMOTE_CODE = "bob/mamba-turbo"
@@ -48,7 +49,7 @@ class DemoModel:
 
 def converted(cache: Path) -> Path:
     """Return the folder of the real model, converted once and cached in `cache`."""
-    return convert(packaged_gguf(), cache / "SmolLM2-135M-Instruct")
+    return convert(find_gguf(cache), cache / "SmolLM2-135M-Instruct")
 
 
 def _good(folder: Path) -> dict[str, bytes | Path]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -59,8 +61,10 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
     from steward.demo.models import converted
     from steward.demo.stage import build_stage
     from steward.demo.timeline import Timeline
+    from steward.demo.weights import fetch_weights
 
     timeline = Timeline(console, live=not headless and console.is_terminal)
+    fetch_weights(cache_folder(), timeline.say)
     with (
         Children(folder / "logs") as children,
         ThreadPoolExecutor(1) as beside,
@@ -200,8 +204,14 @@ def next_steps(stage: Stage) -> str:
         f"Try next:\n"
         f"  1. Open {stage.hub_url}/login?as={MAINTAINER} to act as {MAINTAINER}, a maintainer. Open the thread of a\n"
         f"     request in the table above, and comment: /relaunch\n"
-        f"  2. In another terminal, in this folder:\n"
-        f"       source .venv/bin/activate && source {stage.write_env()}\n"
+        f"  2. In another terminal:\n"
+        f"       {_activate()}source {stage.write_env()}\n"
         f"       steward status {GOOD}\n"
         f'       steward flag other {CORRUPTED} "its weights are not numbers"'
     )
+
+
+def _activate() -> str:
+    """Return the command that makes `steward` known to a shell, where this Python is of a virtual environment."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    return f"source {shlex.quote(str(script))} && " if script.exists() else ""

@@ -19,6 +19,7 @@ from importlib import metadata
 from itertools import count
 from types import FrameType
 
+from leaderboard import __version__
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import parse_tiers
@@ -40,7 +41,7 @@ from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
-VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
+VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
 def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> int:
@@ -177,8 +178,8 @@ def report_isolation(worker_context: WorkerContext) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages and of Python that a result depends on; `missing` for packages not installed."""
-    installed = {}
+    """Versions of Steward, packages and Python that a result depends on; `missing` for packages not installed."""
+    installed = {"steward": __version__}
     for name in VERSIONS:
         try:
             installed[name] = metadata.version(name)

@@ -50,7 +50,8 @@ class RescoringProcess:
     def __enter__(self) -> RescoringProcess:
         if find_spec("lm_eval") is None:
             raise RescoringRefused(
-                "the harness is not installed here: run this where workers run, or pip install '.[worker]'"
+                "the harness is not installed here: run this where workers run, "
+                "or pip install 'steward-leaderboard[worker]'"
             )
         passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
         folder = self._folder.name

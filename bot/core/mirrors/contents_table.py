@@ -25,7 +25,7 @@ _WRITTEN_FOR = b"steward.front_end"
 MAX_TABLE = 64 * 1024 * 1024
 MISSING = (
     "The board has a table of contents, and pyarrow, which writes it, is not installed: "
-    "run `pip install '.[contents]'` in a clone of Steward."
+    "run `pip install 'steward-leaderboard[contents]'`."
 )
 
 

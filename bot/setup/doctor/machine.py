@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from email.utils import parsedate_to_datetime
-from importlib import metadata
 from pathlib import Path
 
 import redis
@@ -12,6 +11,7 @@ import redis
 from bot.core.context import BoardContext
 from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor.findings import Check, Checks, State
+from leaderboard import __version__
 from leaderboard.tiers import TIERS
 
 GB = 1 << 30
@@ -101,12 +101,12 @@ def workers(context: BoardContext) -> Checks:
         yield Check("workers", "warning", "No worker is alive: nothing is evaluated.", "Start `steward work`.")
         return
     for card in alive:
-        theirs, ours = card.versions.get("steward", ""), metadata.version("steward")
+        theirs, ours = card.versions.get("steward", ""), __version__
         if theirs and theirs != ours:
             fix = "Install the same version on both machines: messages may have changed."
             yield Check("workers", "warning", f"{card.name} runs Steward {theirs}, the bot {ours}.", fix)
         elif missing := [name for name, version in card.versions.items() if version == "missing"]:
-            fix = "Run `pip install '.[worker]'` there, in a clone of Steward."
+            fix = "Run `pip install 'steward-leaderboard[worker]'` there."
             yield Check("workers", "error", f"{card.name} lacks {', '.join(missing)}.", fix)
         elif card.devices.startswith("cpu"):
             fix = "If it has GPUs, check `nvidia-smi` and STEWARD_DEVICE."

@@ -232,7 +232,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (no_worker, "workers", "Start `steward work`"),
     (worker_without_gpu, "workers", "nvidia-smi"),
     (worker_of_another_version, "workers", "Install the same version"),
-    (worker_without_harness, "workers", "'.[worker]'"),
+    (worker_without_harness, "workers", "'steward-leaderboard[worker]'"),
     (tier_that_nobody_takes, "workers", "STEWARD_TIERS=all"),
 ]
 

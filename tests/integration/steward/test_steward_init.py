@@ -103,7 +103,7 @@ def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pyt
         assert "Created the dataset fresh/contents" in first.output, first.output
         assert "pyarrow" not in first.output
         monkeypatch.setattr("bot.core.mirrors.contents_table.can_write", lambda: False)
-        assert "pip install '.[contents]'" in CliRunner().invoke(app, command).output
+        assert "pip install 'steward-leaderboard[contents]'" in CliRunner().invoke(app, command).output
 
 
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

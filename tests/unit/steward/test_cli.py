@@ -246,4 +246,4 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as exit_:
         app(["--version"])
     assert exit_.value.code == 0
-    assert capsys.readouterr().out == f"steward {metadata.version('steward')}\n"
+    assert capsys.readouterr().out == f"steward {metadata.version('steward-leaderboard')}\n"

