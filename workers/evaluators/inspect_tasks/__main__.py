@@ -18,6 +18,7 @@ from workers.evaluators.inspect_tasks.settings import (
     CannotEvaluate,
     InspectOptions,
     leave_failure,
+    one_line,
     read_options,
     working_folder,
 )
@@ -106,20 +107,24 @@ def _run(plan: dict[str, Any], options: InspectOptions, tasks: Mapping[str, Task
     }
     logs = {}
     for name, task in tasks.items():
-        (logs[name],) = inspect_ai.eval(
-            task,
-            model=model,
-            limit=limit,
-            time_limit=options.question_seconds,
-            fail_on_error=False,
-            log_dir=str(working_folder() / "logs" / name),
-            log_format="eval",
-            log_realtime=False,
-            acp_server=False,
-            ctl_server=False,
-            display="none",
-            **settings,
-        )
+        folder = working_folder() / "logs" / name
+        try:
+            (logs[name],) = inspect_ai.eval(
+                task,
+                model=model,
+                limit=limit,
+                time_limit=options.question_seconds,
+                fail_on_error=False,
+                log_dir=str(folder),
+                log_format="eval",
+                log_realtime=False,
+                acp_server=False,
+                ctl_server=False,
+                display="none",
+                **settings,
+            )
+        except Exception as error:  # whatever a stranger's task raises: people read it
+            raise CannotEvaluate("evaluator", f"task {name} ended with an error: {one_line(error)}") from error
     return logs
 
 

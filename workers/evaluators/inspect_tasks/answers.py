@@ -124,13 +124,12 @@ def _sample(number: int, runs: Sequence[EvalSample], values: Mapping[str, float]
 
 
 def _question(sample: EvalSample) -> dict[str, Any]:
-    """Input, target, choices and plain metadata."""
+    """Plain metadata, input, target and choices."""
     asked = sample.input if isinstance(sample.input, str) else [_message(message) for message in sample.input]
-    question: dict[str, Any] = {"input": asked, "target": sample.target}
+    question = {key: value for key, value in sample.metadata.items() if _is_plain(value)}
+    question |= {"input": asked, "target": sample.target}
     if sample.choices:
         question["choices"] = sample.choices
-    if metadata := {key: value for key, value in sample.metadata.items() if _is_plain(value)}:
-        question["metadata"] = metadata
     encodable: dict[str, Any] = json.loads(json.dumps(question, ensure_ascii=False).encode("utf-8", "replace"))
     return encodable
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from typing import Any
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import torch
 import transformers
 from inspect_ai.model import Model, get_model
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig, LogitsProcessor
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 
 from workers.evaluators.inspect_tasks.settings import CannotEvaluate, InspectOptions, leave_failure, one_line
 
@@ -75,7 +82,7 @@ def _prepare(provider: Any, options: InspectOptions, *, chat: bool) -> None:
         pad_token_id=tokenizer.pad_token_id,
         **({"top_k": 0} if options.temperature else {}),
     )
-    network.generate = functools.partial(network.generate, logits_processor=[_Finite()])
+    network.generate = _guarded(network.generate)
     tokenizer.truncation_side = "left"
     provider.tokenizer_call_args["add_special_tokens"] = not chat  # a chat template writes them itself
     if context := context_of(network):
@@ -95,6 +102,27 @@ def answer_tokens(network: Any, options: InspectOptions) -> int:
     return min(options.max_tokens, context // 2) if context else options.max_tokens
 
 
+def _guarded(generate: Callable[..., Any]) -> Callable[..., Any]:
+    """Generation that ends this process where each question would end with the same error."""
+    processors = LogitsProcessorList([_Finite()])
+
+    def guarded(**settings: Any) -> Any:
+        try:
+            return generate(**settings, logits_processor=processors)
+        except torch.OutOfMemoryError:  # the worker finds it in the log, and tries a smaller batch
+            traceback.print_exc()
+            _end()
+
+    return guarded
+
+
+def _end() -> NoReturn:
+    """End from a thread of the provider, where an exception would be an error of each question."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
 class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
     """Ends the evaluation of a model whose logits are not numbers."""
 
@@ -102,6 +130,5 @@ class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typ
         """The logits as they are."""
         if torch.isnan(scores).any():
             leave_failure("model", "its logits are not numbers (NaN)")
-            sys.stdout.flush()
-            os._exit(1)  # a thread of the provider calls this: an exception would be an error of each question
+            _end()
         return scores

@@ -110,3 +110,5 @@ def _refuse_what_cannot_run(name: str, task: Task) -> None:
     for scorer in task.scorer or ():
         if _GRADED_BY_A_MODEL in (scored_by := registry_info(scorer).name):
             raise CannotEvaluate("evaluator", f"task {name}: {scored_by} asks a model to grade the answers")
+    if not task.scorer:
+        raise CannotEvaluate("evaluator", f"task {name} has no scorer")

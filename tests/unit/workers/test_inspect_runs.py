@@ -1,0 +1,325 @@
+"""The evaluator of inspect-ai's tasks with inspect-ai itself: tasks that are made, logs that are read, models."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import inspect_ai
+import pytest
+from inspect_ai import Epochs, Task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.log import EvalLog
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import Score, Scorer, exact, includes, mean, pass_at, scorer, stderr
+from inspect_ai.solver import Solver, generate, solver, system_message
+
+from leaderboard.evaluator_contract import EvaluatorSample, TaskReport
+from tests.support.evaluators.inspect_tasks import CAPITALS, EVAL_YAML, REPO, SUITE, question_files
+from workers.evaluators.inspect_tasks import __main__ as evaluator
+from workers.evaluators.inspect_tasks.answers import TaskAnswers, task_answers
+from workers.evaluators.inspect_tasks.settings import CannotEvaluate, InspectOptions, TaskSource, read_options
+from workers.evaluators.inspect_tasks.tasks import make_tasks
+from workers.models.tiny_model import config, model, safetensors, tensors
+
+QUESTIONS = [Sample(input=f"Say {letter}", target=letter, metadata={"kind": "vowel"}) for letter in "aei"]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """inspect-ai and datasets write below the test's folder, and modules of a test are gone after it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("evals_of_"):
+            del sys.modules[name]
+
+
+# --- logs
+
+
+def log_of(folder: Path, made: Task, *answers: str, **settings: Any) -> EvalLog:
+    """The log of a run by inspect-ai, whose own stand-in for a model gives these answers."""
+    outputs = [ModelOutput.from_content("mockllm", answer) for answer in answers]
+    for output in outputs:
+        output.usage = ModelUsage()  # or it counts tokens, with a table from the network
+    asked = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
+    settings = {"fail_on_error": False, "max_samples": 1, "log_realtime": False, **settings}
+    (log,) = inspect_ai.eval(
+        made, model=asked, log_dir=str(folder), display="none", acp_server=False, ctl_server=False, **settings
+    )
+    return log
+
+
+def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **settings: Any) -> TaskAnswers:
+    """What the evaluator reads in such a log; every line and the report are as the contract says."""
+    read = task_answers("letters", metrics, log_of(folder, made, *answers, **settings), made.dataset)
+    for sample in read.samples:
+        EvaluatorSample.model_validate_json(json.dumps(sample, ensure_ascii=False))
+    TaskReport.model_validate(read.report)
+    return read
+
+
+def values(read: TaskAnswers, metric: str) -> list[float]:
+    """The metric of each sample."""
+    return [sample["metrics"][metric] for sample in read.samples]
+
+
+@scorer(metrics={"length": [mean()], "unknown": [mean()]})
+def lengths() -> Scorer:
+    """A scorer of several numbers, of which one is none."""
+
+    async def score(state: Any, target: Any) -> Score:  # inspect-ai's interface
+        return Score(value={"length": len(state.output.completion) / 10, "unknown": math.nan})
+
+    return score
+
+
+@scorer(metrics=[mean()])
+def not_a_number() -> Scorer:
+    """A scorer whose value is no number at the first question."""
+
+    async def score(state: Any, target: Any) -> Score:  # inspect-ai's interface
+        return Score(value=math.nan if state.input_text == "Say a" else 1)
+
+    return score
+
+
+@solver
+def stumbling(*places: str) -> Solver:
+    """A solver that raises at some questions."""
+
+    async def solve(state: Any, generate: Any) -> Any:
+        if state.input_text in places:
+            raise RuntimeError(f"no answer to {state.input_text}")
+        return await generate(state)
+
+    return solve
+
+
+def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
+    """Prompts, answers, metrics of two scorers, and inspect-ai's own aggregates."""
+    made = Task(MemoryDataset(QUESTIONS), solver=[system_message("Speak."), generate()], scorer=[includes(), exact()])
+    read = answers_of(tmp_path, made, ["accuracy", "exact"], "a!", "e", "?")
+    assert [sample["id"] for sample in read.samples] == [0, 1, 2]
+    first = read.samples[0]
+    assert first["prompt"] == "system: Speak.\nuser: Say a"
+    assert (first["target"], first["output"], first["error"]) == ("a", "a!", "")
+    assert first["question"] == {"input": "Say a", "target": "a", "kind": "vowel"}
+    assert values(read, "accuracy") == [1, 1, 0] and values(read, "exact") == [0, 1, 0]
+    report = read.report
+    assert (report["questions"], report["errors"]) == (3, 0)
+    assert report["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    assert report["metrics"]["exact"] == pytest.approx(1 / 3)
+    assert report["metrics"]["stderr"] > 0
+
+
+def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path) -> None:
+    """All answers are shown; the value is what inspect-ai's reducer makes of them."""
+    made = Task(MemoryDataset(QUESTIONS[:2]), scorer=includes(), epochs=Epochs(2, pass_at(2)))
+    read = answers_of(tmp_path, made, ["accuracy"], "a", "x", "y", "x")
+    assert sorted(values(read, "accuracy")) in ([0, 1], [0, 0], [1, 1])
+    assert read.report["questions"] == 2
+    assert all(sample["output"].count("--- again ---") == 1 for sample in read.samples)
+    assert read.report["metrics"]["accuracy"] == pytest.approx(sum(values(read, "accuracy")) / 2)
+
+
+def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
+    """A question whose solver raises, and one whose score is NaN, say so in their samples."""
+    made = Task(MemoryDataset(QUESTIONS), solver=stumbling("Say e"), scorer=not_a_number())
+    read = answers_of(tmp_path, made, ["mean"], "a", "i")
+    assert [sample["error"] for sample in read.samples] == [
+        "its score is not a number", "RuntimeError('no answer to Say e')", "",
+    ]  # fmt: skip
+    assert values(read, "mean") == [0, 0, 1]
+    assert read.report == {"questions": 3, "errors": 2, "metrics": {**read.report["metrics"], "mean": 1 / 3}}
+    assert read.samples[1]["prompt"] == "Say e"
+
+
+def test_a_task_whose_questions_all_fail_ends_the_evaluation(tmp_path: Path) -> None:
+    """The board's operator reads the first error."""
+    made = Task(MemoryDataset(QUESTIONS), solver=stumbling(*(f"Say {x}" for x in "aei")), scorer=includes())
+    with pytest.raises(CannotEvaluate, match="every question of task letters ended with an error: RuntimeError"):
+        answers_of(tmp_path, made, ["accuracy"])
+
+
+def test_a_score_of_several_numbers_gives_a_metric_each(tmp_path: Path) -> None:
+    """A member that is not a number makes the question one with an error."""
+    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=lengths())
+    with pytest.raises(CannotEvaluate, match="its score is not a number"):
+        answers_of(tmp_path, made, ["length"], "12345")
+
+
+def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
+    """It stands in the report alone; one that nothing computes is refused with those that there are."""
+    made = Task(MemoryDataset(QUESTIONS), scorer=includes(), metrics=[mean(), stderr()])
+    read = answers_of(tmp_path, made, ["stderr"], "a", "e", "?")
+    assert read.report["metrics"]["stderr"] == pytest.approx(1 / 3)
+    assert "stderr" not in read.samples[0]["metrics"]
+    with pytest.raises(CannotEvaluate, match="task letters has no metric bleu; there are accuracy, includes, mean"):
+        answers_of(tmp_path, made, ["bleu"], "a", "e", "?")
+
+
+def test_limits_of_texts_and_of_time(tmp_path: Path) -> None:
+    """A long answer is cut so that its line fits, and a limit of time is an error with its seconds."""
+    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes())
+    log = log_of(tmp_path, made, "a" + "é" * 300_000)
+    (sample,) = task_answers("letters", ["accuracy"], log, made.dataset).samples
+    assert len(sample["output"]) == 100_000 and sample["output"].endswith(" … [cut]")
+    assert log.samples is not None
+    late = log.samples[0].model_copy(update={"limit": SimpleNamespace(type="time", limit=5.0)})
+    good = log.samples[0].model_copy(update={"id": 2})
+    both = log.model_copy(update={"samples": [late, good]})
+    slow, _ = task_answers("letters", ["accuracy"], both, MemoryDataset(QUESTIONS[:2])).samples
+    assert slow["error"] == "it reached its limit of 5 seconds" and slow["metrics"] == {"accuracy": 0.0}
+
+
+# --- tasks
+
+
+def plan_of(folder: Path, **options: Any) -> dict[str, Any]:
+    """A plan with the files of the dataset."""
+    (folder / "benchmark").mkdir()
+    for name, data in question_files().items():
+        (folder / "benchmark" / name).write_bytes(data)
+    questions = [{"repo": REPO, "revision": "0" * 40, "folder": str(folder / "benchmark")}]
+    tasks = [{"name": "capitals", "metrics": ["accuracy"]}, {"name": "letters", "metrics": ["exact"]}]
+    return {"options": options, "tasks": tasks, "questions": questions, "seed": 1234}
+
+
+def test_tasks_of_an_eval_yaml(tmp_path: Path) -> None:
+    """Questions are those of config and split; shuffled choices are the same each time, and their target follows."""
+    plan = plan_of(tmp_path, **SUITE["evaluator"]["options"])
+    made, again = make_tasks(plan, read_options(plan)), make_tasks(plan, read_options(plan))
+    assert list(made) == ["capitals", "letters"]
+    capitals = list(made["capitals"].dataset)
+    assert [sample.choices for sample in capitals] == [sample.choices for sample in again["capitals"].dataset]
+    for sample, row in zip(capitals, CAPITALS, strict=True):
+        assert sample.choices is not None and isinstance(sample.target, list | str)
+        assert sample.choices["ABC".index(sample.target[0])] == row["options"][0]
+    assert made["letters"].epochs == 2 and len(made["letters"].dataset) == 5
+
+
+PACKAGES: dict[str, tuple[str, str]] = {
+    "no such module": ("", "evals_of_test:made fails: ModuleNotFoundError"),
+    "no such function": ("other = 1", "evals_of_test:made fails: AttributeError"),
+    "raises": ("def made(): raise ValueError('no questions today')", "fails: ValueError: no questions today"),
+    "no task": ("def made(): return 5", "gives a int, and no Task of inspect-ai"),
+    "another argument": ("def made(*, digits): return 5", "fails: TypeError"),
+    "the network": (
+        "from inspect_ai.dataset import hf_dataset\n"
+        "def made(): return Task(hf_dataset('else/where', split='test', retry=False), scorer=includes())",
+        "fails: ",
+    ),
+    "a sandbox": ("def made(): return Task([Sample('?')], scorer=includes(), sandbox='docker')", "needs a sandbox"),
+    "a sandbox of a question": (
+        "def made(): return Task([Sample('?', setup='ls')], scorer=includes())", "needs a sandbox",
+    ),
+    "another model": (
+        "def made(): return Task([Sample('?')], scorer=includes(), model='mockllm/model')", "names a model of its own",
+    ),
+    "graded by a model": (
+        "def made(): return Task([Sample('?')], scorer=model_graded_qa())", "asks a model to grade the answers",
+    ),
+    "no questions": ("def made(): return Task([], scorer=includes())", "has no questions|fails: "),
+    "no scorer": ("def made(): return Task([Sample('?')])", "has no scorer"),
+}  # fmt: skip
+HEAD = """\
+from inspect_ai import Task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import includes, model_graded_qa
+"""
+
+
+@pytest.mark.parametrize(("source", "words"), PACKAGES.values(), ids=PACKAGES)
+def test_a_packages_task_that_cannot_run_is_refused(tmp_path: Path, source: str, words: str) -> None:
+    """The reason is told before the model is loaded, and the board's operators must change something."""
+    if source:
+        (tmp_path / "evals_of_test.py").write_text(HEAD + source)
+    plan = plan_of(tmp_path, tasks={"letters": {"function": "evals_of_test:made"}})
+    plan["tasks"] = plan["tasks"][1:]
+    with pytest.raises(CannotEvaluate, match=words) as refused:
+        make_tasks(plan, read_options(plan))
+    assert refused.value.fault == "evaluator" and "letters" in str(refused.value)
+
+
+def test_a_packages_task_reads_the_suites_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`org/name` leads to the suite's files, whatever their folder is called."""
+    source = f"""
+from inspect_ai.dataset import FieldSpec, hf_dataset
+def made(limit):
+    rows = hf_dataset({REPO!r}, name="letters", split="test", sample_fields=FieldSpec(input="text", target="letter"))
+    return Task(rows[:limit], scorer=includes())
+"""
+    (tmp_path / "evals_of_test.py").write_text(HEAD + source)
+    plan = plan_of(tmp_path, tasks={"letters": {"function": "evals_of_test:made", "args": {"limit": 3}}})
+    plan["tasks"] = plan["tasks"][1:]
+    monkeypatch.chdir(tmp_path)
+    evaluator._enter_datasets(plan, tmp_path)
+    (made,) = make_tasks(plan, read_options(plan)).values()
+    assert [sample.input for sample in made.dataset] == ["Say a", "Say e", "Say i"]
+
+
+WRONG_DATA: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another config": (lambda one: one.update(config="rivers"), "config rivers, split test cannot be read"),
+    "another split": (lambda one: one.update(split="train"), "config capitals, split train cannot be read"),
+    "another column": (lambda one: one["field_spec"].update(input="q"), "a row does not have what field_spec says"),
+    "another argument": (lambda one: one["scorers"][0].update(args={"x": 1}), "choice cannot be made: TypeError"),
+}
+
+
+@pytest.mark.parametrize(("edit", "words"), WRONG_DATA.values(), ids=WRONG_DATA)
+def test_a_dataset_that_differs_from_its_eval_yaml_is_refused(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    """The reason names the config, the split, the column or the step."""
+    content = json.loads(json.dumps(EVAL_YAML))
+    edit(content["tasks"][0])
+    plan = plan_of(tmp_path)
+    (tmp_path / "benchmark" / "eval.yaml").write_text(json.dumps(content))
+    plan["tasks"] = plan["tasks"][:1]
+    with pytest.raises(CannotEvaluate, match=words):
+        make_tasks(plan, InspectOptions())
+    with pytest.raises(CannotEvaluate, match="the suite has no dataset ada/other"):
+        make_tasks(plan, InspectOptions(tasks={"capitals": TaskSource(dataset="ada/other")}))
+
+
+# --- models
+
+WITHOUT_HEAD = {name: part for name, part in tensors().items() if name != "lm_head.weight"}
+MODELS: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
+    "missing weights": ({"model.safetensors": safetensors(WITHOUT_HEAD)}, {}, "weights are missing, such as lm_head"),
+    "cut weights": ({"model.safetensors": safetensors(tensors())[:-100]}, {}, "transformers cannot load it: "),
+    "an unknown type": ({"config.json": json.dumps(config(model_type="?")).encode()}, {}, "cannot load it: "),
+    "an adapter": ({}, {"weight_type": "Adapter"}, "only whole models are evaluated, and this is an Adapter"),
+    "no template": (
+        {"tokenizer_config.json": json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}).encode(),
+         "chat_template.jinja": b""},
+        {"use_chat_template": True}, "it has no chat template",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "asks", "words"), MODELS.values(), ids=MODELS)
+def test_a_model_that_cannot_be_asked_is_refused(
+    tmp_path: Path, files: dict[str, bytes], asks: dict[str, Any], words: str
+) -> None:
+    """The submitter reads why."""
+    from workers.evaluators.inspect_tasks.model import load_model  # torch is heavy, and needed here alone
+
+    for name, data in {**model(), **files}.items():
+        (tmp_path / name).write_bytes(data)
+    planned = {"name": "org/m", "folder": str(tmp_path), "weight_type": "Original", "dtype": "float32"}
+    planned |= {"quantisation": {}, "use_chat_template": False, **asks}
+    plan = {"model": planned, "devices": {"device": "cpu", "spread": "one"}}
+    with pytest.raises(CannotEvaluate, match=words) as refused:
+        load_model(plan, InspectOptions())
+    assert refused.value.fault == "model"
