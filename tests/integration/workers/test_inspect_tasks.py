@@ -27,12 +27,18 @@ pytestmark = pytest.mark.timeout(900)
 whole = pytest.mark.skipif(not WHOLE, reason="some runs of ten seconds of processor time: `make matrices` runs it")
 
 
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    """A folder with these files, which the sandbox's user can read."""
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
     """A sandbox for the evaluator, with the dataset's files."""
-    questions = tmp_path_factory.mktemp("benchmark")
-    for name, data in question_files().items():
-        (questions / name).write_bytes(data)
+    questions = written(tmp_path_factory.mktemp("benchmark") / "files", question_files())
     with EvaluatorTrial.opened(
         parse_suite(yaml.safe_dump(SUITE)), tmp_path_factory.mktemp("trial"), {REPO: questions}
     ) as opened:
@@ -43,9 +49,8 @@ def test_a_model_whose_logits_are_not_numbers_is_refused(trial: EvaluatorTrial, 
     """The evaluator runs in the sandbox, and the submitter reads what is wrong with the weights."""
     weights = tensors()
     weights["lm_head.weight"] = ("F32", (VOCABULARY, WIDTH), b"\x00\x00\xc0\x7f" * VOCABULARY * WIDTH)
-    for name, data in {**model(), "model.safetensors": safetensors(weights)}.items():
-        (tmp_path / name).write_bytes(data)
-    run = trial.run(seconds=SECONDS, limit=1, model=tmp_path)
+    folder = written(tmp_path / "model", {**model(), "model.safetensors": safetensors(weights)})
+    run = trial.run(seconds=SECONDS, limit=1, model=folder)
     assert (run.cause, run.words) == ("evaluator-refused-model", "its logits are not numbers (NaN)"), run.log.text()
 
 

@@ -151,9 +151,7 @@ def _prompt(sample: EvalSample) -> str:
         asked.append(message)
     if not asked:
         return sample.input if isinstance(sample.input, str) else "\n".join(message.text for message in sample.input)
-    if len(asked) == 1:
-        return asked[0].text
-    return "\n".join(f"{message.role}: {message.text}" for message in asked)
+    return "\n".join(f"{message.role}: {message.text}" if len(asked) > 1 else message.text for message in asked)
 
 
 def _error(sample: EvalSample) -> str:
