@@ -42,7 +42,7 @@ MAX_ATTACHMENTS, MAX_ATTACHMENTS_BYTES = 50, 64 << 20
 """Files in the folder of attachments, and their bytes in all."""
 MAX_PROGRESS_BYTES = 4_096
 """The longest line of progress."""
-ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """The names that an attachment may have."""
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]

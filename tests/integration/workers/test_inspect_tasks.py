@@ -45,6 +45,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
         yield opened
 
 
+@whole
 def test_a_model_whose_logits_are_not_numbers_is_refused(trial: EvaluatorTrial, tmp_path: Path) -> None:
     """The evaluator runs in the sandbox, and the submitter reads what is wrong with the weights."""
     weights = tensors()

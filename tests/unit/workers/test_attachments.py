@@ -32,7 +32,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (lambda folder: (folder / "x").symlink_to("/etc/hostname"), "attachments/x: attachments are plain files"),
     "a hidden file": (lambda folder: (folder / ".x").touch(), r"attachments/\.x: attachments are plain files"),
     "an odd name": (lambda folder: (folder / "a\nb").touch(), "attachments are plain files, whose names have letters"),
-    "a long name": (lambda folder: (folder / ("x" * 101)).touch(), "attachments are plain files"),
+    "a name like an option": (lambda folder: (folder / ("-" + "x" * 50)).touch(), "attachments are plain files"),
     "many files": (
         lambda folder: [(folder / f"{n}").touch() for n in range(51)],
         "attachments/ has more than 50 files",

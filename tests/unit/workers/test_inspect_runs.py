@@ -14,15 +14,15 @@ import inspect_ai
 import pytest
 from inspect_ai import Epochs, Task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, read_eval_log
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score, Scorer, exact, includes, mean, pass_at, scorer, stderr
 from inspect_ai.solver import Solver, generate, solver, system_message
 
-from leaderboard.evaluator_contract import EvaluatorSample, TaskReport
+from leaderboard.evaluator_contract import EvaluatorFailure, EvaluatorResults, EvaluatorSample, TaskReport
 from tests.support.evaluators.inspect_tasks import CAPITALS, EVAL_YAML, REPO, SUITE, question_files
 from workers.evaluators.inspect_tasks import __main__ as evaluator
-from workers.evaluators.inspect_tasks.answers import TaskAnswers, task_answers
+from workers.evaluators.inspect_tasks.answers import InspectedTask, task_answers
 from workers.evaluators.inspect_tasks.settings import CannotEvaluate, InspectOptions, TaskSource, read_options
 from workers.evaluators.inspect_tasks.tasks import make_tasks
 from workers.models.tiny_model import config, model, safetensors, tensors
@@ -35,6 +35,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """inspect-ai and datasets write below the test's folder, and modules of a test are gone after it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for offline in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
+        monkeypatch.setattr(offline, True)  # as a worker's child is
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
@@ -59,7 +61,7 @@ def log_of(folder: Path, made: Task, *answers: str, **settings: Any) -> EvalLog:
     return log
 
 
-def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **settings: Any) -> TaskAnswers:
+def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **settings: Any) -> InspectedTask:
     """What the evaluator reads in such a log; every line and the report are as the contract says."""
     read = task_answers("letters", metrics, log_of(folder, made, *answers, **settings), made.dataset)
     for sample in read.samples:
@@ -68,7 +70,7 @@ def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **se
     return read
 
 
-def values(read: TaskAnswers, metric: str) -> list[float]:
+def values(read: InspectedTask, metric: str) -> list[float]:
     """The metric of each sample."""
     return [sample["metrics"][metric] for sample in read.samples]
 
@@ -323,3 +325,54 @@ def test_a_model_that_cannot_be_asked_is_refused(
     with pytest.raises(CannotEvaluate, match=words) as refused:
         load_model(plan, InspectOptions())
     assert refused.value.fault == "model"
+
+
+# --- a whole evaluation
+
+
+def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Path:
+    """Run the evaluator in this process, and return its folder."""
+    plan = plan_of(folder, **SUITE["evaluator"]["options"])
+    work = folder / "work"
+    for made in (work, work / "samples", work / "attachments", folder / "model"):
+        made.mkdir()
+    for name, data in model().items():
+        (folder / "model" / name).write_bytes(data)
+    planned = {"name": "org/m", "revision": "1" * 40, "folder": str(folder / "model"), "weight_type": "Original"}
+    plan["model"] = {**planned, "dtype": "float32", "quantisation": {}, "use_chat_template": True}
+    plan["devices"] = {"device": "cpu", "spread": "one", "batch_size": 2, "threads": None}
+    limits = {"attachments": 50, "attachments_bytes": 1 << 20}
+    plan |= {"tasks": plan["tasks"][:1], "limit": 2, "limits": limits, **changes}
+    plan["options"] = {**plan["options"], "tasks": {}}
+    (work / "plan.json").write_text(json.dumps(plan))
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("STEWARD_PLAN", str(work / "plan.json"))
+    for name in ("INSPECT_DISPLAY", "INSPECT_LOG_LEVEL", "HF_DATASETS_CACHE"):
+        monkeypatch.setenv(name, "")  # the evaluator sets them, and they are as before after the test
+    with (work / "progress").open("wb") as progress:
+        monkeypatch.setenv("STEWARD_PROGRESS", str(progress.fileno()))
+        evaluator.main()
+    return work
+
+
+def test_a_plan_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples, results, progress and the log of inspect-ai follow from a plan, within its limit."""
+    work = evaluated(tmp_path, monkeypatch)
+    results = EvaluatorResults.model_validate_json((work / "results.json").read_bytes())
+    assert (results.model, results.tasks["capitals"].questions) == ("org/m", 2)
+    samples = [json.loads(line) for line in (work / "samples" / "capitals.jsonl").read_text().splitlines()]
+    assert [sample["question"]["input"] for sample in samples] == [row["question"] for row in CAPITALS[:2]]
+    progress = [json.loads(line) for line in (work / "progress").read_text().splitlines()]
+    assert progress == [{"done": 1, "total": 2}, {"done": 2, "total": 2}]
+    log = read_eval_log(str(work / "attachments" / "capitals.eval"))
+    assert log.samples is not None and log.eval.task == "capitals"
+    assert [sample.output.completion for sample in log.samples] == [sample["output"] for sample in samples]
+
+
+def test_a_failure_is_left_with_its_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluator ends with status 1, and failure.json is as the contract says."""
+    with pytest.raises(SystemExit, match="1"):
+        evaluated(tmp_path, monkeypatch, tasks=[{"name": "rivers", "metrics": ["accuracy"]}])
+    failure = EvaluatorFailure.model_validate_json((tmp_path / "work" / "failure.json").read_bytes())
+    assert failure.fault == "evaluator"
+    assert failure.message == "eval.yaml: there is no task rivers; its tasks are capitals, say-letters"

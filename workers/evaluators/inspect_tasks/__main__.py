@@ -85,19 +85,19 @@ def _enter_datasets(plan: Mapping[str, Any], folder: Path) -> None:
 
 def _run(plan: dict[str, Any], options: InspectOptions, tasks: Mapping[str, Task]) -> dict[str, EvalLog]:
     """The log of each task."""
-    import inspect_ai
+    import torch
+    import transformers
 
     from workers.evaluators.inspect_tasks.model import answer_tokens, load_model
     from workers.evaluators.inspect_tasks.progress import report_progress
 
     if threads := plan["devices"]["threads"]:
-        import torch
-
         torch.set_num_threads(threads)
     batch, limit = plan["devices"]["batch_size"], plan["limit"]
     sizes = (min(len(task.dataset), limit or len(task.dataset)) * (task.epochs or 1) for task in tasks.values())
     report_progress(int(os.environ["STEWARD_PROGRESS"]), sum(sizes))
     model = load_model(plan, options)
+    transformers.set_seed(plan["seed"])
     settings: dict[str, Any] = {
         "max_tokens": answer_tokens(model.api.model, options),
         "max_connections": batch,
@@ -105,27 +105,31 @@ def _run(plan: dict[str, Any], options: InspectOptions, tasks: Mapping[str, Task
         "seed": plan["seed"],
         **({"temperature": options.temperature, "top_p": options.top_p} if options.temperature else {}),
     }
-    logs = {}
-    for name, task in tasks.items():
-        folder = working_folder() / "logs" / name
-        try:
-            (logs[name],) = inspect_ai.eval(
-                task,
-                model=model,
-                limit=limit,
-                time_limit=options.question_seconds,
-                fail_on_error=False,
-                log_dir=str(folder),
-                log_format="eval",
-                log_realtime=False,
-                acp_server=False,
-                ctl_server=False,
-                display="none",
-                **settings,
-            )
-        except Exception as error:  # whatever a stranger's task raises: people read it
-            raise CannotEvaluate("evaluator", f"task {name} ended with an error: {one_line(error)}") from error
-    return logs
+    return {
+        name: _log_of(name, task, model=model, limit=limit, time_limit=options.question_seconds, **settings)
+        for name, task in tasks.items()
+    }
+
+
+def _log_of(name: str, task: Task, **settings: Any) -> EvalLog:
+    """The log of one task. Raises CannotEvaluate."""
+    import inspect_ai
+
+    try:
+        (log,) = inspect_ai.eval(
+            task,
+            fail_on_error=False,
+            log_dir=str(working_folder() / "logs" / name),
+            log_format="eval",
+            log_realtime=False,
+            acp_server=False,
+            ctl_server=False,
+            display="none",
+            **settings,
+        )
+    except Exception as error:  # whatever a stranger's task raises: people read it
+        raise CannotEvaluate("evaluator", f"task {name} ended with an error: {one_line(error)}") from error
+    return log
 
 
 def _attach(plan: Mapping[str, Any], folder: Path, logs: Mapping[str, EvalLog]) -> None:

@@ -32,14 +32,14 @@ _to_float = value_to_float()
 
 
 @dataclass(frozen=True)
-class TaskAnswers:
+class InspectedTask:
     """The samples of a task and its entry in results.json."""
 
     samples: Sequence[dict[str, Any]]
     report: dict[str, Any]
 
 
-def task_answers(name: str, metrics: Sequence[str], log: EvalLog, dataset: Dataset) -> TaskAnswers:
+def task_answers(name: str, metrics: Sequence[str], log: EvalLog, dataset: Dataset) -> InspectedTask:
     """What `log` says of the task `name`, of which the suite scores `metrics`. Raises CannotEvaluate."""
     if log.status != "success" or not log.samples:
         words = log.error.message.strip().splitlines()[-1:] if log.error else []
@@ -61,7 +61,7 @@ def task_answers(name: str, metrics: Sequence[str], log: EvalLog, dataset: Datas
     for sample in samples:
         sample["metrics"] |= {metric: 0.0 for metric in metrics if metric in known and metric not in sample["metrics"]}
     report = {"questions": len(samples), "errors": len(errors)}
-    return TaskAnswers(samples, {**report, "metrics": _report(name, metrics, known, samples, log)})
+    return InspectedTask(samples, {**report, "metrics": _report(name, metrics, known, samples, log)})
 
 
 def _reduced(log: EvalLog) -> dict[int | str, dict[str, Score]]:

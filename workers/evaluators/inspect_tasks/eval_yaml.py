@@ -41,7 +41,7 @@ REFUSED_FIELDS = {
 REDUCER = r"^(pass_at_\d{1,3}|at_least_\d{1,3}|max|mode|median|mean)$"
 
 
-class Step(BaseModel):
+class BenchmarkStep(BaseModel):
     """A solver or a scorer by its name, with arguments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,8 +75,8 @@ class BenchmarkTask(BaseModel):
     shuffle_choices: bool | None = None
     epochs: int = Field(default=1, ge=1, le=1000)
     epoch_reducer: str | None = Field(default=None, pattern=REDUCER)
-    solvers: list[Step] = Field(min_length=1, max_length=50)
-    scorers: list[Step] = Field(min_length=1, max_length=20)
+    solvers: list[BenchmarkStep] = Field(min_length=1, max_length=50)
+    scorers: list[BenchmarkStep] = Field(min_length=1, max_length=20)
 
     @model_validator(mode="before")
     @classmethod
@@ -135,7 +135,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     return tasks
 
 
-def _check_step(where: str, kind: str, step: Step, known: frozenset[str]) -> None:
+def _check_step(where: str, kind: str, step: BenchmarkStep, known: frozenset[str]) -> None:
     """Raise CannotEvaluate unless a solver or a scorer runs here."""
     if why := REFUSED.get(step.name):
         raise _wrong(f"{where}: the {kind} {step.name} is not run here: {why}")

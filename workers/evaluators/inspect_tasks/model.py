@@ -104,7 +104,7 @@ def answer_tokens(network: Any, options: InspectOptions) -> int:
 
 def _guarded(generate: Callable[..., Any]) -> Callable[..., Any]:
     """Generation that ends this process where each question would end with the same error."""
-    processors = LogitsProcessorList([_Finite()])
+    processors = LogitsProcessorList([_FiniteLogits()])
 
     def guarded(**settings: Any) -> Any:
         try:
@@ -123,7 +123,7 @@ def _end() -> NoReturn:
     os._exit(1)
 
 
-class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
+class _FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
     """Ends the evaluation of a model whose logits are not numbers."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # transformers' interface

@@ -18,7 +18,7 @@ from inspect_ai import solver as solvers
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.util import registry_info
 
-from workers.evaluators.inspect_tasks.eval_yaml import BenchmarkTask, Step, question_of, read_task
+from workers.evaluators.inspect_tasks.eval_yaml import BenchmarkStep, BenchmarkTask, question_of, read_task
 from workers.evaluators.inspect_tasks.settings import CannotEvaluate, InspectOptions, TaskSource, one_line
 
 _GRADED_BY_A_MODEL = "model_graded"
@@ -68,6 +68,7 @@ def _of_dataset(name: str, source: TaskSource, folders: Mapping[str, Path], seed
     if task.shuffle_choices:
         questions.shuffle_choices(seed)
     return Task(
+        name=name,
         dataset=questions,
         solver=[_made(name, solvers, step) for step in task.solvers],
         scorer=[_made(name, scorers, step) for step in task.scorers],
@@ -89,7 +90,7 @@ def _samples(name: str, task: BenchmarkTask, folder: Path) -> Sequence[Sample]:
         raise CannotEvaluate("evaluator", words) from error
 
 
-def _made(name: str, module: Any, step: Step) -> Any:
+def _made(name: str, module: Any, step: BenchmarkStep) -> Any:
     """inspect-ai's solver or scorer."""
     try:
         return getattr(module, step.name)(**step.args)
