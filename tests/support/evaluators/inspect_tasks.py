@@ -55,7 +55,6 @@ SUITE: dict[str, Any] = {
         "name": "inspect-ai",
         "version": "1",
         "command": ["python", "-m", "workers.evaluators.inspect_tasks"],
-        "needs": {"chat_template": False},
         "options": {"tasks": {"letters": {"id": "say-letters"}}, "max_tokens": 8},
     },
     "datasets": [{"repo": REPO}],
