@@ -7,9 +7,9 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import inspect_ai
 import pytest
 from inspect_ai import Epochs, Task
@@ -124,14 +124,14 @@ def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
     assert report["metrics"]["stderr"] > 0
 
 
-def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reducer", "value"), [(pass_at(2), 1.0), (None, 0.5)], ids=["pass_at_2", "mean"])
+def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path, reducer: Any, value: float) -> None:
     """All answers are shown; the value is what inspect-ai's reducer makes of them."""
-    made = Task(MemoryDataset(QUESTIONS[:2]), scorer=includes(), epochs=Epochs(2, pass_at(2)))
-    read = answers_of(tmp_path, made, ["accuracy"], "a", "x", "y", "x")
-    assert sorted(values(read, "accuracy")) in ([0, 1], [0, 0], [1, 1])
-    assert read.report["questions"] == 2
-    assert all(sample["output"].count("--- again ---") == 1 for sample in read.samples)
-    assert read.report["metrics"]["accuracy"] == pytest.approx(sum(values(read, "accuracy")) / 2)
+    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes(), epochs=Epochs(2, reducer))
+    read = answers_of(tmp_path, made, ["accuracy"], "a", "x")
+    assert values(read, "accuracy") == [value] and read.report["metrics"]["accuracy"] == value
+    assert read.report["questions"] == 1
+    assert read.samples[0]["output"] == "a\n\n--- again ---\n\nx"
 
 
 def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
@@ -170,18 +170,30 @@ def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
         answers_of(tmp_path, made, ["bleu"], "a", "e", "?")
 
 
-def test_limits_of_texts_and_of_time(tmp_path: Path) -> None:
-    """A long answer is cut so that its line fits, and a limit of time is an error with its seconds."""
+def test_a_long_answer_is_cut(tmp_path: Path) -> None:
+    """Its line stays within the contract's limit."""
     made = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes())
-    log = log_of(tmp_path, made, "a" + "é" * 300_000)
-    (sample,) = task_answers("letters", ["accuracy"], log, made.dataset).samples
+    (sample,) = answers_of(tmp_path, made, ["accuracy"], "a" + "é" * 300_000).samples
     assert len(sample["output"]) == 100_000 and sample["output"].endswith(" … [cut]")
-    assert log.samples is not None
-    late = log.samples[0].model_copy(update={"limit": SimpleNamespace(type="time", limit=5.0)})
-    good = log.samples[0].model_copy(update={"id": 2})
-    both = log.model_copy(update={"samples": [late, good]})
-    slow, _ = task_answers("letters", ["accuracy"], both, MemoryDataset(QUESTIONS[:2])).samples
-    assert slow["error"] == "it reached its limit of 5 seconds" and slow["metrics"] == {"accuracy": 0.0}
+
+
+@solver
+def sleeping(place: str) -> Solver:
+    """A solver that never answers one question."""
+
+    async def solve(state: Any, generate: Any) -> Any:
+        await anyio.sleep(3600 if state.input_text == place else 0)
+        return await generate(state)
+
+    return solve
+
+
+def test_a_question_ends_at_its_limit_of_time(tmp_path: Path) -> None:
+    """It has an error, and the others have answers."""
+    made = Task(MemoryDataset(QUESTIONS[:2]), solver=sleeping("Say a"), scorer=includes())
+    slow, good = answers_of(tmp_path, made, ["accuracy"], "e", time_limit=1).samples
+    assert slow["error"] == "it reached its limit of 1 seconds" and slow["metrics"] == {"accuracy": 0.0}
+    assert good["error"] == "" and good["metrics"]["accuracy"] == 1
 
 
 # --- tasks
