@@ -5,13 +5,14 @@
     {time}/details_{task}_{time}.parquet       every answer, one file per task and run
     {time}/results_{time}.parquet              the scores as a table
     attempts/{attempt}/outcome.json, log.txt   one folder per attempt
+    attempts/{attempt}/attachments/{name}      files that the suite's evaluator attached
 
 Scores that were computed again are a run too, without a folder of an attempt: its results file names the evaluation.
 
 `{time}` is the time at which the run was complete, as `results.file_time` formats it. The outcome file is in the same
 commit as all other files of its attempt, so a reader who finds it finds everything.
 
-With a suite that has restricted benchmarks, the tables of their tasks and the log lie in a second, gated repo
+With a suite that has restricted benchmarks, the tables of their tasks, log and attachments lie in a second, gated repo
 (`BoardRepos.restricted_details`), under the same paths and with an outcome file too; it is committed before the first.
 """
 
@@ -40,6 +41,11 @@ def outcome_path(attempt: str) -> str:
 def log_path(attempt: str) -> str:
     """Return the path of the log of `attempt`."""
     return f"attempts/{attempt}/log.txt"
+
+
+def attachment_path(attempt: str, name: str) -> str:
+    """Return the path of the file `name` that the evaluator of `attempt` attached."""
+    return f"attempts/{attempt}/attachments/{name}"
 
 
 def results_file(time: str) -> str:

@@ -4,6 +4,7 @@
     samples/{task}.jsonl   the evaluator leaves one line for each question
     results.json           the evaluator leaves it last: metric values, counts, versions
     failure.json           left instead of results, before an exit status other than 0: why it could not evaluate
+    attachments/           any other files to publish beside the answers, such as logs of its own
 
 All of them lie in the evaluator's working folder, the only one that it can write to besides its home. It says its
 progress as JSON lines to the descriptor that PROGRESS_VARIABLE names. Standard output and error go to the log.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -25,6 +27,7 @@ from leaderboard.suites import TaskName
 
 CONTRACT: Literal[1] = 1
 PLAN, RESULTS, SAMPLES, FAILURE = "plan.json", "results.json", "samples", "failure.json"
+ATTACHMENTS = "attachments"
 PLAN_VARIABLE, PROGRESS_VARIABLE = "STEWARD_PLAN", "STEWARD_PROGRESS"
 """The environment variables of the path of plan.json, and of the number of the descriptor for progress."""
 MAX_FILE_BYTES = 1024 * 1024
@@ -35,8 +38,12 @@ MAX_TEXT = 200_000
 """Characters of a prompt, an output, a target."""
 MAX_SAMPLES, MAX_SAMPLES_BYTES = 200_000, 1 << 30
 """Lines and bytes of a file of samples."""
+MAX_ATTACHMENTS, MAX_ATTACHMENTS_BYTES = 50, 64 << 20
+"""Files in the folder of attachments, and their bytes in all."""
 MAX_PROGRESS_BYTES = 4_096
 """The longest line of progress."""
+ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""The names that an attachment may have."""
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -121,6 +128,8 @@ class PlannedLimits(_Part):
     line_bytes: int = Field(default=MAX_LINE_BYTES, description="of one line of samples")
     samples: int = Field(default=MAX_SAMPLES, description="of one task")
     samples_bytes: int = Field(default=MAX_SAMPLES_BYTES, description="of the samples of one task")
+    attachments: int = Field(default=MAX_ATTACHMENTS, description="files in attachments/")
+    attachments_bytes: int = Field(default=MAX_ATTACHMENTS_BYTES, description="of all files in attachments/")
 
 
 class EvaluatorPlan(_Part):

@@ -23,6 +23,8 @@ This is version {contract} of the contract. A field that is not listed here make
 [sample](schemas/evaluator-sample.json) |
 | [`results.json`](#resultsjson) | the evaluator, last | [results](schemas/evaluator-results.json) |
 | [`failure.json`](#failurejson) | the evaluator, where it cannot evaluate | [failure](schemas/evaluator-failure.json) |
+| `attachments/{{name}}` | the evaluator: any files to publish beside the answers, such as logs of its own | \
+none: up to {attachments} files, of {megabytes} MiB in all |
 | [a line of progress](#a-line-of-progress) | the evaluator, to the descriptor `{progress}` | \
 [progress](schemas/evaluator-progress.json) |
 
@@ -60,7 +62,8 @@ def evaluator_page() -> str:
         ("A line of progress", (("", contract.EvaluatorProgress),)),
     )
     variables = {"plan": contract.PLAN_VARIABLE, "progress": contract.PROGRESS_VARIABLE}
-    parts = [HEAD.format(contract=contract.CONTRACT, **variables)]
+    bounds = {"attachments": contract.MAX_ATTACHMENTS, "megabytes": contract.MAX_ATTACHMENTS_BYTES >> 20}
+    parts = [HEAD.format(contract=contract.CONTRACT, **variables, **bounds)]
     for title, tables in chapters:
         parts.append(f"## {title}\n")
         for name, model in tables:

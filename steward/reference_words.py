@@ -81,13 +81,19 @@ PLACES = (
         "the outcome of the attempt, in the same commit as its other files",
         "a worker",
     ),
+    (
+        "details",
+        "`attempts/{attempt}/attachments/{name}`",
+        "files that the suite's evaluator attached, such as logs of its own",
+        "a worker",
+    ),
 )
 """The paths of all files."""
 FOOT = """
 Each model has its own details repo, `details_{org}__{model}` unless the board file says otherwise. The Hub allows names
 of up to 96 characters: a longer name is cut and ends in `_` and 16 digits of the model's sha256; the status comment
-links the repo. The tables of restricted benchmarks, and then the log, are in a second, gated repo: the same name with
-`-restricted-answers`, under the same paths. `{time}` is ISO, with `-` for `:`. The id of an attempt is
+links the repo. The tables of restricted benchmarks, and then the log and attachments, are in a second, gated repo: the
+same name with `-restricted-answers`, under the same paths. `{time}` is ISO, with `-` for `:`. The id of an attempt is
 `{12 digits of the request}-{8 of the commit}-{number}`.
 """
 

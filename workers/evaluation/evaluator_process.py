@@ -19,6 +19,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from leaderboard.evaluator_contract import (
+    ATTACHMENTS,
     CONTRACT,
     FAILURE,
     MAX_FILE_BYTES,
@@ -57,7 +58,8 @@ _LAST_READS = 16
 def run_evaluator(plan: RunPlan, report: Report) -> None:
     """Run the evaluator of `plan` in its spool. Raises EvaluationFailed unless it ends with status 0."""
     assert plan.evaluator is not None
-    (plan.spool / SAMPLES).mkdir()
+    for folder in (SAMPLES, ATTACHMENTS):
+        (plan.spool / folder).mkdir()
     (plan.spool / PLAN).write_text(evaluator_plan(plan).model_dump_json(indent=2), "utf-8")
     report(RunProgress("evaluate"))
     reader, writer = os.pipe()

@@ -6,10 +6,21 @@ cause of the failure.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
-from leaderboard.evaluator_contract import MAX_FILE_BYTES, MAX_LINE_BYTES, RESULTS, SAMPLES
+from leaderboard.evaluator_contract import (
+    ATTACHMENT_NAME,
+    ATTACHMENTS,
+    MAX_ATTACHMENTS,
+    MAX_ATTACHMENTS_BYTES,
+    MAX_FILE_BYTES,
+    MAX_LINE_BYTES,
+    RESULTS,
+    SAMPLES,
+)
 from leaderboard.evaluator_files import (
     EvaluatorProblem,
     ProblemKind,
@@ -22,6 +33,7 @@ from leaderboard.evaluator_files import (
     samples_of,
 )
 from leaderboard.jsontext import JsonObject
+from leaderboard.reasons import bounded
 from leaderboard.results import BLOCK
 from leaderboard.suites import Suite
 from workers.common.run_plan import RunPlan
@@ -53,6 +65,7 @@ def read_evaluator_results(plan: RunPlan, suite: Suite) -> JsonObject:
         results = parse_results(_read(plan.spool / RESULTS))
         check_results(results, suite, samples, model=plan.model, revision=plan.revision, limit=plan.limit)
         parts = digest_parts(results, suite, samples, plan.revisions)
+        attachments(plan.spool)
     except EvaluatorProblem as problem:
         raise _ERRORS[problem.kind](str(problem)) from problem
     errors = sum(collected.errors for collected in samples.values())
@@ -92,6 +105,24 @@ def _read(path: Path) -> bytes:
 def _is_plain(path: Path) -> bool:
     """Whether neither the file nor its folder is a link: a link could lead to files of others."""
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
+def attachments(spool: Path) -> list[Path]:
+    """The files that the evaluator attached, by name. Raises EvaluatorProblem."""
+    folder = spool / ATTACHMENTS
+    if not folder.is_dir() or folder.is_symlink():
+        return []
+    with os.scandir(folder) as entries:
+        files = sorted((Path(entry.path) for entry in islice(entries, MAX_ATTACHMENTS + 1)), key=lambda file: file.name)
+    if len(files) > MAX_ATTACHMENTS:
+        raise EvaluatorProblem("invalid", f"{ATTACHMENTS}/ has more than {MAX_ATTACHMENTS} files")
+    for file in files:
+        if not ATTACHMENT_NAME.fullmatch(file.name) or not _is_plain(file):
+            words = "attachments are plain files, whose names have letters, digits, dots, dashes and underscores"
+            raise EvaluatorProblem("invalid", f"{ATTACHMENTS}/{bounded(file.name, 100)}: {words}")
+    if sum(file.stat().st_size for file in files) > MAX_ATTACHMENTS_BYTES:
+        raise EvaluatorProblem("invalid", f"the files in {ATTACHMENTS}/ have more than {MAX_ATTACHMENTS_BYTES:,} bytes")
+    return files
 
 
 def evaluator_row(line: bytes, metrics: Sequence[str]) -> SampleRow:

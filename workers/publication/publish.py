@@ -24,6 +24,7 @@ from leaderboard.details import (
     CARD,
     RESULTS_CONFIG,
     PublishedOutcome,
+    attachment_path,
     log_path,
     outcome_path,
     parse_table_path,
@@ -58,7 +59,7 @@ from workers.common.scrub import scrub
 from workers.errors import EvaluationFailed, PublicationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.publication.details import card, write_samples, write_scores
-from workers.publication.evaluator_results import evaluator_row, read_evaluator_results
+from workers.publication.evaluator_results import attachments, evaluator_row, read_evaluator_results
 
 if TYPE_CHECKING:
     from leaderboard.uncertainty import TaskAnswers
@@ -119,7 +120,7 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
     with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
         tables = list(_tables(publication, results, answers, Path(folder)))
         results = _with_errors(results, standard_errors(answers, results.scores, publication.suite).normalised)
-        files = [*_texts(publication, results), *tables]
+        files = [*_texts(publication, results), *_attachments(publication), *tables]
         try:
             with Hub(hub.endpoint, hub.token) as client:
                 return _commit(client, publication, results, files)
@@ -232,6 +233,13 @@ def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     yield WriteFile(log_path(plan.attempt), log)
 
 
+def _attachments(publication: Publication) -> Iterator[WriteLocalFile]:
+    """What the suite's evaluator attached; `read_spool` has checked it."""
+    if publication.suite.evaluator is not None:
+        for file in attachments(publication.plan.spool):
+            yield WriteLocalFile(attachment_path(publication.plan.attempt, file.name), file)
+
+
 def _tables(
     publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None], folder: Path
 ) -> Iterator[Change]:
@@ -259,9 +267,10 @@ def _commit(client: Hub, publication: Publication, results: ResultsFile, files: 
     if publication.suite.restricted:
         if (published := _earlier_publication(client, publication, repo, client.head(repo))) is not None:
             return published
-        hidden = {log_path(publication.plan.attempt)}
+        attempt = publication.plan.attempt
+        hidden = {log_path(attempt), *(file.path for file in _attachments(publication))}
         hidden |= {table_path(task, publication.time) for task in publication.restricted_tasks}
-        outcome = outcome_path(publication.plan.attempt)
+        outcome = outcome_path(attempt)
         restricted = create_details_repo(client, publication.restricted_repo, private=publication.private)
         client.gate(restricted)
         of_restricted = [file for file in files if file.path in {outcome, *hidden}]

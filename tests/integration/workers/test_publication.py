@@ -16,13 +16,17 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from leaderboard.details import PublishedOutcome, log_path, outcome_path, parse_table_path
+from leaderboard.details import PublishedOutcome, attachment_path, log_path, outcome_path, parse_table_path
+from leaderboard.evaluator_contract import question_digest
 from leaderboard.results import INFLUENCE_LENGTH, read_results
 from leaderboard.suites import Suite
 from localhub.testing import LocalHub
+from tests.support.evaluators.suites import suite as suite_of_pairs
 from tests.support.workers.evaluation_inputs import (
     DETAILS,
+    MODEL,
     RESTRICTED_DETAILS,
+    REVISION,
     STARTER,
     WORLD,
     access,
@@ -30,6 +34,7 @@ from tests.support.workers.evaluation_inputs import (
     write_spool,
 )
 from workers.errors import EvaluationFailed, PublicationFailed
+from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.background_call import AttemptStopped
 from workers.publication.publish import publish
 
@@ -192,6 +197,37 @@ def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spoo
     )
     with pytest.raises(GatedRepoError):
         HfApi(hub.url, token=False).hf_hub_download(RESTRICTED_DETAILS, log_path(attempt), repo_type="dataset")
+
+
+def write_evaluators_spool(spool: Path, questions: int = 4) -> None:
+    """What an evaluator leaves: samples, results, and an attachment."""
+    for folder in ("samples", "attachments"):
+        (spool / folder).mkdir(parents=True)
+    sample = {"question_digest": question_digest({}), "prompt": "?", "output": "!", "metrics": {"accuracy": 0.5}}
+    lines = (json.dumps({"id": number, **sample}) + "\n" for number in range(questions))
+    (spool / "samples" / "nearer.jsonl").write_text("".join(lines))
+    results = {"contract": 1, "evaluator": {"name": "pairs", "version": "1.0"}, "model": MODEL, "revision": REVISION}
+    results["tasks"] = {"nearer": {"questions": questions, "metrics": {"accuracy": 0.5}}}
+    (spool / "results.json").write_text(json.dumps(results))
+    (spool / "attachments" / "nearer.log").write_bytes(b"\x00 its own log")
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_an_evaluators_attachments_lie_beside_its_log(hub: LocalHub, tmp_path: Path, restricted: bool) -> None:
+    """Byte for byte, in the details repo; with a restricted benchmark, behind the gate alone."""
+    write_evaluators_spool(tmp_path / "pairs")
+    suite = suite_of_pairs()
+    suite = suite.model_copy(
+        update={"benchmarks": (suite.benchmarks[0].model_copy(update={"restricted": restricted}),)}
+    )
+    plan = publication(tmp_path / "pairs").plan.model_copy(update={"evaluator": evaluator_command(suite)})
+    publish(publication(tmp_path / "pairs", suite=suite, plan=plan), access(hub))
+    path = attachment_path(plan.attempt, "nearer.log")
+    shown = HfApi(hub.url, token=False).list_repo_files(DETAILS, repo_type="dataset")
+    assert (path in shown) == (log_path(plan.attempt) in shown) == (not restricted)
+    repo = RESTRICTED_DETAILS if restricted else DETAILS
+    file = HfApi(hub.url, token=access(hub).token).hf_hub_download(repo, path, repo_type="dataset")
+    assert Path(file).read_bytes() == b"\x00 its own log"
 
 
 def test_both_repos_hold_one_time_after_a_death_between_them(hub: LocalHub, spool: Path) -> None:

@@ -1,0 +1,110 @@
+"""The evaluator of inspect-ai's tasks in the worker's sandbox, and through a real worker, Hub and queue."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from leaderboard.details import attachment_path, table_path
+from leaderboard.results import read_results
+from leaderboard.suites import parse_suite
+from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUITE, question_files
+from tests.support.sizes import WHOLE
+from tests.support.workers.real_worker import RealWorker, running_worker
+from workers.evaluators.inspect_tasks.answers import BETWEEN_EPOCHS
+from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator
+from workers.models.tiny_model import VOCABULARY, WIDTH, model, safetensors, tensors
+
+SECONDS = 150.0
+pytestmark = pytest.mark.timeout(900)
+whole = pytest.mark.skipif(not WHOLE, reason="some runs of ten seconds of processor time: `make matrices` runs it")
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    """A folder with these files, which the sandbox's user can read."""
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
+    """A sandbox for the evaluator, with the dataset's files."""
+    questions = written(tmp_path_factory.mktemp("benchmark") / "files", question_files())
+    with EvaluatorTrial.opened(
+        parse_suite(yaml.safe_dump(SUITE)), tmp_path_factory.mktemp("trial"), {REPO: questions}
+    ) as opened:
+        yield opened
+
+
+@whole
+def test_a_model_whose_logits_are_not_numbers_is_refused(trial: EvaluatorTrial, tmp_path: Path) -> None:
+    """The evaluator runs in the sandbox, and the submitter reads what is wrong with the weights."""
+    weights = tensors()
+    weights["lm_head.weight"] = ("F32", (VOCABULARY, WIDTH), b"\x00\x00\xc0\x7f" * VOCABULARY * WIDTH)
+    folder = written(tmp_path / "model", {**model(), "model.safetensors": safetensors(weights)})
+    run = trial.run(seconds=SECONDS, limit=1, model=folder)
+    assert (run.cause, run.words) == ("evaluator-refused-model", "its logits are not numbers (NaN)"), run.log.text()
+
+
+@whole
+def test_the_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
+    """`steward evaluator check` finds nothing wrong with it."""
+    findings = list(check_evaluator(trial, seconds=SECONDS, limit=None))
+    assert not [finding for finding in findings if not finding.passed]
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
+    """A worker whose suite names the evaluator, and the dataset on its Hub."""
+    with running_worker(tmp_path_factory.mktemp("inspect"), SUITE) as stand:
+        stand.upload(REPO, question_files(), kind="dataset")
+        stand.start_worker()
+        yield stand
+
+
+@whole
+def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> None:
+    """Results, details and standard errors are as those of other evaluators; the logs lie beside them."""
+    (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", model())))
+    assert outcome.details is not None, (outcome.failure, stand.log)
+    results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
+    block, raw = results.block, results.data["results"]
+    assert block.evaluator is not None and (block.evaluator.name, block.evaluator.version) == ("inspect-ai", "1")
+    assert {"inspect_ai", "transformers", "torch"} <= set(block.versions)
+    assert set(raw["letters"]) == {"includes", "exact"}
+    assert block.digests is not None and block.digests.tasks["letters"].asked.questions == len(LETTERS)
+    assert set(block.errors) == {"Capitals", "Letters"}
+
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = pq.read_table(io.BytesIO(stand.read(outcome, table_path("capitals", time)))).to_pylist()
+    assert [json.loads(row["doc"])["input"] for row in table] == [row["question"] for row in CAPITALS]
+    assert all("A) " in row["prompt"] for row in table)
+    letters = pq.read_table(io.BytesIO(stand.read(outcome, table_path("letters", time)))).to_pylist()
+    for task, rows, epochs in (("capitals", table, 1), ("letters", letters, 2)):
+        data = stand.read(outcome, attachment_path(outcome.attempt, f"{task}.eval"))
+        with zipfile.ZipFile(io.BytesIO(data)) as log:
+            header = json.loads(log.read("header.json"))
+            logged = [json.loads(log.read(name)) for name in log.namelist() if name.startswith("samples/")]
+        assert header["eval"]["model"] == "hf/trial/good" and len(logged) == len(rows) * epochs
+        answers = {answer for row in rows for answer in json.loads(row["answers"])[0].split(BETWEEN_EPOCHS)}
+        assert {sample["output"]["choices"][0]["message"]["content"] for sample in logged} == answers
+
+
+@whole
+def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
+    """The submitter reads that the weights are cut off."""
+    files = model()
+    broken = {**files, "model.safetensors": files["model.safetensors"][:-100]}
+    (failed,) = stand.run(stand.job("trial/cut", stand.upload("trial/cut", broken)))
+    assert failed.failure is not None, stand.log
+    assert (failed.failure.cause, failed.failure.fault) == ("evaluator-refused-model", "submission")
+    assert "transformers cannot load it" in failed.failure.message
