@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.evaluator_contract import RESULTS
-from leaderboard.evidence import decisive_lines
 from leaderboard.jsontext import JsonObject
 from leaderboard.results import BLOCK, BadResults, score
 from leaderboard.suites import Suite
@@ -23,7 +22,17 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
+from workers.evaluation import machine
 from workers.evaluation.evaluator_command import evaluator_command
+from workers.jobs.evaluator_check_words import (
+    BROKEN_BLAMED_ITSELF,
+    BROKEN_REPORTED,
+    BROKEN_UNTOLD,
+    answered_words,
+    failure_words,
+    log_end,
+)
+from workers.jobs.planning import MEMORY_SHARE
 from workers.jobs.slots import Slot, take_slot
 from workers.models.tiny_model import model as tiny_model
 from workers.publication.evaluator_results import read_evaluator_results
@@ -36,6 +45,7 @@ MODEL, OTHER_MODEL = ("steward/one", "1" * 40), ("steward/two", "2" * 40)
 OTHER_LIMIT = 2
 """Questions of each task in the run with the other name."""
 DISK_BYTES = 1 << 30
+MEMORY_BYTES = int(machine.memory_bytes() * MEMORY_SHARE)
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("It starts", ("evaluator-missing", "walls-missing", "zygote-broken")),
@@ -60,7 +70,7 @@ class EvaluatorFinding:
     passed: bool | None
     words: str = ""
     log: tuple[str, ...] = ()
-    """The decisive lines of the log of a run that failed."""
+    """The end of the log of a run that failed."""
 
 
 @dataclass
@@ -147,7 +157,7 @@ class EvaluatorTrial:
             evidence = child_exit.evidence(run.log.tail())
             run.cause, run.words = diagnose(evidence).cause, failure_detail(evidence)
             run.cause = "progress" if run.cause == "evaluator-files-invalid" else run.cause
-            run.words = f"{run.words or run.cause} (stopped: {child_exit.stopped})" if child_exit.stopped else run.words
+            run.words = failure_words(run.cause, run.words, child_exit.stopped, plan.limits, run.progress)
         try:
             results = read_evaluator_results(plan, self.suite)
             score(results["results"], self.suite)
@@ -172,7 +182,9 @@ class EvaluatorTrial:
             datasets=self.questions,
             revisions={source.repo: source.revision or "0" * 40 for source in self.suite.datasets},
             limit=limit,
-            limits=RunLimits(max_seconds=seconds, stall_seconds=seconds, spool_bytes=DISK_BYTES),
+            limits=RunLimits(
+                max_seconds=seconds, stall_seconds=seconds, memory_bytes=MEMORY_BYTES, spool_bytes=DISK_BYTES
+            ),
             spool=self.slot.spool,
             suite=self.suite.name,
             suite_digest=self.suite.digest,
@@ -223,9 +235,10 @@ def _steps(run: TrialRun) -> Iterator[EvaluatorFinding]:
         failed = next((place for place, (_, causes) in enumerate(STEPS) if run.cause in causes), by_default)
     for place, (title, _) in enumerate(STEPS):
         if failed is None or place < failed:
-            yield EvaluatorFinding(title, passed=True)
+            answered = failed is None and place == len(STEPS) - 1
+            yield EvaluatorFinding(title, True, answered_words(run.results) if answered else "")
         elif place == failed:
-            yield EvaluatorFinding(title, False, run.words, tuple(decisive_lines(run.log.text())))
+            yield EvaluatorFinding(title, False, run.words, log_end(run.log.text()))
         else:
             yield EvaluatorFinding(title, passed=None)
 
@@ -268,12 +281,16 @@ def _ends_early(trial: EvaluatorTrial, first: TrialRun) -> EvaluatorFinding:
 def _notices_broken(trial: EvaluatorTrial, seconds: float) -> EvaluatorFinding:
     title = "It gives no results for a broken model"
     broken = trial.slot.folder / "broken"
-    shutil.copytree(trial.model, broken)
+    shutil.copytree(trial.model, broken, dirs_exist_ok=True)
     for weights in broken.glob("*.safetensors"):
         data = weights.read_bytes()
         weights.write_bytes(data[: len(data) // 2])
     run = trial.run(seconds=seconds, limit=OTHER_LIMIT, model=broken)
-    return _finding(title, run.results is None, "its weights were cut off, and it reported results all the same")
+    if run.results is not None:
+        return EvaluatorFinding(title, False, BROKEN_REPORTED)
+    if run.cause == "evaluator-gave-up":
+        return EvaluatorFinding(title, False, BROKEN_BLAMED_ITSELF)
+    return EvaluatorFinding(title, True, "" if run.cause == "evaluator-refused-model" else BROKEN_UNTOLD)
 
 
 def failures(findings: Sequence[EvaluatorFinding]) -> int:
