@@ -24,14 +24,7 @@ from workers.common.run_plan import RunLimits, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import machine
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs.evaluator_check_words import (
-    BROKEN_BLAMED_ITSELF,
-    BROKEN_REPORTED,
-    BROKEN_UNTOLD,
-    answered_words,
-    failure_words,
-    log_end,
-)
+from workers.jobs.evaluator_check_words import answered_words, broken_model_words, failure_words, log_end
 from workers.jobs.planning import MEMORY_SHARE
 from workers.jobs.slots import Slot, take_slot
 from workers.models.tiny_model import model as tiny_model
@@ -124,7 +117,7 @@ class EvaluatorTrial:
             zygote_client.wait_until_ready()
             trial = cls(suite, slot, zygote_client, folder.resolve() / "questions")
             for repo, files in questions.items():
-                shutil.copytree(files, trial.questions / repo)
+                _copy(files, trial.questions / repo)
             _provide_model(model, trial.model)
             yield trial
         finally:
@@ -205,11 +198,18 @@ class EvaluatorTrial:
 
 def _provide_model(model: Path | None, folder: Path) -> None:
     if model is not None:
-        shutil.copytree(model, folder)
+        _copy(model, folder)
         return
     folder.mkdir()
     for name, data in tiny_model().items():
         (folder / name).write_bytes(data)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder for the sandbox's user, who may not be able to read the original."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None) -> Iterator[EvaluatorFinding]:
@@ -286,11 +286,7 @@ def _notices_broken(trial: EvaluatorTrial, seconds: float) -> EvaluatorFinding:
         data = weights.read_bytes()
         weights.write_bytes(data[: len(data) // 2])
     run = trial.run(seconds=seconds, limit=OTHER_LIMIT, model=broken)
-    if run.results is not None:
-        return EvaluatorFinding(title, False, BROKEN_REPORTED)
-    if run.cause == "evaluator-gave-up":
-        return EvaluatorFinding(title, False, BROKEN_BLAMED_ITSELF)
-    return EvaluatorFinding(title, True, "" if run.cause == "evaluator-refused-model" else BROKEN_UNTOLD)
+    return EvaluatorFinding(title, *broken_model_words(run.results is not None, run.cause))
 
 
 def failures(findings: Sequence[EvaluatorFinding]) -> int:

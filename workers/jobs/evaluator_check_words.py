@@ -14,12 +14,12 @@ LOG_LINES = 8
 """Lines at the end of a log that are shown."""
 SHOWN_TASKS = 4
 """Tasks whose number of questions is shown."""
-BROKEN_REPORTED = "its weights were cut off, and it reported results all the same"
-BROKEN_BLAMED_ITSELF = (
+_BROKEN_REPORTED = "its weights were cut off, and it reported results all the same"
+_BROKEN_BLAMED_ITSELF = (
     'its weights were cut off, and failure.json names the evaluator: write `"fault": "model"`, so that the model\'s '
     "author is told"
 )
-BROKEN_UNTOLD = (
+_BROKEN_UNTOLD = (
     'without a failure.json with `"fault": "model"`, the model\'s author is not told why, and the evaluation is '
     "tried twice"
 )
@@ -62,6 +62,18 @@ def answered_words(results: JsonObject | None) -> str:
     counts = [f"{parts['asked']['questions']:,} of {task}" for task, parts in tasks.items()]
     more = [f"{len(counts) - SHOWN_TASKS} more tasks"] if len(counts) > SHOWN_TASKS else []
     return ", ".join([*counts[:SHOWN_TASKS], *more])
+
+
+def broken_model_words(reported: bool, cause: str) -> tuple[bool, str]:
+    """Whether an evaluator treats a broken model well, and what is wrong or could be better.
+
+    `reported`: whether it left results; otherwise `cause` is that of its failure.
+    """
+    if reported:
+        return False, _BROKEN_REPORTED
+    if cause == "evaluator-gave-up":
+        return False, _BROKEN_BLAMED_ITSELF
+    return True, "" if cause == "evaluator-refused-model" else _BROKEN_UNTOLD
 
 
 def log_end(log: str) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from steward.cli import app
-from tests.support.evaluators.suites import FOLDER, REPO, faulty, suite, write_questions
+from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, suite, write_questions
 from tests.support.sizes import WHOLE
 from workers.jobs.evaluator_check import EvaluatorFinding, EvaluatorTrial, check_evaluator
 from workers.jobs.evaluator_check_words import LOG_LINES
+from workers.models.tiny_model import model as tiny_model
 
 ROOT = Path(__file__).parents[3]
 WRITTEN = FOLDER / "word_problems"
@@ -108,6 +109,23 @@ def test_the_log_ends_with_what_the_evaluator_printed(trial: EvaluatorTrial) -> 
     failed = first_failure(trial, "no-such-fault")
     assert failed.log[-1] == "KeyError: 'no_such_fault'"
     assert any("faulty.py" in line for line in failed.log) and not any("workers" in line for line in failed.log)
+
+
+@whole
+def test_private_files_are_readable_in_the_sandbox(tmp_path: Path) -> None:
+    """A model and questions that only their owner can read are copied for the sandbox's user."""
+    questions = write_questions(tmp_path / "files")
+    (tmp_path / "model").mkdir(mode=0o700)
+    for name, data in tiny_model().items():
+        (tmp_path / "model" / name).write_bytes(data)
+    for path in (*questions.iterdir(), *(tmp_path / "model").iterdir()):
+        path.chmod(0o600)
+    questions.chmod(0o700)
+    (tmp_path / "trial").mkdir()
+    chosen = suite("python", str(GOOD))
+    with EvaluatorTrial.opened(chosen, tmp_path / "trial", {REPO: questions}, tmp_path / "model") as opened:
+        run = opened.run(seconds=SECONDS)
+    assert run.results is not None, run.words
 
 
 @whole

@@ -6,7 +6,7 @@ import pytest
 
 from leaderboard.results import BLOCK
 from workers.common.run_plan import RunLimits, RunProgress
-from workers.jobs.evaluator_check_words import answered_words, failure_words, log_end
+from workers.jobs.evaluator_check_words import answered_words, broken_model_words, failure_words, log_end
 
 LIMITS = RunLimits(max_seconds=20, stall_seconds=20, memory_bytes=2 << 30, spool_bytes=1 << 30)
 STARTED = RunProgress("evaluate")
@@ -26,7 +26,8 @@ CASES: dict[str, tuple[str, list[RunProgress], str]] = {
     "the total was not known": (
         "stalled",
         [RunProgress("evaluate", 7)],
-        "it made no progress for 20 seconds, the time of each run (--seconds); its last line of progress says 7 questions",
+        "it made no progress for 20 seconds, the time of each run (--seconds); "
+        "its last line of progress says 7 questions",
     ),
     "too much memory": (
         "memory-limit",
@@ -66,3 +67,12 @@ def test_the_number_of_questions_of_each_task_is_told() -> None:
     assert answered_words({BLOCK: {"digests": {"tasks": tasks}}}) == (
         "1,000 of t0, 1,001 of t1, 1,002 of t2, 1,003 of t3, 2 more tasks"
     )
+
+
+def test_what_happens_to_a_broken_model_is_judged() -> None:
+    """Results and blame of the evaluator are faults; an end without failure.json is advice."""
+    assert broken_model_words(True, "") == (False, "its weights were cut off, and it reported results all the same")
+    assert broken_model_words(False, "evaluator-refused-model") == (True, "")
+    blamed, untold = (broken_model_words(False, cause) for cause in ("evaluator-gave-up", "evaluator-ended"))
+    assert blamed[0] is False and '`"fault": "model"`' in blamed[1]
+    assert untold[0] is True and "tried twice" in untold[1]
