@@ -7,9 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 MAX_WORD = 200
 """Characters of an untrusted text in a sentence."""
+_PLAIN_WORDS: Mapping[str, str] = {
+    "extra_forbidden": "there is no such field",
+    "missing": "the field is missing",
+    "finite_number": "not a finite number",
+}
+"""Type of a validation error → words for it, where pydantic's are hard to understand."""
 
 
 class Problem(BaseModel):
@@ -81,5 +88,11 @@ def choice(words: Iterable[str]) -> str:
 
 def describe_errors(error: ValidationError, *, limit: int | None = None) -> str:
     """The first `limit` validation errors (None: all) of a file on one line: `repos.flags: the error; …`."""
-    errors = error.errors(include_url=False)[:limit]
-    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in errors)
+    return "; ".join(map(_described, error.errors(include_url=False)[:limit]))
+
+
+def _described(item: ErrorDetails) -> str:
+    """One error with its field, if it has one."""
+    field = ".".join(map(str, item["loc"]))
+    words = _PLAIN_WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    return f"{field}: {words}" if field else words

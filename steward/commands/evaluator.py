@@ -26,6 +26,8 @@ _NO_EVALUATOR = (
 )
 _QUESTIONS = "name a folder of questions for {repos}: --questions FOLDER, or --questions REPO=FOLDER for each."
 
+_BEGINNING = "{name} {version} is tried in several runs, each of {seconds:g} seconds at most (--seconds)."
+
 evaluator = typer.Typer(help="Look at programs that evaluate models in the place of lm-eval.", no_args_is_help=True)
 
 
@@ -71,6 +73,8 @@ def check(
             tempfile.TemporaryDirectory(prefix="steward-evaluator-") as folder,
             EvaluatorTrial.opened(chosen, Path(folder), folders, model) as trial,
         ):
+            if not as_json:
+                say(_beginning(chosen, seconds))
             for finding in check_evaluator(trial, seconds=seconds, limit=limit):
                 findings.append(finding)
                 if not as_json:
@@ -103,6 +107,11 @@ def _folders(suite: Suite, questions: list[str]) -> Mapping[str, Path]:
     if set(named) != set(repos) or not all(folder.is_dir() for folder in named.values()):
         raise ending(_QUESTIONS.format(repos=", ".join(repos)), MISCONFIGURED)
     return named
+
+
+def _beginning(suite: Suite, seconds: float) -> str:
+    assert suite.evaluator is not None
+    return _BEGINNING.format(name=suite.evaluator.name, version=suite.evaluator.version, seconds=seconds)
 
 
 def _line(finding: EvaluatorFinding) -> str:

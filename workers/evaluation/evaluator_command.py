@@ -45,8 +45,11 @@ def _located(evaluator: Evaluator) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     else:
         path = _program(program)
         words, folders = [str(path)], list(_needed(path))
-    for argument in arguments:
+    for place, argument in enumerate(arguments):
         path = Path(argument).absolute()
+        is_script = program in _OWN and place == 0 and not argument.startswith("-")
+        if (is_script or argument.startswith(("./", "../"))) and not path.exists():
+            raise EvaluatorMissing(f"there is no file {argument} in {Path.cwd()}, where this command starts")
         if path.is_file() or ("/" in argument and path.exists()):
             words.append(str(path))
             folders.append(path)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.evaluator_contract import RESULTS
-from leaderboard.evidence import decisive_lines
 from leaderboard.jsontext import JsonObject
 from leaderboard.results import BLOCK, BadResults, score
 from leaderboard.suites import Suite
@@ -23,7 +22,10 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
+from workers.evaluation import machine
 from workers.evaluation.evaluator_command import evaluator_command
+from workers.jobs.evaluator_check_words import answered_words, broken_model_words, failure_words, log_end
+from workers.jobs.planning import MEMORY_SHARE
 from workers.jobs.slots import Slot, take_slot
 from workers.models.tiny_model import model as tiny_model
 from workers.publication.evaluator_results import read_evaluator_results
@@ -36,6 +38,7 @@ MODEL, OTHER_MODEL = ("steward/one", "1" * 40), ("steward/two", "2" * 40)
 OTHER_LIMIT = 2
 """Questions of each task in the run with the other name."""
 DISK_BYTES = 1 << 30
+MEMORY_BYTES = int(machine.memory_bytes() * MEMORY_SHARE)
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("It starts", ("evaluator-missing", "walls-missing", "zygote-broken")),
@@ -60,7 +63,7 @@ class EvaluatorFinding:
     passed: bool | None
     words: str = ""
     log: tuple[str, ...] = ()
-    """The decisive lines of the log of a run that failed."""
+    """The end of the log of a run that failed."""
 
 
 @dataclass
@@ -114,7 +117,7 @@ class EvaluatorTrial:
             zygote_client.wait_until_ready()
             trial = cls(suite, slot, zygote_client, folder.resolve() / "questions")
             for repo, files in questions.items():
-                shutil.copytree(files, trial.questions / repo)
+                _copy(files, trial.questions / repo)
             _provide_model(model, trial.model)
             yield trial
         finally:
@@ -147,7 +150,7 @@ class EvaluatorTrial:
             evidence = child_exit.evidence(run.log.tail())
             run.cause, run.words = diagnose(evidence).cause, failure_detail(evidence)
             run.cause = "progress" if run.cause == "evaluator-files-invalid" else run.cause
-            run.words = f"{run.words or run.cause} (stopped: {child_exit.stopped})" if child_exit.stopped else run.words
+            run.words = failure_words(run.cause, run.words, child_exit.stopped, plan.limits, run.progress)
         try:
             results = read_evaluator_results(plan, self.suite)
             score(results["results"], self.suite)
@@ -172,7 +175,9 @@ class EvaluatorTrial:
             datasets=self.questions,
             revisions={source.repo: source.revision or "0" * 40 for source in self.suite.datasets},
             limit=limit,
-            limits=RunLimits(max_seconds=seconds, stall_seconds=seconds, spool_bytes=DISK_BYTES),
+            limits=RunLimits(
+                max_seconds=seconds, stall_seconds=seconds, memory_bytes=MEMORY_BYTES, spool_bytes=DISK_BYTES
+            ),
             spool=self.slot.spool,
             suite=self.suite.name,
             suite_digest=self.suite.digest,
@@ -193,11 +198,18 @@ class EvaluatorTrial:
 
 def _provide_model(model: Path | None, folder: Path) -> None:
     if model is not None:
-        shutil.copytree(model, folder)
+        _copy(model, folder)
         return
     folder.mkdir()
     for name, data in tiny_model().items():
         (folder / name).write_bytes(data)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder for the sandbox's user, who may not be able to read the original."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None) -> Iterator[EvaluatorFinding]:
@@ -223,9 +235,10 @@ def _steps(run: TrialRun) -> Iterator[EvaluatorFinding]:
         failed = next((place for place, (_, causes) in enumerate(STEPS) if run.cause in causes), by_default)
     for place, (title, _) in enumerate(STEPS):
         if failed is None or place < failed:
-            yield EvaluatorFinding(title, passed=True)
+            answered = failed is None and place == len(STEPS) - 1
+            yield EvaluatorFinding(title, True, answered_words(run.results) if answered else "")
         elif place == failed:
-            yield EvaluatorFinding(title, False, run.words, tuple(decisive_lines(run.log.text())))
+            yield EvaluatorFinding(title, False, run.words, log_end(run.log.text()))
         else:
             yield EvaluatorFinding(title, passed=None)
 
@@ -268,12 +281,12 @@ def _ends_early(trial: EvaluatorTrial, first: TrialRun) -> EvaluatorFinding:
 def _notices_broken(trial: EvaluatorTrial, seconds: float) -> EvaluatorFinding:
     title = "It gives no results for a broken model"
     broken = trial.slot.folder / "broken"
-    shutil.copytree(trial.model, broken)
+    shutil.copytree(trial.model, broken, dirs_exist_ok=True)
     for weights in broken.glob("*.safetensors"):
         data = weights.read_bytes()
         weights.write_bytes(data[: len(data) // 2])
     run = trial.run(seconds=seconds, limit=OTHER_LIMIT, model=broken)
-    return _finding(title, run.results is None, "its weights were cut off, and it reported results all the same")
+    return EvaluatorFinding(title, *broken_model_words(run.results is not None, run.cause))
 
 
 def failures(findings: Sequence[EvaluatorFinding]) -> int:

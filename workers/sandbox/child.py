@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypedDict
 from pydantic import BaseModel, ConfigDict
 
 from workers.common.run_plan import JOURNAL, STREAM, Report, RunPlan
+from workers.errors import EvaluationFailed
 from workers.sandbox.isolation import confine
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 from workers.sandbox.stream import FinishedMessage, StartedMessage, StreamWriter
@@ -102,7 +103,8 @@ def _evaluate(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:
         evaluate(plan, stream.report)
     except BaseException as error:  # noqa: BLE001  # boundary: every error of an evaluation is reported to the worker
         trace = traceback.format_exc()
-        sys.stderr.write(trace)
+        # An EvaluationFailed is a whole sentence: the evaluator's own last lines stay the end of the log.
+        sys.stderr.write("" if isinstance(error, EvaluationFailed) else trace)
         sys.stderr.flush()
         stream.failed(error, trace)
         os._exit(1)

@@ -55,6 +55,59 @@ def flooding_progress() -> None:
         os.write(int(os.environ["STEWARD_PROGRESS"]), b"x" * 65536)
 
 
+def hoarding() -> None:
+    """Take memory without end."""
+    held = []
+    while True:
+        held.append(b"x" * (16 << 20))
+
+
+def leaving_early() -> None:
+    """Write results.json before the samples that it counts."""
+    results = evaluate()
+    samples = SAMPLES.read_bytes()
+    SAMPLES.unlink()
+    leave(results)
+    time.sleep(3)
+    SAMPLES.write_bytes(samples)
+
+
+def guessing() -> None:
+    """Answer otherwise in each run."""
+    import random
+
+    results = evaluate()
+    samples = [json.loads(line) for line in SAMPLES.read_text().splitlines()]
+    for sample in samples:
+        sample["metrics"]["accuracy"] = random.random()
+    SAMPLES.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    results["tasks"]["nearer"]["metrics"]["accuracy"] = sum(s["metrics"]["accuracy"] for s in samples) / len(samples)
+    leave(results)
+
+
+def asking_all() -> None:
+    """Ask all questions, whatever the limit is."""
+    plan = json.loads((FOLDER / "plan.json").read_text())
+    (FOLDER / "plan.json").write_text(json.dumps({**plan, "limit": None}))
+    evaluate()
+
+
+def blaming_itself() -> None:
+    """Take the blame for a model that cannot be loaded."""
+    try:
+        evaluate()
+    except SystemExit:
+        failure = {"contract": 1, "fault": "evaluator", "message": "the model does not load"}
+        (FOLDER / "failure.json").write_text(json.dumps(failure))
+        raise
+
+
+def mistrusting_nothing() -> None:
+    """Report results for a model whose weights are cut off."""
+    careless = GOOD.read_text().replace("if len(data) != ", "if not data and len(data) != ")
+    exec(compile(careless, str(GOOD), "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own file
+
+
 def forging() -> None:
     """Report a better metric than the samples give."""
     results = evaluate()

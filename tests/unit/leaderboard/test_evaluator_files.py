@@ -110,8 +110,8 @@ def test_what_agrees_is_scored_like_the_harness_results() -> None:
 BAD_LINES: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{\n", "JSON"),
     "no object": (b"[]\n", "object"),
-    "a field that is missing": (line(0, output=...), "output: Field required"),
-    "a field that is unknown": (line(0, score=1), "score: Extra inputs"),
+    "a field that is missing": (line(0, output=...), "output: the field is missing"),
+    "a field that is unknown": (line(0, score=1), "score: there is no such field"),
     "a text as number": (line(0, metrics={"accuracy": "1"}), "valid number"),
     "true as number": (line(0, metrics={"accuracy": True}), "valid number"),
     "NaN": (line(0, metrics={"accuracy": float("nan")}), "finite number"),

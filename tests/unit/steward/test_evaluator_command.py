@@ -16,6 +16,14 @@ CASES: dict[str, tuple[list[str], str]] = {
     "no such folder": (["--suite", "suite.yaml", "--questions", "nowhere"], "a folder of questions for ada/pairs"),
     "a dataset of another suite": (["--suite", "suite.yaml", "--questions", "org/other=q"], "for ada/pairs"),
     "no such program": (["--suite", "suite.yaml", "--questions", "q", "--", "/nowhere/x"], "no program /nowhere/x"),
+    "no such script": (
+        ["--suite", "suite.yaml", "--questions", "q", "--", "python", "x.py"],
+        "there is no file x.py in",
+    ),
+    "no such file": (
+        ["--suite", "suite.yaml", "--questions", "q", "--", "sh", "-e", "./x.sh"],
+        "there is no file ./x.sh",
+    ),
     "no such suite": (["--suite", "none.yaml", "--questions", "q"], "There is no suite"),
 }
 
