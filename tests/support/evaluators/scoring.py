@@ -19,6 +19,7 @@ def main() -> None:
         runpy.run_path(sys.argv[2], run_name="__main__")
         return
     assert not plan["model"]["folder"] and not plan["questions"]
+    assert not [name for name in os.environ if name.endswith("TOKEN")]
     lines = (Path(plan["stored"]) / "nearer.jsonl").read_text().splitlines()
     samples = FAULTS[sys.argv[1]]([scored(json.loads(line), plan["options"]) for line in lines])
     (FOLDER / "samples" / "nearer.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
