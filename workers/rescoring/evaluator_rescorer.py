@@ -150,7 +150,7 @@ class EvaluatorRescorer:
         results, samples = read_reports(plan, self.suite)
         files = {task: plan.spool / SAMPLES / f"{task}.jsonl" for task in stored}
         for task, each in stored.items():
-            _check_answers(task, each.answers, files[task])
+            check_answers(task, each.answers, files[task])
         return ScoredSamples(results, samples, files)
 
     def _started(self) -> EvaluatorSandbox:
@@ -226,7 +226,7 @@ class EvaluatorRescorer:
         return dump(with_block({**harness, "results": values, REPORTED: report}, rescored))
 
 
-def _check_answers(task: str, stored: Mapping[int, AnswerDigests], file: Path) -> None:
+def check_answers(task: str, stored: Mapping[int, AnswerDigests], file: Path) -> None:
     """Raise RescoringRefused unless the samples in `file` have the stored questions with their answers."""
     seen = set[int]()
     for line in sample_lines(file):

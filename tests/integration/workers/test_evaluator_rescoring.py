@@ -1,6 +1,6 @@
 """An evaluator scores its stored answers again, in the sandbox of a process without tokens.
 
-`make test` scores once, and refuses one fault; `make matrices` all of them.
+`make test` scores once; `make matrices` also with each fault.
 """
 
 from __future__ import annotations
@@ -80,7 +80,6 @@ def test_an_evaluator_scores_its_stored_answers_otherwise(
     newer = Suite.model_validate({**newer.model_dump(mode="json"), "errata": errata})
     with by(newer) as process:
         made = evaluation.rescored(process)
-        again = evaluation.rescored(process)
     results, before = read_results(dump(made), newer), json.loads(evaluation.data)
     total = 24 * before["results"]["nearer"]["accuracy"]
     assert round(23 * made["results"]["nearer"]["accuracy"]) in (24 - total, 23 - total)
@@ -89,7 +88,6 @@ def test_an_evaluator_scores_its_stored_answers_otherwise(
     assert results.block.digests.scored != before["steward"]["digests"]["scored"]
     assert results.block.evaluator is not None and results.block.evaluator.version == "1.1"
     assert results.block.rescored_from.versions.keys() == {"python"}
-    assert again == made
 
 
 FAULTS = {
@@ -101,7 +99,8 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS if WHOLE else ["other-output"])
+@pytest.mark.skipif(not WHOLE, reason="five processes more: `make matrices` runs them")
+@pytest.mark.parametrize("fault", FAULTS)
 def test_answers_that_the_evaluator_changes_are_refused(evaluation: StoredEvaluation, fault: str) -> None:
     """Only metrics and targets may differ; the evaluation keeps its scores."""
     with by(scoring(fault, version="1.1")) as process, pytest.raises(RescoringRefused, match=FAULTS[fault]):

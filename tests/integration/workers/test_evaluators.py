@@ -46,6 +46,7 @@ def test_a_good_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
     assert len(findings) == 16
 
 
+@whole
 def test_an_evaluator_that_scores_again_is_checked_for_it(trial: EvaluatorTrial) -> None:
     """It gets the samples of its own run, without model and questions, and gives the same scores."""
     trial.suite = scoring("good")

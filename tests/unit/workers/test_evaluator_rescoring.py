@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.comparability import combine
-from leaderboard.evaluator_contract import EvaluatorSample
+from leaderboard.evaluator_contract import EvaluatorSample, question_digest
 from leaderboard.evaluator_files import TaskSamples, digest_parts, harness_results, parse_results
 from leaderboard.results import StewardBlock, dump, read_results, score, scores_in_block, with_block
 from leaderboard.suites import Suite
@@ -23,8 +23,8 @@ from tests.unit.leaderboard.test_evaluator_needs import BLOCK
 from tests.unit.leaderboard.test_scoring_again import CAN, ERRATA, plain, reported
 from workers.errors import RescoringRefused
 from workers.publication.details import CUT, MAX_TEXT, write_samples
-from workers.publication.evaluator_results import evaluator_row, evaluator_use
-from workers.rescoring.evaluator_rescorer import EvaluatorRescorer
+from workers.publication.evaluator_results import AnswerDigests, evaluator_row, evaluator_use
+from workers.rescoring.evaluator_rescorer import EvaluatorRescorer, check_answers
 from workers.rescoring.stored_samples import write_stored_samples
 
 LINES = [line(number) for number in range(8)]
@@ -133,6 +133,31 @@ def test_an_erratum_of_a_question_that_was_not_asked_is_refused(tmp_path: Path) 
     now = plain(errata=[{"task": "nearer", "question": 8, "reason": "Wrong."}])
     with pytest.raises(RescoringRefused, match="withdraws question 8 of nearer, which was not asked"):
         stored(tmp_path, plain()).rescored(now)
+
+
+CHANGED: dict[str, tuple[list[bytes], str]] = {
+    "another output": ([LINES[0], line(1, output="9")], "question 1 of nearer has another output"),
+    "another prompt": ([line(0, prompt="?"), LINES[1]], "question 0 of nearer has another prompt"),
+    "another question": (
+        [line(0, question={"a": 1}, question_digest=question_digest({"a": 1})), LINES[1]], "has another question"
+    ),
+    "another error": ([line(0, error="late"), LINES[1]], "question 0 of nearer has another error"),
+    "one less": ([LINES[0]], "did not score question 1 of nearer"),
+    "one more": (LINES[:3], "scored question 2 of nearer, which it was not given"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "words"), CHANGED.values(), ids=CHANGED)
+def test_an_evaluator_may_change_metrics_and_targets_alone(tmp_path: Path, lines: list[bytes], words: str) -> None:
+    """Whatever else it changes, the evaluation keeps its scores."""
+    stored_answers = {
+        number: AnswerDigests.of(EvaluatorSample.model_validate_json(LINES[number])) for number in range(2)
+    }
+    (tmp_path / "good").write_bytes(line(0, metrics={"accuracy": 0.1}, target="other") + LINES[1])
+    check_answers("nearer", stored_answers, tmp_path / "good")
+    (tmp_path / "changed").write_bytes(b"".join(lines))
+    with pytest.raises(RescoringRefused, match=words):
+        check_answers("nearer", stored_answers, tmp_path / "changed")
 
 
 Rows = list[dict[str, Any]]
