@@ -69,6 +69,7 @@ matrices: setup
 		tests/integration/workers/test_evaluator_check.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
 		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
+		tests/integration/workers/test_evaluator_rescoring.py tests/integration/bot/test_rescore_evaluator.py \
 		tests/integration/workers/test_evaluator_tasks.py tests/integration/workers/test_code.py \
 		tests/integration/workers/test_code_solutions.py tests/integration/workers/test_inspect_tasks.py \
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \

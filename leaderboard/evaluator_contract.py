@@ -1,6 +1,7 @@
 """The contract between a worker and an evaluator: the files that an evaluator reads and leaves, version 1.
 
-    plan.json              the worker writes it: what to evaluate, on what, within which limits
+    plan.json              the worker writes it: what to evaluate, on what, within which limits; or, in the mode
+                           `score`, which stored samples to score again
     samples/{task}.jsonl   the evaluator leaves one line for each question
     results.json           the evaluator leaves it last: metric values, counts, versions
     failure.json           left instead of results, before an exit status other than 0: why it could not evaluate
@@ -80,7 +81,9 @@ class PlannedModel(_Part):
 
     name: str = Field(description="org/name; results.json repeats it")
     revision: Commit = Field(description="its commit; results.json repeats it")
-    folder: str = Field(description="folder with its config, tokenizer and safetensors, read-only")
+    folder: str = Field(
+        description="folder with its config, tokenizer and safetensors, read-only; empty where `mode` is `score`"
+    )
     weight_type: Literal["Original", "Adapter", "Delta"] = Field(description="`Adapter` and `Delta` need their base")
     base: PlannedBaseModel | None = Field(default=None, description="the base model of an Adapter or a Delta")
     dtype: str = Field(description="dtype in which to load the weights: float32, float16, bfloat16")
@@ -116,6 +119,9 @@ class PlannedTask(_Part):
     name: TaskName = Field(description="its name; the samples go to samples/{name}.jsonl")
     metrics: tuple[MetricName, ...] = Field(description="metrics that the suite scores")
     shots: int = Field(ge=0, description="examples before each question")
+    withdrawn: tuple[int, ...] = Field(
+        default=(), description="ids of questions that are asked and do not count in the metrics that you report"
+    )
 
 
 class PlannedLimits(_Part):
@@ -136,11 +142,22 @@ class EvaluatorPlan(_Part):
     """plan.json: one evaluation."""
 
     contract: Literal[1] = Field(description="version of this contract")
+    mode: Literal["evaluate", "score"] = Field(
+        default="evaluate",
+        description="`score`: score the samples in `stored` again, without a model; only where the suite has "
+        "`scores_again`",
+    )
     evaluator: EvaluatorIdentity = Field(description="name and version that the suite asks for")
     model: PlannedModel = Field(description="what to evaluate")
     devices: PlannedDevices = Field(description="on what")
     seed: int = Field(description="for everything random")
-    questions: tuple[PlannedQuestions, ...] = Field(description="the suite's datasets")
+    questions: tuple[PlannedQuestions, ...] = Field(
+        description="the suite's datasets; none where `mode` is `score`: the samples hold their questions"
+    )
+    stored: str | None = Field(
+        default=None,
+        description="folder with {task}.jsonl for each task, read-only: the samples to score again; null: none",
+    )
     tasks: tuple[PlannedTask, ...] = Field(description="the suite's tasks, in its order")
     limit: int | None = Field(default=None, description="ask the first questions of each task only; null: ask all")
     limits: PlannedLimits = Field(description="within which limits")

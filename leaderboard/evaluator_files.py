@@ -91,6 +91,11 @@ class TaskSamples:
         return len(self._ids)
 
     @property
+    def ids(self) -> frozenset[int]:
+        """The numbers of the questions."""
+        return frozenset(self._seen)
+
+    @property
     def counted(self) -> int:
         """The number of samples whose questions are not withdrawn."""
         return sum(id_ not in self.withdrawn for id_ in self._ids)

@@ -19,6 +19,7 @@ MAX_OPTIONS = 20_000
 EvaluatorName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 EvaluatorVersion = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}$")]
+OptionName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 
 
@@ -30,6 +31,19 @@ class EvaluatorNeeds(BaseModel):
     tokenizer: bool = Field(default=True, description="a tokenizer that loads and fits the model")
     chat_template: bool = Field(default=True, description="a chat template, where a request asks for it")
     causal: bool = Field(default=True, description="the architecture of a causal language model")
+
+
+class ScoresAgain(BaseModel):
+    """The stored answers that an evaluator can score again without a model (mode `score` of plan.json)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    options: tuple[OptionName, ...] = Field(
+        default=(), max_length=100, description="options on which scores depend, and answers do not"
+    )
+    versions: tuple[EvaluatorVersion, ...] = Field(
+        default=(), max_length=100, description="earlier versions of the evaluator whose answers it scores, too"
+    )
 
 
 class EvaluatorIdentity(BaseModel):
@@ -57,6 +71,9 @@ class Evaluator(EvaluatorIdentity):
     max_errors: int = Field(
         default=0, ge=0, le=1_000_000, description="questions of a task that may end with an error instead of an answer"
     )
+    scores_again: ScoresAgain | None = Field(
+        default=None, description="which stored answers it can score again, as below; without it, none"
+    )
 
     @field_validator("name")
     @classmethod
@@ -79,5 +96,6 @@ class Evaluator(EvaluatorIdentity):
 
     @property
     def scoring(self) -> dict[str, Any]:
-        """All that scores may depend on, as JSON data: neither the command, whose paths are a machine's, nor needs."""
-        return self.model_dump(mode="json", exclude={"command", "needs"})
+        """All that scores may depend on, as JSON data: not the command, whose paths are a machine's, nor what it needs
+        or can do besides."""
+        return self.model_dump(mode="json", exclude={"command", "needs", "scores_again"})

@@ -1,4 +1,4 @@
-"""The command line that repeats an evaluation with the harness alone, for any reader of a result.
+"""The command line that repeats an evaluation, with the harness alone where lm-eval evaluated, for any reader.
 
 It is one line for a POSIX shell: it installs the recorded versions, writes the suite's own task files where there are
 any, and runs `lm_eval` with the arguments of the worker. Everything in a results file is untrusted input: what is not
@@ -11,11 +11,19 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from leaderboard.command_lines import (
+    MAX_LINE,
+    NotReproducible,
+    ReproductionCommand,
+    installation,
+    is_version,
+    pins,
+    quoted,
+)
+from leaderboard.evaluator_line import evaluator_line
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import is_model
 from leaderboard.results import ResultsFile, StewardBlock
@@ -24,24 +32,16 @@ from leaderboard.task_configs import task_configs
 
 TASKS_FOLDER, RESULTS_FOLDER = "steward-tasks", "steward-results"
 """Folders that the command makes: of the suite's own tasks, and of its results."""
-MAX_LINE = 30_000
-"""Characters of a command line that a comment can show."""
 DEFAULT_SEEDS = (0, 1234, 1234, 1234)
 """Of `random`, numpy, torch and the sampler of examples, as the harness has them where the results do not say it."""
 _DTYPES = frozenset({"auto", "bfloat16", "float16", "float32"})
 _EXTRAS = "[ifeval,math]"
 _DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.!]{0,60}")
 
 _QUANTISED = (
     "Steward reduces the weights of this model to {precision} while it loads them, and the harness has no setting for "
     "that which works with its present libraries."
-)
-_EVALUATOR = (
-    "This suite is evaluated by {name} {version}, not by lm-eval, and there is no command line for other evaluators "
-    "yet. All questions and answers are in the model's details repo."
 )
 _PREDICTIONS = "Its answers are predictions that were submitted as a file: others cannot compute them again."
 _NO_MODEL = "The results name a model that cannot exist on the Hub."
@@ -64,34 +64,16 @@ _TOKENIZER = (
 _PYTHON = "It ran with Python {version}."
 
 
-class NotReproducible(ValueError):
-    """No command line of the harness repeats this evaluation; the message says why."""
-
-
-@dataclass(frozen=True)
-class ReproductionCommand:
-    """The two halves of the command line, and what a reader should know of it."""
-
-    install: str
-    run: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def line(self) -> str:
-        """The whole command line. Run it in a new virtual environment: it installs versions of packages."""
-        return f"{self.install} && {self.run}"
-
-
 def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
     """The command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
-    if suite.evaluator is not None:
-        raise NotReproducible(_EVALUATOR.format(name=suite.evaluator.name, version=suite.evaluator.version))
     block, config = results.block, _config(results.data)
     if block.precision == PREDICTIONS:
         raise NotReproducible(_PREDICTIONS)
+    if suite.evaluator is not None:
+        return evaluator_line(block, suite)
     steps = [*_weights_steps(block), *_task_steps(block, suite)]
     common = [*_model_arguments(block, config), *_settings(block, config, suite)]
-    steps += [_quoted("lm_eval", "--tasks", ",".join(tasks), *shots, *common) for tasks, shots in _runs(suite)]
+    steps += [quoted("lm_eval", "--tasks", ",".join(tasks), *shots, *common) for tasks, shots in _runs(suite)]
     command = ReproductionCommand(_install(block, suite), " && ".join(steps), tuple(_notes(block, suite)))
     if len(command.line) > MAX_LINE:
         raise NotReproducible(_TOO_LONG)
@@ -103,33 +85,16 @@ def _config(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return config if isinstance(config, Mapping) else {}
 
 
-def _quoted(*words: str) -> str:
-    return shlex.join(words)
-
-
 # --- the packages
 
 
 def _install(block: StewardBlock, suite: Suite) -> str:
     scoring = block.digests.versions if block.digests is not None else {}
-    pins = {**dict(_pins(scoring)), **dict(_pins(block.versions))}
+    pinned = {**dict(pins(scoring)), **dict(pins(block.versions))}
     if block.digests is None and not suite.own:  # the packages of its metrics are not recorded
-        pins = {name + _EXTRAS * (name == "lm-eval"): version for name, version in pins.items()}
-    packages = [f"{name}=={pins[name]}" for name in sorted(pins)] or [f"lm-eval{_EXTRAS}"]
-    return _quoted("python", "-m", "pip", "install", *packages)
-
-
-def _pins(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Package and version of each entry that can be installed.
-
-    The name of a package that is imported by another one stands before the version: `scikit-learn 1.7.2`.
-    """
-    for name, text in versions.items():
-        for entry in text.split(", "):
-            package, _, version = entry.rpartition(" ")
-            package, public = (package or name).replace("_", "-"), version.partition("+")[0]
-            if package not in ("steward", "python") and _PACKAGE.fullmatch(package) and _VERSION.fullmatch(public):
-                yield package, public
+        pinned = {name + _EXTRAS * (name == "lm-eval"): version for name, version in pinned.items()}
+    packages = [f"{name}=={pinned[name]}" for name in sorted(pinned)] or [f"lm-eval{_EXTRAS}"]
+    return installation(packages)
 
 
 # --- the model
@@ -143,7 +108,7 @@ def _weights_steps(block: StewardBlock) -> Iterator[str]:
         raise NotReproducible(_NO_WEIGHTS)
     if block.weight_type != "Original":
         folder = _weights_folder(block)
-        yield _quoted("hf", "download", block.model, "--revision", block.revision, "--local-dir", folder)
+        yield quoted("hf", "download", block.model, "--revision", block.revision, "--local-dir", folder)
 
 
 def _weights_folder(block: StewardBlock) -> str:
@@ -181,9 +146,9 @@ def _task_steps(block: StewardBlock, suite: Suite) -> Iterator[str]:
     ((repo, revision),) = block.datasets.items()
     if not (is_model(repo) and _COMMIT.fullmatch(revision)):
         raise NotReproducible(_NO_QUESTIONS)
-    yield _quoted("mkdir", "-p", TASKS_FOLDER)
+    yield quoted("mkdir", "-p", TASKS_FOLDER)
     for name, task in task_configs(suite, repo=repo, revision=revision).items():
-        yield f"{_quoted('printf', '%s', json.dumps(task))} > {_quoted(f'{TASKS_FOLDER}/{name}.yaml')}"
+        yield f"{quoted('printf', '%s', json.dumps(task))} > {quoted(f'{TASKS_FOLDER}/{name}.yaml')}"
 
 
 def _runs(suite: Suite) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -228,7 +193,7 @@ def _settings(block: StewardBlock, config: Mapping[str, Any], suite: Suite) -> I
 
 def _notes(block: StewardBlock, suite: Suite) -> Iterator[str]:
     python = block.versions.get("python", "")
-    if _VERSION.fullmatch(python):
+    if is_version(python):
         yield _PYTHON.format(version=python)
     if block.weight_type != "Original":
         yield _TOKENIZER.format(folder=_weights_folder(block))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypedDict, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
@@ -174,6 +174,11 @@ class EvaluatorUse(EvaluatorIdentity):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     errors: int = Field(default=0, ge=0, description="questions that ended with an error instead of an answer")
+    options: dict[str, JsonValue] | None = Field(
+        default=None,
+        exclude_if=lambda options: options is None,
+        description="the suite's options when the questions were answered; None: not recorded",
+    )
 
 
 class StewardBlock(BaseModel):

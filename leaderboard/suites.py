@@ -196,8 +196,11 @@ class Suite(_Data):
             raise ValueError(f"metrics of another evaluator have no filter: {filtered[0].partition(',')[0]}")
         if unknown := sorted(set(self.evaluator.reported) - metrics):
             raise ValueError(f"evaluator.reported names metrics that no benchmark has: {', '.join(unknown)}")
-        if self.errata and self.evaluator.reported:
-            raise ValueError("errata cannot be left out of metrics that the evaluator reports")
+        if self.errata and self.evaluator.reported and self.evaluator.scores_again is None:
+            raise ValueError(
+                "errata cannot be left out of metrics that the evaluator reports, unless it scores stored answers "
+                "again (evaluator.scores_again)"
+            )
         return self
 
     @model_validator(mode="after")
@@ -250,8 +253,9 @@ class Suite(_Data):
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits.
 
         Scores do not depend on the engine, the reasons of errata, the fields that concern standard errors alone, the
-        command and the needs of an evaluator, and the seasons and the quota of predictions: they are left out. A suite
-        without errata, evaluator or predictions has the digest that it had before suites could have any.
+        command, the needs and `scores_again` of an evaluator, and the seasons and the quota of predictions: they are
+        left out. A suite without errata, evaluator or predictions has the digest that it had before suites could have
+        any.
         """
         benchmarks = {"__all__": {"cluster", "stratum"}}
         data = self.model_dump(

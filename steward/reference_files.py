@@ -18,7 +18,7 @@ def files_page() -> str:
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
-    from leaderboard.evaluators import Evaluator, EvaluatorNeeds
+    from leaderboard.evaluators import Evaluator, EvaluatorNeeds, ScoresAgain
     from leaderboard.flags import FlagRecord
     from leaderboard.front_ends import FrontEnd
     from leaderboard.holds import Hold
@@ -87,6 +87,7 @@ def files_page() -> str:
                 ("`errata`", Erratum),
                 ("`evaluator`", Evaluator),
                 ("`evaluator.needs`", EvaluatorNeeds),
+                ("`evaluator.scores_again`", ScoresAgain),
                 ("`predictions`", PredictionRules),
                 ("`predictions.answers`", PrivateAnswers),
                 ("`predictions.seasons`", Season),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bot.core.context import BoardContext
 from bot.read_models.details_models import ReproductionView
-from leaderboard.reproduction import NotReproducible, reproduction_command
+from leaderboard.command_lines import NotReproducible
+from leaderboard.reproduction import reproduction_command
 from leaderboard.results import MAX_BYTES, BadResults, read_results
 from redis_state.board.entry import IndexEntry
 

@@ -89,6 +89,68 @@ def check(
     raise typer.Exit(FAILED if failed else 0)
 
 
+@evaluator.command()
+@in_sentences
+def run(
+    suite: Annotated[str, typer.Option(help="The suite file, which names the evaluator, its tasks and its metrics.")],
+    questions: Annotated[
+        list[str],
+        typer.Option(help="The folder with the files of the suite's dataset; REPO=FOLDER where it has several."),
+    ],
+    model: Annotated[Path, typer.Option(exists=True, file_okay=False, help="The folder of the model.")],
+    output: Annotated[Path, typer.Option(help="A folder for results.json and the samples.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="Another command than the suite's, after --, as in -- python ./my_evaluator.py."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The model's id (org/name), for the results.")] = "local/model",
+    revision: Annotated[str, typer.Option(help="The model's commit, for the results.")] = "0" * 40,
+    precision: Annotated[str, typer.Option(help="The precision, as in requests.")] = "bfloat16",
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Questions at once.")] = 1,
+    chat_template: Annotated[bool, typer.Option("--chat-template", help="Use the model's chat template.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:0, or auto: the GPUs if there are any.")] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many questions of each task.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit.")] = 8 * 3600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a model once by the evaluator of a suite, in the worker's sandbox, and show the scores.
+
+    The command line that /reproduce shows ends with this. It needs no Hub and no queue server, and publishes nothing.
+    Exit status 1 if the evaluation fails, 2 if it cannot run here.
+    """
+    from leaderboard.suites import find_suite
+    from workers.errors import EvaluationFailed, WorkerError
+    from workers.jobs.evaluator_run import LocalEvaluation, evaluate_locally
+
+    chosen = _with_command(find_suite(suite), command)
+    evaluation = LocalEvaluation(
+        chosen,
+        model,
+        _folders(chosen, questions),
+        name,
+        revision,
+        precision,
+        batch_size=batch_size,
+        chat_template=chat_template,
+        device=device,
+        limit=limit,
+        seconds=seconds,
+    )
+    try:
+        results = evaluate_locally(evaluation, output)
+    except EvaluationFailed as error:
+        raise ending(f"The evaluation failed: {error}", FAILED) from error
+    except (WorkerError, OSError, ValueError) as error:
+        raise ending(f"The evaluator cannot run here: {error}", MISCONFIGURED) from error
+    digests, scores = results.digests, results.scores
+    if as_json:
+        facts = {"average": scores.average, "benchmarks": scores.by_name, "asked": digests.asked}
+        print(json.dumps({**facts, "scored": digests.scored, "output": str(output)}))
+        return
+    lines = [f"{benchmark:40} {value:8.4f}" for benchmark, value in scores.by_name.items()]
+    say("\n".join([*lines, f"{'Average':40} {scores.average:8.4f}", f"Asked: {digests.asked[:12]}"]))
+
+
 def _with_command(suite: Suite, command: list[str] | None) -> Suite:
     if suite.evaluator is None:
         raise ending(_NO_EVALUATOR.format(suite=suite.name), MISCONFIGURED)

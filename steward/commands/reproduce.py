@@ -20,7 +20,7 @@ CONTEXT = 40, 6
 """Characters and tokens that are shown before the first difference."""
 VERDICTS: Mapping[str, str] = {
     "same": "The same: every prompt and every answer.",
-    "other-digits": "Same answers, other last digits: log-likelihoods differ by at most {largest:.2g}.",
+    "other-digits": "Same answers, other last digits: numbers differ by at most {largest:.2g}.",
     "other-answers": "Other answers.",
     "other-prompt": "Another prompt: the model was asked something else.",
 }
@@ -115,6 +115,8 @@ def _side_by_side(sample: DifferentSample) -> Iterator[str]:
         label = f"log-likelihood of {name[:60]!r}" if sample.choices else name
         texts = (one, other) if sample.choices else (repr(one[:MAX_TEXT]), repr(other[:MAX_TEXT]))
         yield from _pair(label, *texts)
+    if published.metrics != here.metrics:
+        yield from _pair("metrics", *(side.metrics[:MAX_TEXT] for side in (published, here)))
 
 
 def _pair(name: str, published: str, here: str) -> Iterator[str]:

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 REFUSED = 1
 TABLES, NEW_TABLES = "tables", "new-tables"
 """Folders for the tables of answers of one evaluation."""
-_OTHER_EVALUATOR = (
-    "the suite {suite} is evaluated by {evaluator}, and only answers that lm-eval scores can be scored again. Queue "
-    "the finished requests for a new evaluation instead: steward reevaluate."
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +47,9 @@ def rescore(
     ] = None,
     harness: Annotated[
         bool,
-        typer.Option("--harness", help="Also evaluations of this suite that another version of the harness scored."),
+        typer.Option(
+            "--harness", help="Also evaluations of this suite that another version of the harness or evaluator scored."
+        ),
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximal number of evaluations, in order of paths.")] = None,
     processes: Annotated[int, typer.Option(min=0, help="Processes that compute; 0: one for each core.")] = 0,
@@ -60,7 +58,8 @@ def rescore(
     """Compute scores of finished evaluations again from their stored answers, where only the suite's scoring changed.
 
     No model runs. The new results name the earlier ones, which stay; the table follows, and the request's thread hears
-    once what changed. Needs the harness, as workers do, and downloads all answers of each evaluation.
+    once what changed. Needs what the suite's workers need to score (the harness, or the evaluator), and downloads all
+    answers of each evaluation.
     """
     from bot.core.mirrors.contents_table import can_write
     from bot.core.mirrors.folder import MirrorDamaged
@@ -75,8 +74,6 @@ def rescore(
         raise ending(PYARROW_MISSING, 2)
     with open_board() as context:
         new = find_suite(suite) if suite else context.suite
-        if new.evaluator is not None:
-            raise ending(_OTHER_EVALUATOR.format(suite=new.name, evaluator=new.evaluator.name), 2)
         if not dry_run and new.digest != context.suite.digest:
             raise ending(_not_the_boards(context, new), 2)
         names = [model_named(model, context.hub.endpoint) for model in models or ()]

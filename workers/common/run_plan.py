@@ -122,6 +122,10 @@ class RunPlan(BaseModel):
     batch_size: int = Field(default=1, ge=1, le=4096)
     engine: EngineName = Field(default="shared-prefix", description="how the model's answers are computed")
     evaluator: EvaluatorCommand | None = Field(default=None, description="the suite's evaluator; None: lm-eval")
+    stored: Path | None = Field(
+        default=None,
+        description="folder of stored samples that the evaluator scores again, without the model; None: it evaluates",
+    )
     tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks, or of groups of the harness")
     task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
     datasets: Path = Field(

@@ -84,7 +84,7 @@ def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
     model = PlannedModel(
         name=plan.model,
         revision=plan.revision,
-        folder=str(plan.model_path),
+        folder=str(plan.model_path) if plan.stored is None else "",
         weight_type=plan.weight_type,
         base=base,
         dtype=plan.dtype,
@@ -102,13 +102,20 @@ def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
     )
     return EvaluatorPlan(
         contract=CONTRACT,
+        mode="evaluate" if plan.stored is None else "score",
         evaluator=EvaluatorIdentity(name=command.name, version=command.version),
         model=model,
         devices=devices,
         seed=plan.seed,
-        questions=tuple(_questions(plan)),
+        questions=tuple(_questions(plan)) if plan.stored is None else (),
+        stored=str(plan.stored) if plan.stored is not None else None,
         tasks=tuple(
-            PlannedTask(name=task, metrics=metrics, shots=plan.shots.get(task, 0))
+            PlannedTask(
+                name=task,
+                metrics=metrics,
+                shots=plan.shots.get(task, 0),
+                withdrawn=plan.withdrawn.get(task, ()),
+            )
             for task, metrics in command.metrics.items()
         ),
         limit=plan.limit,

@@ -7,6 +7,9 @@ first dataset, with a question on each line, all of one kind:
     {"text": …, "other": …, "score": …}         spearman: whether similar pairs have higher scores; 0 if it is negative
 
 Options: `max_tokens` of a text (512), and `prefix` (""), which stands before each text.
+
+In the mode `score`, `spearman` is computed from the stored similarities again, as for withdrawn questions. Embeddings
+are not stored: another measure than the cosine needs the model.
 """
 
 from __future__ import annotations
@@ -34,21 +37,14 @@ def main() -> None:
     """Evaluate as plan.json says, and leave samples and results."""
     plan_file = Path(os.environ["STEWARD_PLAN"])
     plan, folder = json.loads(plan_file.read_text("utf-8")), plan_file.parent
-    torch.manual_seed(plan["seed"])
-    if plan["devices"]["threads"]:
-        torch.set_num_threads(plan["devices"]["threads"])
-    tasks = {task["name"]: _questions(plan, task["name"]) for task in plan["tasks"]}
-    embedder = Embedder(plan)
-    total, done, reports = sum(map(len, tasks.values())), 0, {}
-    for name, questions in tasks.items():
-        samples = []
-        for number, question in enumerate(questions):
-            samples.append(_sample(number, question, embedder))
-            done += 1
-            os.write(int(os.environ["STEWARD_PROGRESS"]), json.dumps({"done": done, "total": total}).encode() + b"\n")
+    tasks = _stored_samples(plan) if plan["mode"] == "score" else _evaluated_samples(plan)
+    reports = {}
+    for task in plan["tasks"]:
+        samples = tasks[task["name"]]
         lines = (json.dumps(sample) + "\n" for sample in samples)
-        (folder / "samples" / f"{name}.jsonl").write_text("".join(lines), "utf-8")
-        reports[name] = {"questions": len(questions), "metrics": _metrics(questions, samples)}
+        (folder / "samples" / f"{task['name']}.jsonl").write_text("".join(lines), "utf-8")
+        counted = [sample for sample in samples if sample["id"] not in task["withdrawn"]]
+        reports[task["name"]] = {"questions": len(samples), "metrics": _metrics(samples, counted)}
     results = {
         "contract": 1,
         "evaluator": {"name": "embeddings", "version": VERSION},
@@ -58,6 +54,37 @@ def main() -> None:
         "versions": {name: metadata.version(name) for name in ("transformers", "torch")},
     }
     (folder / "results.json").write_text(json.dumps(results), "utf-8")
+
+
+def _evaluated_samples(plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The samples of each task, from the model."""
+    torch.manual_seed(plan["seed"])
+    if plan["devices"]["threads"]:
+        torch.set_num_threads(plan["devices"]["threads"])
+    tasks = {task["name"]: _questions(plan, task["name"]) for task in plan["tasks"]}
+    embedder, total, done = Embedder(plan), sum(map(len, tasks.values())), 0
+    samples: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
+    for name, questions in tasks.items():
+        for number, question in enumerate(questions):
+            samples[name].append(_sample(number, question, embedder))
+            done += 1
+            _say_progress(done, total)
+    return samples
+
+
+def _stored_samples(plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The samples of each task, as they are stored: their similarities follow from the model alone."""
+    samples = {}
+    for task in plan["tasks"]:
+        lines = (Path(plan["stored"]) / f"{task['name']}.jsonl").read_text("utf-8").split("\n")
+        samples[task["name"]] = [json.loads(line) for line in lines if line]
+    total = sum(map(len, samples.values()))
+    _say_progress(total, total)
+    return samples
+
+
+def _say_progress(done: int, total: int) -> None:
+    os.write(int(os.environ["STEWARD_PROGRESS"]), json.dumps({"done": done, "total": total}).encode() + b"\n")
 
 
 def _questions(plan: dict[str, Any], task: str) -> list[dict[str, Any]]:
@@ -135,11 +162,12 @@ def _sample(number: int, question: dict[str, Any], embedder: Embedder) -> dict[s
     }
 
 
-def _metrics(questions: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]) -> dict[str, float]:
-    if "score" not in questions[0]:
+def _metrics(samples: Sequence[dict[str, Any]], counted: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The metric of a task: a mean is over all samples, and what is reported over those that count."""
+    if "score" not in samples[0]["question"]:
         return {"accuracy": sum(sample["metrics"]["accuracy"] for sample in samples) / len(samples)}
-    scores = [float(question["score"]) for question in questions]
-    return {"spearman": spearman([sample["metrics"]["similarity"] for sample in samples], scores)}
+    scores = [float(sample["question"]["score"]) for sample in counted]
+    return {"spearman": spearman([sample["metrics"]["similarity"] for sample in counted], scores)}
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:

@@ -1,7 +1,9 @@
 """Tries an evaluator in the worker's own sandbox, and says what is wrong with it: `steward evaluator check`.
 
 Several runs: a good one, the same again, one for another model with fewer questions, one that is ended at half its
-time, one with a model whose weights are cut off. No Hub and no Redis: model and questions are folders.
+time, one with a model whose weights are cut off; and where the suite says that it can, one that scores samples again.
+
+No Hub and no Redis: model and questions are folders.
 """
 
 from __future__ import annotations
@@ -10,28 +12,26 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from leaderboard.evaluator_contract import RESULTS
+from leaderboard.evaluator_contract import RESULTS, SAMPLES
 from leaderboard.jsontext import JsonObject
 from leaderboard.results import BLOCK, BadResults, score
 from leaderboard.suites import Suite
-from workers.common import kernel
 from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import machine
 from workers.evaluation.evaluator_command import evaluator_command
+from workers.evaluation.evaluator_sandbox import EvaluatorSandbox
 from workers.jobs.evaluator_check_words import answered_words, broken_model_words, failure_words, log_end
 from workers.jobs.planning import MEMORY_SHARE
-from workers.jobs.slots import Slot, take_slot
 from workers.models.tiny_model import model as tiny_model
-from workers.publication.evaluator_results import read_evaluator_results
-from workers.sandbox.sandbox_spec import SandboxSpec
-from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
-from workers.sandbox.zygote_client import ZygoteClient
+from workers.publication.evaluator_results import AnswerDigests, answer_digests, read_evaluator_results
+from workers.sandbox.slots import Slot
+from workers.sandbox.supervision import ChildExit
 
 MODEL, OTHER_MODEL = ("steward/one", "1" * 40), ("steward/two", "2" * 40)
 """Names and revisions of the model of the runs: the second ones find evaluators that do not read their plan."""
@@ -74,6 +74,8 @@ class TrialRun:
     progress: list[RunProgress]
     log: BoundedLog
     results: JsonObject | None = None
+    answers: dict[str, dict[int, AnswerDigests]] = field(default_factory=dict)
+    """Task → digests of its samples, where there are results."""
     cause: str = ""
     words: str = ""
     left_early: bool = False
@@ -89,12 +91,16 @@ class TrialRun:
 class EvaluatorTrial:
     """Runs the evaluator of `suite`; use it inside `opened`."""
 
-    def __init__(self, suite: Suite, slot: Slot, zygote_client: ZygoteClient, questions: Path) -> None:
+    def __init__(self, suite: Suite, sandbox: EvaluatorSandbox, questions: Path) -> None:
         self.suite = suite
-        self.slot = slot
-        self.zygote_client = zygote_client
+        self.sandbox = sandbox
         self.questions = questions
-        self.model = slot.folder / "model"
+        self.model = self.slot.folder / "model"
+
+    @property
+    def slot(self) -> Slot:
+        """The folders of the runs."""
+        return self.sandbox.slot
 
     @classmethod
     @contextmanager
@@ -106,22 +112,13 @@ class EvaluatorTrial:
         `model` is a folder with config.json and model.safetensors; without one, a tiny model is made. Raises
         ZygoteBroken, EvaluatorMissing.
         """
-        kernel.adopt_orphans()
         evaluator_command(suite)
-        slot = take_slot(folder.resolve(), first_uid=61_184)
-        slot.prepare()
-        spec = SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid)
-        zygote_client = ZygoteClient(spec, harness="workers.evaluation.evaluate")
-        zygote_client.start()
-        try:
-            zygote_client.wait_until_ready()
-            trial = cls(suite, slot, zygote_client, folder.resolve() / "questions")
+        with EvaluatorSandbox.opened(folder) as sandbox:
+            trial = cls(suite, sandbox, folder.resolve() / "questions")
             for repo, files in questions.items():
                 _copy(files, trial.questions / repo)
             _provide_model(model, trial.model)
             yield trial
-        finally:
-            zygote_client.stop()
 
     def run(
         self,
@@ -132,14 +129,22 @@ class EvaluatorTrial:
         model: Path | None = None,
     ) -> TrialRun:
         """One run of the evaluator, of at most `seconds`."""
-        report = self.zygote_client.ready
-        self.slot.prepare(own_user=report is not None and report.mode.own_user)
-        plan = self._plan(named, seconds=seconds, limit=limit, model=model or self.model)
+        return self._run(self._plan(named, seconds=seconds, limit=limit, model=model or self.model))
+
+    def score_again(self, *, seconds: float, limit: int | None) -> TrialRun:
+        """Have the evaluator score the samples of the last run again, without a model and questions."""
+        stored = self.slot.folder / "stored"
+        shutil.rmtree(stored, ignore_errors=True)
+        stored.mkdir()
+        for task in self.suite.tasks:
+            shutil.copyfile(self.slot.spool / SAMPLES / f"{task}.jsonl", stored / f"{task}.jsonl")
+        plan = self._plan(MODEL, seconds=seconds, limit=limit, model=stored)
+        return self._run(plan.model_copy(update={"stored": stored}))
+
+    def _run(self, plan: RunPlan) -> TrialRun:
         progress, log = list[RunProgress](), BoundedLog()
-        callbacks = ChildCallbacks(report=progress.append, stop=lambda: "", log=log)
-        supervisor = ChildSupervisor(self.zygote_client, self._sandbox_spec(plan), plan, callbacks)
         started = time.monotonic()
-        child_exit = supervisor.run(self.slot.attempt, deadline=started + seconds)
+        child_exit = self.sandbox.run(plan, log, progress.append)
         run = TrialRun(time.monotonic() - started, progress, log)
         self._judge(run, plan, child_exit)
         return run
@@ -161,6 +166,9 @@ class EvaluatorTrial:
                 run.left_early = (plan.spool / RESULTS).exists()
         else:
             run.results = results if child_exit.finished else None
+            run.answers = {
+                task: answer_digests(plan.spool / SAMPLES / f"{task}.jsonl") for task in self.suite.tasks if run.results
+            }
 
     def _plan(self, named: tuple[str, str], *, seconds: float, limit: int | None, model: Path) -> RunPlan:
         name, revision = named
@@ -181,18 +189,6 @@ class EvaluatorTrial:
             spool=self.slot.spool,
             suite=self.suite.name,
             suite_digest=self.suite.digest,
-        )
-
-    def _sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
-        assert plan.evaluator is not None
-        return SandboxSpec(
-            home=self.slot.home,
-            root=self.slot.root,
-            readable=(plan.model_path, plan.datasets),
-            programs=plan.evaluator.folders,
-            writable=(plan.spool,),
-            uid=self.slot.uid,
-            max_file_bytes=DISK_BYTES,
         )
 
 
@@ -220,7 +216,10 @@ def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None)
         return
     yield _says_progress(first)
     yield _finding("Its log is short", not first.log.cut, "the beginning and the end are stored, the rest is lost")
-    yield _same(first, trial.run(seconds=seconds, limit=limit))
+    again = trial.run(seconds=seconds, limit=limit)
+    yield _same(first, again)
+    if trial.suite.evaluator is not None and trial.suite.evaluator.scores_again is not None and again.results:
+        yield _scores_alike(again, trial.score_again(seconds=seconds, limit=limit))
     other = trial.run(OTHER_MODEL, seconds=seconds, limit=OTHER_LIMIT)
     yield _finding("It reads model and limit from its plan", other.results is not None, other.words)
     yield _ends_early(trial, first)
@@ -264,6 +263,17 @@ def _same(first: TrialRun, again: TrialRun) -> EvaluatorFinding:
     return _finding(
         title, again.results["results"] == _values(first), "it scores otherwise in a second run of the same model"
     )
+
+
+def _scores_alike(evaluated: TrialRun, scored: TrialRun) -> EvaluatorFinding:
+    title = "It scores stored samples again"
+    if scored.results is None:
+        return EvaluatorFinding(title, False, f"it failed: {scored.words}", log_end(scored.log.text()))
+    if scored.asked != evaluated.asked:
+        return EvaluatorFinding(title, False, "its samples have other prompts or questions than the stored ones")
+    if scored.answers != evaluated.answers:
+        return EvaluatorFinding(title, False, "its samples have other outputs or errors than the stored ones")
+    return _finding(title, _values(scored) == _values(evaluated), "it scores the samples of its own run otherwise")
 
 
 def _values(run: TrialRun) -> object:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any
 
 from leaderboard.comparability import ResultDigests, combine, compare_results, numeric_differences, template_difference
@@ -31,6 +30,7 @@ from workers.jobs.sample_comparison import (
     Sample,
     SampleDifferences,
     answers_of,
+    paired,
 )
 from workers.jobs.verification import (
     CannotVerify,
@@ -41,6 +41,7 @@ from workers.jobs.verification import (
     recorded_job,
     run_again,
     version_differences,
+    versions_here,
     worker_for,
 )
 from workers.jobs.worker_context import WorkerContext
@@ -109,12 +110,15 @@ def reproduce(
 ) -> Reproduction:
     """Run the evaluation again, or `questions` of each task, and compare. Raises CannotVerify and WorkerError.
 
-    Recorded prompts are asked again where that suffices: all questions, and other prompts, need the suite's tasks.
+    Recorded prompts are asked again where that suffices: all questions, other prompts, and another evaluator than
+    lm-eval need the suite's tasks.
     """
+    if (used := recorded.block.evaluator) is not None and (other.engine is not None or other.shots is not None):
+        raise CannotVerify(f"{used.name} evaluated it: another engine or number of examples can be tried with lm-eval")
     provisions = gateway_as_recorded(hub_gateway, recorded).fetch(recorded_job(recorded.block, worker_context.board))
     run = _Run(worker_context, recorded, provisions, other)
     with published_tables(worker_context, hub_gateway, recorded) as tables:
-        if questions is None or other.other_prompts:
+        if questions is None or other.other_prompts or recorded.block.evaluator is not None:
             return run.whole(tables, questions)
         return run.replay(tables, questions)
 
@@ -153,14 +157,13 @@ class _Run:
         for benchmark in self.worker_context.suite.benchmarks:
             for task in benchmark.tasks:
                 samples = plan.spool / SAMPLES / f"{task.name}.jsonl"
-                here = tables.rows_here(samples, benchmark.metrics)
-                published = tables.rows(benchmark, task.name)
-                if limit is None:
-                    pairs: Iterator[tuple[Sample | None, Sample | None]] = zip_longest(published, here)
-                else:
-                    known = {(row["doc_id"], row["filter"]): row for row in published if row["doc_id"] < limit}
-                    pairs = ((known.get((row["doc_id"], row["filter"])), row) for row in here)
-                for pair in pairs:
+                here: Iterable[Sample] = tables.rows_here(samples, benchmark.metrics)
+                published: Iterable[Sample] = tables.rows(benchmark, task.name)
+                if limit is not None:
+                    here = list(here)
+                    asked = {row["doc_id"] for row in here}
+                    published = (row for row in published if row["doc_id"] in asked)
+                for pair in paired(published, here):
                     comparison.add(task.name, *pair)
         reasons = list(self._reasons(self._result_here(plan, harness), comparison, limit=limit, replayed=False))
         return self._reproduction(comparison, reasons, {})
@@ -208,7 +211,7 @@ class _Run:
             if self.other.chat_template is None
             else self.other.chat_template,
             engine=engine_use(harness),
-            versions=dict(self.worker_context.versions),
+            versions=versions_here(self.worker_context, harness),
             precision=self.other.precision or self.block.precision,
             batch_size=plan.batch_size,
         )
@@ -267,7 +270,7 @@ class _Run:
             return None
         task, verdict, published, here = comparison.first
         try:
-            prompts = [recorded_prompt(task, row) for row in (published, here)]
+            prompts = [recorded_prompt(task, row) for row in (published, here) if verdict != "same"]
         except NotReplayable:
             prompts = []
         tokens: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
@@ -281,8 +284,8 @@ class _Run:
             doc_id=int(published["doc_id"]),
             verdict=verdict,
             choices=prompts[0].choices if prompts else (),
-            published=SampleSide(str(published["prompt"]), tokens[0], answers_of(published)),
-            here=SampleSide(str(here["prompt"]), tokens[1], answers_of(here)),
+            published=SampleSide(str(published["prompt"]), tokens[0], answers_of(published), published["metrics"]),
+            here=SampleSide(str(here["prompt"]), tokens[1], answers_of(here), here["metrics"]),
         )
 
     def _tokens(self, prompts: list[RecordedPrompt]) -> tuple[tuple[int, ...], tuple[int, ...]]:

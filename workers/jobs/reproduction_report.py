@@ -18,6 +18,8 @@ class SampleSide:
     tokens: tuple[int, ...]
     answers: tuple[str, ...]
     """For each choice its log-likelihood; or the generated text."""
+    metrics: str = ""
+    """JSON of the sample's metrics."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ likely as another one. Questions, prompts and metrics are the same.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal, get_args
@@ -18,6 +19,11 @@ from workers.evaluation.shared_prefix.trust import SPREAD_FACTOR, TOLERANCE, Com
 
 QUESTION = ("doc_id", "doc", "prompt", "continuations", "target", "filter")
 """The columns of a sample that no engine changes."""
+NO_CONTINUATIONS = "[]"
+"""The column `continuations` of the samples of an evaluator other than lm-eval."""
+LAST_DIGITS = 1e-3
+"""The largest relative difference of decimals that counts as one of last digits."""
+_DECIMAL = re.compile(r"-?\d{1,9}\.\d{2,20}(?:e[-+]?\d{1,3})?")
 EPSILONS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 """Half precision: the distance of 1.0 to the next number."""
 
@@ -91,9 +97,9 @@ def compare_task(
     count = equal = agreeing = texts = 0
     metric_difference = 0.0
     first = None
-    for old, new in zip_longest(published, here):
+    for old, new in paired(published, here):
         count += 1
-        if old == new:
+        if old is not None and old == new:
             equal += 1
             agreeing += 1
             if tolerance is not None:
@@ -102,13 +108,33 @@ def compare_task(
         difference = None
         if tolerance is not None and old and new and all(old[name] == new[name] for name in QUESTION):
             difference = tolerance.metric_difference(old, new) if tolerance.answers_agree(old, new) else None
-        if difference is not None:
+        if difference is not None and new is not None:
             agreeing += 1
             texts += _scored_answers(new) is None
             metric_difference = max(metric_difference, difference)
         elif first is None:
             first = int((new or old or {}).get("doc_id", -1))
     return TaskComparison(task, count, equal, agreeing, first, texts, metric_difference)
+
+
+def paired(published: Iterable[Sample], here: Iterable[Sample]) -> Iterator[tuple[Sample | None, Sample | None]]:
+    """The samples of each question and filter, None where one side lacks it; in the order of `published`.
+
+    Evaluators may write their samples in any order. Those that wait for their counterpart are in memory.
+    """
+    waiting: tuple[dict[object, Sample], dict[object, Sample]] = {}, {}
+    for pair in zip_longest(published, here):
+        for side, sample in enumerate(pair):
+            if sample is None:
+                continue
+            key = (sample["doc_id"], sample["filter"])
+            counterpart = waiting[1 - side].pop(key, None)
+            if counterpart is None:
+                waiting[side][key] = sample
+            else:
+                yield (counterpart, sample) if side else (sample, counterpart)
+    yield from ((sample, None) for sample in waiting[0].values())
+    yield from ((None, sample) for sample in waiting[1].values())
 
 
 SampleVerdict = Literal["same", "other-digits", "other-answers", "other-prompt"]
@@ -127,10 +153,26 @@ def sample_verdict(published: Sample, here: Sample) -> SampleVerdict:
         return "other-prompt"
     if published["responses"] == here["responses"]:
         return "same"
+    if published["continuations"] == NO_CONTINUATIONS:
+        alike = _decimals_differ(published, here) is not None and not _metrics_differ(published, here)
+        return "other-digits" if alike else "other-answers"
     old, new = _scored_answers(published), _scored_answers(here)
     if not old or not new or len(old) != len(new) or _choice(old) != _choice(new):
         return "other-answers"
     return "other-answers" if _metrics_differ(published, here) else "other-digits"
+
+
+def _decimals_differ(published: Sample, here: Sample) -> float | None:
+    """The largest difference of decimals in two outputs; None if more than last digits of decimals differs."""
+    old, new = (" ".join(answers_of(sample)) for sample in (published, here))
+    if _DECIMAL.sub("0.0", old) != _DECIMAL.sub("0.0", new):
+        return None
+    pairs = [
+        (float(one), float(other)) for one, other in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True)
+    ]
+    if any(abs(one - other) > LAST_DIGITS * max(1.0, abs(one)) for one, other in pairs):
+        return None
+    return max((abs(one - other) for one, other in pairs), default=0.0)
 
 
 def _choice(answers: list[ScoredAnswer]) -> tuple[int, bool]:
@@ -150,7 +192,9 @@ def _metrics_differ(published: Sample, here: Sample) -> bool:
 
 
 def largest_difference(published: Sample, here: Sample) -> float:
-    """The largest difference of a log-likelihood; 0 where the answers are texts."""
+    """The largest difference of a log-likelihood, or of decimals in outputs; 0 where the answers are texts."""
+    if published["continuations"] == NO_CONTINUATIONS:
+        return _decimals_differ(published, here) or 0.0
     old, new = _scored_answers(published) or [], _scored_answers(here) or []
     return max((abs(then - now) for (then, _), (now, _) in zip(old, new, strict=False)), default=0.0)
 
@@ -200,8 +244,11 @@ class SampleDifferences:
         verdict = sample_verdict(published, here)
         self.counts[verdict] += 1
         self.largest = max(self.largest, largest_difference(published, here))
-        self.rescored += verdict == "same" and published["metrics"] != here["metrics"]
-        if verdict != "same" and (self.first is None or VERDICTS.index(verdict) > VERDICTS.index(self.first[1])):
+        scored_otherwise = published["metrics"] != here["metrics"]
+        self.rescored += verdict == "same" and scored_otherwise
+        if (verdict != "same" or scored_otherwise) and (
+            self.first is None or VERDICTS.index(verdict) > VERDICTS.index(self.first[1])
+        ):
             self.first = task, verdict, published, here
 
     @property

@@ -26,6 +26,7 @@ from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path
 from leaderboard.engines import EngineName, EngineUse
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.results import (
+    BLOCK,
     MAX_BYTES,
     BadResults,
     ResultsFile,
@@ -42,14 +43,15 @@ from workers.common.diagnosis import diagnose, failure_detail
 from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
-from workers.errors import WorkerError
+from workers.errors import EvaluationFailed, WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
 from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
 from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.details import BATCH, TEXTS, write_samples
+from workers.publication.details import BATCH, TEXTS, RowOf, write_samples
+from workers.publication.evaluator_results import evaluator_row, read_evaluator_results
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 from workers.settings import WorkerSettings
 
@@ -135,10 +137,6 @@ def worker_for(
     kernel.adopt_orphans()
     board = settings.board()
     suite = find_suite(board.suite)
-    if suite.evaluator is not None:
-        raise CannotVerify(
-            f"{suite.evaluator.name} evaluates the suite {suite.name}, and only evaluations by lm-eval can be run again"
-        )
     details = board.repos.details(model) if model else find_details(board, attempt, settings.access())
     recorded = read_recorded(settings.access(), details, attempt, suite)
     hub_gateway = token_hub_gateway(settings, suite, board)
@@ -203,6 +201,8 @@ def verify(
 ) -> Verification:
     """Run the attempt again on this machine and compare. Raises CannotVerify, and what `hub_gateway` raises."""
     block = recorded.block
+    if engine is not None and block.evaluator is not None:
+        raise CannotVerify(f"{block.evaluator.name} evaluated it, which has no engines to choose from")
     provisions = gateway_as_recorded(hub_gateway, recorded).fetch(recorded_job(block, worker_context.board))
     seconds = worker_context.settings.max_seconds or float(worker_context.board.attempt_seconds)
     worker_context.slot.prepare(own_user=worker_context.own_user)
@@ -216,10 +216,10 @@ def verify(
     )
     harness = run_again(worker_context, plan, log, seconds)
     new_scores = score(harness["results"], worker_context.suite)
-    engines = (describe_engine(block.engine), describe_engine(engine_use(harness)))
+    engines = engine_names(block, harness)
     tolerance = EngineTolerance(str(harness["config"]["model_dtype"])) if engines[0] != engines[1] else None
     scores = {name: (value, new_scores.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
-    different_versions = version_differences(block, worker_context.versions)
+    different_versions = version_differences(block, versions_here(worker_context, harness))
     with published_tables(worker_context, hub_gateway, recorded) as tables:
         tasks = tuple(_compare_tasks(tables, plan, worker_context.suite, tolerance))
     hardware = (block.hardware, worker_context.hardware)
@@ -235,6 +235,19 @@ def version_differences(block: StewardBlock, versions: Mapping[str, str]) -> dic
     """Package → its recorded version and the one here, where they differ."""
     here = {name: versions.get(name, "missing") for name in block.versions}
     return {name: (then, here[name]) for name, then in block.versions.items() if here[name] != then}
+
+
+def versions_here(worker_context: WorkerContext, results: Mapping[str, Any]) -> dict[str, str]:
+    """The versions of what computed `results` on this machine: an evaluator names its own."""
+    return {**worker_context.versions, **(results[BLOCK]["versions"] if worker_context.suite.evaluator else {})}
+
+
+def engine_names(block: StewardBlock, results: Mapping[str, Any]) -> tuple[str, str]:
+    """What gave the recorded answers, and what gave those in `results`: an engine, or another evaluator."""
+    if block.evaluator is not None:  # the results of another version are of another suite
+        name = f"{block.evaluator.name} {block.evaluator.version}"
+        return name, name
+    return describe_engine(block.engine), describe_engine(engine_use(results))
 
 
 def describe_engine(use: EngineUse | None) -> str:
@@ -270,7 +283,7 @@ def recorded_job(
 
 
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
-    """Run `plan` in a child, and return the harness's results. Raises CannotVerify."""
+    """Run `plan` in a child, and return its results in the form of the harness's. Raises CannotVerify."""
     callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
@@ -278,8 +291,10 @@ def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, sec
         evidence = child_exit.evidence(log.tail())
         raise CannotVerify(f"this time the evaluation failed: {diagnose(evidence).cause} ({failure_detail(evidence)})")
     try:
+        if plan.evaluator is not None:
+            return read_evaluator_results(plan, worker_context.suite)
         results: Mapping[str, Any] = parse_harness((plan.spool / RESULTS).read_bytes())
-    except (OSError, BadResults) as error:
+    except (OSError, BadResults, EvaluationFailed) as error:
         raise CannotVerify(f"this time the evaluation left no results: {error}") from error
     return results
 
@@ -295,6 +310,8 @@ class PublishedTables:
     recorded: RecordedAttempt
     restricted: Repo
     folder: Path
+    row_of: RowOf | None = None
+    """Makes rows of the samples of another evaluator than lm-eval."""
 
     def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
         """The samples of `task`. Raises CannotVerify."""
@@ -306,7 +323,7 @@ class PublishedTables:
     def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The samples that a child wrote to the file `samples`, as a table has them."""
         file = self.folder / "local.parquet"
-        write_samples(samples, file, metrics)
+        write_samples(samples, file, metrics, as_row=self.row_of)
         return _rows(file)
 
 
@@ -320,7 +337,8 @@ def published_tables(
         Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client,
         TemporaryDirectory(prefix="steward-verify-") as folder,
     ):
-        yield PublishedTables(client, recorded, restricted, Path(folder))
+        row_of = evaluator_row if worker_context.suite.evaluator is not None else None
+        yield PublishedTables(client, recorded, restricted, Path(folder), row_of)
 
 
 def _compare_tasks(

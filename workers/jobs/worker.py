@@ -33,9 +33,9 @@ from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.outbox import BoardRedis, OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
 from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
-from workers.jobs.slots import take_slot
 from workers.jobs.worker_context import WorkerContext
 from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.slots import take_slot
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 from workers.settings import WorkerSettings
 

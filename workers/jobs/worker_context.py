@@ -13,8 +13,8 @@ from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
 from workers.evaluation.task_requirements import own_nltk_folders
 from workers.jobs.provisions import HubGateway
-from workers.jobs.slots import Slot
 from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.slots import Slot
 from workers.sandbox.zygote_client import ZygoteClient
 from workers.settings import WorkerSettings
 

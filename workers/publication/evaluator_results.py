@@ -6,10 +6,12 @@ cause of the failure.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from leaderboard.evaluator_contract import (
     ATTACHMENT_NAME,
@@ -20,6 +22,8 @@ from leaderboard.evaluator_contract import (
     MAX_LINE_BYTES,
     RESULTS,
     SAMPLES,
+    EvaluatorResults,
+    EvaluatorSample,
 )
 from leaderboard.evaluator_files import (
     EvaluatorProblem,
@@ -34,7 +38,7 @@ from leaderboard.evaluator_files import (
 )
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import bounded
-from leaderboard.results import BLOCK
+from leaderboard.results import BLOCK, EvaluatorUse
 from leaderboard.suites import Suite
 from workers.common.run_plan import RunPlan
 from workers.errors import (
@@ -60,36 +64,80 @@ REPORTED = "evaluator"
 
 def read_evaluator_results(plan: RunPlan, suite: Suite) -> JsonObject:
     """What the evaluator of `plan` left, as lm-eval's results with a block. Raises EvaluationFailed."""
-    try:
-        samples = {task: _collect(plan.spool, collector) for task, collector in samples_of(suite).items()}
-        results = parse_results(_read(plan.spool / RESULTS))
-        check_results(results, suite, samples, model=plan.model, revision=plan.revision, limit=plan.limit)
-        parts = digest_parts(results, suite, samples, plan.revisions)
-        attachments(plan.spool)
-    except EvaluatorProblem as problem:
-        raise _ERRORS[problem.kind](str(problem)) from problem
-    errors = sum(collected.errors for collected in samples.values())
+    results, samples = read_reports(plan, suite)
+    parts = digest_parts(results, suite, samples, plan.revisions)
     return {
         "results": harness_results(results, suite, samples),
         REPORTED: results.model_dump(mode="json"),
         BLOCK: {
             "digests": parts.model_dump(mode="json"),
-            "evaluator": {**results.evaluator.model_dump(), "errors": errors},
+            "evaluator": evaluator_use(suite, samples).model_dump(mode="json"),
             "versions": results.versions,
         },
     }
+
+
+def read_reports(plan: RunPlan, suite: Suite) -> tuple[EvaluatorResults, dict[str, TaskSamples]]:
+    """The checked results.json that the evaluator of `plan` left, and its samples. Raises EvaluationFailed."""
+    try:
+        samples = {task: _collect(plan.spool, collector) for task, collector in samples_of(suite).items()}
+        results = parse_results(_read(plan.spool / RESULTS))
+        check_results(results, suite, samples, model=plan.model, revision=plan.revision, limit=plan.limit)
+        attachments(plan.spool)
+    except EvaluatorProblem as problem:
+        raise evaluation_failed(problem) from problem
+    return results, samples
+
+
+def evaluation_failed(problem: EvaluatorProblem) -> EvaluationFailed:
+    """The error that decides the cause of a failure with this problem."""
+    return _ERRORS[problem.kind](str(problem))
+
+
+class AnswerDigests(NamedTuple):
+    """Digests of what a sample holds besides its metrics and its target: scoring does not change it."""
+
+    question: str
+    prompt: bytes
+    output: bytes
+    error: bytes
+
+    @classmethod
+    def of(cls, sample: EvaluatorSample) -> AnswerDigests:
+        """The digests of one sample."""
+        texts = (hashlib.sha256(text.encode()).digest() for text in (sample.prompt, sample.output, sample.error))
+        return cls(sample.question_digest, *texts)
+
+    def difference(self, other: AnswerDigests) -> str:
+        """The name of the first part that differs; "" if all are the same."""
+        pairs = zip(self._fields, self, other, strict=True)
+        return next((name for name, one, another in pairs if one != another), "")
+
+
+def answer_digests(samples: Path) -> dict[int, AnswerDigests]:
+    """The digests of each sample in a file that was checked, by its id."""
+    parsed = (read_sample(line, samples.name) for line in sample_lines(samples))
+    return {sample.id: AnswerDigests.of(sample) for sample in parsed}
+
+
+def evaluator_use(suite: Suite, samples: Mapping[str, TaskSamples]) -> EvaluatorUse:
+    """The suite's evaluator with its options, and how many of `samples` have no answer."""
+    assert suite.evaluator is not None
+    errors = sum(collected.errors for collected in samples.values())
+    return EvaluatorUse(**suite.evaluator.identity.model_dump(), errors=errors, options=suite.evaluator.options)
 
 
 def _collect(spool: Path, collector: TaskSamples) -> TaskSamples:
     path = spool / SAMPLES / f"{collector.task}.jsonl"
     if not _is_plain(path):
         raise EvaluatorProblem("missing", f"there is no file samples/{path.name}")
-    for line in _lines(path):
+    for line in sample_lines(path):
         collector.add(line)
     return collector
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def sample_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file of samples, each within its limit."""
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE_BYTES):
             yield line
@@ -130,7 +178,7 @@ def evaluator_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
     try:
         sample = read_sample(line, "a line of samples")
     except EvaluatorProblem as problem:
-        raise _ERRORS[problem.kind](str(problem)) from problem
+        raise evaluation_failed(problem) from problem
     details = {"error": sample.error} if sample.error else {}
     return {
         "doc_id": sample.id,

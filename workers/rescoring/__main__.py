@@ -14,12 +14,15 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from leaderboard.suites import parse_suite
+from leaderboard.suites import Suite, parse_suite
 from workers.common import kernel
 from workers.errors import RescoringRefused
-from workers.rescoring.rescorer import Rescorer
+
+if TYPE_CHECKING:
+    from workers.rescoring.evaluator_rescorer import EvaluatorRescorer
+    from workers.rescoring.rescorer import Rescorer
 
 
 def main() -> None:
@@ -31,12 +34,23 @@ def main() -> None:
     logging.disable(logging.WARNING)  # the harness warns of each question that lacks a choice
     suite = parse_suite(beginning["suite"])
     tasks = Path(beginning["tasks"]) if beginning["tasks"] else None
-    with Rescorer(suite, beginning["processes"], tasks) as rescorer:
+    with _rescorer(suite, beginning["processes"], tasks) as rescorer:
         for line in sys.stdin:
             print(json.dumps(_answer(rescorer, json.loads(line))), file=answers, flush=True)
 
 
-def _answer(rescorer: Rescorer, order: dict[str, Any]) -> dict[str, Any]:
+def _rescorer(suite: Suite, processes: int, tasks: Path | None) -> Rescorer | EvaluatorRescorer:
+    """What scores answers for the suite; only lm-eval's needs the harness, which takes seconds to import."""
+    if suite.evaluator is not None:
+        from workers.rescoring.evaluator_rescorer import EvaluatorRescorer
+
+        return EvaluatorRescorer(suite)
+    from workers.rescoring.rescorer import Rescorer
+
+    return Rescorer(suite, processes, tasks)
+
+
+def _answer(rescorer: Rescorer | EvaluatorRescorer, order: dict[str, Any]) -> dict[str, Any]:
     samples, new_tables = (Path(order[name]) if order[name] else None for name in ("samples", "new_tables"))
     try:
         rescored = rescorer.rescore(

@@ -1,4 +1,7 @@
-"""Starts the process that scores stored answers again: it imports the harness, and holds no token."""
+"""Starts the process that scores stored answers again: it imports the harness or runs the evaluator.
+
+It holds no token.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from leaderboard.suites import parse_suite
 from workers.common.run_plan import CHILD_ENVIRONMENT, NLTK_DATA
 from workers.errors import RescoringRefused
 
@@ -44,11 +48,12 @@ class RescoringProcess:
             "parent": os.getpid(),
             "tasks": str(task_folder) if task_folder is not None else None,
         }
+        self._needs_harness = parse_suite(suite).evaluator is None
         self._folder = TemporaryDirectory(prefix="steward-rescoring-")
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> RescoringProcess:
-        if find_spec("lm_eval") is None:
+        if self._needs_harness and find_spec("lm_eval") is None:
             raise RescoringRefused(
                 "the harness is not installed here: run this where workers run, "
                 "or pip install 'steward-leaderboard[worker]'"

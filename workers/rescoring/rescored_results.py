@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -12,21 +12,11 @@ from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
 
 from leaderboard.comparability import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
-from leaderboard.results import (
-    BLOCK,
-    BadResults,
-    RescoredFrom,
-    StewardBlock,
-    dump,
-    errors_in_block,
-    parse_harness,
-    score,
-    scores_in_block,
-    with_block,
-)
+from leaderboard.results import BadResults, RescoredFrom, StewardBlock, dump, score, with_block
 from leaderboard.suites import Suite
 from leaderboard.uncertainty import TaskAnswers, standard_errors
 from workers.errors import RescoringRefused
+from workers.rescoring.earlier_results import rescored_block
 from workers.rescoring.scoring_pool import TaskScores
 from workers.rescoring.stored_tasks import ASKED
 
@@ -38,19 +28,6 @@ PACKAGES = ("lm-eval", "math-verify", "sympy", "antlr4-python3-runtime", "langde
 
 ScoredCode = Mapping[str, tuple[ScoredParts, dict[str, str], dict[str, str]]]
 """Task → what scores its answers here, as `scored_parts` returns it."""
-
-
-def read_earlier(results: bytes) -> tuple[Mapping[str, Any], StewardBlock]:
-    """The harness's fields and Steward's block of a results file. Raises RescoringRefused."""
-    try:
-        harness = parse_harness(results)
-        return harness, StewardBlock.model_validate(harness.get(BLOCK))
-    except BadResults as error:
-        raise RescoringRefused(f"the results file is invalid: {error}") from error
-    except ValidationError as error:
-        raise RescoringRefused(
-            "the results file has no valid block of Steward: its answers have another layout"
-        ) from error
 
 
 def aggregate(loaded: Mapping[str, Any], scored: Mapping[str, TaskScores]) -> dict[str, Any]:
@@ -85,15 +62,7 @@ def results_file(
     try:
         scores = score(collected["results"], suite)
         errors = standard_errors(graded, scores, suite).normalised
-        facts = {
-            "suite": suite.name,
-            "suite_digest": suite.digest,
-            "digests": digests,
-            "rescored_from": origin,
-            "checked": None,  # the bot compared other scores
-        }
-        repeated = {**scores_in_block(scores), **errors_in_block(errors)}
-        rescored = StewardBlock.model_validate({**block.model_dump(), **repeated, **facts})
+        rescored = rescored_block(block, suite, scores, errors, digests=digests, rescored_from=origin)
         return dump(with_block({**fields, **collected, "configs": configs}, rescored))
     except (BadResults, ValidationError) as error:
         raise RescoringRefused(str(error)) from error
@@ -123,19 +92,6 @@ def digests_here(recorded: ResultDigests | None, scored_code: ScoredCode, suite:
         softmax_dtype=recorded.softmax_dtype,
     )
     return combine(parts, suite)
-
-
-def origin_of(block: StewardBlock, source: str, at: str, timed_out: Sequence[str]) -> RescoredFrom:
-    """The evaluation that gave the answers: the first one, if the scores of `source` were computed again already."""
-    first = block.rescored_from
-    return RescoredFrom(
-        results=first.results if first is not None else source,
-        suite=first.suite if first is not None else block.suite,
-        suite_digest=first.suite_digest if first is not None else block.suite_digest,
-        at=at,
-        versions=versions(),
-        timed_out=tuple(timed_out[:2_000]),
-    )
 
 
 def versions() -> dict[str, str]:

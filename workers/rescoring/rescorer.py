@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from leaderboard.results import StewardBlock
+from leaderboard.scoring_again import questions_differ
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
 from workers.evaluation.digests import scored_parts
@@ -23,34 +23,17 @@ from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection
 from workers.rescoring.asked_again import asked_otherwise, can_compare
-from workers.rescoring.rescored_results import (
-    ScoredCode,
-    aggregate,
-    digests_here,
-    origin_of,
-    read_earlier,
-    results_file,
-)
+from workers.rescoring.earlier_results import RescoredEvaluation, origin_of, read_earlier
+from workers.rescoring.rescored_results import ScoredCode, aggregate, digests_here, results_file, versions
 from workers.rescoring.scoring_pool import ScoringPool, TaskScores
 from workers.rescoring.stored_answers import AnswersTable, open_table
 from workers.rescoring.stored_docs import render_once
-from workers.rescoring.stored_tasks import asked_differently, load_tasks, prompts_differ, questions_differ
+from workers.rescoring.stored_tasks import asked_differently, load_tasks, prompts_differ
 
 _ANY_COMMIT = "0" * 40
 """In task files from which no questions are loaded."""
 MAX_REASONS = 5
 """Reasons that a refusal names."""
-
-
-@dataclass(frozen=True)
-class RescoredEvaluation:
-    """The results file of an evaluation with the scores of another suite. `answers` is the number of scored answers,
-    `scored` the digest of what scored them; "" if the evaluation has no digests."""
-
-    data: bytes
-    answers: int
-    scored: str
-    timed_out: tuple[str, ...] = ()
 
 
 class Rescorer:
@@ -102,9 +85,7 @@ class Rescorer:
         """
         harness, block = read_earlier(results)
         if block.evaluator is not None:
-            raise RescoringRefused(
-                f"{block.evaluator.name} evaluated it: only answers that lm-eval scored are scored again"
-            )
+            raise RescoringRefused(f"{block.evaluator.name} evaluated it, and the suite is scored by lm-eval")
         opened = self._open(tables)
         self._check_counts(opened, harness)
         pool = self._load(opened)
@@ -115,7 +96,7 @@ class Rescorer:
             pool.write_tables(tables, samples, new_tables)
         collected = aggregate(self._loaded, scored)
         timed_out = tuple(f"{task}:{number}" for task, scores in scored.items() for number in sorted(scores.timed_out))
-        origin = origin_of(block, source, at, timed_out)
+        origin = origin_of(block, source, at, versions(), timed_out)
         graded = {task: each.graded for task, each in scored.items()}
         digests = digests_here(block.digests, self._scored_code, self.suite)
         data = results_file(self.suite, harness, block, digests, collected, graded, origin)

@@ -170,16 +170,6 @@ def _shown(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]} …"
 
 
-def questions_differ(recorded: Mapping[str, str], suite: Suite) -> list[str]:
-    """Datasets that the suite pins to another commit than that of the evaluation. Sentences."""
-    return [
-        f"the suite pins the questions of {dataset.repo} to {dataset.revision[:8]}, and {recorded[dataset.repo][:8]} "
-        "were asked"
-        for dataset in suite.datasets
-        if dataset.revision and recorded.get(dataset.repo, dataset.revision) != dataset.revision
-    ]
-
-
 def filters_are_independent(task: Any) -> bool:
     """Whether each filter of a task treats an answer by itself, so that answers can be filtered in parts.
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
+from leaderboard.reproduction import reproduction_command
 from leaderboard.results import read_results
+from leaderboard.suites import parse_suite
 from tests.support.evaluators.code import PROBLEMS, REPO, SUITE, question_files
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
+from workers.rescoring.process import RescoringProcess
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -31,10 +37,18 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
         yield stand
 
 
-def test_a_model_is_evaluated_by_its_code(stand: RealWorker) -> None:
-    """The solutions of a random model run in the worker's sandbox, fail, and are shown with the problems."""
+@pytest.fixture(scope="module")
+def evaluated(stand: RealWorker) -> Outcome:
+    """One evaluation by the worker."""
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
+    return outcome
+
+
+def test_a_model_is_evaluated_by_its_code(stand: RealWorker, evaluated: Outcome) -> None:
+    """The solutions of a random model run in the worker's sandbox, fail, and are shown with the problems."""
+    outcome = evaluated
+    assert outcome.details is not None
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
     block = results.block
     assert block.evaluator is not None and (block.evaluator.name, block.evaluator.version) == ("code", "1")
@@ -50,3 +64,55 @@ def test_a_model_is_evaluated_by_its_code(stand: RealWorker) -> None:
     for row in table:
         metrics = json.loads(row["metrics"])
         assert metrics.pop("pass_at_1") == 0 and sum(metrics.values()) == 2
+
+
+def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, evaluated: Outcome) -> None:
+    """Every drawn solution is the same again; a few questions, and another precision, are told apart."""
+    status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/good")
+    assert (status, verified["equal"], verified["engines"]) == (0, True, ["code 1", "code 1"])
+    assert verified["versions"] == {}
+    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--questions", "2")
+    assert (found["samples"], found["replayed"], found["counts"]["other-prompt"]) == (2, False, 0)
+    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--precision", "bfloat16")
+    assert found["samples"] == len(PROBLEMS)
+    if found["verdict"] != "same":
+        assert status == 1 and found["first"]["published"]["answers"] != found["first"]["here"]["answers"]
+    assert "precision: float32 and bfloat16" in found["reasons"]
+
+
+def test_the_line_pasted_into_a_shell_gives_the_same_scores(
+    stand: RealWorker, evaluated: Outcome, tmp_path: Path
+) -> None:
+    """All of it: installation, downloads, the suite, and the evaluator in its sandbox."""
+    assert evaluated.details is not None
+    results = read_results(stand.read(evaluated, evaluated.details.results_path), stand.suite)
+    stand.paste(reproduction_command(results, stand.suite).line, tmp_path)
+    again = json.loads((tmp_path / "steward-results" / "results.json").read_text())
+    assert again["results"] == results.data["results"]
+    assert results.block.digests is not None
+    assert again["steward"]["digests"]["tasks"]["times"]["asked"]["documents"] == (
+        results.block.digests.tasks["times"].asked.documents
+    )
+    assert len((tmp_path / "steward-results" / "samples" / "times.jsonl").read_text().splitlines()) == len(PROBLEMS)
+
+
+def test_stored_solutions_run_under_the_tests_again(stand: RealWorker, evaluated: Outcome, tmp_path: Path) -> None:
+    """A longer limit, and a withdrawn problem: no model takes part, and the answers stay."""
+    assert evaluated.details is not None
+    path = evaluated.details.results_path
+    (tmp_path / "old.json").write_bytes(stand.read(evaluated, path))
+    time = path.removeprefix("results_").removesuffix(".json")
+    (tmp_path / "times.parquet").write_bytes(stand.read(evaluated, table_path("times", time)))
+    (tmp_path / "new").mkdir()
+    evaluator = {**SUITE["evaluator"], "options": {**SUITE["evaluator"]["options"], "seconds": 20}}
+    errata = [{"task": "times", "question": 1, "reason": "Wrong."}]
+    now = parse_suite(yaml.safe_dump({**SUITE, "evaluator": evaluator, "errata": errata}))
+    with RescoringProcess(now.model_dump_json()) as process:
+        done = process.rescore(
+            tmp_path / "old.json", tmp_path, tmp_path / "new.json", source=path, at="now", new_tables=tmp_path / "new"
+        )
+    assert done.answers == 2
+    block = read_results((tmp_path / "new.json").read_bytes(), now).block
+    assert block.rescored_from is not None and "python of solutions" in block.rescored_from.versions
+    before, after = (pq.read_table(folder / "times.parquet").to_pylist() for folder in (tmp_path, tmp_path / "new"))
+    assert after == [before[0], before[2]]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from bot.core.context import BoardContext
 from bot.evaluations.samples import compare_with_samples
@@ -17,11 +19,14 @@ from hub.client import Hub
 from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.results import read_results
+from leaderboard.suites import parse_suite
 from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, question_files
 from tests.support.probe import shared_probe
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
+from workers.evaluators.embeddings import spearman
 from workers.models.tiny_model import model as tiny_model
+from workers.rescoring.process import RescoringProcess
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -71,3 +76,27 @@ def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
     assert failed.failure is not None, stand.log
     assert (failed.failure.cause, failed.failure.fault) == ("evaluator-refused-model", "submission")
     assert "transformers cannot load it" in failed.failure.message
+
+
+@pytest.mark.skipif(not WHOLE, reason="ten seconds of processor time: `make matrices` runs it")
+def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, tmp_path: Path) -> None:
+    """A withdrawn pair counts no more in the rank correlation; every similarity is the same again."""
+    (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model()), 3))
+    assert outcome.details is not None, (outcome.failure, stand.log)
+    path = outcome.details.results_path
+    (tmp_path / "old.json").write_bytes(stand.read(outcome, path))
+    time = path.removeprefix("results_").removesuffix(".json")
+    for task in ("triples", "pairs"):
+        (tmp_path / f"{task}.parquet").write_bytes(stand.read(outcome, table_path(task, time)))
+    errata = [{"task": "pairs", "question": 2, "reason": "Wrong."}, {"task": "triples", "question": 0, "reason": "-"}]
+    now = parse_suite(yaml.safe_dump({**SUITE, "errata": errata}))
+    with RescoringProcess(now.model_dump_json()) as process:
+        process.rescore(tmp_path / "old.json", tmp_path, tmp_path / "new.json", source=path, at="now")
+    raw = read_results((tmp_path / "new.json").read_bytes(), now).data["results"]
+    rows = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
+    similarities = [json.loads(row["metrics"])["similarity"] for row in rows if row["doc_id"] != 2]
+    scores = [pair["score"] for number, pair in enumerate(PAIRS) if number != 2]
+    assert raw["pairs"]["spearman"] == pytest.approx(spearman(similarities, cast(list[float], scores)))
+    assert raw["triples"]["accuracy"] * 7 == pytest.approx(round(raw["triples"]["accuracy"] * 7))
+    status, found = stand.steward("reproduce", outcome.attempt, "--model", "trial/good")
+    assert (status, found["verdict"], found["samples"]) == (0, "same", len(PAIRS) + len(TRIPLES))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from leaderboard.failures import cause
-from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, suite, write_questions
+from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, scoring, suite, write_questions
 from tests.support.sizes import WHOLE
 from workers.errors import EvaluatorMissing
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs.evaluator_check import EvaluatorTrial, TrialRun, check_evaluator, failures
+from workers.jobs.evaluator_check import EvaluatorFinding, EvaluatorTrial, TrialRun, check_evaluator, failures
 
 SECONDS = 60.0
 whole = pytest.mark.skipif(not WHOLE, reason="one run of an evaluator more: `make matrices` runs it")
@@ -44,6 +44,38 @@ def test_a_good_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
     findings = list(check_evaluator(trial, seconds=SECONDS, limit=None))
     assert not [finding for finding in findings if not finding.passed]
     assert len(findings) == 16
+
+
+@whole
+def test_an_evaluator_that_scores_again_is_checked_for_it(trial: EvaluatorTrial) -> None:
+    """It gets the samples of its own run, without model and questions, and gives the same scores."""
+    trial.suite = scoring("good")
+    finding = scored_again(trial)
+    assert (finding.title, finding.passed) == ("It scores stored samples again", True), finding
+
+
+def scored_again(trial: EvaluatorTrial) -> EvaluatorFinding:
+    """What the check says about scoring again; its later runs are left out."""
+    findings = check_evaluator(trial, seconds=SECONDS, limit=6)
+    return next(finding for finding in findings if "stored samples" in finding.title)
+
+
+@whole
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("other-output", "other outputs or errors"),
+        ("other-prompt", "other prompts or questions"),
+        ("forgetful", "other prompts or questions"),
+        ("wrong", "otherwise"),
+        ("missing", "it failed"),
+    ],
+)
+def test_each_fault_of_scoring_again_is_found(trial: EvaluatorTrial, fault: str, words: str) -> None:
+    """The finding says what differs."""
+    trial.suite = scoring(fault)
+    finding = scored_again(trial)
+    assert finding.passed is False and words in finding.words
 
 
 FAULTS: dict[str, tuple[str, str]] = {

@@ -60,9 +60,15 @@ def operator_command(
     return run
 
 
-def finish_evaluation(stand: BoardDriver, spool: Path) -> jobs.EvaluationJob:
-    """A worker's publication of what its child left in `spool`, of ada/good by the board's suite; its job."""
+def finish_evaluation(
+    stand: BoardDriver, spool: Path, evaluate: Callable[[jobs.EvaluationJob], None] = lambda _: None
+) -> jobs.EvaluationJob:
+    """A worker's publication of what its child left in `spool`, of ada/good by the board's suite; its job.
+
+    `evaluate` leaves it there, if the job has to be known before.
+    """
     job = stand.started()
+    evaluate(job)
     attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
     repos = stand.context.board.repos
     made = publication(

@@ -21,6 +21,7 @@ SUITE: dict[str, Any] = {
         "command": ["python", "-m", "workers.evaluators.embeddings"],
         "needs": {"chat_template": False, "causal": False},
         "reported": ["spearman"],
+        "scores_again": {},
     },
     "datasets": [{"repo": REPO}],
     "benchmarks": [

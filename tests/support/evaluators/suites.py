@@ -54,6 +54,12 @@ def faulty(fault: str, *arguments: str) -> Suite:
     return suite("python", str(FOLDER / "faulty.py"), fault, str(GOOD), *arguments)
 
 
+def scoring(fault: str, **evaluator: Any) -> Suite:
+    """The suite with the evaluator that can score stored samples again, and does it with this fault."""
+    can = {"scores_again": {"options": ["inverted"], "versions": ["1.0"]}}
+    return suite("python", str(FOLDER / "scoring.py"), fault, str(GOOD), **{**can, **evaluator})
+
+
 def question_files() -> dict[str, bytes]:
     """The files of the dataset."""
     return {"nearer.jsonl": "".join(json.dumps(question) + "\n" for question in QUESTIONS).encode()}

@@ -17,9 +17,9 @@ from pathlib import Path
 from workers.common import kernel
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan
-from workers.jobs.slots import Slot, take_slot
 from workers.sandbox import seccomp
 from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.slots import Slot, take_slot
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 from workers.sandbox.zygote_client import ZygoteClient
 

@@ -155,6 +155,35 @@ class RealWorker:
                 self.worker.wait()
             self.worker = None
 
+    def steward(self, *words: str) -> tuple[int, Any]:
+        """Exit status and JSON of a command with the worker's settings."""
+        done = subprocess.run(
+            [sys.executable, "-m", "steward.cli", *words, "--json"],
+            env=self.settings(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.stdout, done.stderr[-2000:]
+        return done.returncode, json.loads(done.stdout)
+
+    def paste(self, line: str, folder: Path) -> None:
+        """Run a command line for readers in a shell. Versions are installed already, and no index is asked."""
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HOME": str(folder / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "PIP_NO_INDEX": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
     @property
     def log(self) -> str:
         """The worker's log."""

@@ -1,9 +1,8 @@
-"""What an evaluator other than lm-eval changes for admission, and what it does not offer yet."""
+"""What an evaluator other than lm-eval changes for admission and results."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,8 +10,7 @@ from leaderboard.admission.needs import RULES_OF, board_with_needs
 from leaderboard.admission.rules import rules_in_force
 from leaderboard.boards import Board
 from leaderboard.evaluators import EvaluatorNeeds
-from leaderboard.reproduction import NotReproducible, reproduction_command
-from leaderboard.results import EvaluatorUse, ResultsFile, StewardBlock
+from leaderboard.results import EvaluatorUse, StewardBlock
 from leaderboard.suites import find_suite
 from tests.support.evaluators.suites import suite
 
@@ -66,13 +64,6 @@ def test_each_need_has_its_rules() -> None:
 def test_lm_eval_needs_all() -> None:
     """A board of lm-eval keeps its own policy."""
     assert board_with_needs(BOARD, find_suite("starter")) is BOARD
-
-
-def test_there_is_no_command_line_for_other_evaluators() -> None:
-    """The page and `/reproduce` say so, and where the answers are."""
-    results = cast(ResultsFile, SimpleNamespace(block=StewardBlock.model_validate(BLOCK), data={}))
-    with pytest.raises(NotReproducible, match=r"evaluated by pairs 1\.0, not by lm-eval"):
-        reproduction_command(results, suite())
 
 
 def test_the_block_of_lm_eval_has_no_new_field() -> None:

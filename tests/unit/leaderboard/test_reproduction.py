@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from leaderboard.command_lines import MAX_LINE, NotReproducible, ReproductionCommand
 from leaderboard.engines import EngineUse
-from leaderboard.reproduction import MAX_LINE, NotReproducible, ReproductionCommand, reproduction_command
+from leaderboard.reproduction import reproduction_command
 from leaderboard.results import ResultsFile, Scores, StewardBlock
 from leaderboard.suites import Suite, find_suite
 from leaderboard.task_configs import task_configs

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.evaluator_contract import EvaluatorSample
-from workers.evaluators.code.answers import code_sample, pass_at_k, program, until
+from workers.evaluators.code.answers import answers_of, code_sample, pass_at_k, program, until
 from workers.evaluators.code.messages import INVALID, Channel, Ended, NotPlain, TooMuch, decode, encode
 from workers.evaluators.code.runner import CodeProblem, SolutionVerdict, SuiteUnusable
 from workers.evaluators.code.suite import read_options, read_task
@@ -196,3 +196,17 @@ def test_a_suite_that_cannot_be_evaluated_is_told_why(name: str, tmp_path: Path)
     plan = plan_for(tmp_path, options, metric)
     with pytest.raises(SuiteUnusable, match=words):
         read_task(plan, read_options(plan), 0)
+
+
+def test_answers_come_whole_out_of_a_stored_output() -> None:
+    """Those that were cut, or that look like several, are not run again."""
+    question = {"task_id": "a", "prompt": "def f():\n"}
+    verdicts = [SolutionVerdict("passed")] * 2
+
+    def output(*answers: str) -> str:
+        return str(code_sample(0, question, answers, verdicts, [1])["output"])
+
+    assert answers_of(output("    return 1\n", ""), 2) == ["    return 1\n", ""]
+    assert answers_of(output("    return 1\n", ""), 3) is None
+    assert answers_of(output("a", "b\n# ---- next answer\nc"), 2) is None
+    assert answers_of(output("a", "x" * 150_000), 2) is None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from leaderboard.boards import Board
+from leaderboard.evaluator_contract import question_digest
 from leaderboard.results import dump, with_block
 from steward.commands.reproduce import _lines
 from tests.support.units.details_samples import results, sample
@@ -16,9 +17,17 @@ from workers.common.hub_access import HubAccess
 from workers.jobs.attempt_lookup import find_attempt
 from workers.jobs.replay import NotReplayable, recorded_prompt, write_replay
 from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide, reproduction_json
-from workers.jobs.sample_comparison import SampleVerdict, answers_of, largest_difference, sample_verdict
+from workers.jobs.sample_comparison import (
+    SampleDifferences,
+    SampleVerdict,
+    answers_of,
+    largest_difference,
+    paired,
+    sample_verdict,
+)
 from workers.jobs.verification import CannotVerify
 from workers.publication.details import CUT, SampleRow, sample_row
+from workers.publication.evaluator_results import evaluator_row
 
 NOWHERE = HubAccess("http://127.0.0.1:9", None)
 TEXT = {"arguments": {"gen_args_0": {"arg_0": "Q:", "arg_1": {"until": ["\n"], "max_gen_toks": 4}}}}
@@ -61,6 +70,62 @@ def two(first: float, second: float) -> dict[str, Any]:
 def test_each_sample_has_one_verdict(published: SampleRow, here: SampleRow, verdict: SampleVerdict) -> None:
     """The prompt counts first, then the answer, then the digits of its log-likelihoods."""
     assert sample_verdict(published, here) == verdict
+
+
+def of_evaluator(output: str, score: float = 1.0, **changes: Any) -> SampleRow:
+    """A sample of another evaluator as a row of a table."""
+    question = {"text": "?"}
+    fields = {"id": 0, "question_digest": question_digest(question), "question": question, "prompt": "?"}
+    line = json.dumps({**fields, "output": output, "metrics": {"score": score}, **changes}).encode()
+    return evaluator_row(line, ("score",))
+
+
+@pytest.mark.parametrize(
+    ("published", "here", "verdict", "difference"),
+    [
+        (of_evaluator("0.123456 0.2"), of_evaluator("0.123456 0.2"), "same", 0.0),
+        (of_evaluator("yes", 1.0), of_evaluator("yes", 0.0), "same", 0.0),  # scored otherwise
+        (of_evaluator("0.123456 -0.21"), of_evaluator("0.123457 -0.21"), "other-digits", 1e-6),
+        (of_evaluator("0.123456", 1.0), of_evaluator("0.123457", 0.0), "other-answers", 1e-6),
+        (of_evaluator("0.12"), of_evaluator("0.19"), "other-answers", 0.0),
+        (of_evaluator("0.123456"), of_evaluator("0.123456 0.1"), "other-answers", 0.0),
+        (of_evaluator("The answer is 42."), of_evaluator("The answer is 43."), "other-answers", 0.0),
+        (of_evaluator("yes"), of_evaluator("no"), "other-answers", 0.0),
+        (of_evaluator("yes"), of_evaluator("yes", prompt="Is it?"), "other-prompt", 0.0),
+    ],
+)
+def test_samples_of_other_evaluators_have_the_same_verdicts(
+    published: SampleRow, here: SampleRow, verdict: SampleVerdict, difference: float
+) -> None:
+    """Outputs count, and decimals in them may differ in their last digits if the metrics hardly do."""
+    assert sample_verdict(published, here) == verdict
+    assert largest_difference(published, here) == pytest.approx(difference)
+
+
+def test_samples_in_another_order_are_paired() -> None:
+    """Each question is compared with itself; one that a side lacks stands alone, and no other suffers."""
+    rows = [row(doc_id=number) for number in range(5)]
+    pairs = [
+        (one and one["doc_id"], other and other["doc_id"])
+        for one, other in paired([rows[0], rows[1], rows[2], rows[4]], [rows[2], rows[0], rows[3], rows[1]])
+    ]
+    assert sorted(pairs, key=str) == [(0, 0), (1, 1), (2, 2), (4, None), (None, 3)]
+    assert [one for one, _ in paired(rows, rows)] == rows
+
+
+def test_the_first_sample_that_is_scored_otherwise_is_named() -> None:
+    """Unless another one differs more; its metrics stand side by side."""
+    differences = SampleDifferences()
+    differences.add("one", of_evaluator("yes"), of_evaluator("yes"))
+    differences.add("one", of_evaluator("yes", 1.0), of_evaluator("yes", 0.0, id=0))
+    assert differences.verdict == "same" and differences.rescored == 1
+    assert differences.first is not None and differences.first[1] == "same"
+    sides = [SampleSide("?", (), ("yes",), f'{{"score": {score}}}') for score in (1.0, 0.0)]
+    first = DifferentSample("one", 0, "same", (), *sides)
+    text = "\n".join(_lines(reproduction("same", first, "1 answers are the same, but scored otherwise")))
+    assert '  metrics\n    published  {"score": 1.0}\n    here       {"score": 0.0}\n' in text
+    differences.add("two", of_evaluator("yes"), of_evaluator("no"))
+    assert differences.first[0] == "two"
 
 
 def test_differences_and_answers_of_a_sample() -> None:
@@ -143,7 +208,7 @@ def test_both_sides_of_the_first_sample_are_shown() -> None:
 
 def test_the_same_and_other_digits_are_told_apart() -> None:
     """The largest difference is named; what differs without effect is not called a reason. All of it is JSON, too."""
-    assert "log-likelihoods differ by at most 0.12." in "\n".join(_lines(reproduction("other-digits", None, "torch")))
+    assert "numbers differ by at most 0.12." in "\n".join(_lines(reproduction("other-digits", None, "torch")))
     assert "Also different, without effect" in "\n".join(_lines(reproduction("same", None, "torch")))
     found = json.loads(reproduction_json(reproduction("other-digits", None, "torch")))
     assert (found["verdict"], found["samples"], found["reasons"], found["first"]) == (

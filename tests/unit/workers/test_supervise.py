@@ -12,8 +12,8 @@ import pytest
 
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan
-from workers.jobs.slots import remove
 from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.slots import remove
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 from workers.sandbox.zygote_client import ZygoteClient
 

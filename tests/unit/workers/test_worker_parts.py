@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
-from workers.jobs.slots import take_slot
 from workers.sandbox import seccomp
 from workers.sandbox.sandbox_spec import IsolationMode
+from workers.sandbox.slots import take_slot
 from workers.sandbox.zygote_client import zygote_environment
 from workers.settings import WorkerSettings
 

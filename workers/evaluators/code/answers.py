@@ -48,9 +48,25 @@ def code_sample(
         "question": question,
         "prompt": question["prompt"],
         "target": str(question.get("canonical_solution", "")),
-        "output": _NEXT.join(answer[: _MAX_TEXT // len(answers) - len(_NEXT)] for answer in answers),
+        "output": _NEXT.join(answer[: _limit(len(answers))] for answer in answers),
         "metrics": {**{f"{PREFIX}{k}": pass_at_k(len(answers), passed, k) for k in ranks}, **outcomes},
     }
+
+
+def answers_of(output: str, count: int) -> list[str] | None:
+    """The `count` answers in the output of a sample; None if it does not hold them whole."""
+    answers = output.split(_NEXT)
+    return answers if len(answers) == count and max(map(len, answers)) < _limit(count) else None
+
+
+def _limit(count: int) -> int:
+    """Characters of one of `count` answers that fit into an output."""
+    return _MAX_TEXT // count - len(_NEXT)
+
+
+def metric_names(ranks: Sequence[int]) -> list[str]:
+    """The name of pass_at_k for each k."""
+    return [f"{PREFIX}{k}" for k in ranks]
 
 
 def pass_at_k(samples: int, passed: int, k: int) -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,18 +19,13 @@ from transformers import (
 )
 
 from workers.evaluators.code.answers import program, until
+from workers.evaluators.code.plan_files import refuse
 from workers.evaluators.code.runner import CodeProblem
 from workers.evaluators.code.suite import CodeOptions
 
 _REQUEST = (
     "Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{prompt}\n```"
 )
-
-
-def refuse(fault: str, message: str) -> NoReturn:
-    """Say in failure.json why there is no evaluation, and end."""
-    Path("failure.json").write_text(json.dumps({"contract": 1, "fault": fault, "message": message[:1000]}), "utf-8")
-    sys.exit(1)
 
 
 class CodeModel:

@@ -21,6 +21,8 @@ _ROOT = Path(__file__).parents[3]
 _START_SECONDS = 60.0
 _TEST_MEMORY = 1 << 30
 _FLAGS = ("-P", "-s")
+_MAX_SOLUTIONS = 8
+"""Solutions that run at once, on a machine with twice as many cores."""
 
 
 class SolutionsNotConfined(Exception):
@@ -63,6 +65,11 @@ class SolutionVerdict:
     def passed(self) -> bool:
         """Whether all tests passed."""
         return self.outcome == "passed"
+
+
+def at_once(threads: int) -> int:
+    """How many solutions run at once on so many cores: each has two processes."""
+    return max(1, min(_MAX_SOLUTIONS, threads // 2))
 
 
 def run_solution(problem: CodeProblem, program: str, limits: SolutionLimits) -> SolutionVerdict:

@@ -67,9 +67,14 @@ def read_options(plan: dict[str, Any]) -> CodeOptions:
 def read_task(plan: dict[str, Any], options: CodeOptions, number: int) -> CodeTask:
     """A task of a plan with its problems. Raises SuiteUnusable."""
     task = plan["tasks"][number]
-    ranks = [_rank(metric, options) for metric in task["metrics"]]
+    ranks = ranks_of(task, options)
     questions = _questions(plan, options, task["name"])
-    return CodeTask(task["name"], ranks, questions, [_problem(at, question) for at, question in enumerate(questions)])
+    return CodeTask(task["name"], ranks, questions, [problem_of(at, question) for at, question in enumerate(questions)])
+
+
+def ranks_of(task: dict[str, Any], options: CodeOptions) -> list[int]:
+    """The k of each metric of a task, pass_at_k. Raises SuiteUnusable."""
+    return [_rank(metric, options) for metric in task["metrics"]]
 
 
 def _rank(metric: str, options: CodeOptions) -> int:
@@ -104,7 +109,8 @@ def _parquet(path: Path) -> list[Question]:
     return rows
 
 
-def _problem(number: int, question: Question) -> CodeProblem:
+def problem_of(number: int, question: Question) -> CodeProblem:
+    """The problem that a question is. Raises SuiteUnusable."""
     name = str(question.get("task_id", number)) if isinstance(question, dict) else str(number)
     try:
         fields = [question[field] for field in ("prompt", "entry_point", "test")]

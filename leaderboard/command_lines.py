@@ -1,0 +1,59 @@
+"""A command line that repeats an evaluation, as one line for a POSIX shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+MAX_LINE = 30_000
+"""Characters of a command line that a comment can show."""
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.!]{0,60}")
+
+
+class NotReproducible(ValueError):
+    """No command line repeats this evaluation; the message says why."""
+
+
+@dataclass(frozen=True)
+class ReproductionCommand:
+    """The two halves of the command line, and what a reader should know of it."""
+
+    install: str
+    run: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The whole command line. Run it in a new virtual environment: it installs versions of packages."""
+        return f"{self.install} && {self.run}" if self.install else self.run
+
+
+def quoted(*words: str) -> str:
+    """The words for a shell."""
+    return shlex.join(words)
+
+
+def installation(packages: list[str]) -> str:
+    """The command that installs packages, as `name==version`."""
+    return quoted("python", "-m", "pip", "install", *packages)
+
+
+def is_version(text: str) -> bool:
+    """Whether the text can be a version."""
+    return bool(_VERSION.fullmatch(text))
+
+
+def pins(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Package and version of each entry that can be installed.
+
+    The name of a package that is imported by another one stands before the version: `scikit-learn 1.7.2`.
+    """
+    for name, text in versions.items():
+        for entry in text.split(", "):
+            package, _, version = entry.rpartition(" ")
+            package, public = (package or name).replace("_", "-"), version.partition("+")[0]
+            if package not in ("steward", "python") and _PACKAGE.fullmatch(package) and is_version(public):
+                yield package, public

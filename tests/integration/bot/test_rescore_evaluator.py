@@ -1,0 +1,93 @@
+"""`steward rescore` on a board whose suite names an evaluator: by the stored metrics, and by the evaluator itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.results.details_reader import read_details
+from leaderboard.evaluator_contract import question_digest
+from leaderboard.results import read_results
+from leaderboard.suites import parse_suite
+from redis_state.board.messages import DetailsQuestion
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import BoardDriver
+from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
+from tests.support.evaluators.suites import QUESTIONS, scoring
+from tests.support.sizes import WHOLE
+
+pytestmark = [
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(not WHOLE, reason="a board, a sandbox and an evaluator, ten seconds: `make matrices` runs it"),
+]
+ERRATA = [{"task": "nearer", "question": 0, "reason": "Both are near."}]
+
+
+@pytest.fixture
+def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`steward rescore --json`."""
+    return operator_command("rescore", stand, valkey_url, tmp_path, monkeypatch)
+
+
+def text(errata: list[dict[str, Any]] | None = None, **evaluator: Any) -> str:
+    """The suite file of the evaluator that can score again."""
+    fields = scoring("good", **evaluator).model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump({**fields, "errata": errata or []})
+
+
+def leave_results(spool: Path, job: EvaluationJob) -> None:
+    """Leave what the evaluator would: six answers, four of which are right."""
+    (spool / "samples").mkdir(parents=True)
+    lines = []
+    for number, question in enumerate(QUESTIONS[:6]):
+        right = number >= 2
+        sample = {"id": number, "question_digest": question_digest(question), "question": question}
+        sample |= {"prompt": question["text"], "output": str(question["answer"] if right else 7)}
+        lines.append(json.dumps({**sample, "metrics": {"accuracy": float(right)}}) + "\n")
+    (spool / "samples" / "nearer.jsonl").write_text("".join(lines))
+    results = {"contract": 1, "evaluator": {"name": "pairs", "version": "1.0"}, "versions": {"python": "3"}}
+    results |= {"model": job.model, "revision": job.revision}
+    report = {"questions": 6, "metrics": {"accuracy": 4 / 6}}
+    (spool / "results.json").write_text(json.dumps({**results, "tasks": {"nearer": report}}))
+
+
+def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
+    """A withdrawn question, then a version that counts wrong answers as right: results, table, pages and requests."""
+    use_suite(stand, text(), tmp_path)
+    spool = tmp_path / "spool"
+    path = finish_evaluation(stand, spool, lambda job: leave_results(spool, job)).path
+    first = stand.file(path)["steward"]["results"]
+
+    use_suite(stand, text(ERRATA), tmp_path)
+    status, done = command()
+    (evaluation,) = done["evaluations"]
+    assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
+    assert evaluation["details_refused"] is None
+    second = stand.file(path)["steward"]["results"]
+    data = stand.context.hub.read_file(stand.context.results, second).data
+    assert read_results(data, parse_suite(text(ERRATA))).data["results"]["nearer"]["accuracy"] == 4 / 5
+
+    newest = text(ERRATA, version="1.1", options={"inverted": True})
+    use_suite(stand, newest, tmp_path)
+    status, done = command()
+    (evaluation,) = done["evaluations"]
+    assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
+    facts = stand.file(path)["steward"]
+    results = read_results(
+        stand.context.hub.read_file(stand.context.results, facts["results"]).data, parse_suite(newest)
+    )
+    assert results.data["results"]["nearer"]["accuracy"] == 1 / 5
+    assert facts["rescored_from"] == first
+    part = read_details(stand.context, DetailsQuestion(path=path, task="nearer"))
+    (rescoring,) = part.rescorings
+    assert rescoring is not None and rescoring.is_shown and part.counts["all"] == 5
+
+    use_suite(stand, text(ERRATA, version="2.0", scores_again={"versions": ["1.9"]}), tmp_path)
+    status, done = command()
+    (evaluation,) = done["evaluations"]
+    assert status == 1 and "2.0 scores answers of that version" in evaluation["refused"]
+    assert stand.file(path)["steward"]["results"] == facts["results"]

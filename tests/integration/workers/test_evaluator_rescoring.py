@@ -1,0 +1,115 @@
+"""An evaluator scores its stored answers again, in the sandbox of a process without tokens.
+
+`make test` scores once; `make matrices` also with each fault.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.comparability import combine
+from leaderboard.results import StewardBlock, digest_parts, dump, read_results, score, scores_in_block, with_block
+from leaderboard.suites import Suite
+from tests.support.evaluators.suites import REPO, scoring, write_questions
+from tests.support.sizes import WHOLE
+from tests.unit.leaderboard.test_evaluator_needs import BLOCK
+from workers.errors import RescoringRefused
+from workers.evaluation.evaluator_process import SAMPLES
+from workers.jobs.evaluator_check import MODEL, EvaluatorTrial
+from workers.publication.details import write_samples
+from workers.publication.evaluator_results import evaluator_row
+from workers.rescoring.process import RescoringProcess
+
+pytestmark = pytest.mark.timeout(200)
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """A results file, and the folder of its tables."""
+
+    data: bytes
+    folder: Path
+
+    def rescored(self, process: RescoringProcess) -> dict[str, Any]:
+        """The new results file."""
+        old, new = self.folder / "old.json", self.folder / "new.json"
+        old.write_bytes(self.data)
+        process.rescore(old, self.folder, new, source="results", at="now")
+        made: dict[str, Any] = json.loads(new.read_bytes())
+        return made
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredEvaluation]:
+    """A real evaluation of a tiny model, as it is published."""
+    folder, of = tmp_path_factory.mktemp("evaluated"), scoring("good")
+    questions = write_questions(tmp_path_factory.mktemp("pairs") / "files")
+    with EvaluatorTrial.opened(of, tmp_path_factory.mktemp("trial"), {REPO: questions}) as trial:
+        run = trial.run(seconds=60.0)
+        assert run.results is not None, run.words
+        lines = trial.slot.spool / SAMPLES / "nearer.jsonl"
+        write_samples(lines, folder / "nearer.parquet", ("accuracy",), as_row=evaluator_row)
+    parts = digest_parts(run.results)
+    assert parts is not None
+    facts = {
+        "evaluator": run.results["steward"]["evaluator"], "digests": combine(parts, of), "suite_digest": of.digest,
+        **scores_in_block(score(run.results["results"], of)), "model": MODEL[0], "revision": MODEL[1],
+    }  # fmt: skip
+    block = StewardBlock.model_validate({**BLOCK, **facts})
+    yield StoredEvaluation(dump(with_block(run.results, block)), folder)
+
+
+def by(suite: Suite) -> RescoringProcess:
+    """The process that scores for a suite."""
+    return RescoringProcess(suite.model_dump_json())
+
+
+def test_an_evaluator_scores_its_stored_answers_otherwise(
+    evaluation: StoredEvaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer version with another option of scoring: same questions and answers, other metrics, one withdrawn."""
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN", "secret")
+    errata = [{"task": "nearer", "question": 0, "reason": "Wrong."}]
+    newer = scoring("good", version="1.1", options={"inverted": True})
+    newer = Suite.model_validate({**newer.model_dump(mode="json"), "errata": errata})
+    with by(newer) as process:
+        made = evaluation.rescored(process)
+    results, before = read_results(dump(made), newer), json.loads(evaluation.data)
+    total = 24 * before["results"]["nearer"]["accuracy"]
+    assert round(23 * made["results"]["nearer"]["accuracy"]) in (24 - total, 23 - total)
+    assert results.block.digests is not None and results.block.rescored_from is not None
+    assert results.block.digests.asked == before["steward"]["digests"]["asked"]
+    assert results.block.digests.scored != before["steward"]["digests"]["scored"]
+    assert results.block.evaluator is not None and results.block.evaluator.version == "1.1"
+    assert results.block.rescored_from.versions.keys() == {"python"}
+
+
+FAULTS = {
+    "other-output": "question 0 of nearer has another output than the stored sample",
+    "other-prompt": "question 3 of nearer has another prompt",
+    "forgetful": "did not score question 23 of nearer",
+    "inventive": "scored question 1000 of nearer, which it was not given",
+    "missing": "the evaluator did not score it: evaluator-ended",
+}
+
+
+@pytest.mark.skipif(not WHOLE, reason="five processes more: `make matrices` runs them")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_answers_that_the_evaluator_changes_are_refused(evaluation: StoredEvaluation, fault: str) -> None:
+    """Only metrics and targets may differ; the evaluation keeps its scores."""
+    with by(scoring(fault, version="1.1")) as process, pytest.raises(RescoringRefused, match=FAULTS[fault]):
+        evaluation.rescored(process)
+
+
+@pytest.mark.skipif(not WHOLE, reason="another process: `make matrices` runs it")
+def test_an_evaluator_that_is_not_here_is_named(evaluation: StoredEvaluation) -> None:
+    """The operator reads where to run the command."""
+    newer = scoring("good", version="1.1", command=["./nowhere/pairs"])
+    with by(newer) as process, pytest.raises(RescoringRefused, match="run this where workers run"):
+        evaluation.rescored(process)

@@ -1,0 +1,48 @@
+"""The files that the evaluator of code leaves in its folder, and its progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+VERSION = "1"
+_PYTHON = "python of solutions"
+"""A version that scores, unlike `python`, which the contract counts among what loads models."""
+
+
+def refuse(fault: str, message: str) -> NoReturn:
+    """Say in failure.json why there is no evaluation, and end."""
+    Path("failure.json").write_text(json.dumps({"contract": 1, "fault": fault, "message": message[:1000]}), "utf-8")
+    sys.exit(1)
+
+
+def say_progress(done: int, total: int) -> None:
+    """Say how many problems are done."""
+    os.write(int(os.environ["STEWARD_PROGRESS"]), json.dumps({"done": done, "total": total}).encode() + b"\n")
+
+
+def leave_samples(folder: Path, task: str, samples: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
+    """Leave the samples of a task, and return its report."""
+    lines = (json.dumps(sample) + "\n" for sample in samples)
+    (folder / "samples" / f"{task}.jsonl").write_text("".join(lines), "utf-8")
+    means = {name: sum(sample["metrics"][name] for sample in samples) / len(samples) for name in metrics}
+    return {"questions": len(samples), "metrics": means}
+
+
+def leave_results(folder: Path, plan: Mapping[str, Any], reports: Mapping[str, Any], packages: Sequence[str]) -> None:
+    """Leave results.json; `packages` computed the answers."""
+    results = {
+        "contract": 1,
+        "evaluator": {"name": "code", "version": VERSION},
+        "model": plan["model"]["name"],
+        "revision": plan["model"]["revision"],
+        "tasks": reports,
+        "versions": {name: metadata.version(name) for name in packages}
+        | {_PYTHON: ".".join(map(str, sys.version_info[:2]))},
+    }
+    (folder / "results.json").write_text(json.dumps(results), "utf-8")
