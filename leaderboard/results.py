@@ -235,6 +235,12 @@ class StewardBlock(BaseModel):
     rescored_from: RescoredFrom | None = Field(
         default=None, description="None: the scores are those of the evaluation itself"
     )
+    doubted: str = Field(
+        default="",
+        max_length=1_000,
+        exclude_if=lambda reason: not reason,  # all but a few files lack it
+        description="why these scores are in doubt: the worker's later answers were found not to be the model's",
+    )
     checked: CheckedSamples | None = Field(
         default=None, description="what the bot compared with the samples before it published; only in the results repo"
     )

@@ -271,7 +271,8 @@ def recorded_job(
 
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
     """Run `plan` in a child, and return the harness's results. Raises CannotVerify."""
-    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
+    stop = {True: "handed-back", False: ""}
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: stop[worker_context.stopping()], log=log)
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:

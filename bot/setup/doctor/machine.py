@@ -13,6 +13,7 @@ from bot.core.context import BoardContext
 from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor.findings import Check, Checks, State
 from leaderboard.tiers import TIERS
+from redis_state.set_aside import names_of
 
 GB = 1 << 30
 FREE_WARNING, FREE_ERROR = 5 * GB, 1 * GB
@@ -114,7 +115,7 @@ def workers(context: BoardContext) -> Checks:
         else:
             yield Check("workers", "ok", f"{card.name} evaluates on {card.devices}.")
     for aside in context.set_aside.all():
-        if aside.worker in {card.name for card in alive}:
+        if aside.worker in {name for card in alive for name in names_of(card)}:
             words = f"{aside.worker} is set aside: what it published of {aside.attempt} does not fit: {aside.reason}"
             yield Check("workers", "error", words, "Mend the cause on that machine, and start the worker again.")
     for refused in context.accepted_digests.waiting():
