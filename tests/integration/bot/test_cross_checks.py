@@ -1,0 +1,329 @@
+"""Answers of other people's workers are computed again before they are published: on a real Hub protocol and a real
+queue server, with workers that report what a test tells them to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from bot.evaluations import cross_checks
+from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, START_SECONDS
+from bot.probe import Probe
+from bot.threads.maintainers_list import TITLE
+from leaderboard.cross_checks import WorkerPolicy
+from redis_state.jobs import EvaluationJob
+from redis_state.set_aside import account_name
+from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
+from tests.support.board.worlds import open_board
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[CheckedBoard]:
+    """A board on which workers of three accounts live, none of them the operator's."""
+    with open_board(world_of_workers(), tmp_path, connection, probe, CheckedBoard) as board:
+        board.use()
+        board.alive = ("second", "third")
+        yield board
+
+
+def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
+    """The worker of CLAIMER evaluated ada/good; its answers wait for their check."""
+    job = stand.started()
+    stand.evaluate(job, number)
+    assert (stand.file(job.path)["status"], stand.published()) == ("RUNNING", [])
+    return job
+
+
+def told(stand: CheckedBoard) -> list[str]:
+    """What stands in the maintainers' thread about accounts."""
+    events = [event for one in stand.threads() if one.title == TITLE for event in one.events if event.type == "comment"]
+    return [event.content for event in events if "are set aside" in event.content]
+
+
+def lose_redis(stand: CheckedBoard) -> None:
+    """The queue server loses everything; workers beat again."""
+    stand.context.redis.flushall()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+
+
+def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard) -> None:
+    """The order names the published details and questions that follow from a nonce; the results say who checked."""
+    job = claimed(stand)
+    assert stand.orders("w", "third") == [], "the claimer's own worker gets no order, and one worker suffices"
+    order = stand.order("second")
+    assert order.cross_check is not None
+    assert (order.model, order.revision, order.precision) == (job.model, job.revision, job.precision)
+    assert (order.cross_check.attempt, len(order.cross_check.questions)) == (job.attempt, 4)
+    stand.report(order, "second")
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path) == {
+        "worker": CLAIMER,
+        "status": "agrees",
+        "by": ["second"],
+        "questions": 4,
+        "compared": 4,
+        "nonce": order.cross_check.nonce,
+        "reason": "",
+    }
+    assert stand.orders() == []
+
+
+def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -> None:
+    """Nothing is published, another worker evaluates, maintainers hear of it once, and its next results are refused
+    before anything is computed."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    wrong = second.cross_check.questions[:2]
+    stand.report(second, "second", wrong)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    third = stand.order("third")
+    assert third.cross_check is not None
+    assert third.cross_check.questions == second.cross_check.questions
+    stand.report(third, "third", wrong[:1])
+    failure = stand.file(job.path)["steward"]["failure"]
+    assert (stand.file(job.path)["status"], failure["cause"], failure["fault"]) == ("RERUN", "answers-differ", "us")
+    assert "1 of 4 answers" in failure["message"] and "second and third" in failure["message"]
+    assert stand.published() == []
+    assert stand.context.set_aside.includes("w", CLAIMER)
+    for _ in range(2):
+        stand.pass_time(3_600)
+    (comment,) = told(stand)
+    assert f"`{CLAIMER}`" in comment and "instead of -2.000000" in comment
+    (again,) = stand.queued()
+    assert not stand.take(again), "no worker of the account gets a claim"
+
+
+def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
+    """Whatever name its worker gave: the Hub says whose commit it is."""
+    job = stand.started()
+    stand.context.set_aside.put(
+        cross_checks_aside(CLAIMER, stand)  # while its worker evaluates
+    )
+    stand.evaluate(job)
+    failure = stand.file(job.path)["steward"]["failure"]
+    assert failure["cause"] == "answers-differ" and "is set aside" in failure["message"]
+    assert (stand.orders(), stand.published()) == ([], [])
+
+
+def cross_checks_aside(account: str, stand: CheckedBoard) -> Any:
+    """An account that is set aside."""
+    from redis_state.set_aside import SetAsideWorker
+
+    name = account_name(account)
+    return SetAsideWorker(worker=name, account=account, attempt="a", path="p", reason="r", at=stand.time)
+
+
+def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedBoard) -> None:
+    """The claim holds, and its results are published."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions)
+    stand.report(stand.order("third"), "third")
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.said(job.path)["by"]) == ("agrees", ["third"])
+    assert [one.account for one in stand.context.set_aside.all()] == ["second"]
+
+
+def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard) -> None:
+    """No two found the same answer wrong: the results are published, and say so."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions[:1])
+    stand.report(stand.order("third"), "third", second.cross_check.questions[1:2])
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.context.set_aside.all()) == ("disputed", [])
+
+
+def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard) -> None:
+    """After some minutes the results are published, and say so plainly."""
+    stand.alive = ()
+    job = claimed(stand)
+    stand.pass_time(NO_WORKER_SECONDS - 100)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.pass_time(200)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path)["status"] == "not-compared"
+    assert stand.said(job.path)["reason"] == NO_WORKER
+
+
+def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> None:
+    """Its job is taken back; the report of the next one decides."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    assert len(stand.orders("second")) == 1
+    stand.alive = ("third",)
+    stand.pass_time(START_SECONDS)
+    stand.pass_time(START_SECONDS)
+    assert stand.orders("second") == []
+    stand.report(stand.order("third"), "third")
+    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["third"])
+
+
+def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedBoard) -> None:
+    """After the hours of the policy the results are published without the comparison."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    stand.order("second")
+    for _ in range(4):
+        stand.pass_time(2 * 3_600)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.said(job.path)["reason"]) == ("not-compared", LATE)
+
+
+def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> None:
+    """Another one is asked; without another one the results name the problem."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
+    stand.pass_time(NO_WORKER_SECONDS)
+    said = stand.said(job.path)
+    assert (said["status"], said["by"]) == ("not-compared", [])
+    assert "ModelTooLarge: 80 GB" in said["reason"]
+
+
+def test_the_claimers_own_account_confirms_nothing(stand: CheckedBoard) -> None:
+    """The Hub says whose commit a report is; a report about other questions does not count either."""
+    job = claimed(stand)
+    order = stand.order("second")
+    stand.report(order, CLAIMER)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.report(order, "second", answers=())
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.report(order, "second")
+    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["second"])
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool) -> None:
+    """A report that lies on the Hub is found again and decides; without one the check begins anew, once."""
+    job = claimed(stand)
+    order = stand.order("second")
+    assert order.cross_check is not None
+    if reported:
+        stand.report(order, "second", wakes=False)
+    lose_redis(stand)
+    for _ in range(8):
+        stand.pass_time(30)
+    if not reported:
+        (again,) = stand.orders()
+        assert again.cross_check is not None
+        assert again.cross_check.nonce != order.cross_check.nonce
+        order = stand.order("second")
+        stand.report(order, "second")
+    assert order.cross_check is not None
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path)["nonce"] == order.cross_check.nonce
+    assert stand.orders() == []
+
+
+def test_a_dispute_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
+    """The second worker's report is found again on the Hub, and the third gets the same questions."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions)
+    stand.order("third")
+    lose_redis(stand)
+    for _ in range(8):
+        stand.pass_time(30)
+    third = stand.order("third")
+    assert third.cross_check is not None
+    assert third.cross_check.questions == second.cross_check.questions
+    stand.report(third, "third", second.cross_check.questions)
+    assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
+
+
+def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard) -> None:
+    """The report is read by no sync, and nothing is published."""
+    job = claimed(stand)
+    order = stand.order("second")
+    stand.form.delete_file(job.path, "board/requests", repo_type="dataset")
+    stand.settle()
+    stand.report(order, "second")
+    stand.pass_time()
+    assert (stand.published(), stand.orders()) == ([], [])
+    assert stand.context.parking.all() == []
+
+
+def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
+    """Their results are as they were before."""
+    stand.use(WorkerPolicy(owned=(CLAIMER.upper(),)))
+    job = stand.started()
+    stand.evaluate(job)
+    assert (stand.file(job.path)["status"], stand.orders()) == ("FINISHED", [])
+    assert "again" not in stand.block(job.path)["checked"]
+
+
+def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
+    """A worker could otherwise keep the bot from drawing."""
+    from tests.support.board.published_details import publish
+
+    job = stand.started()
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
+
+
+def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> None:
+    """Those that no worker confirmed, after the last that one did: in their files, and nothing else of them changes."""
+    paths = list[str]()
+    for number, status in enumerate(["not-compared", "agrees", "not-compared"]):
+        stand.alive = ("second",) if status == "agrees" else ()
+        job = stand.started("ada/good", **{"revision": "main"}) if not paths else relaunched(stand, paths[0])
+        stand.evaluate(job, number)
+        if status == "agrees":
+            stand.report(stand.order("second"), "second")
+        else:
+            stand.pass_time(NO_WORKER_SECONDS + 1)
+        assert stand.said(job.path)["status"] == status
+        paths.append(job.path)
+    stand.alive = ("second", "third")
+    job = relaunched(stand, paths[0])
+    stand.evaluate(job, 3)
+    for account in ("second", "third"):
+        order = stand.order(account)
+        assert order.cross_check is not None
+        stand.report(order, account, order.cross_check.questions)
+    stand.pass_time()
+    doubted = {}
+    for path in stand.published():
+        block = cross_checks_block(stand, path)
+        doubted[path[-11:-5]] = block.get("doubted", "")
+    assert [bool(doubted[name]) for name in ("000000", "000001", "000002")] == [False, False, True]
+    assert CLAIMER in doubted["000002"]
+
+
+def cross_checks_block(stand: CheckedBoard, path: str) -> dict[str, Any]:
+    """The `steward` block of a results file."""
+    import json
+
+    return dict(json.loads(stand.context.hub.read_file(stand.context.results, path).data)["steward"])
+
+
+def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
+    """The request at `path` is evaluated again, and a worker has it."""
+    file = stand.file(path)
+    stand.submit("ada/good", path=path, **{**file, "status": "RERUN"})
+    stand.worker()
+    stand.settle()
+    stand.pass_time()
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    return job
+
+
+def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results name the evaluator, and wait for no other worker."""
+    job = stand.started()
+    evaluator = type("E", (), {"name": "embeddings", "reported": ()})()
+    monkeypatch.setattr(type(stand.context.suite), "evaluator", evaluator, raising=False)
+    stand.evaluate(job)
+    assert cross_checks.OTHER_EVALUATOR.format(name="embeddings") in stand.said(job.path)["reason"]
