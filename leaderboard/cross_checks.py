@@ -292,3 +292,14 @@ class CrossCheckRecord(BaseModel):
     compared: int = Field(default=0, ge=0, description="those of them that could be compared")
     nonce: str = Field(default="", max_length=32, description="drawn after receipt; the questions follow from it")
     reason: str = Field(default="", max_length=1_000)
+
+
+NOT_COMPARED = "No other worker computed some of its answers again: {reason}."
+DISPUTED = "Workers disagree about some of its answers, and it is not decided which ones are the model's: {reason}."
+
+
+def scores_note(again: CrossCheckRecord | None, doubted: str) -> str:
+    """What a reader should know of scores, in a sentence; "" if their answers were confirmed, or are the operator's."""
+    if doubted or again is None or again.status == "agrees":
+        return doubted
+    return (DISPUTED if again.status == "disputed" else NOT_COMPARED).format(reason=again.reason.rstrip("."))

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
+from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.engines import EngineUse
 from leaderboard.evaluators import EvaluatorIdentity
 from leaderboard.jsontext import JsonObject
@@ -244,6 +245,11 @@ class StewardBlock(BaseModel):
     checked: CheckedSamples | None = Field(
         default=None, description="what the bot compared with the samples before it published; only in the results repo"
     )
+
+    @property
+    def again(self) -> CrossCheckRecord | None:
+        """What another worker said about its answers; None for the operator's own workers."""
+        return self.checked.again if self.checked is not None else None
 
     @property
     def score_errors(self) -> ScoreErrors:

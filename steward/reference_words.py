@@ -81,6 +81,12 @@ PLACES = (
         "the outcome of the attempt, in the same commit as its other files",
         "a worker",
     ),
+    (
+        "details",
+        "`cross-checks/{id}.json`",
+        "[a report](#a-cross-check) about some answers of an attempt, which its worker computed again",
+        "a worker of another account",
+    ),
 )
 """The paths of all files."""
 FOOT = """

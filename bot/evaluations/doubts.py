@@ -15,6 +15,7 @@ from bot.core.context import BoardContext
 from bot.core.waiting_threads import DIGEST
 from bot.ledger.edits import FieldEdit
 from bot.results.contents import gather
+from bot.results.scoreboard import SCORES_CHANGED
 from leaderboard.evaluations import MeasuredResults
 from leaderboard.results import results_time
 from redis_state.clock import iso
@@ -63,4 +64,6 @@ def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iter
 
 def _mark(path: str, attempt: str, reason: str) -> FieldEdit:
     name = hashlib.sha256(f"{path} {attempt}".encode()).hexdigest()[:16]
-    return FieldEdit(id=f"doubt {name}", path=path, line="Mark results as doubted", facts={"doubted": reason})
+    return FieldEdit(
+        id=f"doubt {name}", path=path, line="Mark results as doubted", facts={"doubted": reason}, wake=(SCORES_CHANGED,)
+    )
