@@ -69,8 +69,8 @@ def files_page() -> str:
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
         (
             "A cross-check",
-            "The report of a worker that computed [some answers of another one](operating-workers.md#other-peoples-workers) "
-            "again, in the details repo. The account that committed it is whose word it is.",
+            "The report of a worker that computed some answers of another one again "
+            "([how](operating-workers.md#other-peoples-workers)). The account of its commit says whose report it is.",
             (("", CrossCheckReport), ("`answers`", QuestionVerdict)),
         ),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),

@@ -66,8 +66,8 @@ def compared_results(context: BoardContext, request: Request, published: Publish
     Raises SamplesRefused, AnswersRefuted, HubError, MirrorDamaged and ProbeError.
     """
     checked = compare(context, request, published)
-    what = (published.key, published.repo, published.details, published.results)
-    metrics, again = recomputed_metrics(context, request, *what), cross_check(context, request, *what)
+    what = (published.repo, published.details, published.results)
+    metrics, again = recomputed_metrics(context, request, published.key, *what), cross_check(context, request, *what)
     return _file(published, checked, metrics, again.record) if metrics is not None and again.done else None
 
 
@@ -78,7 +78,7 @@ def restored_results(context: BoardContext, request: Request, published: Publish
     """
     checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
     metrics = metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF)
-    what = (published.key, published.repo, published.details, published.results)
+    what = (published.repo, published.details, published.results)
     return _file(published, checked, metrics, settled_record(context, request, *what, unknown=RESTORED))
 
 

@@ -18,9 +18,12 @@ Race accepted: the request is removed meanwhile. The worker reports into the det
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 from pydantic import ValidationError
@@ -50,6 +53,7 @@ from leaderboard.cross_checks import (
     draw_questions,
     report_path,
 )
+from leaderboard.details import table_path
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile
 from leaderboard.sample_checks import question_counts
@@ -85,12 +89,11 @@ class CrossCheckProgress:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The results of one attempt; `key` names exactly this publication of them."""
+    """The results of one attempt, as they are in a details repo."""
 
     context: BoardContext
     policy: WorkerPolicy
     request: Request
-    key: str
     repo: Repo
     details: Details
     results: ResultsFile
@@ -98,6 +101,27 @@ class _Claim:
     @property
     def attempt(self) -> str:
         return self.results.block.attempt
+
+    @cached_property
+    def contents(self) -> str:
+        """Names the contents of results and tables: what is found at a later commit may be the same. One call."""
+        return self.contents_at(self.details.commit)
+
+    def contents_at(self, commit: str) -> str:
+        """The same at another commit; "" if there is no such commit. One call."""
+        time = self.details.results_path.removeprefix("results_").removesuffix(".json")
+        paths = [self.details.results_path, *(table_path(task, time) for task in self.context.suite.tasks)]
+        try:
+            entries = self.context.hub.paths_info(self.repo, paths, commit)
+        except NotFound:
+            return ""
+        ids = json.dumps(sorted((path, entry.oid) for path, entry in entries.items()))
+        return hashlib.sha256(ids.encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """Names exactly these contents of this attempt."""
+        return f"{self.attempt}:{self.contents[:32]}"
 
     def check_id(self, number: int) -> str:
         return cross_check_id(self.context.board.name, self.attempt, self.results.block.revision, number)
@@ -111,17 +135,14 @@ class _Claim:
 
 
 def cross_check(
-    context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
+    context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
 ) -> CrossCheckProgress:
-    """How far the cross-check of these results is; takes the next step. Raises AnswersRefuted and HubError.
-
-    `published` names what is in `repo` at the commit of `details`.
-    """
+    """How far the cross-check of these results is; takes the next step. Raises AnswersRefuted and HubError."""
     policy = context.board.workers
     if policy is None:
         return CrossCheckProgress(done=True)
-    claim = _Claim(context, policy, request, published, repo, details, results)
-    state = context.cross_checks.get(published) or _begin(claim)
+    claim = _Claim(context, policy, request, repo, details, results)
+    state = context.cross_checks.get(claim.key) or _begin(claim)
     if state.record is not None:
         return CrossCheckProgress(True, state.record)
     if policy.owns(state.worker):
@@ -143,7 +164,6 @@ def cross_check(
 def settled_record(
     context: BoardContext,
     request: Request,
-    published: str,
     repo: Repo,
     details: Details,
     results: ResultsFile,
@@ -157,8 +177,8 @@ def settled_record(
     policy = context.board.workers
     if policy is None:
         return None
-    claim = _Claim(context, policy, request, published, repo, details, results)
-    state = context.cross_checks.get(published) or _begin(claim)
+    claim = _Claim(context, policy, request, repo, details, results)
+    state = context.cross_checks.get(claim.key) or _begin(claim)
     if state.record is not None or policy.owns(state.worker):
         return state.record
     decision = decide(state.in_order)
@@ -199,7 +219,7 @@ def _with_reports(
 
 
 def _reports(claim: _Claim, worker: str, numbers: Iterable[int]) -> Iterator[StoredVote]:
-    """The reports of these tries that other accounts than `worker` committed: a call, and three for each report."""
+    """The reports of these tries that other accounts than `worker` committed: a call, and four for each report."""
     hub, repo, paths = claim.context.hub, claim.repo, {report_path(claim.check_id(n)): n for n in numbers}
     for path in sorted(hub.paths_info(repo, list(paths))) if paths else ():
         try:
@@ -210,9 +230,9 @@ def _reports(claim: _Claim, worker: str, numbers: Iterable[int]) -> Iterator[Sto
             log.warning("report of a cross-check cannot be read", path=path, error=str(error)[:200])
             continue
         account = entry.authors[0] if entry is not None and entry.authors else ""
-        about = (report.check, report.attempt, report.commit)
-        expected = (claim.check_id(paths[path]), claim.attempt, claim.details.commit)
-        if account and account.casefold() != worker.casefold() and about == expected:
+        is_about_it = (report.check, report.attempt) == (claim.check_id(paths[path]), claim.attempt)
+        is_other = bool(account) and account.casefold() != worker.casefold()
+        if is_other and is_about_it and claim.contents_at(report.commit) == claim.contents:
             yield StoredVote(number=paths[path], account=account, report=report)
         else:
             log.warning("report of a cross-check does not count", path=path, account=account)

@@ -67,20 +67,20 @@ class CrossCheckState(BaseModel):
 
 
 class CrossChecks:
-    """The cross-checks of one board; `published` names what a worker published of an attempt."""
+    """The cross-checks of one board; `claim` names what a worker published of an attempt, by its contents."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    def get(self, published: str) -> CrossCheckState | None:
+    def get(self, claim: str) -> CrossCheckState | None:
         """How far it is; None if it has not begun."""
-        raw = self._redis.get(self._keys.cross_check(published))
+        raw = self._redis.get(self._keys.cross_check(claim))
         try:
             return CrossCheckState.model_validate_json(raw) if raw is not None else None
         except ValidationError:
             return None  # written by another version
 
-    def put(self, published: str, state: CrossCheckState) -> None:
+    def put(self, claim: str, state: CrossCheckState) -> None:
         """Store how far it is."""
-        self._redis.set(self._keys.cross_check(published), state.model_dump_json(), ex=RETENTION)
+        self._redis.set(self._keys.cross_check(claim), state.model_dump_json(), ex=RETENTION)

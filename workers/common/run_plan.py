@@ -103,7 +103,7 @@ class EvaluatorCommand(EvaluatorIdentity):
 
 class ClaimedAnswer(BaseModel):
     """The answers that another worker claims to one question: log-likelihoods and whether they are the most likely
-    texts, or texts; one for each request of the harness."""
+    texts, or texts; one for each request of the harness. Without answers, they could not be read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

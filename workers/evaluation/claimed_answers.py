@@ -39,6 +39,10 @@ CLAIMS_MODEL = "steward-claims"
 NOT_ASKED: ScoredAnswer = (-1.0, False)
 """The answer to questions that are not computed; their scores mean nothing."""
 AT_RANDOM = "its tokens are drawn at random"
+LONG_CHARACTERS = 100_000
+"""Characters of answers that may have been cut when they were published."""
+UNREADABLE = "its answers cannot be read, and the model's have {count} characters"
+TOO_LONG = "its answers were cut when they were published"
 OTHER_NUMBER = "it has {claimed} answers where {here} are asked"
 
 
@@ -114,6 +118,11 @@ class ClaimsModel(ReportingModel):
         differ: Callable[[list[Any], list[Any], list[Any]], str],
     ) -> tuple[str, str]:
         """Verdict and reason for the answers to one question."""
+        if not claimed:
+            count = sum(len(str(one)) for one in computed)
+            return (
+                ("not-compared", TOO_LONG) if count > LONG_CHARACTERS else ("differs", UNREADABLE.format(count=count))
+            )
         if len(claimed) != len(computed):
             return "differs", OTHER_NUMBER.format(claimed=len(claimed), here=len(computed))
         if any(isinstance(one, str) != isinstance(other, str) for one, other in zip(claimed, computed, strict=True)):

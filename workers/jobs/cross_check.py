@@ -39,7 +39,7 @@ from workers.common.scrub import scrub
 from workers.errors import PublicationFailed, WorkerError
 from workers.evaluation.evaluate import SAMPLES
 from workers.jobs.device_lock import device_lock
-from workers.jobs.outbox import BoardRedis
+from workers.jobs.outbox import BoardRedis, send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.sample_comparison import Sample
@@ -65,7 +65,6 @@ ROW = ("doc", "prompt", "continuations", "target", "responses", "answers", "filt
 """The columns that are the same letter for letter: the harness here has the claimed answers. `metrics` come besides."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
 NO_ROW = "the published table has no such question"
-CUT_ANSWER = "its answers were cut when they were published"
 NOT_SEEN = "answers of this kind are not computed again"
 OTHER_ROW = "its {column} is another one"
 OTHER_METRICS = "its metrics are not those of its answer"
@@ -84,13 +83,18 @@ class CrossCheckRun:
         self._seconds = min(MAX_SECONDS, worker_context.seconds or MAX_SECONDS)
 
     def run(self) -> dict[str, Any]:
-        """Compute, report, and wake the bot. Return the report as JSON, or why there is none."""
+        """Compute, report, and wake the bot. Return the report as JSON, or why there is none.
+
+        Raises RedisError while the outcome of this worker's last attempt cannot be sent: its folder is needed here.
+        """
+        board_redis = BoardRedis(self._worker_context.settings.redis_url, self._job.board)
+        send_unsent_outcome(self._worker_context.slot.attempt, board_redis)
         report = self._report()
         if self._worker_context.stopping():
             return {"handed-back": self._job.attempt}
         self._publish(report)
         try:
-            BoardRedis(self._worker_context.settings.redis_url, self._job.board).mark(self._job.path)
+            board_redis.mark(self._job.path)
         except redis.RedisError as error:  # the bot looks for reports from time to time, too
             log.warning("the bot was not told of the report of %s: %s", self._job.attempt, error)
         return report.model_dump(mode="json")
@@ -120,19 +124,16 @@ class CrossCheckRun:
         context = self._worker_context
         recorded = self._recorded()
         gateway = token_hub_gateway(context.settings, context.suite, context.board)
-        if strange := self._strange_questions(recorded):
+        if strange := self._strange_questions(gateway, recorded):
             return tuple(question_verdict(question, ("differs", strange)) for question in self._order.questions)
         with published_tables(context, gateway, recorded) as tables:
             published = self._published(tables)
-            claimed = {question: claimed_answers(question, rows) for question, rows in published.items()}
-            known = tuple(claim for claim in claimed.values() if claim is not None)
-            compared, here = self._compared(gateway, recorded, tables, known) if known else ({}, {})
+            claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
+            compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})
         return tuple(
             question_verdict(
                 question,
-                row_verdict(
-                    published.get(question, ()), claimed.get(question), compared.get(question), here.get(question, ())
-                ),
+                row_verdict(published.get(question, ()), compared.get(question), here.get(question, ())),
             )
             for question in self._order.questions
         )
@@ -149,14 +150,18 @@ class CrossCheckRun:
         time_in_name = details.results_path.removeprefix("results_").removesuffix(".json")
         return RecordedAttempt(repo, details.commit, results, time_in_name)
 
-    def _strange_questions(self, recorded: RecordedAttempt) -> str:
-        """Why the recorded commits of the questions are not to be trusted, or "".
+    def _strange_questions(self, gateway: TokenHubGateway, recorded: RecordedAttempt) -> str:
+        """Why the recorded commits of the questions are missing or not to be trusted, or "".
 
         Any account can open a pull request on a dataset, whose commits can be read too. Raises HubError.
         """
         pinned = {
             repo.partition("@")[0]: repo.partition("@")[2] for repo in self._worker_context.board.questions.values()
         }
+        try:
+            gateway_as_recorded(gateway, recorded)
+        except CannotVerify as error:
+            return str(error)
         with Hub(self._access.endpoint, self._access.token) as client:
             for name, commit in recorded.block.datasets.items():
                 on_main = (entry.oid for entry in islice(client.history(Repo("dataset", name)), MAX_COMMITS))
@@ -242,14 +247,14 @@ def _pick(task: str, table: Iterator[dict[str, Any]], numbers: set[int], rows: R
             rows.setdefault(CheckedQuestion(task, int(row["doc_id"])), []).append(row)
 
 
-def claimed_answers(question: CheckedQuestion, rows: Sequence[Sample]) -> ClaimedAnswer | None:
-    """The claimed answers in the published rows of a question; None if they were cut, or are none."""
+def claimed_answers(question: CheckedQuestion, rows: Sequence[Sample]) -> ClaimedAnswer:
+    """The claimed answers in the published rows of a question; without answers if they were cut, or are none."""
     try:
         responses = json.loads(rows[0]["responses"])
         answers = tuple(_answer(response) for each in responses for response in each)
-        return ClaimedAnswer(task=question.task, number=question.number, answers=answers)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        return None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError):
+        answers = ()
+    return ClaimedAnswer(task=question.task, number=question.number, answers=answers)
 
 
 def _answer(response: Any) -> tuple[float, bool] | str:
@@ -271,16 +276,11 @@ def question_verdict(question: CheckedQuestion, found: tuple[str, str]) -> Quest
 
 
 def row_verdict(
-    published: Sequence[Sample],
-    claimed: ClaimedAnswer | None,
-    compared: tuple[str, str] | None,
-    here: Sequence[Sample],
+    published: Sequence[Sample], compared: tuple[str, str] | None, here: Sequence[Sample]
 ) -> tuple[str, str]:
     """Verdict and reason from the published rows of a question, those of the child, and what the child says."""
     if not published:
         return "differs", NO_ROW
-    if claimed is None:
-        return "not-compared", CUT_ANSWER
     if compared is None:
         return "not-compared", NOT_SEEN
     if compared[0] != "agrees":

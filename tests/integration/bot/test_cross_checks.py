@@ -184,7 +184,7 @@ def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> No
     stand.alive = ("second",)
     job = claimed(stand)
     stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
-    stand.pass_time(NO_WORKER_SECONDS)
+    stand.pass_time(NO_WORKER_SECONDS + 1)
     said = stand.said(job.path)
     assert (said["status"], said["by"]) == ("not-compared", [])
     assert "ModelTooLarge: 80 GB" in said["reason"]

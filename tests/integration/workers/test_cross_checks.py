@@ -28,7 +28,6 @@ from leaderboard.details import table_path
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import read_results
 from redis_state import clock
-from redis_state.board.sample_verdicts import published_as
 from redis_state.jobs import EvaluationJob
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
@@ -70,10 +69,10 @@ class Claims:
     def check(self, details: Details) -> CrossCheckRecord:
         """Wait for the end of the cross-check of `details`. Raises AnswersRefuted."""
         results = read_results(self.stand.read(self.outcome, details.results_path), self.stand.suite)
-        request, key = self._request(), published_as(self.job.attempt, details)
+        request = self._request()
 
         def over() -> CrossCheckProgress | None:
-            progress = cross_check(self.context, request, key, Repo("dataset", details.repo), details, results)
+            progress = cross_check(self.context, request, Repo("dataset", details.repo), details, results)
             return progress if progress.done else None
 
         record = wait_until(over, seconds=2 * PATIENCE).record
