@@ -13,7 +13,7 @@ from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.evaluations.claims import SamplesRefused
-from bot.evaluations.cross_checks import AnswersRefuted
+from bot.evaluations.cross_check_reports import AnswersRefuted
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM

@@ -22,7 +22,7 @@ from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
 from bot.evaluations import publication
 from bot.evaluations.claims import SamplesRefused, restored_results
-from bot.evaluations.cross_checks import AnswersRefuted
+from bot.evaluations.cross_check_reports import AnswersRefuted
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge

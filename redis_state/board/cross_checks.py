@@ -1,7 +1,7 @@
 """How far the cross-checks of attempts are: what was drawn, which workers were asked, and what they reported.
 
-Only the sync of the request writes. Redis may lose all of this: the reports in the details repo name the nonce, so that
-the same questions are drawn again, and no worker that reported is asked twice.
+Only the sync of the request writes. Redis may lose all of this: reports of the operator's own workers, in the details
+repo, name the nonce, and are found again; without one the check begins anew.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ RETENTION = 14 * 86_400
 
 
 class CrossCheckTry(BaseModel):
-    """One job of a cross-check: the worker that got it, and when."""
+    """One job of a cross-check: the worker that got it, its account by its own word, and when."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     number: int
     worker: str
+    account: str = Field(description="the Hub account that has to commit the report")
     queued: float
 
 

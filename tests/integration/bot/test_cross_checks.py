@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
-from bot.evaluations import cross_checks
-from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, START_SECONDS
+from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
 from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE
 from leaderboard.cross_checks import WorkerPolicy
+from leaderboard.evaluators import Evaluator
 from redis_state.jobs import EvaluationJob
-from redis_state.set_aside import account_name
+from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
+from tests.support.board.published_details import publish
 from tests.support.board.worlds import open_board
 
 
@@ -103,21 +103,13 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
 def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
     """Whatever name its worker gave: the Hub says whose commit it is."""
     job = stand.started()
-    stand.context.set_aside.put(
-        cross_checks_aside(CLAIMER, stand)  # while its worker evaluates
-    )
+    name = account_name(CLAIMER)
+    aside = SetAsideWorker(worker=name, account=CLAIMER, attempt="a", path="p", reason="r", at=stand.time)
+    stand.context.set_aside.put(aside)  # while its worker evaluates
     stand.evaluate(job)
     failure = stand.file(job.path)["steward"]["failure"]
     assert failure["cause"] == "answers-differ" and "is set aside" in failure["message"]
     assert (stand.orders(), stand.published()) == ([], [])
-
-
-def cross_checks_aside(account: str, stand: CheckedBoard) -> Any:
-    """An account that is set aside."""
-    from redis_state.set_aside import SetAsideWorker
-
-    name = account_name(account)
-    return SetAsideWorker(worker=name, account=account, attempt="a", path="p", reason="r", at=stand.time)
 
 
 def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedBoard) -> None:
@@ -190,43 +182,53 @@ def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> No
     assert "ModelTooLarge: 80 GB" in said["reason"]
 
 
-def test_the_claimers_own_account_confirms_nothing(stand: CheckedBoard) -> None:
-    """The Hub says whose commit a report is; a report about other questions does not count either."""
+def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBoard) -> None:
+    """The Hub says whose commit a report is: that of the account that was asked counts, about the questions it got."""
     job = claimed(stand)
     order = stand.order("second")
-    stand.report(order, CLAIMER)
-    assert stand.file(job.path)["status"] == "RUNNING"
+    for account in (CLAIMER, "third"):
+        stand.report(order, account)
+        assert stand.file(job.path)["status"] == "RUNNING"
     stand.report(order, "second", answers=())
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.report(order, "second")
     assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["second"])
 
 
-@pytest.mark.parametrize("reported", [False, True])
-def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool) -> None:
-    """A report that lies on the Hub is found again and decides; without one the check begins anew, once."""
+OWNER = WorkerPolicy.model_validate({"owned": ["second"], "check": {"questions": 4}})
+
+
+@pytest.mark.parametrize(("reported", "owned"), [(False, True), (True, False), (True, True)])
+def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool, owned: bool) -> None:
+    """A report of the operator's own worker on the Hub is found again and decides; else the check begins anew, once."""
+    if owned:
+        stand.use(OWNER)
     job = claimed(stand)
     order = stand.order("second")
-    assert order.cross_check is not None
     if reported:
         stand.report(order, "second", wakes=False)
     lose_redis(stand)
     for _ in range(8):
         stand.pass_time(30)
-    if not reported:
-        (again,) = stand.orders()
-        assert again.cross_check is not None
-        assert again.cross_check.nonce != order.cross_check.nonce
-        order = stand.order("second")
+    if not (reported and owned):
+        again = stand.order("second")
+        assert nonce_of(again) != nonce_of(order), "the report that lies there may be one that no bot ordered"
+        order = again
         stand.report(order, "second")
-    assert order.cross_check is not None
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert stand.said(job.path)["nonce"] == order.cross_check.nonce
+    assert stand.said(job.path)["nonce"] == nonce_of(order)
     assert stand.orders() == []
 
 
-def test_a_dispute_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
-    """The second worker's report is found again on the Hub, and the third gets the same questions."""
+def nonce_of(job: EvaluationJob) -> str:
+    """The nonce of an order."""
+    assert job.cross_check is not None
+    return job.cross_check.nonce
+
+
+def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
+    """The report of the operator's own worker is found again on the Hub, and the third gets the same questions."""
+    stand.use(OWNER)
     job = claimed(stand)
     second = stand.order("second")
     assert second.cross_check is not None
@@ -265,8 +267,6 @@ def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
 
 def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
     """A worker could otherwise keep the bot from drawing."""
-    from tests.support.board.published_details import publish
-
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
@@ -293,19 +293,9 @@ def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> No
         assert order.cross_check is not None
         stand.report(order, account, order.cross_check.questions)
     stand.pass_time()
-    doubted = {}
-    for path in stand.published():
-        block = cross_checks_block(stand, path)
-        doubted[path[-11:-5]] = block.get("doubted", "")
+    doubted = {path[-11:-5]: stand.block_at(path).get("doubted", "") for path in stand.published()}
     assert [bool(doubted[name]) for name in ("000000", "000001", "000002")] == [False, False, True]
     assert CLAIMER in doubted["000002"]
-
-
-def cross_checks_block(stand: CheckedBoard, path: str) -> dict[str, Any]:
-    """The `steward` block of a results file."""
-    import json
-
-    return dict(json.loads(stand.context.hub.read_file(stand.context.results, path).data)["steward"])
 
 
 def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
@@ -320,10 +310,10 @@ def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
     return job
 
 
-def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> None:
     """The results name the evaluator, and wait for no other worker."""
     job = stand.started()
-    evaluator = type("E", (), {"name": "embeddings", "reported": ()})()
-    monkeypatch.setattr(type(stand.context.suite), "evaluator", evaluator, raising=False)
+    evaluator = Evaluator.model_validate({"name": "embeddings", "version": "1", "command": ["/bin/true"]})
+    stand.context.suite = stand.context.suite.model_copy(update={"evaluator": evaluator})
     stand.evaluate(job)
-    assert cross_checks.OTHER_EVALUATOR.format(name="embeddings") in stand.said(job.path)["reason"]
+    assert stand.said(job.path)["reason"] == OTHER_EVALUATOR.format(name="embeddings")

@@ -110,8 +110,11 @@ class CheckedBoard(BoardDriver):
 
     def block(self, path: str) -> dict[str, Any]:
         """The `steward` block of the results of the request at `path`."""
-        data = self.context.hub.read_file(self.context.results, self.file(path)["steward"]["results"]).data
-        return dict(json.loads(data)["steward"])
+        return self.block_at(self.file(path)["steward"]["results"])
+
+    def block_at(self, results: str) -> dict[str, Any]:
+        """The `steward` block of a results file."""
+        return dict(json.loads(self.context.hub.read_file(self.context.results, results).data)["steward"])
 
     def published(self) -> list[str]:
         """The results files of the board."""
