@@ -111,7 +111,7 @@ def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
 
 
 def with_reports(claim: CrossCheckClaim, state: CrossCheckState) -> CrossCheckState:
-    """The state with the reports that came since; each is read once, and counts if it is by the account that was asked."""
+    """The state with the reports that came since; read once; they count if the account that was asked made them."""
     reported = {vote.number for vote in state.votes}
     asked = {one.number: one.account.casefold() for one in state.tries if one.number not in reported}
     reports = (vote for vote in _reports(claim, asked) if vote.account.casefold() == asked[vote.number])

@@ -19,6 +19,9 @@ from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
 from tests.support.board.published_details import publish
 from tests.support.board.worlds import open_board
+from tests.support.sizes import WHOLE
+
+rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
 
 
 @pytest.fixture
@@ -100,6 +103,7 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
     assert not stand.take(again), "no worker of the account gets a claim"
 
 
+@rarely
 def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
     """Whatever name its worker gave: the Hub says whose commit it is."""
     job = stand.started()
@@ -124,6 +128,7 @@ def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedB
     assert [one.account for one in stand.context.set_aside.all()] == ["second"]
 
 
+@rarely
 def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard) -> None:
     """No two found the same answer wrong: the results are published, and say so."""
     job = claimed(stand)
@@ -147,6 +152,7 @@ def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard
     assert stand.said(job.path)["reason"] == NO_WORKER
 
 
+@rarely
 def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> None:
     """Its job is taken back; the report of the next one decides."""
     stand.alive = ("second",)
@@ -160,6 +166,7 @@ def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> N
     assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["third"])
 
 
+@rarely
 def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedBoard) -> None:
     """After the hours of the policy the results are published without the comparison."""
     stand.alive = ("second",)
@@ -171,6 +178,7 @@ def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedB
     assert (stand.said(job.path)["status"], stand.said(job.path)["reason"]) == ("not-compared", LATE)
 
 
+@rarely
 def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> None:
     """Another one is asked; without another one the results name the problem."""
     stand.alive = ("second",)
@@ -198,7 +206,14 @@ def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBo
 OWNER = WorkerPolicy.model_validate({"owned": ["second"], "check": {"questions": 4}})
 
 
-@pytest.mark.parametrize(("reported", "owned"), [(False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("reported", "owned"),
+    [
+        pytest.param(False, True, marks=rarely),
+        pytest.param(True, False, marks=rarely),
+        (True, True),
+    ],
+)
 def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool, owned: bool) -> None:
     """A report of the operator's own worker on the Hub is found again and decides; else the check begins anew, once."""
     if owned:
@@ -226,6 +241,7 @@ def nonce_of(job: EvaluationJob) -> str:
     return job.cross_check.nonce
 
 
+@rarely
 def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
     """The report of the operator's own worker is found again on the Hub, and the third gets the same questions."""
     stand.use(OWNER)
@@ -244,6 +260,7 @@ def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> Non
     assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
 
 
+@rarely
 def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard) -> None:
     """The report is read by no sync, and nothing is published."""
     job = claimed(stand)
@@ -256,6 +273,7 @@ def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard)
     assert stand.context.parking.all() == []
 
 
+@rarely
 def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
     """Their results are as they were before."""
     stand.use(WorkerPolicy(owned=(CLAIMER.upper(),)))
@@ -265,6 +283,7 @@ def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
     assert "again" not in stand.block(job.path)["checked"]
 
 
+@rarely
 def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
     """A worker could otherwise keep the bot from drawing."""
     job = stand.started()
@@ -310,6 +329,7 @@ def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
     return job
 
 
+@rarely
 def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> None:
     """The results name the evaluator, and wait for no other worker."""
     job = stand.started()
