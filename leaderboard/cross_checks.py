@@ -114,10 +114,10 @@ class QuestionVerdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    task: str = Field(max_length=200)
-    number: int = Field(ge=0, le=10**9)
-    verdict: AnswerVerdict
-    reason: str = Field(default="", max_length=500)
+    task: str = Field(max_length=200, description="the task of the question")
+    number: int = Field(ge=0, le=10**9, description="the number of the question in the task")
+    verdict: AnswerVerdict = Field(description="whether the claimed answer is the model's")
+    reason: str = Field(default="", max_length=500, description="why it is not, or why it was not compared")
 
     @property
     def question(self) -> CheckedQuestion:
@@ -135,10 +135,12 @@ class CrossCheckReport(BaseModel):
     attempt: str = Field(pattern=ATTEMPT_ID.pattern, description="the attempt whose answers were compared")
     commit: str = Field(pattern=r"^[0-9a-f]{40}$", description="of the details that were compared")
     nonce: str = Field(pattern=NONCE, description="from which the questions follow")
-    answers: tuple[QuestionVerdict, ...] = Field(default=(), max_length=MAX_QUESTIONS)
+    answers: tuple[QuestionVerdict, ...] = Field(
+        default=(), max_length=MAX_QUESTIONS, description="one for each question that was drawn"
+    )
     problem: str = Field(default="", max_length=1_000, description="why nothing could be compared, if so")
-    versions: dict[str, str] = Field(default_factory=dict, max_length=50)
-    hardware: str = Field(default="", max_length=200)
+    versions: dict[str, str] = Field(default_factory=dict, max_length=50, description="the worker's packages")
+    hardware: str = Field(default="", max_length=200, description="the worker's devices")
 
     def with_verdict(self, verdict: AnswerVerdict) -> frozenset[CheckedQuestion]:
         """The questions with this verdict."""
@@ -291,7 +293,7 @@ class CrossCheckRecord(BaseModel):
     questions: int = Field(default=0, ge=0, description="answers that were drawn")
     compared: int = Field(default=0, ge=0, description="those of them that could be compared")
     nonce: str = Field(default="", max_length=32, description="drawn after receipt; the questions follow from it")
-    reason: str = Field(default="", max_length=1_000)
+    reason: str = Field(default="", max_length=1_000, description="why nothing was compared, or what is disputed")
 
 
 NOT_COMPARED = "No other worker computed some of its answers again: {reason}."
