@@ -117,7 +117,10 @@ def workers(context: BoardContext) -> Checks:
     for aside in context.set_aside.all():
         if aside.worker in {name for card in alive for name in names_of(card)}:
             words = f"{aside.worker} is set aside: what it published of {aside.attempt} does not fit: {aside.reason}"
-            yield Check("workers", "error", words, "Mend the cause on that machine, and start the worker again.")
+            fix = "Mend the cause on that machine, and start the worker again."
+            if aside.account:
+                fix = "Find out what that account's machine computes; docs/operating-workers.md says how to trust it again."
+            yield Check("workers", "error", words, fix)
     for refused in context.accepted_digests.waiting():
         if refused.worker in {card.name for card in alive}:
             words = f"{refused.worker} takes no job: its tasks differ from those of the board's results."

@@ -12,7 +12,7 @@ import redis
 from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
 from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE
-from leaderboard.cross_checks import WorkerPolicy
+from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
 from leaderboard.evaluators import Evaluator
 from redis_state.jobs import EvaluationJob
 from redis_state.set_aside import SetAsideWorker, account_name
@@ -150,6 +150,7 @@ def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard
     assert stand.file(job.path)["status"] == "FINISHED"
     assert stand.said(job.path)["status"] == "not-compared"
     assert stand.said(job.path)["reason"] == NO_WORKER
+    assert stand.context.scores.find([job.path])[job.path].note == NOT_COMPARED.format(reason=NO_WORKER)
 
 
 @rarely

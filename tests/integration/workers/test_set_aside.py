@@ -36,7 +36,7 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
         assert [EvaluationWorker._waits_for_operator(first) for _ in range(2)] == [True, True]
         assert not EvaluationWorker._waits_for_operator(second)
     assert [record.getMessage() for record in caplog.records] == [
-        "the worker takes no job: the bot set it aside, because its results did not follow from its samples. "
+        "the worker takes no job: the bot set it aside, because of results that it, or its account, published. "
         "The maintainers' thread says more."
     ]
 
