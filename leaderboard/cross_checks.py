@@ -102,6 +102,9 @@ class CrossCheckOrder(BaseModel):
 
     attempt: str = Field(pattern=ATTEMPT_ID.pattern)
     details: Details
+    restricted: str = Field(
+        default="", pattern=r"^([0-9a-f]{40})?$", description="commit of the gated repo, if the suite needs one"
+    )
     nonce: str = Field(pattern=NONCE)
     questions: tuple[CheckedQuestion, ...] = Field(min_length=1, max_length=MAX_QUESTIONS)
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bot.core.context import BoardContext
 from bot.evaluations.samples import asked_questions
-from hub.errors import NotFound, TooLarge
+from hub.errors import Denied, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import Details
 from leaderboard.cross_checks import (
@@ -96,7 +96,7 @@ def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
     entry = claim.context.hub.last_commit(claim.repo, claim.details.results_path, claim.details.commit)
     worker = entry.authors[0] if entry is not None and entry.authors else ""
     now = claim.context.now()
-    state = CrossCheckState(worker=worker, nonce=secrets.token_hex(16), since=now)
+    state = CrossCheckState(worker=worker, nonce=secrets.token_hex(16), since=now, restricted=_restricted_commit(claim))
     if not claim.policy.owns(worker) and claim.context.suite.evaluator is None:
         # Of others a report may lie there that no bot ordered, with a nonce of their choice.
         earlier = [vote for vote in _reports(claim, range(1, MAX_TRIES + 1)) if claim.policy.owns(vote.account)]
@@ -104,10 +104,20 @@ def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
             tries = tuple(
                 CrossCheckTry(number=vote.number, worker="", account=vote.account, queued=now) for vote in votes
             )
-            nonce = votes[0].report.nonce
-            state = CrossCheckState(worker=worker, nonce=nonce, since=now, tries=tries, votes=votes)
+            state = state.model_copy(update={"nonce": votes[0].report.nonce, "tries": tries, "votes": votes})
     claim.context.cross_checks.put(claim.key, state)
     return state
+
+
+def _restricted_commit(claim: CrossCheckClaim) -> str:
+    """The present commit of the gated repo with answers to restricted benchmarks; "" if there is none to read."""
+    if not claim.context.suite.restricted:
+        return ""
+    repo = Repo("dataset", claim.context.board.repos.restricted_details(claim.request.path.model))
+    try:
+        return claim.context.hub.head(repo)
+    except (NotFound, Denied):
+        return ""
 
 
 def with_reports(claim: CrossCheckClaim, state: CrossCheckState) -> CrossCheckState:

@@ -159,7 +159,13 @@ def _order(
 ) -> None:
     """Put a job into the queue of `worker`."""
     context, check = claim.context, claim.check_id(number)
-    order = CrossCheckOrder(attempt=claim.attempt, details=claim.details, nonce=state.nonce, questions=questions)
+    order = CrossCheckOrder(
+        attempt=claim.attempt,
+        details=claim.details,
+        restricted=state.restricted,
+        nonce=state.nonce,
+        questions=questions,
+    )
     entry = context.index.get(str(claim.request.path)).changed(sha=claim.results.block.revision, attempt=check)
     # What was evaluated is the request's word, never the worker's.
     job = job_for(context, claim.request, entry).model_copy(update={"cross_check": order})

@@ -44,6 +44,7 @@ class CrossCheckState(BaseModel):
     worker: str
     nonce: str = Field(pattern=NONCE)
     since: float
+    restricted: str = Field(default="", description="commit of the gated repo with answers to restricted benchmarks")
     tries: tuple[CrossCheckTry, ...] = ()
     votes: tuple[StoredVote, ...] = ()
     record: CrossCheckRecord | None = Field(default=None, description="what the results say, once that is settled")

@@ -126,7 +126,7 @@ class CrossCheckRun:
         gateway = token_hub_gateway(context.settings, context.suite, context.board)
         if strange := self._strange_questions(gateway, recorded):
             return tuple(question_verdict(question, ("differs", strange)) for question in self._order.questions)
-        with published_tables(context, gateway, recorded) as tables:
+        with published_tables(context, gateway, recorded, self._order.restricted or "main") as tables:
             published = self._published(tables)
             claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
             compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})

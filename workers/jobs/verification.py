@@ -296,12 +296,15 @@ class PublishedTables:
     recorded: RecordedAttempt
     restricted: Repo
     folder: Path
+    restricted_at: str = "main"
+    """The revision of `restricted`."""
 
     def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
         """The samples of `task`. Raises CannotVerify."""
         file = self.folder / "published.parquet"
-        is_elsewhere = benchmark.restricted and _has_table(self.client, self.restricted, task, self.recorded.time)
-        _download_table(self.client, self.recorded, task, file, elsewhere=self.restricted if is_elsewhere else None)
+        place, path = (self.restricted, self.restricted_at), table_path(task, self.recorded.time)
+        is_elsewhere = benchmark.restricted and _has_table(self.client, *place, path)
+        _download_table(self.client, self.recorded, task, file, elsewhere=place if is_elsewhere else None)
         return _rows(file)
 
     def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -313,15 +316,18 @@ class PublishedTables:
 
 @contextmanager
 def published_tables(
-    worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt
+    worker_context: WorkerContext,
+    hub_gateway: TokenHubGateway,
+    recorded: RecordedAttempt,
+    restricted_at: str = "main",
 ) -> Iterator[PublishedTables]:
-    """The tables of `recorded`, in a temporary folder."""
+    """The tables of `recorded`, in a temporary folder; those in the gated repo at the revision `restricted_at`."""
     restricted = Repo("dataset", worker_context.board.repos.restricted_details(recorded.block.model))
     with (
         Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client,
         TemporaryDirectory(prefix="steward-verify-") as folder,
     ):
-        yield PublishedTables(client, recorded, restricted, Path(folder))
+        yield PublishedTables(client, recorded, restricted, Path(folder), restricted_at)
 
 
 def _compare_tasks(
@@ -333,21 +339,22 @@ def _compare_tasks(
             yield compare_task(task.name, tables.rows(benchmark, task.name), here, tolerance)
 
 
-def _has_table(client: Hub, repo: Repo, task: str, time: str) -> bool:
+def _has_table(client: Hub, repo: Repo, revision: str, path: str) -> bool:
     """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all."""
     try:
-        return any(entry.path == table_path(task, time) for entry in client.list_files(repo, "main"))
+        return any(entry.path == path for entry in client.list_files(repo, revision))
     except NotFound:
         return False
 
 
-def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: Repo | None) -> None:
-    path, repo = table_path(task, recorded.time), elsewhere or recorded.repo
+def _download_table(
+    client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: tuple[Repo, str] | None
+) -> None:
+    path, (repo, revision) = table_path(task, recorded.time), elsewhere or (recorded.repo, recorded.commit)
     if parse_table_path(path) is None:
         raise CannotVerify(f"{repo.id} has no table of {task}")
     try:
         with file.open("w+b") as output:
-            revision = "main" if elsewhere is not None else recorded.commit
             client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
     except HubError as error:
         raise CannotVerify(f"{repo.id}: {path}: {error}") from error

@@ -11,7 +11,8 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from bot.evaluations.cross_checks import AnswersRefuted, CrossCheckProgress, cro
 from hub.client import Hub
 from hub.records import Repo
 from leaderboard.attempts import Details, Outcome
-from leaderboard.boards import parse_board
+from leaderboard.boards import RESTRICTED, parse_board
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.details import table_path
 from leaderboard.requests import Request, parse_request
@@ -31,7 +32,7 @@ from redis_state import clock
 from redis_state.jobs import EvaluationJob
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
-from tests.support.workers.real_worker import PATIENCE, WORLD, RealWorker, running_worker, upload_questions
+from tests.support.workers.real_worker import PATIENCE, SUITE, WORLD, RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model
 
 pytestmark = [
@@ -39,6 +40,8 @@ pytestmark = [
     pytest.mark.skipif(not WHOLE, reason="three workers, each with an evaluation: `make matrices` runs it"),
 ]
 OTHERS = {"second": "hf_second", "third": "hf_third"}
+GATED = "quick_write"
+"""The task whose answers are in a gated repo."""
 QUESTIONS = 22
 """All questions of the suite, so that each forgery is drawn."""
 Rows = list[dict[str, Any]]
@@ -53,18 +56,29 @@ class Claims:
     context: BoardContext
     job: EvaluationJob
     outcome: Outcome
+    originals: dict[str, bytes] = field(default_factory=dict)
 
     def claim(self, forge: Forge = lambda _: None, forged_task: str = "quick_choose") -> Details:
         """Publish the evaluation once more with a forged table, by the account that made it."""
         assert self.outcome.details is not None
-        details, added = self.outcome.details, list[CommitOperationAdd]()
+        details, api = self.outcome.details, HfApi(self.stand.hub.url, "hf_worker")
+        for key in self.context.redis.scan_iter("*cross-check:*"):  # the details repo may hold the same as before
+            self.context.redis.delete(key)
         for task in self.stand.suite.tasks:
             path = table_path(task, details.results_path.removeprefix("results_").removesuffix(".json"))
-            change = forge if task == forged_task else (lambda _: None)
-            added.append(CommitOperationAdd(path, forged(self.stand.read(self.outcome, path), change)))
-        api = HfApi(self.stand.hub.url, "hf_worker")
-        commit = api.create_commit(details.repo, added, commit_message="Add details", repo_type="dataset")
-        return details.model_copy(update={"commit": commit.oid})
+            is_gated, change = task == GATED, forge if task == forged_task else (lambda _: None)
+            table = forged(self.original(path, is_gated=is_gated), change)
+            repo = f"{details.repo}{RESTRICTED}" if is_gated else details.repo
+            added = [CommitOperationAdd(path, table)]
+            api.create_commit(repo, added, commit_message="Add details", repo_type="dataset")
+        head = api.repo_info(details.repo, repo_type="dataset").sha
+        return details.model_copy(update={"commit": head})
+
+    def original(self, path: str, *, is_gated: bool) -> bytes:
+        """The table as the worker published it."""
+        if path not in self.originals:
+            self.originals[path] = self.stand.read(self.outcome, path, restricted=is_gated)
+        return self.originals[path]
 
     def check(self, details: Details) -> CrossCheckRecord:
         """Wait for the end of the cross-check of `details`. Raises AnswersRefuted."""
@@ -123,8 +137,10 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Claims]:
     world = json.loads(json.dumps(WORLD))
     world["users"] += [{"name": name, "tokens": [{"token": token, "role": "write"}]} for name, token in OTHERS.items()]
     world["orgs"][0]["members"].update(dict.fromkeys(OTHERS, "admin"))
+    suite = deepcopy(SUITE)
+    suite["benchmarks"][1]["restricted"] = True
     policy = {"owned": [], "check": {"questions": QUESTIONS}}
-    with running_worker(folder, world=world, workers=policy) as stand, Hub(stand.hub.url, "hf_ada") as hub:
+    with running_worker(folder, suite, world, workers=policy) as stand, Hub(stand.hub.url, "hf_ada") as hub:
         upload_questions(stand)
         for name in ("requests", "results", "logs"):
             HfApi(stand.hub.url, "hf_ada").create_repo(f"trial/{name}", repo_type="dataset", exist_ok=True)
