@@ -10,6 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.budgets import Budgets
+from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.engines import EngineName
 from leaderboard.front_ends import FrontEnd
@@ -162,6 +163,11 @@ class Board(BaseModel):
     )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
+    workers: WorkerPolicy | None = Field(
+        default=None,
+        description="whose workers evaluate ([other people's workers](operating-workers.md#other-peoples-workers)); "
+        "without it, all are the operator's",
+    )
 
     def listed(self, status: Status) -> Status:
         """Return `status`, or PENDING in place of a status of waiting requests that the front end does not list."""

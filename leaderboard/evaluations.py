@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from leaderboard.cross_checks import CrossCheckRecord, scores_note
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
 from leaderboard.requests import Request, RequestFile, Status, StewardFacts
@@ -40,6 +41,10 @@ class MeasuredResults:
     """The digest of its questions (`leaderboard.comparability`), if the file names it."""
     fingerprint: str = ""
     """The beginnings of the digests `asked` and `scored`; "" if the file has none."""
+    again: CrossCheckRecord | None = None
+    """What another worker said about its answers; None for the operator's own workers."""
+    note: str = ""
+    """What a reader should know of its scores."""
 
     @property
     def model(self) -> str:
@@ -94,6 +99,8 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
                 errors=block.score_errors,
                 asked=block.digests.asked if block.digests is not None else "",
                 fingerprint=block.digests.fingerprint if block.digests is not None else "",
+                again=block.again,
+                note=scores_note(block.again, block.doubted),
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))

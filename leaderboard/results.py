@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.comparability import DigestParts, ResultDigests, rules_digest
+from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.engines import EngineUse
 from leaderboard.evaluators import EvaluatorIdentity
 from leaderboard.jsontext import JsonObject
@@ -240,9 +241,20 @@ class StewardBlock(BaseModel):
     rescored_from: RescoredFrom | None = Field(
         default=None, description="None: the scores are those of the evaluation itself"
     )
+    doubted: str = Field(
+        default="",
+        max_length=1_000,
+        exclude_if=lambda reason: not reason,  # all but a few files lack it
+        description="why these scores are in doubt: the worker's later answers were found not to be the model's",
+    )
     checked: CheckedSamples | None = Field(
         default=None, description="what the bot compared with the samples before it published; only in the results repo"
     )
+
+    @property
+    def again(self) -> CrossCheckRecord | None:
+        """What another worker said about its answers; None for the operator's own workers."""
+        return self.checked.again if self.checked is not None else None
 
     @property
     def score_errors(self) -> ScoreErrors:

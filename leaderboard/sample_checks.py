@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.suites import Benchmark, Suite
 
 TOLERANCE = 1e-6
@@ -84,6 +85,11 @@ class CheckedSamples(BaseModel):
         default=0, ge=0, description="number of samples whose metrics were computed again from the stored answers"
     )
     not_recomputed: str = Field(default="", max_length=500, description="why none were, if so")
+    again: CrossCheckRecord | None = Field(
+        default=None,
+        exclude_if=lambda record: record is None,  # files of boards without other people's workers stay as they were
+        description="answers that a worker of another account computed again; absent for the operator's own workers",
+    )
 
 
 def check_samples(
@@ -115,6 +121,12 @@ def check_samples(
                 _sort_in(_compare_group(results, benchmark, metric, tables), differences, unchecked)
     _refuse(differences)
     return CheckedSamples(samples=samples, unchecked=tuple(unchecked[:MAX_UNCHECKED]))
+
+
+def question_counts(results: Mapping[str, Any], suite: Suite, asked: Mapping[str, int]) -> dict[str, int]:
+    """The number of questions of each task, by the results' digests or by the results; tasks without are left out."""
+    counts = {task: asked.get(task, _named_count(results, task)) for task in suite.tasks}
+    return {task: count for task, count in counts.items() if count}
 
 
 def suite_tasks(benchmark: Benchmark) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ class WorkerCard(BaseModel):
     since: float = Field(allow_inf_nan=False)
     beat: float = Field(allow_inf_nan=False)
     doing: str = Field(default="", max_length=64, description="the attempt that it runs; empty when idle")
+    account: str = Field(
+        default="", max_length=100, description="the Hub account of its token; empty where the board needs none"
+    )
 
     @property
     def takes(self) -> tuple[Tier, ...]:

@@ -16,6 +16,7 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.cross_checks import CrossCheckOrder
 from redis_state.errors import BadMessage
 from redis_state.redis import Redis, text
 
@@ -47,11 +48,16 @@ class EvaluationJob(BaseModel):
     suite_digest: str = Field(max_length=64)
     questions: int = Field(default=0, ge=0, le=1_000, description="of each benchmark, for a trial; 0: an evaluation")
 
+    cross_check: CrossCheckOrder | None = Field(
+        default=None, description="answers of another attempt to compute again, in place of an evaluation"
+    )
+
     @model_serializer(mode="wrap")
     def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `questions` out of what is no trial, so that processes of earlier versions accept it."""
+        """Leave out what an evaluation does not need, so that processes of earlier versions accept it."""
         fields: dict[str, Any] = write(self)
-        return fields if self.questions else {name: fields[name] for name in fields if name != "questions"}
+        absent = {name for name in ("questions", "cross_check") if not getattr(self, name)}
+        return {name: value for name, value in fields.items() if name not in absent}
 
     def with_model(self, model: str, revision: str) -> EvaluationJob:
         """The same job for another complete model: no adapter, no delta."""

@@ -285,6 +285,13 @@ class Keys:
     sample_verdict = BoardKeyOf("sample-verdict")
     """Hash: the records of comparing published results with their samples; expires."""
 
+    cross_check = BoardKeyOf("cross-check")
+    """String: JSON of how far the cross-check of an attempt is; expires."""
+
+    def worker_queue(self, worker: str) -> str:
+        """Name of the RQ queue from which one worker alone takes: cross-checks."""
+        return f"steward-1-{self.board}-only-{worker}"
+
     def queue(self, tier: str) -> str:
         """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""
         return f"steward-1-{self.board}-{tier}"

@@ -1,9 +1,11 @@
-"""Workers that the bot set aside: results of theirs did not follow from the samples that they published.
+"""Workers that the bot set aside: results of theirs did not follow from the samples that they published, or other
+workers found that their answers are not the model's.
 
     bot        put(…)        the worker takes no further job, and a claim of it is refused
     worker     includes(…)   before each job; workers may read this key, and not write it
 
-A worker's name is new at each start: one that is started again, after its cause was mended, takes jobs. On a board
+A worker's name is new at each start: one that is started again, after its cause was mended, takes jobs. Where answers
+were not the model's, all workers of the Hub account are set aside, under the name that `account_name` gives. On a board
 whose Redis users are from before this key, workers may not read it: then only their claims are refused. Redis may lose
 all of this: a worker whose results are refused again is set aside again.
 """
@@ -13,11 +15,17 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import NoPermissionError
 
+from redis_state.heartbeats import WorkerCard
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 RETENTION = 7 * 86_400
 """Seconds for which the list is kept after its last change."""
+
+
+def account_name(account: str) -> str:
+    """The name under which all workers of a Hub account are set aside; no worker has one with a space."""
+    return f"account {account.casefold()}"
 
 
 class SetAsideWorker(BaseModel):
@@ -26,10 +34,16 @@ class SetAsideWorker(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     worker: str = Field(max_length=200)
+    account: str = Field(default="", max_length=100, description="if all workers of this Hub account are set aside")
     attempt: str = Field(max_length=64)
     path: str = Field(max_length=1_000, description="of the request file")
     reason: str = Field(max_length=2_000)
     at: float = Field(ge=0, allow_inf_nan=False)
+
+
+def names_of(card: WorkerCard) -> set[str]:
+    """The names under which a worker may be set aside: its own, and that of its account."""
+    return {card.name, account_name(card.account)} if card.account else {card.name}
 
 
 class SetAsideWorkers:
@@ -46,10 +60,11 @@ class SetAsideWorkers:
             pipe.expire(self._key, RETENTION)
             return bool(pipe.execute()[0])
 
-    def includes(self, worker: str) -> bool:
-        """Whether `worker` is set aside. One round trip."""
+    def includes(self, worker: str, account: str = "") -> bool:
+        """Whether `worker` is set aside, or all workers of its `account`. One round trip for each."""
+        names = (worker, account_name(account)) if account else (worker,)
         try:
-            return bool(self.redis.hexists(self._key, worker))
+            return any(self.redis.hexists(self._key, name) for name in names)
         except NoPermissionError:
             return False
 

@@ -18,6 +18,13 @@ def files_page() -> str:
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
+    from leaderboard.cross_checks import (
+        CrossCheckPolicy,
+        CrossCheckRecord,
+        CrossCheckReport,
+        QuestionVerdict,
+        WorkerPolicy,
+    )
     from leaderboard.evaluators import Evaluator, EvaluatorNeeds, ScoresAgain
     from leaderboard.flags import FlagRecord
     from leaderboard.front_ends import FrontEnd
@@ -54,11 +61,18 @@ def files_page() -> str:
                 ("`scored`", ScoredParts),
                 ("`rescored_from`", RescoredFrom),
                 ("`checked`", CheckedSamples),
+                ("`checked.again`", CrossCheckRecord),
                 ("`evaluator`", EvaluatorUse),
                 ("`predictions`, beside `steward`, if the scores are of predictions", SubmittedPredictions),
             ),
         ),
         ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
+        (
+            "A cross-check",
+            "The report of a worker that computed some answers of another one again "
+            "([how](operating-workers.md#other-peoples-workers)). The account of its commit says whose report it is.",
+            (("", CrossCheckReport), ("`answers`", QuestionVerdict)),
+        ),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
         ("A flag", "", (("", FlagRecord),)),
         ("The record of adoption", "", (("", AdoptionRecord),)),
@@ -74,6 +88,8 @@ def files_page() -> str:
                 ("`admission`", AdmissionPolicy),
                 ("`tiers`", TierLimits),
                 ("`budgets`", Budgets),
+                ("`workers`", WorkerPolicy),
+                ("`workers.check`", CrossCheckPolicy),
             ),
         ),
         (

@@ -87,6 +87,12 @@ PLACES = (
         "files that the suite's evaluator attached, such as logs of its own",
         "a worker",
     ),
+    (
+        "details",
+        "`cross-checks/{id}.json`",
+        "[a report](#a-cross-check) about some answers of an attempt, which its worker computed again",
+        "a worker of another account",
+    ),
 )
 """The paths of all files."""
 FOOT = """

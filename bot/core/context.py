@@ -32,6 +32,7 @@ from leaderboard.tiers import TIERS, Tier
 from redis_state.accepted_digests import AcceptedDigests
 from redis_state.attempts import Attempts
 from redis_state.board.claimed_numbers import ClaimedNumbers
+from redis_state.board.cross_checks import CrossChecks
 from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
 from redis_state.board.measures import Measures
@@ -98,6 +99,7 @@ class BoardContext:
         self.accepted_digests = AcceptedDigests(self.redis, self.keys, self.suite.digest)
         self.set_aside = SetAsideWorkers(self.redis, self.keys)
         self.sample_verdicts = SampleVerdicts(self.redis, self.keys)
+        self.cross_checks = CrossChecks(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
         self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)

@@ -13,6 +13,7 @@ from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.evaluations.claims import SamplesRefused
+from bot.evaluations.cross_check_reports import AnswersRefuted
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -94,7 +95,10 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
 def _is_set_aside(context: BoardContext, attempt: str) -> bool:
     """Whether the worker that asks for the claim of `attempt` takes no jobs; its own process may not care."""
     state = context.attempts.read(attempt)
-    return state is not None and context.set_aside.includes(state.worker)
+    if state is None:
+        return False
+    accounts = {card.name: card.account for card in context.workers.alive(now=context.now())}
+    return context.set_aside.includes(state.worker, accounts.get(state.worker, ""))
 
 
 def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
@@ -149,6 +153,8 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> f
     except SamplesRefused as error:
         _set_aside(context, gathered, outcome, str(error))
         _refuse(context, gathered, outcome, cause("samples-differ").failure(str(error)))
+    except AnswersRefuted as error:
+        _refuse(context, gathered, outcome, cause("answers-differ").failure(str(error)))
     return None
 
 

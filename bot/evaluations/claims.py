@@ -1,15 +1,18 @@
-"""What a worker claims is compared with its samples before it is published; each comparison is made once."""
+"""What a worker claims is compared with its samples, and with what another worker computes, before it is published;
+each comparison is made once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bot.core.context import BoardContext
+from bot.evaluations.cross_checks import cross_check, settled_record
 from bot.evaluations.recomputing import OFF, recomputed_metrics
 from bot.evaluations.samples import SamplesNotShown, compare_with_samples
 from hub.errors import Garbled
 from hub.records import Repo
 from leaderboard.attempts import Details
+from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, dump, with_block
 from leaderboard.sample_checks import MAX_UNCHECKED, CheckedSamples, SamplesDiffer
@@ -58,29 +61,40 @@ def compare(context: BoardContext, request: Request, published: PublishedResults
 
 
 def compared_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes | None:
-    """The results file with the record of the comparison; None while the recomputer still computes metrics.
+    """The results file with the record of the comparisons; None while metrics or answers are still being computed.
 
-    Raises SamplesRefused, HubError and ProbeError.
+    Raises SamplesRefused, AnswersRefuted, HubError, MirrorDamaged and ProbeError.
     """
     checked = compare(context, request, published)
-    metrics = recomputed_metrics(context, request, published.key, published.repo, published.details, published.results)
-    return _file(published, checked, metrics) if metrics is not None else None
+    what = (published.repo, published.details, published.results)
+    metrics, again = recomputed_metrics(context, request, published.key, *what), cross_check(context, request, *what)
+    return _file(published, checked, metrics, again.record) if metrics is not None and again.done else None
 
 
 def restored_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes:
-    """The same file for results that were published before; metrics are not computed again for it.
+    """The same file for results that were published before; nothing is computed again for it.
 
-    Raises SamplesRefused, HubError and ProbeError.
+    Raises SamplesRefused, AnswersRefuted, HubError and ProbeError.
     """
     checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
-    return _file(published, checked, metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF))
+    metrics = metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF)
+    what = (published.repo, published.details, published.results)
+    return _file(published, checked, metrics, settled_record(context, request, *what, unknown=RESTORED))
 
 
-def _file(published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics) -> bytes:
-    """The results file with the bot's own record of the comparison, never a worker's. Raises SamplesRefused."""
+def _file(
+    published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics, again: CrossCheckRecord | None
+) -> bytes:
+    """The results file with the bot's own record of the comparisons, never a worker's. Raises SamplesRefused."""
     if metrics.differs:
         raise SamplesRefused(metrics.differs)
     unchecked = (*checked.unchecked, *metrics.notes)[:MAX_UNCHECKED]
-    facts = {"recomputed": metrics.samples, "not_recomputed": metrics.not_done, "unchecked": unchecked}
-    block = published.results.block.model_copy(update={"checked": checked.model_copy(update=facts)})
+    facts = {
+        "recomputed": metrics.samples,
+        "not_recomputed": metrics.not_done,
+        "unchecked": unchecked,
+        "again": again,
+    }
+    ours = {"checked": checked.model_copy(update=facts), "doubted": ""}
+    block = published.results.block.model_copy(update=ours)
     return dump(with_block(published.results.data, block))

@@ -61,8 +61,9 @@ def finish(
     """Publish the results of `outcome`, then stage FINISHED.
 
     Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
-    Garbled, and is called again later, while the Hub may not show the results yet. Raises OutcomeMismatch and
-    SamplesRefused before anything is published. Returns when to call it again, if metrics are still being computed.
+    Garbled, and is called again later, while the Hub may not show the results yet. Raises OutcomeMismatch,
+    SamplesRefused and AnswersRefuted before anything is published. Returns when to call it again, if metrics or answers
+    are still being computed.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -76,6 +77,7 @@ def finish(
     if not (has_log & keep_results(context, request, outcome, path, data)):
         return None
     pass_by(PUBLISHED)
+    results = read_results(data, context.suite)  # with what the bot compared, in the place of a worker's words
     _close(context, request, file, entry, outcome, path, results, log_url)
     return None
 

@@ -22,6 +22,7 @@ from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
 from bot.evaluations import publication
 from bot.evaluations.claims import SamplesRefused, restored_results
+from bot.evaluations.cross_check_reports import AnswersRefuted
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge
@@ -124,7 +125,7 @@ def _restore(context: BoardContext, path: str) -> bool:
     try:
         published_path, results = publication.check(context, request, outcome)
         data = restored_results(context, request, publication.published_results(context, request, outcome, results))
-    except (publication.OutcomeMismatch, SamplesRefused) as error:
+    except (publication.OutcomeMismatch, SamplesRefused, AnswersRefuted) as error:
         log.warning("results not restored", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"

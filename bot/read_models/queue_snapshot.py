@@ -21,6 +21,7 @@ from redis_state import jobs
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.board.waiting import turn_of
+from redis_state.set_aside import names_of
 
 MAX_AGE_SECONDS = 30.0
 """Age from which expected starts are computed again although nothing but the time has changed."""
@@ -70,7 +71,7 @@ def _capacities(context: BoardContext) -> tuple[WorkerCapacity, ...]:
     """The workers that take jobs."""
     aside = {worker.worker for worker in context.set_aside.all()}
     alive = context.workers.alive(now=context.now())
-    return tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
+    return tuple(WorkerCapacity(card.takes, card.doing) for card in alive if not names_of(card) & aside)
 
 
 def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:

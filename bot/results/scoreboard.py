@@ -157,6 +157,7 @@ def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
         revision=evaluation.revision,
         suite=context.suite.digest,
         asked=measured.asked,
+        note=measured.note,
     )
 
 

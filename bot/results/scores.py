@@ -13,6 +13,7 @@ from bot.core.context import BoardContext
 from bot.core.flag_table import hidden_by
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
+from leaderboard.cross_checks import scores_note
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, ScoreErrors, Scores
 from redis_state.board.scoreboard import EvaluationScores, comparable, of_model, same_category
@@ -29,6 +30,7 @@ def keep_scores(context: BoardContext, request: Request, path: str, results: Res
         revision=block.revision,
         suite=block.suite_digest,
         asked=block.digests.asked if block.digests is not None else "",
+        note=scores_note(block.again, block.doubted),
     )
     context.scores.put(scored)
     if block.digests is not None:
@@ -37,11 +39,19 @@ def keep_scores(context: BoardContext, request: Request, path: str, results: Res
 
 
 def scores_of_evaluation(
-    request: Request, results: str, scores: Scores, errors: ScoreErrors, *, revision: str, suite: str, asked: str
+    request: Request,
+    results: str,
+    scores: Scores,
+    errors: ScoreErrors,
+    *,
+    revision: str,
+    suite: str,
+    asked: str,
+    note: str,
 ) -> EvaluationScores:
     """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`.
 
-    `suite` and `asked` are the digests of its suite and of its questions.
+    `suite` and `asked` are the digests of its suite and of its questions; `note` is what a reader should know of them.
     """
     return EvaluationScores(
         path=str(request.path),
@@ -58,6 +68,7 @@ def scores_of_evaluation(
         benchmark_influences=dict(errors.benchmark_influences),
         revision=revision,
         results=results,
+        note=note,
     )
 
 

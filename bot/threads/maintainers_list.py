@@ -37,6 +37,7 @@ from leaderboard.waiting_items import (
 )
 from redis_state.parking import ParkedSync
 from redis_state.redis import Fields, text
+from redis_state.set_aside import names_of
 
 DAY_SECONDS = 86_400.0
 LOOK_SECONDS, EDIT_SECONDS = 60.0, 600.0
@@ -78,7 +79,7 @@ def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread])
 
 def waiting_items(context: BoardContext) -> list[WaitingItem]:
     """Everything that waits for a maintainer. A few round trips to Redis, no call to the Hub."""
-    alive = {card.name for card in context.workers.alive(now=context.now())}
+    alive = {name for card in context.workers.alive(now=context.now()) for name in names_of(card)}
     return [
         *map(_thread_item, waiting_threads(context)),
         *_parked_items(context),

@@ -175,4 +175,11 @@ ROWS = (
         "You don't need to do anything: these scores are not published, and another machine evaluates the model again.",
         SHORTLY,
     ),
+    Cause(
+        "answers-differ",
+        "us",
+        "The evaluation machine published answers that other machines do not get from this model: {detail}",
+        "You don't need to do anything: its scores are not published, and another machine evaluates the model again.",
+        SHORTLY,
+    ),
 )

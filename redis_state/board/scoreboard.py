@@ -49,6 +49,7 @@ class EvaluationScores(BaseModel):
     benchmark_influences: dict[str, str] = Field(default_factory=dict, description="those of benchmarks, if known")
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
+    note: str = Field(default="", description="what a reader should know of them, in a sentence")
 
 
 class Scoreboard:

@@ -50,6 +50,10 @@ CHANGED_TASKS = "changed_tasks.json"
 """The file in the spool with what the child would ask and how it would score, where its plan does not accept that."""
 
 
+CLAIMS_COMPARED = "claims_compared.json"
+"""The file in the spool that says of each claimed answer whether it is the model's, where the plan names claims."""
+
+
 PROMPT_TOKENS = "prompt_tokens.json"
 """The file in the spool with the tokens of each question's prompt, where the plan asks for it."""
 
@@ -97,6 +101,17 @@ class EvaluatorCommand(EvaluatorIdentity):
     metrics: dict[str, tuple[str, ...]] = Field(description="task → metrics that the suite scores")
 
 
+class ClaimedAnswer(BaseModel):
+    """The answers that another worker claims to one question: log-likelihoods and whether they are the most likely
+    texts, or texts; one for each request of the harness. Without answers, they could not be read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    number: int = Field(ge=0)
+    answers: tuple[tuple[float, bool] | str, ...]
+
+
 class RunPlan(BaseModel):
     """One evaluation, ready to run without the network."""
 
@@ -141,6 +156,9 @@ class RunPlan(BaseModel):
     withdrawn: dict[str, tuple[int, ...]] = Field(
         default_factory=dict, description="task → questions that are asked and do not count"
     )
+    claimed: tuple[ClaimedAnswer, ...] = Field(
+        default=(), description="answers of another worker: these questions alone are computed, and compared"
+    )
     keep_tokens: bool = Field(default=False, description="leave the tokens of the prompts in the spool: a few prompts")
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
@@ -176,6 +194,11 @@ class RunPlan(BaseModel):
         changes: dict[str, Any] = {"task_folder": folder, "tasks": tasks, "keep_tokens": keep_tokens}
         as_written: dict[str, Any] = {"use_chat_template": False, "num_fewshot": None, "limit": None, "shots": {}}
         return self.model_copy(update={**changes, **as_written})
+
+    def with_claimed(self, claimed: tuple[ClaimedAnswer, ...], tasks: tuple[str, ...]) -> RunPlan:
+        """The same run of these tasks, in which one copy of the model computes these questions alone."""
+        spread = "one" if self.spread == "copies" else self.spread
+        return self.model_copy(update={"claimed": claimed, "tasks": tasks, "spread": spread, "copies": 1})
 
     @property
     def weights_path(self) -> Path:

@@ -24,6 +24,7 @@ from leaderboard.results import BLOCK
 from workers.common.run_plan import PROMPT_TOKENS, STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
+from workers.evaluation.claimed_answers import CLAIMS_MODEL
 from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
 from workers.evaluation.shared_prefix.templates import compile_templates_once
@@ -124,7 +125,7 @@ def _arguments(plan: RunPlan, counter: RequestCounter) -> dict[str, object]:
         metadata=_published_model_arguments(plan),
     )
     return {
-        "model": REPORTING_MODEL,
+        "model": CLAIMS_MODEL if plan.claimed else REPORTING_MODEL,
         "model_args": {**model_arguments(plan), "counter": counter, "plan": plan},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,

@@ -1,4 +1,4 @@
-"""The function behind an RQ job: runs one attempt, from the job's message to its outcome."""
+"""The function behind an RQ job: runs one attempt, from the job's message to its outcome, or one cross-check."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from redis_state.errors import BadMessage
 from redis_state.jobs import parse
 from workers.jobs.attempt import AttemptRun
+from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.worker_context import WORKER_CONTEXT
 
 log = logging.getLogger(__name__)
@@ -24,4 +25,6 @@ def evaluate(message: Any) -> dict[str, Any]:
     except LookupError:
         log.error("this queue is for `steward work`; a plain RQ worker cannot evaluate")
         return {"refused": "not run by a worker of Steward"}
+    if job.cross_check is not None:
+        return CrossCheckRun(worker_context, job, job.cross_check).run()
     return AttemptRun(worker_context, job).evaluate()

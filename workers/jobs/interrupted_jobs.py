@@ -41,6 +41,8 @@ def hand_back(board_redis: BoardRedis, worker_context: WorkerContext, job: Job, 
             return
         queue.intermediate_queue.remove(job.id)
         job.delete()
+        if message.cross_check is not None:  # the bot asks another worker
+            return
         board_redis.attempts().hand_back(message.attempt, worker=worker_context.worker)
         board_redis.mark(message.path)
         log.info("attempt %s was handed back", message.attempt)
@@ -54,7 +56,8 @@ def end_as_lost(board_redis: BoardRedis, job: Job, worker_context: WorkerContext
     def send() -> None:
         message = _message(job)
         send_unsent_outcome(worker_context.slot.attempt, board_redis)
-        if message is None or _has_ended(board_redis, message.attempt, worker_context.worker):
+        is_check = message is not None and message.cross_check is not None  # of these the bot keeps no attempt
+        if message is None or is_check or _has_ended(board_redis, message.attempt, worker_context.worker):
             return
         board_redis.attempts().end(
             _lost_outcome(board_redis, message, worker_context, status),

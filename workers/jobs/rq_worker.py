@@ -65,7 +65,7 @@ REDIS_RETRY_SECONDS = 1.0
 HAND_BACK_SECONDS = 3.0
 """Seconds to hand an attempt back after its job ended: an unresponsive Redis would block the exit for minutes."""
 SET_ASIDE = (
-    "the bot set it aside, because its results did not follow from its samples. The maintainers' thread says more."
+    "the bot set it aside, because of results that it, or its account, published. The maintainers' thread says more."
 )
 TASKS_DIFFER = "its tasks differ from the board's results. See `steward tasks`."
 IDLE_POLL_SECONDS = 1
@@ -165,7 +165,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Whether this worker must take no job: the bot set it aside, or its tasks differ from those of the board's
         results, and no operator has accepted them."""
         attempts, name = self.board_redis.attempts(), self.worker_context.worker
-        is_aside = SetAsideWorkers(attempts.redis, attempts.keys).includes(name)
+        is_aside = SetAsideWorkers(attempts.redis, attempts.keys).includes(name, self.worker_context.account)
         differs = AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest).must_wait(name)
         waits = is_aside or differs
         if waits and not self.waits:

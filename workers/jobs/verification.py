@@ -284,7 +284,8 @@ def recorded_job(
 
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
     """Run `plan` in a child, and return its results in the form of the harness's. Raises CannotVerify."""
-    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=log)
+    stop = {True: "handed-back", False: ""}
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: stop[worker_context.stopping()], log=log)
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:
@@ -312,12 +313,15 @@ class PublishedTables:
     folder: Path
     row_of: RowOf | None = None
     """Makes rows of the samples of another evaluator than lm-eval."""
+    restricted_at: str = "main"
+    """The revision of `restricted`."""
 
     def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
         """The samples of `task`. Raises CannotVerify."""
         file = self.folder / "published.parquet"
-        is_elsewhere = benchmark.restricted and _has_table(self.client, self.restricted, task, self.recorded.time)
-        _download_table(self.client, self.recorded, task, file, elsewhere=self.restricted if is_elsewhere else None)
+        place, path = (self.restricted, self.restricted_at), table_path(task, self.recorded.time)
+        is_elsewhere = benchmark.restricted and _has_table(self.client, *place, path)
+        _download_table(self.client, self.recorded, task, file, elsewhere=place if is_elsewhere else None)
         return _rows(file)
 
     def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -329,16 +333,19 @@ class PublishedTables:
 
 @contextmanager
 def published_tables(
-    worker_context: WorkerContext, hub_gateway: TokenHubGateway, recorded: RecordedAttempt
+    worker_context: WorkerContext,
+    hub_gateway: TokenHubGateway,
+    recorded: RecordedAttempt,
+    restricted_at: str = "main",
 ) -> Iterator[PublishedTables]:
-    """The tables of `recorded`, in a temporary folder."""
+    """The tables of `recorded`, in a temporary folder; those in the gated repo at the revision `restricted_at`."""
     restricted = Repo("dataset", worker_context.board.repos.restricted_details(recorded.block.model))
     with (
         Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client,
         TemporaryDirectory(prefix="steward-verify-") as folder,
     ):
         row_of = evaluator_row if worker_context.suite.evaluator is not None else None
-        yield PublishedTables(client, recorded, restricted, Path(folder), row_of)
+        yield PublishedTables(client, recorded, restricted, Path(folder), row_of, restricted_at)
 
 
 def _compare_tasks(
@@ -350,21 +357,22 @@ def _compare_tasks(
             yield compare_task(task.name, tables.rows(benchmark, task.name), here, tolerance)
 
 
-def _has_table(client: Hub, repo: Repo, task: str, time: str) -> bool:
+def _has_table(client: Hub, repo: Repo, revision: str, path: str) -> bool:
     """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all."""
     try:
-        return any(entry.path == table_path(task, time) for entry in client.list_files(repo, "main"))
+        return any(entry.path == path for entry in client.list_files(repo, revision))
     except NotFound:
         return False
 
 
-def _download_table(client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: Repo | None) -> None:
-    path, repo = table_path(task, recorded.time), elsewhere or recorded.repo
+def _download_table(
+    client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: tuple[Repo, str] | None
+) -> None:
+    path, (repo, revision) = table_path(task, recorded.time), elsewhere or (recorded.repo, recorded.commit)
     if parse_table_path(path) is None:
         raise CannotVerify(f"{repo.id} has no table of {task}")
     try:
         with file.open("w+b") as output:
-            revision = "main" if elsewhere is not None else recorded.commit
             client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
     except HubError as error:
         raise CannotVerify(f"{repo.id}: {path}: {error}") from error

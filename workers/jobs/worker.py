@@ -19,6 +19,8 @@ from importlib import metadata
 from itertools import count
 from types import FrameType
 
+from hub.client import Hub
+from hub.errors import HubError
 from leaderboard import __version__
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
@@ -102,6 +104,7 @@ def open_worker_context(
             devices=devices,
             hardware=machine.description(devices),
             secrets=(token,) if token else (),
+            account="" if alone or board.workers is None else own_account(settings),
         )
     finally:
         zygote_client.stop()
@@ -118,6 +121,19 @@ def new_worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
+def own_account(settings: WorkerSettings) -> str:
+    """The Hub account of the worker's token; "" if the Hub does not say, so that it computes no cross-checks."""
+    access = settings.access()
+    if access.token is None:
+        return ""
+    try:
+        with Hub(access.endpoint, access.token) as client:
+            return client.whoami().name
+    except HubError as error:
+        log.warning("the Hub does not say whose token this is, so this worker gets no cross-checks: %s", error)
+        return ""
+
+
 def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> TokenHubGateway:
     """The gateway that `settings` describe, with the worker's token."""
     folder = settings.work_dir.resolve()
@@ -126,7 +142,10 @@ def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> T
 
 def run_worker(worker_context: WorkerContext) -> int:
     """Take jobs until asked to stop; return an exit code. Waits while Redis is away."""
-    queues = [Keys(worker_context.board.name).queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
+    keys = Keys(worker_context.board.name)
+    queues = [keys.queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
+    if worker_context.account:
+        queues.append(keys.worker_queue(worker_context.worker))
     worker_context.zygote_client.start()
     worker_context.zygote_client.wait_until_ready()
     report_isolation(worker_context)

@@ -36,6 +36,8 @@ class WorkerContext:
     devices: tuple[Device, ...] = ()
     hardware: str = ""
     secrets: tuple[str, ...] = ()
+    account: str = ""
+    """The Hub account of the worker's token; "" where the board does not ask whose workers evaluate."""
 
     @property
     def own_user(self) -> bool:

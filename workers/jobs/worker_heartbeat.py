@@ -40,6 +40,7 @@ class WorkerHeartbeat:
             since=self._since,
             beat=now(),
             doing=doing,
+            account=self._worker_context.account,
         )
         try:
             self._registry().announce(card)

@@ -13,6 +13,7 @@ from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor.findings import Check, Checks, State
 from leaderboard import __version__
 from leaderboard.tiers import TIERS
+from redis_state.set_aside import names_of
 
 GB = 1 << 30
 FREE_WARNING, FREE_ERROR = 5 * GB, 1 * GB
@@ -114,9 +115,12 @@ def workers(context: BoardContext) -> Checks:
         else:
             yield Check("workers", "ok", f"{card.name} evaluates on {card.devices}.")
     for aside in context.set_aside.all():
-        if aside.worker in {card.name for card in alive}:
+        if aside.worker in {name for card in alive for name in names_of(card)}:
             words = f"{aside.worker} is set aside: what it published of {aside.attempt} does not fit: {aside.reason}"
-            yield Check("workers", "error", words, "Mend the cause on that machine, and start the worker again.")
+            fix = "Mend the cause on that machine, and start the worker again."
+            if aside.account:
+                fix = "Find out what its machine computes; docs/operating-workers.md says how to trust it again."
+            yield Check("workers", "error", words, fix)
     for refused in context.accepted_digests.waiting():
         if refused.worker in {card.name for card in alive}:
             words = f"{refused.worker} takes no job: its tasks differ from those of the board's results."

@@ -16,6 +16,7 @@ from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
 from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.search import parse
+from redis_state.board.entry import IndexEntry
 
 STATES: tuple[State, ...] = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")
 """The states that the page offers as a filter."""
@@ -88,6 +89,7 @@ class RequestHistoryResponse(ApiModel):
     request: RequestView
     past: list[PastEventView]
     scores: EvaluationScoresView | None = None
+    scores_note: str = Field(default="", description="what a reader should know of the scores, in a sentence")
     flags: list[FlagView] = Field(default_factory=list)
 
 
@@ -104,13 +106,20 @@ def history(board: BoardReader, query: RequestQuery) -> RequestHistoryResponse:
     if entry is None or entry.is_private:
         raise NotPublic("request", "request at this path", query.path)
     request = serializers.request(board.context, entry)
+    scores = board.scores_of(entry)
     reopenings = newest_reopenings(entry.standing.causes) if entry.standing.access == "public" else ()
     return RequestHistoryResponse(
         request=request,
         past=[_past_event(board.context, request.model, reopening) for reopening in reopenings],
-        scores=board.scores_of(entry),
+        scores=scores,
+        scores_note=_scores_note(board.context, entry) if scores is not None else "",
         flags=board.flags.of(request.model),
     )
+
+
+def _scores_note(context: BoardContext, entry: IndexEntry) -> str:
+    scored = context.scores.find([entry.path]).get(entry.path)
+    return scored.note if scored is not None else ""
 
 
 def _past_event(context: BoardContext, model: str, event: Reopening) -> PastEventView:

@@ -192,6 +192,16 @@ def test_a_worker_may_ask_whether_it_is_set_aside(clients: dict[str, redis.Redis
     assert board.all() == [aside]
 
 
+def test_a_worker_takes_cross_checks_from_its_own_queue(clients: dict[str, redis.Redis]) -> None:
+    """It may not read which questions the bot draws, before it gets them."""
+    queue = f"rq:queue:{KEYS.worker_queue('host-1-abc')}"
+    assert clients["sync"].rpush(queue, MINE) == 1
+    assert clients["worker"].lpop(queue) == MINE.encode()
+    assert clients["sync"].set(KEYS.cross_check(MINE), "{}")
+    with pytest.raises(NoPermissionError):
+        clients["worker"].get(KEYS.cross_check(MINE))
+
+
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
     """A client without a password may only ping."""
     assert clients["nobody"].ping()

@@ -11,8 +11,9 @@ import redis
 
 from leaderboard.suites import find_suite
 from redis_state.attempts import Attempts
+from redis_state.heartbeats import WorkerCard
 from redis_state.keys import Keys
-from redis_state.set_aside import SetAsideWorker, SetAsideWorkers
+from redis_state.set_aside import SetAsideWorker, SetAsideWorkers, account_name, names_of
 from workers.jobs.rq_worker import EvaluationWorker
 
 
@@ -25,8 +26,8 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
     SetAsideWorkers(connection, keys).put(aside)
     attempts = Attempts(connection, keys)
 
-    def worker(name: str) -> Any:
-        context = SimpleNamespace(worker=name, suite=find_suite("starter"))
+    def worker(name: str, account: str = "") -> Any:
+        context = SimpleNamespace(worker=name, account=account, suite=find_suite("starter"))
         board_redis = SimpleNamespace(attempts=lambda: attempts)
         return SimpleNamespace(worker_context=context, board_redis=board_redis, waits=False)
 
@@ -35,6 +36,18 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
         assert [EvaluationWorker._waits_for_operator(first) for _ in range(2)] == [True, True]
         assert not EvaluationWorker._waits_for_operator(second)
     assert [record.getMessage() for record in caplog.records] == [
-        "the worker takes no job: the bot set it aside, because its results did not follow from its samples. "
+        "the worker takes no job: the bot set it aside, because of results that it, or its account, published. "
         "The maintainers' thread says more."
     ]
+
+
+def test_all_workers_of_an_account_that_is_set_aside_take_no_job(valkey_url: str) -> None:
+    """Whatever names they have; workers of other accounts go on."""
+    connection, keys = redis.Redis.from_url(valkey_url), Keys("fresh-accounts")
+    aside = SetAsideWorkers(connection, keys)
+    name = account_name("Eve")
+    aside.put(SetAsideWorker(worker=name, account="Eve", attempt="a", path="p", reason="other answers", at=1.0))
+    assert aside.includes("w1", "eve")
+    assert not aside.includes("w1", "ada") and not aside.includes("eve")
+    cards = [WorkerCard(name="w", tiers=(), since=1, beat=1, account=account) for account in ("EVE", "ada", "")]
+    assert [name in names_of(card) for card in cards] == [True, False, False]

@@ -80,7 +80,7 @@ LIKELY: dict[str, FailureEvidence] = {
 }  # fmt: skip
 """For causes that nobody has seen here: what the libraries' own sources say."""
 
-BY_THE_BOT = {"results-refused", "samples-differ", "suite-changed"}
+BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-changed"}
 """Found by the bot when it reads what was published, not by a sign."""
 
 

@@ -200,17 +200,18 @@ def texts_differ(
             return "a text is another one"
         if text.startswith(other) or other.startswith(text):
             return "a text ends elsewhere"
-        tokens, own_tokens = (_answer_tokens(lm, context, words) for words in (text, other))
+        tokens, own_tokens = (answer_tokens(lm, context, words) for words in (text, other))
         if not tokens:
             return "a text is another one"
         if tokens[:-1] != own_tokens[: len(tokens) - 1]:
             tokens = tokens[:-1]  # they parted before the last token, which a stop sequence may have cut
-        if checker.add(prompt, tokens) and (problem := _check(checker)):
+        if checker.add(prompt, tokens) and (problem := checker_problem(checker)):
             return problem
-    return _check(checker)
+    return checker_problem(checker)
 
 
-def _check(checker: AnswerChecker) -> str:
+def checker_problem(checker: AnswerChecker) -> str:
+    """In what the collected texts are not the model's, or ""."""
     try:
         checker.check()
     except AnswersDiffer as error:
@@ -218,7 +219,7 @@ def _check(checker: AnswerChecker) -> str:
     return ""
 
 
-def _answer_tokens(lm: Any, context: str, text: str) -> list[int]:
+def answer_tokens(lm: Any, context: str, text: str) -> list[int]:
     """The tokens of `text` behind `context`."""
     before, whole = (lm.tok_batch_encode([words])[0][0].tolist() for words in (context, context + text))
     if whole[: len(before)] == before:

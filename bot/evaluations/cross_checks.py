@@ -1,0 +1,256 @@
+"""Has a worker of another account compute some claimed answers again, before results are published.
+
+    receipt    the details are known by commit, and the Hub says which account committed them: one that the operator
+               does not own is checked. Only now the bot draws a nonce, from which the questions follow
+    order      a job in the queue of one worker of another account; a third one gets it if the second one disagrees
+    report     a file in the details repo: its commit says whose it is. `leaderboard.cross_checks` decides
+    end        results say in `checked.again` what came of it; or they are refused, the account that stands alone is
+               set aside, and its results since its last good check are marked
+
+Results wait for the check, at most for the hours of the board's policy, and some minutes where no other worker runs:
+then they are published as not compared. A score that is found wrong later would have been read, copied and ranked by.
+
+Race closed: Redis was lost. Reports of the operator's own workers on the Hub name the nonce, so the same questions
+follow from them, and nothing is computed twice. Others' reports could name a nonce of their choice: without one of the
+operator's the check begins anew, with other questions, once for each loss.
+Race accepted: a worker reports after its job counted as lost and another worker was asked. Both reports count.
+Race accepted: the request is removed meanwhile. The worker reports into the details repo, and no sync reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from bot.core.context import BoardContext
+from bot.evaluations.cross_check_reports import AnswersRefuted, CrossCheckClaim, begin_check, with_reports
+from bot.evaluations.doubts import set_account_aside
+from bot.queue.dispatching import job_for
+from hub.records import Repo
+from leaderboard.attempts import Details
+from leaderboard.cross_checks import (
+    MAX_SECONDS,
+    MAX_TRIES,
+    AvailableWorker,
+    CheckedQuestion,
+    CrossCheckDecision,
+    CrossCheckOrder,
+    CrossCheckRecord,
+    CrossCheckStatus,
+    choose_worker,
+    decide,
+)
+from leaderboard.requests import Request
+from leaderboard.results import ResultsFile
+from redis_state import jobs
+from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry
+from redis_state.set_aside import account_name
+
+log = structlog.get_logger()
+
+NO_WORKER_SECONDS = 600.0
+"""Time for which results wait for a worker of another account to appear."""
+START_SECONDS = 120.0
+"""Time after which a worker that takes no job from its queue, and shows no life, counts as lost."""
+NO_WORKER = "no worker of another account runs"
+LATE = "no worker of another account computed them in time"
+OTHER_EVALUATOR = "answers of {name} are not computed again: only those of lm-eval are"
+ASIDE = "the account {account} is set aside: answers that its workers published were not the model's"
+REFUTED = "{count} of {compared} answers that were drawn are not the model's, by {by}: {reason}"
+
+
+@dataclass(frozen=True)
+class CrossCheckProgress:
+    """Whether a cross-check is over, and what the results say of it; None for workers that the operator owns."""
+
+    done: bool
+    record: CrossCheckRecord | None = None
+
+
+def cross_check(
+    context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
+) -> CrossCheckProgress:
+    """How far the cross-check of these results is; takes the next step. Raises AnswersRefuted and HubError."""
+    policy = context.board.workers
+    if policy is None:
+        return CrossCheckProgress(done=True)
+    claim = CrossCheckClaim(context, policy, request, repo, details, results)
+    state = context.cross_checks.get(claim.key) or begin_check(claim)
+    if state.record is not None:
+        return CrossCheckProgress(True, state.record)
+    if policy.owns(state.worker):
+        return CrossCheckProgress(done=True)
+    if context.set_aside.includes(account_name(state.worker)):
+        raise AnswersRefuted(ASIDE.format(account=state.worker))
+    if context.suite.evaluator is not None:
+        reason = OTHER_EVALUATOR.format(name=context.suite.evaluator.name)
+        return _settle(claim, state, CrossCheckRecord(worker=state.worker, status="not-compared", reason=reason))
+    questions = claim.questions(state.nonce)
+    state = with_reports(claim, state)
+    decision = decide(state.in_order)
+    if decision.outcome == "open":
+        return _ask(claim, state, decision, questions)
+    return _end(claim, state, decision, questions)
+
+
+def settled_record(
+    context: BoardContext,
+    request: Request,
+    repo: Repo,
+    details: Details,
+    results: ResultsFile,
+    *,
+    unknown: str,
+) -> CrossCheckRecord | None:
+    """What was found about results that were published before; `unknown` is the reason where that is not known.
+
+    Raises HubError.
+    """
+    policy = context.board.workers
+    if policy is None:
+        return None
+    claim = CrossCheckClaim(context, policy, request, repo, details, results)
+    state = context.cross_checks.get(claim.key) or begin_check(claim)
+    if state.record is not None or policy.owns(state.worker):
+        return state.record
+    decision = decide(state.in_order)
+    if decision.outcome == "agrees":
+        return _record(state, "agrees", decision, len(claim.questions(state.nonce)))
+    return CrossCheckRecord(worker=state.worker, status="not-compared", reason=unknown)
+
+
+# --- orders
+
+
+def _ask(
+    claim: CrossCheckClaim, state: CrossCheckState, decision: CrossCheckDecision, questions: tuple[CheckedQuestion, ...]
+) -> CrossCheckProgress:
+    """Wait for the worker that computes, or ask another one; give up when it takes too long."""
+    context, now = claim.context, claim.context.now()
+    waited = now - state.since
+    cards = context.workers.alive(now=now)
+    reported = {vote.number for vote in state.votes}
+    under_way = [one for one in state.tries if one.number not in reported and not _is_lost(claim, one, now=now)]
+    if waited > claim.policy.check.hours * 3600:
+        return _give_up(claim, state, decision, LATE, questions)
+    if under_way:
+        return CrossCheckProgress(done=False)
+    workers = (AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards)
+    aside = {one.account for one in context.set_aside.all() if one.account}
+    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
+    tried = {one.worker for one in state.tries}
+    tier = context.index.get(str(claim.request.path)).tier
+    worker = choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier)
+    number = max((one.number for one in state.tries), default=0) + 1
+    if worker is not None and number <= MAX_TRIES:
+        _order(claim, state, worker, number, questions)
+    elif waited > NO_WORKER_SECONDS:
+        return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
+    return CrossCheckProgress(done=False)
+
+
+def _order(
+    claim: CrossCheckClaim,
+    state: CrossCheckState,
+    worker: AvailableWorker,
+    number: int,
+    questions: tuple[CheckedQuestion, ...],
+) -> None:
+    """Put a job into the queue of `worker`."""
+    context, check = claim.context, claim.check_id(number)
+    order = CrossCheckOrder(
+        attempt=claim.attempt,
+        details=claim.details,
+        restricted=state.restricted,
+        nonce=state.nonce,
+        questions=questions,
+    )
+    entry = context.index.get(str(claim.request.path)).changed(sha=claim.results.block.revision, attempt=check)
+    # What was evaluated is the request's word, never the worker's.
+    job = job_for(context, claim.request, entry).model_copy(update={"cross_check": order})
+    seconds = int(min(MAX_SECONDS, context.board.attempt_seconds))
+    one = CrossCheckTry(number=number, worker=worker.name, account=worker.account, queued=context.now())
+    context.cross_checks.put(claim.key, state.with_try(one))
+    jobs.delete(context.redis, check)
+    jobs.enqueue(context.redis, context.keys.worker_queue(worker.name), job, timeout=seconds)
+    log.info("cross-check ordered", attempt=claim.attempt, check=check, worker=worker.name, account=worker.account)
+
+
+def _is_lost(claim: CrossCheckClaim, one: CrossCheckTry, *, now: float) -> bool:
+    """Whether no report of a try is to be expected any more; its job is taken back."""
+    context, check = claim.context, claim.check_id(one.number)
+    waited = now - one.queued
+    card = next((card for card in context.workers.alive(now=now) if card.name == one.worker), None)
+    queue = context.keys.worker_queue(one.worker)
+    is_queued = check in jobs.queued_attempts(context.redis, [queue])
+    is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
+    if is_expected or waited < START_SECONDS:
+        return False
+    if is_queued:
+        jobs.recall(context.redis, queue, check)
+    return True
+
+
+# --- the end
+
+
+def _give_up(
+    claim: CrossCheckClaim,
+    state: CrossCheckState,
+    decision: CrossCheckDecision,
+    reason: str,
+    questions: tuple[CheckedQuestion, ...],
+) -> CrossCheckProgress:
+    """End a check that no further worker continues: one that a worker disagreed with remains disputed."""
+    problems = [vote.report.problem for vote in state.votes if vote.report.problem]
+    is_disputed = bool(decision.questions)
+    if is_disputed:
+        reason = f"{', '.join(decision.by)} computed other answers, and {reason}: {decision.reason}"
+    elif problems:
+        reason = f"{reason}: {problems[-1]}"
+    status: CrossCheckStatus = "disputed" if is_disputed else "not-compared"
+    return _settle(claim, state, _record(state, status, decision, len(questions), reason))
+
+
+def _end(
+    claim: CrossCheckClaim, state: CrossCheckState, decision: CrossCheckDecision, questions: tuple[CheckedQuestion, ...]
+) -> CrossCheckProgress:
+    """Act on what the reports decide. Raises AnswersRefuted."""
+    context, path = claim.context, str(claim.request.path)
+    if decision.alone:
+        reason = f"it found answers not to be the model's that {', '.join(decision.by)} computed as they were claimed"
+        set_account_aside(context, decision.alone, attempt=claim.attempt, path=path, reason=reason)
+    if decision.outcome == "differs":
+        reason = REFUTED.format(
+            count=len(decision.questions),
+            compared=decision.compared,
+            by=" and ".join(decision.by),
+            reason=decision.reason,
+        )
+        set_account_aside(context, state.worker, attempt=claim.attempt, path=path, reason=reason)
+        raise AnswersRefuted(reason)
+    statuses: dict[str, CrossCheckStatus] = {"agrees": "agrees", "undecided": "disputed", "nothing": "not-compared"}
+    record = _record(state, statuses[decision.outcome], decision, len(questions), decision.reason)
+    return _settle(claim, state, record)
+
+
+def _record(
+    state: CrossCheckState, status: CrossCheckStatus, decision: CrossCheckDecision, drawn: int, reason: str = ""
+) -> CrossCheckRecord:
+    return CrossCheckRecord(
+        worker=state.worker,
+        status=status,
+        by=decision.by,
+        questions=drawn,
+        compared=decision.compared,
+        nonce=state.nonce,
+        reason=reason[:1_000],
+    )
+
+
+def _settle(claim: CrossCheckClaim, state: CrossCheckState, record: CrossCheckRecord) -> CrossCheckProgress:
+    """Store what the results say, so that each sync until their publication says the same."""
+    log.info("cross-check over", attempt=claim.attempt, **record.model_dump(exclude={"nonce"}))
+    claim.context.cross_checks.put(claim.key, state.settled(record))
+    return CrossCheckProgress(True, record)

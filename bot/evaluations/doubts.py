@@ -1,0 +1,69 @@
+"""Sets an account aside whose workers published answers that are not the model's, and marks its earlier results.
+
+Marked are its results since its last good cross-check: those of which no answer was found to be the model's. The mark
+is `doubted` in the `steward` block of a results file; scores stay as they are, and maintainers decide about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import structlog
+
+from bot.core.context import BoardContext
+from bot.core.waiting_threads import DIGEST
+from bot.ledger.edits import FieldEdit
+from bot.results.contents import gather
+from bot.results.scoreboard import SCORES_CHANGED
+from leaderboard.evaluations import MeasuredResults
+from leaderboard.results import results_time
+from redis_state.clock import iso
+from redis_state.dirty import SyncPriority
+from redis_state.set_aside import SetAsideWorker, account_name
+
+log = structlog.get_logger()
+
+DOUBTED = "Answers that {account} published later ({attempt}, {at}) were not the model's, by workers of other accounts."
+
+
+def set_account_aside(context: BoardContext, account: str, *, attempt: str, path: str, reason: str) -> None:
+    """Let no worker of `account` take jobs, mark its results since its last good check, and tell the maintainers.
+
+    Does nothing for an account that is set aside already. Raises HubError and MirrorDamaged.
+    """
+    name = account_name(account)
+    if context.set_aside.includes(name):
+        return
+    marked = mark_results(context, account, attempt=attempt)
+    log.error("account set aside", account=account, attempt=attempt, reason=reason, marked=marked)
+    now = context.now()
+    context.set_aside.put(
+        SetAsideWorker(worker=name, account=account, attempt=attempt, path=path, reason=reason[:2_000], at=now)
+    )
+    context.mark(DIGEST, SyncPriority.EVENT)
+
+
+def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
+    """Stage the marks in the results of `account` since its last good check; return how many."""
+    reason = DOUBTED.format(account=account, attempt=attempt, at=iso(context.now()))
+    measured = list(gather(context).measured.values())
+    edits = [_mark(results.path, attempt, reason) for results in since_last_good_check(measured, account)]
+    if edits:
+        context.effects.stage(context.results, *edits)
+    return len(edits)
+
+
+def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iterator[MeasuredResults]:
+    """The results of `account` that were published after the last one whose answers another worker confirmed."""
+    own = [each for each in measured if each.again is not None and each.again.worker.casefold() == account.casefold()]
+    times = {each.path: results_time(each.path) or 0.0 for each in own}
+    good = max((times[each.path] for each in own if each.again and each.again.status == "agrees"), default=0.0)
+    return (each for each in sorted(own, key=lambda one: one.path) if times[each.path] > good)
+
+
+def _mark(path: str, attempt: str, reason: str) -> FieldEdit:
+    name = hashlib.sha256(f"{path} {attempt}".encode()).hexdigest()[:16]
+    return FieldEdit(
+        id=f"doubt {name}", path=path, line="Mark results as doubted", facts={"doubted": reason}, wake=(SCORES_CHANGED,)
+    )

@@ -1,0 +1,88 @@
+"""How far the cross-checks of attempts are: what was drawn, which workers were asked, and what they reported.
+
+Only the sync of the request writes. Redis may lose all of this: reports of the operator's own workers, in the details
+repo, name the nonce, and are found again; without one the check begins anew.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.cross_checks import NONCE, CrossCheckRecord, CrossCheckReport, CrossCheckVote
+from redis_state.keys import Keys
+from redis_state.redis import Redis
+
+RETENTION = 14 * 86_400
+
+
+class CrossCheckTry(BaseModel):
+    """One job of a cross-check: the worker that got it, its account by its own word, and when."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    number: int
+    worker: str
+    account: str = Field(description="the Hub account that has to commit the report")
+    queued: float
+
+
+class StoredVote(BaseModel):
+    """The report of a try, read once: later changes of its file do not count."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    number: int
+    account: str
+    report: CrossCheckReport
+
+
+class CrossCheckState(BaseModel):
+    """How far the cross-check of one attempt is. `worker` is the Hub account that published its answers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    worker: str
+    nonce: str = Field(pattern=NONCE)
+    since: float
+    restricted: str = Field(default="", description="commit of the gated repo with answers to restricted benchmarks")
+    tries: tuple[CrossCheckTry, ...] = ()
+    votes: tuple[StoredVote, ...] = ()
+    record: CrossCheckRecord | None = Field(default=None, description="what the results say, once that is settled")
+
+    @property
+    def in_order(self) -> tuple[CrossCheckVote, ...]:
+        """The votes, that of the first try first."""
+        ordered = sorted(self.votes, key=lambda vote: vote.number)
+        return tuple(CrossCheckVote(vote.account, vote.report) for vote in ordered)
+
+    def with_votes(self, votes: tuple[StoredVote, ...]) -> CrossCheckState:
+        """The same with more votes."""
+        return self.model_copy(update={"votes": (*self.votes, *votes)})
+
+    def with_try(self, one: CrossCheckTry) -> CrossCheckState:
+        """The same with another try."""
+        return self.model_copy(update={"tries": (*self.tries, one)})
+
+    def settled(self, record: CrossCheckRecord) -> CrossCheckState:
+        """The same, once it is known what results say."""
+        return self.model_copy(update={"record": record})
+
+
+class CrossChecks:
+    """The cross-checks of one board; `claim` names what a worker published of an attempt, by its contents."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def get(self, claim: str) -> CrossCheckState | None:
+        """How far it is; None if it has not begun."""
+        raw = self._redis.get(self._keys.cross_check(claim))
+        try:
+            return CrossCheckState.model_validate_json(raw) if raw is not None else None
+        except ValidationError:
+            return None  # written by another version
+
+    def put(self, claim: str, state: CrossCheckState) -> None:
+        """Store how far it is."""
+        self._redis.set(self._keys.cross_check(claim), state.model_dump_json(), ex=RETENTION)

@@ -1,0 +1,340 @@
+"""Answers of other people's workers are computed again before they are published: on a real Hub protocol and a real
+queue server, with workers that report what a test tells them to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
+from bot.probe import Probe
+from bot.threads.maintainers_list import TITLE
+from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
+from leaderboard.evaluators import Evaluator
+from redis_state.jobs import EvaluationJob
+from redis_state.set_aside import SetAsideWorker, account_name
+from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
+from tests.support.board.published_details import publish
+from tests.support.board.worlds import open_board
+from tests.support.sizes import WHOLE
+
+rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[CheckedBoard]:
+    """A board on which workers of three accounts live, none of them the operator's."""
+    with open_board(world_of_workers(), tmp_path, connection, probe, CheckedBoard) as board:
+        board.use()
+        board.alive = ("second", "third")
+        yield board
+
+
+def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
+    """The worker of CLAIMER evaluated ada/good; its answers wait for their check."""
+    job = stand.started()
+    stand.evaluate(job, number)
+    assert (stand.file(job.path)["status"], stand.published()) == ("RUNNING", [])
+    return job
+
+
+def told(stand: CheckedBoard) -> list[str]:
+    """What stands in the maintainers' thread about accounts."""
+    events = [event for one in stand.threads() if one.title == TITLE for event in one.events if event.type == "comment"]
+    return [event.content for event in events if "are set aside" in event.content]
+
+
+def lose_redis(stand: CheckedBoard) -> None:
+    """The queue server loses everything; workers beat again."""
+    stand.context.redis.flushall()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+
+
+def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard) -> None:
+    """The order names the published details and questions that follow from a nonce; the results say who checked."""
+    job = claimed(stand)
+    assert stand.orders("w", "third") == [], "the claimer's own worker gets no order, and one worker suffices"
+    order = stand.order("second")
+    assert order.cross_check is not None
+    assert (order.model, order.revision, order.precision) == (job.model, job.revision, job.precision)
+    assert (order.cross_check.attempt, len(order.cross_check.questions)) == (job.attempt, 4)
+    stand.report(order, "second")
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path) == {
+        "worker": CLAIMER,
+        "status": "agrees",
+        "by": ["second"],
+        "questions": 4,
+        "compared": 4,
+        "nonce": order.cross_check.nonce,
+        "reason": "",
+    }
+    assert stand.orders() == []
+
+
+def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -> None:
+    """Nothing is published, another worker evaluates, maintainers hear of it once, and its next results are refused
+    before anything is computed."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    wrong = second.cross_check.questions[:2]
+    stand.report(second, "second", wrong)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    third = stand.order("third")
+    assert third.cross_check is not None
+    assert third.cross_check.questions == second.cross_check.questions
+    stand.report(third, "third", wrong[:1])
+    failure = stand.file(job.path)["steward"]["failure"]
+    assert (stand.file(job.path)["status"], failure["cause"], failure["fault"]) == ("RERUN", "answers-differ", "us")
+    assert "1 of 4 answers" in failure["message"] and "second and third" in failure["message"]
+    assert stand.published() == []
+    assert stand.context.set_aside.includes("w", CLAIMER)
+    for _ in range(2):
+        stand.pass_time(3_600)
+    (comment,) = told(stand)
+    assert f"`{CLAIMER}`" in comment and "instead of -2.000000" in comment
+    (again,) = stand.queued()
+    assert not stand.take(again), "no worker of the account gets a claim"
+
+
+@rarely
+def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
+    """Whatever name its worker gave: the Hub says whose commit it is."""
+    job = stand.started()
+    name = account_name(CLAIMER)
+    aside = SetAsideWorker(worker=name, account=CLAIMER, attempt="a", path="p", reason="r", at=stand.time)
+    stand.context.set_aside.put(aside)  # while its worker evaluates
+    stand.evaluate(job)
+    failure = stand.file(job.path)["steward"]["failure"]
+    assert failure["cause"] == "answers-differ" and "is set aside" in failure["message"]
+    assert (stand.orders(), stand.published()) == ([], [])
+
+
+def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedBoard) -> None:
+    """The claim holds, and its results are published."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions)
+    stand.report(stand.order("third"), "third")
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.said(job.path)["by"]) == ("agrees", ["third"])
+    assert [one.account for one in stand.context.set_aside.all()] == ["second"]
+
+
+@rarely
+def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard) -> None:
+    """No two found the same answer wrong: the results are published, and say so."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions[:1])
+    stand.report(stand.order("third"), "third", second.cross_check.questions[1:2])
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.context.set_aside.all()) == ("disputed", [])
+
+
+def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard) -> None:
+    """After some minutes the results are published, and say so plainly."""
+    stand.alive = ()
+    job = claimed(stand)
+    stand.pass_time(NO_WORKER_SECONDS - 100)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.pass_time(200)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path)["status"] == "not-compared"
+    assert stand.said(job.path)["reason"] == NO_WORKER
+    assert stand.context.scores.find([job.path])[job.path].note == NOT_COMPARED.format(reason=NO_WORKER)
+
+
+@rarely
+def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> None:
+    """Its job is taken back; the report of the next one decides."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    assert len(stand.orders("second")) == 1
+    stand.alive = ("third",)
+    stand.pass_time(START_SECONDS)
+    stand.pass_time(START_SECONDS)
+    assert stand.orders("second") == []
+    stand.report(stand.order("third"), "third")
+    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["third"])
+
+
+@rarely
+def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedBoard) -> None:
+    """After the hours of the policy the results are published without the comparison."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    stand.order("second")
+    for _ in range(4):
+        stand.pass_time(2 * 3_600)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert (stand.said(job.path)["status"], stand.said(job.path)["reason"]) == ("not-compared", LATE)
+
+
+@rarely
+def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> None:
+    """Another one is asked; without another one the results name the problem."""
+    stand.alive = ("second",)
+    job = claimed(stand)
+    stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
+    stand.pass_time(NO_WORKER_SECONDS + 1)
+    said = stand.said(job.path)
+    assert (said["status"], said["by"]) == ("not-compared", [])
+    assert "ModelTooLarge: 80 GB" in said["reason"]
+
+
+def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBoard) -> None:
+    """The Hub says whose commit a report is: that of the account that was asked counts, about the questions it got."""
+    job = claimed(stand)
+    order = stand.order("second")
+    for account in (CLAIMER, "third"):
+        stand.report(order, account)
+        assert stand.file(job.path)["status"] == "RUNNING"
+    stand.report(order, "second", answers=())
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.report(order, "second")
+    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["second"])
+
+
+OWNER = WorkerPolicy.model_validate({"owned": ["second"], "check": {"questions": 4}})
+
+
+@pytest.mark.parametrize(
+    ("reported", "owned"),
+    [
+        pytest.param(False, True, marks=rarely),
+        pytest.param(True, False, marks=rarely),
+        (True, True),
+    ],
+)
+def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool, owned: bool) -> None:
+    """A report of the operator's own worker on the Hub is found again and decides; else the check begins anew, once."""
+    if owned:
+        stand.use(OWNER)
+    job = claimed(stand)
+    order = stand.order("second")
+    if reported:
+        stand.report(order, "second", wakes=False)
+    lose_redis(stand)
+    for _ in range(8):
+        stand.pass_time(30)
+    if not (reported and owned):
+        again = stand.order("second")
+        assert nonce_of(again) != nonce_of(order), "the report that lies there may be one that no bot ordered"
+        order = again
+        stand.report(order, "second")
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert stand.said(job.path)["nonce"] == nonce_of(order)
+    assert stand.orders() == []
+
+
+def nonce_of(job: EvaluationJob) -> str:
+    """The nonce of an order."""
+    assert job.cross_check is not None
+    return job.cross_check.nonce
+
+
+@rarely
+def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
+    """The report of the operator's own worker is found again on the Hub, and the third gets the same questions."""
+    stand.use(OWNER)
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    stand.report(second, "second", second.cross_check.questions)
+    stand.order("third")
+    lose_redis(stand)
+    for _ in range(8):
+        stand.pass_time(30)
+    third = stand.order("third")
+    assert third.cross_check is not None
+    assert third.cross_check.questions == second.cross_check.questions
+    stand.report(third, "third", second.cross_check.questions)
+    assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
+
+
+@rarely
+def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard) -> None:
+    """The report is read by no sync, and nothing is published."""
+    job = claimed(stand)
+    order = stand.order("second")
+    stand.form.delete_file(job.path, "board/requests", repo_type="dataset")
+    stand.settle()
+    stand.report(order, "second")
+    stand.pass_time()
+    assert (stand.published(), stand.orders()) == ([], [])
+    assert stand.context.parking.all() == []
+
+
+@rarely
+def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
+    """Their results are as they were before."""
+    stand.use(WorkerPolicy(owned=(CLAIMER.upper(),)))
+    job = stand.started()
+    stand.evaluate(job)
+    assert (stand.file(job.path)["status"], stand.orders()) == ("FINISHED", [])
+    assert "again" not in stand.block(job.path)["checked"]
+
+
+@rarely
+def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
+    """A worker could otherwise keep the bot from drawing."""
+    job = stand.started()
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
+    assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
+
+
+def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> None:
+    """Those that no worker confirmed, after the last that one did: in their files, and nothing else of them changes."""
+    paths = list[str]()
+    for number, status in enumerate(["not-compared", "agrees", "not-compared"]):
+        stand.alive = ("second",) if status == "agrees" else ()
+        job = stand.started("ada/good", **{"revision": "main"}) if not paths else relaunched(stand, paths[0])
+        stand.evaluate(job, number)
+        if status == "agrees":
+            stand.report(stand.order("second"), "second")
+        else:
+            stand.pass_time(NO_WORKER_SECONDS + 1)
+        assert stand.said(job.path)["status"] == status
+        paths.append(job.path)
+    stand.alive = ("second", "third")
+    job = relaunched(stand, paths[0])
+    stand.evaluate(job, 3)
+    for account in ("second", "third"):
+        order = stand.order(account)
+        assert order.cross_check is not None
+        stand.report(order, account, order.cross_check.questions)
+    stand.pass_time()
+    doubted = {path[-11:-5]: stand.block_at(path).get("doubted", "") for path in stand.published()}
+    assert [bool(doubted[name]) for name in ("000000", "000001", "000002")] == [False, False, True]
+    assert CLAIMER in doubted["000002"]
+
+
+def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
+    """The request at `path` is evaluated again, and a worker has it."""
+    file = stand.file(path)
+    stand.submit("ada/good", path=path, **{**file, "status": "RERUN"})
+    stand.worker()
+    stand.settle()
+    stand.pass_time()
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    return job
+
+
+@rarely
+def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> None:
+    """The results name the evaluator, and wait for no other worker."""
+    job = stand.started()
+    evaluator = Evaluator.model_validate({"name": "embeddings", "version": "1", "command": ["/bin/true"]})
+    stand.context.suite = stand.context.suite.model_copy(update={"evaluator": evaluator})
+    stand.evaluate(job)
+    assert stand.said(job.path)["reason"] == OTHER_EVALUATOR.format(name="embeddings")

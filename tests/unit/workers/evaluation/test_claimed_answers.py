@@ -1,0 +1,127 @@
+"""Answers that another worker claims: they agree if the model gives them on this machine, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from leaderboard.cross_checks import CheckedQuestion
+from tests.support.models.families import random_model
+from tests.support.models.shared_prefix import harness_model
+from workers.common.run_plan import ClaimedAnswer
+from workers.evaluation import claimed_answers
+from workers.evaluation.claimed_answers import NotComparable, scores_differ, text_differs
+from workers.jobs.cross_check import NOT_SEEN, row_verdict
+from workers.jobs.cross_check import claimed_answers as answers_in
+
+QUESTION = CheckedQuestion("task", 3)
+EPSILON = 2.0**-7
+OWN = [(-3.0, False), (-4.0, False), (-5.0, False), (-9.0, False)]
+Score = tuple[float, bool]
+
+
+def moved(*differences: float) -> list[Score]:
+    """The answers of OWN, each with another log-likelihood."""
+    return [(score + by, greedy) for (score, greedy), by in zip(OWN, differences, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "epsilon", "words"),
+    [
+        pytest.param(OWN, None, "", id="the same"),
+        pytest.param(moved(5e-5, -5e-5, 0, 2e-5), None, "", id="other last digits"),
+        pytest.param(moved(0, 0, 0, 1e-3), None, "is -8.999000 instead of -9.000000", id="another number"),
+        pytest.param([(-3.0, True), *OWN[1:]], None, "most likely one", id="another most likely text"),
+        pytest.param(moved(0.2, -0.3, 0.1, 0.2), EPSILON, "", id="half precision"),
+        pytest.param(moved(0, 0, 0, 3.2), EPSILON, "differs by 3.2000", id="half precision, one far away"),
+        pytest.param(moved(0.5, 0.5, 0.5, 0), EPSILON, "differ by 0.5000", id="half precision, most of them moved"),
+        pytest.param(moved(0, 0, 2.5, 0), EPSILON, "another choice is more likely by 2.0000", id="another choice"),
+        pytest.param([(-4.2, True), *OWN[1:]], EPSILON, "another choice", id="a choice that is far less likely"),
+        pytest.param([(float("nan"), False)] * 4, EPSILON, "differs", id="no numbers"),
+    ],
+)
+def test_log_likelihoods_agree_within_rounding(claimed: list[Score], epsilon: float | None, words: str) -> None:
+    """In float32 each one; in half precision most of them, and the choice that follows."""
+    problem = scores_differ(claimed, OWN, epsilon)
+    assert words in problem and bool(words) == bool(problem)
+
+
+def test_texts_agree_if_the_model_nearly_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each token is nearly the most likely one, and so is the end; an invented, a cut or a longer text is found."""
+    from lm_eval.api.instance import Instance
+
+    lm = harness_model(random_model("llama"), max_length=120)
+    request = Instance("generate_until", {}, ("abcab", {"until": ["Z"], "max_gen_toks": 6}), 0)
+    (text,) = lm.generate_until([request], disable_tqdm=True)
+    lm._prompt_of = lambda request: lm.tok_batch_encode([request.args[0]])[0][0].tolist()
+    other = "ab" if not text.startswith("a") else "ba"
+    assert "not the model's" in text_differs(lm, request, other, text)
+    assert "ends elsewhere" in text_differs(lm, request, text[:-1], text)
+    assert "ends elsewhere" in text_differs(lm, request, "", text)
+    assert "not the model's" in text_differs(lm, request, text + "bbbb", text)
+    monkeypatch.setattr(claimed_answers, "TOLERANCES", {"float32": 100.0})
+    for claimed in (other, text[:-1], text + "bbbb"):
+        assert text_differs(lm, request, claimed, text) == ""
+    lm.think_end_token = "x"
+    with pytest.raises(NotComparable):
+        text_differs(lm, request, other, text)
+
+
+# --- the rows of the tables
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A row of a table of samples."""
+    texts = dict.fromkeys(("doc", "prompt", "continuations", "target", "answers"), "[]")
+    metrics = json.dumps({"acc": 1.0})
+    responses = json.dumps([[["-1.5", "False"]], [["-2.5", "True"]]])
+    return {"doc_id": 3, **texts, "responses": responses, "filter": "none", "metrics": metrics, **changes}
+
+
+def test_claimed_answers_are_read_from_a_row() -> None:
+    """Log-likelihoods as the harness writes them, and texts."""
+    assert answers_in(QUESTION, [row()]) == ClaimedAnswer(task="task", number=3, answers=((-1.5, False), (-2.5, True)))
+    texts = answers_in(QUESTION, [row(responses=json.dumps([["so"]]))])
+    assert texts.answers == ("so",)
+
+
+@pytest.mark.parametrize("responses", ["[[", "{}", '[[["x", "False"]]]', '[[["nan", "False"]]]', "7", '[["a", 1]]'])
+def test_what_cannot_be_read_are_no_answers(responses: str) -> None:
+    """A table may have cut them, or a worker may have written anything."""
+    assert answers_in(QUESTION, [row(responses=responses)]).answers == ()
+
+
+AGREES = ("agrees", "")
+
+
+@pytest.mark.parametrize(
+    ("published", "here", "compared", "verdict"),
+    [
+        ({}, {}, AGREES, "agrees"),
+        ({"prompt": "an easier one"}, {}, AGREES, "differs"),
+        ({"doc": "another"}, {}, AGREES, "differs"),
+        ({"filter": "other"}, {}, AGREES, "differs"),
+        ({"metrics": json.dumps({"acc": 1.0})}, {"metrics": json.dumps({"acc": 0.0})}, AGREES, "differs"),
+        ({"metrics": json.dumps({"acc": 0.0})}, {"metrics": json.dumps({"acc": 1.0})}, AGREES, "agrees"),
+        ({"metrics": json.dumps({"more": 1.0})}, {}, AGREES, "differs"),
+        ({"metrics": "no JSON"}, {}, AGREES, "differs"),
+        ({}, {}, ("differs", "a log-likelihood"), "differs"),
+        ({}, {}, ("not-compared", "at random"), "not-compared"),
+        ({}, {}, None, "not-compared"),
+    ],
+)
+def test_all_but_the_answers_is_the_same_letter_for_letter(
+    published: Mapping[str, Any], here: Mapping[str, Any], compared: tuple[str, str] | None, verdict: str
+) -> None:
+    """Question, prompt and metrics: those of the claimed answer, of which smaller ones may be the clock's fault."""
+    found = row_verdict([row(**published)], compared, [row(**here)])
+    assert found[0] == verdict
+    assert compared is not None or found[1] == NOT_SEEN
+
+
+def test_a_question_that_was_not_published_differs() -> None:
+    """A worker may leave out what it does not want to be seen."""
+    assert row_verdict((), None, ())[0] == "differs"

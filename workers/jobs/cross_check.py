@@ -1,0 +1,317 @@
+"""A cross-check: computes a few answers of another worker's evaluation again, and reports in its details repo.
+
+The model and the questions are those of the published results, at their commits. The harness makes the prompts anew,
+and scores the claimed answers: whatever a row of the published tables holds has to be the same, except for the answers,
+which the child compares (`workers.evaluation.claimed_answers`).
+
+The job has no claim: the bot put it into this worker's own queue. If it ends without a report, the bot asks another
+worker after some time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+import redis
+
+from hub.client import Hub
+from hub.errors import HubError, StaleParent
+from hub.records import Repo, WriteFile
+from leaderboard.cross_checks import (
+    MAX_SECONDS,
+    CheckedQuestion,
+    CrossCheckOrder,
+    CrossCheckReport,
+    QuestionVerdict,
+    report_path,
+)
+from leaderboard.results import MAX_BYTES, BadResults, read_results
+from redis_state.jobs import EvaluationJob
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan
+from workers.common.scrub import scrub
+from workers.errors import PublicationFailed, WorkerError
+from workers.evaluation.evaluate import SAMPLES
+from workers.jobs.device_lock import device_lock
+from workers.jobs.outbox import BoardRedis, send_unsent_outcome
+from workers.jobs.planning import plan_of
+from workers.jobs.provisions import Provisions, TokenHubGateway
+from workers.jobs.sample_comparison import Sample
+from workers.jobs.verification import (
+    CannotVerify,
+    PublishedTables,
+    RecordedAttempt,
+    gateway_as_recorded,
+    published_tables,
+    run_again,
+)
+from workers.jobs.worker import token_hub_gateway
+from workers.jobs.worker_context import WorkerContext
+from workers.publication.publish import read_plain_file
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 5
+MAX_COMPARED_BYTES = 1 << 20
+MAX_COMMITS = 2_000
+"""Commits of a dataset among which that of the recorded questions is looked for."""
+ROW = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter")
+"""The columns that are the same letter for letter: the harness here has the claimed answers. `metrics` come besides."""
+OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
+NO_ROW = "the published table has no such question"
+NOT_SEEN = "answers of this kind are not computed again"
+OTHER_ROW = "its {column} is another one"
+OTHER_METRICS = "its metrics are not those of its answer"
+Rows = dict[CheckedQuestion, list[Sample]]
+
+
+class CrossCheckRun:
+    """One cross-check on this worker. Use an instance once."""
+
+    def __init__(self, worker_context: WorkerContext, job: EvaluationJob, order: CrossCheckOrder) -> None:
+        self._worker_context, self._job, self._order = worker_context, job, order
+        self._access = worker_context.settings.access()
+        self._log = BoundedLog()
+        self._held: Provisions | None = None
+        """Keeps the model in the store while the child runs."""
+        self._seconds = min(MAX_SECONDS, worker_context.seconds or MAX_SECONDS)
+
+    def run(self) -> dict[str, Any]:
+        """Compute, report, and wake the bot. Return the report as JSON, or why there is none.
+
+        Raises RedisError while the outcome of this worker's last attempt cannot be sent: its folder is needed here.
+        """
+        board_redis = BoardRedis(self._worker_context.settings.redis_url, self._job.board)
+        send_unsent_outcome(self._worker_context.slot.attempt, board_redis)
+        report = self._report()
+        if self._worker_context.stopping():
+            return {"handed-back": self._job.attempt}
+        self._publish(report)
+        try:
+            board_redis.mark(self._job.path)
+        except redis.RedisError as error:  # the bot looks for reports from time to time, too
+            log.warning("the bot was not told of the report of %s: %s", self._job.attempt, error)
+        return report.model_dump(mode="json")
+
+    def _report(self) -> CrossCheckReport:
+        verdicts, problem = tuple[QuestionVerdict, ...](), ""
+        try:
+            verdicts = self._computed()
+        except (WorkerError, HubError, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("cross-check %s failed", self._job.attempt, exc_info=True)
+            problem = scrub(f"{type(error).__name__}: {error}", self._worker_context.secrets)[:1_000]
+        return CrossCheckReport(
+            check=self._job.attempt,
+            attempt=self._order.attempt,
+            commit=self._order.details.commit,
+            nonce=self._order.nonce,
+            answers=verdicts,
+            problem=problem,
+            versions=self._worker_context.versions,
+            hardware=self._worker_context.hardware,
+        )
+
+    # --- the work
+
+    def _computed(self) -> tuple[QuestionVerdict, ...]:
+        """The verdict about each question of the order. Raises WorkerError and HubError."""
+        context = self._worker_context
+        recorded = self._recorded()
+        gateway = token_hub_gateway(context.settings, context.suite, context.board)
+        if strange := self._strange_questions(gateway, recorded):
+            return tuple(question_verdict(question, ("differs", strange)) for question in self._order.questions)
+        with published_tables(context, gateway, recorded, self._order.restricted or "main") as tables:
+            published = self._published(tables)
+            claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
+            compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})
+        return tuple(
+            question_verdict(
+                question,
+                row_verdict(published.get(question, ()), compared.get(question), here.get(question, ())),
+            )
+            for question in self._order.questions
+        )
+
+    def _recorded(self) -> RecordedAttempt:
+        """The published results at the commit of the order. Raises CannotVerify."""
+        details, repo = self._order.details, Repo("dataset", self._order.details.repo)
+        try:
+            with Hub(self._access.endpoint, self._access.token) as client:
+                data = client.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES).data
+            results = read_results(data, self._worker_context.suite)
+        except (HubError, BadResults) as error:
+            raise CannotVerify(f"the results of {self._order.attempt} cannot be read here: {error}") from error
+        time_in_name = details.results_path.removeprefix("results_").removesuffix(".json")
+        return RecordedAttempt(repo, details.commit, results, time_in_name)
+
+    def _strange_questions(self, gateway: TokenHubGateway, recorded: RecordedAttempt) -> str:
+        """Why the recorded commits of the questions are missing or not to be trusted, or "".
+
+        Any account can open a pull request on a dataset, whose commits can be read too. Raises HubError.
+        """
+        pinned = {
+            repo.partition("@")[0]: repo.partition("@")[2] for repo in self._worker_context.board.questions.values()
+        }
+        try:
+            gateway_as_recorded(gateway, recorded)
+        except CannotVerify as error:
+            return str(error)
+        with Hub(self._access.endpoint, self._access.token) as client:
+            for name, commit in recorded.block.datasets.items():
+                on_main = (entry.oid for entry in islice(client.history(Repo("dataset", name)), MAX_COMMITS))
+                if commit != pinned.get(name) and commit not in on_main:
+                    return OTHER_QUESTIONS.format(repo=name, commit=commit[:8])
+        return ""
+
+    def _published(self, tables: PublishedTables) -> Rows:
+        """The published rows of the questions. Raises CannotVerify."""
+        rows: Rows = {}
+        for benchmark in self._worker_context.suite.benchmarks:
+            for task in benchmark.tasks:
+                numbers = {question.number for question in self._order.questions if question.task == task.name}
+                if numbers:
+                    _pick(task.name, tables.rows(benchmark, task.name), numbers, rows)
+        return rows
+
+    def _compared(
+        self,
+        gateway: TokenHubGateway,
+        recorded: RecordedAttempt,
+        tables: PublishedTables,
+        claimed: tuple[ClaimedAnswer, ...],
+    ) -> tuple[dict[CheckedQuestion, tuple[str, str]], Rows]:
+        """What the child says of each question, and its rows of them. Raises WorkerError."""
+        context, rows = self._worker_context, Rows()
+        plan = self._plan(gateway, recorded, claimed)
+        settings = context.settings
+        with ExitStack() as stack:
+            if settings.take_turns:
+                folder = settings.work_dir.resolve() / "devices"
+                stack.enter_context(device_lock(folder, context.devices, self._stop))
+            run_again(context, plan, self._log, self._seconds)
+        data = json.loads(read_plain_file(plan.spool / CLAIMS_COMPARED, MAX_COMPARED_BYTES))
+        compared = {
+            CheckedQuestion(str(one["task"]), int(one["number"])): (str(one["verdict"]), str(one["reason"])[:500])
+            for one in data
+        }
+        for benchmark in context.suite.benchmarks:
+            for task in benchmark.tasks:
+                numbers = {claim.number for claim in claimed if claim.task == task.name}
+                if numbers:
+                    samples = plan.spool / SAMPLES / f"{task.name}.jsonl"
+                    _pick(task.name, tables.rows_here(samples, benchmark.metrics), numbers, rows)
+        return compared, rows
+
+    def _plan(self, gateway: TokenHubGateway, recorded: RecordedAttempt, claimed: tuple[ClaimedAnswer, ...]) -> RunPlan:
+        context = self._worker_context
+        provisions = self._held = gateway_as_recorded(gateway, recorded).fetch(self._job)
+        context.slot.prepare(own_user=context.own_user)
+        plan = plan_of(context, self._job, provisions, seconds=self._seconds)
+        tasks = {claim.task for claim in claimed}
+        sources = [one.source for one in context.suite.benchmarks if any(task.name in tasks for task in one.tasks)]
+        return plan.with_claimed(claimed, tuple(dict.fromkeys(sources)))
+
+    def _stop(self) -> str:
+        return "handed-back" if self._worker_context.stopping() else ""
+
+    # --- the report
+
+    def _publish(self, report: CrossCheckReport) -> None:
+        """Commit the report to the details repo. Raises PublicationFailed."""
+        repo, path = Repo("dataset", self._order.details.repo), report_path(report.check)
+        change = WriteFile(path, report.model_dump_json(indent=2).encode() + b"\n")
+        message = f"Compare {len(report.answers)} answers of {report.attempt}"
+        try:
+            with Hub(self._access.endpoint, self._access.token) as client:
+                for tries_left in reversed(range(MAX_TRIES)):
+                    try:
+                        client.commit(repo, [change], message, parent=client.head(repo))
+                        return
+                    except StaleParent:
+                        if not tries_left:
+                            raise
+        except HubError as error:
+            raise PublicationFailed(f"{repo.id}: {error}") from error
+
+
+def _pick(task: str, table: Iterator[dict[str, Any]], numbers: set[int], rows: Rows) -> None:
+    """Add the rows of these questions, one for each filter, to `rows`."""
+    for row in table:
+        if row["doc_id"] in numbers:
+            rows.setdefault(CheckedQuestion(task, int(row["doc_id"])), []).append(row)
+
+
+def claimed_answers(question: CheckedQuestion, rows: Sequence[Sample]) -> ClaimedAnswer:
+    """The claimed answers in the published rows of a question; without answers if they were cut, or are none."""
+    try:
+        responses = json.loads(rows[0]["responses"])
+        answers = tuple(_answer(response) for each in responses for response in each)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError):
+        answers = ()
+    return ClaimedAnswer(task=question.task, number=question.number, answers=answers)
+
+
+def _answer(response: Any) -> tuple[float, bool] | str:
+    """A log-likelihood and whether the answer is the most likely text, or a text."""
+    if isinstance(response, str):
+        return response
+    score, greedy = response
+    if greedy not in ("True", "False") or not math.isfinite(float(score)):
+        raise ValueError(response)
+    return float(score), greedy == "True"
+
+
+def question_verdict(question: CheckedQuestion, found: tuple[str, str]) -> QuestionVerdict:
+    """The verdict about one question, from its word and the reason."""
+    verdict, reason = found
+    return QuestionVerdict.model_validate(
+        {"task": question.task, "number": question.number, "verdict": verdict, "reason": reason[:500]}
+    )
+
+
+def row_verdict(
+    published: Sequence[Sample], compared: tuple[str, str] | None, here: Sequence[Sample]
+) -> tuple[str, str]:
+    """Verdict and reason from the published rows of a question, those of the child, and what the child says."""
+    if not published:
+        return "differs", NO_ROW
+    if compared is None:
+        return "not-compared", NOT_SEEN
+    if compared[0] != "agrees":
+        return compared
+    own = {row["filter"]: row for row in here}
+    for row in published:
+        other = own.get(row["filter"])
+        column = "filter" if other is None else next((name for name in ROW if row[name] != other[name]), "")
+        if column:
+            return "differs", OTHER_ROW.format(column=column)
+        if other is not None and not _metrics_agree(row, other):
+            return "differs", OTHER_METRICS
+    return "agrees", ""
+
+
+def _metrics_agree(published: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether published metrics are those of the answer. Smaller ones agree: some metrics give up after some time, on
+    a busy machine more often, and a worker gains nothing by them."""
+    if published["metrics"] == here["metrics"]:
+        return True
+    try:
+        then, now = json.loads(published["metrics"]), json.loads(here["metrics"])
+    except ValueError:
+        return False
+    if not isinstance(then, dict) or not isinstance(now, dict) or then.keys() != now.keys():
+        return False
+    return all(_at_most(then[name], now[name]) for name in now)
+
+
+def _at_most(claimed: Any, here: Any) -> bool:
+    if claimed == here:
+        return True
+    numbers = all(isinstance(value, bool | int | float) for value in (claimed, here))
+    return numbers and claimed <= here
