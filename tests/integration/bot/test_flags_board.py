@@ -27,7 +27,7 @@ from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDrive
 from tests.support.sizes import WHOLE
 
 MANY = 60
-STEP = 1 if WHOLE else 4
+STEP = 1 if WHOLE else 7
 """The bot dies before each STEPth call, with a model for each death."""
 
 
