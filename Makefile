@@ -57,8 +57,9 @@ chaos: setup
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
 		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
-# All cases of the tables and all looks of the pages of which `make test` runs a sample, and the tests that it leaves out,
-# besides those of `make chaos`. A unit test finds files whose whole no target runs.
+# All cases of the tables and all looks of the pages of which `make test` runs a sample, the tests that it leaves out, and
+# twice or three times as many drawn examples; besides those of `make chaos`. A unit test finds files that no target runs
+# in full.
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
@@ -78,8 +79,10 @@ matrices: setup
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
 		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
 		tests/integration/workers/test_scores.py \
-		tests/unit/steward/test_cli.py tests/unit/workers/test_details_memory.py \
-		tests/gpu/test_engine_on_gpu.py tests/browser/site tests/browser/bot $(ARGS)
+		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \
+		tests/integration/bot/test_bot_senders_fuzzed.py tests/integration/bot/test_site_strangers.py \
+		tests/integration/redis_state/test_wire_dirty.py tests/gpu/test_engine_on_gpu.py \
+		tests/browser/site tests/browser/bot tests/unit $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup

@@ -12,6 +12,11 @@ T = TypeVar("T")
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 
 
+def examples(count: int) -> int:
+    """How many examples Hypothesis draws: so many where tests run in full, else a third of them."""
+    return count if WHOLE else count // 3
+
+
 def first(count: int, cases: Iterable[T]) -> list[T]:
     """All cases where tests run in full, else the first `count` of them."""
     chosen = list(cases)

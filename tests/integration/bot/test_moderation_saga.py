@@ -324,7 +324,7 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
 def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) -> None:
     """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
     begin(stand)
-    for number in range(120):
+    for number in range(60):
         stand.context.hub.commit(stand.context.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
     stand.hub.state.clock.advance(60)
     talk = ModerationThread(stand)

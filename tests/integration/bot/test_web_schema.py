@@ -18,7 +18,7 @@ from tests.support.sizes import WHOLE
 
 NOT_READY = "/readyz"
 """Answers 503 here, and rightly: no sync process reports to this board."""
-EXAMPLES = dict.fromkeys((GenerationMode.POSITIVE, GenerationMode.NEGATIVE), 12 if WHOLE else 6)
+EXAMPLES = dict.fromkeys((GenerationMode.POSITIVE, GenerationMode.NEGATIVE), 12 if WHOLE else 4)
 
 
 @dataclass(frozen=True)
