@@ -20,7 +20,7 @@ from redis_state.board.entry import UNANSWERED_SECONDS
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.hub.lies import LIES
-from tests.support.sizes import every, first
+from tests.support.sizes import every, first, left_out
 
 QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
 DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 2_000 + "]" * 2_000 + "}"
@@ -115,6 +115,7 @@ def test_a_commit_that_the_hub_does_not_know_yet_is_read_again(stand: BoardDrive
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
+@left_out("fifteen minutes of a board; the test above has the wait")
 def test_a_commit_that_the_hub_never_shows_is_refused(stand: BoardDriver) -> None:
     """The wait for the Hub has an end."""
     job = stand.started()
@@ -227,6 +228,7 @@ def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:
     assert [job.path for job in stand.queued()] == [path]
 
 
+@left_out("test_errors_of_one_models_repo_slow_no_other has errors in their place")
 def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None:
     """The Hub answers other calls, so it is not away; the model's own request waits, and is not refused."""
     lie(stand, "GET /api/models/ada/good/revision/*", "page")
