@@ -55,16 +55,25 @@ chaos: setup
 		tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
 		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
+		tests/integration/bot/test_pulls_races.py tests/integration/bot/test_model_pages.py \
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
 		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
-# All cells of the tables and all looks of the pages of which `make test` runs a sample, besides those of `make chaos`.
+# All cases of the tables and all looks of the pages of which `make test` runs a sample, the tests that it leaves out, and
+# twice or three times as many drawn examples; besides those of `make chaos`. A unit test finds files that no target runs
+# in full.
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
-		tests/integration/bot/test_commands_hostile.py \
-		tests/integration/localhub/test_localhub_fuzz.py \
-		tests/integration/localhub/test_localhub_contract_differences.py tests/integration/workers/test_worker_deaths.py \
+		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_contents_table.py \
+		tests/integration/bot/test_admission_path.py tests/integration/bot/test_doctor_faults.py \
+		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
+		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
+		tests/integration/bot/test_try_command.py tests/integration/bot/test_bot_crowds.py \
+		tests/integration/bot/test_bot_effects.py tests/integration/bot/test_bot_syncs.py \
+		tests/integration/bot/test_commands_conflicts.py tests/integration/hub/test_hub_lies.py \
+		tests/integration/localhub/test_localhub_contract_differences.py \
+		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_evaluator_check.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
@@ -75,15 +84,19 @@ matrices: setup
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
 		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
 		tests/integration/workers/test_cross_checks.py tests/integration/bot/test_cross_checks.py \
-		tests/browser/site $(ARGS)
+		tests/integration/workers/test_scores.py \
+		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \
+		tests/integration/bot/test_bot_senders_fuzzed.py tests/integration/bot/test_site_strangers.py \
+		tests/integration/redis_state/test_wire_dirty.py tests/gpu/test_engine_on_gpu.py \
+		tests/browser/site tests/browser/bot tests/unit $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup
 	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
 
-# Log-likelihoods by shared prefix for tiny models of all architectures; `make test` compares some of them.
+# The engine with tiny models of all architectures, and all cases of its tests; `make test` runs some of both.
 engine: setup
-	STEWARD_ALL_FAMILIES=1 $(BIN)/python -m pytest tests/unit/workers/evaluation $(ARGS)
+	STEWARD_ALL_FAMILIES=1 STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/unit/workers/evaluation $(ARGS)
 
 # A whole suite at its real shape through Steward, beside the `lm_eval` command (docs/writing-a-suite.md).
 # ARGS="--questions real" asks as many questions as the real suite has.

@@ -19,6 +19,7 @@ from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
 from tests.support.probe import shared_probe
+from tests.support.sizes import WHOLE
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -34,10 +35,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, and that alone is no fault. The same examples each time: what passed here passes there.
-# STEWARD_EXPLORE=1 draws new ones.
+# STEWARD_EXPLORE=1 draws new ones, and STEWARD_WHOLE_MATRIX=1 (`make matrices`) twice as many.
 hypothesis_settings.register_profile(
     "steward",
     deadline=None,
+    max_examples=100 if WHOLE else 50,
     derandomize=not os.environ.get("STEWARD_EXPLORE"),
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -58,7 +60,7 @@ TOGETHER = (
 )  # fmt: skip
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
-    *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_outage",
+    *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_resume",
     *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_replicas", "test_bot_resubmissions",
     "test_worker_attempts",
     "test_bot_state_machine", "test_bot_serve", "test_commands_table", "test_web_schema",

@@ -1,8 +1,9 @@
 """No Hub for long, and thousands of deliveries meanwhile: all acknowledged, all done afterwards, within budget.
 
-`make test` has an outage of seconds, in which the Hub answers errors. In `make chaos` the Hub is gone for ten minutes
-by every process's own clock (none is simulated, no wait is shortened): connections are refused and swallowed by turns,
-while people go on writing on the Hub and deliveries go on coming, ten thousand of them, most at the end.
+All of it is in `make chaos`: an outage of seconds, in which the Hub answers errors, and one of ten minutes by every
+process's own clock (none is simulated, no wait is shortened): connections are refused and swallowed by turns, while
+people go on writing on the Hub and deliveries go on coming, ten thousand of them, most at the end. `make test` has a
+Hub that is away in test_lying_hub and test_bot_state_machine, and floods of deliveries in test_bot_serve.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hub.budget import CREDIBLE
 from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
 from tests.support.chaos.tcp_proxy import TcpProxy
-from tests.support.sizes import WHOLE
+from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos]
@@ -81,6 +82,7 @@ def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
     return sent
 
 
+@left_out("real processes; test_lying_hub has a Hub that is away, test_bot_serve a flood", "chaos")
 @pytest.mark.timeout(900)
 def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
     """All are acknowledged while the Hub answers errors only; afterwards all is done, in a handful of commits."""
@@ -92,7 +94,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
         town.hub.state.faults.fail("/api/*", status=503, times=None)
         wait_until(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), describe=town.words, seconds=PATIENCE)
-        numbers = range(2_000 if WHOLE else 1_100)
+        numbers = range(2_000)
         assert len(numbers) // 4 > CREDIBLE  # fewer commits of others in a repo leave the bot four of its own an hour
         assert flood(town, numbers, 8).answers == {202: len(numbers)}
         town.hub.state.faults.clear()
@@ -101,7 +103,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         assert len(commits) < 5 * len(MODELS)
 
 
-@pytest.mark.skipif(not WHOLE, reason="ten minutes by the clock: `make chaos` runs it")
+@left_out("ten minutes by the clock", "chaos")
 @pytest.mark.timeout(1_800)
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""

@@ -1,8 +1,8 @@
 """Two of everything, and the network between one of them and Redis cut for longer than its lease: nothing is doubled.
 
 The cable is cut by what passes through it: right after a process of the kind has got hold of something. `make test`
-cuts off a sync process; `make chaos` cuts off one process of each kind, in more places, and compares what people see
-then with what they see where no network was cut.
+cuts off a sync process, beside another one and two workers; `make chaos` cuts off one process of each kind, beside two
+of everything, in more places, and compares what people see then with what they see where no network was cut.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ LONGEST_LEASE = 3.5 * BEAT
 CUT = LONGEST_LEASE + (5 if WHOLE else 3)
 """Seconds: the lease lapses, and there is time for the others to notice and to act."""
 SYNCS = ("sync", "sync1", "sync2") if WHOLE else ("sync", "sync1")
-PROCESSES = ("web", "web1", "schedule", "schedule1", *SYNCS, "worker", "worker1")
+WEBS = ("web", "web1") if WHOLE else ("web",)
+PROCESSES = (*WEBS, *(("schedule", "schedule1") if WHOLE else ("schedule",)), *SYNCS, "worker", "worker1")
 SLOW = attempt_id(BOARD["name"], str(RequestPath("ada", "good-slow", False, "float32", "Original")), "0" * 40, 1)[:12]
 """How the ids of the attempts begin that evaluate the slow model."""
 
@@ -71,7 +72,7 @@ CUTS = (
 @contextmanager
 def two_of_everything(folder: Path, kind: str = "", *traps: CutTrigger) -> Iterator[BoardProcesses]:
     """A town with replicas of each process; those of `kind` reach Redis by cables with `traps`."""
-    with open_town(folder, webs=2) as town:
+    with open_town(folder, webs=len(WEBS)) as town:
         cables = {}
         for name in PROCESSES:
             if name.rstrip("0123456789") == kind:
@@ -79,7 +80,7 @@ def two_of_everything(folder: Path, kind: str = "", *traps: CutTrigger) -> Itera
             url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
             town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
-            for number in range(2):
+            for number in range(len(WEBS)):
                 wait_until(lambda number=number: town.web_answers(number), describe=town.words, seconds=PATIENCE)
             wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
             yield town

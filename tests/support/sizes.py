@@ -1,4 +1,4 @@
-"""Whether tests run in full (`make chaos`, `make matrices`) or in the sizes of `make test`."""
+"""Whether tests run in full (`make chaos`, `make matrices`, `make engine`) or in the sizes of `make test`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,31 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
+
+
+def examples(count: int) -> int:
+    """How many examples Hypothesis draws: so many where tests run in full, else a third of them."""
+    return count if WHOLE else count // 3
+
+
+def first(count: int, cases: Iterable[T]) -> list[T]:
+    """All cases where tests run in full, else the first `count` of them."""
+    chosen = list(cases)
+    return chosen if WHOLE else chosen[:count]
+
+
+def every(step: int, cases: Iterable[T]) -> list[T]:
+    """All cases where tests run in full, else the first one and then each after `step` more."""
+    return list(cases)[:: 1 if WHOLE else step]
+
+
+def left_out(reason: str, target: str = "matrices") -> pytest.MarkDecorator:
+    """Mark a test that `make test` leaves out for this reason, and that another target of the Makefile runs."""
+    return pytest.mark.skipif(not WHOLE, reason=f"{reason}: `make {target}` runs it")
 
 
 def sample(cases: Iterable[T], *facets: Callable[[T], object]) -> list[T]:

@@ -1,9 +1,13 @@
-"""People check and submit models in headless Chromium: with a script and without, with axe, in light and dark."""
+"""People check and submit models in headless Chromium: with a script and without, with axe, in light and dark.
+
+axe-core looks at each step in both looks with `make matrices`, and in one of them, by turns, with `make test`.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +20,13 @@ from bot.probe import Probe
 from bot.web.incoming import client_name
 from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
+from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
 LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((DESK, "light"), (PHONE, "dark"))
+TURNS = cycle([LOOKS] if WHOLE else [LOOKS[:1], LOOKS[1:]])
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +66,15 @@ def sign_in(page: Page, who: str, start: str) -> None:
     page.get_by_role("button", name=f"Authorize as {who}").click()
 
 
-def look(page: Page, tmp_path: Path, name: str) -> None:
-    """Take pictures of the page at a desk by day and on a phone by night; axe-core finds nothing serious on it."""
-    pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
-    for size, colours in LOOKS:
+def look(page: Page, name: str) -> None:
+    """At a desk by day or on a phone by night, axe-core finds nothing serious on the page; STEWARD_SCREENSHOTS is the
+    folder for pictures of it, if any are wanted."""
+    pictures = os.environ.get("STEWARD_SCREENSHOTS")
+    for size, colours in next(TURNS):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-        page.screenshot(path=pictures / f"{name}-{colours}.png", full_page=True)
+        if pictures:
+            page.screenshot(path=Path(pictures) / f"{name}-{colours}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
         found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
         faults = [
@@ -79,7 +87,7 @@ def look(page: Page, tmp_path: Path, name: str) -> None:
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
-def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
+def test_a_check_follows_the_form(tab: Page) -> None:
     """The page shows the outcome once a person names a model, fills in its guesses, and has an address to share."""
     tab.goto("/check")
     tab.get_by_label("Model", exact=True).press_sequentially("ada/pick")
@@ -91,11 +99,11 @@ def test_a_check_follows_the_form(tab: Page, tmp_path: Path) -> None:
     expect(outcome).to_contain_text("Convert the weights to safetensors")
     expect(tab.get_by_label("Precision")).to_have_value("bfloat16")
     expect(tab.locator("#hint-weight_type")).to_contain_text("Guessed, according to")
-    look(tab, tmp_path, "check-refused")
+    look(tab, "check-refused")
     tab.get_by_label("Model", exact=True).fill("ada/good")
     tab.keyboard.press("Tab")
     expect(outcome).to_contain_text("ada/good would be accepted")
-    look(tab, tmp_path, "check-accepted")
+    look(tab, "check-accepted")
     shared = tab.url
     tab.goto("/")
     tab.goto(shared)
@@ -114,25 +122,25 @@ def test_a_model_that_was_typed_before_the_script_came_is_checked(tab: Page) -> 
     expect(tab.locator("#outcome")).to_contain_text("ada/good would be accepted")
 
 
-def test_a_person_submits_a_good_and_a_bad_model(tab: Page, tmp_path: Path) -> None:
+def test_a_person_submits_a_good_and_a_bad_model(tab: Page) -> None:
     """The bad one is told why, and the form comes back; the good one is followed to the page of its request."""
     tab.goto("/submit")
-    look(tab, tmp_path, "submit-signed-out")
+    look(tab, "submit-signed-out")
     sign_in(tab, "ada", "/submit")
     tab.get_by_label("Model", exact=True).fill("ada/pickled")
     tab.keyboard.press("Tab")
     expect(tab.locator("#outcome")).to_contain_text("ada/pickled would not be accepted")
     expect(tab.get_by_role("radio", name="pretrained", exact=False).first).to_be_checked()
-    look(tab, tmp_path, "submit-refused")
+    look(tab, "submit-refused")
     tab.get_by_role("button", name="Submit", exact=True).click()
     expect(tab.get_by_role("heading", name="It was not submitted")).to_be_visible()
-    look(tab, tmp_path, "submit-not-sent")
+    look(tab, "submit-not-sent")
     tab.get_by_role("link", name="Back to the form").click()
     expect(tab.get_by_label("Model", exact=True)).to_have_value("ada/pickled")
     tab.get_by_label("Model", exact=True).fill("ada/good")
     tab.keyboard.press("Tab")
     expect(tab.locator("#outcome")).to_contain_text("ada/good would be accepted")
-    look(tab, tmp_path, "submit-accepted")
+    look(tab, "submit-accepted")
     tab.get_by_role("button", name="Submit", exact=True).dblclick()
     expect(tab.get_by_role("heading", level=1)).to_have_text("ada/good", timeout=120_000)
     assert "/requests/ada/good_eval_request_False_bfloat16_Original.json" in tab.url
@@ -154,7 +162,7 @@ def test_a_keyboard_without_a_script_is_enough(browser: Browser, site: SignInSit
     context.close()
 
 
-def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite, tmp_path: Path) -> None:
+def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite) -> None:
     """Hold and cancel a request on its page; a stranger who signs in there sees no button."""
     path = "ada/good_eval_request_False_8bit_Original.json"
     site.stand.submit("ada/good", path=path, precision="8bit")
@@ -167,11 +175,11 @@ def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite, tmp_path: 
     sign_in(tab, "mia", f"/requests/{path}")
     tab.get_by_text("Hold the request").first.click()
     tab.get_by_label("Why, in a sentence that everyone can read", exact=True).fill("the licence is not clear")
-    look(tab, tmp_path, "buttons")
+    look(tab, "buttons")
     tab.get_by_role("button", name="Hold the request").dblclick()
     expect(tab.get_by_text("Done.")).to_be_visible()
     expect(tab.locator("#outcome")).to_contain_text("is on hold")
-    look(tab, tmp_path, "button-pressed")
+    look(tab, "button-pressed")
     tab.get_by_role("link", name="Back to the page").click()
     expect(tab.locator("#state")).to_contain_text("On hold by mia: the licence is not clear")
     tab.reload()
@@ -180,6 +188,6 @@ def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite, tmp_path: 
     tab.keyboard.press("Enter")
     expect(tab.get_by_text("Done.")).to_be_visible()
     tab.goto("/threads-waiting")
-    look(tab, tmp_path, "threads-waiting")
+    look(tab, "threads-waiting")
     tab.goto("/mine")
-    look(tab, tmp_path, "mine")
+    look(tab, "mine")

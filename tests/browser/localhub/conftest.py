@@ -94,9 +94,9 @@ def page(browser: Browser, hub: LocalHub) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: `STEWARD_SCREENSHOTS` if set, else a temporary folder."""
+def pictures() -> Path | None:
+    """The folder for screenshots, `STEWARD_SCREENSHOTS`; None: none are wanted."""
     if chosen := os.environ.get("STEWARD_SCREENSHOTS"):
         Path(chosen).mkdir(parents=True, exist_ok=True)
         return Path(chosen)
-    return tmp_path_factory.mktemp("pictures")
+    return None

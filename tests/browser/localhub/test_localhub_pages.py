@@ -1,4 +1,4 @@
-"""Pages as a visitor of the demo uses them, in headless Chromium; each test leaves a screenshot."""
+"""Pages as a visitor of the demo uses them, in headless Chromium; with STEWARD_SCREENSHOTS each leaves a screenshot."""
 
 from pathlib import Path
 
@@ -13,14 +13,15 @@ pytestmark = pytest.mark.browser
 REPO = "/datasets/board/requests"
 
 
-def shoot(page: Page, pictures: Path, name: str) -> None:
-    """A picture of the whole page; fails if the page is wider than the window."""
+def shoot(page: Page, pictures: Path | None, name: str) -> None:
+    """Fail if the page is wider than the window; take a picture of the whole page, if pictures are wanted."""
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{name} scrolls sideways by {wide} px"
-    page.screenshot(path=pictures / f"{name}.png", full_page=True)
+    if pictures is not None:
+        page.screenshot(path=pictures / f"{name}.png", full_page=True)
 
 
-def test_home_lists_repos_and_threads(page: Page, pictures: Path) -> None:
+def test_home_lists_repos_and_threads(page: Page, pictures: Path | None) -> None:
     """From the front page a visitor finds the repo and the latest threads."""
     page.goto("/")
     expect(page.get_by_role("link", name="board/requests").first).to_be_visible()
@@ -28,7 +29,7 @@ def test_home_lists_repos_and_threads(page: Page, pictures: Path) -> None:
     shoot(page, pictures, "home")
 
 
-def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path) -> None:
+def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path | None) -> None:
     """Folders and files, the newest commit, and README.md rendered."""
     page.goto(REPO)
     expect(page.get_by_role("link", name="tiny-lab")).to_be_visible()
@@ -37,7 +38,7 @@ def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path) -> None
     shoot(page, pictures, "repo")
 
 
-def test_from_the_repo_to_a_file(page: Page, pictures: Path) -> None:
+def test_from_the_repo_to_a_file(page: Page, pictures: Path | None) -> None:
     """Two clicks lead to a request file's content."""
     page.goto(REPO)
     page.get_by_role("link", name="tiny-lab").click()
@@ -46,7 +47,7 @@ def test_from_the_repo_to_a_file(page: Page, pictures: Path) -> None:
     shoot(page, pictures, "file")
 
 
-def test_commits_and_one_commit(page: Page, pictures: Path) -> None:
+def test_commits_and_one_commit(page: Page, pictures: Path | None) -> None:
     """The list of commits leads to the diff of one."""
     page.goto(REPO)
     page.get_by_role("link", name="Commits").click()
@@ -57,7 +58,7 @@ def test_commits_and_one_commit(page: Page, pictures: Path) -> None:
     shoot(page, pictures, "commit")
 
 
-def test_the_community_tab(page: Page, pictures: Path) -> None:
+def test_the_community_tab(page: Page, pictures: Path | None) -> None:
     """Open threads first; the closed one is behind its own button."""
     page.goto(REPO)
     page.get_by_role("link", name="Community").click()
@@ -67,7 +68,7 @@ def test_the_community_tab(page: Page, pictures: Path) -> None:
     expect(page.get_by_role("link", name="tiny-lab/tiny-1 (bfloat16)")).to_be_visible()
 
 
-def test_a_thread_is_rendered_and_harmless(page: Page, pictures: Path) -> None:
+def test_a_thread_is_rendered_and_harmless(page: Page, pictures: Path | None) -> None:
     """Tables and code are rendered, a stranger's script is shown as text, edits and the status change are shown."""
     page.goto(f"{REPO}/discussions/1")
     expect(page.get_by_role("cell", name="boolean expressions")).to_be_visible()
@@ -79,7 +80,7 @@ def test_a_thread_is_rendered_and_harmless(page: Page, pictures: Path) -> None:
     shoot(page, pictures, "thread")
 
 
-def test_a_pull_request_and_its_changes(page: Page, pictures: Path) -> None:
+def test_a_pull_request_and_its_changes(page: Page, pictures: Path | None) -> None:
     """The conversation shows the commit and the merge box; the other tab shows the diff."""
     page.goto(f"{REPO}/discussions/2")
     expect(page.get_by_text("Please evaluate my model.")).to_be_visible()
@@ -103,7 +104,7 @@ def test_commenting_as_a_chosen_account(page: Page, hub: LocalHub) -> None:
     assert (events[-1].author, getattr(events[-1], "content", None)) == ("bob", "A word from **bob** & me")
 
 
-def test_starting_a_discussion(page: Page, pictures: Path) -> None:
+def test_starting_a_discussion(page: Page, pictures: Path | None) -> None:
     """A new discussion opens at its own page."""
     page.goto(f"{REPO}/discussions")
     page.get_by_role("link", name="New discussion").click()
@@ -114,7 +115,7 @@ def test_starting_a_discussion(page: Page, pictures: Path) -> None:
     expect(page.get_by_role("heading", name="How long is the queue?")).to_be_visible()
 
 
-def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path) -> None:
+def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path | None) -> None:
     """One click as a maintainer merges, and the file is on main."""
     bob = HfApi(endpoint=hub.url, token="hf_bob")
     info = bob.upload_file(
@@ -128,7 +129,7 @@ def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path) -> No
     assert "new.txt" in bob.list_repo_files("board/requests", repo_type="dataset")
 
 
-def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path) -> None:
+def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path | None) -> None:
     """No merge button; the files that conflict are named."""
     ada = HfApi(endpoint=hub.url, token="hf_ada")
     options = {"path_in_repo": "README.md", "repo_id": "board/requests", "repo_type": "dataset"}
@@ -141,7 +142,7 @@ def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path) -> N
     shoot(page, pictures, "conflict")
 
 
-def test_webhook_activity(page: Page, pictures: Path) -> None:
+def test_webhook_activity(page: Page, pictures: Path | None) -> None:
     """The owner, chosen in the menu, sees each delivery and its outcome."""
     page.goto("/")
     page.locator("details.account-menu summary").click()
@@ -155,7 +156,7 @@ def test_webhook_activity(page: Page, pictures: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["/", REPO, f"{REPO}/discussions", f"{REPO}/discussions/1", f"{REPO}/discussions/2/files"]
 )
-def test_pages_fit_a_phone(page: Page, pictures: Path, path: str) -> None:
+def test_pages_fit_a_phone(page: Page, pictures: Path | None, path: str) -> None:
     """At 390 pixels nothing runs out of the window."""
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(path)

@@ -1,4 +1,7 @@
-"""The leaderboard in headless Chromium: search, filters, columns, pins, scrolling, shared addresses; also bare."""
+"""The leaderboard in headless Chromium: search, filters, columns, pins, scrolling, shared addresses; also bare.
+
+`make matrices` runs all, `make test` leaves out what test_space_browser tests with the same script.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from benchmarks.board import fill
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.browser.served_site import ServedSite, serving
+from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -100,6 +104,7 @@ def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page
     assert models(tab)[0] != first
 
 
+@left_out("test_space_browser sorts with the same script")
 def test_any_column_sorts_and_its_head_says_so(tab: Page) -> None:
     """A click sorts, the best first; another one turns it round. The ranks stay those of the average."""
     head = tab.get_by_role("columnheader", name="Word Sorting")
@@ -166,6 +171,7 @@ def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
     assert tab.get_by_role("link", name="submit it").count() == 0
 
 
+@left_out("test_space_browser searches with the same script")
 def test_the_search_is_continued_while_typing(tab: Page) -> None:
     """The page suggests names of models and values of a column, and keeps the terms before."""
     tab.locator("#q").press_sequentially("gemma; Hub License: ap")

@@ -1,6 +1,7 @@
 """Clients that hold every place of the web server, each in its own way: deliveries are stored all the same.
 
 The server is the real one with few places, spoken to over raw sockets from several addresses of this machine.
+`make matrices` has each way from each kind of address, `make test` some of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 
 import pytest
 import redis
@@ -29,6 +31,7 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
+from tests.support.sizes import every
 from tests.support.waiting import wait_until
 
 SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
@@ -72,8 +75,14 @@ def begun(port: int, address: str, sent: bytes, expected: bytes) -> socket.socke
 WAYS = {"streams": [stream], "idle": [idle], "half": [half], "all of them": [stream, idle, half]}
 
 
-@pytest.mark.parametrize("addresses", [SAME, OTHER, SEVERAL], ids=["same address", "other address", "many addresses"])
-@pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
+ADDRESSES = {"same address": SAME, "other address": OTHER, "many addresses": SEVERAL}
+CROWDS = [
+    pytest.param(WAYS[way], ADDRESSES[addresses], id=f"{way}-{addresses}")
+    for way, addresses in product(WAYS, ADDRESSES)
+]
+
+
+@pytest.mark.parametrize(("ways", "addresses"), every(5, CROWDS))
 def test_deliveries_are_stored_while_others_hold_every_place(
     settings: BotSettings,
     connection: redis.Redis,

@@ -1,8 +1,12 @@
-"""Each kind of effect: off, shadowed or on; and what the others do without it."""
+"""Each kind of effect: off, shadowed or on; and what the others do without it.
+
+`make matrices` has each kind in each mode, `make test` every second pair of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from huggingface_hub import CommitOperationAdd
@@ -18,13 +22,15 @@ from redis_state.attempts import LOST
 from redis_state.shadowed_writes import ShadowedWrite
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
+from tests.support.sizes import every
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
 RELAUNCH = [(EffectMode.ON, "RERUN", []), (EffectMode.SHADOW, "FAILED", ["RERUN"]), (EffectMode.OFF, "FAILED", [])]
 
 
-@pytest.mark.parametrize("lost", [False, True])
-@pytest.mark.parametrize(("mode", "status", "held"), RELAUNCH)
+@pytest.mark.parametrize(
+    ("mode", "status", "held", "lost"), every(2, [(*case, lost) for lost in (False, True) for case in RELAUNCH])
+)
 def test_without_relaunches_our_faults_end_in_failed(
     stand: BoardDriver, mode: EffectMode, status: str, held: list[str], lost: bool
 ) -> None:
@@ -105,8 +111,7 @@ ACTS: list[tuple[Effect, Callable[[GuardedWriter, int], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("mode", EffectMode)
-@pytest.mark.parametrize(("effect", "act"), ACTS)
+@pytest.mark.parametrize(("effect", "act", "mode"), every(2, [(*act, mode) for act, mode in product(ACTS, EffectMode)]))
 def test_each_kind_of_effect_is_off_shadowed_or_on(
     stand: BoardDriver, effect: Effect, act: Callable[[GuardedWriter, int], None], mode: EffectMode
 ) -> None:

@@ -1,4 +1,7 @@
-"""The web server as people run it, killed in the middle: what was acknowledged is in Redis, marked, and there once."""
+"""The web server as people run it, killed in the middle: what was acknowledged is in Redis, marked, and there once.
+
+`make test` kills it once, `make chaos` also at its first delivery and at named points.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +139,7 @@ def check(connection: redis.Redis, acknowledged: set[int]) -> None:
     assert marked(connection) == there.keys()
 
 
-@pytest.mark.parametrize(("crash_at", "after"), KILLS if WHOLE else KILLS[1::2], ids=str)
+@pytest.mark.parametrize(("crash_at", "after"), KILLS if WHOLE else KILLS[1:2], ids=str)
 def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
     children: Children,
     valkey_url: str,

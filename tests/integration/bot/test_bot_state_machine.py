@@ -30,7 +30,7 @@ from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
 from tests.support.hub.lies import LIES
 from tests.support.sizes import WHOLE
 
-LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (2, 25)
+LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (2, 18)
 pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
 
 SUBMISSIONS = [

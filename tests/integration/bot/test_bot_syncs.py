@@ -1,4 +1,7 @@
-"""Syncs against a real Hub protocol and a real queue server: what the bot does about requests, seen from outside."""
+"""Syncs against a real Hub protocol and a real queue server: what the bot does about requests, seen from outside.
+
+`make matrices` has all refusals, `make test` some; unit tests have the rules.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from leaderboard.failures import cause
 from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from redis_state.attempts import LOST
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
+from tests.support.sizes import every, first
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:
@@ -54,7 +58,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "changes", "cause", "words"), REFUSED)
+@pytest.mark.parametrize(("model", "changes", "cause", "words"), every(3, REFUSED))
 def test_a_refused_request_says_why_in_its_file_and_its_thread(
     stand: BoardDriver, model: str, changes: dict[str, Any], cause: str, words: str
 ) -> None:
@@ -95,7 +99,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "path", "raw", "words"), UNREADABLE)
+@pytest.mark.parametrize(("name", "path", "raw", "words"), first(1, UNREADABLE))
 def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
     stand: BoardDriver, name: str, path: str | None, raw: bytes, words: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""Commands that want opposite things at the same moment, and a bot that dies between effect and reply."""
+"""Commands that want opposite things at the same moment, and a bot that dies between effect and reply.
+
+`make matrices` has all cases, `make test` some.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tests.support.board.counted_verbs import decisions, is_at_rest, settle
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 from tests.support.board.pull_requests import thread as pull_thread
+from tests.support.sizes import every, first
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def waiting_request(stand: BoardDriver) -> str:
     return path
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", first(1, [2, 1]))
 def test_of_two_who_want_opposite_things_the_second_is_told(
     stand: BoardDriver, waiting_request: str, threads: int
 ) -> None:
@@ -62,11 +66,14 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_requ
 
 @pytest.mark.parametrize(
     ("texts", "fact", "stands"),
-    [
-        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one"), "hold", True),
-        (("/priority ada/good high", "/priority ada/good normal", "/priority ada/good high"), "priority", True),
-        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/unhold ada/good"), "hold", False),
-    ],
+    first(
+        1,
+        [
+            (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one"), "hold", True),
+            (("/priority ada/good high", "/priority ada/good normal", "/priority ada/good high"), "priority", True),
+            (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/unhold ada/good"), "hold", False),
+        ],
+    ),
 )
 def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
     stand: BoardDriver, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
@@ -108,19 +115,19 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
     assert pull_thread(stand, number).status == "merged"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("/hold ada/good no", "until the hold is lifted"),
-        ("/priority ada/good high", "now has `high` priority"),
-        ("/cancel ada/good", "I am cancelling"),
-        ("/pause board no", "Paused: `board`"),
-        ("/unhold ada/good", "is lifted"),
-        ("/resume board", "Resumed: `board`"),
-        ("/submit ada/good precision=float16", "passed all checks and is submitted"),
-        ("/resubmit ada/good revision=main", "is already waiting at"),
-    ],
-)
+EFFECTS = [
+    ("/hold ada/good no", "until the hold is lifted"),
+    ("/priority ada/good high", "now has `high` priority"),
+    ("/cancel ada/good", "I am cancelling"),
+    ("/resume board", "Resumed: `board`"),
+    ("/unhold ada/good", "is lifted"),
+    ("/pause board no", "Paused: `board`"),
+    ("/submit ada/good precision=float16", "passed all checks and is submitted"),
+    ("/resubmit ada/good revision=main", "is already waiting at"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), every(3, EFFECTS))
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""A hundred hostile texts in comments, titles, posts, file fields and logs: nothing but text comes of them."""
+"""A hundred hostile texts in comments, titles, posts, file fields and logs: nothing but text comes of them.
+
+`make test` writes a few as reasons, and every sixth to files and logs; `make matrices` more and all.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
 from tests.support.sizes import WHOLE
 
-FILED = TEXTS if WHOLE else TEXTS[::3]
+FILED = TEXTS if WHOLE else TEXTS[::6]
 """Those that stand in files and logs; in comments stand all of them."""
+REFUSED = TEXTS[:: 6 if WHOLE else 18]
+"""Those that make a request file one that is refused."""
 HARMLESS = ("word", "two words", 'a "quoted word"')
 
 
@@ -81,7 +86,7 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriv
     quiet.submit("ada/good", sender="ada")
     quiet.settle()
     talk = Discussion(quiet)
-    for text in HARMLESS[:1] + TEXTS[::9]:
+    for text in HARMLESS[:1] + TEXTS[:: 9 if WHOLE else 27]:
         said = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
         for key in ("hold", "why", "status"):
             for _, reply in answers(quiet, talk, {key: said[key]}, quiet.form):
@@ -154,11 +159,11 @@ def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) 
 
 def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
     """Where fields cannot be what they say, the thread that tells so repeats them as text."""
-    for number, text in enumerate(TEXTS[::6]):
+    for number, text in enumerate(REFUSED):
         quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
     quiet.settle()
     told = [one.events[0] for one in quiet.threads()]
-    assert len(told) == len(TEXTS[::6])
+    assert len(told) == len(REFUSED)
     for event in told:
         check(quiet, event.content, event.content)
 

@@ -1,4 +1,7 @@
-"""The aggregated table on a board that runs: in step with what is published, flagged, removed, restored and renamed."""
+"""The aggregated table on a board that runs: in step with what is published, flagged, removed, restored and renamed.
+
+Tests that leave the board as they found it share one. `make matrices` runs all tests, `make test` most.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ from tests.support.board.contents_table import (
     table,
 )
 from tests.support.board.flags import AppealThread, FlagBoardDriver
+from tests.support.sizes import left_out
 
 
 @pytest.fixture
@@ -38,10 +42,21 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
         yield made
 
 
-def test_a_published_evaluation_becomes_a_row(stand: FlagBoardDriver) -> None:
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, lasting_redis: redis.Redis, probe: Probe
+) -> Iterator[FlagBoardDriver]:
+    """A board whose table has a row: one evaluation is published."""
+    with board_with_table(tmp_path_factory.mktemp("shared"), lasting_redis, probe) as made:
+        finished(made)
+        look(made)
+        yield made
+
+
+def test_a_published_evaluation_becomes_a_row(shared: FlagBoardDriver) -> None:
     """pandas reads the exact columns, types and values; nothing is committed once nothing changes."""
-    path = finished(stand)
-    look(stand)
+    stand = shared
+    (path,) = (entry.path for entry in stand.context.index.of_model(GOOD))
     found = table(stand)
     suite = stand.context.suite
     assert list(found.columns) == [column.name for column in columns(suite)]
@@ -63,15 +78,13 @@ def test_a_published_evaluation_becomes_a_row(stand: FlagBoardDriver) -> None:
     assert commits(stand) == before
 
 
-def test_a_round_in_which_nothing_changed_costs_three_calls(stand: FlagBoardDriver) -> None:
+def test_a_round_in_which_nothing_changed_costs_three_calls(shared: FlagBoardDriver) -> None:
     """However many rows there are."""
-    finished(stand)
-    look(stand)
-    stand.calls.clear()
-    stand.time += 1
-    stand.context.mark(sync.CONTENTS)
-    stand.work()
-    assert len(stand.calls) == 3
+    shared.calls.clear()
+    shared.time += 1
+    shared.context.mark(sync.CONTENTS)
+    shared.work()
+    assert len(shared.calls) == 3
 
 
 def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
@@ -86,10 +99,9 @@ def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
     assert list(table(stand)["Flagged"]) == [False, True]
 
 
-def test_a_flag_and_its_end_are_told(stand: FlagBoardDriver) -> None:
+def test_a_flag_and_its_end_are_told(shared: FlagBoardDriver) -> None:
     """Flagged is true from the flag to its end."""
-    finished(stand)
-    look(stand)
+    stand = shared
     case = AppealThread(stand, f"[FLAG] {GOOD}", "It knows the questions.")
     case.say("/flag contamination it knows the questions", stand.form)
     look(stand)
@@ -101,10 +113,9 @@ def test_a_flag_and_its_end_are_told(stand: FlagBoardDriver) -> None:
     assert disagreements(stand.context) == []
 
 
-def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagBoardDriver) -> None:
+def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(shared: FlagBoardDriver) -> None:
     """The same row, byte for byte of the whole table; and the same scores."""
-    finished(stand)
-    look(stand)
+    stand = shared
     before, scores = data(stand), stand.context.scores.all()
     talk = AppealThread(stand, "My model", "Hello.")
     talk.say(f"/remove {GOOD} the weights were wrong", stand.form)
@@ -168,6 +179,7 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
     assert list(table(stand)["Available on the hub"]) == [False]
 
 
+@left_out("the next test, and that of two processes, have a model that is gone")
 def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
     """A day later its row says that it is not available, and keeps the rest."""
     finished(stand)
@@ -183,7 +195,10 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error", "available"),
-    [(403, "Access to this resource is disabled.", False), (413, "Too large", True)],
+    [
+        (403, "Access to this resource is disabled.", False),
+        pytest.param(413, "Too large", True, marks=left_out("as with 403")),
+    ],
 )
 def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     stand: FlagBoardDriver, status: int, error: str, available: bool

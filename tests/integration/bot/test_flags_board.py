@@ -24,10 +24,10 @@ from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, first
 
 MANY = 60
-STEP = 1 if WHOLE else 4
+STEP = 1 if WHOLE else 8
 """The bot dies before each STEPth call, with a model for each death."""
 
 
@@ -200,7 +200,7 @@ def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [(Effect.EDIT, EffectMode.OFF), (Effect.EDIT, EffectMode.SHADOW), (Effect.NEW_THREAD, EffectMode.SHADOW)],
+    first(1, [(Effect.EDIT, EffectMode.SHADOW), (Effect.EDIT, EffectMode.OFF), (Effect.NEW_THREAD, EffectMode.SHADOW)]),
 )
 def test_without_effects_nothing_is_flagged(stand: FlagBoardDriver, kind: Effect, mode: EffectMode) -> None:
     """The reply says so, nothing is opened, and no file is written."""
@@ -360,7 +360,7 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagBoardD
     for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
         case.say(words, api)
         assert "Why? Write a reason" in case.replies()[-1]
-    many = " ".join(f"ada/try-{number}" for number in range(0, MANY, 4))  # as many as fit into a title
+    many = " ".join(f"ada/try-{number}" for number in range(0, MANY, 8))
     titled = AppealThread(stand, f"[FLAG] {many}", "They are the same.")
     assert len(reports(stand.context)) == MAX_REPORTED
     titled.say("/dismiss they are not", stand.form)

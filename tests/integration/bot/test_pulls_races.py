@@ -1,6 +1,7 @@
 """Pull requests that move while the bot looks, decides and merges; merges that fail; processes that die in between.
 
 Whatever happens when, what is on main in the end was checked, or a person put it there; and nobody is told twice.
+`make chaos` has every push, before every call; `make test` a sample of both.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.support.board.pull_requests import (
     thread,
 )
 from tests.support.board.worlds import board_world
+from tests.support.sizes import WHOLE
 
 ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
@@ -98,7 +100,10 @@ PUSHES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", PUSHES)
+SOME = ("an extra file", "a file in place of a folder", "the request taken out", "a large file of ours changed")
+
+
+@pytest.mark.parametrize("name", PUSHES if WHOLE else SOME)
 def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: BoardDriver, name: str) -> None:
     """It went in with the merge; every file is as it was before, the thread is told once, nothing is evaluated."""
     stand.worker()
@@ -141,7 +146,7 @@ def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: 
     """A push right before each single call of checking and merging: what stays is what was checked, told once."""
     stand.context.me()
     ends: list[str] = []
-    for at in range(15):
+    for at in range(0, 15, 1 if WHOLE else 2):
         was = on_main(stand)
         number, _ = propose(stand, {PATH: fields(stand, likes=at)})
         stand.calls = Calls(lambda count, _, at=at: count == at, lambda number=number: _push(stand, number))  # type: ignore[misc]
@@ -191,7 +196,7 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriv
     assert look(stand, number) == ["thread"]
 
 
-@pytest.mark.parametrize("kind", ["fail", "fail-after", "hang-after"])
+@pytest.mark.parametrize("kind", ["fail", "hang-after", *(["fail-after"] if WHOLE else [])])
 def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver, kind: str) -> None:
     """500 before or after it happened: merged once, as it was checked, and told so."""
     commits = stand.commits()
@@ -235,14 +240,14 @@ class Killed(BaseException):
 
 DEATHS = [
     (merging, merging.MERGED, False, False),
-    (merging, merging.MERGED, True, True),
-    (merging, merging.STAGED_BACK, True, False),
     (merging, merging.STAGED_BACK, True, True),
     (pull, pull.REPORTED, False, True),
+    (merging, merging.MERGED, True, True),
+    (merging, merging.STAGED_BACK, True, False),
 ]
 
 
-@pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS)
+@pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS if WHOLE else DEATHS[:3])
 def test_dead_anywhere_the_same_end(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
 ) -> None:

@@ -1,4 +1,7 @@
-"""What pull requests may not do, as tables: each case is a real one, on one board that all of them share."""
+"""What pull requests may not do, as tables: each case is a real one, on one board that all of them share.
+
+`make matrices` has all cases, `make test` every second one; unit tests have the rules.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
 from tests.support.board.worlds import board_world
+from tests.support.sizes import every
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "files", "words"), WRONG, ids=[case[0] for case in WRONG])
+@pytest.mark.parametrize(("name", "files", "words"), every(2, WRONG), ids=[case[0] for case in every(2, WRONG)])
 def test_what_is_wrong_is_said_and_nothing_is_merged(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
@@ -66,7 +70,7 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "files", "words"), OTHERS, ids=[case[0] for case in OTHERS])
+@pytest.mark.parametrize(("name", "files", "words"), every(2, OTHERS), ids=[case[0] for case in every(2, OTHERS)])
 def test_whatever_is_no_submission_is_left_to_people(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
@@ -102,7 +106,9 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "was", "becomes", "words"), AGAIN, ids=[case[0] for case in AGAIN])
+@pytest.mark.parametrize(
+    ("name", "was", "becomes", "words"), every(2, AGAIN), ids=[case[0] for case in every(2, AGAIN)]
+)
 def test_no_more_of_a_request_can_be_changed(
     stand: BoardDriver, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
 ) -> None:

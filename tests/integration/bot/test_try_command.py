@@ -1,4 +1,7 @@
-"""`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request."""
+"""`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request.
+
+`make matrices` has all refusals, `make test` every third one.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
+from tests.support.sizes import every, first
 
 TRY = "/try ada/good precision=float32"
 HOSTILE = "</details> @ada [x](http://evil.example) <!-- steward:1 --> | \n\n# title"
@@ -143,7 +147,7 @@ def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
     assert not stand.context.trials.pending()
 
 
-@pytest.mark.parametrize("forged", [b"{}", b"x"])
+@pytest.mark.parametrize("forged", first(1, [b"{}", b"x"]))
 def test_an_outcome_that_is_none_is_told_in_the_end(stand: BoardDriver, forged: bytes) -> None:
     """A worker that twice reports nothing that can be read ends the trial, with a cause of ours."""
     talk = ask(stand)
@@ -235,21 +239,21 @@ def test_a_model_with_a_request_is_not_tried(stand: BoardDriver) -> None:
     assert "waits for a trial" in reply(ask(stand))
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("/try ada/pickled precision=float32", "would be refused"),
-        ("/try ada/nowhere", "would be refused"),
-        ("/try ada/good precision=1bit", "would be refused"),
-        ("/try ada/good revision=../../etc", "would be refused"),
-        ("/try ../good", "org/model"),
-        ("/try", "Write it like this"),
-        ("/try ada/good limit=100000", "Write it like this"),
-        ("/try ada/good `rm -rf`", "Write it like this"),
-        (f"{TRY}\n/status", "a comment of its own"),
-        (f"{TRY}\n{TRY}", "a comment of its own"),
-    ],
-)
+REFUSED = [
+    ("/try ada/pickled precision=float32", "would be refused"),
+    ("/try ada/nowhere", "would be refused"),
+    ("/try ada/good precision=1bit", "would be refused"),
+    (f"{TRY}\n/status", "a comment of its own"),
+    ("/try ada/good revision=../../etc", "would be refused"),
+    ("/try ../good", "org/model"),
+    ("/try ada/good limit=100000", "Write it like this"),
+    ("/try", "Write it like this"),
+    ("/try ada/good `rm -rf`", "Write it like this"),
+    (f"{TRY}\n{TRY}", "a comment of its own"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), every(3, REFUSED))
 def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text: str, words: str) -> None:
     """Nothing waits, and a refusal does not count."""
     said = reply(ask(stand, text))

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from steward.valkey import Valkey
 from tests.support.board.fuzzed_server import HOSTILE, fuzzed
+from tests.support.sizes import examples
 
 FUZZ = hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -34,6 +34,7 @@ from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import Client, Reader, serving
 from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
 from tests.support.board.timing_history import count
+from tests.support.sizes import examples
 
 KEYS = Keys("timed-pages")
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
@@ -284,7 +285,9 @@ WORDS = st.one_of(
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(TARGETS, st.lists(st.tuples(st.sampled_from(["days", "width", "name", "x"]), WORDS), max_size=4))
 @example("/charts/waiting.svg", [("width", "1000000000"), ("days", "7")])

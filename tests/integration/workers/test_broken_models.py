@@ -25,12 +25,9 @@ from tests.support.workers.worker_process import BOARD, AttemptQueue
 
 SAMPLE = (
     "truncated",
-    "missing-layers",
     "nan-weights",
     "template-raises",
-    "template-huge",
     "generation-object",
-    "generation-beams",
     "pickles-only",
     "gated",
     "whole",

@@ -1,8 +1,8 @@
 """A real worker is killed in the middle of a real evaluation: the next attempt, on this machine or another one,
 computes only the rest.
 
-`make test` kills one worker halfway for each; `make matrices` at every tenth of an evaluation, by shared prefix and
-the harness's way.
+`make test` kills one worker halfway, which goes on; `make matrices` kills workers at every tenth of an evaluation, by
+shared prefix and the harness's way, and lets another machine go on, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from huggingface_hub import HfApi
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from redis_state.jobs import EvaluationJob
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, QUESTIONS, SUITE, RealWorker, running_worker
 from tests.support.workers.worker_process import HERE
@@ -176,6 +176,7 @@ def rounded(rows: list[Any]) -> list[Any]:
     ]
 
 
+@left_out("one more worker imports the harness; test_answer_branches reads such answers")
 @pytest.mark.parametrize("tenth", TENTHS)
 def test_another_machine_continues_the_evaluation(stand: Stand, tenth: int, tmp_path: Path) -> None:
     """kill -9 after an upload: another machine has equal scores, nearly equal answers, and computes only the rest."""
@@ -217,7 +218,7 @@ def forge(stand: Stand, job: EvaluationJob, folder: Path) -> None:
     api.upload_file(path_or_fileobj=target.read_bytes(), path_in_repo=parts[0], **repo)
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@left_out("the harness is imported twice")
 def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, tmp_path: Path) -> None:
     """The child finds them out by its sample; another one computes everything, and the log says so."""
     killed_at = stand.whole.passes // 2
@@ -233,7 +234,7 @@ def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, 
     assert not outcome.replayed and branches(stand, job) == []
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@left_out("the harness is imported twice")
 def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) -> None:
     """SIGTERM: the same attempt is queued again, and goes on where it was."""
     killed_at = stand.whole.passes // 2
@@ -244,7 +245,7 @@ def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) 
     assert outcome.replayed and (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@left_out("the harness is imported twice")
 def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tmp_path: Path) -> None:
     """SIGTERM before the first upload is due: the answers are uploaded within the grace period."""
     settings = {**SETTINGS, "STEWARD_SHARE_SECONDS": "900", "STEWARD_GRACE_SECONDS": "30"}
@@ -261,7 +262,7 @@ def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tm
     assert f"{outcome.replayed} answers came from another machine" in log
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@left_out("the harness is imported twice")
 @pytest.mark.parametrize("damage", ["torn", "changed", "of another evaluation", "a link"])
 def test_a_damaged_journal_costs_time_and_no_score(stand: Stand, damage: str) -> None:
     """Whatever the journal has become, the log says so and the scores are right."""

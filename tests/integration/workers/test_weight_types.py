@@ -1,4 +1,7 @@
-"""All weight types that run on a CPU, through a real worker: scores equal those of the complete model."""
+"""All weight types that run on a CPU, through a real worker: scores equal those of the complete model.
+
+`make test` evaluates an adapter and half precision; `make matrices` also deltas, compares engines, and verifies.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from leaderboard.details import table_path
 from leaderboard.engines import EngineName
 from leaderboard.results import engine_use
 from tests.support.models import adapters_and_deltas
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, first, left_out
 from tests.support.workers import evaluation_script
 from tests.support.workers.child_runs import evaluate_by_prefix, write_model
 from tests.support.workers.real_worker import PATIENCE, RealWorker
@@ -25,7 +28,7 @@ from workers.jobs.sample_comparison import EngineTolerance, compare_task
 from workers.publication.details import write_samples
 
 BASE = "ada/base"
-NAMES = ("base", "adapter", "merged", "delta", "summed")
+NAMES = first(3, ("base", "adapter", "merged", "delta", "summed"))
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +50,7 @@ def outcomes(stand: RealWorker, revisions: dict[str, str]) -> dict[str, Outcome]
     """The outcomes of all evaluations."""
     asks: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
     based = {"base_model": BASE, "base_revision": revisions["base"]}
-    asks["adapter"] = {"weight_type": "Adapter", **based}
-    asks["delta"] = {"weight_type": "Delta", **based}
+    asks |= {name: {"weight_type": name.title(), **based} for name in NAMES if name in ("adapter", "delta")}
     jobs = [stand.job(f"ada/{name}", revisions[name], **asks[name]) for name in NAMES]
     return dict(zip(NAMES, stand.run(*jobs), strict=True))
 
@@ -66,7 +68,7 @@ def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
     return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
 
 
-@pytest.mark.parametrize(("change", "whole"), [("adapter", "merged"), ("delta", "summed")])
+@pytest.mark.parametrize(("change", "whole"), first(1, [("adapter", "merged"), ("delta", "summed")]))
 def test_scores_are_those_of_the_whole_model(
     stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
@@ -76,18 +78,20 @@ def test_scores_are_those_of_the_whole_model(
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
 
 
-@pytest.mark.parametrize("change", ["adapter", "delta"])
+@pytest.mark.parametrize("change", first(1, ["adapter", "delta"]))
 def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
     """The base model's answers differ, so that the comparison is meaningful."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
+@left_out("two evaluations more")
 def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """A delta's answers equal those of the summed model digit for digit."""
     for task in ("quick_choose", "quick_write"):
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
 
+@left_out("one evaluation more")
 def test_the_same_model_twice_is_equal_bit_for_bit(
     stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
@@ -123,6 +127,7 @@ def verified(stand: RealWorker, attempt: str, *options: str) -> tuple[int, dict[
     return done.returncode, json.loads(done.stdout)
 
 
+@left_out("the harness is imported once more; test_verify compares samples")
 def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """`steward verify` uses the recorded commit of the base model, although its head is another."""
     outcome = outcomes["adapter"]
@@ -167,23 +172,23 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, halves:
     assert rows(stand, halves[1])[0]["prompt"].startswith("user: ")
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "files", "base", "cause"),
-    [
-        ("no-base", "Adapter", adapters_and_deltas.adapter, "ada/nowhere", "base-model-missing"),
-        (
-            "circle",
-            "Adapter",
-            lambda: adapters_and_deltas.adapter(base_model="ada/circle"),
-            "ada/circle",
-            "base-model-missing",
-        ),
-        ("half-adapter", "Adapter", lambda: adapters_and_deltas.adapter(without="v_proj"), BASE, "adapter-unusable"),
-        ("half-delta", "Delta", lambda: adapters_and_deltas.delta(without="model.norm.weight"), BASE, "delta-unusable"),
-        ("no-quantiser", "Original", adapters_and_deltas.base, "", "library-missing"),
-        ("not-quantised", "Original", adapters_and_deltas.base, "", "quantisation-unusable"),
-    ],
-)
+UNUSABLE = [
+    ("no-base", "Adapter", adapters_and_deltas.adapter, "ada/nowhere", "base-model-missing"),
+    ("half-adapter", "Adapter", lambda: adapters_and_deltas.adapter(without="v_proj"), BASE, "adapter-unusable"),
+    ("not-quantised", "Original", adapters_and_deltas.base, "", "quantisation-unusable"),
+    (
+        "circle",
+        "Adapter",
+        lambda: adapters_and_deltas.adapter(base_model="ada/circle"),
+        "ada/circle",
+        "base-model-missing",
+    ),
+    ("half-delta", "Delta", lambda: adapters_and_deltas.delta(without="model.norm.weight"), BASE, "delta-unusable"),
+    ("no-quantiser", "Original", adapters_and_deltas.base, "", "library-missing"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "files", "base", "cause"), first(3, UNUSABLE))
 def test_what_cannot_be_run_ends_in_its_cause(
     stand: RealWorker, name: str, kind: str, files: Any, base: str, cause: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from huggingface_hub import HfApi
@@ -13,28 +14,36 @@ from tests.support.chaos.board_processes import PATIENCE, WORKER, BoardProcesses
 from tests.support.waiting import wait_until
 
 MODELS = ("good-slow", "good", "remote", "good-dies", "other")
-EVALUATED = ("good-slow", "good", "other")
+BROKEN = {"remote", "good-dies"}
+"""Models whose evaluation fails."""
 EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
 """The fold of a status comment that tells of earlier attempts, in JSON."""
 REQUESTS = Repo("dataset", "town/requests")
 
 
-def all_is_well(town: BoardProcesses, *, seconds: float = PATIENCE) -> dict[str, Any]:
-    """Every request has its right end, one status comment, and was evaluated and published once; the picture of it."""
+def all_is_well(
+    town: BoardProcesses, models: Collection[str] = MODELS, proposed: str = "", *, seconds: float = PATIENCE
+) -> dict[str, Any]:
+    """Every request has its right end, one status comment, and was evaluated and published once; the picture of it.
+
+    A form submitted `models`; a pull request brought the one that was `proposed`, and is its thread.
+    """
+    evaluated = [name for name in (*models, proposed) if name and name not in BROKEN]
     wait_until(town.ended, seconds=seconds, describe=town.words)
     picture = town.last_picture()
     ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
-    assert ends == {**dict.fromkeys(EVALUATED, "FINISHED"), "remote": "FAILED", "good-dies": "FAILED"}, ends
+    failed = {name: "FAILED" for name in models if name in BROKEN}
+    assert ends == {**dict.fromkeys(evaluated, "FINISHED"), **failed}, ends
     threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Evaluation of")]
-    titles = sorted(f"Evaluation of ada/{name} (float32)" for name in MODELS)
+    titles = sorted(f"Evaluation of ada/{name} (float32)" for name in models)
     assert sorted(thread.title for thread in threads) == titles
     assert all(len(town.eyes.thread(REQUESTS, one.num).comments) == 1 for one in threads)
     worker = HfApi(town.hub.url, token=WORKER)
-    for name in EVALUATED:
+    for name in evaluated:
         commits = worker.list_repo_commits(f"town-details/details_ada__{name}", repo_type="dataset")
         assert len([one for one in commits if one.title.startswith("Add details")]) == 1, name
     results = [one.path for one in town.eyes.list_files(Repo("dataset", "town/results")) if one.path.endswith("json")]
-    assert len(results) == len(EVALUATED)
+    assert len(results) == len(evaluated)
     return picture
 
 

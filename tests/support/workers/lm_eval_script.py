@@ -50,6 +50,14 @@ def read_task_files_once() -> None:
     TaskIndex.build = staticmethod(build_rest)
 
 
+def list_packages_once() -> None:
+    """Let the harness, which writes the installed packages to each results file, list them now and not again."""
+    from torch.utils import collect_env
+
+    packages = collect_env.get_pip_packages(collect_env.run)
+    collect_env.get_pip_packages = lambda *_: packages
+
+
 def run_each(files: list[Path]) -> int:
     """Run one after the other; the exit status, 1 as soon as one of them fails."""
     gc.disable()  # the imports make a million objects, and no garbage
@@ -58,6 +66,7 @@ def run_each(files: list[Path]) -> int:
     import transformers.models.llama.modeling_llama  # noqa: F401  # the architecture of the model
 
     read_task_files_once()
+    list_packages_once()
     gc.freeze()
     gc.enable()
     for file in files:

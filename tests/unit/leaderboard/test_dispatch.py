@@ -22,6 +22,7 @@ from leaderboard.dispatch import (
 )
 from leaderboard.estimates import Durations
 from leaderboard.tiers import TIERS, Tier
+from tests.support.sizes import examples
 
 SMALL, LARGE = WorkerCapacity(("small",)), WorkerCapacity(("large",))
 
@@ -224,7 +225,7 @@ def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
         turns[lane, request.submitter] += 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(REQUESTS, RUNNING, TERMS)
 def test_no_worker_is_idle_while_something_fits_it(
     requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions

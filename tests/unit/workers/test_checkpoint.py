@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.sizes import examples
 from workers.errors import (
     BadCheckpoint,
     ConfigAbsurd,
@@ -134,7 +135,7 @@ def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> No
 WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), bytes(6))})
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.DataObject) -> None:
     """A file with some bytes changed, cut or added is read, or refused with a BadCheckpoint."""

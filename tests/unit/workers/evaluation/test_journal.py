@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.sizes import examples
 from workers.evaluation.shared_prefix import journal as journal_module
 from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores, unit_key
 
@@ -67,7 +68,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(UNITS, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units: Units, data: st.DataObject) -> None:
     """After a cut at any byte the whole records before it count, and new ones are appended behind them."""
     write(path, units)
@@ -81,7 +82,7 @@ def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units
 
 
 @given(UNITS.filter(bool), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.DataObject) -> None:
     """Whatever byte is changed, to whatever, the units that are read are those before it, as they were written."""
     write(path, units)
@@ -93,7 +94,7 @@ def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.Da
 
 
 @given(UNITS.filter(lambda units: len(units) > 1), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st.DataObject) -> None:
     """Records that were reordered, repeated or left out do not count, nor do those behind them."""
     write(path, units)
@@ -108,7 +109,7 @@ def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_noise_is_no_journal(path: Path, noise: bytes) -> None:
     """Any bytes, behind a right header or not, hold no unit, and the file is a journal afterwards."""
     header = f"steward-journal 1 {IDENTITY}\n".encode()

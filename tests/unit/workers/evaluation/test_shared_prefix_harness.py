@@ -1,4 +1,7 @@
-"""The harness's model with the engine: the same answers, and the harness's way where the engine is not to be used."""
+"""The harness's model with the engine: the same answers, and the harness's way where the engine is not to be used.
+
+`make engine` runs all cases, `make test` some.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
+from tests.support.sizes import first
 from tests.support.units.details_samples import sample
 from workers.jobs.sample_comparison import EngineTolerance, compare_task
 from workers.publication.details import sample_row
@@ -79,7 +83,7 @@ def test_answers_are_the_harness_ones(answer: Any) -> None:
     assert 0 < record.largest_difference < 1e-4
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", first(2, ["float32", "bfloat16", "float16"]))
 def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that gives back other values than it was given: the results are the harness's own."""
     import torch
@@ -127,7 +131,7 @@ def test_an_error_in_one_rare_request_is_caught(
 
 @pytest.mark.parametrize(
     ("dtype", "error", "compared_every"),
-    [("float32", 5.0, 10), ("float32", float("nan"), 10_000), ("bfloat16", 5.0, 10)],
+    first(2, [("float32", float("nan"), 10_000), ("bfloat16", 5.0, 10), ("float32", 5.0, 10)]),
 )
 def test_wrong_values_after_the_first_comparison_are_caught(
     model: Any, dtype: str, error: float, compared_every: int, monkeypatch: pytest.MonkeyPatch
@@ -176,7 +180,7 @@ def no_memory(kind: str) -> None:
     torch.empty(1 << 62, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize(("room", "kind"), [(200, "gpu"), (0, "gpu"), (0, "python"), (200, "cpu")])
+@pytest.mark.parametrize(("room", "kind"), first(2, [(200, "gpu"), (0, "python"), (0, "gpu"), (200, "cpu")]))
 def test_less_memory_gives_the_same_answers(
     answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,8 +216,10 @@ def test_less_memory_gives_the_same_answers(
     assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
 
 
-@pytest.mark.parametrize("kind", ["gpu", "python", "cpu"])
-@pytest.mark.parametrize("trees", [False, True])
+@pytest.mark.parametrize(
+    ("trees", "kind"),
+    first(3, [(True, "gpu"), (False, "python"), (True, "cpu"), (False, "gpu"), (True, "python"), (False, "cpu")]),
+)
 def test_too_little_memory_for_the_trial_says_nothing_of_the_model(
     answer: Any, kind: str, trees: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +250,7 @@ def test_too_little_memory_for_the_trial_says_nothing_of_the_model(
     assert (sizes, len(reports)) == ([1], len(requests))
 
 
-@pytest.mark.parametrize(("dtype", "wrong_from"), [("float32", None), ("bfloat16", None), ("float32", 150)])
+@pytest.mark.parametrize(("dtype", "wrong_from"), first(2, [("float32", 150), ("bfloat16", None), ("float32", None)]))
 def test_a_slow_model_makes_visible_progress(
     dtype: str, wrong_from: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,8 +343,9 @@ def test_half_precision_uses_the_harness_dtype(answer: Any) -> None:
     assert all(value == float(torch.tensor(value, dtype=torch.bfloat16)) for value, _ in answers)
 
 
-@pytest.mark.parametrize("wrong", [False, True])
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("dtype", "wrong"), first(2, [("float16", False), ("bfloat16", True), ("bfloat16", False), ("float16", True)])
+)
 def test_one_engine_verifies_half_precision_of_the_other(
     dtype: str, wrong: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,18 +412,17 @@ def quantised(bits: int) -> Any:
     return model
 
 
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (weights_in_parts, ""),
-        (low_rank, ""),
-        (prompt_tuning, "its adapter adds tokens to the prompt"),
-        (lambda _: quantised(4), ""),
-        (lambda _: quantised(8), "its 8-bit weights compute other numbers in other batches"),
-        (lambda _: random_model("llama").half(), ""),
-    ],
-    ids=["parts", "low-rank", "prompt-tuning", "4-bit", "8-bit", "float16"],
-)
+WEIGHTS = [
+    pytest.param(weights_in_parts, "", id="parts"),
+    pytest.param(low_rank, "", id="low-rank"),
+    pytest.param(prompt_tuning, "its adapter adds tokens to the prompt", id="prompt-tuning"),
+    pytest.param(lambda _: quantised(8), "its 8-bit weights compute other numbers in other batches", id="8-bit"),
+    pytest.param(lambda _: quantised(4), "", id="4-bit"),
+    pytest.param(lambda _: random_model("llama").half(), "", id="float16"),
+]
+
+
+@pytest.mark.parametrize(("make", "reason"), first(4, WEIGHTS))
 def test_weights_of_each_kind_give_the_harness_answers(make: Any, reason: str, tmp_path: Path) -> None:
     """The engine computes with all kinds of weights, or says why it does not."""
     model, requests = make(tmp_path), instances(40)
