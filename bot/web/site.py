@@ -34,9 +34,12 @@ from bot.web.pages import (
     times,
     workers,
 )
+from leaderboard.submission_kinds import SubmissionKinds
 
 log = structlog.get_logger()
 
+SUBMIT = "/submit"
+"""The page of `bot/web/pages/submit.py`: it is for one person, and has no JSON."""
 PAGES: tuple[Page[Any, Any], ...] = (
     leaderboard.TABLE,
     leaderboard.SUGGESTIONS,
@@ -63,16 +66,14 @@ FIRST = ("Leaderboard", "Submit", "Queue", "About")
 
 
 class Menu:
-    """The address and the name of each page in the menu."""
+    """The address and the name of each page in the menu of a board that `takes` these submissions."""
 
-    def __init__(self, pages: Iterable[Page[Any, Any]]) -> None:
-        named = {page.menu: page.path for page in pages if page.menu}
-        named["Submit"] = "/submit"  # bot/web/pages/submit.py: it is for one person, and has no JSON
+    def __init__(self, pages: Iterable[Page[Any, Any]], takes: SubmissionKinds) -> None:
+        left_out = {"Seasons": not takes.seasons, "Workers": not takes.models, "Plots": not takes.models}
+        named = {page.menu: page.path for page in pages if page.menu and not left_out.get(page.menu)}
+        named["Submit"] = SUBMIT if takes.models else predictions.PAGE.path
         self.first = [(named[name], name) for name in FIRST if name in named]
         self.more = [(path, name) for name, path in named.items() if name not in FIRST]
-
-
-MENU = Menu(PAGES)
 
 
 def site_routes(board: BoardReader, frame: Frame) -> APIRouter:
