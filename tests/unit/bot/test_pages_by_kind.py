@@ -35,10 +35,10 @@ def test_the_table_has_the_columns_of_what_is_submitted() -> None:
 
 
 def test_the_menu_leads_to_what_there_is() -> None:
-    """A board of predictions has seasons and the page of its files; workers and plots by size are of models."""
+    """A board of predictions has seasons and the page of its files; workers, times and plots by size are of models."""
     menus = {takes: Menu(PAGES, takes) for takes in (FILES, MODELS_ALONE)}
     names = {takes: {name for _, name in (*menu.first, *menu.more)} for takes, menu in menus.items()}
-    assert names[FILES] ^ names[MODELS_ALONE] == {"Seasons", "Workers", "Plots"}
+    assert names[FILES] ^ names[MODELS_ALONE] == {"Seasons", "Workers", "Plots", "Times"}
     assert "Seasons" in names[FILES]
     assert (PREDICTIONS.path, "Submit") in menus[FILES].first
     assert ("/submit", "Submit") in menus[MODELS_ALONE].first
