@@ -32,7 +32,7 @@ from leaderboard.evaluations import (
     revision_of,
 )
 from leaderboard.flags import StandingFlags
-from leaderboard.predictions import PREDICTIONS
+from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
 from leaderboard.requests import Request
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
@@ -50,7 +50,7 @@ _LINK = (
     '<a target="_blank" href="{url}" style="color: var(--link-text-color); text-decoration: underline;'
     'text-decoration-style: dotted;">{text}</a>'
 )
-_PREDICTIONS = ("📄", "predictions (others cannot reproduce them)")
+_PREDICTIONS = (PREDICTIONS_SYMBOL, "predictions (others cannot reproduce them)")
 """Symbol and words of the type of a row of predictions."""
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")

@@ -17,6 +17,8 @@ from leaderboard.prediction_metrics import METRICS, PredictionType
 
 PREDICTIONS = "predictions"
 """The word in place of a precision in a request file's name, and in the table: a row of predictions says what it is."""
+PREDICTIONS_SYMBOL = "📄"
+"""Of a row of predictions, where a model's row has the symbol of its category."""
 FORMATS = ("jsonl", "csv", "parquet")
 MAX_BYTES = 20_000_000
 """Bytes of a file of predictions."""

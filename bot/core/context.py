@@ -27,6 +27,7 @@ from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.admission.needs import board_with_needs
 from leaderboard.boards import Board
+from leaderboard.submission_kinds import SubmissionKinds, submission_kinds
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
 from redis_state.accepted_digests import AcceptedDigests
@@ -135,6 +136,11 @@ class BoardContext:
         self.effects = GuardedWriter(
             lambda: self.board.effects, self.hub, self.ledger, self.webhook_quota, shadow, self.adoption, self._present
         )
+
+    @property
+    def takes(self) -> SubmissionKinds:
+        """What people submit to the board."""
+        return submission_kinds(self.board, self.suite)
 
     def _present(self) -> float:
         """The time by the present clock, for parts that outlive a replaced one."""

@@ -13,7 +13,7 @@ from bot.core.context import BoardContext
 from bot.model_facts.board_facts import at_evaluated_commit, gather_board_facts
 from bot.model_facts.model import gather_model_facts
 from leaderboard.admission.facts import ModelFacts
-from leaderboard.admission.rules import Verdict, judge
+from leaderboard.admission.rules import Verdict, judge, unreadable
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
 from leaderboard.prediction_checks import REASONS as PREDICTION_REASONS
@@ -43,7 +43,7 @@ def as_request(
     org, name = parts if len(parts) == 2 else ("", parts[0])
     precision, weight_type = precision_named(precision), weight_type_named(weight_type)
     if precision.lower() == PREDICTIONS:
-        return PREDICTION_REASONS["predictions-by-file"].problem(places=predictions_place("{account}/{name}"))
+        return by_file()
     path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
     file = RequestFile(
         model=model,
@@ -56,6 +56,11 @@ def as_request(
         use_chat_template=use_chat_template,
     )
     return Request(path, file, "{}")
+
+
+def by_file() -> Problem:
+    """The problem with predictions that a command submits."""
+    return PREDICTION_REASONS["predictions-by-file"].problem(places=predictions_place("{account}/{name}"))
 
 
 def gather_submission(context: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
@@ -83,10 +88,11 @@ def facts_of(context: BoardContext, request: Request, *, revision: str = "") -> 
 
 
 def judge_on(context: BoardContext, submission: Submission) -> Verdict:
-    """The verdict of the rules, and of a board that takes predictions and no models."""
-    verdict = judge(submission)
+    """The verdict of the rules; a board that takes predictions and no models gives that reason alone."""
     problem = models_problem(context.board.precisions, takes_predictions=context.suite.predictions is not None)
-    return verdict if problem is None else replace(verdict, reasons=(problem, *verdict.reasons))
+    if problem is None:
+        return judge(submission)
+    return unreadable([problem.at(f"{context.pages_url}/{PREDICTIONS}" if context.pages_url else "")])
 
 
 def without_private_models(context: BoardContext, submission: Submission) -> Submission:

@@ -49,7 +49,7 @@ from bot.web.pages.times import chart_routes
 from bot.web.pages.upload import upload_routes
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import SigningIn, signin_routes
-from bot.web.site import MENU, site_routes, warm
+from bot.web.site import PAGES, Menu, site_routes, warm
 from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors
 from redis_state.logs import configure_logs
@@ -114,7 +114,16 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     context = views.context
     checks = Checks(context, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     discussions = f"{context.address(context.community)}/discussions"
-    frame = Frame(context.board.title, discussions, settings.frame_ancestors, visitors, MENU, context.pages_url)
+    takes = context.takes
+    frame = Frame(
+        context.board.title,
+        discussions,
+        settings.frame_ancestors,
+        visitors,
+        Menu(PAGES, takes),
+        context.pages_url,
+        takes,
+    )
     submitting, require_maintainer, maintenance = (
         Submitting(context, visitors),
         RequireMaintainer(visitors),

@@ -11,6 +11,8 @@ from bot.request_files.status_text import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.past import Reopening, newest_reopenings
+from leaderboard.prediction_checks import predictions_file
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Problem, Request
 from redis_state.board.entry import IndexEntry
 
@@ -37,7 +39,7 @@ def view_of(
         request_url=context.address(context.requests, entry.path),
         updated=readable_time(context.now()),
         model=model,
-        model_url=context.address(Repo("model", model)),
+        model_url=_subject_url(context, request),
         revision=entry.sha or request.file.steward.revision or "",
         precision=request.path.precision,
         weight_type=request.path.weight_type,
@@ -48,6 +50,14 @@ def view_of(
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
         past=[_line(context, model, event) for event in newest_reopenings(request.file.steward.causes)],
     )
+
+
+def _subject_url(context: BoardContext, request: Request) -> str:
+    """Where the model is; of predictions, their file, or the request where that names none."""
+    if request.path.precision != PREDICTIONS:
+        return context.address(Repo("model", request.path.model))
+    file = predictions_file(request.path.model, request.fields.get(PREDICTIONS))
+    return context.address(context.requests, file if isinstance(file, str) else str(request.path))
 
 
 def _line(context: BoardContext, model: str, event: Reopening) -> PastLine:

@@ -25,6 +25,7 @@ from leaderboard.admission.rules import Verdict
 from leaderboard.admission.sizes import BILLION, parameters
 from leaderboard.categories import read_category
 from leaderboard.effects import Effect
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Problem, Request, Status
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
@@ -212,6 +213,8 @@ def resubmit(
     known, file = pending
     if known.status is None:
         return SubmitResult("unreadable", entry.model, path)
+    if known.path.precision == PREDICTIONS:
+        return SubmitResult("refused", entry.model, path, reasons=(checking.by_file(),))
     model, status = known.path.model, known.file.status
     if cause in known.file.steward.causes:
         return SubmitResult("resubmitted", model, path)

@@ -95,7 +95,8 @@ def ask_for_trial(call: Call) -> TrialView:
 def _admit(call: Call, path: str) -> Trial | TrialView:
     """The trial, if the model passes every check of a submission and the quotas of trials have room."""
     context, model, board = call.context, call.get("model"), call.context.board
-    if not board.trials_a_week or context.suite.evaluator is not None:  # a trial's report is made of lm-eval's files
+    has_trials = context.takes.models and context.suite.evaluator is None  # a trial's report is made of lm-eval's files
+    if not board.trials_a_week or not has_trials:
         return TrialView("off", model)
     if context.trials.count(call.person.id, path, now=context.now()) >= board.trials_a_week:
         return TrialView("quota", model)

@@ -20,6 +20,7 @@ from leaderboard.admission.rules import Verdict, unreadable
 from leaderboard.admission.submission import Submission
 from leaderboard.guesses import Guess, guess_options
 from leaderboard.options import DEFAULT_PRECISION
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_on_hub
 from leaderboard.queue_snapshot import QueueOutlook, QueueSnapshot
 from leaderboard.reasons import Problem
@@ -108,7 +109,8 @@ def _guesses(context: BoardContext, request: Request, facts: ModelFacts, options
     """The guesses of the empty options; none from a model whose files not everybody can read."""
     if access_on_hub(request, facts) != "public" or facts.availability != "found":
         return ()
-    guesses = guess_options(facts, context.board.admission, context.board.precisions)
+    precisions = [name for name in context.board.precisions if name != PREDICTIONS]
+    guesses = guess_options(facts, context.board.admission, precisions)
     return tuple(guess for guess in guesses if not options.get(guess.field))
 
 

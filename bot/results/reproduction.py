@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.core.context import BoardContext
 from bot.read_models.details_models import ReproductionView
 from leaderboard.command_lines import NotReproducible
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.reproduction import reproduction_command
 from leaderboard.results import MAX_BYTES, BadResults, read_results
 from redis_state.board.entry import IndexEntry
@@ -30,5 +31,5 @@ def reproduction_of(context: BoardContext, entry: IndexEntry) -> ReproductionVie
     try:
         command = reproduction_command(results, context.suite)
     except NotReproducible as error:
-        return ReproductionView(message=str(error), attempt=attempt)
+        return ReproductionView(message=str(error), attempt="" if results.block.precision == PREDICTIONS else attempt)
     return ReproductionView(command=command.line, notes=list(command.notes), attempt=attempt)

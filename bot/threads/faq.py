@@ -15,9 +15,11 @@ from bot.core.render import Safe, render_text
 from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.estimates import Durations
 from leaderboard.options import DEFAULT_PRECISION
+from leaderboard.predictions import PREDICTIONS
+from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
 from leaderboard.triage import FaqQuestion
 
-HOW_LONG = "how-long"
+HOW_LONG, SAME = "how-long", "same"
 
 
 class FaqEntry(BaseModel):
@@ -29,6 +31,13 @@ class FaqEntry(BaseModel):
     question: str = Field(default="", max_length=200, description="as the page /about shows it")
     asks: tuple[str, ...] = ()
     answer: str = Field(min_length=20, max_length=1_000)
+    predictions: str = Field(
+        default="", max_length=1_000, description="the answer where no models are taken; `same`: the same one"
+    )
+
+    def answer_on(self, takes: SubmissionKinds) -> str:
+        """The template of the answer on a board that `takes` these submissions; "" where there is none."""
+        return self.answer if takes.models or self.predictions == SAME else self.predictions
 
 
 @cache
@@ -40,26 +49,28 @@ def faq_entries() -> dict[str, FaqEntry]:
 
 
 @cache
-def questions() -> tuple[FaqQuestion, ...]:
-    """The questions that triage recognises."""
-    return tuple(FaqQuestion(entry.name, entry.asks) for entry in faq_entries().values())
+def questions(takes: SubmissionKinds = MODELS_ALONE) -> tuple[FaqQuestion, ...]:
+    """The questions that triage recognises on a board that `takes` these submissions."""
+    return tuple(FaqQuestion(entry.name, entry.asks) for entry in faq_entries().values() if entry.answer_on(takes))
 
 
-def answer(name: str, **variables: str) -> Safe:
-    """The answer to the question `name`; a missing variable is empty."""
+def answer(name: str, takes: SubmissionKinds = MODELS_ALONE, **variables: str) -> Safe:
+    """The answer to the question `name` on a board that `takes` these submissions; a missing variable is empty."""
     empty = dict.fromkeys(("requests_url", "results_url", "form_url", "model", "queue", "duration"), "")
     values = {**empty, "default_precision": DEFAULT_PRECISION, **variables}
-    text = render_text(faq_entries()[name].answer, **values).strip()
+    text = render_text(faq_entries()[name].answer_on(takes), **values).strip()
     return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # single line breaks only keep the YAML file readable
 
 
 def board_answer(context: BoardContext, name: str, model: str = "") -> Safe:
     """The answer to the question `name` on this board; `model` is the one that the question names."""
+    page = "submit" if context.takes.models else PREDICTIONS
     return answer(
         name,
+        context.takes,
         requests_url=context.address(context.requests),
         results_url=context.address(context.results),
-        form_url=f"{context.pages_url}/submit" if context.pages_url else "",
+        form_url=f"{context.pages_url}/{page}" if context.pages_url else "",
         model=model,
         queue=_queue_words(context) if name == HOW_LONG else "",
         duration=_duration_words(context.measures.durations()) if name == HOW_LONG else "",

@@ -115,7 +115,7 @@ def _subject(context: BoardContext, registry: Registry, repo: Repo, thread: Thre
     opening = thread.comments[0]
     if find_marked(thread.comments, later, context.me()) is not None:
         return Triage(Topic.FAILURE), later
-    subject = triage(thread.title, opening.text, faq.questions())
+    subject = triage(thread.title, opening.text, faq.questions(context.takes))
     report = None if known_commands(registry, opening) else later_report(context, registry, thread, subject)
     return (subject, first) if report is None else (report, later)
 

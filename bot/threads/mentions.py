@@ -47,7 +47,7 @@ def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, threa
         is_addressed = mentions(name, comment.text)
         if not (is_addressed or (is_request and _is_short_question(comment.text))):
             continue
-        subject = triage("", comment.text, faq.questions())
+        subject = triage("", comment.text, faq.questions(context.takes))
         if not (is_addressed or subject.topic is Topic.QUESTION) or _had_enough(thread, comment, answered):
             continue
         if known_commands(registry, comment):

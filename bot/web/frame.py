@@ -25,6 +25,7 @@ from bot.read_models.models import PHASES, ErrorResponse
 from bot.web.answers import FRESH, PRIVATE, tagged
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
+from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
 
 STATIC: Mapping[str, str] = {
     "board.css": "text/css; charset=utf-8",
@@ -58,7 +59,7 @@ class Frame:
     """Renders the pages of one board. `discussions` is the Hub address where its people write.
 
     `ancestors` are the origins that may show the pages in a frame, none by default. The template of all pages shows
-    `menu`, and links in other sites' previews begin with `pages_url`.
+    `menu`, links in other sites' previews begin with `pages_url`, and what is submitted is what the board `takes`.
 
     With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
@@ -71,6 +72,7 @@ class Frame:
         visitors: Visitors | None = None,
         menu: object = None,
         pages_url: str = "",
+        takes: SubmissionKinds = MODELS_ALONE,
     ) -> None:
         self.title = title
         self.visitors = visitors if visitors is not None and visitors.app is not None else None
@@ -82,6 +84,7 @@ class Frame:
             PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address, new_key=new_key
         )
         self._templates.globals.update(discussions=discussions, menu=menu, pages_url=pages_url)
+        self._templates.globals.update(takes=takes, subject="Model" if takes.models else "Predictions")
         self._templates.globals.update(owns=visitors.owns if visitors is not None else None)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 

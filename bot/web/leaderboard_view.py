@@ -19,7 +19,9 @@ from bot.web.request_row import RequestRow, category_of
 from leaderboard.categories import ModelCategory
 from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.options import precision_named
+from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
 from leaderboard.search import parse
+from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
 from redis_state.clock import iso
 
 MAX_ROWS, MAX_PINNED, MAX_VALUES = 500, 5, 50
@@ -65,6 +67,10 @@ _MORE = (
     ColumnView(key="moe", title="MoE", kind="flag", shown=False),
     ColumnView(key="official", title="Official provider", kind="flag", shown=False),
 )
+_OF_PREDICTIONS = ("submitted", "revision", "asked")
+"""Columns beside the scores that predictions have: all others describe a model."""
+_TITLES = {"model": "Predictions", "revision": "Commit"}
+"""Column → its title on a board of predictions alone, where that differs."""
 _SORT_KEYS = {
     "weight_type": "weights",
     "base_model": "base",
@@ -76,14 +82,19 @@ _SORT_KEYS = {
 
 def columns_of(board: BoardReader) -> list[ColumnView]:
     """All columns of a board, in order; ranges of ranks only where there are any."""
-    return standard_columns(board.columns, ranges=board.table.leaderboard().has_errors)
+    return standard_columns(board.columns, ranges=board.table.leaderboard().has_errors, takes=board.context.takes)
 
 
-def standard_columns(benchmarks: Sequence[str], *, ranges: bool) -> list[ColumnView]:
-    """All columns of a board with these benchmarks, in order."""
+def standard_columns(
+    benchmarks: Sequence[str], *, ranges: bool, takes: SubmissionKinds = MODELS_ALONE
+) -> list[ColumnView]:
+    """All columns of a board with these benchmarks, in order: those that say something of what it `takes`."""
     first = [column for column in _FIRST if column.kind != "range" or ranges]
     scores = [ColumnView(key=name, title=name, kind="score") for name in benchmarks]
-    return [*first, *scores, *_MORE]
+    if takes.models:
+        return [*first, *scores, *(column for column in _MORE if takes.chat_templates or column.key != "chat_template")]
+    named = [column.model_copy(update={"title": _TITLES.get(column.key, column.title)}) for column in (*first, *_MORE)]
+    return [*named[: len(first)], *scores, *(column for column in named if column.key in _OF_PREDICTIONS)]
 
 
 class LeaderboardRowView(ApiModel):
@@ -238,7 +249,7 @@ def row_view(
 ) -> LeaderboardRowView:
     """The evaluation number `at` with its rank among the selected ones, and this range of ranks."""
     line: RequestRow = rows.lines[at]
-    values, facts, category = line.values, line.facts, category_of(line)
+    values, facts, (category, symbol) = line.values, line.facts, _category_and_symbol(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
     scores = dict(line.benchmarks)
     if selected.selection.raw:
@@ -249,8 +260,8 @@ def row_view(
         rank=int(selected.ranks[at]),
         rank_range=rank_range,
         model=line.model,
-        category=category.value,
-        symbol=category.symbol,
+        category=category,
+        symbol=symbol,
         flagged=bool(rows.flagged[at]),
         available=facts.available,
         asked=line.asked[:SHORT_DIGEST],
@@ -275,6 +286,14 @@ def row_view(
         moe=facts.moe,
         official=facts.official,
     )
+
+
+def _category_and_symbol(line: RequestRow) -> tuple[str, str]:
+    """What the row is: the category of a model, or predictions, which are no model."""
+    if line.values["precision"] == PREDICTIONS:
+        return PREDICTIONS, PREDICTIONS_SYMBOL
+    category = category_of(line)
+    return category.value, category.symbol
 
 
 def _errors(rows: LeaderboardRows, line: RequestRow, selection: Selection) -> dict[str, float]:

@@ -34,9 +34,12 @@ from bot.web.pages import (
     times,
     workers,
 )
+from leaderboard.submission_kinds import SubmissionKinds
 
 log = structlog.get_logger()
 
+SUBMIT = "/submit"
+"""The page of `bot/web/pages/submit.py`: it is for one person, and has no JSON."""
 PAGES: tuple[Page[Any, Any], ...] = (
     leaderboard.TABLE,
     leaderboard.SUGGESTIONS,
@@ -58,21 +61,21 @@ PAGES: tuple[Page[Any, Any], ...] = (
     about.PAGE,
 )
 """Every page; those with a name in the menu are there in this order."""
+OF_MODELS = ("Workers", "Plots", "Times")
+"""Pages about workers and their work, and about sizes of models."""
 FIRST = ("Leaderboard", "Submit", "Queue", "About")
 """The pages that the menu shows at once; the others are under "More"."""
 
 
 class Menu:
-    """The address and the name of each page in the menu."""
+    """The address and the name of each page in the menu of a board that `takes` these submissions."""
 
-    def __init__(self, pages: Iterable[Page[Any, Any]]) -> None:
-        named = {page.menu: page.path for page in pages if page.menu}
-        named["Submit"] = "/submit"  # bot/web/pages/submit.py: it is for one person, and has no JSON
+    def __init__(self, pages: Iterable[Page[Any, Any]], takes: SubmissionKinds) -> None:
+        left_out = {*(() if takes.seasons else ("Seasons",)), *(() if takes.models else OF_MODELS)}
+        named = {page.menu: page.path for page in pages if page.menu and page.menu not in left_out}
+        named["Submit"] = SUBMIT if takes.models else predictions.PAGE.path
         self.first = [(named[name], name) for name in FIRST if name in named]
         self.more = [(path, name) for name, path in named.items() if name not in FIRST]
-
-
-MENU = Menu(PAGES)
 
 
 def site_routes(board: BoardReader, frame: Frame) -> APIRouter:

@@ -37,7 +37,10 @@ def leaderboard_snapshot(context: BoardContext, ids: Collection[str]) -> bytes:
             "discussions": f"{context.address(context.community)}/discussions",
             "table": f"{context.address(context.contents)}/resolve/main/{FILE}" if context.contents is not None else "",
         },
-        "columns": [column.model_dump() for column in standard_columns(board.columns, ranges=_has_ranges(rows))],
+        "columns": [
+            column.model_dump()
+            for column in standard_columns(board.columns, ranges=_has_ranges(rows), takes=context.takes)
+        ],
         "search": search_columns(),
         "rows": snapshot_rows(rows, ids),
     }

@@ -17,6 +17,7 @@ from bot.web.leaderboard_view import LeaderboardQuery, LeaderboardResponse, stan
 from bot.web.pages.leaderboard import page_values
 from leaderboard.boards import Board
 from leaderboard.columns import FILE, SNAPSHOT
+from leaderboard.submission_kinds import submission_kinds
 from leaderboard.suites import Suite
 
 INDEX = "index.html"
@@ -47,10 +48,10 @@ def version_of(index: bytes) -> str:
 
 
 def _index(board: Board, suite: Suite, hub: str, site: str) -> bytes:
-    names = [benchmark.name for benchmark in suite.benchmarks]
+    names, takes = [benchmark.name for benchmark in suite.benchmarks], submission_kinds(board, suite)
     view = LeaderboardResponse(
         searched=SearchView(query="", count=0),
-        columns=standard_columns(names, ranges=False),
+        columns=standard_columns(names, ranges=False, takes=takes),
         rows=[],
         pinned=[],
         offset=0,
@@ -66,7 +67,7 @@ def _index(board: Board, suite: Suite, hub: str, site: str) -> bytes:
     pages = [(f"{site}/submit", "Submit"), (f"{site}/queue", "Queue"), (f"{site}/about", "About")] if site else []
     templates = new_templates()
     templates.globals.update(static=lambda name: f"{name}?{DIGESTS[name]}")
-    values = page_values(view, query, names, board.precisions, [0] * len(SIZE_STEPS), home="")
+    values = page_values(view, query, names, board.precisions, [0] * len(SIZE_STEPS), takes=takes, home="")
     values |= {
         "layout": "space.html",
         "board": board.title,

@@ -65,7 +65,7 @@ def rules_in_force(policy: AdmissionPolicy) -> Iterator[AdmissionRule]:
 
 
 def unreadable(problems: Sequence[Problem]) -> Verdict:
-    """Return the verdict on a file that is no readable request, so that its model is unknown."""
+    """Return the verdict on a submission whose model is not looked at, such as a file that is no readable request."""
     first, *others = RULES
     failed = RuleResult(first, "failed", tuple(problems))
     return Verdict(None, tuple(problems), (failed, *(RuleResult(rule, "not-looked-at") for rule in others)))

@@ -78,7 +78,8 @@ def read_table(data: bytes, oid: str, columns: Sequence[ContentsColumn], front_e
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
+        # In this thread alone: at the process's exit, a thread of Arrow that lets go of a Python object would abort it.
+        table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
         rows = table.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadContentsTable(f"The table of contents cannot be read: {str(error)[:200]}") from error

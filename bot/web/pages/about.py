@@ -88,7 +88,7 @@ def _benchmark(benchmark: Benchmark) -> BenchmarkView:
 
 
 def _questions(board: BoardReader) -> list[Question]:
-    entries = [entry for entry in faq_entries().values() if entry.question]
+    entries = [entry for entry in faq_entries().values() if entry.question and entry.answer_on(board.context.takes)]
     return [
         Question(
             entry.name,
@@ -108,7 +108,6 @@ PAGE = Page(
         "questions": _questions(board),
         "evaluator": board.context.suite.evaluator,
         "endpoint": board.context.hub.endpoint,
-        "takes_predictions": board.context.suite.predictions is not None,
         "contents": board.context.contents.id if board.context.contents is not None else "",
     },
     menu="About",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from bot.read_models.check_models import CheckResponse
@@ -14,8 +14,10 @@ from bot.web.answers import CannotAnswer
 from bot.web.checks import Checks, ModelNames
 from bot.web.frame import Frame
 from bot.web.incoming import client_of, words
+from bot.web.pages.predictions import PAGE as PREDICTIONS_PAGE
 from bot.web.submission_form import SubmissionForm, read_form
 from leaderboard.options import WEIGHT_TYPES
+from leaderboard.predictions import PREDICTIONS
 
 
 async def outcome_of(
@@ -43,7 +45,7 @@ def form_values(
         "answer": answer,
         "problem": shown,
         "retry": (problem.headers.get("retry-after", "") if problem is not None else ""),
-        "precisions": checks.context.board.precisions,
+        "precisions": [name for name in checks.context.board.precisions if name != PREDICTIONS],
         "weight_types": WEIGHT_TYPES,
     }
 
@@ -54,6 +56,8 @@ def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
 
     @routes.get("/check")
     async def check(request: Request) -> Response:
+        if not checks.context.takes.models:
+            return RedirectResponse(PREDICTIONS_PAGE.path, 303)
         form = read_form(request.query_params, checks.context.hub.endpoint)
         answer, problem = await outcome_of(checks, request, form)
         values = form_values(checks, form, answer, problem)

@@ -14,6 +14,7 @@ from bot.web.leaderboard_rows import LeaderboardRows, Selection
 from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_views
 from bot.web.page import Page
 from bot.web.request_row import RequestRow
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.ranks import benchmark_difference_error, difference_error
 from leaderboard.search import fold
 from redis_state.board.scoreboard import EvaluationScores
@@ -130,7 +131,8 @@ def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
 def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
     ids = [one.row.id for one in view.compared]
     # The newest evaluation of a request has the request's path as its id: its answers can be read.
-    return {"ids": ids, "answered": [one.row for one in view.compared if one.row.id == one.row.path]}
+    answered = [one.row for one in view.compared if one.row.id == one.row.path and one.row.precision != PREDICTIONS]
+    return {"ids": ids, "answered": answered}
 
 
 PAGE = Page(

@@ -27,6 +27,7 @@ from bot.web.leaderboard_view import (
 from bot.web.page import Page, SearchText
 from leaderboard.categories import ModelCategory
 from leaderboard.search import COLUMNS, fold
+from leaderboard.submission_kinds import SubmissionKinds
 
 PAGE_ROWS, MAX_SUGGESTIONS = 40, 8
 """Rows of a page, and suggestions of one answer."""
@@ -163,7 +164,8 @@ def _address(query: LeaderboardQuery, page: int = 1, *, home: str = "/") -> str:
 
 def _page_values(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Mapping[str, object]:
     rows = board.table.leaderboard()
-    values = page_values(view, query, board.columns, board.context.board.precisions, rows.size_counts)
+    context = board.context
+    values = page_values(view, query, board.columns, context.board.precisions, rows.size_counts, takes=context.takes)
     return {**values, "paired": rows.is_paired}
 
 
@@ -174,6 +176,7 @@ def page_values(
     precisions: Sequence[str],
     counts: Sequence[int],
     *,
+    takes: SubmissionKinds,
     home: str = "/",
 ) -> dict[str, object]:
     """The values that the page's template needs beside view and query; `home` is the page's own address."""
@@ -193,7 +196,8 @@ def page_values(
         "home": home,
         "site": "",
         "snapshot": "",
-        "quick": _quick_filters(query, home),
+        "quick": _quick_filters(query, home) if takes.models else [],
+        "takes": takes,
         "steps": SIZE_STEPS,
         "bars": [round(40 * math.log1p(count) / math.log1p(max(counts) or 1), 1) for count in counts],
         "counts": counts,

@@ -88,7 +88,10 @@ PAGE = Page(
     PREDICTIONS,
     prediction_rules,
     NoQuery,
-    more_values=lambda board, _query, _view: {"requests_url": board.context.address(board.context.requests)},
+    more_values=lambda board, _query, _view: {
+        "requests_url": board.context.address(board.context.requests),
+        "hub": board.context.hub.endpoint,
+    },
     api_path="/api/predictions",
     summary="How to submit predictions",
 )

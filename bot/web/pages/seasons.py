@@ -71,6 +71,7 @@ PAGE = Page(
         "requests_url": board.context.address(board.context.requests),
         "columns": board.columns,
     },
+    menu="Seasons",
     api_path="/api/seasons",
     summary="Seasons of predictions",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -27,7 +28,6 @@ from bot.web.submission_form import SubmissionForm, read_form
 from bot.web.submit import Submitting, arguments_in, submission_of
 from bot.web.visitors import FORM_TOKEN, Visitor
 from leaderboard.categories import ModelCategory, read_category
-from leaderboard.prediction_checks import models_problem
 from redis_state.board.messages import ApiSubmission
 
 SUBMIT, SENT = "/submit", "/submit/sent"
@@ -47,22 +47,23 @@ class SubmitPages:
 
         A board that takes no models shows how to submit predictions.
         """
-        if not self._takes_models():
+        if not self.context.takes.models:
             return RedirectResponse(PREDICTIONS.path, 303)
         visitor = await run_in_threadpool(self.visitors.of, request)
-        form = read_form(request.query_params, self.context.hub.endpoint)
+        form = self._read_form(request.query_params)
         if visitor is None:
             return await self._signed_out(request, form)
         return await self._form(request, visitor, form)
 
-    def _takes_models(self) -> bool:
-        takes_predictions = self.context.suite.predictions is not None
-        return models_problem(self.context.board.precisions, takes_predictions=takes_predictions) is None
+    def _read_form(self, fields: Mapping[str, str]) -> SubmissionForm:
+        """The form in these fields; without a chat template where the board's evaluator uses none."""
+        form = read_form(fields, self.context.hub.endpoint)
+        return form if self.context.takes.chat_templates else replace(form, chat_template="no")
 
     async def post(self, request: Request) -> Response:
         """Look at the model, or submit it; then redirect to the answer."""
         fields = form_in(await body_of(request))
-        form = read_form(fields, self.context.hub.endpoint)
+        form = self._read_form(fields)
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
             return await self._signed_out(request, form, status=401)

@@ -27,6 +27,7 @@ from bot.web.space import space_files
 from leaderboard.boards import parse_board
 from leaderboard.categories import ModelCategory
 from leaderboard.search import fold, parse
+from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
 from tests.support.sizes import WHOLE
 from tests.unit.bot.test_leaderboard_rows import line
@@ -179,7 +180,8 @@ def tab(browser: Browser, address: str) -> Iterator[Page]:
 
 def test_the_script_selects_as_the_server_does(tab: Page, address: str) -> None:
     """Every query gives the same rows in the same order, with the same ranks, scores and misread terms."""
-    reader = cast(BoardReader, SimpleNamespace(columns=NAMES, table=SimpleNamespace(leaderboard=lambda: ROWS)))
+    context, table = SimpleNamespace(takes=MODELS_ALONE), SimpleNamespace(leaderboard=lambda: ROWS)
+    reader = cast(BoardReader, SimpleNamespace(columns=NAMES, table=table, context=context))
     expected = []
     for query in QUERIES:
         parsed = parse(query.q)

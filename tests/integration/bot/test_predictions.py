@@ -15,8 +15,12 @@ import redis
 
 from bot.predictions.checking import check_file
 from bot.probe import Probe
+from bot.requests.submitting import resubmit
+from bot.requests.verb_check import check_model
 from bot.results.reproduction import reproduction_of
 from bot.setup.doctor.answers import private_answers
+from bot.setup.doctor.machine import workers
+from bot.setup.doctor.rights import worker_token
 from hub.client import Hub
 from leaderboard.admission.rules import MAX_TEXT
 from tests.support.board.board_driver import REQUESTS, WORKER
@@ -31,6 +35,7 @@ from tests.support.board.predictions import (
     suite_at,
 )
 from tests.support.board.pull_requests import look, policy, propose, report, thread
+from tests.support.board.worlds import model_files
 
 DAY = 86_400.0
 
@@ -57,7 +62,7 @@ def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -
     assert row["Type"] == "📄 predictions (others cannot reproduce them)"
     assert f"/datasets/{REQUESTS}/blob/main/{path}" in row["Model"]
     said = reproduction_of(stand.context, stand.context.index.get(path))
-    assert (said.command, "others cannot compute them again" in said.message) == ("", True)
+    assert (said.command, said.attempt, "others cannot compute them again" in said.message) == ("", "", True)
     assert stand.queued() == []
 
 
@@ -134,6 +139,8 @@ def test_a_refused_request_says_everything_and_does_not_count(stand: Predictions
     assert (stand.file(path)["status"], failure["fault"]) == ("FAILED", "submission")
     assert "Ids that no question has (1): 'x'" in failure["message"]
     assert "and 16 more" in failure["message"]
+    (status,) = [event.content for each in stand.threads() for event in each.events[:1]]
+    assert f"[ada/first]({stand.hub.url}/datasets/{REQUESTS}/blob/main/ada/first_predictions.jsonl)" in status
     assert len(failure["message"]) <= MAX_TEXT
     stand.time += 60
     assert stand.file(stand.submit_predictions(predictions()))["status"] == "FINISHED"
@@ -174,6 +181,24 @@ def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDrive
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "takes predictions, and no models" in stand.file(path)["steward"]["failure"]["message"]
+    checked = check_model(stand.context, "ada/good", submitter="ada")
+    failed = [reason.code for rule in checked.rules if rule.outcome == "failed" for reason in rule.reasons]
+    assert (checked.accepted, failed) == (False, ["models-not-taken"])
+    entry = stand.context.index.get(stand.submit_predictions(predictions()))
+    done = resubmit(stand.context, entry, revision="main", submitter="ada", cause="c", counts=True)
+    assert (done.how, [reason.code for reason in done.reasons]) == ("refused", ["predictions-by-file"])
+    assert [check.state for check in workers(stand.context)] == ["ok"]
+    assert list(worker_token(stand.context, None)) == []
+
+
+def test_a_guess_never_is_predictions(stand: PredictionsDriver) -> None:
+    """On a board that takes both, a model in another precision is guessed to be in one of models."""
+    stand.context.board = stand.context.board.model_copy(update={"precisions": ("predictions", "float16")})
+    stand.ada.create_repo("ada/good")
+    for name, text in model_files().items():
+        stand.ada.upload_file(path_or_fileobj=text.encode(), path_in_repo=name, repo_id="ada/good")
+    checked = check_model(stand.context, "ada/good", submitter="ada", guess=True)
+    assert [guess.value for guess in checked.guesses if guess.field == "precision"] == ["float16"]
 
 
 def test_a_board_of_models_takes_no_predictions(stand: PredictionsDriver) -> None:

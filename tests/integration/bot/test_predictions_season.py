@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -25,6 +24,7 @@ from tests.support.board.predictions import (
     SECRET_WORD,
     PredictionsDriver,
     as_file,
+    in_redis,
     lines,
     predictions,
     predictions_board,
@@ -153,23 +153,6 @@ def secret_suite(stand: PredictionsDriver, *, begins: float, ends: float) -> Non
     )
     stand.revision = stand.context.hub.head(repo)
     stand.season(begins=begins, ends=ends, metric="exact_match,none", type="text", choices=[], rounding=0.0001)
-
-
-def in_redis(connection: redis.Redis) -> str:
-    """Everything in Redis, as text."""
-    parts: list[object] = []
-    for key in connection.scan_iter():
-        kind = connection.type(key)
-        read: dict[bytes, Any] = {
-            b"string": connection.get,
-            b"hash": connection.hgetall,
-            b"set": connection.smembers,
-            b"list": lambda it: connection.lrange(it, 0, -1),
-            b"zset": lambda it: connection.zrange(it, 0, -1, withscores=True),
-            b"stream": connection.xrange,
-        }
-        parts += [key, read[kind](key)]
-    return repr(parts)
 
 
 def on_the_hub(stand: PredictionsDriver, *, without: str) -> str:

@@ -195,6 +195,23 @@ class PredictionsDriver(BoardDriver):
         return found
 
 
+def in_redis(connection: redis.Redis) -> str:
+    """Everything in Redis, as text."""
+    parts: list[object] = []
+    for key in connection.scan_iter():
+        kind = connection.type(key)
+        read: dict[bytes, Any] = {
+            b"string": connection.get,
+            b"hash": connection.hgetall,
+            b"set": connection.smembers,
+            b"list": lambda it: connection.lrange(it, 0, -1),
+            b"zset": lambda it: connection.zrange(it, 0, -1, withscores=True),
+            b"stream": connection.xrange,
+        }
+        parts += [key, read[kind](key)]
+    return repr(parts)
+
+
 def request_path(model: str) -> str:
     """The path of the request of predictions."""
     return f"{model}_eval_request_False_predictions_Original.json"

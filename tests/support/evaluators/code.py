@@ -24,7 +24,6 @@ SUITE: dict[str, Any] = {
         "name": "code",
         "version": "1",
         "command": ["python", "-m", "workers.evaluators.code"],
-        "needs": {"chat_template": False},
         "options": {"samples": 2, "temperature": 0.8, "max_new_tokens": 12},
         "scores_again": {"options": ["seconds", "memory_bytes", "modules"]},
     },

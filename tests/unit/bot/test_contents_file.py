@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -78,3 +80,21 @@ def test_without_its_own_column_a_table_is_not_that_of_a_gradio_space() -> None:
     """An earlier version of Steward wrote it, so its values mean what they say."""
     found = read_table(write_table([row()], SHAPE, {}), "oid", SHAPE, "gradio-v1")
     assert (found.rows, found.special) == ((row(),), ())
+
+
+def test_a_table_is_read_without_threads_of_arrow() -> None:
+    """One that still lets go of Python objects while the process exits would abort it, after the command's answer."""
+    script = """
+import os
+from bot.core.mirrors.contents_table import read_table, write_table
+from leaderboard.columns import columns
+from leaderboard.suites import find_suite
+shape = columns(find_suite("open-llm-v1"))
+data = write_table([{column.name: column.unknown for column in shape}], shape, {})
+before = len(os.listdir("/proc/self/task"))
+assert len(read_table(data, "", shape).rows) == 1
+print(before, len(os.listdir("/proc/self/task")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    before, after = map(int, done.stdout.split())
+    assert before == after

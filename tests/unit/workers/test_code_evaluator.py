@@ -210,3 +210,19 @@ def test_answers_come_whole_out_of_a_stored_output() -> None:
     assert answers_of(output("    return 1\n", ""), 3) is None
     assert answers_of(output("a", "b\n# ---- next answer\nc"), 2) is None
     assert answers_of(output("a", "x" * 150_000), 2) is None
+
+
+def test_a_chat_template_that_fails_is_the_models_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The submitter reads what the template says, in the place of a traceback of unknown cause."""
+    from workers.evaluators.code.generation import CodeModel  # imports torch
+
+    def fails(*_: Any, **__: Any) -> str:
+        raise ZeroDivisionError("division by zero\nin a template")
+
+    model = object.__new__(CodeModel)
+    model._chat, model._tokenizer = True, SimpleNamespace(apply_chat_template=fails)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        model._text(CodeProblem("p", "def f():\n", "f", ""))
+    failure = json.loads((tmp_path / "failure.json").read_text())
+    assert (failure["fault"], failure["message"]) == ("model", "its chat template fails: division by zero")

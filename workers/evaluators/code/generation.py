@@ -68,7 +68,10 @@ class CodeModel:
         if not self._chat:
             return problem.prompt
         message = {"role": "user", "content": _REQUEST.format(prompt=problem.prompt)}
-        text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # noqa: BLE001  # a template is a stranger's program
+            refuse("model", f"its chat template fails: {_first_line(error)}")
         return text
 
     def _complete(self, texts: list[str]) -> list[str]:
@@ -116,6 +119,10 @@ class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typ
         return scores
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _load(plan: dict[str, Any]) -> tuple[Any, Any]:
     model = plan["model"]
     if model["weight_type"] != "Original":
@@ -133,8 +140,7 @@ def _load(plan: dict[str, Any]) -> tuple[Any, Any]:
             **settings,
         )
     except (ValueError, KeyError, SafetensorError) as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        refuse("model", f"transformers cannot load it: {words}")
+        refuse("model", f"transformers cannot load it: {_first_line(error)}")
     if missing := info["missing_keys"]:
         refuse("model", f"weights are missing, such as {min(missing)}")
     return tokenizer, (network if quantised else network.to(plan["devices"]["device"])).eval()

@@ -1,0 +1,88 @@
+"""Pages speak of what a board takes: columns, forms and answers about models stand on no board of predictions."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bot.threads import faq
+from bot.web.frame import Frame
+from bot.web.leaderboard_view import standard_columns
+from bot.web.pages.predictions import PAGE as PREDICTIONS
+from bot.web.site import PAGES, Menu
+from bot.web.submission_form import SubmissionForm
+from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
+from leaderboard.triage import Topic, triage
+
+FILES = SubmissionKinds(models=False, predictions=True, seasons=True, chat_templates=False)
+NO_TEMPLATES = SubmissionKinds(chat_templates=False)
+URLS = {"requests_url": "https://hub/r", "results_url": "https://hub/s", "form_url": "https://board/predictions"}
+
+
+def keys(takes: SubmissionKinds) -> set[str]:
+    """The columns of a leaderboard with one benchmark."""
+    return {column.key for column in standard_columns(["Colours"], ranges=True, takes=takes)}
+
+
+def test_the_table_has_the_columns_of_what_is_submitted() -> None:
+    """Predictions have no size, precision, tokenizer or licence; no chat template where the evaluator uses none."""
+    assert keys(FILES) == {"rank", "rank_range", "model", "average", "Colours", "submitted", "revision", "asked"}
+    titles = {column.key: column.title for column in standard_columns(["Colours"], ranges=True, takes=FILES)}
+    assert (titles["model"], titles["revision"]) == ("Predictions", "Commit")
+    assert keys(MODELS_ALONE) - keys(NO_TEMPLATES) == {"chat_template"}
+    assert {"parameters", "precision", "licence", "chat_template"} < keys(MODELS_ALONE)
+
+
+def test_the_menu_leads_to_what_there_is() -> None:
+    """A board of predictions has seasons and the page of its files; workers, times and plots by size are of models."""
+    menus = {takes: Menu(PAGES, takes) for takes in (FILES, MODELS_ALONE)}
+    names = {takes: {name for _, name in (*menu.first, *menu.more)} for takes, menu in menus.items()}
+    assert names[FILES] ^ names[MODELS_ALONE] == {"Seasons", "Workers", "Plots", "Times"}
+    assert "Seasons" in names[FILES]
+    assert (PREDICTIONS.path, "Submit") in menus[FILES].first
+    assert ("/submit", "Submit") in menus[MODELS_ALONE].first
+
+
+@pytest.mark.parametrize("entry", faq.faq_entries().values(), ids=faq.faq_entries())
+def test_no_answer_on_a_board_of_predictions_is_about_models(entry: faq.FaqEntry) -> None:
+    """A question about models is left out there; the other answers name no command that takes a model alone."""
+    names = {question.name for question in faq.questions(FILES)}
+    assert (entry.name in names) == bool(entry.predictions)
+    if entry.predictions:
+        text = faq.answer(entry.name, FILES, **URLS)
+        assert len(text) > 60 and "{{" not in text
+        assert not re.search(r"/submit|/check|/resubmit|/relaunch|weights|details dataset", text), text
+
+
+@pytest.mark.parametrize("title", ["How do I submit my predictions?", "How do I submit?", "How can I submit a model?"])
+def test_whoever_asks_how_to_submit_is_led_to_the_form(title: str) -> None:
+    """The answer names the page that takes files."""
+    found = triage(title, "Hello, thanks for your work!", faq.questions(FILES))
+    assert (found.topic, found.question) == (Topic.QUESTION, "submit")
+    assert "https://board/predictions" in faq.answer("submit", FILES, **URLS)
+
+
+@pytest.mark.parametrize(("takes", "asks"), [(MODELS_ALONE, True), (NO_TEMPLATES, False)])
+def test_the_form_asks_for_a_chat_template_where_one_is_used(takes: SubmissionKinds, asks: bool) -> None:
+    """An evaluator of embeddings formats no conversation."""
+    frame = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)
+    page = frame._templates.get_template("submit.html").render(
+        board="Demo",
+        here="/submit",
+        back="/submit",
+        visitor={"name": "ada", "form_token": "t", "maintains": False},
+        form=SubmissionForm(),
+        form_token="t",
+        key="k",
+        guesses={},
+        precisions=[],
+        weight_types=[],
+        categories=[],
+        has_model_pages=False,
+        is_refused=False,
+        answer=None,
+        problem=None,
+        retry="",
+    )
+    assert ('name="chat_template"' in page) == asks
