@@ -133,7 +133,7 @@ def test_without_the_library_the_sync_process_does_not_start(
     monkeypatch.setattr("bot.processes.sync_process.can_write", lambda: False)
     file = tmp_path / "board.yaml"
     file.write_text(BOARD.replace("results: board/results", "results: board/results, contents: board/contents"))
-    with pytest.raises(SettingsError, match=r"'\.\[contents\]'"):
+    with pytest.raises(SettingsError, match=r"'steward-leaderboard\[contents\]'"):
         open_board_context(BotSettings(board=file))
 
 
