@@ -29,7 +29,8 @@ from workers.common import kernel
 from workers.errors import WorkerError
 from workers.evaluation import machine, task_requirements
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs.outbox import BoardRedis, OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
+from workers.jobs.board_link import BoardRedis
+from workers.jobs.outbox import OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
 from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
 from workers.jobs.slots import take_slot
