@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from rq import Queue
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
@@ -91,6 +92,27 @@ def recall(connection: Redis, name: str, attempt: str) -> bool:
         return False
     delete(connection, attempt)
     return True
+
+
+def take_out(connection: Redis, names: Sequence[str], attempt: str) -> EvaluationJob | None:
+    """Take the job of `attempt` out of RQ for a worker that runs no other; None if no queue among `names` has it.
+
+    Removing it from a queue's list decides between this worker and those that pop jobs. If the worker dies now, the
+    attempt is `queued` and in no queue, and the bot queues it again. Raises BadMessage.
+    """
+    with connection.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.lrem(queue(connection, name).key, 1, attempt)
+        if not any(pipe.execute()):
+            return None
+    try:
+        job = Job.fetch(attempt, connection=connection, serializer=JSONSerializer)
+        kwargs = job.kwargs  # untrusted: any client of Redis may have written it
+        return parse(kwargs.get("message") if isinstance(kwargs, dict) else None)
+    except (NoSuchJobError, DeserializationError) as error:
+        raise BadMessage(f"the job of {attempt} cannot be read: {error}") from error
+    finally:
+        delete(connection, attempt)
 
 
 def delete(connection: Redis, attempt: str) -> None:
