@@ -258,6 +258,9 @@ class Keys:
     session = BoardKeyOf("session")
     """String, for hours: JSON of a signed-in person, by the digest of the id in their cookie."""
 
+    backend_runs = BoardKeyOf("backend-runs")
+    """Hash: id of a run of the backend of a tier → JSON of the run."""
+
     # --- evaluations in progress: attempts, workers, canaries, and RQ's queues
 
     attempt = BoardKeyOf("attempt")

@@ -28,6 +28,7 @@ from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
 from leaderboard.tiers import Tier
 from redis_state import jobs
+from redis_state.board.backend_runs import BACKENDS
 from redis_state.board.entry import EntryChanges, IndexEntry
 from redis_state.board.pauses import PAUSED
 from redis_state.dirty import SyncPriority
@@ -57,6 +58,8 @@ def sync_queue(context: BoardContext) -> None:
             _dispatch(context, context.index.get(turn.path), tiers[attempt])
     for attempt, (trial, tier) in trials.items():
         queue_trial(context, trial, tier, snapshot.queued_in.get(attempt))
+    if context.board.backends:
+        context.mark(BACKENDS)
     if snapshot.waiting and not snapshot.conditions.durations.measured:
         ask_for_durations(context)
     context.mark_all(map(request_key, snapshot.to_be_retold(MAX_REANNOUNCED)), SyncPriority.BACKGROUND)

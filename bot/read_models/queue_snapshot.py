@@ -67,10 +67,14 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
 
 
 def _capacities(context: BoardContext) -> tuple[WorkerCapacity, ...]:
-    """The workers that take jobs."""
+    """The workers that take jobs, and the runs that backends may start: these take no attempt ahead."""
     aside = {worker.worker for worker in context.set_aside.all()}
     alive = context.workers.alive(now=context.now())
-    return tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
+    workers = tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
+    backends = context.board.backends.items()
+    return workers + tuple(
+        WorkerCapacity((tier,), ahead=0) for tier, backend in backends for _ in range(backend.parallel)
+    )
 
 
 def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:
