@@ -137,6 +137,7 @@ class AttemptCalls:
         progress = state.progress
         return {
             "state": state.state,
+            "path": state.path,
             "worker": state.worker,
             "beat": state.beat,
             "started": state.started,

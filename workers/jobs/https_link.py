@@ -131,12 +131,20 @@ class HttpsAttempts:
         return self._calls.send("hand-back") is True
 
     def end(self, outcome: Outcome, log: str, *, worker: str) -> bool:  # noqa: ARG002
-        """Store the outcome and the last MAX_LOG characters of the log; False if another worker holds the attempt."""
-        return self._calls.send("end", outcome=outcome.model_dump(mode="json"), log=log[-MAX_LOG:]) is True
+        """Store the outcome and the end of the log; False if another worker holds the attempt."""
+        return self._calls.send("end", outcome=outcome.model_dump(mode="json"), log=_end_of(log)) is True
 
     def drop(self, attempt: str) -> None:  # noqa: ARG002
         """Stop watching the attempt for heartbeats."""
         self._calls.send("drop")
+
+
+def _end_of(log: str) -> str:
+    """The end of `log` that is at most MAX_LOG bytes as JSON, so that the bot accepts the call."""
+    log = log[-MAX_LOG:]
+    while len(json.dumps(log)) > MAX_LOG:
+        log = log[len(log) // 4 + 1 :]
+    return log
 
 
 class HttpsDigests:
