@@ -79,7 +79,10 @@ class SlurmBackend(BackendSettings):
 
     kind: Literal["slurm"]
     template: str = Field(max_length=500, description="the site's batch script; see docs/backends.md")
-    partition: Label | None = None
+    partition: Label | None = Field(default=None, description="where its jobs run; without it, the template's")
+    spool: str = Field(
+        max_length=500, description="folder for the attempts' tokens and logs, which the cluster's nodes share"
+    )
 
 
 Backend = Annotated[JobsBackend | SlurmBackend, Field(discriminator="kind")]

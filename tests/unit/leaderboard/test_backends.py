@@ -107,7 +107,7 @@ def test_the_price_cap_of_an_attempt_shortens_its_run() -> None:
     """A cap of 5 at 2.5 an hour gives two hours, however long attempts may take."""
     assert jobs(costs={"hourly": 2.5, "by_attempt": 5}).seconds(8 * HOUR) == 2 * HOUR
     assert jobs(costs={"by_attempt": 5}).seconds(8 * HOUR) == 8 * HOUR
-    assert SlurmBackend(kind="slurm", template="t").seconds(HOUR) == HOUR
+    assert SlurmBackend(kind="slurm", template="t", spool="s").seconds(HOUR) == HOUR
 
 
 DRAWN = st.tuples(st.sampled_from("abcdef"), st.floats(0, 40), st.sampled_from(["running", "ended"]))
