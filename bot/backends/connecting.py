@@ -22,11 +22,11 @@ def build_platforms(settings: BotSettings, board: Board) -> Platforms | None:
             "The board's `backends` start workers that ask the board's web server for their attempt. Set "
             "STEWARD_PUBLIC_URL to its address."
         )
-    by_tier = {tier: _platform(settings, board, tier, backend) for tier, backend in board.backends.items()}
+    by_tier = {tier: _platform(board, tier, backend) for tier, backend in board.backends.items()}
     return Platforms(by_tier, AttemptTokens(board.name, settings.secrets()), settings.pages_url)
 
 
-def _platform(settings: BotSettings, board: Board, tier: Tier, backend: Backend) -> Platform:
+def _platform(board: Board, tier: Tier, backend: Backend) -> Platform:
     if isinstance(backend, SlurmBackend):
         template = Path(backend.template)
         if not template.is_file():
