@@ -1,4 +1,4 @@
-"""A Slurm cluster of one machine: munged, slurmctld and slurmd in a temporary folder. Needs root and Debian's slurm-wlm."""
+"""A Slurm cluster of one machine, in a temporary folder: munged, slurmctld and slurmd. Needs root and slurm-wlm."""
 
 from __future__ import annotations
 
@@ -83,6 +83,11 @@ class SlurmCluster:
         """Start slurmd, and wait until its node takes jobs."""
         self.start("slurmd", "-D")
         wait_until(lambda: b"idle" in self.runs("sinfo", "--noheader", "--format=%T").stdout, seconds=60)
+
+    def saved_at(self) -> float:
+        """When the controller last saved its jobs."""
+        file = self.folder / "state" / "job_state"
+        return file.stat().st_mtime if file.exists() else 0.0
 
     def kill(self, name: str) -> None:
         """Kill a daemon with -9."""
