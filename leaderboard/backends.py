@@ -71,7 +71,6 @@ class JobsBackend(BackendSettings):
     namespace: Label = Field(description="the account or organisation that pays for the Jobs")
     flavor: Label = Field(description="the hardware, by the Hub's name: `a100-large`")
     image: str = Field(max_length=300, description="the worker's image")
-    model_volume: bool = Field(default=True, description="mount the model at its commit, in place of a download")
 
 
 class SlurmBackend(BackendSettings):

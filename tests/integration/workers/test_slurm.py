@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it"),
     pytest.mark.skipif(bool(missing_for_slurm()), reason=missing_for_slurm()),
 ]
-REQUESTS = 20
+REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "20"))
 ATTEMPT = "0123456789ab-01234567-1"
 TEMPLATE = """#!/bin/bash
 #SBATCH --ntasks=1 --cpus-per-task=1
