@@ -64,7 +64,7 @@ matrices: setup
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
-		tests/integration/workers/test_once.py tests/integration/workers/test_slurm.py tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
+		tests/integration/workers/test_once.py tests/integration/workers/test_slurm.py tests/integration/workers/test_backend_runs.py tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
 		tests/integration/workers/test_evaluator_tasks.py tests/integration/workers/test_code.py \
 		tests/integration/workers/test_code_solutions.py \
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \

@@ -1,12 +1,7 @@
-"""The `slurm` backend on a real Slurm cluster of one machine. `make matrices` runs all of it, where Slurm is installed.
-
-The same requests go through workers that take jobs from RQ and through Slurm, and end alike.
-"""
+"""The jobs of the `slurm` backend on a real Slurm cluster of one machine; `make matrices` runs them where it is installed."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +10,10 @@ import pytest
 
 from bot.backends.slurm import SlurmPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
-from bot.probe import Probe
 from leaderboard.backends import SlurmBackend
 from tests.support.board.slurm_cluster import SlurmCluster, missing_for_slurm, slurm_cluster
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
-from tests.support.workers.backend_board import all_tiers, backend_board
-from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from tests.support.workers.worker_process import BOARD
 
 pytestmark = [
@@ -29,32 +21,16 @@ pytestmark = [
     pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it"),
     pytest.mark.skipif(bool(missing_for_slurm()), reason=missing_for_slurm()),
 ]
-REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "20"))
 ATTEMPT = "0123456789ab-01234567-1"
-TEMPLATE = """#!/bin/bash
-#SBATCH --ntasks=1 --cpus-per-task=1
-{settings}
-exec {command} work --once "$STEWARD_ATTEMPT"
-"""
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """One cluster for all tests."""
-    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as running:
-        old = os.environ.get("SLURM_CONF")
-        os.environ.update(running.environment)
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as running, pytest.MonkeyPatch.context() as patched:
+        for name, value in running.environment.items():
+            patched.setenv(name, value)
         yield running
-        if old is None:
-            del os.environ["SLURM_CONF"]
-
-
-@pytest.fixture
-def stand(tmp_path: Path) -> Iterator[RealWorker]:
-    """A Hub and a queue with the questions of a small suite, without a worker."""
-    with running_worker(tmp_path) as made:
-        upload_questions(made)
-        yield made
 
 
 def order(attempt: str = ATTEMPT) -> LaunchOrder:
@@ -118,36 +94,3 @@ def test_a_controller_that_is_killed_and_a_refused_script_are_told(cluster: Slur
     backend = SlurmBackend(kind="slurm", template=str(tmp_path / "none"), spool=str(tmp_path), partition="nowhere")
     with pytest.raises(PlatformError, match="sbatch ended with status"):
         SlurmPlatform(backend, BOARD, "small", tmp_path).launch(order())
-
-
-def test_twenty_requests_end_as_with_workers_of_their_own(
-    cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory, probe: Probe
-) -> None:
-    """Good, private, refused and dying models: the same status, cause and scores through RQ and through Slurm."""
-    ends = []
-    for name in ("rq", "slurm"):
-        folder = tmp_path_factory.mktemp(name)
-        with running_worker(folder) as stand:
-            upload_questions(stand)
-            backends, platforms = {}, {}
-            if name == "rq":
-                stand.start_worker(STEWARD_TIERS="all")
-            else:
-                settings = {key: value for key, value in stand.settings().items() if os.environ.get(key) != value}
-                for key in ("REDIS_URL", "STEWARD_BOARD", "STEWARD_TIERS"):
-                    settings.pop(key)
-                body = "\n".join(f"export {key}={value}" for key, value in settings.items())
-                command = f'exec {sys.executable} -m steward.cli work --once "$STEWARD_ATTEMPT"'
-                template = script(folder, f"#SBATCH --ntasks=1\n{body}\ncd {Path.cwd()}\n{command}")
-                backend = SlurmBackend(kind="slurm", template=str(template), spool=str(folder / "spool"), parallel=2)
-                backends = all_tiers(backend)
-                platforms = {tier: SlurmPlatform(backend, BOARD, tier, folder / "spool") for tier in backends}
-            with backend_board(stand, folder, probe, backends, platforms) as board:
-                ends.append(board.ends(board.submit(REQUESTS), 900))
-                if name == "slurm":
-                    runs = board.context.backend_runs.read("small") + board.context.backend_runs.read("medium")
-                    started = [run.attempt for run in runs]
-                    assert len(started) == len(set(started)) > 0
-    assert ends[0] == ends[1]
-    statuses = {end.status for end in ends[0].values()}
-    assert statuses == {"FINISHED", "FAILED"}

@@ -23,7 +23,7 @@ from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.boards import parse_board
-from leaderboard.tiers import TIERS, Tier
+from leaderboard.tiers import Tier
 from redis_state import clock
 from tests.support.board.running_board import client_of
 from tests.support.models.broken_models import BROKEN
@@ -151,8 +151,3 @@ def running_bot(context: BoardContext, loops: int = 2) -> Iterator[None]:
         deadline = time.monotonic() + 30
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def all_tiers(backend: Any) -> dict[Tier, Any]:
-    """The same backend for each tier."""
-    return dict.fromkeys(TIERS, backend)
