@@ -1,6 +1,6 @@
 """The same requests through workers that take jobs from RQ, through Jobs on the Hub, and through Slurm: they end alike.
 
-`make matrices` runs this with twenty requests (STEWARD_REQUESTS changes their number); Slurm only where it is installed.
+`make matrices` runs this with twenty requests (STEWARD_REQUESTS changes their number), Slurm only where it is there.
 """
 
 from __future__ import annotations

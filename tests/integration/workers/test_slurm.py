@@ -1,4 +1,4 @@
-"""The jobs of the `slurm` backend on a real Slurm cluster of one machine; `make matrices` runs them where it is installed."""
+"""The jobs of the `slurm` backend on a real cluster of one machine; `make matrices` runs them where Slurm is there."""
 
 from __future__ import annotations
 
