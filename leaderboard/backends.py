@@ -20,10 +20,16 @@ from leaderboard.tiers import Tier
 DAY, MONTH = 86_400.0, 30 * 86_400.0
 GRACE_SECONDS = 180.0
 """Seconds that a run may go on although no attempt needs it: it ends by itself in that time."""
+WAITING_GRACE_SECONDS = 30.0
+"""The same for a run that waits for a machine: it cannot end by itself, and its platform's list may be late."""
+MARGIN_SECONDS = 900.0
+"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published."""
 INTENT_SECONDS = 180.0
 """Seconds for which the bot's record of a run that it starts counts although the platform lists no such run."""
 UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
+AWAY_SECONDS = 600.0
+"""Seconds of a platform's errors after which maintainers are told."""
 FAILING_RUNS = 4
 """Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
@@ -63,6 +69,11 @@ class BackendSettings(BaseModel):
             return attempt_seconds
         return min(attempt_seconds, self.costs.by_attempt / self.costs.hourly * 3_600)
 
+    def evaluation_seconds(self, attempt_seconds: float) -> float:
+        """The time limit of the evaluation in such a run: it ends by itself, with its cause, before the run is cut."""
+        seconds = self.seconds(attempt_seconds)
+        return max(seconds - MARGIN_SECONDS, 0.75 * seconds)
+
 
 class JobsBackend(BackendSettings):
     """Jobs on the Hub: one Job for each attempt."""
@@ -91,8 +102,9 @@ Backend = Annotated[JobsBackend | SlurmBackend, Field(discriminator="kind")]
 class BackendRun:
     """A run as its platform reports it, or as the bot recorded it where the platform knows it no longer.
 
-    Times are in seconds since the epoch; `started` and `ended` are 0 while unknown. The id of a start that the platform
-    has not confirmed is `start {attempt} {time}`.
+    Times are in seconds since the epoch. `created`, `started` and `ended` are by the platform's clock, and the last two
+    are 0 while unknown; all others are by the bot's. The id of a start that the platform has not confirmed is
+    `start {attempt} {time}`.
     """
 
     id: str
@@ -106,6 +118,10 @@ class BackendRun:
     """When the platform last listed it; 0: never, so this is the record of a start."""
     unwanted: float = 0.0
     """Since when no attempt needs it; 0: one does."""
+    known: float = 0.0
+    """When the bot started it, or first saw it."""
+    closed: float = 0.0
+    """When the bot first saw that it had ended; 0: it has not."""
 
     def seconds(self, now: float, since: float = 0.0) -> float:
         """Seconds for which the run is paid: from its start, or from `since`, until its end, or until now."""
@@ -155,10 +171,17 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
     affordable, blocked = _affordable(backend, facts, attempt_seconds)
     return BackendPlan(
         launch=tuple(places[:affordable]),
-        cancel=tuple(run for run in live if run.unwanted and facts.now - run.unwanted > GRACE_SECONDS),
+        cancel=tuple(run for run in live if _is_cancelled(backend, run, facts.now)),
         blocked=blocked if affordable < len(places) else "",
         failing=tuple(attempt for attempt in facts.queued if len(ended.get(attempt, ())) >= FAILING_RUNS),
     )
+
+
+def _is_cancelled(backend: BackendSettings, run: BackendRun, now: float) -> bool:
+    """Whether a live run has to end: no attempt needs it, or it waits so long that its attempt's token expires."""
+    if run.unwanted and now - run.unwanted > (WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS):
+        return True
+    return run.stage == "waiting" and bool(run.seen) and now - run.known > backend.wait_seconds
 
 
 def merge_runs(
@@ -168,18 +191,29 @@ def merge_runs(
 
     `wanted`: attempts that wait or are in progress; a run of another attempt is unwanted from now on.
     """
-    seen = {run.id: replace(run, seen=now) for run in listed}
+    earlier = {run.id: run for run in recorded}
+    seen = {run.id: replace(run, seen=now, known=_known(earlier.get(run.id), now)) for run in listed}
     runs = dict(seen)
-    unwanted = {}
-    for run in recorded:
-        unwanted[run.id] = run.unwanted
+    for run in earlier.values():
         if run.id not in seen and (kept := _unlisted(run, seen.values(), now)) is not None:
             runs[run.id] = kept
     return [
-        replace(run, unwanted=0.0 if run.attempt in wanted else unwanted.get(run.id) or now)
+        replace(run, unwanted=_since(run.attempt not in wanted, earlier.get(run.id), "unwanted", now),
+                closed=_since(run.stage not in LIVE, earlier.get(run.id), "closed", now))
         for run in sorted(runs.values(), key=lambda run: (run.created, run.id))
         if run.stage in LIVE or now - (run.ended or run.created) < MONTH
-    ]
+    ]  # fmt: skip
+
+
+def _known(earlier: BackendRun | None, now: float) -> float:
+    return earlier.known if earlier is not None and earlier.known else now
+
+
+def _since(is_so: bool, earlier: BackendRun | None, name: Literal["unwanted", "closed"], now: float) -> float:
+    """Since when it is so: as the earlier record says, or now; 0 if it is not."""
+    if not is_so:
+        return 0.0
+    return (getattr(earlier, name) if earlier is not None else 0.0) or now
 
 
 def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> BackendRun | None:
@@ -187,12 +221,16 @@ def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> Backen
     if run.stage not in LIVE:
         return run
     if not run.seen:
-        earliest = run.created - INTENT_SECONDS
-        is_listed = any(other.attempt == run.attempt and other.created >= earliest for other in seen)
-        return None if is_listed or now - run.created > INTENT_SECONDS else run
+        is_listed = any(other.attempt == run.attempt and other.known >= run.known for other in seen)
+        return None if is_listed or now - run.known > INTENT_SECONDS else run
     if now - run.seen <= UNSEEN_SECONDS:
         return run
     return replace(run, stage="lost", ended=run.seen)
+
+
+def launched_attempts(runs: Iterable[BackendRun]) -> set[str]:
+    """The attempts that have a live run, which another request does not overtake: the run would be wasted."""
+    return {run.attempt for run in runs if run.stage in LIVE and not run.unwanted}
 
 
 def cost_of(backend: BackendSettings, seconds: float) -> float:
@@ -209,9 +247,8 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
     """When the runs of each queued attempt ended, within a day: none of them took the job, or they handed it back."""
     ended: dict[str, list[float]] = {attempt: [] for attempt in facts.queued}
     for run in facts.runs:
-        end = run.ended or run.created
-        if run.stage not in LIVE and run.attempt in ended and facts.now - end < DAY:
-            ended[run.attempt].append(end)
+        if run.stage not in LIVE and run.attempt in ended and facts.now - run.closed < DAY:
+            ended[run.attempt].append(run.closed)
     return ended
 
 
@@ -245,3 +282,52 @@ def _affordable(
         if allowed < count:
             count, blocked = allowed, name
     return count, blocked
+
+
+@dataclass(frozen=True)
+class BackendTrouble:
+    """What keeps the attempts of one tier from running, `since` when; an `error` is the platform's, for maintainers."""
+
+    tier: Tier
+    since: float
+    error: str = ""
+    blocked: Literal["", "by_day", "by_month"] = ""
+    failing: tuple[str, ...] = ()
+
+    def is_told(self, now: float) -> bool:
+        """Whether maintainers are told by now: a platform that is away for a moment is no news."""
+        return not self.error or now - self.since >= AWAY_SECONDS
+
+    @property
+    def kind(self) -> Literal["away", "failing", "by_day", "by_month", ""]:
+        """What the trouble is, in a word."""
+        return "away" if self.error else "failing" if self.failing else self.blocked
+
+    @property
+    def title(self) -> str:
+        """What a maintainer is told in public: neither models nor the platform's words are in it."""
+        if self.error:
+            return f"tier {self.tier}: its platform refuses or does not answer"
+        if self.failing:
+            count = len(self.failing)
+            return f"tier {self.tier}: the runs of {count} attempt{'' if count == 1 else 's'} end before they evaluate"
+        return f"tier {self.tier}: the cost limit {self.blocked} is used up"
+
+
+@dataclass(frozen=True)
+class BackendCosts:
+    """What one tier's runs have cost in 24 hours and in 30 days, and what one that ended cost on average."""
+
+    day: float
+    month: float
+    mean: float | None
+
+
+def costs_of(backend: BackendSettings, runs: Sequence[BackendRun], now: float) -> BackendCosts:
+    """Add up the costs of `runs`."""
+    ended = [run for run in runs if run.stage not in LIVE and run.started]
+    return BackendCosts(
+        day=spent_since(backend, runs, now - DAY, now),
+        month=spent_since(backend, runs, now - MONTH, now),
+        mean=cost_of(backend, sum(run.seconds(now) for run in ended)) / len(ended) if ended else None,
+    )

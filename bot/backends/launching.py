@@ -17,8 +17,18 @@ import structlog
 from bot.core.attempt_tokens import AttemptGrant
 from bot.core.context import BoardContext
 from bot.core.platforms import LaunchOrder, Platform, PlatformError
-from leaderboard.backends import LIVE, BackendFacts, BackendRun, BackendSettings, merge_runs, plan_runs
+from leaderboard.backends import (
+    LIVE,
+    BackendFacts,
+    BackendPlan,
+    BackendRun,
+    BackendSettings,
+    BackendTrouble,
+    merge_runs,
+    plan_runs,
+)
 from leaderboard.tiers import Tier
+from leaderboard.trials import MAX_SECONDS
 from redis_state import jobs
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
@@ -27,6 +37,8 @@ log = structlog.get_logger()
 
 INTERVAL_SECONDS = 20.0
 """Seconds between two looks at the platforms while runs live or attempts wait for one."""
+MAX_ERROR = 500
+"""Characters of a platform's error that are recorded."""
 TAKEN = ("taken", "claimed", "running")
 """States of attempts that a worker has."""
 INTENDED = point("run of a backend intended, not started")
@@ -44,6 +56,8 @@ def sync_backends(context: BoardContext) -> float | None:
             is_busy |= TierSync(context, tier, backend, platform).run()
         except PlatformError as error:
             log.warning("a backend does not answer", tier=tier, error=str(error))
+            error_words = str(error)[:MAX_ERROR]
+            context.backend_runs.put_trouble(BackendTrouble(tier, context.now(), error=error_words))
             is_busy = True
     return context.now() + INTERVAL_SECONDS if is_busy else None
 
@@ -73,9 +87,17 @@ class TierSync:
             self._platform.cancel(run)
         for attempt in plan.launch:
             self._launch(waiting[attempt])
-        if plan.blocked:
-            log.warning("a cost limit keeps attempts waiting", tier=self._tier, limit=plan.blocked)
+        self._record_trouble(plan)
         return bool(waiting) or any(run.stage in LIVE for run in runs)
+
+    def _record_trouble(self, plan: BackendPlan) -> None:
+        """Record what a maintainer should know of this tier, or that there is nothing."""
+        if not plan.blocked and not plan.failing:
+            self._context.backend_runs.clear_trouble(self._tier)
+            return
+        log.warning("attempts of a backend wait", tier=self._tier, limit=plan.blocked, failing=plan.failing)
+        trouble = BackendTrouble(self._tier, self._now, blocked=plan.blocked, failing=plan.failing)
+        self._context.backend_runs.put_trouble(trouble)
 
     def _in_progress(self, runs: Iterable[BackendRun]) -> set[str]:
         """The attempts of `runs` that a worker has taken, or whose request says that it runs."""
@@ -89,11 +111,17 @@ class TierSync:
         """Record that a run of `job` starts, start it, and record the run in its place. Raises PlatformError."""
         platforms, records = self._context.platforms, self._context.backend_runs
         assert platforms is not None
-        seconds = self._backend.seconds(self._context.board.attempt_seconds)
-        intent = BackendRun(f"start {job.attempt} {self._now:.3f}", job.attempt, self._tier, "waiting", self._now)
+        limit = float(self._context.board.attempt_seconds)
+        limit = min(limit, MAX_SECONDS) if job.questions else limit  # a trial
+        seconds = self._backend.seconds(limit)
+        name = f"start {job.attempt} {self._now:.3f}"
+        intent = BackendRun(name, job.attempt, self._tier, "waiting", self._now, known=self._now)
         records.put(intent)
         pass_by(INTENDED)
         expires = self._now + seconds + self._backend.wait_seconds
+        grant = AttemptGrant(
+            attempt=job.attempt, path=job.path, expires=expires, seconds=self._backend.evaluation_seconds(limit)
+        )
         order = LaunchOrder(
             attempt=job.attempt,
             tier=self._tier,
@@ -102,7 +130,7 @@ class TierSync:
             private=job.private,
             seconds=seconds,
             board_url=platforms.board_url,
-            token=platforms.tokens.issue(AttemptGrant(attempt=job.attempt, path=job.path, expires=expires)),
+            token=platforms.tokens.issue(grant),
         )
         run_id = self._platform.launch(order)
         pass_by(STARTED)

@@ -31,6 +31,7 @@ class AttemptGrant(BaseModel):
     attempt: str = Field(pattern=ATTEMPT_ID.pattern)
     path: str = Field(max_length=1_000, description="of the request file, or of the trial")
     expires: float = Field(ge=0, allow_inf_nan=False, description="seconds since the epoch")
+    seconds: float = Field(gt=0, allow_inf_nan=False, description="time limit of the evaluation")
 
 
 class AttemptTokens:

@@ -44,6 +44,12 @@ class BotSettings(SharedSettings):
         default=None, description="the earlier secret, accepted too while secrets are rotated"
     )
     old_webhook_secret_file: Path | None = Field(default=None, description="a file that holds it")
+    attempts_redis_url: str = Field(
+        default="",
+        description="for a board with `backends`: the queue server as the workers' account, with which the web server "
+        "serves workers without Redis; without it, REDIS_URL",
+    )
+    attempts_redis_url_file: Path | None = Field(default=None, description="a file that holds it")
     jobs_token: SecretStr | None = Field(
         default=None, description="the token that starts Jobs, for a backend `jobs`; without it, the bot's token"
     )
@@ -149,6 +155,12 @@ class BotSettings(SharedSettings):
         if not board.model_pages or board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF:
             return ""
         return _secret("STEWARD_MODEL_PR_TOKEN", self.model_pr_token, self.model_pr_token_file)
+
+    def redis_url_for_attempts(self) -> str:
+        """The queue server, as an account that may take jobs and write attempts. Raises SecretMissing."""
+        if self.attempts_redis_url_file is not None:
+            return read_secret("STEWARD_ATTEMPTS_REDIS_URL_FILE", self.attempts_redis_url_file)
+        return self.attempts_redis_url or self.redis_url
 
     def token_for_jobs(self) -> str:
         """The token that starts Jobs: one of their own, or the bot's. Raises SettingsError if there is none."""

@@ -66,7 +66,8 @@ class _Verdict(_Body):
 
 
 class AttemptCalls:
-    """The calls of workers about attempts of one board."""
+    """The calls of workers about attempts of one board. `context` has a connection as the workers' account, which may
+    take jobs and write attempts; the web server's own account may not."""
 
     def __init__(self, context: BoardContext, tokens: AttemptTokens, board_file: Path) -> None:
         self._context = context
@@ -120,6 +121,7 @@ class AttemptCalls:
         suite = self._context.board.suite
         return {
             "job": job.model_dump(mode="json"),
+            "seconds": grant.seconds,
             "board": self._board_file.read_text("utf-8"),
             "suite": "" if suite in shipped() else Path(suite).read_text("utf-8"),
         }

@@ -36,11 +36,12 @@ class JobGone(WorkerError):
 
 
 class TakenJob(BaseModel):
-    """The job of the attempt, with the texts of the board file and of the suite file."""
+    """The job of the attempt, its time limit, and the texts of the board file and of the suite file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     job: EvaluationJob
+    seconds: float = Field(gt=0)
     board: str = Field(max_length=1_000_000)
     suite: str = Field(max_length=1_000_000, description="empty: the suite ships with Steward")
 

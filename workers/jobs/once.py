@@ -9,8 +9,10 @@ Exit codes: those of `steward work`; also 0 if no worker is needed for the attem
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -27,12 +29,16 @@ from workers.common import kernel
 from workers.errors import BoardUnreachable, WorkerError
 from workers.jobs.attempt import AttemptRun
 from workers.jobs.board_link import AWAY, BoardLink, BoardRedis
-from workers.jobs.https_link import HttpsLink, JobGone
+from workers.jobs.https_link import AttemptTokenRefused, HttpsLink, JobGone, TakenJob
 from workers.jobs.provisions import HubGateway
 from workers.jobs.worker import board_and_suite, new_worker_name, open_worker_context, report_isolation
 from workers.sandbox.zygote_client import ZygoteBroken
 from workers.settings import WorkerSettings
 
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS, PAUSE_SECONDS = 30.0, 2.0
+"""Seconds for which a worker asks a bot that does not answer for its job, and between two calls."""
 HAND_BACK_SECONDS = 3.0
 """Seconds to hand the attempt back after the grace period."""
 
@@ -43,12 +49,16 @@ class NotAnAttempt(WorkerError):
 
 @dataclass(frozen=True)
 class TakenAttempt:
-    """A job that this worker took, with the board and the suite that it belongs to. `link` None: through Redis."""
+    """A job that this worker took, with the board and the suite that it belongs to.
+
+    `link` None: through Redis. `seconds` None: the evaluation may take as long as the board allows.
+    """
 
     job: EvaluationJob
     board: Board
     suite: Suite
     link: HttpsLink | None = None
+    seconds: float | None = None
 
 
 def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | None = None) -> int:
@@ -57,7 +67,7 @@ def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | No
     kernel.adopt_orphans()
     stop = stop_on(signal.SIGTERM, signal.SIGINT, within=settings.grace_seconds + HAND_BACK_SECONDS)
     try:
-        taken = take_attempt(settings, attempt)
+        taken = take_attempt(settings, attempt, stop)
         _run(settings, taken, stop, hub_gateway)
     except JobGone as error:
         print(error)
@@ -70,12 +80,12 @@ def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | No
     return 0
 
 
-def take_attempt(settings: WorkerSettings, attempt: str) -> TakenAttempt:
+def take_attempt(settings: WorkerSettings, attempt: str, stop: Stop) -> TakenAttempt:
     """Take the job of `attempt` out of the queue. Raises JobGone, and what reading the settings raises."""
     if ATTEMPT_ID.match(attempt) is None:
         raise NotAnAttempt(f"{attempt!r} is not the id of an attempt.")
     if settings.board_url:
-        return _take_over_https(settings, attempt)
+        return _take_over_https(settings, attempt, stop)
     board, suite = board_and_suite(settings)
     keys = Keys(board.name)
     with connect(settings.redis_url) as redis:
@@ -85,15 +95,30 @@ def take_attempt(settings: WorkerSettings, attempt: str) -> TakenAttempt:
     return TakenAttempt(job, board, suite)
 
 
-def _take_over_https(settings: WorkerSettings, attempt: str) -> TakenAttempt:
+def _take_over_https(settings: WorkerSettings, attempt: str, stop: Stop) -> TakenAttempt:
     token = settings.token_of_attempt()
     if not token:
         raise SecretMissing("Set STEWARD_ATTEMPT_TOKEN, or STEWARD_ATTEMPT_TOKEN_FILE, to the attempt's token.")
     link = HttpsLink(settings.board_url, attempt, token, worker=new_worker_name())
-    taken = link.take_job()
+    taken = _take_job(link, stop)
     board = parse_board(taken.board)
     suite = parse_suite(taken.suite) if taken.suite else find_suite(board.suite)
-    return TakenAttempt(taken.job, board, suite, link)
+    return TakenAttempt(taken.job, board, suite, link, taken.seconds)
+
+
+def _take_job(link: HttpsLink, stop: Stop) -> TakenJob:
+    """Take the job; a bot that is being restarted has some time to answer. Raises JobGone, BoardUnreachable."""
+    give_up = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return link.take_job()
+        except AttemptTokenRefused:
+            raise
+        except BoardUnreachable as error:
+            if stop.is_set() or time.monotonic() > give_up:
+                raise
+            log.warning("%s", error)
+        time.sleep(PAUSE_SECONDS)
 
 
 def _run(settings: WorkerSettings, taken: TakenAttempt, stop: Stop, hub_gateway: HubGateway | None) -> None:
@@ -104,7 +129,12 @@ def _run(settings: WorkerSettings, taken: TakenAttempt, stop: Stop, hub_gateway:
     ended = False
     try:
         with open_worker_context(settings, hub_gateway, served=served) as opened:
-            worker_context = replace(opened, worker=worker, stopping=lambda: stop.is_set() or _is_refused(taken))
+            worker_context = replace(
+                opened,
+                worker=worker,
+                seconds=taken.seconds,
+                stopping=lambda: stop.is_set() or _is_refused(taken),
+            )
             worker_context.zygote_client.start()
             worker_context.zygote_client.wait_until_ready(stop=stop.is_set)
             report_isolation(worker_context)

@@ -38,7 +38,7 @@ WORKER = "machine-1-abc"
 
 def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) -> str:
     """A token that the bot issued for `attempt`."""
-    grant = AttemptGrant(attempt=attempt, path=PATH, expires=time.time() + seconds)
+    grant = AttemptGrant(attempt=attempt, path=PATH, expires=time.time() + seconds, seconds=3600)
     return AttemptTokens(BOARD, [secret]).issue(grant)
 
 
@@ -193,7 +193,9 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
         token(OTHER),
         token(seconds=-1),
         token(secret="guessed"),
-        AttemptTokens("other-board", [SECRET]).issue(AttemptGrant(attempt=ATTEMPT, path=PATH, expires=9e9)),
+        AttemptTokens("other-board", [SECRET]).issue(
+            AttemptGrant(attempt=ATTEMPT, path=PATH, expires=9e9, seconds=3600)
+        ),
         token().replace(".", ".A", 1),
         "é" * 50,
         "a" * 10_000,

@@ -49,7 +49,7 @@ class Once:
 
     def token(self, job: EvaluationJob) -> str:
         """The token that the bot issues for the attempt."""
-        grant = AttemptGrant(attempt=job.attempt, path=job.path, expires=time.time() + 600)
+        grant = AttemptGrant(attempt=job.attempt, path=job.path, expires=time.time() + 600, seconds=300)
         return AttemptTokens(BOARD, [SECRET]).issue(grant)
 
     def start(self, job: EvaluationJob, **settings: str) -> subprocess.Popen[str]:

@@ -15,12 +15,17 @@ from leaderboard.backends import (
     GRACE_SECONDS,
     INTENT_SECONDS,
     LIVE,
+    MARGIN_SECONDS,
     UNSEEN_SECONDS,
+    WAITING_GRACE_SECONDS,
     BackendFacts,
     BackendRun,
+    BackendTrouble,
     CostLimits,
     JobsBackend,
     SlurmBackend,
+    costs_of,
+    launched_attempts,
     merge_runs,
     plan_runs,
     spent_since,
@@ -40,6 +45,8 @@ def run(attempt: str, stage: str = "running", **changes: Any) -> BackendRun:
     """A run of `attempt` that began an hour ago."""
     fields = {"id": f"run-{attempt}", "created": NOW - HOUR, "seen": NOW, **changes}
     fields.setdefault("started", 0.0 if stage == "waiting" else NOW - HOUR)
+    fields.setdefault("closed", fields.get("ended", 0.0))
+    fields.setdefault("known", fields["created"])
     return BackendRun(attempt=attempt, tier="large", stage=stage, **fields)  # type: ignore[arg-type]  # a stage
 
 
@@ -72,6 +79,61 @@ def test_a_run_that_no_attempt_needs_is_cancelled_after_its_grace() -> None:
     fresh, old = run("a", unwanted=NOW - 1), run("b", unwanted=NOW - GRACE_SECONDS - 1)
     ended = run("c", "ended", unwanted=NOW - HOUR, ended=NOW)
     assert plan_runs(jobs(), facts("", fresh, old, ended), HOUR).cancel == (old,)
+
+
+def test_a_run_that_waits_for_a_machine_is_cancelled_sooner() -> None:
+    """It cannot end by itself; and when its attempt's token expires, it is of no use to the attempt either."""
+    unwanted = run("a", "waiting", unwanted=NOW - WAITING_GRACE_SECONDS - 1)
+    patient, late = run("b", "waiting", known=NOW - 3_600), run("c", "waiting", known=NOW - 3_601)
+    intent = run("d", "waiting", known=NOW - 9_999, seen=0.0)
+    assert plan_runs(jobs(), facts("b c d", unwanted, patient, late, intent), HOUR).cancel == (unwanted, late)
+
+
+def test_a_platform_whose_clock_is_wrong_changes_no_waits() -> None:
+    """What the bot waits for, it measures by its own clock: how long a run waits, and since when another one ended."""
+    for drift in (-DAY, DAY):
+        ended = run("a", "failed", created=NOW + drift, ended=NOW + drift, known=0.0, closed=0.0)
+        (seen,) = merge_runs([], [ended], {"a"}, NOW)
+        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 59), HOUR).launch == ()
+        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 60), HOUR).launch == ("a",)
+        intent = run("a", "waiting", id="start a 1", created=NOW + 1, seen=0.0)
+        assert "start a 1" in {each.id for each in merge_runs([seen, intent], [ended], {"a"}, NOW + 1)}
+        waiting = run("a", "waiting", id="2", created=NOW + drift, known=0.0)
+        (seen,) = merge_runs([intent], [waiting], {"a"}, NOW + 1)
+        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 3_000), HOUR).cancel == ()
+
+
+def test_only_wanted_live_runs_keep_their_attempts_place() -> None:
+    """A waiting run of an attempt that was recalled is cancelled: the attempt gets its turn anew."""
+    runs = [run("a"), run("b", "waiting"), run("c", "ended"), run("d", unwanted=NOW)]
+    assert launched_attempts(runs) == {"a", "b"}
+
+
+def test_an_evaluation_ends_before_its_run_is_cut() -> None:
+    """The run's time limit leaves a margin, at most a quarter, for the start and the publication."""
+    assert jobs().evaluation_seconds(8 * HOUR) == 8 * HOUR - MARGIN_SECONDS
+    assert jobs(costs={"hourly": 2, "by_attempt": 1}).evaluation_seconds(8 * HOUR) == 0.75 * 1_800
+
+
+def test_trouble_is_told_without_models_and_without_the_platforms_words() -> None:
+    """The maintainers' list is public."""
+    trouble = BackendTrouble("large", NOW, error="sbatch: hf_secret", failing=("a",))
+    assert trouble.title == "tier large: its platform refuses or does not answer"
+    assert replace(trouble, error="").title == "tier large: the runs of 1 attempt end before they evaluate"
+    assert BackendTrouble("small", NOW, blocked="by_day").title == "tier small: the cost limit by_day is used up"
+
+
+def test_costs_add_up_over_a_day_and_a_month() -> None:
+    """Live runs count until now; the mean is that of the runs that ended, of which each waited one costs nothing."""
+    runs = [
+        run("a"),
+        run("b", "ended", ended=NOW - HOUR / 2),
+        run("c", "ended", id="2", started=NOW - 50 * HOUR, ended=NOW - 49 * HOUR),
+        run("d", "failed", id="3", started=0.0, ended=NOW),
+    ]
+    costs = costs_of(jobs(costs={"hourly": 4}), runs, NOW)
+    assert (costs.day, costs.month, costs.mean) == (6.0, 10.0, 3.0)
+    assert costs_of(jobs(), [], NOW).mean is None
 
 
 def test_an_attempt_whose_runs_end_again_and_again_is_reported() -> None:
@@ -135,7 +197,7 @@ def test_the_record_of_a_start_becomes_the_run() -> None:
     intent = run("a", "waiting", id="start a 1", created=NOW - 10, seen=0.0)
     assert merge_runs([intent], [], {"a"}, NOW) == [intent]
     listed = run("a", id="77", created=NOW - 9)
-    assert merge_runs([intent], [listed], {"a"}, NOW) == [listed]
+    assert merge_runs([intent], [listed], {"a"}, NOW) == [replace(listed, known=NOW)]
     assert merge_runs([intent], [], {"a"}, NOW + INTENT_SECONDS) == []
 
 
