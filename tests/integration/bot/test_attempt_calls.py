@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -34,6 +35,7 @@ ATTEMPT = attempt_id(BOARD, PATH, REVISION, 1)
 OTHER = attempt_id(BOARD, "bob/other_eval_request_False_bfloat16_Original.json", REVISION, 1)
 KEYS = Keys(BOARD)
 WORKER = "machine-1-abc"
+BACKENDS = "backends: {large: {kind: jobs, namespace: board, flavor: a100-large, image: steward}}\n"
 
 
 def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) -> str:
@@ -46,7 +48,7 @@ def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) 
 def settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
     """The settings of one web server for all tests of this file."""
     board = tmp_path_factory.mktemp("attempt-calls") / "board.yaml"
-    board.write_text(BOARD_FILE)
+    board.write_text(f"{BOARD_FILE}\n{BACKENDS}")
     secrets: dict[str, Any] = {"webhook_secret": SECRET, "old_webhook_secret": OLD_SECRET}
     return BotSettings(redis_url=lasting_valkey.url, board=board, max_delivery_bytes=800_000, port=0, **secrets)
 
@@ -91,6 +93,15 @@ def outcome(attempt: str = ATTEMPT) -> Outcome:
         attempt=attempt, path=PATH, revision=REVISION, suite="starter", suite_digest="d" * 64, started=1, ended=2,
         phase="evaluate",
     )  # fmt: skip
+
+
+def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSettings, tmp_path: Path) -> None:
+    """A thief of the webhooks' secret can sign tokens; there they are of no use."""
+    board = tmp_path / "board.yaml"
+    board.write_text(BOARD_FILE)
+    with client_of(settings.model_copy(update={"board": board})) as client:
+        headers = {"authorization": f"Bearer {token()}"}
+        assert client.post(f"/api/attempts/{ATTEMPT}/state", json={"worker": "w"}, headers=headers).status_code == 404
 
 
 def test_an_attempt_goes_from_its_job_to_its_outcome(

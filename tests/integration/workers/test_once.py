@@ -23,13 +23,15 @@ from redis_state.jobs import EvaluationJob, recall
 from tests.support.board.running_board import client_of
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
+from tests.support.workers import worker_process
 from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
-from tests.support.workers.worker_process import BOARD, TIER
+from tests.support.workers.worker_process import BOARD, TIER, TOKEN
 from workers.models.tiny_model import model
 
 pytestmark = pytest.mark.timeout(400)
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
 SECRET = "the webhooks' secret"
+SUPPORT = Path(worker_process.__file__).parent
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
@@ -77,7 +79,8 @@ class Once:
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
     """A board whose attempts nobody takes unless a test starts a worker."""
-    with running_worker(tmp_path_factory.mktemp("once")) as stand:
+    backend = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": "steward"}
+    with running_worker(tmp_path_factory.mktemp("once"), backends={TIER: backend}) as stand:
         upload_questions(stand)
         settings = BotSettings(
             redis_url=stand.valkey.url,
@@ -180,6 +183,37 @@ def test_a_wrong_token_and_a_bot_that_is_away_are_told(once: Once) -> None:
     assert "does not accept the token" in outputs[1][0]
     assert "STEWARD_ATTEMPT_TOKEN" in outputs[2][0]
     assert once.stand.queue.in_rq(job)
+
+
+@ALL
+def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> None:
+    """Neither the attempt's nor the workers': in no environment, command line, memory or file that it can read."""
+    asked = once.stand.job("trial/looking", "a" * 40, 10)
+    once.stand.queue.enqueue(asked)
+    token = once.token(asked)
+    settings = once.stand.settings(
+        REDIS_URL=NOWHERE,
+        STEWARD_BOARD="/no/board.yaml",
+        STEWARD_BOARD_URL=once.url,
+        STEWARD_ATTEMPT_TOKEN=token,
+        STEWARD_WORKER_TOKEN=TOKEN,
+        STEWARD_HARNESS="trial_harness",
+        STEWARD_PRELOAD="",
+        PYTHONPATH=str(SUPPORT),
+    )
+    command = [sys.executable, str(SUPPORT / "offline_worker_script.py"), str(tmp_path), "0", "0", asked.attempt]
+    done = subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    outcome, log = once.stand.end_of(asked)
+    output = done.communicate(timeout=60)[0].decode()
+    assert outcome.ok, (log, output)
+    seen = json.loads((tmp_path / "published.json").read_text())
+    assert seen["memory"] == 0
+    assert any(name.startswith("HOME=") for name in seen["environ"])
+    texts = [json.dumps(seen), json.dumps(outcome.model_dump(mode="json")), log, output]
+    files = [file.read_bytes() for file in (once.stand.folder / "work").rglob("*") if file.is_file()]
+    for secret in (token, TOKEN):
+        assert not [text for text in texts if secret in text]
+        assert not [data for data in files if secret.encode() in data]
 
 
 def _environments() -> Iterator[str]:
