@@ -50,6 +50,7 @@ class _Beat(_Body):
     phase: str = Field(max_length=32)
     done: int = Field(ge=0)
     total: int = Field(ge=0)
+    replayed: int = Field(default=0, ge=0)
 
 
 class _End(_Body):
@@ -146,12 +147,13 @@ class AttemptCalls:
             "phase": progress.phase,
             "done": progress.done,
             "total": progress.total,
+            "replayed": progress.replayed,
         }
 
     def _beat(self, grant: AttemptGrant, body: _Beat) -> bool:
-        if not (is_count(body.done) and is_count(body.total)):
+        if not all(map(is_count, (body.done, body.total, body.replayed))):
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="No attempt has so many requests."))
-        progress = AttemptProgress(body.phase, body.done, body.total)
+        progress = AttemptProgress(body.phase, body.done, body.total, body.replayed)
         return self._context.attempts.beat(
             grant.attempt, progress, now=self._context.now(), worker=body.worker, path=grant.path
         )

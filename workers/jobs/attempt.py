@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from leaderboard.attempts import Details, Outcome
 from leaderboard.comparability import ResultDigests, rules_digest
 from leaderboard.evidence import FailureEvidence
+from leaderboard.failures import fails_always
 from leaderboard.trials import TrialReport
 from redis_state.accepted_digests import AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
@@ -163,7 +164,10 @@ class AttemptRun:
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
             self._wait_for_operator(changed_tasks(plan, self.worker_context.suite))
         if not child_exit.finished:
-            return self._outcome(evidence=child_exit.evidence(self.log.tail()))
+            outcome = self._outcome(evidence=child_exit.evidence(self.log.tail()))
+            if outcome.failure is not None and fails_always(outcome.failure.cause):
+                self.journals.give_up()
+            return outcome
         self._enter_phase("publish")
         self._check_tasks(plan, provisions)
         pass_by(EVALUATED)
@@ -341,7 +345,7 @@ class AttemptRun:
     def _report(self, progress: RunProgress) -> None:
         self.journals.observe(progress)
         self.replayed = max(self.replayed, progress.replayed)
-        self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total))
+        self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total, progress.replayed))
 
     def _stop(self) -> str:
         """Return the reason to end the attempt now, or an empty string; upload answers if that is due."""

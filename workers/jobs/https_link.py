@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -118,7 +119,7 @@ class HttpsAttempts:
 
     def beat(self, attempt: str, progress: AttemptProgress, *, now: float, worker: str, path: str) -> bool:  # noqa: ARG002
         """Record a heartbeat and the progress; return whether the worker should go on."""
-        return self._calls.send("beat", phase=progress.phase, done=progress.done, total=progress.total) is True
+        return self._calls.send("beat", **asdict(progress)) is True
 
     def read(self, attempt: str) -> AttemptState | None:
         """The state of the attempt; None if the bot knows none."""

@@ -127,11 +127,11 @@ def test_an_attempt_goes_from_its_job_to_its_outcome(
     assert calls.wait_for_claim(ATTEMPT, seconds=0, worker=WORKER) is None
     assert attempts.answer_claim(ATTEMPT, granted=True)
     assert calls.wait_for_claim(ATTEMPT, seconds=0, worker=WORKER) is True
-    assert calls.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9), now=0.0, worker="x", path="x")
+    assert calls.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9, 2), now=0.0, worker="x", path="x")
     state = calls.read(ATTEMPT)
     assert state == attempts.read(ATTEMPT)
     assert state is not None
-    assert (state.state, state.progress) == ("running", AttemptProgress("evaluate", 3, 9))
+    assert (state.state, state.progress) == ("running", AttemptProgress("evaluate", 3, 9, 2))
     attempts.cancel(ATTEMPT)
     assert not calls.beat(ATTEMPT, AttemptProgress("evaluate", 4, 9), now=0.0, worker="x", path="x")
     assert calls.end(outcome(), "\x01\u00e9" * MAX_LOG + "the end", worker="x")
@@ -235,6 +235,16 @@ def test_a_worker_whose_token_ended_knows_it(web: httpx2.Client) -> None:
     assert link.is_refused
 
 
+def test_a_beat_needs_no_word_about_what_was_replayed(web: httpx2.Client, attempts: Attempts) -> None:
+    """Then nothing was."""
+    body = {"worker": WORKER, "phase": "evaluate", "done": 1, "total": 2}
+    headers = {"authorization": f"Bearer {token()}"}
+    answer = web.post(f"/api/attempts/{ATTEMPT}/beat", headers=headers, json=body)
+    assert answer.json() == {"answer": True}
+    state = attempts.read(ATTEMPT)
+    assert state is not None and state.progress == AttemptProgress("evaluate", 1, 2, 0)
+
+
 @pytest.mark.parametrize(
     ("call", "body", "status"),
     [
@@ -244,6 +254,7 @@ def test_a_worker_whose_token_ended_knows_it(web: httpx2.Client) -> None:
         ("take", '{"worker": "w", "path": "x"}', 422),
         ("beat", '{"worker": "w", "phase": "evaluate", "done": -1, "total": 2}', 422),
         ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 1e15}', 422),
+        ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 2, "replayed": 1e15}', 422),
         ("end", '{"worker": "w", "outcome": {}, "log": ""}', 422),
         ("end", f'{{"worker": "w", "outcome": {outcome(OTHER).model_dump_json()}, "log": ""}}', 422),
         ("refuse", '{"worker": "w", "refused": {"worker": "v", "fingerprint": "' + "0" * 16 + "-" + "0" * 16
