@@ -185,10 +185,10 @@ class AttemptCalls:
             "reference": None if reference is None else reference.model_dump(mode="json"),
         }
 
-    def _refuse(self, _: AttemptGrant, body: _Refused) -> None:
+    def _refuse(self, grant: AttemptGrant, body: _Refused) -> None:
         if body.refused.worker != body.worker:
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
-        self._digests().refuse(body.refused)
+        self._digests().refuse(body.refused.of_run(grant.attempt, now=self._context.now()))
 
     def _take_canary(self, _: AttemptGrant, body: _Body) -> str | None:
         return self._canaries().take(body.worker)

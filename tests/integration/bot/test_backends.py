@@ -20,10 +20,18 @@ from bot.web.metrics import BoardMetrics
 from bot.web.page import NoQuery
 from bot.web.pages.workers import workers
 from leaderboard.attempts import Failure
-from leaderboard.backends import AWAY_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS, JobsBackend
+from leaderboard.backends import (
+    AWAY_SECONDS,
+    FIRST_WAIT_SECONDS,
+    GRACE_SECONDS,
+    INTENT_SECONDS,
+    WAITING_GRACE_SECONDS,
+    JobsBackend,
+)
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC
+from redis_state.accepted_digests import RefusedTasks
 from redis_state.board.backend_runs import BACKENDS
 from redis_state.jobs import EvaluationJob, take_out
 from tests.support.board.board_driver import BoardDriver
@@ -277,6 +285,35 @@ def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     later(stand, platform, 30)
     assert [job.path for job in stand.queued()] == [urgent]
     assert platform.orders[-1].attempt == stand.queued()[0].attempt
+
+
+@ALL
+def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
+    submit(stand, "a1", "a2", "a3")
+    later(stand, platform)
+    job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
+    refused = RefusedTasks(worker="w", fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
+    digests.refuse(refused.of_run(job.attempt, now=stand.time))
+    stand.hand_back(job)
+    platform.becomes("run-1", "ended")
+    later(stand, platform, 300)
+    assert len(platform.orders) == 2
+    assert listed(stand)[0][0] == "tier medium: its workers' tasks differ from those of the board's results"
+    digests.accept(refused.fingerprint)
+    later(stand, platform, FIRST_WAIT_SECONDS + 1)
+    assert len(platform.orders) == 3
+    assert digests.waiting() == listed(stand) == []
+    digests.refuse(
+        RefusedTasks(**{**refused.model_dump(), "fingerprint": "2" * 16 + "-" + "3" * 16}).of_run(
+            job.attempt, now=stand.time
+        )
+    )
+    stand.end(take(stand, platform, "run-2"), failure=THEIRS)
+    platform.becomes("run-2", "ended")
+    later(stand, platform, 30)
+    later(stand, platform, 30)
+    assert digests.waiting() == listed(stand) == []
 
 
 @ALL
