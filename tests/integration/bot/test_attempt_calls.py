@@ -204,7 +204,7 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
         "",
         "x",
         "steward-attempt-1..",
-        token()[:-1] + "0",
+        token()[:-1] + "x",
         token(OTHER),
         token(seconds=-1),
         token(secret="guessed"),
