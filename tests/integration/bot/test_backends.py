@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from prometheus_client import generate_latest
+from starlette.testclient import TestClient
 
 from bot.core.attempt_tokens import AttemptTokens
 from bot.core.platforms import Platforms
@@ -16,9 +18,11 @@ from bot.queue import rulings
 from bot.setup.doctor.backends import backends as examine_backends
 from bot.threads.maintainers_list import waiting_items
 from bot.web.board import BoardReader
+from bot.web.frame import Frame
 from bot.web.metrics import BoardMetrics
-from bot.web.page import NoQuery
-from bot.web.pages.workers import workers
+from bot.web.page import NoQuery, page_routes
+from bot.web.pages.workers import PAGE, workers
+from bot.web.site import MENU
 from leaderboard.attempts import Failure
 from leaderboard.backends import (
     AWAY_SECONDS,
@@ -83,6 +87,15 @@ def doctor_words(stand: BoardDriver) -> str:
     return " ".join(f"{check.state} {check.words}" for check in checks)
 
 
+def workers_page(stand: BoardDriver) -> str:
+    """The page of workers."""
+    app = FastAPI()
+    frame = Frame("Demo", "https://hub/discussions", menu=MENU)
+    app.include_router(page_routes(PAGE, BoardReader(stand.context), frame))
+    with TestClient(app) as client:
+        return client.get("/workers").text
+
+
 def take(stand: BoardDriver, platform: ScriptedPlatform, run_id: str) -> EvaluationJob:
     """The run begins: its worker takes the job of its attempt, and gets its claim."""
     attempt = platform.runs_by_id[run_id].attempt
@@ -99,6 +112,7 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
     later(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
     assert len(platform.orders) == 2
+    assert workers_page(stand).count("ada/good") >= 2
     order = platform.orders[0]
     assert (order.board_url, order.tier, order.model) == ("https://board.example", TIER, "ada/good")
     assert stand.context.platforms is not None
@@ -240,6 +254,16 @@ def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: Scrip
     (view,) = workers(BoardReader(stand.context), NoQuery()).backends
     assert (view.spent_day, view.by_day, view.trouble) == (pytest.approx(4, abs=0.02), 10, "by_day")
     assert [run.stage for run in view.runs] == ["running"]
+    page = workers_page(stand)
+    for words in (
+        "Medium models",
+        "Jobs on the Hub",
+        "1 of at most 2",
+        "4.00 of 10.0",
+        "budget is used up",
+        "no request needs it",  # the worker of its only run fell silent
+    ):
+        assert words in page
     told = doctor_words(stand)
     assert "cost 4.0" in told
     assert "warning Tier medium: the cost limit by_day is used up." in told
