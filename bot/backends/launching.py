@@ -30,6 +30,7 @@ from leaderboard.backends import (
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from redis_state import jobs
+from redis_state.attempts import LOST
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
 
@@ -100,12 +101,12 @@ class TierSync:
         self._context.backend_runs.put_trouble(trouble)
 
     def _in_progress(self, runs: Iterable[BackendRun]) -> set[str]:
-        """The attempts of `runs` that a worker has taken, or whose request says that it runs."""
-        attempts = {run.attempt for run in runs}
-        states = self._context.attempts.read_all(attempts)
-        taken = {attempt for attempt, state in states.items() if state.state in TAKEN}
-        busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt is not None}
-        return taken | busy & attempts
+        """The attempts of `runs` whose request says that they run, or whose worker beats and was not told to stop."""
+        attempts, registry = {run.attempt for run in runs}, self._context.attempts
+        busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt in attempts}
+        states = registry.read_all(attempts - busy)
+        beating = {name for name, state in states.items() if state.state in TAKEN and self._now - state.beat <= LOST}
+        return {name for name in busy if name is not None} | {name for name in beating if not registry.is_over(name)}
 
     def _refused(self, runs: Sequence[BackendRun], wanted: set[str]) -> float:
         """When a run of this tier last found that its tasks differ from the board's, unless another one ended well."""

@@ -225,6 +225,19 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 
 
 @ALL
+def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """The platform says that it runs, but its heartbeats end: its attempt is over, and it is not paid to its limit."""
+    submit(stand, "a1")
+    later(stand, platform)
+    take(stand, platform, "run-1")
+    for _ in range(4):
+        later(stand, platform, 150)
+    assert "run-1" in platform.cancelled
+    assert [order.attempt.rpartition("-")[2] for order in platform.orders] == ["1", "2"]
+    assert "run-2" not in platform.cancelled
+
+
+@ALL
 def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """The bot asks again, and the queue stays as it is."""
     platform.is_away = True
