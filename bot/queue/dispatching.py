@@ -75,7 +75,7 @@ def _with_launched_first(context: BoardContext, order: list[WaitingRequest]) -> 
     launched = {
         attempt for tier in context.board.backends for attempt in launched_attempts(context.backend_runs.live(tier))
     }
-    return sorted(order, key=lambda turn: turn.attempt not in launched)
+    return sorted(order, key=lambda request: request.attempt not in launched)
 
 
 def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:

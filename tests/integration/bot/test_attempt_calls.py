@@ -16,8 +16,9 @@ import redis
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from leaderboard.attempts import Outcome, attempt_id
+from leaderboard.suites import find_suite
 from redis_state import jobs
-from redis_state.accepted_digests import RefusedTasks
+from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import MAX_LOG, AttemptProgress, Attempts
 from redis_state.canaries import Canaries, CanaryVerdict
 from redis_state.keys import Keys
@@ -181,7 +182,10 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
     assert link.accepted_digests("any").read().fingerprints == frozenset()
     refused = RefusedTasks(worker=WORKER, fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
     link.accepted_digests("any").refuse(refused)
-    assert connection.keys(KEYS.refused_tasks("*"))
+    suite = find_suite("starter").digest
+    (stored,) = AcceptedDigests(connection, KEYS, suite).waiting()
+    assert (stored.attempt, stored.differences) == (ATTEMPT, ("x",))
+    assert stored.at == pytest.approx(time.time(), abs=60)
     canaries, canary = Canaries(connection, KEYS, "starter"), link.canaries("any")
     assert canary.take(WORKER) is None
     canaries.ask("load-failed")
@@ -200,7 +204,7 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
         "",
         "x",
         "steward-attempt-1..",
-        token()[:-1] + "0",
+        token()[:-1] + "x",
         token(OTHER),
         token(seconds=-1),
         token(secret="guessed"),

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ class Once:
 
     stand: RealWorker
     url: str
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def queue(self, number: int) -> EvaluationJob:
         """Queue the attempt `number` of a tiny model."""
@@ -56,14 +58,20 @@ class Once:
 
     def start(self, job: EvaluationJob, **settings: str) -> subprocess.Popen[str]:
         """Start a worker for the attempt of `job`, with these settings."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "steward.cli", "work", "--once", job.attempt],
+        return self.run([sys.executable, "-m", "steward.cli", "work", "--once", job.attempt], **settings)
+
+    def run(self, command: list[str], **settings: str) -> subprocess.Popen[str]:
+        """Start a process with the settings of a worker; it ends with the fixture at the latest."""
+        process = subprocess.Popen(
+            command,
             env=self.stand.settings(**settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.workers.append(process)
+        return process
 
     def start_without_redis(self, job: EvaluationJob) -> subprocess.Popen[str]:
         """Start it with the attempt's token, and with neither Redis nor a board file."""
@@ -89,7 +97,11 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
             port=0,
         )
         with client_of(settings) as client:
-            yield Once(stand, str(client.base_url))
+            made = Once(stand, str(client.base_url))
+            yield made
+            for worker in made.workers:  # one that a failed test left
+                worker.kill()
+                worker.wait()
 
 
 @ALL
@@ -191,7 +203,9 @@ def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> N
     asked = once.stand.job("trial/looking", "a" * 40, 10)
     once.stand.queue.enqueue(asked)
     token = once.token(asked)
-    settings = once.stand.settings(
+    script = str(SUPPORT / "offline_worker_script.py")
+    worker = once.run(
+        [sys.executable, script, str(tmp_path), "0", "0", asked.attempt],
         REDIS_URL=NOWHERE,
         STEWARD_BOARD="/no/board.yaml",
         STEWARD_BOARD_URL=once.url,
@@ -199,12 +213,10 @@ def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> N
         STEWARD_WORKER_TOKEN=TOKEN,
         STEWARD_HARNESS="trial_harness",
         STEWARD_PRELOAD="",
-        PYTHONPATH=str(SUPPORT),
+        PYTHONPATH=os.pathsep.join((str(SUPPORT), str(SUPPORT.parents[2]))),
     )
-    command = [sys.executable, str(SUPPORT / "offline_worker_script.py"), str(tmp_path), "0", "0", asked.attempt]
-    done = subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     outcome, log = once.stand.end_of(asked)
-    output = done.communicate(timeout=60)[0].decode()
+    output = worker.communicate(timeout=60)[0]
     assert outcome.ok, (log, output)
     seen = json.loads((tmp_path / "published.json").read_text())
     assert seen["memory"] == 0
