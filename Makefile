@@ -65,7 +65,8 @@ chaos: setup
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
-		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_contents_table.py \
+		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
+		tests/integration/bot/test_contents_table.py \
 		tests/integration/bot/test_admission_path.py tests/integration/bot/test_doctor_faults.py \
 		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
 		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
@@ -77,6 +78,8 @@ matrices: setup
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_evaluator_check.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
+		tests/integration/workers/test_once.py tests/integration/workers/test_slurm.py \
+		tests/integration/workers/test_backend_runs.py tests/integration/workers/test_backend_troubles.py \
 		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
 		tests/integration/workers/test_evaluator_rescoring.py tests/integration/bot/test_rescore_evaluator.py \
 		tests/integration/workers/test_evaluator_tasks.py tests/integration/workers/test_code.py \

@@ -104,6 +104,11 @@ def may_retry(code: str, tried: int) -> float | None:
     return policy.wait if tried <= policy.times else None
 
 
+def fails_always(code: str) -> bool:
+    """Whether a failure with `code` ends the request: its model cannot be evaluated at the same commit."""
+    return cause(code).fault == "submission" and may_retry(code, 1) is None
+
+
 def climbs(code: str) -> bool:
     """Whether the next attempt after a failure with `code` needs a larger tier."""
     return cause(code).retry.tier == "larger"

@@ -3,6 +3,8 @@
 Each script called by a worker gets the worker's name, and changes nothing if another worker holds the attempt: a worker
 that was cut off or suspended may have lost its attempt meanwhile. After a loss of Redis, the next heartbeat writes the
 worker and the request of the attempt again.
+
+Workers of earlier versions write no `replayed`, so QUEUED removes what another worker of the attempt wrote.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ if theirs and beat and tonumber(beat) > tonumber(ARGV[3]) - tonumber(ARGV[4]) th
 redis.call('DEL', KEYS[2])
 redis.call('HDEL', KEYS[1], 'cancel', 'outcome', 'log')
 redis.call('HSET', KEYS[1], 'state', 'taken', 'path', ARGV[2], 'worker', ARGV[1], 'started', ARGV[3],
-  'phase', 'claim', 'done', 0, 'total', 0, 'beat', ARGV[3])
+  'phase', 'claim', 'done', 0, 'total', 0, 'replayed', 0, 'beat', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
@@ -26,6 +28,7 @@ local state, beat = unpack(redis.call('HMGET', KEYS[1], 'state', 'beat'))
 local held = state == 'taken' or state == 'claimed' or state == 'running'
 if held and beat and tonumber(beat) > tonumber(ARGV[2]) - tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'queued', 'path', ARGV[1], 'queued', ARGV[2])
+redis.call('HDEL', KEYS[1], 'replayed')
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
@@ -49,17 +52,18 @@ if worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
 BEAT = (
     _HELD_BY_ANOTHER
     + """
-local runs = ARGV[5] ~= 'claim'
+local runs = ARGV[6] ~= 'claim'
 if runs then
-  redis.call('HSET', KEYS[1], 'state', 'running', 'phase', ARGV[5], 'done', ARGV[6], 'total', ARGV[7])
+  redis.call('HSET', KEYS[1], 'state', 'running', 'phase', ARGV[6], 'done', ARGV[7], 'total', ARGV[8],
+    'replayed', ARGV[9])
 elseif not state then
   redis.call('HSET', KEYS[1], 'state', 'taken', 'phase', 'claim', 'done', 0, 'total', 0, 'started', ARGV[3])
-  redis.call('HSET', KEYS[3], ARGV[2], ARGV[8])
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 end
 if runs or not state then redis.call('HSET', KEYS[1], 'worker', ARGV[1], 'path', ARGV[2]) end
 redis.call('HSET', KEYS[1], 'beat', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[8])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[5])
 return redis.call('HGET', KEYS[1], 'cancel') and 0 or 1
 """
 )

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,17 +47,21 @@ MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 MAX_HARNESS_REQUESTS = 10**12
 """Requests of the harness that an attempt can have."""
 
-FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
+FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "replayed", "started")
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
 
 
 @dataclass(frozen=True)
 class AttemptProgress:
-    """The progress of a running attempt: `done` of `total` requests of the harness; total 0 means not known yet."""
+    """The progress of a running attempt: `done` of `total` requests of the harness; total 0 means not known yet.
+
+    An earlier attempt computed the answers to `replayed` of those that are done.
+    """
 
     phase: str
     done: int = 0
     total: int = 0
+    replayed: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,8 +137,8 @@ class Attempts:
         changed (at most once a second).
         """
         names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
-        progress_fields = (progress.phase, progress.done, progress.total)
-        return bool(self._beat(keys=names, args=(worker, path, repr(now), RETENTION, *progress_fields, attempt)))
+        progress_fields = (progress.phase, progress.done, progress.total, progress.replayed)
+        return bool(self._beat(keys=names, args=(worker, path, repr(now), RETENTION, attempt, *progress_fields)))
 
     def hand_back(self, attempt: str, *, worker: str) -> bool:
         """Free an attempt whose `worker` stops. Mark the request dirty afterwards. False: another worker holds it."""
@@ -223,22 +227,28 @@ class Attempts:
             pipe.execute()
 
 
-def _is_count(number: int) -> bool:
+def is_count(number: int) -> bool:
+    """Whether an attempt can have `number` requests of the harness."""
     return 0 <= number <= MAX_HARNESS_REQUESTS
 
 
 def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState | None:
     """The state that the values of FIELDS describe; None if there is none, or if it is malformed."""
     fields = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
+    return state_of(attempt, fields)
+
+
+def state_of(attempt: str, fields: Mapping[str, str]) -> AttemptState | None:
+    """The state that `fields`, named as in FIELDS, describe; None if there is none, or if it is malformed."""
     state = fields.get("state")
     if state not in get_args(State):
         return None
     try:
         beat, started = float(fields.get("beat", 0)), float(fields.get("started", 0))
-        done, total = int(fields.get("done", 0)), int(fields.get("total", 0))
+        done, total, replayed = (int(fields.get(name, 0)) for name in ("done", "total", "replayed"))
     except ValueError:
         return None
-    if not (math.isfinite(beat) and math.isfinite(started) and _is_count(done) and _is_count(total)):
+    if not (math.isfinite(beat) and math.isfinite(started) and all(map(is_count, (done, total, replayed)))):
         return None
     return AttemptState(
         attempt=attempt,
@@ -246,6 +256,6 @@ def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState |
         state=state,  # type: ignore[arg-type]  # it is one of them
         worker=fields.get("worker", "")[:200],
         beat=beat,
-        progress=AttemptProgress(fields.get("phase", "")[:32], done, total),
+        progress=AttemptProgress(fields.get("phase", "")[:32], done, total, min(replayed, done)),
         started=started,
     )

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from bot.core.attempt_tokens import AttemptTokens
 from bot.core.reader_context import read_only_context
 from bot.core.settings import BotSettings
 from bot.intake import webhooks
@@ -26,6 +27,7 @@ from bot.intake.inbox import Inbox, connect_inbox
 from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
+from bot.web.attempt_calls import AttemptCalls, attempt_routes
 from bot.web.board import BoardReader
 from bot.web.checks import Checks, PublishedAnswers
 from bot.web.connections import bounded_http
@@ -106,6 +108,9 @@ def create_app(settings: BotSettings) -> WebApp:
     app.live = Live(redis, context.keys, views.pages)
     app.include_router(health_routes(redis, context.keys, inbox))
     app.include_router(metric_routes(context))
+    if board.backends:  # else no attempt's token exists, and a forged one must be of no use
+        own = read_only_context(settings, board, settings.redis_url_for_attempts())
+        app.include_router(attempt_routes(AttemptCalls(own, AttemptTokens(board.name, secrets), settings.board)))
     _add_pages_and_api(app, settings, views, Visitors(context, app_on_hub))
     return app
 

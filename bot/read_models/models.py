@@ -136,6 +136,7 @@ class ProgressView(ApiModel):
     phase: str
     done: int
     total: int
+    replayed: int = Field(default=0, description="how many of those that are done an earlier attempt computed")
     started: str | None = None
 
 

@@ -7,6 +7,7 @@ only the position of a request for a private model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from bot.core.context import BoardContext
 from bot.core.log_repos import public_log
@@ -165,6 +166,4 @@ def progress(state: AttemptState | None) -> models.ProgressView:
     if state is None:
         return models.ProgressView(phase="start", done=0, total=0)
     started = iso(state.started) if state.started else None
-    return models.ProgressView(
-        phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=started
-    )
+    return models.ProgressView(**asdict(state.progress), started=started)

@@ -84,6 +84,8 @@ class StatusView:
     page_url: str = ""
     """The model's page on the board's own server."""
     past: Sequence[PastLine] = ()
+    replayed: int = 0
+    """Answers of the finished evaluation that an earlier attempt had computed."""
     results_url: str = ""
     details_url: str = ""
     season: str = ""

@@ -158,6 +158,7 @@ def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
         suite=context.suite.digest,
         asked=measured.asked,
         note=measured.note,
+        replayed=measured.replayed,
     )
 
 

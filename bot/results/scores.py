@@ -31,6 +31,7 @@ def keep_scores(context: BoardContext, request: Request, path: str, results: Res
         suite=block.suite_digest,
         asked=block.digests.asked if block.digests is not None else "",
         note=scores_note(block.again, block.doubted),
+        replayed=block.replayed,
     )
     context.scores.put(scored)
     if block.digests is not None:
@@ -48,10 +49,12 @@ def scores_of_evaluation(
     suite: str,
     asked: str,
     note: str,
+    replayed: int,
 ) -> EvaluationScores:
     """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`.
 
     `suite` and `asked` are the digests of its suite and of its questions; `note` is what a reader should know of them.
+    An earlier attempt had computed `replayed` of its answers.
     """
     return EvaluationScores(
         path=str(request.path),
@@ -69,6 +72,7 @@ def scores_of_evaluation(
         revision=revision,
         results=results,
         note=note,
+        replayed=replayed,
     )
 
 
@@ -99,6 +103,7 @@ def with_score_table(
         category=own.category.value,
         rank=better + 1,
         ranked=ranked,
+        replayed=own.replayed,
         page_url=f"{context.pages_url}/models/{quote(own.model)}" if context.pages_url else "",
     )
 

@@ -40,7 +40,7 @@ STREAM_SECONDS = 900.0
 
 SHOWN = 25
 """Rows of each list that are watched: as many as are on the first page of the queue."""
-PROGRESS = {"path", "phase", "done", "total"}
+PROGRESS = {"path", "phase", "done", "total", "replayed"}
 """What an event tells of each running request."""
 FULL = models.ErrorResponse(
     code="too-many", message="Too many viewers watch already.", advice="Reload the page instead."

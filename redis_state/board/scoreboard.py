@@ -50,6 +50,7 @@ class EvaluationScores(BaseModel):
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
     note: str = Field(default="", description="what a reader should know of them, in a sentence")
+    replayed: int = Field(default=0, description="answers that an earlier attempt had computed")
 
 
 class Scoreboard:

@@ -138,4 +138,7 @@ def _progress(request: RequestView) -> str:
     progress = request.progress
     if progress is None:
         return ""
-    return f"{progress.phase}, {progress.done} of {progress.total}" if progress.total else progress.phase
+    if not progress.total:
+        return progress.phase
+    before = f", {progress.replayed} of them computed before" if progress.replayed else ""
+    return f"{progress.phase}, {progress.done} of {progress.total}{before}"

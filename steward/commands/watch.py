@@ -80,6 +80,8 @@ def queue_tables(queue: QueueResponse) -> RenderableType:
         done = (
             f"{attempt.done:,} of {attempt.total:,} ({100 * attempt.done // attempt.total} %)" if attempt.total else ""
         )
+        if attempt.replayed:
+            done += f", {attempt.replayed:,} of them computed before"
         running.add_row(text(attempt.model), text(attempt.submitter), text(attempt.phase), done)
     waiting = Table("", "Waiting", "For", "Tier", "Starts about", expand=True)
     for request in queue.waiting:

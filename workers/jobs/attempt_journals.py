@@ -17,6 +17,7 @@ from workers.jobs.journals import (
     evaluation_identity,
     portable_identity,
 )
+from workers.jobs.made_branches import MadeBranches
 from workers.jobs.provisions import Provisions
 from workers.jobs.shared_answers import SharedAnswers
 from workers.jobs.worker_context import WorkerContext
@@ -78,9 +79,12 @@ class AttemptJournals:
         }
         return plan.model_copy(update={**journal, **answers})
 
+    @property
+    def _root(self) -> Path:
+        return self.worker_context.settings.work_dir.resolve() / "journals"
+
     def _open(self, identity: str, copies: int) -> HeldJournals | None:
-        settings = self.worker_context.settings
-        store = JournalStore(settings.work_dir.resolve() / "journals", settings.journal_bytes)
+        store = JournalStore(self._root, self.worker_context.settings.journal_bytes)
         try:
             journals = store.open(identity, copies)
         except JournalsInUse:
@@ -108,6 +112,7 @@ class AttemptJournals:
             self.shared = SharedAnswers(
                 branches,
                 held.answers,
+                MadeBranches(self._root / "branches"),
                 max_bytes=held.answers_bytes,
                 interval=context.settings.share_seconds,
                 is_current=self.is_current,
@@ -169,6 +174,11 @@ class AttemptJournals:
     def remove_shared(self) -> None:
         """The details are published: remove what was shared."""
         if self.shared is not None:
+            self.shared.remove()
+
+    def give_up(self) -> None:
+        """The model cannot be evaluated: remove what was shared, unless no attempt can have got as far as to share."""
+        if self.shared is not None and self.held is not None and (self.shared.has_answers or self.held.offered):
             self.shared.remove()
 
     def remove(self) -> None:

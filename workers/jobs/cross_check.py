@@ -38,8 +38,9 @@ from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan
 from workers.common.scrub import scrub
 from workers.errors import PublicationFailed, WorkerError
 from workers.evaluation.evaluate import SAMPLES
+from workers.jobs.board_link import BoardRedis
 from workers.jobs.device_lock import device_lock
-from workers.jobs.outbox import BoardRedis, send_unsent_outcome
+from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.sample_comparison import Sample

@@ -15,6 +15,7 @@ from hub.errors import HubError
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
+from workers.jobs.made_branches import MadeBranches
 from workers.publication.answer_branches import AnswerBranches
 
 T = TypeVar("T")
@@ -67,13 +68,15 @@ class ComputingTime:
 class SharedAnswers:
     """The answers of an attempt in `journals`, which grow while its child runs.
 
-    `interval` are the seconds between two uploads, `is_current` says whether the attempt is still this worker's.
+    `made` remembers the branch for as long as it stays. `interval` are the seconds between two uploads, `is_current`
+    says whether the attempt is still this worker's.
     """
 
     def __init__(
         self,
         branches: AnswerBranches,
         journals: Sequence[Path],
+        made: MadeBranches,
         *,
         max_bytes: int,
         interval: float,
@@ -82,6 +85,7 @@ class SharedAnswers:
     ) -> None:
         self.branches = branches
         self.journals = journals
+        self.made = made
         self.max_bytes = max_bytes
         self.interval = interval
         self.is_current = is_current
@@ -90,6 +94,11 @@ class SharedAnswers:
         self._upload: BackgroundCall[int] | None = None
         self._upload_began = self._last_seconds = 0.0
         self._uploaded = 0
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether the child has given answers."""
+        return self.time.began is not None
 
     def fetch(self, folder: Path) -> None:
         """Read what workers on other machines left into `folder`."""
@@ -128,17 +137,23 @@ class SharedAnswers:
         self._wait(deadline)
 
     def remove(self) -> None:
-        """Delete the branches of this request: it has results."""
+        """Delete the branches of this request, which nothing needs any more, and some that stayed of other requests."""
         deadline = time.monotonic() + LAST_UPLOAD_SECONDS
         self._wait(deadline)  # it would create the branch again
-        removal = BackgroundCall(self.branches.remove)
+        removal = BackgroundCall(self._remove)
         removal.start()
         try:
             removal.wait(lambda: "late" if time.monotonic() > deadline else "")
-        except HubError as error:
-            self.log.say(f"the branches with answers of this request cannot be removed: {error}")
+        except (HubError, OSError) as error:
+            self.log.say(f"branches with answers cannot be removed: {error}")
         except AttemptStopped:
-            self.log.say("there was no time to remove the branches with answers of this request")
+            self.log.say("there was no time to remove branches with answers")
+
+    def _remove(self) -> None:
+        self.branches.remove()
+        self.made.forget_request(self.branches.name)
+        if abandoned := self.made.abandoned():
+            self.made.forget(self.branches.remove_abandoned(abandoned))
 
     def _begin(self) -> None:
         """Begin an upload, unless it would cost more than it saves."""
@@ -149,8 +164,12 @@ class SharedAnswers:
             return
         self._upload_began = time.monotonic()
         self.time.restart(self._upload_began)
-        self._upload = BackgroundCall(lambda: self.branches.upload(self.journals, self.max_bytes))
+        self._upload = BackgroundCall(self._send)
         self._upload.start()
+
+    def _send(self) -> int:
+        self.made.note(self.branches.repo.id, self.branches.name)
+        return self.branches.upload(self.journals, self.max_bytes)
 
     def _wait(self, deadline: float) -> bool:
         """Wait for the upload that takes place, if there is one; return whether it has ended."""

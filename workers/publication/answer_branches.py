@@ -5,7 +5,9 @@
 
 `request` are the digits with which the ids of a request's attempts begin, `evaluation` a digest of what the answers
 depend on besides the machine, `writer` a random name of the machine that uploads. A worker adds to its own branch,
-reads all branches of its evaluation, and removes those of its request when it has published results.
+reads all branches of its evaluation, and removes those of its request when it has published results, or when the model
+cannot be evaluated. Its machine remembers the branches that it made (`workers.jobs.made_branches`), and removes those
+that stayed after a week, in whichever repo they are.
 
 What a branch holds is not believed: its commits must be by the worker's own account, as the Hub reports it, the bytes
 are limited, and the child checks them (`workers.evaluation.shared_prefix.portable_answers`).
@@ -16,12 +18,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.client import Hub
-from hub.errors import HubError, NotFound
+from hub.errors import Denied, HubError, NotFound
 from hub.records import Change, DeleteFile, FileEntry, LogEntry, Repo, WriteFile
 from hub.retries import Retries
 from redis_state.clock import now
@@ -187,10 +190,23 @@ class AnswerBranches:
     def remove(self) -> int:
         """Delete the branches of this request; return their number. Raises HubError."""
         with self._client() as client:
-            branches = [branch for branch, _ in self._branches(client, self.name.is_of_request)][:MAX_REMOVED]
+            try:
+                branches = [branch for branch, _ in self._branches(client, self.name.is_of_request)][:MAX_REMOVED]
+            except NotFound:
+                return 0  # nothing was uploaded: there is no repo
             for branch in branches:
                 client.delete_branch(self.repo, branch)
         return len(branches)
+
+    def remove_abandoned(self, branches: Mapping[str, str]) -> list[str]:
+        """Delete these branches, each of the repo that is its value; return those that are gone. Raises HubError."""
+        gone = []
+        with self._client() as client:
+            for branch, repo in branches.items():
+                with suppress(NotFound, Denied):  # the repo is gone too, or this worker may not write to it any more
+                    client.delete_branch(Repo("dataset", repo), branch)
+                gone.append(branch)
+        return gone
 
     def _client(self) -> Hub:
         return Hub(self.hub.endpoint, self.hub.token, timeout=10.0, retries=Retries(attempts=3, timeout=20.0))

@@ -16,7 +16,6 @@ from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
 from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.search import parse
-from redis_state.board.entry import IndexEntry
 
 STATES: tuple[State, ...] = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")
 """The states that the page offers as a filter."""
@@ -90,6 +89,7 @@ class RequestHistoryResponse(ApiModel):
     past: list[PastEventView]
     scores: EvaluationScoresView | None = None
     scores_note: str = Field(default="", description="what a reader should know of the scores, in a sentence")
+    replayed: int = Field(default=0, description="how many answers behind the scores an earlier attempt had computed")
     flags: list[FlagView] = Field(default_factory=list)
 
 
@@ -107,19 +107,16 @@ def history(board: BoardReader, query: RequestQuery) -> RequestHistoryResponse:
         raise NotPublic("request", "request at this path", query.path)
     request = serializers.request(board.context, entry)
     scores = board.scores_of(entry)
+    stored = board.context.scores.find([entry.path]).get(entry.path) if scores is not None else None
     reopenings = newest_reopenings(entry.standing.causes) if entry.standing.access == "public" else ()
     return RequestHistoryResponse(
         request=request,
         past=[_past_event(board.context, request.model, reopening) for reopening in reopenings],
         scores=scores,
-        scores_note=_scores_note(board.context, entry) if scores is not None else "",
+        scores_note=stored.note if stored is not None else "",
+        replayed=stored.replayed if stored is not None else 0,
         flags=board.flags.of(request.model),
     )
-
-
-def _scores_note(context: BoardContext, entry: IndexEntry) -> str:
-    scored = context.scores.find([entry.path]).get(entry.path)
-    return scored.note if scored is not None else ""
 
 
 def _past_event(context: BoardContext, model: str, event: Reopening) -> PastEventView:

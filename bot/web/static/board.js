@@ -24,6 +24,8 @@ function showProgress(running) {
     bar.value = now.done;
     const words = bar.parentElement.querySelector("[data-words]");
     if (words) words.textContent = `${now.done.toLocaleString("en")} of ${now.total.toLocaleString("en")}`;
+    const replayed = bar.parentElement.querySelector("[data-replayed]");
+    if (replayed) replayed.textContent = now.replayed ? `, ${now.replayed.toLocaleString("en")} of them computed before` : "";
   }
 }
 

@@ -84,7 +84,7 @@ def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(
     running = stand.started()
     waiting = stand.submit("ada/strange").replace("strange", "good")
     key, forged = KEYS.attempt(running.attempt), stand.context.attempts
-    for name in ("beat", "started", "done", "total"):
+    for name in ("beat", "started", "done", "total", "replayed"):
         for number in NUMBERS:
             stand.context.redis.hset(key, mapping={"state": "running", "path": waiting, name: number})
             assert forged.read(running.attempt) is None or number in ("9" * 30, "-1", "٣"), f"{name}={number!r}"

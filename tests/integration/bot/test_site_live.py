@@ -59,7 +59,7 @@ def played(
 
 def beat(connection: redis.Redis) -> None:
     """The first of those that run is at the 413th of 540 requests."""
-    progress, path = AttemptProgress("evaluate", 413, 540), path_of("north/spruce-3b")
+    progress, path = AttemptProgress("evaluate", 413, 540, 7), path_of("north/spruce-3b")
     Attempts(connection, KEYS).beat(ATTEMPT, progress, now=clock.now(), worker="gpu-0", path=path)
 
 
@@ -82,7 +82,7 @@ def test_viewers_see_progress_and_changes(
         assert len(set(first)) == 1
         beat(connection)
         told = await asyncio.gather(*(until(one, b"event: progress") for one in streams))
-        assert all(b'"done": 413' in one for one in told)
+        assert all(b'"done": 413, "total": 540, "replayed": 7' in one for one in told)
         looks = live.reads
         Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
         second = await asyncio.gather(*(until(one, b"event: lists") for one in streams))

@@ -44,6 +44,8 @@ def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
     for word in ("412 of 540", "Its licence is not clear.", REASONS[0].message, REASONS[0].advice, "cedar-7b"):
         assert word.replace("'", "&#39;") in text
     assert re.search(r"<progress[^>]*north/spruce-3b[^>]*max=\"540\" value=\"412\"", text)
+    assert '31 of 540</span><span class="quiet" data-replayed>, 20 of them computed before</span>' in text
+    assert text.count("computed before") == 1, "of those that began anew it says nothing"
     assert re.findall(r'data-name="Position">(\d+)', text) == [str(turn) for turn in range(1, 9)]
 
 
@@ -57,6 +59,18 @@ def test_a_request_tells_its_life(site: Client) -> None:
     text = page(site, f"/requests/{path_of('north/birch-70b')}")
     for address in ("results/blob/main/north/birch-70b/results_", "details/details_north__birch-70b"):
         assert address in text, address
+
+
+def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> None:
+    """While the evaluation runs, for the request and for its worker, and after its end; also as JSON."""
+    running, ended = path_of("chen/maple-1b"), path_of("north/birch-70b")
+    for path in (f"/requests/{running}", "/workers"):
+        assert "20 of them computed before" in page(site, path)
+    assert site.get(f"/api/requests/{running}").json()["progress"]["replayed"] == 20
+    queue = site.get("/api/queue").json()["running"]
+    assert sorted(one["replayed"] for one in queue) == [0, 20]
+    assert "1,204 of its answers had been computed before" in page(site, f"/requests/{ended}")
+    assert site.get(f"/api/history/{ended}").json()["replayed"] == 1_204
 
 
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:

@@ -64,12 +64,12 @@ def test_an_old_answer_does_not_count_for_a_new_claim(attempts: Attempts) -> Non
 def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attempts) -> None:
     """An attempt is alive while it beats, lost when it is silent, and neither after its end."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
-    assert attempts.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
+    assert attempts.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9, 2), now=NOW + 5, worker="w", path=PATH)
     state = attempts.read(ATTEMPT)
     assert state is not None
     assert (state.state, state.progress, state.path, state.worker) == (
         "running",
-        AttemptProgress("evaluate", 3, 9),
+        AttemptProgress("evaluate", 3, 9, 2),
         PATH,
         "w",
     )
@@ -78,6 +78,29 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
     attempts.end(outcome(), "log", worker="w")
     assert attempts.alive(now=NOW + 6) == set() == attempts.lost(now=NOW + 6 + LOST)
     assert attempts.outcome(ATTEMPT) == (outcome(), "log")
+
+
+def test_workers_of_earlier_versions_replay_nothing(attempts: Attempts) -> None:
+    """They write no `replayed`: what another worker of the attempt wrote is gone when it is queued or taken again."""
+    earlier = {"state": "running", "phase": "evaluate", "done": 6, "total": 9, "worker": "old", "path": PATH}
+    for again in (
+        lambda: attempts.queued(ATTEMPT, PATH, now=NOW + 1),
+        lambda: attempts.take(ATTEMPT, PATH, "old", now=NOW + 1),
+    ):
+        attempts.beat(ATTEMPT, AttemptProgress("evaluate", 5, 9, 5), now=NOW, worker="w", path=PATH)
+        attempts.hand_back(ATTEMPT, worker="w")
+        assert again()
+        attempts.redis.hset(KEYS.attempt(ATTEMPT), mapping=earlier)
+        state = attempts.read(ATTEMPT)
+        assert state is not None and state.progress == AttemptProgress("evaluate", 6, 9, 0)
+        attempts.hand_back(ATTEMPT, worker="old")
+
+
+def test_no_more_was_replayed_than_is_done(attempts: Attempts) -> None:
+    """Whatever a worker writes."""
+    attempts.beat(ATTEMPT, AttemptProgress("evaluate", 5, 9, 7), now=NOW, worker="w", path=PATH)
+    state = attempts.read(ATTEMPT)
+    assert state is not None and state.progress.replayed == 5
 
 
 def test_a_beat_from_the_future_counts_no_longer_than_any_other(attempts: Attempts) -> None:

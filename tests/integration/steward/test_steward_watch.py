@@ -32,6 +32,7 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
                 phase="evaluate",
                 done=1,
                 total=4,
+                replayed=1,
             )
         ],
         waiting=[
@@ -51,7 +52,7 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
     for words in (
         "1 running, 1 waiting, 1 held back, 2 workers",
         "[red]ada[/red]",
-        "1 of 4 (25 %)",
+        "1 of 4 (25 %), 1 of them computed before",
         "(not public)",
         "14:00",
         "away",

@@ -37,6 +37,8 @@ FINISHED = (
     ("mistral-like/mixtral-8x7b-v0.1", "apache-2.0", "pretrained", 46.7, 60.4),
     ("chen/juniper-0.5b", "cc-by-sa-4.0", "continuously pretrained", 0.494, 21.6),
 )
+RESUMED = {"north/birch-70b": 1_204}
+"""Answers that an interrupted attempt had computed of these models' results."""
 REASONS = (
     Failure(
         cause="weights-not-finite",
@@ -72,9 +74,9 @@ def score(scores: Scoreboard, one: IndexEntry, average: float, category: str) ->
     """Note what an evaluation came to."""
     each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
     kind = ModelCategory(category) if category in set(ModelCategory) else ModelCategory.UNKNOWN
-    scores.put(
-        EvaluationScores(path=one.path, model=one.model, suite="s", category=kind, average=average, benchmarks=each)
-    )
+    fields: dict[str, Any] = {"path": one.path, "model": one.model, "average": average, "benchmarks": each}
+    replayed = RESUMED.get(one.model, 0)
+    scores.put(EvaluationScores(suite="s", category=kind, replayed=replayed, **fields))
 
 
 def flag(model: str, **changes: Any) -> FlagRecord:
@@ -122,12 +124,13 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
         )
         index.put(failed)
     attempts, workers = Attempts(connection, keys), WorkerRegistry(connection, keys)
-    for number, (model, done) in enumerate((("north/spruce-3b", 412), ("chen/maple-1b", 31))):
+    for number, (model, done, replayed) in enumerate((("north/spruce-3b", 412, 0), ("chen/maple-1b", 31, 20))):
         attempt = f"{number:012x}-deadbeef-1"
         index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier="small"))
         worker, path = f"gpu-{number}", path_of(model)
         attempts.take(attempt, path, worker, now=now - 600)
-        attempts.beat(attempt, AttemptProgress("evaluate", done, 540), now=now, worker=worker, path=path)
+        progress = AttemptProgress("evaluate", done, 540, replayed)
+        attempts.beat(attempt, progress, now=now, worker=worker, path=path)
         workers.announce(_worker(f"gpu-{number}.cluster:4711", attempt, now))
     workers.announce(_worker("gpu-2.cluster:4711", "", now))
     for number in range(8):

@@ -113,8 +113,15 @@ TEXTS = {
             scores=[ScoreRow("Words", "12.50", "0.1250")],
             average=ScoreRow("Average", "12.50", ""),
             log_url="http://h/log",
+            replayed=1_204,
         ),
-        ["Finished", "| Words | 12.50 | 0.1250 |", "**12.50**", "[log](http://h/log)"],
+        [
+            "1,204 of its answers had been computed before, by an attempt that was interrupted.",
+            "Finished",
+            "| Words | 12.50 | 0.1250 |",
+            "**12.50**",
+            "[log](http://h/log)",
+        ],
     ),
     "compared": (
         view(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from leaderboard.diagnosis_page import page
 from leaderboard.evidence import FailureEvidence
-from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, may_retry, table
+from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, fails_always, may_retry, table
 
 DEATHS = [json.loads(line) for line in (Path(__file__).parent / "deaths.jsonl").read_text("utf-8").splitlines()]
 """Recorded with STEWARD_RECORD_DEATHS by the tests that let real workers, and real libraries, fail."""
@@ -202,6 +202,24 @@ def test_retries_end() -> None:
     assert may_retry("network", 3) == 60
     assert may_retry("network", 4) is None
     assert may_retry("weights-truncated", 1) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "always"),
+    [
+        ("weights-not-finite", True),
+        ("generation-endless", True),
+        ("time-limit", False),  # a maintainer may relaunch it, with more time
+        ("out-of-memory", False),
+        ("harness-error", False),
+        ("worker-lost", False),
+        ("network", False),
+        ("of-a-newer-worker", False),
+    ],
+)
+def test_only_a_model_that_cannot_be_evaluated_fails_always(code: str, always: bool) -> None:
+    """Of other failures, people or a retry may let an attempt go on with the answers of the last one."""
+    assert fails_always(code) == always
 
 
 def test_a_detail_is_cut_and_put_on_one_line() -> None:

@@ -11,6 +11,7 @@ import pytest
 from redis_state.jobs import EvaluationJob
 from tests.support.workers.evaluation_inputs import plan
 from workers.common.logs import BoundedLog
+from workers.common.run_plan import RunProgress
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.journals import JournalStore
 from workers.jobs.worker_context import WorkerContext
@@ -56,11 +57,12 @@ class Branches:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, bool, bool]] = []
-        self.read = 0
+        self.read = self.removed = 0
 
     def open(self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool) -> Branches:
         """What the gateway does."""
         self.asked.append((repo, name.request, is_private, is_gated))
+        self.name = name
         return self
 
     def fetch(self, folder: Path, max_bytes: int) -> Fetched:
@@ -68,6 +70,10 @@ class Branches:
         self.read += 1
         (folder / "offered-00").write_bytes(b"answers")
         return Fetched(max_bytes, 0.0, [folder / "offered-00"], 7)
+
+    def remove(self) -> None:
+        """Count it."""
+        self.removed += 1
 
 
 def opened(
@@ -110,6 +116,24 @@ def test_the_journal_of_this_machine_goes_before_those_of_others(tmp_path: Path)
     again, named = opened(tmp_path, branches)
     assert branches.read == 1 and named.offered == 1
     again.release()
+
+
+@pytest.mark.parametrize(
+    ("is_offered", "has_answers", "is_removed"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_a_model_that_cannot_be_evaluated_leaves_no_answers(
+    tmp_path: Path, is_offered: bool, has_answers: bool, is_removed: bool
+) -> None:
+    """Nothing is asked of the Hub if it failed before an answer, and no other machine had left some."""
+    branches = Branches()
+    journals, _ = opened(tmp_path, branches)
+    if not is_offered:
+        journals.held.drop_offered()
+    if has_answers:
+        journals.observe(RunProgress("evaluate", 1, 9))
+    journals.give_up()
+    assert branches.removed == is_removed
+    journals.release()
 
 
 @pytest.mark.parametrize("settings", [{"share_seconds": 0.0}, {"journal_bytes": 2 << 20}, {"journal_bytes": 0}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,11 +12,14 @@ from typing import Any, cast
 import pytest
 
 from hub.errors import Transient
+from hub.records import Repo
 from tests.support.waiting import wait_until
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
+from workers.jobs import made_branches
+from workers.jobs.made_branches import MadeBranches
 from workers.jobs.shared_answers import ComputingTime, SharedAnswers, expected_upload_seconds, saves_time
-from workers.publication.answer_branches import AnswerBranches
+from workers.publication.answer_branches import MAX_AGE_SECONDS, AnswerBranches, BranchName
 
 
 @pytest.mark.parametrize(
@@ -52,8 +57,12 @@ def test_only_the_time_of_computing_counts() -> None:
 class Uploads:
     """Stands in for the branches: an upload takes until it may end."""
 
+    repo = Repo("dataset", "lab/details")
+    name = BranchName("0" * 12, "f" * 16, "1" * 8)
+
     def __init__(self) -> None:
         self.begun = self.removed = 0
+        self.abandoned: dict[str, str] = {}
         self.may_end = threading.Event()
         self.error: Exception | None = None
 
@@ -72,12 +81,18 @@ class Uploads:
             raise self.error
         return 1
 
+    def remove_abandoned(self, branches: dict[str, str]) -> list[str]:
+        """Note them."""
+        self.abandoned = branches
+        return list(branches)
+
 
 def sharing(folder: Path, uploads: Uploads, interval: float = 0.0, **options: Any) -> SharedAnswers:
     """The shared answers of an attempt that has computed for an hour."""
     (folder / "answers-0").write_bytes(b"answers")
     shared = SharedAnswers(
-        cast(AnswerBranches, uploads), [folder / "answers-0"], max_bytes=1_000, interval=interval,
+        cast(AnswerBranches, uploads), [folder / "answers-0"], MadeBranches(folder / "branches"), max_bytes=1_000,
+        interval=interval,
         is_current=options.get("is_current", lambda: True), log=BoundedLog(),
     )  # fmt: skip
     shared.observe(RunProgress("evaluate", 1, 9))
@@ -137,3 +152,42 @@ def test_branches_are_removed_after_the_upload_that_takes_place(tmp_path: Path) 
     threading.Timer(0.2, uploads.may_end.set).start()
     shared.remove()
     assert (uploads.removed, "were uploaded" in shared.log.text()) == (1, True)
+
+
+def test_a_branch_is_remembered_until_it_is_removed(tmp_path: Path) -> None:
+    """From before its upload on, even if that fails; the branches of a week ago are removed with it, others stay."""
+    uploads, made = Uploads(), MadeBranches(tmp_path / "branches")
+    uploads.may_end.set()
+    uploads.error = Transient("The Hub is away.")
+    shared = sharing(tmp_path, uploads)
+    shared.hand_over(20)
+    old, new = BranchName("1" * 12, "f" * 16, "2" * 8), BranchName("2" * 12, "f" * 16, "3" * 8)
+    made.note("lab/old", old)
+    made.note("lab/new", new)
+    week_ago = time.time() - MAX_AGE_SECONDS - 60
+    os.utime(tmp_path / "branches" / str(old), (week_ago, week_ago))
+    shared.remove()  # fails, too
+    assert uploads.abandoned == {} and noted(tmp_path) == sorted(map(str, (uploads.name, old, new)))
+    uploads.error = None
+    shared.remove()
+    assert uploads.abandoned == {str(old): "lab/old"} and noted(tmp_path) == [str(new)]
+
+
+def test_no_more_branches_are_remembered_or_removed_than_the_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are forgotten, and removed first."""
+    monkeypatch.setattr(made_branches, "MAX_NOTES", 3)
+    monkeypatch.setattr(made_branches, "MAX_ABANDONED", 2)
+    made = MadeBranches(tmp_path / "branches")
+    assert made.abandoned() == {}
+    for number in range(4):
+        branch = BranchName(f"{number:012d}", "f" * 16, "1" * 8)
+        made.note(f"lab/{number}", branch)
+        os.utime(tmp_path / "branches" / str(branch), (number + 1.0, number + 1.0))
+    assert list(made.abandoned().values()) == ["lab/1", "lab/2"]
+
+
+def noted(folder: Path) -> list[str]:
+    """The branches that are remembered."""
+    return sorted(note.name for note in (folder / "branches").iterdir())
