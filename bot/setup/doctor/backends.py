@@ -8,7 +8,8 @@ from bot.core.context import BoardContext
 from bot.core.platforms import Platform, PlatformError, Platforms
 from bot.core.settings import SettingsError
 from bot.setup.doctor.findings import Check, Checks
-from leaderboard.backends import LIVE, Backend, BackendTrouble, costs_of
+from leaderboard.backend_troubles import BackendTrouble
+from leaderboard.backends import LIVE, Backend, costs_of
 from leaderboard.tiers import Tier
 from redis_state.errors import SecretMissing
 

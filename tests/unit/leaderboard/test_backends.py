@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.backend_troubles import BackendTrouble
 from leaderboard.backends import (
     DAY,
     FIRST_WAIT_SECONDS,
@@ -21,7 +22,6 @@ from leaderboard.backends import (
     WAITING_GRACE_SECONDS,
     BackendFacts,
     BackendRun,
-    BackendTrouble,
     CostLimits,
     JobsBackend,
     SlurmBackend,
