@@ -55,9 +55,9 @@ def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
 
 
 def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iterator[MeasuredResults]:
-    """The results of `account` that were published after the last one whose answers another worker confirmed."""
+    """The results of `account` whose answers came after the last ones that another worker confirmed."""
     own = [each for each in measured if each.again is not None and each.again.worker.casefold() == account.casefold()]
-    times = {each.path: results_time(each.path) or 0.0 for each in own}
+    times = {each.path: results_time(each.answers or each.path) or 0.0 for each in own}
     good = max((times[each.path] for each in own if each.again and each.again.status == "agrees"), default=0.0)
     return (each for each in sorted(own, key=lambda one: one.path) if times[each.path] > good)
 
