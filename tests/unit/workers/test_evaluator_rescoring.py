@@ -121,7 +121,7 @@ def test_samples_without_questions_are_scored_by_their_metrics(tmp_path: Path) -
 
 
 def test_a_question_that_the_evaluator_left_out_holds_no_scores_back(tmp_path: Path) -> None:
-    """inspect-ai's evaluator leaves out long ones alone; the prompts have to be those of the evaluation all the same."""
+    """inspect-ai's evaluator leaves out long ones; the prompts have to be those of the evaluation all the same."""
     lines = [line(0, question=...), *LINES[1:]]
     made = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
     assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)

@@ -24,7 +24,7 @@ from workers.evaluators.inspect_tasks.settings import CannotEvaluate
 FIRST_SCORER = ("accuracy", "mean")
 """Names of the first scorer's mean."""
 MAX_TEXT = MAX_QUESTION = 100_000
-"""Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: tables hold them whole."""
+"""Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: a table holds both."""
 CUT = " … [cut]"
 BETWEEN_EPOCHS = "\n\n--- again ---\n\n"
 _MAX_METRICS = 50
