@@ -45,8 +45,6 @@ class MeasuredResults:
     """What another worker said about its answers; None for the operator's own workers."""
     note: str = ""
     """What a reader should know of its scores."""
-    answers: str = ""
-    """The results file of the evaluation that gave the answers, where these scores were computed again from them."""
 
     @property
     def model(self) -> str:
@@ -103,7 +101,6 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
                 fingerprint=block.digests.fingerprint if block.digests is not None else "",
                 again=block.again,
                 note=scores_note(block.again, block.doubted),
-                answers=block.rescored_from.results if block.rescored_from is not None else "",
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))

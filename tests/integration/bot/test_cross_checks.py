@@ -16,6 +16,7 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE
 from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
 from leaderboard.evaluators import Evaluator
+from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
 from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
@@ -75,6 +76,7 @@ def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard)
         "compared": 4,
         "nonce": order.cross_check.nonce,
         "reason": "",
+        "at": iso(stand.time),
     }
     assert stand.orders() == []
 
