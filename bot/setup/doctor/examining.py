@@ -49,6 +49,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("disk", lambda: machine.disk(context.mirror.root)),
         ("mirrors", lambda: machine.mirrors(context)),
         ("workers", lambda: machine.workers(context)),
+        ("cross-checks", lambda: machine.cross_checks(context)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
         ("own files", lambda: earlier_writers.own_files(context, on=on)),
