@@ -297,6 +297,7 @@ class CrossCheckRecord(BaseModel):
     compared: int = Field(default=0, ge=0, description="those of them that could be compared")
     nonce: str = Field(default="", max_length=32, description="drawn after receipt; the questions follow from it")
     reason: str = Field(default="", max_length=1_000, description="why nothing was compared, or what is disputed")
+    at: str = Field(default="", max_length=40, description="when the bot settled that, before it published")
 
 
 NOT_COMPARED = "No other worker computed some of its answers again: {reason}."

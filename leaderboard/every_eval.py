@@ -102,6 +102,7 @@ def evaluation_id(board: str, exported: ExportedEvaluation) -> str:
 def record(source: ExportSource, suite: Suite, exported: ExportedEvaluation, samples: JsonObject | None) -> JsonObject:
     """Return the record of one evaluation; `samples` refers to the file of its answers, if there is one."""
     developer, _, name = exported.model.rpartition("/")
+    note = exported.evaluation.measured.note
     return {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id(source.board, exported),
@@ -118,6 +119,7 @@ def record(source: ExportSource, suite: Suite, exported: ExportedEvaluation, sam
                 "suite": f"{suite.name} {suite.version}",
                 "suite_digest": suite.digest,
                 "average": str(exported.scores.average),
+                **({"note": note} if note else {}),
             },
         },
         "eval_library": _library(exported),

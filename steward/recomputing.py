@@ -20,10 +20,6 @@ def harness_recompute(suite: Suite, processes: int = 0, tasks: Path | None = Non
     """
 
     def recompute(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
-        if suite.evaluator is not None:
-            raise CannotRecompute(
-                f"{suite.evaluator.name} evaluates the suite, and only lm-eval's metrics are computed"
-            )
         from workers.errors import RescoringRefused
         from workers.rescoring.process import RescoringProcess
 

@@ -95,6 +95,6 @@ def _file(
         "unchecked": unchecked,
         "again": again,
     }
-    ours = {"checked": checked.model_copy(update=facts), "doubted": ""}
+    ours = {"checked": checked.model_copy(update=facts), "doubted": "", "rescored_from": None}
     block = published.results.block.model_copy(update=ours)
     return dump(with_block(published.results.data, block))

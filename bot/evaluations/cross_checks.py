@@ -45,6 +45,7 @@ from leaderboard.requests import Request
 from leaderboard.results import ResultsFile
 from redis_state import jobs
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry
+from redis_state.clock import iso
 from redis_state.set_aside import account_name
 
 log = structlog.get_logger()
@@ -251,6 +252,7 @@ def _record(
 
 def _settle(claim: CrossCheckClaim, state: CrossCheckState, record: CrossCheckRecord) -> CrossCheckProgress:
     """Store what the results say, so that each sync until their publication says the same."""
+    record = record.model_copy(update={"at": iso(claim.context.now())})
     log.info("cross-check over", attempt=claim.attempt, **record.model_dump(exclude={"nonce"}))
     claim.context.cross_checks.put(claim.key, state.settled(record))
     return CrossCheckProgress(True, record)

@@ -7,6 +7,7 @@ is `doubted` in the `steward` block of a results file; scores stay as they are, 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 import structlog
@@ -17,7 +18,7 @@ from bot.ledger.edits import FieldEdit
 from bot.results.contents import gather
 from bot.results.scoreboard import SCORES_CHANGED
 from leaderboard.evaluations import MeasuredResults
-from leaderboard.results import results_time
+from leaderboard.times import read_time
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
 from redis_state.set_aside import SetAsideWorker, account_name
@@ -55,11 +56,18 @@ def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
 
 
 def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iterator[MeasuredResults]:
-    """The results of `account` that were published after the last one whose answers another worker confirmed."""
-    own = [each for each in measured if each.again is not None and each.again.worker.casefold() == account.casefold()]
-    times = {each.path: results_time(each.path) or 0.0 for each in own}
-    good = max((times[each.path] for each in own if each.again and each.again.status == "agrees"), default=0.0)
-    return (each for each in sorted(own, key=lambda one: one.path) if times[each.path] > good)
+    """The results of `account` that were settled after its last good check, and that no worker confirmed.
+
+    The bot's own times count: a worker names its results files, and scores may be computed again later. A check without
+    a time, from an earlier version, covers no other results.
+    """
+    own = [(each, each.again) for each in measured if each.again and each.again.worker.casefold() == account.casefold()]
+    good = max((read_time(again.at) or 0.0 for _, again in own if again.status == "agrees"), default=0.0)
+    return (
+        each
+        for each, again in sorted(own, key=lambda one: one[0].path)
+        if again.status != "agrees" and (read_time(again.at) or math.inf) > good
+    )
 
 
 def _mark(path: str, attempt: str, reason: str) -> FieldEdit:

@@ -38,6 +38,7 @@ RECHECK_SECONDS = 60.0
 PATIENCE_SECONDS = 2 * 3600.0
 """Time after which results are published without this, so that no answer of a model can hold them back for ever."""
 OFF = "this bot does not compute metrics again (STEWARD_RECOMPUTE_METRICS)"
+OTHER_EVALUATOR = "metrics of {name} are not computed again: only those of lm-eval are"
 LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
 
 
@@ -50,6 +51,8 @@ def recomputed_metrics(
     """
     if context.recomputer is None:
         return RecomputedMetrics(not_done=OFF)
+    if (evaluator := context.suite.evaluator) is not None:
+        return RecomputedMetrics(not_done=OTHER_EVALUATOR.format(name=evaluator.name))
     verdict = context.sample_verdicts.recomputed(published)
     if verdict is not None:
         return verdict

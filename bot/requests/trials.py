@@ -45,7 +45,7 @@ from redis_state.errors import BadMessage
 log = structlog.get_logger()
 
 How = Literal[
-    "waiting", "running", "ended", "no-worker", "refused", "restricted", "exists", "quota", "full", "off"
+    "waiting", "running", "ended", "no-worker", "refused", "restricted", "exists", "quota", "full", "off", "evaluator"
 ]  # fmt: skip
 TRIAL_KIND = TRIAL.removesuffix(":")
 """Kind of the dirty keys of trials."""
@@ -95,9 +95,10 @@ def ask_for_trial(call: Call) -> TrialView:
 def _admit(call: Call, path: str) -> Trial | TrialView:
     """The trial, if the model passes every check of a submission and the quotas of trials have room."""
     context, model, board = call.context, call.get("model"), call.context.board
-    has_trials = context.takes.models and context.suite.evaluator is None  # a trial's report is made of lm-eval's files
-    if not board.trials_a_week or not has_trials:
+    if not board.trials_a_week or not context.takes.models:
         return TrialView("off", model)
+    if context.suite.evaluator is not None:  # a trial's report is made of lm-eval's files
+        return TrialView("evaluator", model)
     if context.trials.count(call.person.id, path, now=context.now()) >= board.trials_a_week:
         return TrialView("quota", model)
     if len(context.trials.pending()) >= MAX_PENDING:

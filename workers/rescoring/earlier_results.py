@@ -19,8 +19,11 @@ from leaderboard.results import (
     parse_harness,
     scores_in_block,
 )
+from leaderboard.sample_checks import CheckedSamples
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
+
+RESCORED = "its scores were computed again from the stored answers"
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,12 @@ def origin_of(
 def rescored_block(
     block: StewardBlock, suite: Suite, scores: Scores, errors: ScoreErrors, **facts: object
 ) -> StewardBlock:
-    """The block of the evaluation with other `scores`, by `suite`; `facts` are more members that scoring changes."""
+    """The block of the evaluation with other `scores`, by `suite`; `facts` are more members that scoring changes.
+
+    The bot compared other scores with the samples; what other workers said about the answers stays.
+    """
     repeated = {**scores_in_block(scores), **errors_in_block(errors)}
     by_suite = {"suite": suite.name, "suite_digest": suite.digest}
-    checked = {"checked": None}  # the bot compared other scores
+    again = block.again
+    checked = {"checked": CheckedSamples(samples=0, not_recomputed=RESCORED, again=again) if again else None}
     return StewardBlock.model_validate({**block.model_dump(), **repeated, **by_suite, **checked, **facts})

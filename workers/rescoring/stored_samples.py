@@ -47,11 +47,11 @@ def write_stored_samples(
     Raises RescoringRefused.
     """
     task, answers = samples.task, dict[int, AnswerDigests]()
-    opened, has_questions = open_table(table, task), False
+    opened, has_questions = open_table(table, task), True
     try:
         with file.open("wb") as output:
             for row in _rows(opened):
-                has_questions = has_questions or row["doc"] != "{}"
+                has_questions = has_questions and row["doc"] != "{}"  # an evaluator may leave out long ones
                 line = _line(row, task)
                 sample = samples.add(line)
                 if sample.id not in samples.withdrawn:

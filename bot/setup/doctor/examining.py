@@ -59,6 +59,7 @@ def examine(
         ("mirrors", lambda: machine.mirrors(context)),
         ("workers", lambda: machine.workers(context)),
         ("backends", lambda: backends.backends(context, platforms)),
+        ("cross-checks", lambda: machine.cross_checks(context)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
         ("own files", lambda: earlier_writers.own_files(context, on=on)),

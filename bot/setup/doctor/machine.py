@@ -133,3 +133,12 @@ def workers(context: BoardContext) -> Checks:
         fix = "Set STEWARD_TIERS=all for a worker, or start one that is large enough."
         words = f"No worker takes the tiers {', '.join(unserved)}; a larger one takes them, if there is one."
         yield Check("workers", "warning", words, fix)
+
+
+def cross_checks(context: BoardContext) -> Checks:
+    """Whether answers of other people's workers can be computed again, where the board wants that."""
+    evaluator = context.suite.evaluator
+    if context.board.workers is not None and evaluator is not None:
+        words = f"Answers of {evaluator.name} are not computed again: those of other people's workers are not checked."
+        fix = "Let accounts that you trust alone write details repos, or remove `workers` from the board file."
+        yield Check("cross-checks", "warning", words, fix)

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from bot.core.recomputing import MetricsRecomputer, RecomputedSamples
 from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
+from bot.evaluations.recomputing import OTHER_EVALUATOR as OTHER_METRICS
 from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE
 from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
 from leaderboard.evaluators import Evaluator
+from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
 from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
@@ -73,6 +76,7 @@ def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard)
         "compared": 4,
         "nonce": order.cross_check.nonce,
         "reason": "",
+        "at": iso(stand.time),
     }
     assert stand.orders() == []
 
@@ -332,9 +336,16 @@ def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
 
 @rarely
 def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> None:
-    """The results name the evaluator, and wait for no other worker."""
+    """The results name the evaluator, and wait for no other worker, nor for metrics that are computed again."""
+
+    def recompute(*folders: Path) -> RecomputedSamples:
+        raise AssertionError(f"the tables were downloaded to {folders}")
+
+    stand.context.recomputer = recomputer = MetricsRecomputer(recompute)
     job = stand.started()
     evaluator = Evaluator.model_validate({"name": "embeddings", "version": "1", "command": ["/bin/true"]})
     stand.context.suite = stand.context.suite.model_copy(update={"evaluator": evaluator})
     stand.evaluate(job)
+    recomputer.close()
     assert stand.said(job.path)["reason"] == OTHER_EVALUATOR.format(name="embeddings")
+    assert stand.block(job.path)["checked"]["not_recomputed"] == OTHER_METRICS.format(name="embeddings")

@@ -17,7 +17,9 @@ from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
 from hub.client import Hub
 from hub.records import WatchedItem
+from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.effects import Effect, EffectMode, Effects
+from leaderboard.evaluators import Evaluator
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
 from tests.support.sizes import every
@@ -207,6 +209,13 @@ def tier_that_nobody_takes(ward: Ward) -> None:
     ward.card(tiers=("small",))
 
 
+def evaluator_without_cross_checks(ward: Ward) -> None:
+    context = ward.stand.context
+    other = Evaluator.model_validate({"name": "inspect-ai", "version": "1", "command": ["python"]})
+    context.board = context.board.model_copy(update={"workers": WorkerPolicy()})
+    context.suite = context.suite.model_copy(update={"evaluator": other})
+
+
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ward], None]:
     """A disk with next to nothing left."""
@@ -238,6 +247,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (worker_of_another_version, "workers", "Install the same version"),
     (worker_without_harness, "workers", "'steward-leaderboard[worker]'"),
     (tier_that_nobody_takes, "workers", "STEWARD_TIERS=all"),
+    (evaluator_without_cross_checks, "cross-checks", "accounts that you trust alone"),
 ]
 
 

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from bot.results.details_reader import read_details
+from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.evaluator_contract import question_digest
-from leaderboard.results import read_results
+from leaderboard.results import StewardBlock, read_results
 from leaderboard.suites import parse_suite
 from redis_state.board.messages import DetailsQuestion
 from redis_state.jobs import EvaluationJob
@@ -56,7 +57,11 @@ def leave_results(spool: Path, job: EvaluationJob) -> None:
 
 
 def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
-    """A withdrawn question, then a version that counts wrong answers as right: results, table, pages and requests."""
+    """A withdrawn question, then a version that counts wrong answers as right: results, table, pages and requests.
+
+    The worker is another person's: all results say that its answers were not compared.
+    """
+    stand.context.board = stand.context.board.model_copy(update={"workers": WorkerPolicy()})
     use_suite(stand, text(), tmp_path)
     spool = tmp_path / "spool"
     path = finish_evaluation(stand, spool, lambda job: leave_results(spool, job)).path
@@ -85,6 +90,13 @@ def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_p
     part = read_details(stand.context, DetailsQuestion(path=path, task="nearer"))
     (rescoring,) = part.rescorings
     assert rescoring is not None and rescoring.is_shown and part.counts["all"] == 5
+    first_block = StewardBlock.model_validate(
+        json.loads(stand.context.hub.read_file(stand.context.results, first).data)["steward"]
+    )
+    assert first_block.again is not None and first_block.again.status == "not-compared"
+    assert results.block.again == first_block.again
+    stand.settle()
+    assert "only those of lm-eval are" in stand.context.scores.find([path])[path].note
 
     use_suite(stand, text(ERRATA, version="2.0", scores_again={"versions": ["1.9"]}), tmp_path)
     status, done = command()

@@ -11,6 +11,7 @@ import pytest
 
 from bot.requests import trials
 from leaderboard.attempts import Failure, Outcome
+from leaderboard.evaluators import Evaluator
 from leaderboard.failures import cause
 from leaderboard.trials import MAX_TRIES, MAX_WAIT_SECONDS, WINDOW_SECONDS, TrialAnswer, TrialReport, TrialTask
 from redis_state import jobs
@@ -265,7 +266,7 @@ def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text:
 def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one is refused until the first has left the window; 0 turns trials off."""
+    """The next one is refused until the first has left the window; 0 turns trials off, as another evaluator does."""
     monkeypatch.setattr(trials, "MAX_PENDING", 0)
     assert "other trials wait already" in reply(ask(stand))
     monkeypatch.undo()
@@ -276,7 +277,11 @@ def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
     person, later = stand.context.hub.user("ada").id, stand.time + WINDOW_SECONDS
     assert stand.context.trials.count(person, "x", now=later) == 0
     stand.context.board = stand.context.board.model_copy(update={"trials_a_week": 0})
-    assert "takes no trials" in reply(ask(stand))
+    assert "takes no trials. " in reply(ask(stand))
+    stand.context.board = stand.context.board.model_copy(update={"trials_a_week": 1})
+    other = Evaluator.model_validate({"name": "inspect-ai", "version": "1", "command": ["python"]})
+    stand.context.suite = stand.context.suite.model_copy(update={"evaluator": other})
+    assert "only lm-eval can make them" in reply(ask(stand))
 
 
 def test_a_model_that_not_everybody_can_read_is_not_tried(stand: BoardDriver) -> None:

@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from leaderboard.attempts import Outcome
 from leaderboard.details import attachment_path, table_path
-from leaderboard.results import read_results
+from leaderboard.evaluator_line import OUTPUT_FOLDER
+from leaderboard.reproduction import reproduction_command
+from leaderboard.results import dump, read_results
 from leaderboard.suites import parse_suite
 from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUITE, question_files
 from tests.support.sizes import WHOLE
@@ -21,6 +24,7 @@ from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.evaluators.inspect_tasks.answers import BETWEEN_EPOCHS
 from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator
 from workers.models.tiny_model import VOCABULARY, WIDTH, model, safetensors, tensors
+from workers.rescoring.process import RescoringProcess
 
 SECONDS = 150.0
 pytestmark = pytest.mark.timeout(900)
@@ -108,3 +112,55 @@ def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
     assert failed.failure is not None, stand.log
     assert (failed.failure.cause, failed.failure.fault) == ("evaluator-refused-model", "submission")
     assert "transformers cannot load it" in failed.failure.message
+
+
+@pytest.fixture(scope="module")
+def evaluated(stand: RealWorker) -> Outcome:
+    """A published evaluation."""
+    (outcome,) = stand.run(stand.job("trial/again", stand.upload("trial/again", model())))
+    assert outcome.details is not None, (outcome.failure, stand.log)
+    return outcome
+
+
+@whole
+def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, evaluated: Outcome) -> None:
+    """Here the model answers the same; the first questions alone, too."""
+    status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/again")
+    assert (status, verified["equal"], verified["versions"]) == (0, True, {})
+    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/again", "--questions", "2")
+    assert (status, found["verdict"], found["samples"], found["reasons"]) == (0, "same", 4, [])
+
+
+@whole
+def test_the_line_pasted_into_a_shell_gives_the_same_scores(
+    stand: RealWorker, evaluated: Outcome, tmp_path: Path
+) -> None:
+    """A reader's machine downloads the benchmark with its eval.yaml, and evaluates as the worker did."""
+    results = read_results(dump(stand.results(evaluated)), stand.suite)
+    stand.paste(reproduction_command(results, stand.suite).line, tmp_path)
+    repeated = json.loads((tmp_path / OUTPUT_FOLDER / "results.json").read_text())
+    assert repeated["results"] == results.data["results"]
+
+
+@whole
+def test_published_answers_are_scored_again_without_the_model(
+    stand: RealWorker, evaluated: Outcome, tmp_path: Path
+) -> None:
+    """A withdrawn question, and another metric that inspect-ai computed: the stored metrics suffice."""
+    assert evaluated.details is not None
+    time = evaluated.details.results_path.removeprefix("results_").removesuffix(".json")
+    values = {}
+    for task in stand.suite.tasks:
+        (tmp_path / f"{task}.parquet").write_bytes(stand.read(evaluated, table_path(task, time)))
+        rows = pq.read_table(tmp_path / f"{task}.parquet").to_pylist()
+        values[task] = {row["doc_id"]: json.loads(row["metrics"]) for row in rows}
+    newer = {**SUITE, "errata": [{"task": "capitals", "question": 0, "reason": "Wrong."}]}
+    newer["benchmarks"] = [SUITE["benchmarks"][0], {**SUITE["benchmarks"][1], "metrics": ["mean"]}]
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_bytes(stand.read(evaluated, evaluated.details.results_path))
+    with RescoringProcess(yaml.safe_dump(newer)) as process:
+        process.rescore(old, tmp_path, new, source="results", at="now")
+    made = read_results(new.read_bytes(), parse_suite(yaml.safe_dump(newer))).data["results"]
+    counted = [value["accuracy"] for number, value in values["capitals"].items() if number]
+    assert made["capitals"]["accuracy"] == pytest.approx(sum(counted) / len(counted))
+    assert made["letters"]["mean"] == pytest.approx(sum(v["mean"] for v in values["letters"].values()) / len(LETTERS))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from leaderboard.command_lines import NotReproducible, ReproductionCommand
+from leaderboard.comparability import ResultDigests
 from leaderboard.reproduction import reproduction_command
 from leaderboard.results import ResultsFile, Scores, StewardBlock
 from leaderboard.suites import Suite, find_suite, parse_suite
@@ -75,6 +76,15 @@ def test_folders_of_the_boards_machines_are_not_shown() -> None:
     assert shown.evaluator is not None and shown.evaluator.command == ("python", "./pairs.py", "--fast")
     assert shown.digest == own.digest
     assert any("pairs 1.0 is a program of this board" in note and "./pairs.py" in note for note in command.notes)
+
+
+def test_packages_of_the_board_are_named() -> None:
+    """An index of packages lacks those with tasks of its own, or has a stranger's of that name."""
+    versions = {"inspect_ai": "0.3.285", "our_evals": "1.0"}
+    for given, named in ((versions, True), ({"inspect_ai": "0.3.285"}, False)):
+        command = made(digests=ResultDigests.model_construct(versions=given), versions=given)
+        assert "inspect-ai==0.3.285" in command.install
+        assert any("names these packages: our-evals." in note for note in command.notes) is named
 
 
 def test_a_copy_of_the_questions_stands_for_the_suites_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,19 @@ def test_standard_errors_stand_beside_the_normalised_scores() -> None:
     found = {each["evaluation_result_id"]: each["score_details"]["details"] for each in made["evaluation_results"]}
     assert found["starter_navigation"]["normalised_standard_error"] == "1.5"
     assert "normalised_standard_error" not in found["starter_web_of_lies"]
+
+
+def test_what_readers_should_know_of_scores_stands_in_the_record() -> None:
+    """Other programs rank by these files, and read no page of the board."""
+    data = json.dumps(harness()).encode()
+    known = evaluation(data)
+    doubted = replace(known, measured=replace(known.measured, note="These answers were not compared."))
+    for source, note in ((known, None), (doubted, "These answers were not compared.")):
+        exported = read_evaluation(source, data, SUITE)
+        assert exported is not None
+        made: Any = record(SOURCE, SUITE, exported, None)
+        jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
+        assert made["source_metadata"]["additional_details"].get("note") == note
 
 
 def test_other_results_give_no_record() -> None:

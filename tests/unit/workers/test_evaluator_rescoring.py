@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.comparability import combine
+from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.evaluator_contract import EvaluatorSample, question_digest
 from leaderboard.evaluator_files import TaskSamples, digest_parts, harness_results, parse_results
 from leaderboard.results import StewardBlock, dump, read_results, score, scores_in_block, with_block
@@ -117,6 +118,26 @@ def test_samples_without_questions_are_scored_by_their_metrics(tmp_path: Path) -
     lines = [line(number, question=...) for number in range(8)]
     made = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
     assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
+
+
+def test_a_question_that_the_evaluator_left_out_holds_no_scores_back(tmp_path: Path) -> None:
+    """inspect-ai's evaluator leaves out long ones; the prompts have to be those of the evaluation all the same."""
+    lines = [line(0, question=...), *LINES[1:]]
+    made = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
+    assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
+
+
+def test_what_other_workers_said_about_the_answers_stays(tmp_path: Path) -> None:
+    """Only the comparison of the earlier scores with the samples is dropped: bot and readers need the rest."""
+    again = {"worker": "lent", "status": "disputed", "by": ["second", "third"], "reason": "question 3"}
+    evaluation = stored(tmp_path, plain())
+    for checked in ({"samples": 8}, {"samples": 8, "recomputed": 8, "again": again}):
+        data = json.loads(evaluation.data)
+        data["steward"]["checked"] = checked
+        made = StoredEvaluation(plain(), json.dumps(data).encode(), tmp_path).rescored(plain(errata=ERRATA))
+        block = StewardBlock.model_validate(made["steward"])
+        assert block.again == (CrossCheckRecord.model_validate(again) if "again" in checked else None)
+        assert block.checked is None or (block.checked.samples, block.checked.recomputed) == (0, 0)
 
 
 def test_an_evaluator_gets_no_samples_without_their_questions(tmp_path: Path) -> None:

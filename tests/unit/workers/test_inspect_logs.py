@@ -45,7 +45,8 @@ def log_of(folder: Path, made: Task, *answers: str, **settings: Any) -> EvalLog:
 
 def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **settings: Any) -> InspectedTask:
     """What the evaluator reads in such a log; every line and the report are as the contract says."""
-    read = task_answers("letters", metrics, log_of(folder, made, *answers, **settings), made.dataset)
+    withdrawn = settings.pop("withdrawn", ())
+    read = task_answers("letters", metrics, log_of(folder, made, *answers, **settings), made.dataset, withdrawn)
     for sample in read.samples:
         EvaluatorSample.model_validate_json(json.dumps(sample, ensure_ascii=False))
     TaskReport.model_validate(read.report)
@@ -150,6 +151,16 @@ def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
     assert "stderr" not in read.samples[0]["metrics"]
     with pytest.raises(CannotEvaluate, match="task letters has no metric bleu; there are accuracy, includes, mean"):
         answers_of(tmp_path, made, ["bleu"], "a", "e", "?")
+    with pytest.raises(CannotEvaluate, match="computes stderr of all questions of task letters, and the suite with"):
+        answers_of(tmp_path, made, ["accuracy", "stderr"], "a", "e", "?", withdrawn=(1,))
+    assert answers_of(tmp_path, made, ["accuracy"], "a", "e", "?", withdrawn=(1,)).report["questions"] == 3
+
+
+def test_a_long_question_is_left_out(tmp_path: Path) -> None:
+    """Its digest stands for it: a table would cut its JSON, and the answers could not be scored again."""
+    made = Task(MemoryDataset([QUESTIONS[0], Sample(input="a" * 150_000, target="a")]), scorer=includes())
+    short, long = answers_of(tmp_path, made, ["accuracy"], "a", "a").samples
+    assert "question" in short and "question" not in long
 
 
 def test_a_long_answer_is_cut(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def plan_of(folder: Path, **options: Any) -> dict[str, Any]:
         (folder / "benchmark" / name).write_bytes(data)
     questions = [{"repo": REPO, "revision": "0" * 40, "folder": str(folder / "benchmark")}]
     tasks = [{"name": "capitals", "metrics": ["accuracy"]}, {"name": "letters", "metrics": ["exact"]}]
-    return {"options": options, "tasks": tasks, "questions": questions, "seed": 1234}
+    tasks = [{**task, "withdrawn": []} for task in tasks]
+    return {"mode": "evaluate", "options": options, "tasks": tasks, "questions": questions, "seed": 1234}
 
 
 def test_tasks_of_an_eval_yaml(tmp_path: Path) -> None:
@@ -219,10 +220,25 @@ def test_a_plan_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert [sample.output.completion for sample in log.samples] == [sample["output"] for sample in samples]
 
 
-def test_a_failure_is_left_with_its_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+FAILURES: dict[str, tuple[dict[str, Any], str]] = {
+    "no such task": (
+        {"tasks": [{"name": "rivers", "metrics": ["accuracy"], "withdrawn": []}]},
+        "eval.yaml: there is no task rivers; its tasks are capitals, say-letters",
+    ),
+    "stored answers to score again": (
+        {"mode": "score", "questions": []},
+        "inspect-ai's scorers do not run again on stored answers: leave scores_again out of the suite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_left_with_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
+) -> None:
     """The evaluator ends with status 1, and failure.json is as the contract says."""
     with pytest.raises(SystemExit, match="1"):
-        evaluated(tmp_path, monkeypatch, tasks=[{"name": "rivers", "metrics": ["accuracy"]}])
+        evaluated(tmp_path, monkeypatch, **changes)
     failure = EvaluatorFailure.model_validate_json((tmp_path / "work" / "failure.json").read_bytes())
     assert failure.fault == "evaluator"
-    assert failure.message == "eval.yaml: there is no task rivers; its tasks are capitals, say-letters"
+    assert failure.message == words

@@ -43,6 +43,9 @@ def main() -> None:
 def _evaluate(plan: dict[str, Any], options: InspectOptions) -> None:
     if importlib.util.find_spec("inspect_ai") is None:
         raise CannotEvaluate("evaluator", f"inspect-ai is not installed for {sys.executable}: install steward[inspect]")
+    if plan["mode"] == "score":
+        words = "inspect-ai's scorers do not run again on stored answers: leave scores_again out of the suite"
+        raise CannotEvaluate("evaluator", words)
     folder = working_folder()
     _enter_datasets(plan, folder)
     os.environ.update(INSPECT_DISPLAY="none", INSPECT_LOG_LEVEL="warning", HF_DATASETS_CACHE=str(folder / "cache"))
@@ -56,7 +59,7 @@ def _evaluate(plan: dict[str, Any], options: InspectOptions) -> None:
     reports = {}
     for task in plan["tasks"]:
         name = task["name"]
-        answers = task_answers(name, task["metrics"], logs[name], tasks[name].dataset)
+        answers = task_answers(name, task["metrics"], logs[name], tasks[name].dataset, task["withdrawn"])
         lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in answers.samples)
         (folder / "samples" / f"{name}.jsonl").write_text("".join(lines), "utf-8")
         reports[name] = answers.report

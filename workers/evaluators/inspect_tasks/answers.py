@@ -23,8 +23,8 @@ from workers.evaluators.inspect_tasks.settings import CannotEvaluate
 
 FIRST_SCORER = ("accuracy", "mean")
 """Names of the first scorer's mean."""
-MAX_TEXT, MAX_QUESTION = 100_000, 500_000
-"""Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: a line holds them all."""
+MAX_TEXT = MAX_QUESTION = 100_000
+"""Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: a table holds both."""
 CUT = " … [cut]"
 BETWEEN_EPOCHS = "\n\n--- again ---\n\n"
 _MAX_METRICS = 50
@@ -39,8 +39,13 @@ class InspectedTask:
     report: dict[str, Any]
 
 
-def task_answers(name: str, metrics: Sequence[str], log: EvalLog, dataset: Dataset) -> InspectedTask:
-    """What `log` says of the task `name`, of which the suite scores `metrics`. Raises CannotEvaluate."""
+def task_answers(
+    name: str, metrics: Sequence[str], log: EvalLog, dataset: Dataset, withdrawn: Sequence[int] = ()
+) -> InspectedTask:
+    """What `log` says of the task `name`, of which the suite scores `metrics`. Raises CannotEvaluate.
+
+    `withdrawn` are the questions that do not count in metrics that are no mean.
+    """
     if log.status != "success" or not log.samples:
         words = log.error.message.strip().splitlines()[-1:] if log.error else []
         raise CannotEvaluate("evaluator", f"task {name} ended with an error: {' '.join(words) or log.status}")
@@ -60,6 +65,9 @@ def task_answers(name: str, metrics: Sequence[str], log: EvalLog, dataset: Datas
     known = {metric for sample in samples for metric in sample["metrics"]}
     for sample in samples:
         sample["metrics"] |= {metric: 0.0 for metric in metrics if metric in known and metric not in sample["metrics"]}
+    if withdrawn and (own := sorted(set(metrics) - known)):
+        words = f"inspect-ai computes {own[0]} of all questions of task {name}, and the suite withdraws some"
+        raise CannotEvaluate("evaluator", words)
     report = {"questions": len(samples), "errors": len(errors)}
     return InspectedTask(samples, {**report, "metrics": _report(name, metrics, known, samples, log)})
 

@@ -1,0 +1,38 @@
+"""Which results are marked when an account turns out to publish answers that are not the model's."""
+
+from __future__ import annotations
+
+from bot.evaluations.doubts import since_last_good_check
+from leaderboard.cross_checks import CrossCheckRecord, CrossCheckStatus
+from leaderboard.evaluations import MeasuredResults
+from leaderboard.results import Scores
+
+
+def results(name: int, status: CrossCheckStatus, *, hour: int | None = None, worker: str = "lent") -> MeasuredResults:
+    """Results whose check was settled at this hour, in a file that names another one."""
+    at = f"2026-01-01T{hour:02}:00:00Z" if hour is not None else ""
+    again = CrossCheckRecord(worker=worker, status=status, at=at)
+    return MeasuredResults(f"org/m/results_2026-01-01T{name:02}-00-00.000000.json", Scores(0.0, ()), again=again)
+
+
+def marked(*measured: MeasuredResults) -> list[int]:
+    """The hours in the names of those that are marked."""
+    return [int(each.path.partition("T")[2][:2]) for each in since_last_good_check(list(measured), "Lent")]
+
+
+def test_the_time_of_the_check_counts_and_not_the_name_of_the_file() -> None:
+    """Workers name their files, and scores that are computed again later have a newer one."""
+    before, good, after = (
+        results(1, "not-compared", hour=1),
+        results(2, "agrees", hour=2),
+        results(3, "disputed", hour=3),
+    )
+    assert marked(before, good, after) == [3]
+    assert marked(results(9, "not-compared", hour=1), good, results(0, "not-compared", hour=3)) == [0]
+    assert marked(results(23, "agrees", hour=2), after) == [3]
+    assert marked(results(3, "not-compared", hour=3, worker="other")) == []
+
+
+def test_a_check_without_a_time_covers_nothing() -> None:
+    """Earlier versions recorded none: the mark leaves the decision to maintainers."""
+    assert marked(results(1, "not-compared"), results(2, "agrees"), results(3, "not-compared", hour=1)) == [1, 3]
