@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from bot.core.attempt_tokens import AttemptTokens
 from bot.core.platforms import Platforms
 from bot.queue import rulings
+from bot.queue.dispatching import QUEUE
 from bot.setup.doctor.backends import backends as examine_backends
 from bot.threads.maintainers_list import waiting_items
 from bot.web.board import BoardReader
@@ -106,6 +107,11 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
     later(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
     assert len(platform.orders) == 2
+    looks = platform.looks
+    for _ in range(3):
+        stand.context.mark(QUEUE)
+        stand.settle()
+    assert platform.looks == looks  # nothing changed: a platform is not asked at each tick
     assert workers_page(stand).count("ada/good") >= 2
     order = platform.orders[0]
     assert (order.board_url, order.tier, order.model) == ("https://board.example", TIER, "ada/good")
