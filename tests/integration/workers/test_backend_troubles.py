@@ -150,7 +150,7 @@ def test_workers_of_jobs_that_are_killed_in_each_phase(tmp_path: Path, probe: Pr
         check_costs(board)
         failed = [run for run in board.runs() if run.stage == "failed"]
         # On a busy machine an attempt may be given up before its worker reaches its point: then the worker just ends.
-        assert 3 <= len(failed) <= len(board.runs()) - len(ends)
+        assert 3 <= len(failed) < len(board.runs())
 
 
 @pytest.mark.parametrize("point", [launching.INTENDED, launching.STARTED])
