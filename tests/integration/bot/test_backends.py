@@ -225,6 +225,26 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 
 
 @ALL
+def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """It has taken the job and loads its libraries for minutes; if it dies then, the job is queued again."""
+    submit(stand, "a1")
+    later(stand, platform)
+    (job,) = stand.queued()
+    platform.becomes("run-1", "running")
+    later(stand, platform)
+    assert take_out(stand.context.redis, stand.context.queues, job.attempt) == job
+    for _ in range(3):
+        later(stand, platform, 60)
+    assert stand.queued() == []
+    assert platform.cancelled == []
+    platform.becomes("run-1", "failed")
+    for _ in range(4):
+        later(stand, platform, 30)
+    assert stand.queued() == [job]
+    assert [order.attempt for order in platform.orders] == [job.attempt, job.attempt]
+
+
+@ALL
 def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """The platform says that it runs, but its heartbeats end: its attempt is over, and it is not paid to its limit."""
     submit(stand, "a1")
