@@ -180,7 +180,7 @@ class Schedule:
         missing_before, self._missing = self._missing, set()
         if not old:
             return
-        in_rq = jobs.queued_attempts(self.context.redis, self.context.queues)
+        in_rq, starting = jobs.queued_attempts(self.context.redis, self.context.queues), self._in_runs()
         for entry in old:
             if entry.attempt is None or entry.attempt in in_rq:
                 continue
@@ -188,12 +188,19 @@ class Schedule:
             if state is not None and state.state != "queued":
                 self._mark_request(entry, now)
                 continue
+            if entry.attempt in starting:
+                continue
             if entry.attempt not in missing_before:
                 self._missing.add(entry.attempt)
                 continue
             jobs.delete(self.context.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)
             self._wait_again(entry)
+
+    def _in_runs(self) -> set[str]:
+        """The attempts of backends' runs that run: their worker takes the job first, and then gets itself ready."""
+        live = (run for tier in self.context.board.backends for run in self.context.backend_runs.live(tier))
+        return {run.attempt for run in live if run.stage == "running"}
 
     def _wait_again(self, entry: IndexEntry) -> None:
         """Return the request to the waiting ones, unless a sync has changed its entry since this tick began."""

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from bot.core.attempt_tokens import AttemptTokens
 from bot.core.platforms import Platforms
 from bot.queue import rulings
+from bot.queue.dispatching import QUEUE
 from bot.setup.doctor.backends import backends as examine_backends
 from bot.threads.maintainers_list import waiting_items
 from bot.web.board import BoardReader
@@ -106,6 +107,11 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
     later(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
     assert len(platform.orders) == 2
+    looks = platform.looks
+    for _ in range(3):
+        stand.context.mark(QUEUE)
+        stand.settle()
+    assert platform.looks == looks  # nothing changed: a platform is not asked at each tick
     assert workers_page(stand).count("ada/good") >= 2
     order = platform.orders[0]
     assert (order.board_url, order.tier, order.model) == ("https://board.example", TIER, "ada/good")
@@ -216,6 +222,26 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
     assert platform.orders[1].attempt != platform.orders[0].attempt
     stages = {run.id: run.stage for run in stand.context.backend_runs.read(TIER)}
     assert stages["run-1"] == "lost"
+
+
+@ALL
+def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """It has taken the job and loads its libraries for minutes; if it dies then, the job is queued again."""
+    submit(stand, "a1")
+    later(stand, platform)
+    (job,) = stand.queued()
+    platform.becomes("run-1", "running")
+    later(stand, platform)
+    assert take_out(stand.context.redis, stand.context.queues, job.attempt) == job
+    for _ in range(3):
+        later(stand, platform, 60)
+    assert stand.queued() == []
+    assert platform.cancelled == []
+    platform.becomes("run-1", "failed")
+    for _ in range(4):
+        later(stand, platform, 30)
+    assert stand.queued() == [job]
+    assert [order.attempt for order in platform.orders] == [job.attempt, job.attempt]
 
 
 @ALL
