@@ -56,11 +56,12 @@ def takes_predictions(context: BoardContext) -> bool:
 
 
 def check_submission(
-    context: BoardContext, request: Request, submitter: str, commit: str, *, submission: str = ""
+    context: BoardContext, request: Request, submitter: str, commit: str, *, submission: str | None = ""
 ) -> CheckedSubmission:
     """Check `request`, whose file of predictions is that of the requests repo at `commit`, as one of `submitter`.
 
-    `submission` is its id, once it may take a place in the quota. Raises AnswersUnusable and HubError.
+    `submission` is its id, once it may take a place in the quota; None if the quota does not concern it. Raises
+    AnswersUnusable and HubError.
     """
     if not takes_predictions(context):
         return _not_taken()
@@ -85,7 +86,12 @@ def _not_taken() -> CheckedSubmission:
 
 
 def _checked(
-    context: BoardContext, request: Request, submitter: str, read: ReadPredictions, submitted: float, submission: str
+    context: BoardContext,
+    request: Request,
+    submitter: str,
+    read: ReadPredictions,
+    submitted: float,
+    submission: str | None,
 ) -> CheckedSubmission:
     rules = rules_of(context)
     facts = PredictionSubmission(
@@ -93,7 +99,7 @@ def _checked(
         submitter=submitter,
         now=context.now(),
         submitted=submitted,
-        scored=count_scored(context, request.path.org, submission),
+        scored=count_scored(context, request.path.org, submission) if submission is not None else 0,
         is_private=request.path.private,
         weight_type=request.path.weight_type,
         ended=_frozen(context),

@@ -1,6 +1,7 @@
 """The quota of scored files of predictions: each scored file tells its submitter something about the answers.
 
-It counts results files, which stay on the Hub, and submissions that were accepted and have no results yet.
+It counts files with results, which stay on the Hub, and submissions that were accepted and have no results yet. A file
+that is evaluated again, for a newer suite or by a maintainer's command, counts once.
 
 Race closed: several submissions of one account are judged at the same moment. Each takes its place in one sorted set,
 and those beyond the quota are refused.
@@ -10,19 +11,27 @@ quota.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
 from bot.core.context import BoardContext
 from bot.predictions.answers import rules_of
 from hub.errors import NotFound
+from hub.records import File
 from leaderboard.evaluations import is_results_path
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath
-from leaderboard.results import results_time
+from leaderboard.results import BLOCK as STEWARD
+from leaderboard.results import MAX_BYTES, BadResults, StewardBlock, parse_harness, results_time
 
 WINDOW_SECONDS = 7 * 86_400.0
 
 
 def count_scored(context: BoardContext, account: str, submission: str) -> int:
-    """The number of files of `account` that were scored, or accepted, within the last seven days. One call.
+    """The number of files of `account` that were scored, or accepted, within the last seven days. A call, and one for
+    each of the results where one submission has several.
 
     The `submission` itself does not count, if it was accepted before.
     """
@@ -55,18 +64,37 @@ def _key(context: BoardContext, account: str) -> str:
 
 
 def _count_results(context: BoardContext, account: str, since: float) -> int:
-    """The number of results files of the account's predictions since then; results of its models do not count."""
+    """The number of files of the account's predictions with results since then; results of its models do not count."""
     if not account:
         return 0
     try:
         files = context.hub.list_files(context.results, folder=account)
     except NotFound:
         return 0
-    recent = [file.path for file in files if is_results_path(file.path) and (results_time(file.path) or 0.0) > since]
-    return sum(_is_of_predictions(context, path) for path in recent)
+    recent = defaultdict[str, list[str]](list)
+    for path in (file.path for file in files if is_results_path(file.path)):
+        if (results_time(path) or 0.0) > since:
+            recent[path.rpartition("/")[0]].append(path)
+    return sum(_count_files(context, paths) for model, paths in recent.items() if _is_of_predictions(context, model))
 
 
-def _is_of_predictions(context: BoardContext, path: str) -> bool:
-    org, _, name = path.rpartition("/")[0].partition("/")
+def _count_files(context: BoardContext, results: Sequence[str]) -> int:
+    """The number of files of predictions behind the results of one submission: each is at a commit of its own."""
+    if len(results) == 1:
+        return 1
+    files = (context.hub.find_file(context.results, path, max_bytes=MAX_BYTES) for path in results)
+    return len({_commit_of(file) for file in files if file is not None})
+
+
+def _commit_of(results: File) -> str:
+    """The commit of the predictions behind a results file; one that cannot be read counts for itself."""
+    try:
+        return StewardBlock.model_validate(parse_harness(results.data).get(STEWARD)).revision
+    except (BadResults, ValidationError):
+        return results.path
+
+
+def _is_of_predictions(context: BoardContext, model: str) -> bool:
+    org, _, name = model.partition("/")
     request = RequestPath(org, name, private=False, precision=PREDICTIONS, weight_type="Original")
     return context.index.find([str(request)])[0] is not None

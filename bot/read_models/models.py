@@ -34,6 +34,7 @@ SUMMARY: dict[str, Any] = {
     "log_url": None,
     "results_url": None,
     "details_url": None,
+    "predictions_url": None,
     "failure": None,
     "failed": False,
     "access": "public",
@@ -160,6 +161,9 @@ class RequestSummaryView(ApiModel):
     has_log: bool = Field(default=False, description="whether a log is stored; without log_url for maintainers alone")
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="address of the dataset with all questions and answers")
+    predictions_url: str | None = Field(
+        default=None, description="address of its file of predictions, if it is for one"
+    )
     failure: Failure | None = None
     failed: bool = Field(
         default=False,

@@ -98,12 +98,20 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
         if shows_details and names and names.precision != PREDICTIONS and standing.results and not standing.old
         else None,
+        predictions_url=_predictions_url(context, entry),
         failure=failure if shows_details else None,
         failed=_has_failed(entry),
         access=standing.access,
         removed=standing.removed,
         from_before=standing.old,
     )
+
+
+def _predictions_url(context: BoardContext, entry: IndexEntry) -> str | None:
+    """The address of a file of predictions: as it was scored, or as it is now; None for a model."""
+    if not (file := entry.standing.predictions):
+        return None
+    return context.address(context.requests, file, revision=entry.sha or "main")
 
 
 def _details_url(context: BoardContext, name: str) -> str | None:

@@ -25,8 +25,9 @@ from bot.requests.admission import is_being_dated, refuse
 from bot.results.scores import keep_scores, with_score_table
 from leaderboard import transitions
 from leaderboard.attempts import number_in
-from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
+from leaderboard.lifecycle import CurrentAttempt, current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.prediction_checks import REASONS
+from leaderboard.requests import Request
 from leaderboard.results import read_results
 from leaderboard.times import read_time
 from redis_state.clock import iso
@@ -50,10 +51,10 @@ def admit_predictions(context: BoardContext, gathered: RequestFacts) -> None:
         model=request.path.model,
     )
     gathered = replace(gathered, entry=entry)
-    submission = f"{entry.path} {current.number}"
+    submission = None if _was_scored(request, current) else f"{entry.path} {current.number}"
     checked = check_submission(context, request, submitter, commit, submission=submission)
     problems = checked.problems
-    if not problems and not take_place(context, request.path.org, submission):
+    if not problems and submission is not None and not take_place(context, request.path.org, submission):
         most = context.suite.predictions.per_week if context.suite.predictions is not None else 0
         problems = (REASONS["predictions-quota"].problem(who=submitter, most=most),)
     if problems:
@@ -63,6 +64,12 @@ def admit_predictions(context: BoardContext, gathered: RequestFacts) -> None:
     assert attempt is not None
     context.index.put(entry.changed(sha=commit, number=current.number, used=used, attempt=attempt))
     _stage_claim(context, replace(gathered, current=current), attempt, commit, checked)
+
+
+def _was_scored(request: Request, current: CurrentAttempt) -> bool:
+    """Whether the attempt repeats the evaluation of a file that has results: it takes no place in the quota."""
+    previous = request.file.steward.kept
+    return previous is not None and previous.results is not None and previous.revision == current.revision
 
 
 def _stage_claim(

@@ -74,8 +74,12 @@ def sync_scores(context: BoardContext) -> float | None:
 
 
 def sync_changed_scores(context: BoardContext) -> None:
-    """Have the scores of all results files read again: `sync_scores` knows nothing of the bot's own edits. One call."""
-    context.scores.note_told(context.hub.head(context.results))
+    """Have the scores of all results files read again: `sync_scores` knows nothing of the bot's own edits. Two calls.
+
+    Race closed: scores are read between the commit of new results and that of the request that names them. The head of
+    the requests repo is part of what is noted, so the second commit has them read once more.
+    """
+    context.scores.note_told(" ".join(context.hub.head(repo) for repo in (context.results, context.requests)))
     context.mark(SCORES, SyncPriority.BACKGROUND)
 
 

@@ -14,8 +14,9 @@ from bot.core.flag_table import hidden_by
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.cross_checks import scores_note
-from leaderboard.requests import Request
+from leaderboard.requests import Request, Status
 from leaderboard.results import ResultsFile, ScoreErrors, Scores
+from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, comparable, of_model, same_category
 
 
@@ -120,7 +121,7 @@ def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: Ev
         each
         for each, entry in zip(others, entries, strict=True)
         if entry is not None
-        and entry.has_results
+        and _is_on_the_board(entry)
         and entry.standing.access == "public"
         and each.model.casefold() not in names
         and entry.weights not in weights
@@ -128,11 +129,19 @@ def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: Ev
     return sum(each.average > own.average for each in shown), len(shown) + 1
 
 
+def _is_on_the_board(entry: IndexEntry) -> bool:
+    """Whether an evaluation with scores counts beside others: also while the commit that says FINISHED is under way.
+
+    Evaluations that finish together would otherwise each be the first of one.
+    """
+    return entry.has_results or (entry.state == "settled" and entry.standing.status == Status.RUNNING)
+
+
 def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
     """The first evaluation that is on the board, of a public model without a flag."""
     for evaluation in scored:
         entry = context.index.find([evaluation.path])[0]
-        if entry is None or not entry.has_results or entry.standing.access != "public":
+        if entry is None or not _is_on_the_board(entry) or entry.standing.access != "public":
             continue
         if not context.flags([evaluation.model], entry.weights):
             return evaluation

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
 from leaderboard.jsontext import object_in
+from leaderboard.prediction_checks import predictions_file
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_in_file, strictest
 from leaderboard.removals import REMOVED
 from leaderboard.requests import Access, Request, ScoresConsent, Status
@@ -32,6 +34,7 @@ class RequestSnapshot(BaseModel):
     log: str = ""
     results: str = ""
     details: str = Field(default="", description="details repo of the results, if not that of the present name")
+    predictions: str = Field(default="", description="the file of predictions, if it is for such a file")
     rescored_from: str = Field(default="", description="results whose answers were scored again for `results`")
     access: Access = "public"
     chat_template: bool = False
@@ -76,6 +79,7 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         log=facts.log or "",
         results=facts.results or "",
         details=facts.details or "",
+        predictions=_predictions(request),
         rescored_from=facts.rescored_from or "",
         access=strictest([access_in_file(request), known]),
         chat_template=bool(request.file.use_chat_template),
@@ -88,6 +92,14 @@ def snapshot_of(request: Request, known: Access = "public", *, old: bool = False
         old=old,
         removed=status is Status.CANCELLED and isinstance((facts.model_extra or {}).get(REMOVED), dict),
     )
+
+
+def _predictions(request: Request) -> str:
+    """The path of the predictions that a request names; "" if it is for a model, or names no file of its own."""
+    if request.path.precision != PREDICTIONS:
+        return ""
+    file = predictions_file(request.path.model, request.fields.get(PREDICTIONS))
+    return file if isinstance(file, str) else ""
 
 
 def _display_field(request: Request, name: str) -> str:

@@ -98,7 +98,7 @@ class Scoreboard:
         return sorted(path for path in paths if path not in known)
 
     def state(self) -> tuple[str, str]:
-        """The source from which scores were last filled, and the last commit of another program in the results repo."""
+        """The source from which scores were last filled, and the last change that was noted."""
         filled, told = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
         return text(filled or b""), text(told or b"")
 
@@ -106,9 +106,9 @@ class Scoreboard:
         """Record the source, `word`, from which the scores were filled."""
         self._redis.hset(self._keys.scores_state, "filled", word)
 
-    def note_told(self, commit: str) -> None:
-        """Record that another program changed the results repo, up to `commit`."""
-        self._redis.hset(self._keys.scores_state, "told", commit)
+    def note_told(self, commits: str) -> None:
+        """Record that the results, or what requests say of them, have changed, up to `commits`."""
+        self._redis.hset(self._keys.scores_state, "told", commits)
 
 
 def read_scored(raw: bytes | str) -> EvaluationScores | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,8 @@ from bot.predictions.seasons import GRACE_SECONDS
 from bot.web import site
 from hub.records import Repo
 from leaderboard.columns import FILE
-from leaderboard.details import parse_table_path
+from leaderboard.details import attachment_path, parse_table_path
+from tests.support.board.board_driver import WORKER
 from tests.support.board.predictions import PRIVATE_COUNT, PUBLIC_COUNT, in_redis
 from tests.support.side_by_side.boards import BOT_NAME, PATIENCE, RunningBoard, SideBySide, side_by_side
 from tests.support.side_by_side.kinds import (
@@ -39,7 +41,7 @@ from tests.support.sizes import WHOLE
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(4 * PATIENCE),
-    pytest.mark.skipif(not WHOLE, reason="eleven processes, three of which import torch: `make chaos` runs it"),
+    pytest.mark.skipif(not WHOLE, reason="fourteen processes, four of which import torch: `make chaos` runs it"),
 ]
 ALL = (*GOOD, BROKEN)
 
@@ -115,6 +117,10 @@ def test_results_and_answers_are_on_the_hub(board: RunningBoard, model: str) -> 
         return
     tables = {parsed[0] for file in board.reader.list_files(details) if (parsed := parse_table_path(file.path))}
     assert tables == {*board.kind.details, "results"}
+    attempt = results_of(board, model)["steward"]["attempt"]
+    for name in board.kind.attachments:
+        log = board.reader.read_file(details, attachment_path(attempt, name)).data
+        assert zipfile.is_zipfile(io.BytesIO(log)), name
 
 
 def test_the_table_has_a_row_for_each(board: RunningBoard) -> None:
@@ -152,6 +158,7 @@ def test_an_evaluation_says_how_it_is_repeated(boards: SideBySide, board: Runnin
         board.kind.repo("requests"), number, comment="/reproduce", repo_type="dataset"
     )
     words = boards.wait(lambda: reply(board, BY_FORM, "repeats the evaluation"))
+    assert ("This line repeats" in words) is not board.kind.takes_predictions, words
     assert board.kind.reproduces in words, words
 
 
@@ -162,11 +169,57 @@ def reply(board: RunningBoard, model: str, words: str) -> str:
     return next((text for text in texts if words in text), "")
 
 
-def test_scores_are_computed_again_where_they_can_be(board: RunningBoard) -> None:
-    """`steward rescore` has nothing to do with an unchanged suite, or says in plain words what it cannot score."""
-    status, words = board.command("rescore", "--dry-run")
-    assert board.kind.rescores in words, words
-    assert status in (0, 2), words
+def test_a_newer_suite_scores_the_stored_answers(boards: SideBySide, board: RunningBoard) -> None:
+    """`steward rescore` after a change of the suite: new results beside the earlier ones, in table, page and thread.
+
+    A thread says it once, and only where scores changed. Stored predictions are not answers of a model: nothing to do.
+    """
+    if board.kind.changed is None:
+        status, words = board.command("rescore", "--dry-run")
+        assert (status, "There is nothing to do" in words) == (0, True), words
+        return
+    earlier = {model: facts_of(board, model)["results"] for model in GOOD}
+    averages = {model: results_of(board, model)["steward"]["average"] for model in GOOD}
+    board.write_files(dict(board.kind.changed))
+    for role in ("sync", "web", "worker"):
+        board.restart(role)
+    boards.wait(lambda: board.is_ready() and board.api("/workers")["workers"])
+    status, words = board.command("rescore", STEWARD_WORKER_TOKEN=WORKER)
+    assert (status, "3 get new results" in words) == (0, True), words
+    assert "earlier verdicts" not in words, "the details repos have the new scores of each answer"
+    boards.wait(lambda: all(facts_of(board, model)["results"] != earlier[model] for model in GOOD))
+    now = {model: results_of(board, model)["steward"] for model in GOOD}
+    changed = {model for model in GOOD if now[model]["average"] != pytest.approx(averages[model])}
+    assert changed, words
+    boards.wait(lambda: averages_in_table(board) == pytest.approx({m: block["average"] for m, block in now.items()}))
+    for model in GOOD:
+        assert facts_of(board, model)["rescored_from"] == now[model]["rescored_from"]["results"] == earlier[model]
+        assert json.loads(board.read("results", earlier[model]))["steward"]["average"] == averages[model]
+        for page in (f"/requests/{board.kind.path(model)}", f"/models/{model}"):
+            boards.wait(lambda page=page, model=model: f"{now[model]['average']:.2f}" in board.page(page))
+        assert (said_of_new_scores(board, model) == 1) or model not in changed
+    status, words = board.command("rescore")
+    assert (status, "There is nothing to do" in words) == (0, True), words
+    assert all(said_of_new_scores(board, model) <= 1 for model in GOOD)
+
+
+def facts_of(board: RunningBoard, model: str) -> dict[str, Any]:
+    """The bot's own facts in a request file."""
+    request = board.request(model)
+    assert request is not None
+    facts: dict[str, Any] = request["steward"]
+    return facts
+
+
+def averages_in_table(board: RunningBoard) -> dict[str, float]:
+    """Model → average, in the table on the Hub."""
+    return {row["fullname"]: row["Average ⬆️"] for row in rows_on_the_hub(board)}
+
+
+def said_of_new_scores(board: RunningBoard, model: str) -> int:
+    """How many comments in a request's thread say that its scores were computed again."""
+    comments = board.thread(model).comments
+    return sum("were computed again" in one.text for one in comments if one.author_name == BOT_NAME)
 
 
 def test_the_repos_of_each_board_agree(board: RunningBoard) -> None:

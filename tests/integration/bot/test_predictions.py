@@ -15,12 +15,14 @@ import redis
 
 from bot.predictions.checking import check_file
 from bot.probe import Probe
+from bot.read_models.serializers import summary
 from bot.requests.submitting import resubmit
 from bot.requests.verb_check import check_model
 from bot.results.reproduction import reproduction_of
 from bot.setup.doctor.answers import private_answers
 from bot.setup.doctor.machine import workers
 from bot.setup.doctor.rights import worker_token
+from bot.setup.reevaluating import put_back, survey
 from hub.client import Hub
 from leaderboard.admission.rules import MAX_TEXT
 from tests.support.board.board_driver import REQUESTS, WORKER
@@ -64,6 +66,19 @@ def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -
     said = reproduction_of(stand.context, stand.context.index.get(path))
     assert (said.command, said.attempt, "others cannot compute them again" in said.message) == ("", "", True)
     assert stand.queued() == []
+    shown = summary(stand.context, stand.context.index.get(path))
+    scored = f"/datasets/{REQUESTS}/blob/{file['steward']['revision']}/ada/first_predictions.jsonl"
+    assert (shown.predictions_url or "").endswith(scored)
+
+
+def test_predictions_that_finish_together_are_ranked_with_each_other(stand: PredictionsDriver) -> None:
+    """The status comment of a later one counts the earlier one, whose file does not say FINISHED yet."""
+    better = stand.files(predictions(public=9), sender="ada")
+    stand.commit({**better, **stand.files(predictions(public=4), sender="bob", model="bob/second")})
+    stand.settle()
+    texts = "\n".join(thread.events[0].content for thread in stand.threads())
+    assert texts.count("rank 1 of 1") == 1, texts
+    assert "rank 2 of 2" in texts or "rank 1 of 2" in texts, texts
 
 
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
@@ -174,6 +189,23 @@ def test_a_prober_gets_few_rounded_answers(stand: PredictionsDriver) -> None:
     assert stand.file(stand.submit_predictions(predictions()))["status"] == "FAILED"
     stand.time += 8 * DAY
     assert stand.file(stand.submit_predictions(predictions()))["status"] == "FINISHED"
+
+
+def test_a_file_that_is_evaluated_again_counts_once(stand: PredictionsDriver) -> None:
+    """`steward reevaluate` with a quota that is used up: scored anew by the newer suite; another file is refused."""
+    stand.use(suite_at(stand.revision, per_week=1))
+    path = stand.submit_predictions(predictions(public=5))
+    first = stand.file(path)["steward"]["results"]
+    stand.use(suite_at(stand.revision, per_week=1, rounding=0.1))
+    stand.time += 60
+    assert put_back(stand.context, survey(stand.context).due, by=stand.context.me(), command="steward reevaluate") == 1
+    stand.settle()
+    assert (stand.file(path)["status"], stand.file(path)["steward"]["results"] != first) == ("FINISHED", True)
+    stand.context.redis.flushall()
+    stand.use(suite_at(stand.revision, per_week=2))
+    stand.time += 60
+    assert stand.file(stand.submit_predictions(predictions(), model="ada/second"))["status"] == "FINISHED"
+    assert stand.file(stand.submit_predictions(predictions(), model="ada/third"))["status"] == "FAILED"
 
 
 def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDriver) -> None:

@@ -155,6 +155,22 @@ def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver
     ]
 
 
+def test_scores_that_were_read_before_the_request_named_them_are_read_again(stand: BoardDriver) -> None:
+    """New results and the request that names them are two commits; what is read between them is of the earlier one."""
+    path = finished(stand)
+    (scored,) = stand.context.scores.all()
+    newer = "ada/good/results_2027-11-20T12-00-00.000000.json"
+    commit(stand, newer, json.loads(stand.context.hub.read_file(stand.context.results, scored.results).data))
+    stand.context.mark(scoreboard.SCORES_CHANGED)
+    stand.work()
+    assert [one.results for one in stand.context.scores.all()] == [scored.results]
+    request = stand.file(path)
+    stand.put(path, json.dumps({**request, "steward": {**request["steward"], "results": newer}}).encode())
+    stand.context.mark(scoreboard.SCORES_CHANGED)
+    stand.work()
+    assert [one.results for one in stand.context.scores.all()] == [newer]
+
+
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
     """After Redis was lost, an empty table is being rebuilt; once the scores were read, it is empty for good."""
     old(stand, "ada/lost", score=None)

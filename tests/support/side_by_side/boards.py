@@ -171,11 +171,11 @@ class RunningBoard:
         self.reader.close()
         self.redis.close()
 
-    def command(self, *arguments: str) -> tuple[int, str]:
-        """Run a command of operators; its exit status, and what it prints, on one line."""
+    def command(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Run a command of operators, with more settings; its exit status, and what it prints, on one line."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "steward.cli", *arguments],
-            env=self.environment("sync", STEWARD_BOT_TOKEN=BOT),
+            env=self.environment("sync", STEWARD_BOT_TOKEN=BOT, **settings),
             capture_output=True,
             text=True,
             check=False,

@@ -5,13 +5,15 @@ A board of a new evaluator is one more row of `KINDS`.
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.board.predictions import PRIVATE_COUNT, PUBLIC_COUNT, as_file, lines, predictions, suite_at
-from tests.support.evaluators import code, embeddings
+from tests.support.evaluators import code, embeddings, inspect_tasks
 from tests.support.workers import real_worker
 
 PREDICTIONS = "predictions"
@@ -42,12 +44,14 @@ class BoardKind:
     """Words of its message."""
     reproduces: str
     """Words of the answer to `/reproduce`."""
-    rescores: str
-    """Words of the answer of `steward rescore --dry-run`."""
+    changed: Mapping[str, Any] | None = None
+    """The suite file that scores the same answers otherwise; None where stored answers are not scored again."""
     errors: tuple[str, ...] = ()
     """Benchmarks whose scores have a standard error."""
     details: tuple[str, ...] = ()
     """Tasks whose answers are in the details repo."""
+    attachments: tuple[str, ...] = ()
+    """Names of the files that an evaluation leaves beside its answers."""
     takes_predictions: bool = False
 
     @property
@@ -104,6 +108,43 @@ PREDICTED = {
 INCOMPLETE = as_file(dict.fromkeys(list(predictions())[2:], "guess") | {"q99": "guess"})
 """Predictions without two questions, and with one that does not exist."""
 
+ANY_PROBLEM = {
+    "task_id": "Nothing/0",
+    "prompt": 'def nothing():\n    """Return nothing."""\n    # ',
+    "entry_point": "nothing",
+    "canonical_solution": "nothing\n",
+    "test": "def check(candidate):\n    assert candidate() is None\n",
+}
+"""A problem that a model solves with nearly any text, so that the board has scores above 0."""
+ANY_LETTER = {"text": "Say anything", "letter": "", "kind": "any"}
+"""A question that every text answers."""
+
+
+def with_line(files: Mapping[str, bytes], name: str, row: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files, with one more row in one of them."""
+    return {**files, name: files[name] + json.dumps(row).encode() + b"\n"}
+
+
+def without_questions(suite: Mapping[str, Any], *questions: tuple[str, int]) -> dict[str, Any]:
+    """The suite in which these questions do not count: task and number of each."""
+    errata = [{"task": task, "question": number, "reason": "Its answer is wrong."} for task, number in questions]
+    return {**copy.deepcopy(dict(suite)), "errata": errata}
+
+
+def other_language_rules() -> dict[str, Any]:
+    """The suite of the board of lm-eval, with a withdrawn question, and without the bound of guessing."""
+    suite = without_questions(real_worker.SUITE, ("quick_choose", 0))
+    del suite["benchmarks"][0]["choices"]
+    return suite
+
+
+def other_limits_of_programs() -> dict[str, Any]:
+    """The suite of the board of code, with a withdrawn problem, and another limit of time for solutions."""
+    suite = without_questions(code.SUITE, ("times", 0))
+    suite["evaluator"]["options"]["seconds"] = 5
+    return suite
+
+
 KINDS = (
     BoardKind(
         "language",
@@ -113,9 +154,9 @@ KINDS = (
         cause="weights-not-finite",
         tells="NaN",
         reproduces="lm_eval",
-        rescores="There is nothing to do",
         errors=("Choose", "Write"),
         details=("quick_choose", "quick_write"),
+        changed=other_language_rules(),
     ),
     BoardKind(
         "nearness",
@@ -124,22 +165,35 @@ KINDS = (
         files=embeddings.question_files(),
         cause="evaluator-refused-model",
         tells="are not numbers",
-        reproduces="is evaluated by embeddings 1, not by lm-eval",
-        rescores="is evaluated by embeddings",
+        reproduces="steward evaluator run",
         errors=("Nearer",),
         details=("triples", "pairs"),
+        changed=without_questions(embeddings.SUITE, ("triples", 0), ("pairs", 0)),
     ),
     BoardKind(
         "programs",
         suite=lambda _: code.SUITE,
         questions=code.REPO,
-        files=code.question_files(),
+        files=with_line(code.question_files(), "times.jsonl", ANY_PROBLEM),
         cause="evaluator-refused-model",
         tells="are not numbers",
-        reproduces="is evaluated by code 1, not by lm-eval",
-        rescores="is evaluated by code",
+        reproduces="steward evaluator run",
         errors=("Times",),
         details=("times",),
+        changed=other_limits_of_programs(),
+    ),
+    BoardKind(
+        "capitals",
+        suite=lambda _: inspect_tasks.SUITE,
+        questions=inspect_tasks.REPO,
+        files=with_line(inspect_tasks.question_files(), "letters.jsonl", ANY_LETTER),
+        cause="evaluator-refused-model",
+        tells="its logits are not numbers",
+        reproduces="steward evaluator run",
+        errors=("Capitals", "Letters"),
+        details=("capitals", "letters"),
+        changed=without_questions(inspect_tasks.SUITE, ("capitals", 0), ("letters", 5)),
+        attachments=("capitals.eval", "letters.eval"),
     ),
     BoardKind(
         "colours",
@@ -149,7 +203,6 @@ KINDS = (
         cause="several-reasons",
         tells="q99",
         reproduces="others cannot compute them again",
-        rescores="There is nothing to do",
         errors=("Colours",),
         takes_predictions=True,
     ),
