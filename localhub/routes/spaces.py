@@ -147,8 +147,8 @@ def delete_variable(repo: OwnedSpace, state: StateDep, caller: CallerDep, body: 
 def request_hardware(repo: RunningSpace, state: StateDep, body: HardwareRequest) -> JsonObject:
     """Request hardware. 402 if nothing pays for it [?]."""
     check_hardware(state, repo.namespace, body.flavor)
-    changes = {"hardware": body.flavor} | ({} if body.sleep is None else {"sleep": body.sleep})
-    state.spaces.change(repo, **changes)
+    sleep = {"sleep": None} if body.flavor == FREE_HARDWARE else {} if body.sleep is None else {"sleep": body.sleep}
+    state.spaces.change(repo, hardware=body.flavor, **sleep)
     return state.spaces.runtime(repo)
 
 
