@@ -64,6 +64,7 @@ matrices: setup
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
 		tests/integration/bot/test_commands_hostile.py \
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/steward/test_init_space.py \
+		tests/integration/steward/test_init_space_mistakes.py \
 		tests/integration/localhub/test_localhub_contract_differences.py tests/integration/workers/test_worker_deaths.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \

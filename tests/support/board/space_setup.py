@@ -16,7 +16,10 @@ from leaderboard import __version__
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
+ORG = ("--space", "--org", "fresh", "--maintainer", "maya")
+"""The words of a new board's setup."""
 OWN = ("HF_ENDPOINT", "REDIS_URL", "REDIS_URL_FILE")
+"""Settings of the terminal in which the tests run, which the operator lacks."""
 
 
 def space_world(**more: Any) -> HubWorld:
