@@ -75,6 +75,7 @@ matrices: setup
 		tests/integration/bot/test_commands_conflicts.py tests/integration/hub/test_hub_lies.py \
 		tests/integration/localhub/test_localhub_contract_differences.py \
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
+		tests/integration/steward/test_init_space.py tests/integration/steward/test_init_space_mistakes.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_evaluator_check.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \

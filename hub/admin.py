@@ -65,6 +65,13 @@ class Admin(Reads):
 
         return self.retries.until(once, on=(Transient, Busy, RateLimited))
 
+    def delete_repo(self, repo: Repo) -> None:
+        """Delete a repo with its history, unless it is gone."""
+        owner, _, name = repo.id.rpartition("/")
+        request = {"name": name, "organization": owner or None, "type": repo.kind}
+        with suppress(NotFound):
+            self._repeated("DELETE", "/api/repos/delete", "repo-delete", request)
+
     def gate(self, repo: Repo, *, manual: bool = True) -> None:
         """Gate the repo: the owner accepts each user (`manual`), or every user who asks is accepted."""
         self._set(repo, {"gated": "manual" if manual else "auto"})
@@ -131,6 +138,15 @@ class Admin(Reads):
     def enable_webhook(self, hook_id: str) -> Webhook:
         """Enable a webhook that was disabled, or that the Hub suspended after too many failures."""
         return self._webhook_call(hook_id, "/enable", "webhook-enable", None)
+
+    def disable_webhook(self, hook_id: str) -> Webhook:
+        """Disable a webhook until it is enabled again."""
+        return self._webhook_call(hook_id, "/disable", "webhook-disable", None)
+
+    def delete_webhook(self, hook_id: str) -> None:
+        """Delete a webhook, unless it is gone."""
+        with suppress(NotFound):
+            self._repeated("DELETE", f"/api/settings/webhooks/{hook_id}", "webhook-delete", None)
 
     def _webhook_call(self, hook_id: str, action: str, route: str, request: object) -> Webhook:
         address = f"/api/settings/webhooks/{hook_id}{action}"

@@ -248,6 +248,16 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class SpaceMachine:
+    """What a Space runs on: the hardware that it requested, its storage ("": none), and seconds until it sleeps."""
+
+    stage: str
+    hardware: str
+    storage: str
+    sleep: int | None
+
+
+@dataclass(frozen=True)
 class RateLimit:
     """The state of a quota: `remaining` of `quota` calls until `resets_in` seconds after the response."""
 

@@ -29,6 +29,8 @@ class Rights:
     scoped: Mapping[str, frozenset[str]]
     everywhere: frozenset[str]
     roles: Mapping[str, str]
+    payers: frozenset[str] = frozenset()
+    """The account and its organisations that have a payment method, in lower case."""
 
     def missing(self, repo: str, *wanted: str) -> tuple[str, ...]:
         """Return the permissions in `wanted` that the token lacks for `repo` (`owner/name`)."""
@@ -63,6 +65,10 @@ def _rights(answer: Any) -> Rights:
     for grant in fine_grained.get("scoped") or ():
         name = str(grant["entity"].get("name") or grant["entity"].get("_id")).lower()
         scoped[name] = scoped.get(name, frozenset()) | frozenset(map(str, grant["permissions"]))
+    mine = (
+        (answer["name"], answer.get("canPay")),
+        *((org["name"], org.get("canPay")) for org in answer.get("orgs") or ()),
+    )
     return Rights(
         name=str(answer["name"]),
         id=str(answer["id"]),
@@ -70,4 +76,5 @@ def _rights(answer: Any) -> Rights:
         scoped=scoped,
         everywhere=frozenset(map(str, fine_grained.get("global") or ())),
         roles={str(org["name"]).lower(): str(org.get("roleInOrg") or "") for org in answer.get("orgs") or ()},
+        payers=frozenset(str(name).lower() for name, pays in mine if pays is True),
     )

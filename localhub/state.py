@@ -22,6 +22,7 @@ from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.grants import Grants
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.likes import Likes
+from localhub.repos.spaces import Spaces
 from localhub.repos.store import RepoStore
 from localhub.threads.eval_results import EvalResults
 from localhub.threads.pulls import Pulls
@@ -50,6 +51,7 @@ class HubState:
         self.repos = RepoStore(data, self.database, clock, self.emit)
         self.grants = Grants(self.database, clock)
         self.likes = Likes(self.database, clock)
+        self.spaces = Spaces(self.database, clock)
         self.collections = Collections(self.database, clock)
         self.access = Access(self.accounts, self.repos, self.grants)
         self.oauth = OAuth(self.database, self.accounts, clock)

@@ -8,7 +8,9 @@ orgs:      [{name, fullname, plan, defaultVisibility: public | private (of new r
              members: {user: admin | write | contributor | read}}]
 repos:     [{type: model | dataset | space, id, private, gated, disabled, discussionsDisabled, sdk, likes, downloads,
              owner (its creator), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
-             branches: [name, …], tags: [name, …], aliases: [former id, …]}]
+             branches: [name, …], tags: [name, …], aliases: [former id, …],
+             secrets: {key: value}, variables: {key: value}, hardware, storage (of a Space)}]
+spaceHosts: {Space id: the address of its pages, also of a Space that does not exist yet}
 webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discussion]}]
 oauthApps: [{clientId, clientSecret, name, redirects: [address, or an origin with all its paths], scopes: [name, …]}]
 uploads:   lfs (large files by LFS; the client needs HF_HUB_DISABLE_XET=1) or regular (all files in git, for any client)
@@ -41,7 +43,7 @@ from localhub.state import HubState
 
 USERS_SINCE = datetime(2016, 1, 1, tzinfo=UTC)
 """When the users of a world were created: before anything that its repos are about."""
-_SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits", "jobs")
+_SECTIONS = ("users", "orgs", "repos", "spaceHosts", "webhooks", "oauthApps", "uploads", "limits", "jobs")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
 }
@@ -84,6 +86,7 @@ def apply_world(state: HubState, world: Mapping[str, Any]) -> None:
             _org(state, org)
         for repo in world.get("repos") or ():
             _repo(state, repo)
+        state.spaces.hosts.update((str(id).lower(), str(host)) for id, host in (world.get("spaceHosts") or {}).items())
         for webhook in world.get("webhooks") or ():
             _webhook(state, webhook)
         for app in world.get("oauthApps") or ():
@@ -134,6 +137,7 @@ def _repo(state: HubState, spec: Mapping[str, Any]) -> None:
     _fill_repo(state, repo, creator, spec)
     for user in spec.get("grants") or ():
         state.grants.set(repo, _account(state, user), "accepted")
+    _fill_space(state, repo, spec)
     state.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
 
 
@@ -149,6 +153,16 @@ def _fill_repo(state: HubState, repo: Repo, creator: Account, spec: Mapping[str,
         repo.git.update_ref(f"refs/heads/{branch}", head, None)
     for tag in spec.get("tags") or ():
         repo.git.update_ref(f"refs/tags/{tag}", head, None)
+
+
+def _fill_space(state: HubState, repo: Repo, spec: Mapping[str, Any]) -> None:
+    settings = {name: str(spec[name]) for name in ("hardware", "storage") if name in spec}
+    if settings:
+        state.spaces.change(repo, **settings)
+    for key, value in (spec.get("secrets") or {}).items():
+        state.spaces.set(repo, "secret", str(key), str(value))
+    for key, value in (spec.get("variables") or {}).items():
+        state.spaces.set(repo, "variable", str(key), str(value))
 
 
 def _content(state: HubState, repo: Repo, value: object) -> bytes:

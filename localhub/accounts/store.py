@@ -53,6 +53,11 @@ class Account:
     created_at: datetime
 
     @property
+    def can_pay(self) -> bool:
+        """Whether it can pay for hardware: a Pro user, or an organisation with a plan [?]."""
+        return self.is_pro or self.plan is not None
+
+    @property
     def avatar_url(self) -> str:
         """The path of its picture."""
         return f"/avatars/{self.id}.svg"

@@ -12,6 +12,7 @@ from localhub.json_values import JsonObject
 from localhub.repos.facts import RepoFacts
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.records import Repo, RepoType
+from localhub.repos.spaces import Spaces
 from localhub.repos.store import RepoStore
 
 _COMMON = (
@@ -53,6 +54,7 @@ _NOT_BY_DEFAULT = frozenset(
 def info(
     repos: RepoStore,
     lfs: LfsStore,
+    spaces: Spaces,
     repo: Repo,
     commit: str | None,
     *,
@@ -66,7 +68,7 @@ def info(
     `eval_results` reads the scores of the model, from its files and its open pull requests.
     """
     names = list(expand) or _defaults(repo.type, security=security)
-    query = _InfoQuery(repos, lfs, repo, commit, blobs=blobs, eval_results=eval_results)
+    query = _InfoQuery(repos, lfs, spaces, repo, commit, blobs=blobs, eval_results=eval_results)
     fields: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
         fields["modelId"] = repo.full_name
@@ -75,7 +77,7 @@ def info(
         if value is not None or name == "sha":
             fields[name] = value
     if repo.type == "space" and not expand:
-        fields["host"] = f"https://{repo.subdomain}.hf.space"
+        fields["host"] = spaces.host(repo)
     return fields
 
 
@@ -98,6 +100,7 @@ class _InfoQuery:
         self,
         repos: RepoStore,
         lfs: LfsStore,
+        spaces: Spaces,
         repo: Repo,
         commit: str | None,
         *,
@@ -106,6 +109,7 @@ class _InfoQuery:
     ) -> None:
         self.repos = repos
         self.lfs = lfs
+        self.spaces = spaces
         self.repo = repo
         self.commit = commit
         self.blobs = blobs
@@ -152,11 +156,6 @@ def _used_storage(query: _InfoQuery) -> int:
     return sum(size for _, _, size, _ in query.lfs.objects(query.repo.oid))
 
 
-def _runtime(_query: _InfoQuery) -> JsonObject:
-    hardware = {"current": None, "requested": "cpu-basic"}
-    return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
-
-
 def _main_size(query: _InfoQuery) -> int:
     facts = query.repo.git.facts(entry.oid for entry in query.facts.files)
     return sum(facts[entry.oid].size for entry in query.facts.files)
@@ -192,7 +191,7 @@ _FIELDS: dict[str, Callable[[_InfoQuery], Any]] = {
     "private": lambda query: query.repo.private,
     "region": lambda _: "us",
     "resourceGroup": lambda _: None,
-    "runtime": _runtime,
+    "runtime": lambda query: query.spaces.runtime(query.repo),
     "safetensors": lambda query: query.facts.safetensors,
     "sdk": lambda query: query.repo.sdk,
     "securityRepoStatus": lambda _: {"scansDone": False, "filesWithIssues": []},

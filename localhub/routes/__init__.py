@@ -24,6 +24,7 @@ from localhub.routes import (
     repo_info,
     repo_lifecycle,
     resolve,
+    spaces,
     threads,
     webhooks,
     whoami,
@@ -31,7 +32,7 @@ from localhub.routes import (
 
 _API = (
     *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
-    *(likes, collections, account_repos, leaderboard, jobs),
+    *(likes, collections, account_repos, leaderboard, jobs, spaces),
 )
 _BROADER = (repo_info, resolve, git_http, pages)
 

@@ -70,6 +70,7 @@ def _answer(
     fields = info(
         state.repos,
         state.lfs,
+        state.spaces,
         repo,
         commit,
         expand=expand or (),
@@ -115,7 +116,7 @@ def repos(
 def _listed(state: HubState, repo: Repo, fields: list[str]) -> JsonObject:
     head = repo.git.head()
     scores = partial(state.eval_results.of_model, repo, head)
-    return info(state.repos, state.lfs, repo, head, expand=fields, eval_results=scores)
+    return info(state.repos, state.lfs, state.spaces, repo, head, expand=fields, eval_results=scores)
 
 
 def _tags(repo: Repo, lfs: LfsStore) -> list[str]:

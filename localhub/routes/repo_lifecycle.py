@@ -8,7 +8,7 @@ from binascii import Error as NotBase64
 from typing import Annotated, Any, Literal
 
 import yaml
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
@@ -16,8 +16,10 @@ from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import GatedMode, Repo, RepoType
+from localhub.repos.spaces import FREE_HARDWARE
 from localhub.repos.store import name_taken
 from localhub.routes.dependencies import CallerDep, Contents, Owned, Readable, StateDep, public_url
+from localhub.routes.spaces import SpaceEntry, SpaceVolume, check_hardware
 from localhub.state import HubState
 
 router = APIRouter(tags=["repos"])
@@ -47,6 +49,11 @@ class NewRepo(BaseModel):
     sdk: Literal["gradio", "streamlit", "docker", "static"] | None = None
     license: str | None = Field(None, max_length=100)
     files: list[InitialFile] = Field(default_factory=list, max_length=1000)
+    hardware: str | None = Field(None, max_length=100)
+    sleep: int | None = Field(None, alias="sleepTimeSeconds", ge=-1)
+    secrets: list[SpaceEntry] = Field(default_factory=list, max_length=1000)
+    variables: list[SpaceEntry] = Field(default_factory=list, max_length=1000)
+    volumes: list[SpaceVolume] = Field(default_factory=list, max_length=100)
 
 
 class OldRepo(BaseModel):
@@ -83,6 +90,8 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
     _check_name(name)
     if repo_type == "space" and body.sdk is None:
         raise BadRequest("A Space needs an sdk: gradio, streamlit, docker or static.")
+    if body.hardware:
+        check_hardware(state, owner.name, body.hardware)
     existing = state.repos.get(repo_type, f"{owner.name}/{name}")
     if existing:
         raise _exists(existing, public_url(request))
@@ -95,6 +104,8 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
     if repo_type == "space":
         files.setdefault("README.md", _space_card(name, str(body.sdk)))
     repo = state.repos.create(repo_type, owner, name, creator, files=files, private=private, sdk=body.sdk)
+    if repo_type == "space":
+        _set_space(state, repo, body)
     return {"url": public_url(request) + repo.web_path, "name": repo.full_name, "id": repo.oid}
 
 
@@ -107,6 +118,7 @@ def delete(state: StateDep, caller: CallerDep, body: OldRepo) -> JsonObject:
     state.repos.delete(repo, caller.account)
     state.grants.forget(repo)
     state.likes.forget(repo)
+    state.spaces.forget(repo)
     for sha256, *_ in state.lfs.objects(repo.oid):
         state.lfs.unlink(repo.oid, sha256)
     return {}
@@ -151,16 +163,15 @@ def may_write(repo: Readable, state: StateDep, caller: CallerDep) -> None:
     state.access.require_access(caller, repo, "write")
 
 
-@router.post("/api/spaces/{ns}/{name}/restart")
-def restart(
-    state: StateDep, caller: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
-) -> JsonObject:
-    """Answer as if the Space restarted: no Space runs here."""
-    state.access.repo("space", f"{ns}/{name}", caller, "admin")
-    return {
-        "stage": "RUNNING_BUILDING" if factory else "RUNNING",
-        "hardware": {"current": None, "requested": "cpu-basic"},
-    }
+def _set_space(state: HubState, repo: Repo, body: NewRepo) -> None:
+    """Store the settings that a new Space starts with."""
+    volumes = [volume.model_dump(exclude_none=True) for volume in body.volumes]
+    if body.hardware or body.sleep is not None or volumes:
+        state.spaces.change(repo, hardware=body.hardware or FREE_HARDWARE, sleep=body.sleep, volumes=volumes)
+    for secret in body.secrets:
+        state.spaces.set(repo, "secret", secret.key, secret.value, secret.description)
+    for variable in body.variables:
+        state.spaces.set(repo, "variable", variable.key, variable.value, variable.description)
 
 
 def _repo_to_change(state: HubState, caller: Caller, repo_type: RepoType, full_name: str) -> Repo:

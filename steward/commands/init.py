@@ -1,4 +1,4 @@
-"""`steward init`: creates the board file, repos and webhooks of a board; repeating it changes nothing more."""
+"""`steward init`: creates the board file, repos, Spaces and webhooks of a board; repeating it changes nothing more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,13 +21,13 @@ from steward.exit_statuses import MISCONFIGURED
 if TYPE_CHECKING:
     from bot.core.settings import BotSettings
     from hub.client import Hub
-    from hub.records import Repo
     from leaderboard.boards import Board
     from leaderboard.reasons import Problem
+    from steward.bot_space.hosting import HostedBot
     from steward.newboard import NewBoardOptions
+    from steward.reversible import Journal, ReversibleHub
 
 Say = Callable[[str], object]
-CARD = "README.md"
 ENV = "env"
 """The file beside a new board file with the settings of its processes and commands."""
 REFUSED = 1
@@ -41,15 +41,20 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class WebhookPlan:
-    """One webhook for one repo and one domain; for a whole organisation, other repos would use up its daily quota."""
+class InitOptions:
+    """What the operator asks for. `url` is the address of the webhooks; "" if the bot's Space has the Hub's own."""
 
-    repo: Repo
-    domain: str
+    url: str
+    board: NewBoardOptions
+    new_secret: bool
+    update_page: bool
+    apply: bool
 
 
 def init(
-    url: Annotated[str, typer.Option(help="The public URL of `steward serve`: https://…/webhooks/hub")],
+    url: Annotated[
+        str, typer.Option(help="The public URL of `steward serve`: https://…/webhooks/hub. With --space, leave it out.")
+    ] = "",
     org: Annotated[
         str, typer.Option(help="For a new board file: the organisation, or account, that owns the repos.")
     ] = "",
@@ -58,55 +63,115 @@ def init(
     suite: Annotated[str, typer.Option(help="The suite of the leaderboard.")] = "starter",
     maintainer: Annotated[list[str] | None, typer.Option(help="Hub name of a maintainer; can be repeated.")] = None,
     new_secret: Annotated[
-        bool, typer.Option("--new-secret", help="Give existing webhooks the present secret.")
+        bool, typer.Option("--new-secret", help="Give existing webhooks, and the bot's Space, the present secrets.")
     ] = False,
     space: Annotated[
-        bool, typer.Option("--space", help="Bring the page of the Space up to date, after an upgrade.")
+        bool,
+        typer.Option(
+            "--space",
+            help="Run the bot in a Docker Space, and make it. With --url and without --bot-space, instead bring the "
+            "page of the board's static Space up to date, after an upgrade.",
+        ),
     ] = False,
+    bot_space: Annotated[str, typer.Option(help="The bot's Space, ORG/NAME; ORG/bot if left out.")] = "",
+    hardware: Annotated[str, typer.Option(help="The hardware of the bot's Space; cpu-basic, which is free.")] = "",
+    storage: Annotated[str, typer.Option(help="Storage of the bot's Space: small, medium or large.")] = "",
+    sleep: Annotated[
+        int | None, typer.Option(help="Seconds until paid hardware sleeps without visitors; -1: never.")
+    ] = None,
+    wheel: Annotated[
+        Path | None, typer.Option(help="A wheel of Steward for the bot's Space, instead of the package index.")
+    ] = None,
     apply: Apply = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create what a board lacks: board file (effects in shadow), repos with cards, the Space's page, webhooks.
+    """Create what a board lacks: board file (effects in shadow), repos with cards, Spaces with settings, webhooks.
 
     A dry run without --apply. Safe to repeat. Everything is checked first: with any problem, nothing is written, and
-    exit status 2. An existing board file stays unchanged and decides which repos there are.
+    exit status 2. If it fails half-way, it removes what it made. An existing board file stays unchanged and decides
+    which repos there are.
     """
     from bot.core.settings import BotSettings
-    from bot.intake.webhooks import PATH
-    from hub.client import Hub
-    from hub.errors import HubError
+    from steward.bot_space.hosting import HostedBot
+    from steward.bot_space.texts import PROBLEMS
+    from steward.bot_space.wanted import BotSpaceOptions
     from steward.commands.board import sentences
     from steward.commands.init_checks import find_problems
     from steward.newboard import NewBoardOptions
-    from steward.space import write_space
 
     lines: list[str] = []
     say = lines.append if as_json else print
-    options = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
+    is_hosted = bool(bot_space) or (space and not url)
+    new_board = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
     with sentences():
         settings = BotSettings()
-        if problems := list(find_problems(settings, options, url, repos)):
+        asked = BotSpaceOptions(bot_space, url, hardware, storage, sleep, wheel, new_secret)
+        hosted = HostedBot(settings, new_board, asked) if is_hosted else None
+        problems = list(find_problems(settings, new_board, url, hosted))
+        if not is_hosted and (hardware or storage or wheel or sleep is not None):
+            problems.append(PROBLEMS["space-options"].problem())
+        if problems:
             raise _not_ready(problems)
-        secret = _webhook_secret(settings, say, apply=apply)
-        with Hub(settings.hf_endpoint, settings.token()) as hub:
-            try:
-                board = _board(settings, hub, options, say, apply=apply)
-                for line in steps(hub, board, url=url, secret=secret, apply=apply):
-                    say(line)
-                site = settings.public_url or url.removesuffix(PATH)
-                for line in write_space(hub, board, site=site, update=space, apply=apply):
-                    say(line)
-                for line in benchmark(hub, board, apply=apply):
-                    say(line)
-                for line in missing_library(board):
-                    say(line)
-                for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
-                    say(line)
-            except HubError as error:
-                raise ending(error, REFUSED) from error
-    say(NEXT if apply else DRY)
+        _make(settings, InitOptions(url, new_board, new_secret, space, apply), hosted, say)
     if as_json:
         print(json.dumps({"applied": apply, "steps": lines[:-1], "next": lines[-1]}))
+
+
+def _make(settings: BotSettings, options: InitOptions, hosted: HostedBot | None, say: Say) -> None:
+    """Make everything, or list it for a dry run. If it fails half-way, undo what was made."""
+    from hub.errors import HubError
+    from steward.reversible import ReversibleHub
+
+    with ReversibleHub(settings.hf_endpoint, settings.token()) as hub:
+        try:
+            _steps(settings, hub, options, hosted, say)
+        except (HubError, OSError) as error:
+            _undo(hub.journal, str(error))
+            raise typer.Exit(REFUSED) from error
+        except BaseException as error:  # Ctrl-C, for one
+            _undo(hub.journal, type(error).__name__)
+            raise
+
+
+def _steps(settings: BotSettings, hub: ReversibleHub, options: InitOptions, hosted: HostedBot | None, say: Say) -> None:
+    from bot.intake.webhooks import PATH
+    from steward.board_setup import benchmark, missing_library, rotated, steps
+    from steward.space import write_space
+
+    apply, url = options.apply, options.url
+    secret = hosted.webhook_secret if hosted else ""
+    secret = _webhook_secret(settings, hub.journal, say, apply=apply, value=secret)
+    board = _board(settings, hub, options.board, say, apply=apply)
+    if hosted is not None:
+        for line in hosted.create(hub, apply=apply):
+            say(line)
+        url = hosted.url(hub, apply=apply)
+    for line in steps(hub, board, url=url, secret=secret, apply=apply):
+        say(line)
+    site = (settings.public_url if hosted is None else "") or url.removesuffix(PATH)
+    for line in write_space(hub, board, site=site, update=options.update_page, apply=apply):
+        say(line)
+    for line in benchmark(hub, board, apply=apply):
+        say(line)
+    for line in hosted.fill(hub, apply=apply) if hosted else missing_library(board):
+        say(line)
+    for line in rotated(hub, url=url, secret=secret, apply=apply) if options.new_secret else ():
+        say(line)
+    say((hosted.next_step(hub) if hosted else NEXT) if apply else DRY)
+
+
+def _undo(journal: Journal, reason: str) -> None:
+    """Undo what this run made, and tell it on standard error."""
+    from bot.core.render import printable
+    from steward.bot_space.texts import FAILED, NOT_UNDONE, REMAINS, RUN_AGAIN, UNDONE
+
+    print(f"steward: {printable(FAILED.format(reason=reason))}", file=sys.stderr)
+    remains = False
+    for what, why in journal.undo():
+        remains = remains or bool(why)
+        words = NOT_UNDONE.format(what=what, reason=why) if why else UNDONE.format(what=what)
+        print(f"  {printable(words)}", file=sys.stderr)
+    print(REMAINS if remains else RUN_AGAIN, file=sys.stderr)
 
 
 def _not_ready(problems: Sequence[Problem]) -> typer.Exit:
@@ -117,7 +182,7 @@ def _not_ready(problems: Sequence[Problem]) -> typer.Exit:
     return end
 
 
-def _board(settings: BotSettings, hub: Hub, options: NewBoardOptions, say: Say, *, apply: bool) -> Board:
+def _board(settings: BotSettings, hub: ReversibleHub, options: NewBoardOptions, say: Say, *, apply: bool) -> Board:
     """Return the board in its file, or write a new file and return its board."""
     from leaderboard.boards import parse_board
 
@@ -125,16 +190,30 @@ def _board(settings: BotSettings, hub: Hub, options: NewBoardOptions, say: Say, 
     if file.exists():
         say(f"The board file {file} exists.")
         return settings.read_board()
-    text = options.board_text([hub.user(name).id for name in options.maintainers])
+    text = options.board_text(maintainer_ids(hub, options))
     if apply:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
+        _new_file(hub.journal, file, text)
     say(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
-    _write_env(file, say, apply=apply)
+    _write_env(file, hub.journal, say, apply=apply)
     return parse_board(text)
 
 
-def _write_env(board_file: Path, say: Say, *, apply: bool) -> None:
+def maintainer_ids(hub: Hub, options: NewBoardOptions) -> list[str]:
+    """Return the ids of the maintainers of a new board file."""
+    return [hub.user(name).id for name in options.maintainers]
+
+
+def _new_file(journal: Journal, file: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file that did not exist, and note it and its folder."""
+    for folder in reversed([parent for parent in file.parents if not parent.exists()]):
+        journal.note_folder(folder)
+        folder.mkdir()
+    journal.note_file(file)
+    file.touch(mode=mode)
+    file.write_text(text, "utf-8")
+
+
+def _write_env(board_file: Path, journal: Journal, say: Say, *, apply: bool) -> None:
     """Write the file with the settings of this terminal for others, unless there is one."""
     from steward.newboard import env_text
 
@@ -142,132 +221,21 @@ def _write_env(board_file: Path, say: Say, *, apply: bool) -> None:
     if file.exists():
         return
     if apply:
-        file.write_text(env_text(os.environ, board_file, DATA), "utf-8")
+        _new_file(journal, file, env_text(os.environ, board_file, DATA))
     path = file if file.is_absolute() else f"./{file}"  # without a slash, shells search their PATH
     say(f"{'Wrote' if apply else 'Would write'} the settings to {file}: `source {path}` in each new terminal.")
 
 
-def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
-    """Return the webhook secret; generate it if its file is configured but missing."""
+def _webhook_secret(settings: BotSettings, journal: Journal, say: Say, *, apply: bool, value: str) -> str:
+    """Return the webhook secret; write it, `value` or a new one, if its file is configured but missing."""
     file = settings.webhook_secret_file
     if settings.webhook_secret is None and file is not None and not file.exists():
         say(f"{'Generated' if apply else 'Would generate'} the webhook secret in {file}.")
-        secret = secrets.token_urlsafe(32)
+        secret = value or secrets.token_urlsafe(32)
         if apply:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(secret, "utf-8")
-            if file.parent.resolve() not in (Path.cwd(), settings.board.parent.resolve()):
-                (file.parent / ".gitignore").write_text("*\n", "utf-8")
+            _new_file(journal, file, secret, mode=0o600)
+            ignore = file.parent / ".gitignore"
+            if file.parent.resolve() not in (Path.cwd(), settings.board.parent.resolve()) and not ignore.exists():
+                _new_file(journal, ignore, "*\n")
         return secret
     return settings.secrets()[0]
-
-
-def repos(board: Board) -> list[tuple[Repo, bool]]:
-    """Return the board's repos, and whether each is created private, as that for logs that not everybody may read."""
-    from hub.records import Repo
-
-    optional = [repo for repo in (board.repos.flags, board.repos.contents) if repo]
-    return [
-        (Repo("dataset", board.repos.requests), False),
-        (Repo("dataset", board.repos.results), False),
-        (Repo("dataset", board.repos.logs), False),
-        (Repo("dataset", board.repos.private_logs), True),
-        *((Repo("dataset", repo), False) for repo in optional),
-        (Repo(board.repos.community_type, board.repos.community), False),
-    ]
-
-
-def hooks(board: Board) -> list[WebhookPlan]:
-    """Return the webhooks: commits of the requests and flags repos, and threads of all repos in which people write."""
-    from hub.records import Repo
-
-    requests, results = Repo("dataset", board.repos.requests), Repo("dataset", board.repos.results)
-    community = Repo(board.repos.community_type, board.repos.community)
-    flags = [WebhookPlan(Repo("dataset", board.repos.flags), "repo")] if board.repos.flags else []
-    return [
-        WebhookPlan(requests, "repo"),
-        *flags,
-        *(WebhookPlan(repo, "discussion") for repo in dict.fromkeys((requests, results, community))),
-    ]
-
-
-def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
-    """Create the repos and webhooks, or list them for a dry run; yield a line for each. Raises HubError."""
-    from hub.records import Repo, WatchedItem
-
-    logs, private_logs = Repo("dataset", board.repos.logs), Repo("dataset", board.repos.private_logs)
-    holds_all = hub.repo_exists(logs) and hub.is_private(logs)  # a board that keeps all logs private
-    for repo, private in repos(board):
-        if repo == private_logs and holds_all:
-            continue
-        yield _repo(hub, board, repo, private=private, apply=apply)
-    present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
-    for hook in hooks(board):
-        watched = WatchedItem(hook.repo.kind, hook.repo.id)
-        if (url, frozenset({watched}), frozenset({hook.domain})) in present:
-            yield f"The webhook for the {hook.domain} events of {hook.repo.id} exists."
-            continue
-        if apply:
-            hub.ensure_webhook(url, [watched], [hook.domain], secret)
-        yield f"{'Created' if apply else 'Would create'} a webhook for the {hook.domain} events of {hook.repo.id}."
-
-
-def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
-    """Make the board's own question set a benchmark on the Hub, if the suite defines its tasks; yield a line for it."""
-    from hub.errors import BadRequest
-    from hub.records import Repo, WriteFile
-    from leaderboard.model_pages import BENCHMARK_FILE, benchmark_file
-    from leaderboard.suites import find_suite
-
-    suite = find_suite(board.suite)
-    source = suite.datasets[0].repo
-    repo = Repo("dataset", board.questions.get(source, source).partition("@")[0])
-    is_own = repo.id.partition("/")[0] == board.repos.requests.partition("/")[0]
-    if not (suite.own and is_own and hub.repo_exists(repo)) or hub.find_file(repo, BENCHMARK_FILE) is not None:
-        return
-    if apply:
-        file = WriteFile(BENCHMARK_FILE, benchmark_file(suite))
-        try:
-            hub.commit(repo, [file], "Describe the tasks", regular=[BENCHMARK_FILE])
-        except BadRequest as error:
-            yield f"The Hub does not accept {BENCHMARK_FILE} in the dataset {repo.id}: {error}"
-            return
-    yield f"{'Wrote' if apply else 'Would write'} {BENCHMARK_FILE} in the dataset {repo.id}: its tasks, for the Hub."
-
-
-def missing_library(board: Board) -> Iterator[str]:
-    """Yield what to install here for the board's table of evaluations; the sync process may run elsewhere."""
-    from bot.core.mirrors.contents_table import MISSING, can_write
-
-    if board.repos.contents and not can_write():
-        yield f"{MISSING} The sync process does not start without it."
-
-
-def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
-    """Give every webhook of the account for `url` the secret; yield a line for each. The Hub shows no secrets."""
-    for hook in hub.webhooks():
-        if hook.url == url:
-            if apply:
-                hub.rotate_webhook(hook, secret)
-            watched = ", ".join(sorted(item.name for item in hook.watched))
-            yield f"{'Gave' if apply else 'Would give'} the webhook of {watched} the present secret."
-
-
-def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
-    """Create one repo and its card. A repo with files stays unchanged; an empty one may be from an earlier try."""
-    from hub.records import WriteFile
-    from steward.newboard import card
-
-    exists = hub.repo_exists(repo)
-    if exists and any(entry.path != ".gitattributes" for entry in hub.each_file(repo)):
-        return f"The {repo.kind} {repo.id} exists."
-    if apply:
-        if not exists:
-            hub.create_repo(repo, private=private)
-        if not exists or hub.find_file(repo, CARD) is None:  # the Hub writes one of its own into a new Space
-            hub.commit(repo, [WriteFile(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
-    if exists:
-        return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."
-    visibility = "private " if private else ""
-    return f"{'Created' if apply else 'Would create'} the {visibility}{repo.kind} {repo.id}, with a card."

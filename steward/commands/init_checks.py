@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from leaderboard.reasons import Problem
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.records import Repo
     from hub.rights import Rights
     from leaderboard.boards import Board
+    from steward.bot_space.hosting import HostedBot
     from steward.newboard import NewBoardOptions
 
 
 def find_problems(
-    settings: BotSettings, options: NewBoardOptions, url: str, repos: Callable[[Board], list[tuple[Repo, bool]]]
+    settings: BotSettings, options: NewBoardOptions, url: str, hosted: HostedBot | None
 ) -> Iterator[Problem]:
     """Yield everything that keeps `init` from making the board, with advice for each. Changes nothing.
 
-    `repos` returns the repos of a board that `init` creates.
+    `hosted` is the bot's Space, if it is to run in one: without a `url`, its own address is that of the webhooks.
     """
     from bot.core.settings import SettingsError
     from hub.client import Hub
     from hub.errors import HubError
     from hub.rights import rights_of
+    from steward.board_setup import repos
 
-    yield from _url_problems(settings.hf_endpoint, url)
-    board = yield from _board_problems(settings, options)
+    if url or hosted is None:
+        yield from _url_problems(settings.hf_endpoint, url)
+    board, wrong = _read_board(settings, options)
+    if hosted is not None and board is not None:
+        wrong += hosted.machine_problems(board)
+    yield from wrong
     secret_file = settings.webhook_secret_file
     try:
         if settings.webhook_secret is not None or secret_file is None or secret_file.exists():  # else it is generated
             settings.secrets()
     except SettingsError as error:
         advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."
-        yield Problem(code="secret", message=str(error), advice=advice)
+        wrong.append(Problem(code="secret", message=str(error), advice=advice))
+        yield wrong[-1]
     try:
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             rights = rights_of(hub)
-            yield from _account_problems(hub, rights, options)
+            wrong += (accounts := list(_account_problems(hub, rights, options)))
+            yield from accounts
             if board is not None:
                 yield from _owner_problems(hub, rights, board, [repo for repo, _ in repos(board)])
+            if hosted is not None and board is not None and not wrong:
+                yield from hosted.hub_problems(hub, rights, board)
     except SettingsError as error:
         yield Problem(code="token", message=str(error))
     except HubError as error:
@@ -67,42 +79,67 @@ def _url_problems(endpoint: str, url: str) -> Iterator[Problem]:
     if not valid:
         advice = f"Give the address at which the Hub reaches `steward serve`, with the path {PATH}: https://…{PATH}"
         yield Problem(code="url", message=f"{url!r} is no address of a webhook.", advice=advice)
-    elif parts.scheme == "http" and endpoint.startswith("https:"):
+        return
+    if parts.username or parts.query or parts.fragment:
+        advice = "Leave out user, password, query and fragment: the secret travels in a header."
+        yield Problem(code="url", message=f"{_shown(parts)} is more than the address of a webhook.", advice=advice)
+    if not endpoint.startswith("https:"):
+        return
+    if is_private(parts.hostname or ""):
+        message = f"The Hub cannot reach {parts.hostname}, which is an address of a private network."
+        yield Problem(code="url", message=message, advice="Give the public address of your proxy.")
+    if parts.scheme == "http":
         message = f"The Hub would send the webhook's secret unencrypted to {url}."
         yield Problem(code="url", message=message, advice="Serve it with TLS, and use its https address.")
 
 
-def _board_problems(settings: BotSettings, options: NewBoardOptions) -> Generator[Problem, None, Board | None]:
-    """Yield what is wrong with the board file, or with the options for a new one. Return the board, if it is valid."""
+def _shown(parts: SplitResult) -> str:
+    """The address without what may be a password."""
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is on no public network, by its name or address."""
+    from ipaddress import ip_address
+
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "." not in name or name.endswith((".local", ".localhost", ".internal", ".lan", ".home.arpa"))
+
+
+def _read_board(settings: BotSettings, options: NewBoardOptions) -> tuple[Board | None, list[Problem]]:
+    """Return the board, if it is valid, and what is wrong with its file, or with the options for a new one."""
     from bot.core.settings import SettingsError
     from leaderboard.boards import BadBoard, parse_board
     from leaderboard.requests import is_repo_name
     from leaderboard.suites import BadSuite, find_suite
 
-    board, suite = None, options.suite
+    board, suite, problems = None, options.suite, list[Problem]()
     if settings.board.exists():
         try:
             board = settings.read_board()
             suite = board.suite
         except SettingsError as error:
-            yield Problem(code="board", message=str(error))
-            return None
+            return None, [Problem(code="board", message=str(error))]
     elif not options.org:
         message = f"There is no board file at STEWARD_BOARD={settings.board}."
-        yield Problem(code="board", message=message, advice="Write it, or use --org to create it.")
+        problems.append(Problem(code="board", message=message, advice="Write it, or use --org to create it."))
     elif bad := [name for name in (options.org, options.details) if not is_repo_name(name)]:
         message = f"{' and '.join(map(repr, bad))} cannot be the name of an organisation on the Hub."
-        yield Problem(code="board", message=message, advice="Use letters, digits, '-', '_' and '.', without blanks.")
+        advice = "Use letters, digits, '-', '_' and '.', without blanks."
+        problems.append(Problem(code="board", message=message, advice=advice))
     else:
         try:
             board = parse_board(options.board_text([]))
         except BadBoard as error:
-            yield Problem(code="board", message=str(error))
+            problems.append(Problem(code="board", message=str(error)))
     try:
         find_suite(suite)
     except BadSuite as error:
-        yield Problem(code="suite", message=str(error))
-    return board
+        problems.append(Problem(code="suite", message=str(error)))
+    return board, problems
 
 
 def _account_problems(hub: Hub, rights: Rights, options: NewBoardOptions) -> Iterator[Problem]:

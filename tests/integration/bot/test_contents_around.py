@@ -25,7 +25,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.columns import FILE, columns
 from leaderboard.effects import Effect, EffectMode, Effects
-from steward.commands.init import steps
+from steward.board_setup import steps
 from tests.support.board.board_driver import BOT, WORKER
 from tests.support.board.board_file import BOARD
 from tests.support.board.contents_table import (

@@ -18,7 +18,7 @@ from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.boards import parse_board
 from redis_state.board.request_snapshot import RequestSnapshot
-from steward.commands.init import steps
+from steward.board_setup import steps
 from tests.support.board.board_driver import BOT, BoardDriver
 from tests.support.board.board_file import BOARD
 

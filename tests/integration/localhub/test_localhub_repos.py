@@ -209,8 +209,3 @@ def test_repos_are_listed_and_found(ada: HfApi, cleo: HfApi) -> None:
     assert [m.id for m in cleo.list_models(author="ada", search=name)] == [f"ada/{name}"]
     assert list(cleo.list_models(author="bob", search=name)) == []
     assert [d.id for d in ada.list_datasets(search=name)] == []
-
-
-def test_restarting_a_space(ada: HfApi) -> None:
-    """`restart_space` is answered, although nothing runs here."""
-    assert ada.restart_space(make_repo(ada, "space", space_sdk="static")).stage

@@ -1,0 +1,93 @@
+"""Settings of Spaces: secrets, variables, hardware and storage. Each write can be repeated."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from hub import parse
+from hub.errors import Denied, NotFound
+from hub.reads import Reads
+from hub.records import Repo, SpaceMachine
+
+
+class SpaceCalls(Reads):
+    """The part of `Hub` for the settings of Spaces."""
+
+    def space_sdk(self, space: Repo) -> str:
+        """Return the SDK of a Space: docker, static, gradio, …"""
+        answer = self._get(space.api, "info", {"expand": "sdk"}).json()
+        return parse.parsed(lambda it: str(it.get("sdk") or ""), answer)
+
+    def space_host(self, space: Repo) -> str:
+        """Return the address at which the Hub serves a Space's pages; "" if the Hub names none."""
+        answer = self._get(space.api, "info").json()
+        return parse.parsed(lambda it: str(it.get("host") or "").rstrip("/"), answer)
+
+    def space_machine(self, space: Repo) -> SpaceMachine:
+        """Return what a Space runs on."""
+        return parse.parsed(_machine, self._get(f"{space.api}/runtime", "space-runtime").json())
+
+    def space_hardware(self) -> frozenset[str]:
+        """Return the names of the hardware that a Space may request."""
+        answer = self._get("/api/spaces/hardware", "space-hardware").json()
+        return parse.parsed(lambda it: frozenset(str(machine["name"]) for machine in it), answer)
+
+    def space_secrets(self, space: Repo) -> frozenset[str]:
+        """Return the names of a Space's secrets; the Hub shows no values."""
+        return parse.parsed(frozenset, self._get(f"{space.api}/secrets", "space-secrets").json())
+
+    def space_variables(self, space: Repo) -> dict[str, str]:
+        """Return the variables of a Space with their values."""
+        answer = self._get(f"{space.api}/variables", "space-variables").json()
+        return parse.parsed(lambda it: {str(key): str(entry["value"]) for key, entry in it.items()}, answer)
+
+    def set_space_secret(self, space: Repo, key: str, value: str) -> None:
+        """Set a secret; an earlier value is lost."""
+        self._repeated("POST", f"{space.api}/secrets", "space-secrets", {"key": key, "value": value})
+
+    def delete_space_secret(self, space: Repo, key: str) -> None:
+        """Delete a secret, unless it is gone."""
+        with suppress(NotFound):
+            self._repeated("DELETE", f"{space.api}/secrets", "space-secrets", {"key": key})
+
+    def set_space_variable(self, space: Repo, key: str, value: str) -> None:
+        """Set a variable."""
+        self._repeated("POST", f"{space.api}/variables", "space-variables", {"key": key, "value": value})
+
+    def delete_space_variable(self, space: Repo, key: str) -> None:
+        """Delete a variable, unless it is gone."""
+        with suppress(NotFound):
+            self._repeated("DELETE", f"{space.api}/variables", "space-variables", {"key": key})
+
+    def request_space_hardware(self, space: Repo, hardware: str, sleep: int | None = None) -> None:
+        """Have a Space run on `hardware`, and sleep after `sleep` seconds without a visitor (-1: never)."""
+        body: dict[str, Any] = {"flavor": hardware} | ({} if sleep is None else {"sleepTimeSeconds": sleep})
+        self._repeated("POST", f"{space.api}/hardware", "space-hardware", body)
+
+    def request_space_storage(self, space: Repo, tier: str) -> None:
+        """Give a Space storage at /data: small, medium or large. It can grow only."""
+        self._repeated("POST", f"{space.api}/storage", "space-storage", {"tier": tier})
+
+    def delete_space_storage(self, space: Repo) -> None:
+        """Delete a Space's storage with what lies in it, unless it is gone."""
+        with suppress(NotFound):
+            self._repeated("DELETE", f"{space.api}/storage", "space-storage", None)
+
+    def may_write(self, repo: Repo) -> bool:
+        """Whether the token may commit to the repo."""
+        try:
+            self._get(f"{repo.api}/auth-check/write", "auth-check")
+        except (Denied, NotFound):
+            return False
+        return True
+
+
+def _machine(answer: Any) -> SpaceMachine:
+    hardware = answer.get("hardware") or {}
+    return SpaceMachine(
+        stage=str(answer["stage"]),
+        hardware=str(hardware.get("requested") or hardware.get("current") or ""),
+        storage=str(answer.get("storage") or ""),
+        sleep=answer.get("gcTimeout"),
+    )

@@ -1,0 +1,138 @@
+"""From facts to problems, or to the steps that make the Space. Pure: it asks nothing and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from leaderboard.boards import Board
+from leaderboard.reasons import Problem, names
+from steward.bot_space.facts import SetupFacts, SpaceFacts
+from steward.bot_space.texts import PROBLEMS
+from steward.bot_space.wanted import FREE_HARDWARE, WEBHOOK_SECRET, WantedSpace, is_space_id
+
+StepKind = Literal["create", "variable", "secret", "hardware", "storage", "files"]
+STORAGE = ("small", "medium", "large")
+SHORTEST_SLEEP, NEVER = 60, -1
+
+
+@dataclass(frozen=True)
+class SpaceStep:
+    """One write to the Hub. `value` of a secret is never shown; `paths` are files."""
+
+    kind: StepKind
+    key: str = ""
+    value: str = field(default="", repr=False)
+    paths: tuple[str, ...] = ()
+
+
+def option_problems(board: Board, wanted: WantedSpace) -> Iterator[Problem]:
+    """Yield what is wrong with the options and the board file, before the Hub is asked."""
+    repos = board.repos
+    if not is_space_id(wanted.id):
+        yield PROBLEMS["space-name"].problem(name=wanted.id)
+    elif repos.community_type == "space" and repos.community.lower() == wanted.id.lower():
+        yield PROBLEMS["space-clash"].problem(name=wanted.id)
+    if wanted.storage and wanted.storage not in STORAGE:
+        yield PROBLEMS["storage"].problem(storage=wanted.storage)
+    if wanted.sleep is not None and wanted.sleep < SHORTEST_SLEEP and wanted.sleep != NEVER:
+        yield PROBLEMS["sleep-value"].problem(sleep=wanted.sleep)
+    elif wanted.sleep is not None and wanted.hardware in ("", FREE_HARDWARE):
+        yield PROBLEMS["sleep"].problem(hardware=FREE_HARDWARE)
+    secret = wanted.secrets.get(WEBHOOK_SECRET, "")
+    if not (secret.isascii() and secret.isprintable()):
+        yield PROBLEMS["webhook-secret"].problem()
+    roles = {
+        "requests": repos.requests,
+        "results": repos.results,
+        "logs": repos.logs,
+        "the private logs": repos.private_logs,
+    }
+    roles |= {name: repo for name, repo in (("flags", repos.flags), ("contents", repos.contents)) if repo}
+    roles |= {"community": repos.community} if repos.community_type == "dataset" else {}
+    for repo in dict.fromkeys(roles.values()):
+        if len(same := [role for role, name in roles.items() if name.lower() == repo.lower()]) > 1 and _clash(same):
+            yield PROBLEMS["repo-twice"].problem(repo=repo, roles=" and ".join(same))
+
+
+def _clash(roles: list[str]) -> bool:
+    """People may write in the requests or results repo: that one may be the community's."""
+    return not (len(roles) == 2 and roles[1] == "community" and roles[0] in ("requests", "results"))
+
+
+def find_space_problems(facts: SetupFacts, board: Board, wanted: WantedSpace, *, generated: bool) -> Iterator[Problem]:
+    """Yield what keeps the Space from being made. `generated`: the webhook secret is made in this run."""
+    yield from _space_problems(facts, board, wanted, generated=generated)
+    yield from _machine_problems(facts, wanted)
+    for repo in facts.unwritable:
+        yield PROBLEMS["repo-write"].problem(kind=repo.kind, repo=repo.id, account=facts.account)
+    if facts.public_private_logs:
+        yield PROBLEMS["logs-public"].problem(repo=board.repos.private_logs)
+    for url in facts.other_servers:
+        yield PROBLEMS["other-server"].problem(account=facts.account, repo=board.repos.requests, url=url)
+
+
+def _space_problems(facts: SetupFacts, board: Board, wanted: WantedSpace, *, generated: bool) -> Iterator[Problem]:
+    space, owner = facts.space, wanted.id.partition("/")[0]
+    if not space.exists:
+        if not facts.has_owner:
+            yield PROBLEMS["space-no-owner"].problem(owner=owner)
+        elif not facts.may_create:
+            yield PROBLEMS["space-owner"].problem(account=facts.account, owner=owner)
+        return
+    if space.sdk != "docker":
+        yield PROBLEMS["space-sdk"].problem(name=wanted.id, sdk=space.sdk or "none")
+    if not space.writable:
+        yield PROBLEMS["space-foreign"].problem(name=wanted.id)
+        return
+    if space.foreign:
+        yield PROBLEMS["space-files"].problem(name=wanted.id, files=names(space.foreign))
+    if space.board and space.board.lower() != board.repos.requests.lower():
+        yield PROBLEMS["space-board"].problem(name=wanted.id, other=space.board)
+    if generated and not wanted.new_secret and WEBHOOK_SECRET in space.secrets:
+        yield PROBLEMS["space-secret"].problem(name=wanted.id)
+    for key in sorted(space.variables.keys() & wanted.secrets.keys()):
+        yield PROBLEMS["space-both"].problem(name=wanted.id, key=key)
+    for key in sorted(space.secrets & wanted.variables.keys()):
+        yield PROBLEMS["space-variable"].problem(name=wanted.id, key=key)
+
+
+def _machine_problems(facts: SetupFacts, wanted: WantedSpace) -> Iterator[Problem]:
+    owner, present = wanted.id.partition("/")[0], facts.space.machine.storage
+    if wanted.hardware and wanted.hardware not in facts.hardware:
+        known = ", ".join(sorted(facts.hardware))
+        yield PROBLEMS["hardware"].problem(hardware=wanted.hardware, known=known)
+    elif wanted.hardware not in ("", FREE_HARDWARE, facts.space.machine.hardware) and not facts.can_pay:
+        yield PROBLEMS["hardware-pay"].problem(hardware=wanted.hardware, owner=owner)
+    if wanted.storage not in STORAGE or wanted.storage == present:
+        return
+    if not facts.can_pay:
+        yield PROBLEMS["storage-pay"].problem(owner=owner)
+    if present in STORAGE and STORAGE.index(wanted.storage) < STORAGE.index(present):
+        yield PROBLEMS["storage-smaller"].problem(name=wanted.id, present=present, storage=wanted.storage)
+
+
+def decide_steps(space: SpaceFacts, wanted: WantedSpace) -> list[SpaceStep]:
+    """The steps that turn `space` into `wanted`: what can be undone first; none if all is there.
+
+    A secret that exists stays, because the Hub does not show its value, unless a new one is asked for.
+    """
+    steps = [] if space.exists else [SpaceStep("create")]
+    steps += [SpaceStep("secret", key, value) for key, value in wanted.secrets.items() if key not in space.secrets]
+    steps += [
+        SpaceStep("variable", key, value)
+        for key, value in wanted.variables.items()
+        if space.variables.get(key) != value
+    ]
+    machine = space.machine
+    sleeps = wanted.sleep is not None and wanted.sleep != machine.sleep
+    if wanted.hardware and (wanted.hardware != (machine.hardware or FREE_HARDWARE) or sleeps):
+        steps.append(SpaceStep("hardware", value=wanted.hardware))
+    if wanted.storage and wanted.storage != machine.storage:
+        steps.append(SpaceStep("storage", value=wanted.storage))
+    if space.stale:
+        steps.append(SpaceStep("files", paths=tuple(sorted(space.stale))))
+    if wanted.new_secret:
+        steps += [SpaceStep("secret", key, value) for key, value in wanted.secrets.items() if key in space.secrets]
+    return steps
