@@ -136,7 +136,7 @@ class EvaluatorTrial:
         stored = self.slot.folder / "stored"
         shutil.rmtree(stored, ignore_errors=True)
         stored.mkdir()
-        for task in self.suite.tasks:
+        for task in self.suite.tasks:  # all of them, so that their scores are those of the run
             shutil.copyfile(self.slot.spool / SAMPLES / f"{task}.jsonl", stored / f"{task}.jsonl")
         plan = self._plan(MODEL, seconds=seconds, limit=limit, model=stored)
         return self._run(plan.model_copy(update={"stored": stored}))
@@ -180,6 +180,7 @@ class EvaluatorTrial:
             evaluator=evaluator_command(self.suite),
             tasks=self.suite.tasks,
             shots=self.suite.shots,
+            withdrawn={task: tuple(sorted(self.suite.withdrawn(task))) for task in self.suite.tasks},
             datasets=self.questions,
             revisions={source.repo: source.revision or "0" * 40 for source in self.suite.datasets},
             limit=limit,

@@ -10,7 +10,7 @@ import pytest
 
 from leaderboard.evidence import FailureEvidence
 from leaderboard.results import StewardBlock, dump, with_block
-from leaderboard.suites import find_suite
+from leaderboard.suites import Suite, find_suite
 from tests.support.evaluators.suites import suite
 from tests.support.units.run_plans import PLAN
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK
@@ -19,6 +19,7 @@ from workers.common.run_plan import RunPlan
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs import verification
+from workers.jobs.evaluator_check import MODEL, EvaluatorTrial
 from workers.jobs.planning import smaller_batch
 from workers.jobs.reproduction import OtherSettings, reproduce
 from workers.rescoring.rescorer import Rescorer
@@ -48,3 +49,13 @@ def test_lack_of_memory_ends_at_one_question_at_a_time() -> None:
     short = FailureEvidence("evaluate", "EvaluatorEnded", stopped="memory-limit")
     assert smaller_batch(short, plan) == 1
     assert smaller_batch(short, plan.model_copy(update={"batch_size": 1})) is None
+
+
+def test_the_check_names_withdrawn_questions(tmp_path: Path) -> None:
+    """An evaluator that cannot leave them out is found out before a board runs it."""
+    fields = suite().model_dump(mode="json")
+    errata = [{"task": "nearer", "question": number, "reason": "Wrong."} for number in (3, 1)]
+    sandbox = SimpleNamespace(slot=SimpleNamespace(folder=tmp_path, spool=tmp_path))
+    trial = EvaluatorTrial(Suite.model_validate({**fields, "errata": errata}), cast(Any, sandbox), tmp_path)
+    plan = trial._plan(MODEL, seconds=1, limit=None, model=tmp_path)
+    assert plan.withdrawn == {"nearer": (1, 3)}
