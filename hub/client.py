@@ -5,8 +5,8 @@
     hub.commit(requests, [Put("a.json", b"{}")], "Add a", parent=hub.head(requests))
 
 Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests),
-`admin.py` (repos, webhooks), `spaces.py` (settings of Spaces) and `jobs.py` (Jobs). `session.py` makes one HTTP call, and
-`retries.py` repeats calls where that is safe.
+`admin.py` (repos, webhooks), `spaces.py` (settings of Spaces) and `jobs.py` (Jobs). `session.py` makes one HTTP call,
+and `retries.py` repeats calls where that is safe.
 """
 
 from __future__ import annotations
