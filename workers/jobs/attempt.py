@@ -164,10 +164,7 @@ class AttemptRun:
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
             self._wait_for_operator(changed_tasks(plan, self.worker_context.suite))
         if not child_exit.finished:
-            outcome = self._outcome(evidence=child_exit.evidence(self.log.tail()))
-            if outcome.failure is not None and fails_always(outcome.failure.cause):
-                self.journals.give_up()
-            return outcome
+            return self._failure(child_exit)
         self._enter_phase("publish")
         self._check_tasks(plan, provisions)
         pass_by(EVALUATED)
@@ -176,6 +173,13 @@ class AttemptRun:
         pass_by(PUBLISHED)
         self.journals.remove_shared()
         return self._outcome(details=details)
+
+    def _failure(self, child_exit: ChildExit) -> Outcome:
+        """The outcome of a child that failed. If the model cannot be evaluated, what was shared is of no use."""
+        outcome = self._outcome(evidence=child_exit.evidence(self.log.tail()))
+        if outcome.failure is not None and fails_always(outcome.failure.cause):
+            self.journals.give_up()
+        return outcome
 
     def _carry_out_trial(self, provisions: Provisions) -> Outcome:
         """Ask a few questions of each benchmark, and report what was seen. Nothing is published."""

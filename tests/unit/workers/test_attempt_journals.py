@@ -1,4 +1,4 @@
-"""Which journals an attempt uses, where it shares answers, and when it stops using those of other machines."""
+"""Which journals an attempt uses, where it shares answers, when it uses or removes those of other machines."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any, cast
 
 import pytest
 
+from leaderboard.attempts import Outcome
+from redis_state.attempts import AttemptProgress
 from redis_state.jobs import EvaluationJob
 from tests.support.workers.evaluation_inputs import plan
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
+from workers.jobs.attempt import AttemptRun
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.journals import JournalStore
+from workers.jobs.outcomes import outcome_of
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.answer_branches import BranchName, Fetched
 from workers.sandbox.stream import FailedMessage
@@ -134,6 +138,57 @@ def test_a_model_that_cannot_be_evaluated_leaves_no_answers(
     journals.give_up()
     assert branches.removed == is_removed
     journals.release()
+
+
+class Recorder:
+    """Stands in for the parts of an attempt that its child's messages reach."""
+
+    def __init__(self) -> None:
+        self.worker_context: Any = SimpleNamespace(secrets=(), versions={}, hardware="cpu")
+        self.job = EvaluationJob.model_construct(
+            attempt="0123456789ab-01234567-2", path="p", revision="0" * 40, suite="s", suite_digest="0"
+        )
+        self.log, self.replayed, self.given_up = BoundedLog(), 0, 0
+        self.journals = self.attempt_heartbeat = self
+        self.reported: list[AttemptProgress] = []
+
+    def observe(self, progress: RunProgress) -> None:
+        """As the journals do."""
+
+    def report(self, progress: AttemptProgress) -> None:
+        """As the heartbeat does."""
+        self.reported.append(progress)
+
+    def give_up(self) -> None:
+        """As the journals do."""
+        self.given_up += 1
+
+    def _outcome(self, **end: Any) -> Outcome:
+        return outcome_of(self.worker_context, self.job, started=0.0, phase="evaluate", **end)
+
+
+def test_the_heartbeat_says_what_was_replayed() -> None:
+    """With the same counts as the child."""
+    recorder = Recorder()
+    for progress in (RunProgress("evaluate", 5, 9, 3), RunProgress("score", 9, 9, 4)):
+        AttemptRun._report(cast(AttemptRun, recorder), progress)
+    assert recorder.reported == [AttemptProgress("evaluate", 5, 9, 3), AttemptProgress("score", 9, 9, 4)]
+    assert recorder.replayed == 4
+
+
+@pytest.mark.parametrize(
+    ("child_exit", "cause", "given_up"),
+    [
+        (ChildExit(False, "evaluate", error=OTHER), "not-a-number", 1),
+        (ChildExit(False, "evaluate", stopped="time-limit"), "time-limit", 0),
+    ],
+)
+def test_shared_answers_stay_if_another_attempt_may_use_them(child_exit: ChildExit, cause: str, given_up: int) -> None:
+    """Only a failure of the model itself ends them: others are relaunched."""
+    recorder = Recorder()
+    outcome = AttemptRun._failure(cast(AttemptRun, recorder), child_exit)
+    assert outcome.failure is not None
+    assert (outcome.failure.cause, recorder.given_up) == (cause, given_up)
 
 
 @pytest.mark.parametrize("settings", [{"share_seconds": 0.0}, {"journal_bytes": 2 << 20}, {"journal_bytes": 0}])
