@@ -62,11 +62,13 @@ chaos: setup
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
-		tests/integration/bot/test_commands_hostile.py \
+		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
 		tests/integration/localhub/test_localhub_fuzz.py \
 		tests/integration/localhub/test_localhub_contract_differences.py tests/integration/workers/test_worker_deaths.py \
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
+		tests/integration/workers/test_once.py tests/integration/workers/test_slurm.py \
+		tests/integration/workers/test_backend_runs.py tests/integration/workers/test_backend_troubles.py \
 		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
 		tests/integration/workers/test_evaluator_tasks.py tests/integration/workers/test_code.py \
 		tests/integration/workers/test_code_solutions.py \

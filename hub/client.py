@@ -4,8 +4,9 @@
     requests = Repo("dataset", "open-llm-leaderboard/requests")
     hub.commit(requests, [Put("a.json", b"{}")], "Add a", parent=hub.head(requests))
 
-Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests)
-and `admin.py` (repos, webhooks). `session.py` makes one HTTP call, and `retries.py` repeats calls where that is safe.
+Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests),
+`admin.py` (repos, webhooks) and `jobs.py` (Jobs). `session.py` makes one HTTP call, and `retries.py` repeats calls
+where that is safe.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Self
 
 from hub.admin import Admin
 from hub.budget import Calls
+from hub.jobs import JobCalls
 from hub.retries import Retries
 from hub.session import HubSession, OnCall
 from hub.threads import ThreadCalls
 from hub.writes import Writes
 
 
-class Hub(Writes, ThreadCalls, Admin):
+class Hub(Writes, ThreadCalls, Admin, JobCalls):
     """The Hub at `endpoint`, with `token` (None: anonymous). Safe to share between threads and over a fork.
 
     `timeout` in seconds, for each wait on the network. `on_call` gets the method and the route of every HTTP request.

@@ -257,3 +257,15 @@ class RateLimit:
     quota: int | None
     at: float | None = None
     """The time of the response, by `time.monotonic`; None if unknown."""
+
+
+@dataclass(frozen=True)
+class HubJob:
+    """A Job: its stage in the Hub's word, and times in seconds since the epoch, 0 while unknown."""
+
+    id: str
+    stage: str
+    labels: Mapping[str, str]
+    created: float
+    started: float
+    ended: float

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from leaderboard.backends import Backend
 from leaderboard.budgets import Budgets
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 from leaderboard.engines import EngineName
@@ -18,7 +19,7 @@ from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
 from leaderboard.requests import Status, is_repo_name
-from leaderboard.tiers import TierLimits
+from leaderboard.tiers import Tier, TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
@@ -161,6 +162,10 @@ class Board(BaseModel):
         default=3, ge=0, le=1000, description="maximal trials (`/try`) of one person in seven days; 0: no trials"
     )
     tiers: TierLimits = Field(default_factory=TierLimits, description="limits of the tiers")
+    backends: dict[Tier, Backend] = Field(
+        default_factory=dict,
+        description="tier → where its attempts are computed; a tier without an entry has workers of its own",
+    )
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 
     def listed(self, status: Status) -> Status:

@@ -65,10 +65,12 @@ class RunningAttempt:
 
 @dataclass(frozen=True)
 class WorkerCapacity:
-    """A worker: the tiers that it serves, and the attempt that it reports as running."""
+    """A worker, or a run that a backend could start: the tiers that it serves, and the attempt that a worker reports as
+    running. `ahead`: attempts in RQ beside the one that it runs."""
 
     tiers: tuple[Tier, ...] = TIERS
     doing: str = ""
+    ahead: int = AHEAD
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,9 @@ class _FreeCapacity:
     def __init__(self, conditions: QueueConditions, running: Sequence[RunningAttempt]) -> None:
         attempts = {busy.attempt for busy in running}
         pinned = {capacity.doing for capacity in conditions.capacities} & attempts
-        places = [(set(capacity.tiers), 1 + AHEAD - (capacity.doing in pinned)) for capacity in conditions.capacities]
+        places = [
+            (set(capacity.tiers), 1 + capacity.ahead - (capacity.doing in pinned)) for capacity in conditions.capacities
+        ]
         self._left = {
             tiers: sum(count for capacity_tiers, count in places if capacity_tiers & set(tiers))
             for tiers in chain.from_iterable(combinations(TIERS, size) for size in range(1, len(TIERS) + 1))

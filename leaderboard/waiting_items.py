@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from leaderboard.backends import BackendTrouble
 from leaderboard.triage import Topic
 
 MAX_LISTED = 100
@@ -19,7 +20,7 @@ MAX_OF_AUTHOR = 10
 PLAN, PULL = "plan to approve", "pull request"
 """Topics of waiting threads beside those of triage."""
 PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
-SET_ASIDE = "worker that is set aside"
+SET_ASIDE, BACKEND = "worker that is set aside", "worker backend"
 """Topics of items that are no threads."""
 
 
@@ -78,6 +79,11 @@ def refused_item(worker: str, *, since: float) -> WaitingItem:
 def set_aside_item(worker: str, *, since: float) -> WaitingItem:
     """A worker whose results did not follow from its samples."""
     return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward doctor", "shell"),))
+
+
+def backend_item(trouble: BackendTrouble) -> WaitingItem:
+    """A worker backend that starts no runs, or whose runs end too early."""
+    return WaitingItem(BACKEND, trouble.title, trouble.since, (WaitingAction("steward doctor", "shell"),))
 
 
 def paused_item(suite: str, *, since: float) -> WaitingItem:

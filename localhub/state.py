@@ -14,6 +14,8 @@ from localhub.controls.limits import RateLimits
 from localhub.controls.stats import Stats
 from localhub.database import Database
 from localhub.errors import FolderInUse
+from localhub.jobs.runner import JobRunner
+from localhub.jobs.store import JobStore
 from localhub.repos.access import Access
 from localhub.repos.collections import Collections
 from localhub.repos.events import HubEvent, Subscriber
@@ -59,6 +61,8 @@ class HubState:
         pulls = Pulls(self.repos, self.limits, clock, self.emit)
         self.threads = ThreadService(self.database, self.access, pulls, self.emit, clock)
         self.eval_results = EvalResults(self.repos, self.threads)
+        self.job_store = JobStore(self.database, clock)
+        self.jobs = JobRunner(self.job_store, data / "jobs")
         self.webhooks = self._webhook_service()
         # Webhooks come last: a receiver may read the counters and the timeline at once.
         self._subscribers += [self.stats.count_commits, self.threads.follow, self.webhooks.dispatch]
@@ -74,6 +78,7 @@ class HubState:
 
     def close(self) -> None:
         """Stop the background threads and release the folder."""
+        self.jobs.close()
         self.webhooks.close()
         self.database.close()
         self._folder_lock.close()

@@ -13,6 +13,7 @@ webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discus
 oauthApps: [{clientId, clientSecret, name, redirects: [address, or an origin with all its paths], scopes: [name, …]}]
 uploads:   lfs (large files by LFS; the client needs HF_HUB_DISABLE_XET=1) or regular (all files in git, for any client)
 limits:    hub, or {api, resolvers, pages, commits_per_hour, simultaneous}
+jobs:      {images: {name: [folder of its programs, …]}, flavors: {name: micro-dollars a minute}, parallel}
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from localhub.clock import Clock
 from localhub.controls.limits import HUB_RATE_LIMITS
 from localhub.errors import HubError, WorldError
 from localhub.git.repository import SetFile
+from localhub.jobs.runner import JobSettings
 from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import Repo, RepoType
@@ -39,7 +41,7 @@ from localhub.state import HubState
 
 USERS_SINCE = datetime(2016, 1, 1, tzinfo=UTC)
 """When the users of a world were created: before anything that its repos are about."""
-_SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
+_SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits", "jobs")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
 }
@@ -87,6 +89,7 @@ def apply_world(state: HubState, world: Mapping[str, Any]) -> None:
         for app in world.get("oauthApps") or ():
             _oauth_app(state, app)
         _limits(state, world.get("limits"))
+        _jobs(state, world.get("jobs"))
         _uploads(state, world.get("uploads", "lfs"))
     except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
         if isinstance(error, WorldError):
@@ -172,6 +175,13 @@ def _oauth_app(state: HubState, spec: Mapping[str, Any]) -> None:
     state.oauth.register(
         str(spec["clientId"]), str(spec["clientSecret"]), redirects, name=str(spec.get("name", "")), scopes=scopes
     )
+
+
+def _jobs(state: HubState, spec: object) -> None:
+    if isinstance(spec, dict):
+        state.jobs.configure(JobSettings(**spec))
+    elif spec is not None:
+        raise WorldError("jobs is a mapping with images, flavors and parallel")
 
 
 def _limits(state: HubState, spec: object) -> None:

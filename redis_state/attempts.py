@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -223,13 +223,19 @@ class Attempts:
             pipe.execute()
 
 
-def _is_count(number: int) -> bool:
+def is_count(number: int) -> bool:
+    """Whether an attempt can have `number` requests of the harness."""
     return 0 <= number <= MAX_HARNESS_REQUESTS
 
 
 def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState | None:
     """The state that the values of FIELDS describe; None if there is none, or if it is malformed."""
     fields = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
+    return state_of(attempt, fields)
+
+
+def state_of(attempt: str, fields: Mapping[str, str]) -> AttemptState | None:
+    """The state that `fields`, named as in FIELDS, describe; None if there is none, or if it is malformed."""
     state = fields.get("state")
     if state not in get_args(State):
         return None
@@ -238,7 +244,7 @@ def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState |
         done, total = int(fields.get("done", 0)), int(fields.get("total", 0))
     except ValueError:
         return None
-    if not (math.isfinite(beat) and math.isfinite(started) and _is_count(done) and _is_count(total)):
+    if not (math.isfinite(beat) and math.isfinite(started) and is_count(done) and is_count(total)):
         return None
     return AttemptState(
         attempt=attempt,

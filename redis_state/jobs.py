@@ -7,10 +7,12 @@ code: the worker accepts only the function that this module names, and validates
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from rq import Queue
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
@@ -93,9 +95,40 @@ def recall(connection: Redis, name: str, attempt: str) -> bool:
     return True
 
 
+def take_out(connection: Redis, names: Sequence[str], attempt: str) -> EvaluationJob | None:
+    """Take the job of `attempt` out of RQ for a worker that runs no other; None if no queue among `names` has it.
+
+    Removing it from a queue's list decides between this worker and those that pop jobs. If the worker dies now, the
+    attempt is `queued` and in no queue, and the bot queues it again. Raises BadMessage.
+    """
+    with connection.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.lrem(queue(connection, name).key, 1, attempt)
+        if not any(pipe.execute()):
+            return None
+    try:
+        return _message(Job.fetch(attempt, connection=connection, serializer=JSONSerializer))
+    except (NoSuchJobError, DeserializationError) as error:
+        raise BadMessage(f"the job of {attempt} cannot be read: {error}") from error
+    finally:
+        delete(connection, attempt)
+
+
 def delete(connection: Redis, attempt: str) -> None:
     """Delete the job of an attempt that is in no queue, unread. Its entries in RQ's registries expire."""
     connection.delete(Job.key_for(attempt), Job.dependents_key_for(attempt), Result.get_key(attempt))
+
+
+def waiting_jobs(connection: Redis, name: str) -> dict[str, EvaluationJob]:
+    """Attempt → its job, for the jobs that wait in the queue `name`, in its order. Leaves out what is no such job."""
+    ids = [text(attempt) for attempt in connection.lrange(queue(connection, name).key, 0, -1)]
+    found = Job.fetch_many(ids, connection=connection, serializer=JSONSerializer) if ids else []
+    waiting = {}
+    for attempt, job in zip(ids, found, strict=True):
+        with suppress(BadMessage, DeserializationError):
+            if job is not None:
+                waiting[attempt] = _message(job)
+    return waiting
 
 
 def queued_attempts(connection: Redis, names: Sequence[str]) -> dict[str, str]:
@@ -123,6 +156,11 @@ def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
     return [
         each for _, _, each in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])
     ]
+
+
+def _message(job: Job) -> EvaluationJob:
+    kwargs = job.kwargs  # untrusted: any client of Redis may have written it
+    return parse(kwargs.get("message") if isinstance(kwargs, dict) else None)
 
 
 def parse(message: Any) -> EvaluationJob:

@@ -258,6 +258,13 @@ class Keys:
     session = BoardKeyOf("session")
     """String, for hours: JSON of a signed-in person, by the digest of the id in their cookie."""
 
+    backend_runs = BoardKeyOf("backend-runs")
+    """Hash: id of a live run of the backend of a tier → JSON of the run."""
+    backend_past = BoardKeyOf("backend-past")
+    """Hash: the same for runs that ended within 30 days."""
+    backend_troubles = BoardKey("backend-troubles")
+    """Hash: tier → JSON of what keeps its backend's attempts from running."""
+
     # --- evaluations in progress: attempts, workers, canaries, and RQ's queues
 
     attempt = BoardKeyOf("attempt")

@@ -170,13 +170,19 @@ def schedule() -> None:
 
 
 @app.command()
-def work() -> None:
+def work(
+    once: Annotated[
+        str,
+        typer.Option(help="Evaluate this attempt alone, if its job waits in the queue, and end.", metavar="ATTEMPT"),
+    ] = "",
+) -> None:
     """Run an evaluation worker on this machine."""
+    from workers.jobs.once import main as work_once
     from workers.jobs.worker import main as work_for_ever
     from workers.settings import WorkerSettings
 
     with sentences():
-        raise typer.Exit(work_for_ever(WorkerSettings()))
+        raise typer.Exit(work_once(WorkerSettings(), once) if once else work_for_ever(WorkerSettings()))
 
 
 @app.command()

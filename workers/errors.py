@@ -189,3 +189,7 @@ class ConversionFailed(WorkerError):
 
 class RescoringRefused(WorkerError):
     """The stored answers of an evaluation cannot be scored again; the message says why."""
+
+
+class BoardUnreachable(WorkerError):
+    """The bot's web server did not answer, or not as it should."""

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from leaderboard.boards import BadBoard, Board, parse_board
 from leaderboard.tiers import ALL, TIERS, parse_tiers
-from redis_state.settings import SharedSettings
+from redis_state.settings import SharedSettings, read_secret
 from workers.common.hub_access import HubAccess
 
 RENAMED_MODULES = {"workers.evaluate": "workers.evaluation.evaluate", "workers.harness": "workers.evaluation.harness"}
@@ -31,6 +31,15 @@ class WorkerSettings(SharedSettings):
     worker_token_file: Path | None = Field(
         default=None, description="a file that holds it; it does not appear in /proc"
     )
+    board_url: str = Field(
+        default="",
+        pattern=r"^(https?://[\w.\-\[\]:]+)?/?$",
+        description="for `steward work --once` without Redis: the address of the board's pages, whose server it asks",
+    )
+    attempt_token: SecretStr | None = Field(
+        default=None, description="the token of the attempt, which the bot issues; for `steward work --once` alone"
+    )
+    attempt_token_file: Path | None = Field(default=None, description="a file that holds it")
     work_dir: Path = Field(
         default_factory=lambda: Path.home() / ".cache" / "steward" / "worker",
         description="folder of models, questions and slots; by default ~/.cache/steward/worker",
@@ -126,6 +135,12 @@ class WorkerSettings(SharedSettings):
         if self.worker_token_file is not None:
             return self.worker_token_file.read_text("utf-8").strip() or None
         return self.worker_token.get_secret_value() if self.worker_token else None
+
+    def token_of_attempt(self) -> str:
+        """The attempt's token, from the setting or the file; "" if there is none. Raises SecretMissing."""
+        if self.attempt_token_file is not None:
+            return read_secret("STEWARD_ATTEMPT_TOKEN_FILE", self.attempt_token_file)
+        return self.attempt_token.get_secret_value() if self.attempt_token else ""
 
     def access(self) -> HubAccess:
         """The Hub's address and this worker's token."""

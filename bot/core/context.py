@@ -15,6 +15,7 @@ from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
 from bot.core.mirrors.contents_table import ContentsCache
+from bot.core.platforms import Platforms
 from bot.core.recomputing import MetricsRecomputer
 from bot.ledger.commit_budget import CommitBudget
 from bot.ledger.ledger import Ledger
@@ -31,6 +32,7 @@ from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
 from redis_state.accepted_digests import AcceptedDigests
 from redis_state.attempts import Attempts
+from redis_state.board.backend_runs import BackendRuns
 from redis_state.board.claimed_numbers import ClaimedNumbers
 from redis_state.board.decisions import Decisions
 from redis_state.board.index import Index
@@ -80,6 +82,8 @@ class BoardContext:
     """The client for pull requests with scores on models' repos, with a token of its own; None: none are written."""
     pages_url: str = ""
     """The address of the board's own pages; empty: not known."""
+    platforms: Platforms | None = None
+    """The platforms on which the attempts of some tiers run; None: this process starts no runs."""
     recomputer: MetricsRecomputer | None = None
     """Computes the metrics of samples again before they are published; None: they are not."""
 
@@ -119,6 +123,7 @@ class BoardContext:
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)
         self.trials = Trials(self.redis, self.keys)
+        self.backend_runs = BackendRuns(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_snapshot: QueueSnapshot | None = None
         self.answers_memory: tuple[str, AnswerKey] | None = None

@@ -14,13 +14,16 @@ REDIS_TIMEOUT_SECONDS = 5
 """Time limit of one call to Redis from a reading process."""
 
 
-def read_only_context(settings: BotSettings, board: Board) -> BoardContext:
-    """A context for the web server: it has no token and calls no Hub. Raises RedisMissing and BadSuite."""
+def read_only_context(settings: BotSettings, board: Board, redis_url: str = "") -> BoardContext:
+    """A context for the web server: it has no token and calls no Hub. Raises RedisMissing and BadSuite.
+
+    `redis_url` replaces that of the settings, for another account of the queue server.
+    """
     return BoardContext(
         board=board,
         suite=find_suite(board.suite),
         hub=Hub(settings.hf_endpoint, None),
-        redis=connect(settings.redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS),
+        redis=connect(redis_url or settings.redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS),
         now=clock.now,
         pages_url=settings.pages_url,
     )

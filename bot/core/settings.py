@@ -44,6 +44,20 @@ class BotSettings(SharedSettings):
         default=None, description="the earlier secret, accepted too while secrets are rotated"
     )
     old_webhook_secret_file: Path | None = Field(default=None, description="a file that holds it")
+    attempts_redis_url: str = Field(
+        default="",
+        description="for a board with `backends`: the queue server as the workers' account, with which the web server "
+        "serves workers without Redis; without it, REDIS_URL",
+    )
+    attempts_redis_url_file: Path | None = Field(default=None, description="a file that holds it")
+    jobs_token: SecretStr | None = Field(
+        default=None, description="the token that starts Jobs, for a backend `jobs`; without it, the bot's token"
+    )
+    jobs_token_file: Path | None = Field(default=None, description="a file that holds it")
+    worker_token: SecretStr | None = Field(
+        default=None, description="the workers' token, which a backend `jobs` gives to its workers"
+    )
+    worker_token_file: Path | None = Field(default=None, description="a file that holds it")
     mirrors: Path | None = Field(
         default=None,
         description="folder for clones of the board's repos; by default below the system's folder for temporary files",
@@ -141,6 +155,20 @@ class BotSettings(SharedSettings):
         if not board.model_pages or board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF:
             return ""
         return _secret("STEWARD_MODEL_PR_TOKEN", self.model_pr_token, self.model_pr_token_file)
+
+    def redis_url_for_attempts(self) -> str:
+        """The queue server, as an account that may take jobs and write attempts. Raises SecretMissing."""
+        if self.attempts_redis_url_file is not None:
+            return read_secret("STEWARD_ATTEMPTS_REDIS_URL_FILE", self.attempts_redis_url_file)
+        return self.attempts_redis_url or self.redis_url
+
+    def token_for_jobs(self) -> str:
+        """The token that starts Jobs: one of their own, or the bot's. Raises SettingsError if there is none."""
+        return _read_secret("STEWARD_JOBS_TOKEN", self.jobs_token, self.jobs_token_file) or self.token()
+
+    def token_of_workers(self) -> str:
+        """The token that workers of a backend publish with. Raises SettingsError if there is none."""
+        return _secret("STEWARD_WORKER_TOKEN", self.worker_token, self.worker_token_file)
 
     def secrets(self) -> tuple[str, ...]:
         """The webhook secrets that are accepted, the current one first.

@@ -24,6 +24,7 @@ from bot.threads.decision_log import DECISIONS
 from bot.threads.maintainers_list import DAY_SECONDS, LOOK_SECONDS
 from redis_state import jobs
 from redis_state.attempts import LOST
+from redis_state.board.backend_runs import BACKENDS
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -149,7 +150,8 @@ class Schedule:
             self.context.mark(QUEUE, SyncPriority.EVENT)
         if not self._look_at - LOOK_SECONDS <= now < self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self.context.mark_all((DIGEST, *(trial.path for trial in trials)), SyncPriority.BACKGROUND)
+            backends = (BACKENDS,) if self.context.board.backends else ()
+            self.context.mark_all((DIGEST, *backends, *(trial.path for trial in trials)), SyncPriority.BACKGROUND)
 
     def _mark_silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Mark the requests that run according to the index, but whose attempt sends no heartbeats."""

@@ -27,6 +27,7 @@ from urllib.parse import unquote
 import structlog
 from redis.exceptions import RedisError
 
+from bot.backends.launching import sync_backends
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.core.context import MODEL_PAGE, BoardContext, repo_of, thread_of
 from bot.core.former_paths import FORMER, sync_former_paths
@@ -69,6 +70,7 @@ from bot.web.mailbox_syncs import (
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, Garbled, HubError, RateLimited, Transient
 from redis_state.attempts import BEAT
+from redis_state.board.backend_runs import BACKENDS
 from redis_state.board.messages import (
     ApiSubmission,
     CheckQuestion,
@@ -109,6 +111,7 @@ Handler = Callable[[], float | None]
 SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     REQUESTS: sync_requests_repo,
     QUEUE: sync_queue,
+    BACKENDS: sync_backends,
     DELETED_RESULTS: sync_deleted_results,
     FILES: sync_files,
     FORMER: sync_former_paths,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from bot.backends.connecting import build_platforms
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import MISSING, can_write
 from bot.core.recomputing import MetricsRecomputer, Recompute
@@ -84,6 +85,7 @@ def run_sync(
     context = open_board_context(settings)
     if recompute is not None and settings.recompute_metrics:
         context.recomputer = MetricsRecomputer(recompute(context.suite))
+    context.platforms = build_platforms(settings, context.board)
     settings.models_token(context.board)  # other processes and commands do without it
     context.probe.warm()
     loops = [SyncLoop(context) for _ in range(LOOPS)]

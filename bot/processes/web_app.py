@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from bot.core.attempt_tokens import AttemptTokens
 from bot.core.reader_context import read_only_context
 from bot.core.settings import BotSettings
 from bot.intake import webhooks
@@ -26,6 +27,7 @@ from bot.intake.inbox import Inbox, connect_inbox
 from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
+from bot.web.attempt_calls import AttemptCalls, attempt_routes
 from bot.web.board import BoardReader
 from bot.web.checks import Checks, PublishedAnswers
 from bot.web.connections import bounded_http
@@ -80,6 +82,7 @@ def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a message for the operator, if it cannot run."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     context = read_only_context(settings, board)
+    attempts_context = read_only_context(settings, board, settings.redis_url_for_attempts())
     views = BoardReader(context)
     redis = connect_inbox(settings.redis_url)
 
@@ -91,6 +94,7 @@ def create_app(settings: BotSettings) -> WebApp:
         yield
         await redis.aclose()
         context.redis.close()
+        attempts_context.redis.close()
 
     # A redirect to the path without its slash would repeat the Host header, which a stranger may have forged.
     app = WebApp(
@@ -106,6 +110,8 @@ def create_app(settings: BotSettings) -> WebApp:
     app.live = Live(redis, context.keys, views.pages)
     app.include_router(health_routes(redis, context.keys, inbox))
     app.include_router(metric_routes(context))
+    calls = AttemptCalls(attempts_context, AttemptTokens(board.name, secrets), settings.board)
+    app.include_router(attempt_routes(calls))
     _add_pages_and_api(app, settings, views, Visitors(context, app_on_hub))
     return app
 

@@ -1,7 +1,8 @@
 """Dispatch: keep every worker one attempt ahead in RQ, in the order of the queue.
 
 RQ has one queue for each tier. A job there that no worker has taken has no priority over waiting requests: each
-dispatch decides again which jobs should be in RQ, and recalls the others, which are held, cancelled or overtaken.
+dispatch decides again which jobs should be in RQ, and recalls the others, which are held, cancelled or overtaken. An
+attempt for which a worker backend has started a run is not overtaken.
 
 Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time; and a job's id is its
 attempt's id, so even an overlap after a lapsed lease queues nothing twice.
@@ -23,11 +24,13 @@ from bot.core.context import BoardContext, request_key
 from bot.queue.durations import ask_for_durations
 from bot.queue.trial_turns import queue_trial, take_trial_turns
 from bot.read_models.queue_snapshot import take_snapshot
-from leaderboard.dispatch import choose
+from leaderboard.backends import launched_attempts
+from leaderboard.dispatch import WaitingRequest, choose
 from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
 from leaderboard.tiers import Tier
 from redis_state import jobs
+from redis_state.board.backend_runs import BACKENDS
 from redis_state.board.entry import EntryChanges, IndexEntry
 from redis_state.board.pauses import PAUSED
 from redis_state.dirty import SyncPriority
@@ -47,7 +50,8 @@ def sync_queue(context: BoardContext) -> None:
         context.mark(PAUSED, SyncPriority.PERSON)  # its sync marks QUEUE again
         return
     snapshot = take_snapshot(context)
-    chosen = {turn.attempt: turn for turn in choose(snapshot.turns, snapshot.running, snapshot.conditions)}
+    order = _with_launched_first(context, snapshot.turns)
+    chosen = {turn.attempt: turn for turn in choose(order, snapshot.running, snapshot.conditions)}
     trials = take_trial_turns(context, snapshot, list(chosen.values()))
     tiers = {attempt: snapshot.conditions.queue_of(turn.tier) for attempt, turn in chosen.items()}
     wanted = {**tiers, **{attempt: tier for attempt, (_, tier) in trials.items()}}
@@ -57,9 +61,21 @@ def sync_queue(context: BoardContext) -> None:
             _dispatch(context, context.index.get(turn.path), tiers[attempt])
     for attempt, (trial, tier) in trials.items():
         queue_trial(context, trial, tier, snapshot.queued_in.get(attempt))
+    if context.board.backends:
+        context.mark(BACKENDS)
     if snapshot.waiting and not snapshot.conditions.durations.measured:
         ask_for_durations(context)
     context.mark_all(map(request_key, snapshot.to_be_retold(MAX_REANNOUNCED)), SyncPriority.BACKGROUND)
+
+
+def _with_launched_first(context: BoardContext, order: list[WaitingRequest]) -> list[WaitingRequest]:
+    """`order`, with the attempts first for which a backend has started a run: only a hold or a cancel recalls them."""
+    if not context.board.backends:
+        return order
+    launched = {
+        attempt for tier in context.board.backends for attempt in launched_attempts(context.backend_runs.live(tier))
+    }
+    return sorted(order, key=lambda turn: turn.attempt not in launched)
 
 
 def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:

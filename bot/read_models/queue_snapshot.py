@@ -7,6 +7,7 @@ decides about it has changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from bot.core.context import BoardContext
 from leaderboard.budgets import Spent
@@ -17,6 +18,7 @@ from leaderboard.dispatch import (
 )
 from leaderboard.estimates import Durations
 from leaderboard.queue_snapshot import QueueSnapshot
+from leaderboard.tiers import Tier
 from redis_state import jobs
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
@@ -67,10 +69,19 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
 
 
 def _capacities(context: BoardContext) -> tuple[WorkerCapacity, ...]:
-    """The workers that take jobs."""
+    """The workers that take jobs, and the runs that backends have started or may start: these take no attempt ahead."""
     aside = {worker.worker for worker in context.set_aside.all()}
     alive = context.workers.alive(now=context.now())
-    return tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
+    workers = tuple(WorkerCapacity(card.takes, card.doing) for card in alive if card.name not in aside)
+    return workers + tuple(chain.from_iterable(_runs_of(context, tier) for tier in context.board.backends))
+
+
+def _runs_of(context: BoardContext, tier: Tier) -> list[WorkerCapacity]:
+    """The capacities of a backend. A run that has its machine is busy with its attempt; the other ones are free."""
+    places = context.board.backends[tier].parallel
+    busy = [run.attempt for run in context.backend_runs.live(tier) if run.stage == "running" and not run.unwanted]
+    doing = [*busy[:places], *[""] * (places - len(busy))]
+    return [WorkerCapacity((tier,), attempt, ahead=0) for attempt in doing]
 
 
 def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:

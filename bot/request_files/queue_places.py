@@ -37,7 +37,8 @@ def with_queue_facts(context: BoardContext, entry: IndexEntry, request: Request,
     size = weight_bytes(sum(count for count in counts if count) or None, request.path.precision, stored or files)
     tier = tier_of(size, context.board.tiers)
     if any(climbs(cause.rpartition(":")[2]) for cause in request.file.steward.causes):
-        tier = larger(tier, {taken for card in context.workers.alive(now=context.now()) for taken in card.takes})
+        taken = {taken for card in context.workers.alive(now=context.now()) for taken in card.takes}
+        tier = larger(tier, taken | context.board.backends.keys())
     base_sha = (facts.base.sha or "") if facts.base is not None else ""
     return _with_ruling(without_place(entry), request).changed(
         tier=tier, size=size_class(size), base_model=facts.base_name, base_sha=base_sha

@@ -28,6 +28,7 @@ from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
 from leaderboard.waiting_items import (
     WaitingItem,
+    backend_item,
     listed_items,
     parked_item,
     paused_item,
@@ -92,6 +93,7 @@ def waiting_items(context: BoardContext) -> list[WaitingItem]:
             paused_item(name, since=read_time(hold.at) or 0.0)
             for name, hold in suites_paused_by_outbreak(context.pauses.all()).items()
         ),
+        *(backend_item(trouble) for trouble in context.backend_runs.troubles() if trouble.is_told(context.now())),
     ]
 
 

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from bot.core.context import BoardContext
 from bot.read_models.queue_snapshot import take_snapshot
+from leaderboard.backends import LIVE, costs_of
 from leaderboard.tiers import TIERS
 from redis_state.board.catalog import STATUSES
 from redis_state.redis import text
@@ -47,6 +48,7 @@ class BoardMetrics(Collector):
         yield from _writes(self._context)
         yield from _queue(self._context)
         yield from _workers(self._context)
+        yield from _backends(self._context)
         yield from _redis(self._context)
 
 
@@ -133,6 +135,28 @@ def _workers(context: BoardContext) -> Iterator[Metric]:
     busy = sum(bool(card.doing) for card in alive)
     states = [(("busy",), float(busy)), (("idle",), float(len(alive) - busy))]
     yield _gauge("workers", "Workers that are alive, busy or idle.", states, ["state"])
+
+
+def _backends(context: BoardContext) -> Iterator[Metric]:
+    backends, now = context.board.backends, context.now()
+    runs = {tier: context.backend_runs.read(tier) for tier in backends}
+    costs = {tier: costs_of(backend, runs[tier], now) for tier, backend in backends.items()}
+    live = [
+        ((tier, stage), float(sum(run.stage == stage for run in runs[tier])))
+        for tier in backends
+        for stage in sorted(LIVE)
+    ]
+    yield _gauge("backend_runs", "Live runs of worker backends.", live, ["tier", "stage"])
+    spent = [((tier, "day"), cost.day) for tier, cost in costs.items()]
+    spent += [((tier, "month"), cost.month) for tier, cost in costs.items()]
+    yield _gauge("backend_spent", "Cost of a backend's runs in 24 hours and in 30 days.", spent, ["tier", "window"])
+    limits = [((tier, "day"), backend.costs.by_day) for tier, backend in backends.items()]
+    limits += [((tier, "month"), backend.costs.by_month) for tier, backend in backends.items()]
+    bounded = [(names, limit) for names, limit in limits if limit is not None]
+    yield _gauge("backend_limit", "What the runs may cost in that time.", bounded, ["tier", "window"])
+    told = {trouble.tier for trouble in context.backend_runs.troubles() if trouble.is_told(now)}
+    troubles = [((tier,), float(tier in told)) for tier in backends]
+    yield _gauge("backend_trouble", "1 while a backend's attempts cannot run.", troubles, ["tier"])
 
 
 def _redis(context: BoardContext) -> Iterator[Metric]:

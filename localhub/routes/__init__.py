@@ -13,6 +13,7 @@ from localhub.routes import (
     content,
     gated_access,
     git_http,
+    jobs,
     leaderboard,
     lfs,
     lfs_files,
@@ -30,7 +31,7 @@ from localhub.routes import (
 
 _API = (
     *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
-    *(likes, collections, account_repos, leaderboard),
+    *(likes, collections, account_repos, leaderboard, jobs),
 )
 _BROADER = (repo_info, resolve, git_http, pages)
 

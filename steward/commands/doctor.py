@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from bot.core.platforms import Platforms
     from bot.setup.doctor.findings import Check
     from hub.client import Hub
 
@@ -40,15 +41,20 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check tokens, repos, webhooks, Redis, clocks and other active backends. Exit status 1 if there is an error."""
+    from bot.backends.connecting import build_platforms
     from bot.setup.doctor import agreement, examine
-    from steward.commands.board import open_board
+    from steward.commands.board import open_board, settings_of
     from steward.space import space_checks
+
+    def platforms() -> Platforms | None:
+        return build_platforms(settings_of(), context.board)
 
     with open_board() as context, _worker(context.hub.endpoint) as worker:
         if consistency:
             checks = agreement(context)
         else:
-            checks = [*examine(context, worker=worker, switching_on=switching_on), *space_checks(context)]
+            examined = examine(context, worker=worker, switching_on=switching_on, platforms=platforms)
+            checks = [*examined, *space_checks(context)]
     if as_json:
         print(json.dumps({"checks": [vars(check) for check in checks]}))
     else:

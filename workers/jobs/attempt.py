@@ -24,13 +24,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import redis
-
 from leaderboard.attempts import Details, Outcome
 from leaderboard.comparability import ResultDigests, rules_digest
 from leaderboard.evidence import FailureEvidence
 from leaderboard.trials import TrialReport
-from redis_state.accepted_digests import AcceptedDigests, AcceptedTasks
+from redis_state.accepted_digests import AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
@@ -43,10 +41,11 @@ from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, W
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
+from workers.jobs.board_link import AWAY, BoardLink, BoardRedis, DigestsLink
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.device_lock import device_lock
-from workers.jobs.outbox import BoardRedis, send_outcome, send_unsent_outcome, store_outcome
+from workers.jobs.outbox import send_outcome, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
@@ -59,7 +58,7 @@ from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervis
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-REDIS_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """Seconds between two checks whether heartbeats reach Redis again."""
 
 EVALUATED = point("evaluated, details not published")
@@ -74,15 +73,16 @@ class SuiteDiffers(WorkerError):
 class AttemptRun:
     """One attempt of one request. Use an instance once."""
 
-    def __init__(self, worker_context: WorkerContext, job: EvaluationJob) -> None:
+    def __init__(self, worker_context: WorkerContext, job: EvaluationJob, link: BoardLink | None = None) -> None:
+        """`link` replaces the one through Redis that the settings describe."""
         self.worker_context = worker_context
         self.job = job
         self.log = BoundedLog()
-        self.board_redis = BoardRedis(worker_context.settings.redis_url, job.board)
+        self.link = link or BoardRedis(worker_context.settings.redis_url, job.board)
         self.attempt_heartbeat = AttemptHeartbeat(
-            self.board_redis.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
+            self.link.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
         )
-        self.claim = AttemptClaim(worker_context, job, self.board_redis, self._stop_waiting)
+        self.claim = AttemptClaim(worker_context, job, self.link, self._stop_waiting)
         self.journals = AttemptJournals(
             worker_context, job, self.log, is_current=lambda: not self.attempt_heartbeat.cancelled
         )
@@ -96,15 +96,15 @@ class AttemptRun:
     def evaluate(self) -> dict[str, Any]:
         """Run the attempt and send its outcome to the bot. Return the outcome as JSON, or why there is none."""
         try:
-            if not self._retry_redis(self.claim.ask):
+            if not self._retry(self.claim.ask):
                 return {"taken": self.job.attempt}
             with self.attempt_heartbeat:
                 outcome = self._outcome_once_claimed()
             # The heartbeat has stopped: a later beat would set the attempt's state back to running.
             if outcome is None:
-                self._retry_redis(self._leave)
+                self._retry(self._leave)
                 return {"void": self.job.attempt}
-            self._retry_redis(lambda: self._end(outcome))
+            self._retry(lambda: self._end(outcome))
             if outcome.ok:
                 self.journals.remove()
             return outcome.model_dump(mode="json")
@@ -116,9 +116,9 @@ class AttemptRun:
 
     def _leave(self) -> None:
         """Drop the attempt's state, unless another worker holds it: the bot must notice if that one goes silent."""
-        state = self.board_redis.attempts().read(self.job.attempt)
+        state = self.link.attempts().read(self.job.attempt)
         if state is None or state.worker in ("", self.worker_context.worker):
-            self.board_redis.attempts().drop(self.job.attempt)
+            self.link.attempts().drop(self.job.attempt)
 
     def _outcome_once_claimed(self) -> Outcome | None:
         """Wait for the claim and carry the attempt out; None: the claim is void. Raises AttemptStopped to hand back."""
@@ -148,15 +148,13 @@ class AttemptRun:
         self._enter_phase("download")
         self._check_suite()
         # The outcome of the previous job, which died while Redis was away.
-        self._retry_redis(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.board_redis))
-        self.accepted = self._retry_redis(lambda: self._accepted_digests().read())
+        self._retry(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.link))
+        self.accepted = self._retry(lambda: self._accepted_digests().read())
         if not self.accepted.permitted:
             log.warning("Redis does not let workers read what is accepted: give it the users of deploy/redis/users.acl")
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._wait_for_provisions(download)
-        run_canary(
-            self.board_redis, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions)
-        )
+        run_canary(self.link, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions))
         self.phase = "start"
         with self._device_locked():
             if self.job.questions:
@@ -196,7 +194,7 @@ class AttemptRun:
             evidence = evidence_of(error, self.phase, self.log.tail())
             detail = scrub(failure_detail(evidence), self.worker_context.secrets)
             report_canary_failure(
-                self.board_redis, self.job.suite, self.worker_context.worker, diagnose(evidence).cause, detail
+                self.link, self.job.suite, self.worker_context.worker, diagnose(evidence).cause, detail
             )
             raise
 
@@ -250,10 +248,9 @@ class AttemptRun:
         plan = plan.model_copy(update=accepted)
         return plan if self.trial_part is None else self.trial_part.plan(plan)
 
-    def _accepted_digests(self) -> AcceptedDigests:
-        """What the board accepts of this suite. Raises RedisError while Redis is away."""
-        attempts = self.board_redis.attempts()
-        return AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest)
+    def _accepted_digests(self) -> DigestsLink:
+        """What the board accepts of this suite. Raises one of AWAY while the bot does not answer."""
+        return self.link.accepted_digests(self.worker_context.suite.digest)
 
     def _check_tasks(self, plan: RunPlan, provisions: Provisions) -> None:
         """Compare what an evaluator other than lm-eval asked with the board's results: lm-eval's child did so itself.
@@ -275,7 +272,7 @@ class AttemptRun:
         for difference in refused.differences:
             self.log.say(difference)
             log.warning("%s", difference)
-        self._retry_redis(lambda: self._accepted_digests().refuse(refused))
+        self._retry(lambda: self._accepted_digests().refuse(refused))
         raise AttemptStopped("handed-back")
 
     @contextmanager
@@ -363,7 +360,7 @@ class AttemptRun:
         while self.attempt_heartbeat.silence() > LOST:
             if self.worker_context.stopping():
                 raise AttemptStopped("handed-back")
-            time.sleep(REDIS_RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)
         if self.attempt_heartbeat.cancelled:
             raise AttemptStopped("cancelled")
 
@@ -415,18 +412,18 @@ class AttemptRun:
             store_outcome(folder, outcome, text, worker=worker)
         except OSError as error:  # a full disk: unlike a stored outcome, this one is lost if the worker dies now
             log.warning("the outcome of attempt %s cannot be stored: %s", outcome.attempt, error)
-            send_outcome(self.board_redis, outcome, text, worker=worker)
+            send_outcome(self.link, outcome, text, worker=worker)
             return
         pass_by(OUTCOME_STORED)
-        send_unsent_outcome(folder, self.board_redis)
+        send_unsent_outcome(folder, self.link)
 
-    def _retry_redis(self, call: Callable[[], T]) -> T:
+    def _retry(self, call: Callable[[], T]) -> T:
         """Return `call()`, retried until Redis answers. Raises AttemptStopped once the worker stops."""
         pause = 0.1
         while True:
             try:
                 return call()
-            except redis.RedisError as error:
+            except AWAY as error:
                 log.warning("attempt %s waits for Redis: %s", self.job.attempt, error)
             if self.worker_context.stopping():
                 raise AttemptStopped("handed-back")

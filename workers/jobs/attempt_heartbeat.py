@@ -1,6 +1,6 @@
 """The heartbeat of one attempt: a thread that reports that it runs and its progress, and reads whether it is cancelled.
 
-The thread has its own connection with short timeouts, so that a Redis that hangs never delays the supervision of the
+The thread has its own connection with short timeouts, so that a link that hangs never delays the supervision of the
 child; it survives any number of failed beats.
 """
 
@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-import redis
-
-from redis_state.attempts import BEAT, AttemptProgress, Attempts
+from redis_state.attempts import BEAT, AttemptProgress
 from redis_state.clock import now
+from workers.jobs.board_link import AWAY, AttemptsLink
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +27,8 @@ MIN_BEAT_SECONDS = 1.0
 class AttemptHeartbeat:
     """Sends heartbeats while its `with` block runs."""
 
-    def __init__(self, attempts: Callable[[], Attempts], attempt: str, *, worker: str, path: str) -> None:
-        """`attempts` connects to Redis, and may raise; `worker` runs `attempt` of the request `path`."""
+    def __init__(self, attempts: Callable[[], AttemptsLink], attempt: str, *, worker: str, path: str) -> None:
+        """`attempts` connects to the bot, and may raise one of AWAY; `worker` runs `attempt` of the request `path`."""
         self._connect = attempts
         self._attempt = attempt
         self._worker = worker
@@ -71,7 +70,7 @@ class AttemptHeartbeat:
         self._thread.join()
 
     def _run(self) -> None:
-        attempts: Attempts | None = None
+        attempts: AttemptsLink | None = None
         last = float("-inf")
         while self._wait_until_due(last):
             last = time.monotonic()
@@ -80,7 +79,7 @@ class AttemptHeartbeat:
                 if not self._beat(attempts):
                     self._cancelled.set()
                 self._succeeded_at = last
-            except redis.RedisError as error:
+            except AWAY as error:
                 log.warning("attempt %s: a beat failed (%s); the evaluation goes on", self._attempt, error)
                 self._changed = True  # the next beat follows after MIN_BEAT_SECONDS
 
@@ -95,5 +94,5 @@ class AttemptHeartbeat:
                 self._wake.wait(seconds_left)
         return False
 
-    def _beat(self, attempts: Attempts) -> bool:
+    def _beat(self, attempts: AttemptsLink) -> bool:
         return attempts.beat(self._attempt, self._progress, now=now(), worker=self._worker, path=self._path)

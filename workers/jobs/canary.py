@@ -10,14 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import redis
-
-from redis_state.canaries import Canaries, CanaryVerdict
+from redis_state.canaries import CanaryVerdict
 from redis_state.jobs import EvaluationJob
 from workers.common.run_plan import RunPlan
 from workers.errors import CanaryFailed
 from workers.jobs.background_call import AttemptStopped
-from workers.jobs.outbox import BoardRedis
+from workers.jobs.board_link import AWAY, BoardLink, CanaryLink
 from workers.models.tiny_model import model
 
 log = logging.getLogger(__name__)
@@ -65,59 +63,58 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
     return RunPlan.model_validate({**plan.model_dump(), **changes})
 
 
-def run_canary(board_redis: BoardRedis, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:
+def run_canary(link: BoardLink, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:
     """If the bot asks for a canary of `suite`, run `evaluate_canary` and report its verdict.
 
     `evaluate_canary` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed.
     Releases the canary to other workers if `evaluate_canary` raises AttemptStopped.
     """
-    claimed = _claim_canary(board_redis, suite, worker)
+    claimed = _claim_canary(link, suite, worker)
     if claimed is None:
         return
     canaries, cause = claimed
     try:
         died_of = evaluate_canary()
     except AttemptStopped:
-        with suppress(redis.RedisError):  # the claim then expires by itself
+        with suppress(*AWAY):  # the claim then expires by itself
             canaries.release()
         raise
-    _report(board_redis, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
+    _report(link, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
         raise CanaryFailed(died_of)
 
 
-def report_canary_failure(board_redis: BoardRedis, suite: str, worker: str, cause: str, detail: str) -> None:
+def report_canary_failure(link: BoardLink, suite: str, worker: str, cause: str, detail: str) -> None:
     """Report a canary of `suite` that cannot start because of `cause`, for instance because the questions changed.
 
     The canary counts as failed only if the bot asks for it because of the same cause. Raises nothing.
     """
-    claimed = _claim_canary(board_redis, suite, worker)
+    claimed = _claim_canary(link, suite, worker)
     if claimed is None:
         return
     canaries, suspected_cause = claimed
     if suspected_cause == cause:
-        _report(board_redis, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({detail})"[:500], worker=worker))
+        _report(link, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({detail})"[:500], worker=worker))
         return
-    with suppress(redis.RedisError):  # the claim then expires by itself
+    with suppress(*AWAY):  # the claim then expires by itself
         canaries.release()
 
 
-def _claim_canary(board_redis: BoardRedis, suite: str, worker: str) -> tuple[Canaries, str] | None:
-    """Claim the canary for `worker`; return it with the suspected cause. None: no canary is due, or Redis is away."""
+def _claim_canary(link: BoardLink, suite: str, worker: str) -> tuple[CanaryLink, str] | None:
+    """Claim the canary for `worker`; return it with the suspected cause. None: no canary is due, or no answer came."""
     try:
-        attempts = board_redis.attempts()
-        canaries = Canaries(attempts.redis, attempts.keys, suite)
+        canaries = link.canaries(suite)
         cause = canaries.take(worker)
-    except redis.RedisError as error:
-        log.warning("cannot ask Redis whether a canary is due: %s", error)
+    except AWAY as error:
+        log.warning("cannot ask whether a canary is due: %s", error)
         return None
     return (canaries, cause) if cause is not None else None
 
 
-def _report(board_redis: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
-    """Report the verdict and wake the bot; while Redis is away, another worker runs the canary again."""
+def _report(link: BoardLink, canaries: CanaryLink, verdict: CanaryVerdict) -> None:
+    """Report the verdict and wake the bot; while it does not answer, another worker runs the canary again."""
     try:
         canaries.report(verdict)
-        board_redis.mark_key(canaries.key)
-    except redis.RedisError as error:
+        link.mark_key(canaries.key)
+    except AWAY as error:
         log.warning("the canary's verdict could not be reported: %s", error)

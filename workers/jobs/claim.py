@@ -6,13 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 
-import redis
-
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
 from workers.jobs.background_call import AttemptStopped
-from workers.jobs.outbox import BoardRedis
+from workers.jobs.board_link import AWAY, BoardLink
 from workers.jobs.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
@@ -29,22 +27,20 @@ class AttemptClaim:
     """The claim of one attempt. `stop` returns a reason to end the attempt, or ""."""
 
     def __init__(
-        self, worker_context: WorkerContext, job: EvaluationJob, board_redis: BoardRedis, stop: Callable[[], str]
+        self, worker_context: WorkerContext, job: EvaluationJob, link: BoardLink, stop: Callable[[], str]
     ) -> None:
         self._worker_context = worker_context
         self._job = job
-        self._board_redis = board_redis
+        self._link = link
         self._stop = stop
 
     def ask(self) -> bool:
-        """Ask for the claim; False if another worker beats for this attempt. Raises RedisError while Redis is away."""
+        """Ask for the claim; False if another worker beats for this attempt. Raises one of AWAY without an answer."""
         pass_by(TAKEN)
-        if not self._board_redis.attempts().take(
-            self._job.attempt, self._job.path, self._worker_context.worker, now=now()
-        ):
+        if not self._link.attempts().take(self._job.attempt, self._job.path, self._worker_context.worker, now=now()):
             log.warning("another worker runs attempt %s", self._job.attempt)
             return False
-        self._board_redis.mark(self._job.path)
+        self._link.mark(self._job.path)
         pass_by(ASKED)
         return True
 
@@ -55,13 +51,13 @@ class AttemptClaim:
             if reason := self._stop():
                 raise AttemptStopped(reason)
             try:
-                answer = self._board_redis.attempts().wait_for_claim(
+                answer = self._link.attempts().wait_for_claim(
                     self._job.attempt, seconds=WAIT_SLICE_SECONDS, worker=self._worker_context.worker
                 )
                 if answer is None and time.monotonic() - asked_at > self._worker_context.settings.claim_patience:
                     asked_at = time.monotonic()
                     answer = self._ask_again()
-            except redis.RedisError as error:
+            except AWAY as error:
                 log.warning("attempt %s waits for its claim: %s", self._job.attempt, error)
                 time.sleep(WAIT_SLICE_SECONDS)
                 continue
@@ -72,7 +68,7 @@ class AttemptClaim:
 
     def _ask_again(self) -> bool | None:
         """Read an answer that did not reach this worker; if there is none, mark the request for the bot again."""
-        state = self._board_redis.attempts().read(self._job.attempt)
+        state = self._link.attempts().read(self._job.attempt)
         if state is not None and state.state == "void":
             return False
         if state is None or state.state in ("queued", "handed-back") or state.worker != self._worker_context.worker:
@@ -80,5 +76,5 @@ class AttemptClaim:
             return None if self.ask() else False
         if state.state == "claimed":
             return True
-        self._board_redis.mark(self._job.path)
+        self._link.mark(self._job.path)
         return None

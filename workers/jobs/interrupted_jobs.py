@@ -18,7 +18,8 @@ from redis_state.clock import now
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, parse
 from workers.common.diagnosis import signal_name
-from workers.jobs.outbox import BoardRedis, send_unsent_outcome
+from workers.jobs.board_link import BoardRedis
+from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.worker_context import WorkerContext
 

@@ -45,8 +45,8 @@ from redis_state.redis import TRANSIENT, Redis
 from redis_state.set_aside import SetAsideWorkers
 from redis_state.stopping import exit_in
 from workers.common import kernel
+from workers.jobs.board_link import BoardRedis
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
-from workers.jobs.outbox import BoardRedis
 from workers.jobs.prefetcher import Prefetcher
 from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty, deferred_alarm
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext

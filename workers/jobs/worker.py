@@ -30,7 +30,8 @@ from workers.common import kernel
 from workers.errors import WorkerError
 from workers.evaluation import machine, task_requirements
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs.outbox import BoardRedis, OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
+from workers.jobs.board_link import BoardRedis
+from workers.jobs.outbox import OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
 from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
 from workers.jobs.slots import take_slot
@@ -62,18 +63,25 @@ def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> 
 
 @contextmanager
 def open_worker_context(
-    settings: WorkerSettings, hub_gateway: HubGateway | None = None, *, alone: bool = False
+    settings: WorkerSettings,
+    hub_gateway: HubGateway | None = None,
+    *,
+    alone: bool = False,
+    served: tuple[Board, Suite] | None = None,
 ) -> Iterator[WorkerContext]:
     """Take a slot and yield the context that all jobs of one worker share; stop the zygote at the end.
 
-    `alone`: for one evaluation outside the queue, without Redis. Raises WorkerError.
+    `alone`: for one evaluation outside the queue, without Redis. `served` replaces the board and the suite of the
+    settings, for a worker that got them from the bot; it has no Redis either. Raises WorkerError.
     """
-    board = settings.board()
-    suite = find_suite(board.suite)
+    board, suite = served or board_and_suite(settings)
     task_requirements.check_task_requirements(suite)
     evaluator_command(suite)  # raises now if its program is missing
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
-    if not alone:
+    if served is not None:
+        if has_unsent_outcome(slot.attempt):  # its token was another one: the bot ended that attempt as lost
+            log.warning("an earlier worker could not send the outcome that %s holds; it is dropped", slot.attempt)
+    elif not alone:
         connect(settings.redis_url).close()
         send_unsent_outcome(slot.attempt, BoardRedis(settings.redis_url, board.name))
     elif has_unsent_outcome(slot.attempt):
@@ -101,12 +109,18 @@ def open_worker_context(
             versions=versions(),
             devices=devices,
             hardware=machine.description(devices),
-            secrets=(token,) if token else (),
+            secrets=tuple(filter(None, (token, settings.token_of_attempt()))),
         )
     finally:
         zygote_client.stop()
         if not has_unsent_outcome(slot.attempt):  # the next worker of this slot sends it
             slot.clear()
+
+
+def board_and_suite(settings: WorkerSettings) -> tuple[Board, Suite]:
+    """The board and the suite that `settings` name. Raises BadBoard, BadSuite, OSError."""
+    board = settings.board()
+    return board, find_suite(board.suite)
 
 
 def new_worker_name() -> str:

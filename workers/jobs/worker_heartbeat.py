@@ -10,7 +10,7 @@ import redis
 from redis_state.attempts import BEAT
 from redis_state.clock import now
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
-from workers.jobs.outbox import BoardRedis
+from workers.jobs.board_link import BoardRedis
 from workers.jobs.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)

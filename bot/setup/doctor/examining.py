@@ -13,10 +13,11 @@ import redis
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.core.platforms import Platforms
 from bot.core.watched_repos import thread_repos, watched
 from bot.intake.webhooks import PATH
 from bot.setup.consistency import NOT_INDEXED, disagreements
-from bot.setup.doctor import answers, earlier_writers, machine, rights
+from bot.setup.doctor import answers, backends, earlier_writers, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
@@ -25,8 +26,16 @@ from leaderboard.effects import Effect, EffectMode
 COMPARED = "The sync process compares them every ten minutes: look again then, and into its log if it stays so."
 
 
-def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
+def examine(
+    context: BoardContext,
+    *,
+    worker: Hub | None = None,
+    switching_on: bool = False,
+    platforms: Callable[[], Platforms | None] = lambda: None,
+) -> list[Check]:
     """The results of all checks. `worker` is a client with the workers' token, if it is known.
+
+    `platforms` connects to the platforms of the board's worker backends, and is called only if the board has some.
 
     With `switching_on`, a finding that forbids switching edits on is an error although they are not on yet.
     """
@@ -49,6 +58,7 @@ def examine(context: BoardContext, *, worker: Hub | None = None, switching_on: b
         ("disk", lambda: machine.disk(context.mirror.root)),
         ("mirrors", lambda: machine.mirrors(context)),
         ("workers", lambda: machine.workers(context)),
+        ("backends", lambda: backends.backends(context, platforms)),
         ("effects", lambda: _effects(context)),
         ("adoption", lambda: earlier_writers.adoption(context, on=on)),
         ("own files", lambda: earlier_writers.own_files(context, on=on)),

@@ -96,8 +96,8 @@ def mirrors(context: BoardContext) -> Checks:
 
 def workers(context: BoardContext) -> Checks:
     """The workers that are alive: their devices, versions and tiers."""
-    alive = context.workers.alive(now=context.now())
-    if not alive:
+    alive, backends = context.workers.alive(now=context.now()), context.board.backends
+    if not alive and not backends:
         yield Check("workers", "warning", "No worker is alive: nothing is evaluated.", "Start `steward work`.")
         return
     for card in alive:
@@ -121,7 +121,8 @@ def workers(context: BoardContext) -> Checks:
         if refused.worker in {card.name for card in alive}:
             words = f"{refused.worker} takes no job: its tasks differ from those of the board's results."
             yield Check("workers", "warning", words, "See what differs, and accept it or not: `steward tasks`.")
-    if unserved := [tier for tier in TIERS if not any(tier in card.takes for card in alive)]:
+    served = {tier for card in alive for tier in card.takes} | backends.keys()
+    if unserved := [tier for tier in TIERS if tier not in served]:
         fix = "Set STEWARD_TIERS=all for a worker, or start one that is large enough."
         words = f"No worker takes the tiers {', '.join(unserved)}; a larger one takes them, if there is one."
         yield Check("workers", "warning", words, fix)

@@ -15,12 +15,12 @@ from rq.serializers import JSONSerializer
 from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
 from tests.support.board.board_driver import BoardDriver
+from workers.jobs import board_link
 from workers.jobs import claim as claims
-from workers.jobs import outbox
 from workers.jobs.background_call import AttemptStopped
+from workers.jobs.board_link import BoardRedis
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
-from workers.jobs.outbox import BoardRedis
 
 
 class Worker:
@@ -65,7 +65,7 @@ def pair(
     stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[BoardDriver, Worker, Worker]:
     """A board with one request in the queue, and two workers."""
-    for module in (claims, outbox):
+    for module in (claims, board_link):
         monkeypatch.setattr(module, "now", lambda: stand.time)
     stand.tick()
     stand.worker()

@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from bot.ledger.edits import PutFile
 from bot.ledger.store import EditStore
 from hub.records import Repo
+from redis_state import jobs
 from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.mailbox import Message
@@ -168,6 +169,23 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
     DirtyKeys(client, KEYS).mark("request:p", due=1)
     assert clients["sync"].zscore(KEYS.dirty, "request:p") is not None
     assert attempts.wait_for_claim(MINE, seconds=0.01, worker="w") is None
+
+
+def test_jobs_are_taken_out_of_the_queue_by_the_workers_account_alone(clients: dict[str, redis.Redis]) -> None:
+    """A web server that serves workers without Redis needs a connection as that account: its own one is refused."""
+    job = jobs.EvaluationJob(
+        board="demo", attempt=MINE, path="p", model="ada/good", revision="c" * 40, precision="float32",
+        weight_type="Original", suite="starter", suite_digest="d" * 64,
+    )  # fmt: skip
+    name = KEYS.queue("small")
+    jobs.enqueue(clients["sync"], name, job, timeout=60)
+    with pytest.raises(NoPermissionError):
+        jobs.take_out(clients["web"], [name], MINE)
+    assert jobs.take_out(clients["worker"], [KEYS.queue("large"), name], MINE) == job
+    attempts = Attempts(clients["worker"], KEYS)
+    attempts.take(MINE, "p", "w", now=1)
+    assert attempts.read(MINE) is not None
+    attempts.drop(MINE)
 
 
 def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, redis.Redis]) -> None:

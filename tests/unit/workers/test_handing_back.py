@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from rq.job import Job
 
+from workers.jobs.board_link import BoardRedis
 from workers.jobs.interrupted_jobs import end_as_lost
-from workers.jobs.outbox import BoardRedis
 from workers.jobs.worker_context import WorkerContext
 
 

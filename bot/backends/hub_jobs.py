@@ -1,0 +1,87 @@
+"""Runs as Jobs on the Hub: one Job for each attempt, labelled with board, tier and attempt.
+
+The Job's worker gets two secrets, the workers' token and the attempt's, and reaches the bot over HTTPS alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.core.platforms import LaunchOrder, PlatformError
+from hub.client import Hub
+from hub.errors import HubError
+from hub.records import HubJob
+from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
+from leaderboard.tiers import Tier
+from redis_state import clock
+
+MAX_LISTED = 5_000
+"""Jobs of one tier that are read, the newest first."""
+BOARD, TIER, ATTEMPT = "steward-board", "steward-tier", "steward-attempt"
+"""Names of labels."""
+WORK_DIR = "/tmp/steward"  # noqa: S108  # nosec B108  # a folder of the Job's own container
+_STAGES: dict[str, RunStage] = {"SCHEDULING": "waiting", "RUNNING": "running", "COMPLETED": "ended"}
+"""All other stages are failures."""
+
+
+@dataclass(frozen=True)
+class JobsPlatform:
+    """The Jobs of one tier of the board named `board`. `worker_token` may write details repos only."""
+
+    hub: Hub
+    backend: JobsBackend
+    board: str
+    tier: Tier
+    worker_token: str
+
+    def runs(self) -> list[BackendRun]:
+        """The board's Jobs of this tier of the last 30 days. Raises PlatformError."""
+        runs, oldest = [], clock.now() - MONTH
+        try:
+            for number, job in enumerate(self.hub.jobs(self.backend.namespace, self._labels())):
+                attempt = job.labels.get(ATTEMPT, "")
+                if number >= MAX_LISTED or (job.created and job.created < oldest):
+                    break
+                # The Hub's filter is believed with care: a Job of another tier must not be cancelled here.
+                if self._labels().items() <= job.labels.items() and ATTEMPT_ID.match(attempt) is not None:
+                    runs.append(self._run(job, attempt))
+        except HubError as error:
+            raise PlatformError(f"The Jobs of {self.backend.namespace} cannot be listed. {error}") from error
+        return runs
+
+    def launch(self, order: LaunchOrder) -> str:
+        """Start a Job for an attempt, and return its id. Raises PlatformError."""
+        specification = {
+            "command": ["steward", "work", "--once", order.attempt],
+            "arguments": [],
+            "dockerImage": self.backend.image,
+            "flavor": self.backend.flavor,
+            "timeoutSeconds": int(order.seconds),
+            "environment": {
+                "HF_ENDPOINT": self.hub.endpoint,
+                "STEWARD_BOARD_URL": order.board_url,
+                "STEWARD_WORK_DIR": WORK_DIR,
+            },
+            "secrets": {"STEWARD_WORKER_TOKEN": self.worker_token, "STEWARD_ATTEMPT_TOKEN": order.token},
+            "labels": {**self._labels(), ATTEMPT: order.attempt},
+        }
+        try:
+            return self.hub.start_job(self.backend.namespace, specification).id
+        except HubError as error:
+            raise PlatformError(f"No Job could be started in {self.backend.namespace}. {error}") from error
+
+    def cancel(self, run: BackendRun) -> None:
+        """Cancel a Job; one that has ended is no error. Raises PlatformError."""
+        try:
+            self.hub.cancel_job(self.backend.namespace, run.id)
+        except HubError as error:
+            raise PlatformError(f"The Job {run.id} could not be cancelled. {error}") from error
+
+    def _labels(self) -> dict[str, str]:
+        return {BOARD: self.board, TIER: self.tier}
+
+    def _run(self, job: HubJob, attempt: str) -> BackendRun:
+        stage = _STAGES.get(job.stage, "failed")
+        ended = 0.0 if stage in ("waiting", "running") else job.ended
+        return BackendRun(job.id, attempt, self.tier, stage, job.created, started=job.started, ended=ended)

@@ -1,0 +1,139 @@
+"""The sync of worker backends: starts and cancels runs, so that each attempt in a backend's queue has one.
+
+Race closed: the bot dies between starting a run and recording it. The record of the intention is older than the run,
+which the next sync finds by its label.
+Race closed: the platform's list lacks a run that was just started. Its record counts as a run for INTENT_SECONDS.
+Race closed: two runs of one attempt. The first one takes the job out of the queue, and the second one ends at once.
+Race closed: Redis was lost. Runs are found by their labels, and cancelled where their attempt is no longer wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import structlog
+
+from bot.core.attempt_tokens import AttemptGrant
+from bot.core.context import BoardContext
+from bot.core.platforms import LaunchOrder, Platform, PlatformError
+from leaderboard.backends import (
+    LIVE,
+    BackendFacts,
+    BackendPlan,
+    BackendRun,
+    BackendSettings,
+    BackendTrouble,
+    merge_runs,
+    plan_runs,
+)
+from leaderboard.tiers import Tier
+from leaderboard.trials import MAX_SECONDS
+from redis_state import jobs
+from redis_state.crashpoints import pass_by, point
+from redis_state.jobs import EvaluationJob
+
+log = structlog.get_logger()
+
+INTERVAL_SECONDS = 20.0
+"""Seconds between two looks at the platforms while runs live or attempts wait for one."""
+MAX_ERROR = 500
+"""Characters of a platform's error that are recorded."""
+TAKEN = ("taken", "claimed", "running")
+"""States of attempts that a worker has."""
+INTENDED = point("run of a backend intended, not started")
+STARTED = point("run of a backend started, not recorded")
+
+
+def sync_backends(context: BoardContext) -> float | None:
+    """Bring the runs of all backends in step with the queue. Return when to look again."""
+    is_busy = False
+    for tier, backend in context.board.backends.items():
+        platform = context.platforms.by_tier.get(tier) if context.platforms is not None else None
+        if platform is None:
+            continue  # this process has no access to the platform; another one syncs it
+        try:
+            is_busy |= TierSync(context, tier, backend, platform).run()
+        except PlatformError as error:
+            log.warning("a backend does not answer", tier=tier, error=str(error))
+            error_words = str(error)[:MAX_ERROR]
+            context.backend_runs.put_trouble(BackendTrouble(tier, context.now(), error=error_words))
+            is_busy = True
+    return context.now() + INTERVAL_SECONDS if is_busy else None
+
+
+class TierSync:
+    """Brings the runs of one tier in step with its queue. Use an instance once."""
+
+    def __init__(self, context: BoardContext, tier: Tier, backend: BackendSettings, platform: Platform) -> None:
+        self._context = context
+        self._tier = tier
+        self._backend = backend
+        self._platform = platform
+        self._now = context.now()
+
+    def run(self) -> bool:
+        """Start and cancel runs. Return whether runs live or attempts wait. Raises PlatformError."""
+        context = self._context
+        waiting = jobs.waiting_jobs(context.redis, context.queue(self._tier))
+        listed, recorded = self._platform.runs(), context.backend_runs.read(self._tier)
+        wanted = {*waiting, *self._in_progress([*listed, *recorded])}
+        runs = merge_runs(recorded, listed, wanted, self._now)
+        context.backend_runs.replace(self._tier, runs)
+        facts = BackendFacts(tuple(waiting), runs, self._now)
+        plan = plan_runs(self._backend, facts, context.board.attempt_seconds)
+        for run in plan.cancel:
+            log.info("run cancelled", run=run.id, attempt=run.attempt)
+            self._platform.cancel(run)
+        for attempt in plan.launch:
+            self._launch(waiting[attempt])
+        self._record_trouble(plan)
+        return bool(waiting) or any(run.stage in LIVE for run in runs)
+
+    def _record_trouble(self, plan: BackendPlan) -> None:
+        """Record what a maintainer should know of this tier, or that there is nothing."""
+        if not plan.blocked and not plan.failing:
+            self._context.backend_runs.clear_trouble(self._tier)
+            return
+        log.warning("attempts of a backend wait", tier=self._tier, limit=plan.blocked, failing=plan.failing)
+        trouble = BackendTrouble(self._tier, self._now, blocked=plan.blocked, failing=plan.failing)
+        self._context.backend_runs.put_trouble(trouble)
+
+    def _in_progress(self, runs: Iterable[BackendRun]) -> set[str]:
+        """The attempts of `runs` that a worker has taken, or whose request says that it runs."""
+        attempts = {run.attempt for run in runs}
+        states = self._context.attempts.read_all(attempts)
+        taken = {attempt for attempt, state in states.items() if state.state in TAKEN}
+        busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt is not None}
+        return taken | busy & attempts
+
+    def _launch(self, job: EvaluationJob) -> None:
+        """Record that a run of `job` starts, start it, and record the run in its place. Raises PlatformError."""
+        platforms, records = self._context.platforms, self._context.backend_runs
+        assert platforms is not None
+        limit = float(self._context.board.attempt_seconds)
+        limit = min(limit, MAX_SECONDS) if job.questions else limit  # a trial
+        seconds = self._backend.seconds(limit)
+        name = f"start {job.attempt} {self._now:.3f}"
+        intent = BackendRun(name, job.attempt, self._tier, "waiting", self._now, known=self._now)
+        records.put(intent)
+        pass_by(INTENDED)
+        expires = self._now + seconds + self._backend.wait_seconds
+        grant = AttemptGrant(
+            attempt=job.attempt, path=job.path, expires=expires, seconds=self._backend.evaluation_seconds(limit)
+        )
+        order = LaunchOrder(
+            attempt=job.attempt,
+            tier=self._tier,
+            model=job.model,
+            revision=job.revision,
+            private=job.private,
+            seconds=seconds,
+            board_url=platforms.board_url,
+            token=platforms.tokens.issue(grant),
+        )
+        run_id = self._platform.launch(order)
+        pass_by(STARTED)
+        log.info("run started", run=run_id, attempt=job.attempt, tier=self._tier)
+        records.put(replace(intent, id=run_id, seen=self._now))
+        records.remove(intent)

@@ -1,0 +1,155 @@
+"""Runs as jobs of a Slurm cluster: `sbatch` of the site's own template, `squeue` and `sacct` to list, `scancel`.
+
+The bot runs where these programs are. A job is named after board, tier and attempt, so that its name is its label. The
+token of the attempt goes through a file that only this user can read, on a file system that the nodes share: arguments
+and environments of jobs can be read by others. `squeue` lists jobs that ended some minutes ago, too; `sacct` adds
+older ones where the cluster keeps accounts. Times are asked for in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bot.core.platforms import LaunchOrder, PlatformError
+from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.backends import BackendRun, RunStage, SlurmBackend
+from leaderboard.tiers import Tier
+
+TIMEOUT_SECONDS = 60.0
+MAX_OUTPUT = 16 << 20
+QUEUE_FORMAT = "%i|%T|%V|%S|%e|%j"
+ACCOUNT_FORMAT = "JobID,State,Submit,Start,End,JobName%200"
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "SLURM_CONF")
+"""Variables of the bot that programs of Slurm, and through `sbatch` the job, may see: no secret is among them."""
+_JOB_ID = re.compile(r"^[0-9]+$")
+_WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+_RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
+
+
+class SlurmPlatform:
+    """The jobs of one tier of the board named `board`. `spool` holds tokens and logs, and the nodes share it."""
+
+    def __init__(self, backend: SlurmBackend, board: str, tier: Tier, spool: Path) -> None:
+        self._backend = backend
+        self._prefix = f"steward-{board}-{tier}-"
+        self._tier = tier
+        self._spool = spool
+        self._has_accounts = True
+
+    def runs(self) -> list[BackendRun]:
+        """The board's jobs of this tier that Slurm still knows. Raises PlatformError."""
+        command = ["squeue", "--me", "--noheader", "--states=all", "--array", f"--format={QUEUE_FORMAT}"]
+        listed = self._parse(self._output(command))
+        runs = {run.id: run for run in self._accounted()}
+        return [*{**runs, **{run.id: run for run in listed}}.values()]
+
+    def launch(self, order: LaunchOrder) -> str:
+        """Submit the site's template for an attempt, and return the job's id. Raises PlatformError."""
+        token = self._write_token(order)
+        command = [
+            "sbatch", "--parsable", "--no-requeue", "--export=ALL",
+            f"--job-name={self._prefix}{order.attempt}",
+            f"--time={max(1, int(order.seconds // 60))}",
+            f"--output={self._spool / 'logs' / '%j.log'}",
+        ]  # fmt: skip
+        if self._backend.partition is not None:
+            command.append(f"--partition={self._backend.partition}")
+        settings = {
+            "STEWARD_ATTEMPT": order.attempt,
+            "STEWARD_ATTEMPT_TOKEN_FILE": str(token),
+            "STEWARD_BOARD_URL": order.board_url,
+        }
+        answer = self._output([*command, self._backend.template], settings).strip().partition(";")[0]
+        if _JOB_ID.match(answer) is None:
+            raise PlatformError(f"sbatch answers {answer[:200]!r}, which is no job's id")
+        return answer
+
+    def cancel(self, run: BackendRun) -> None:
+        """Cancel a job; one that has ended is no error. Raises PlatformError."""
+        if _JOB_ID.match(run.id) is not None:
+            self._output(["scancel", "--quiet", run.id])
+
+    def _write_token(self, order: LaunchOrder) -> Path:
+        """Write the attempt's token where only this user reads it. It replaces that of an earlier run."""
+        folder = self._spool / "tokens"
+        for needed in (folder, self._spool / "logs"):
+            needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / order.attempt
+        draft = folder / f"{order.attempt}.new"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            opened.write(order.token)
+        draft.rename(file)
+        return file
+
+    def _accounted(self) -> list[BackendRun]:
+        """Jobs of the last 30 days, where the cluster keeps accounts."""
+        if not self._has_accounts:
+            return []
+        command = [
+            "sacct", "--noheader", "--parsable2", "--allocations", "--starttime=now-30days",
+            f"--format={ACCOUNT_FORMAT}",
+        ]  # fmt: skip
+        try:
+            return self._parse(self._output(command))
+        except PlatformError as error:
+            if "accounting storage is disabled" not in str(error).lower():
+                raise
+            self._has_accounts = False
+            return []
+
+    def _parse(self, output: str) -> list[BackendRun]:
+        """The jobs of this tier in lines of `id|state|submitted|started|ended|name`. Ignores all other lines."""
+        runs = []
+        for line in output.splitlines():
+            fields = line.split("|", 5)
+            attempt = fields[-1].strip().removeprefix(self._prefix)
+            if len(fields) != 6 or attempt == fields[-1].strip() or ATTEMPT_ID.match(attempt) is None:
+                continue
+            job, state, submitted, started, ended = (field.strip() for field in fields[:5])
+            stage = _stage(state)
+            runs.append(
+                BackendRun(
+                    id=job,
+                    attempt=attempt,
+                    tier=self._tier,
+                    stage=stage,
+                    created=_time(submitted),
+                    started=0.0 if stage == "waiting" else _time(started),  # of a waiting job, the expected one
+                    ended=_time(ended) if stage in ("ended", "failed") else 0.0,
+                )
+            )
+        return runs
+
+    def _output(self, command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
+        """What a program of Slurm prints. Raises PlatformError."""
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment = {**passed_on, "SLURM_TIME_FORMAT": "%s", **(settings or {})}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PlatformError(f"{command[0]} cannot be run: {error}") from error
+        if done.returncode:
+            words = done.stderr.decode("utf-8", "replace").strip()[:500]
+            raise PlatformError(f"{command[0]} ended with status {done.returncode}: {words}")
+        return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
+
+
+def _stage(state: str) -> RunStage:
+    """The stage of a job in a state of Slurm, such as `CANCELLED by 1000`."""
+    word = state.split(" ")[0].rstrip("+")
+    if word in _WAITING:
+        return "waiting"
+    if word in _RUNNING:
+        return "running"
+    return "ended" if word == "COMPLETED" else "failed"
+
+
+def _time(field: str) -> float:
+    """Seconds since the epoch; 0 for what Slurm does not know."""
+    return float(field) if field.isascii() and field.isdecimal() else 0.0

@@ -1,0 +1,228 @@
+"""`POST /api/attempts/{attempt}/{call}`: what a worker without Redis says about its attempt, and asks about it.
+
+`workers.jobs.https_link` makes these calls. A call needs the attempt's token (`bot.core.attempt_tokens`), and reaches
+nothing but this attempt: its job, its claim, its heartbeats, its outcome, and what all workers of the suite may read.
+The clock is the bot's, and the path is the token's, whatever the worker says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
+from bot.core.context import BoardContext
+from bot.read_models.models import ErrorResponse
+from bot.web.answers import PRIVATE, CannotAnswer
+from bot.web.incoming import body_of
+from leaderboard.attempts import Outcome, dirty_key
+from leaderboard.suites import shipped
+from redis_state import jobs
+from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
+from redis_state.attempts import MAX_LOG, MAX_OUTCOME, AttemptProgress, is_count
+from redis_state.canaries import Canaries, CanaryVerdict
+from redis_state.dirty import SyncPriority
+from redis_state.errors import BadMessage
+
+MAX_BYTES = 2 * (MAX_OUTCOME + MAX_LOG)
+"""Of the body of a call; JSON may double the bytes of a log."""
+WRONG_TOKEN = ErrorResponse(
+    code="wrong-token",
+    message="This is no token of this attempt, or it has expired.",
+    advice="The bot starts a worker with the token of its attempt; it is of no use for another one.",
+)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    worker: str = Field(min_length=1, max_length=200)
+
+
+class _Beat(_Body):
+    phase: str = Field(max_length=32)
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+
+class _End(_Body):
+    outcome: Outcome
+    log: str = Field(max_length=2 * MAX_LOG)
+
+
+class _Refused(_Body):
+    refused: RefusedTasks
+
+
+class _Verdict(_Body):
+    verdict: CanaryVerdict
+
+
+class AttemptCalls:
+    """The calls of workers about attempts of one board. `context` has a connection as the workers' account, which may
+    take jobs and write attempts; the web server's own account may not."""
+
+    def __init__(self, context: BoardContext, tokens: AttemptTokens, board_file: Path) -> None:
+        self._context = context
+        self._tokens = tokens
+        self._board_file = board_file
+        self._calls: Mapping[str, tuple[type[_Body], Callable[[AttemptGrant, Any], Any]]] = {
+            "job": (_Body, self._job),
+            "take": (_Body, self._take),
+            "state": (_Body, self._state),
+            "beat": (_Beat, self._beat),
+            "drop": (_Body, self._drop),
+            "hand-back": (_Body, self._hand_back),
+            "end": (_End, self._end),
+            "mark": (_Body, self._mark),
+            "accepted": (_Body, self._accepted),
+            "refuse": (_Refused, self._refuse),
+            "canary": (_Body, self._take_canary),
+            "canary-release": (_Body, self._release_canary),
+            "canary-report": (_Verdict, self._report_canary),
+        }
+
+    def grant(self, attempt: str, authorization: str) -> AttemptGrant:
+        """Return what the caller may do. Raises CannotAnswer."""
+        scheme, _, token = authorization.partition(" ")
+        grant = self._tokens.read(token.strip(), now=self._context.now()) if scheme.lower() == "bearer" else None
+        if grant is None or grant.attempt != attempt:
+            raise CannotAnswer(401, WRONG_TOKEN, {"www-authenticate": "Bearer"})
+        return grant
+
+    def answer(self, grant: AttemptGrant, call: str, body: bytes) -> Any:
+        """Carry out one call and return its answer. Raises CannotAnswer, and RedisError."""
+        if call not in self._calls:
+            raise CannotAnswer(404, ErrorResponse(code="no-such-call", message="There is no such call."))
+        model, method = self._calls[call]
+        try:
+            return method(grant, model.model_validate_json(body))
+        except ValidationError as error:
+            problem = ErrorResponse(code="bad-call", message=f"The call is not valid: {_where(error)}.")
+            raise CannotAnswer(422, problem) from error
+
+    # --- the calls
+
+    def _job(self, grant: AttemptGrant, _: _Body) -> dict[str, Any]:
+        try:
+            job = jobs.take_out(self._context.redis, self._context.queues, grant.attempt)
+        except BadMessage as error:
+            raise CannotAnswer(410, ErrorResponse(code="job-gone", message=str(error)[:500])) from error
+        if job is None:
+            message = "No worker is needed for this attempt: it was recalled, has ended, or another worker has it."
+            raise CannotAnswer(410, ErrorResponse(code="job-gone", message=message))
+        suite = self._context.board.suite
+        return {
+            "job": job.model_dump(mode="json"),
+            "seconds": grant.seconds,
+            "board": self._board_file.read_text("utf-8"),
+            "suite": "" if suite in shipped() else Path(suite).read_text("utf-8"),
+        }
+
+    def _take(self, grant: AttemptGrant, body: _Body) -> bool:
+        taken = self._context.attempts.take(grant.attempt, grant.path, body.worker, now=self._context.now())
+        if taken:
+            self._mark(grant, body)
+        return taken
+
+    def _state(self, grant: AttemptGrant, _: _Body) -> dict[str, Any] | None:
+        state = self._context.attempts.read(grant.attempt)
+        if state is None:
+            return None
+        progress = state.progress
+        return {
+            "state": state.state,
+            "path": state.path,
+            "worker": state.worker,
+            "beat": state.beat,
+            "started": state.started,
+            "phase": progress.phase,
+            "done": progress.done,
+            "total": progress.total,
+        }
+
+    def _beat(self, grant: AttemptGrant, body: _Beat) -> bool:
+        if not (is_count(body.done) and is_count(body.total)):
+            raise CannotAnswer(422, ErrorResponse(code="bad-call", message="No attempt has so many requests."))
+        progress = AttemptProgress(body.phase, body.done, body.total)
+        return self._context.attempts.beat(
+            grant.attempt, progress, now=self._context.now(), worker=body.worker, path=grant.path
+        )
+
+    def _drop(self, grant: AttemptGrant, body: _Body) -> None:
+        state = self._context.attempts.read(grant.attempt)
+        if state is None or state.worker in ("", body.worker):
+            self._context.attempts.drop(grant.attempt)
+
+    def _hand_back(self, grant: AttemptGrant, body: _Body) -> bool:
+        handed_back = self._context.attempts.hand_back(grant.attempt, worker=body.worker)
+        self._mark(grant, body)
+        return handed_back
+
+    def _end(self, grant: AttemptGrant, body: _End) -> bool:
+        if (body.outcome.attempt, body.outcome.path) != (grant.attempt, grant.path):
+            message = "This outcome is one of another attempt."
+            raise CannotAnswer(422, ErrorResponse(code="bad-call", message=message))
+        ended = self._context.attempts.end(body.outcome, body.log, worker=body.worker)
+        self._mark(grant, body)
+        return ended
+
+    def _mark(self, grant: AttemptGrant, _: _Body) -> None:
+        self._context.mark(dirty_key(grant.path), SyncPriority.PERSON)
+
+    def _accepted(self, _: AttemptGrant, __: _Body) -> dict[str, Any]:
+        accepted = self._digests().read()
+        reference = accepted.reference
+        return {
+            "fingerprints": sorted(accepted.fingerprints),
+            "reference": None if reference is None else reference.model_dump(mode="json"),
+        }
+
+    def _refuse(self, _: AttemptGrant, body: _Refused) -> None:
+        if body.refused.worker != body.worker:
+            raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
+        self._digests().refuse(body.refused)
+
+    def _take_canary(self, _: AttemptGrant, body: _Body) -> str | None:
+        return self._canaries().take(body.worker)
+
+    def _release_canary(self, _: AttemptGrant, __: _Body) -> None:
+        self._canaries().release()
+
+    def _report_canary(self, _: AttemptGrant, body: _Verdict) -> None:
+        canaries = self._canaries()
+        canaries.report(body.verdict)
+        self._context.mark(canaries.key, SyncPriority.PERSON)
+
+    def _digests(self) -> AcceptedDigests:
+        return AcceptedDigests(self._context.redis, self._context.keys, self._context.suite.digest)
+
+    def _canaries(self) -> Canaries:
+        return Canaries(self._context.redis, self._context.keys, self._context.suite.name)
+
+
+def attempt_routes(calls: AttemptCalls) -> APIRouter:
+    """The route of all calls of workers without Redis; it is not part of the public API's document."""
+    routes = APIRouter(prefix="/api/attempts", include_in_schema=False)
+
+    @routes.post("/{attempt}/{call}")
+    async def call_about(request: Request, attempt: str, call: str) -> Response:
+        grant = calls.grant(attempt, request.headers.get("authorization", ""))
+        body = await body_of(request, limit=MAX_BYTES)
+        answer = await to_thread.run_sync(calls.answer, grant, call, body)
+        return JSONResponse({"answer": answer}, headers=PRIVATE)
+
+    return routes
+
+
+def _where(error: ValidationError) -> str:
+    """The fields that are not valid, without their values: an outcome may hold a secret."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return json.dumps([[".".join(map(str, each["loc"])), each["msg"]] for each in problems[:5]])

@@ -1,0 +1,57 @@
+"""Jobs on the Hub: the commands of a namespace that run in containers. Listing, starting and cancelling them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from hub import parse
+from hub.errors import NotFound
+from hub.reads import Reads
+from hub.records import HubJob
+
+
+class JobCalls(Reads):
+    """The part of `Hub` for Jobs."""
+
+    def jobs(self, namespace: str, labels: Mapping[str, str]) -> Iterator[HubJob]:
+        """Yield the Jobs of `namespace` that have all `labels`, newest first, those that ended too."""
+        query = urlencode([("label", f"{name}={value}") for name, value in labels.items()])
+        for item in self._pages(f"{_address(namespace)}?{query}", "jobs", {}):
+            yield parse.parsed(_job, item)
+
+    def start_job(self, namespace: str, specification: Mapping[str, Any]) -> HubJob:
+        """Start a Job. After Transient it may run: look for its labels. Not repeated, because each call starts one."""
+
+        def once() -> HubJob:
+            answer = self.session.send("POST", _address(namespace), route="job", json=dict(specification))
+            return parse.parsed(_job, answer.json())
+
+        return self.retries.call(once, repeatable=False)
+
+    def cancel_job(self, namespace: str, job: str) -> bool:
+        """Cancel a Job. Return False if there is no such Job. Cancelling one that ended changes nothing."""
+        try:
+            self._repeated("POST", f"{_address(namespace)}/{quote(job, safe='')}/cancel", "job-cancel", None)
+        except NotFound:
+            return False
+        return True
+
+
+def _address(namespace: str) -> str:
+    return f"/api/jobs/{quote(namespace, safe='')}"
+
+
+def _job(item: Any) -> HubJob:
+    def time(name: str) -> float:
+        return parse.when(item[name]).timestamp() if item.get(name) else 0.0
+
+    return HubJob(
+        id=str(item["id"]),
+        stage=str(item["status"]["stage"]),
+        labels={str(name): str(value) for name, value in (item.get("labels") or {}).items()},
+        created=time("createdAt"),
+        started=time("startedAt"),
+        ended=time("finishedAt"),
+    )

@@ -1,0 +1,333 @@
+"""Worker backends: where the attempts of a tier are computed, and which runs of a backend should exist now.
+
+A tier without an entry in the board's `backends` is served by workers that take jobs from RQ all the time. For the
+other kinds the bot starts one *run* for each attempt whose job waits in the tier's queue: a Job on the Hub, or a job of
+a Slurm cluster. Each run is `steward work --once ATTEMPT`, labelled with the attempt, so that the bot finds its runs
+again after any loss. Taking the job out of the queue decides between two runs of one attempt: the second one ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from leaderboard.tiers import Tier
+
+DAY, MONTH = 86_400.0, 30 * 86_400.0
+GRACE_SECONDS = 180.0
+"""Seconds that a run may go on although no attempt needs it: it ends by itself in that time."""
+WAITING_GRACE_SECONDS = 30.0
+"""The same for a run that waits for a machine: it cannot end by itself, and its platform's list may be late."""
+MARGIN_SECONDS = 900.0
+"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published."""
+INTENT_SECONDS = 180.0
+"""Seconds for which the bot's record of a run that it starts counts although the platform lists no such run."""
+UNSEEN_SECONDS = 600.0
+"""Seconds after which a run that the platform lists no longer is lost."""
+AWAY_SECONDS = 600.0
+"""Seconds of a platform's errors after which maintainers are told."""
+FAILING_RUNS = 4
+"""Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
+"""Seconds until an attempt gets another run after its first one ended, and after many did."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")]
+RunStage = Literal["waiting", "running", "ended", "failed", "lost"]
+"""`lost`: the platform no longer knows a run that did not end."""
+LIVE: frozenset[RunStage] = frozenset({"waiting", "running"})
+
+
+class CostLimits(BaseModel):
+    """What a backend's runs may cost, in the currency of `hourly`. None: no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hourly: float = Field(default=0.0, ge=0, description="price of an hour of one run; 0: it costs nothing")
+    by_attempt: float | None = Field(default=None, gt=0, description="of one run; its time limit follows from it")
+    by_day: float | None = Field(default=None, gt=0, description="in any 24 hours")
+    by_month: float | None = Field(default=None, gt=0, description="in any 30 days")
+
+
+class BackendSettings(BaseModel):
+    """What all kinds of backends have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parallel: int = Field(default=1, ge=1, le=1_000, description="maximal runs at the same time")
+    costs: CostLimits = Field(default_factory=CostLimits)
+    wait_seconds: int = Field(
+        default=3_600, ge=60, le=14 * 86_400, description="for which a run may wait for a machine before it must start"
+    )
+
+    def seconds(self, attempt_seconds: float) -> float:
+        """The time limit of one run, for attempts that may take `attempt_seconds`: the price cap may shorten it."""
+        if self.costs.by_attempt is None or not self.costs.hourly:
+            return attempt_seconds
+        return min(attempt_seconds, self.costs.by_attempt / self.costs.hourly * 3_600)
+
+    def evaluation_seconds(self, attempt_seconds: float) -> float:
+        """The time limit of the evaluation in such a run: it ends by itself, with its cause, before the run is cut."""
+        seconds = self.seconds(attempt_seconds)
+        return max(seconds - MARGIN_SECONDS, 0.75 * seconds)
+
+
+class JobsBackend(BackendSettings):
+    """Jobs on the Hub: one Job for each attempt."""
+
+    kind: Literal["jobs"]
+    namespace: Label = Field(description="the account or organisation that pays for the Jobs")
+    flavor: Label = Field(description="the hardware, by the Hub's name: `a100-large`")
+    image: str = Field(max_length=300, description="the worker's image")
+
+
+class SlurmBackend(BackendSettings):
+    """Jobs of a Slurm cluster: the bot runs where `sbatch` is."""
+
+    kind: Literal["slurm"]
+    template: str = Field(max_length=500, description="the site's batch script; see docs/backends.md")
+    partition: Label | None = Field(default=None, description="where its jobs run; without it, the template's")
+    spool: str = Field(
+        max_length=500, description="folder for the attempts' tokens and logs, which the cluster's nodes share"
+    )
+
+
+Backend = Annotated[JobsBackend | SlurmBackend, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class BackendRun:
+    """A run as its platform reports it, or as the bot recorded it where the platform knows it no longer.
+
+    Times are in seconds since the epoch. `created`, `started` and `ended` are by the platform's clock, and the last two
+    are 0 while unknown; all others are by the bot's. The id of a start that the platform has not confirmed is
+    `start {attempt} {time}`.
+    """
+
+    id: str
+    attempt: str
+    tier: Tier
+    stage: RunStage
+    created: float
+    started: float = 0.0
+    ended: float = 0.0
+    seen: float = 0.0
+    """When the platform last listed it; 0: never, so this is the record of a start."""
+    unwanted: float = 0.0
+    """Since when no attempt needs it; 0: one does."""
+    known: float = 0.0
+    """When the bot started it, or first saw it."""
+    closed: float = 0.0
+    """When the bot first saw that it had ended; 0: it has not."""
+
+    def seconds(self, now: float, since: float = 0.0) -> float:
+        """Seconds for which the run is paid: from its start, or from `since`, until its end, or until now."""
+        if not self.started:
+            return 0.0
+        return max(0.0, (self.ended or now) - max(self.started, since))
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """What is known when the runs of one tier are planned.
+
+    `queued`: attempts whose job waits in the tier's queue, in the order of the queue. `runs`: all runs of 30 days.
+    """
+
+    queued: Sequence[str]
+    runs: Sequence[BackendRun]
+    now: float
+
+
+@dataclass(frozen=True)
+class BackendPlan:
+    """What to do with the runs of one tier.
+
+    `blocked` names the cost limit that keeps attempts waiting, if one does. `failing` are queued attempts of which
+    FAILING_RUNS runs ended before they took the job: they are tried again each LONGEST_WAIT_SECONDS, and a maintainer
+    should look.
+    """
+
+    launch: tuple[str, ...] = ()
+    cancel: tuple[BackendRun, ...] = ()
+    blocked: Literal["", "by_day", "by_month"] = ""
+    failing: tuple[str, ...] = ()
+
+
+def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> BackendPlan:
+    """Return which runs of one tier to start and to cancel now."""
+    live = [run for run in facts.runs if run.stage in LIVE]
+    served = {run.attempt for run in live}
+    ended = _ended_by_attempt(facts)
+    due = [
+        attempt
+        for attempt in facts.queued
+        if attempt not in served and facts.now >= _next_start(ended.get(attempt, []))
+    ]
+    places = due[: max(0, backend.parallel - len(live))]
+    affordable, blocked = _affordable(backend, facts, attempt_seconds)
+    return BackendPlan(
+        launch=tuple(places[:affordable]),
+        cancel=tuple(run for run in live if _is_cancelled(backend, run, facts.now)),
+        blocked=blocked if affordable < len(places) else "",
+        failing=tuple(attempt for attempt in facts.queued if len(ended.get(attempt, ())) >= FAILING_RUNS),
+    )
+
+
+def _is_cancelled(backend: BackendSettings, run: BackendRun, now: float) -> bool:
+    """Whether a live run has to end: no attempt needs it, or it waits so long that its attempt's token expires."""
+    if run.unwanted and now - run.unwanted > (WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS):
+        return True
+    return run.stage == "waiting" and bool(run.seen) and now - run.known > backend.wait_seconds
+
+
+def merge_runs(
+    recorded: Iterable[BackendRun], listed: Iterable[BackendRun], wanted: Collection[str], now: float
+) -> list[BackendRun]:
+    """Return the runs of the last 30 days: as the platform lists them, and recorded ones that it does not list.
+
+    `wanted`: attempts that wait or are in progress; a run of another attempt is unwanted from now on.
+    """
+    earlier = {run.id: run for run in recorded}
+    seen = {run.id: replace(run, seen=now, known=_known(earlier.get(run.id), now)) for run in listed}
+    runs = dict(seen)
+    for run in earlier.values():
+        if run.id not in seen and (kept := _unlisted(run, seen.values(), now)) is not None:
+            runs[run.id] = kept
+    return [
+        replace(run, unwanted=_since(run.attempt not in wanted, earlier.get(run.id), "unwanted", now),
+                closed=_since(run.stage not in LIVE, earlier.get(run.id), "closed", now))
+        for run in sorted(runs.values(), key=lambda run: (run.created, run.id))
+        if run.stage in LIVE or now - (run.ended or run.created) < MONTH
+    ]  # fmt: skip
+
+
+def _known(earlier: BackendRun | None, now: float) -> float:
+    return earlier.known if earlier is not None and earlier.known else now
+
+
+def _since(is_so: bool, earlier: BackendRun | None, name: Literal["unwanted", "closed"], now: float) -> float:
+    """Since when it is so: as the earlier record says, or now; 0 if it is not."""
+    if not is_so:
+        return 0.0
+    return (getattr(earlier, name) if earlier is not None else 0.0) or now
+
+
+def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> BackendRun | None:
+    """A recorded run that the platform does not list; None for a start that it lists by its own id, or that failed."""
+    if run.stage not in LIVE:
+        return run
+    if not run.seen:
+        is_listed = any(other.attempt == run.attempt and other.known >= run.known for other in seen)
+        return None if is_listed or now - run.known > INTENT_SECONDS else run
+    if now - run.seen <= UNSEEN_SECONDS:
+        return run
+    return replace(run, stage="lost", ended=run.seen)
+
+
+def launched_attempts(runs: Iterable[BackendRun]) -> set[str]:
+    """The attempts that have a live run, which another request does not overtake: the run would be wasted."""
+    return {run.attempt for run in runs if run.stage in LIVE and not run.unwanted}
+
+
+def cost_of(backend: BackendSettings, seconds: float) -> float:
+    """Return what `seconds` of one run cost."""
+    return backend.costs.hourly * seconds / 3_600
+
+
+def spent_since(backend: BackendSettings, runs: Iterable[BackendRun], since: float, now: float) -> float:
+    """Return what `runs` have cost since the time `since`; of a run that began earlier, the part after it counts."""
+    return cost_of(backend, sum(run.seconds(now, since) for run in runs))
+
+
+def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
+    """When the runs of each queued attempt ended, within a day: none of them took the job, or they handed it back."""
+    ended: dict[str, list[float]] = {attempt: [] for attempt in facts.queued}
+    for run in facts.runs:
+        if run.stage not in LIVE and run.attempt in ended and facts.now - run.closed < DAY:
+            ended[run.attempt].append(run.closed)
+    return ended
+
+
+def _next_start(ended: Sequence[float]) -> float:
+    """When an attempt whose runs ended at these times may be started again: each time twice as late."""
+    if not ended:
+        return 0.0
+    return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
+
+
+def _affordable(
+    backend: BackendSettings, facts: BackendFacts, attempt_seconds: float
+) -> tuple[int, Literal["", "by_day", "by_month"]]:
+    """How many more runs the cost limits allow, each to its time limit, and which limit allows the fewest."""
+    limit_seconds = backend.seconds(attempt_seconds)
+    reserve = cost_of(backend, limit_seconds)
+    count = backend.parallel
+    blocked: Literal["", "by_day", "by_month"] = ""
+    if not reserve:
+        return count, blocked
+    remaining = sum(max(0.0, limit_seconds - run.seconds(facts.now)) for run in facts.runs if run.stage in LIVE)
+    limits: tuple[tuple[Literal["by_day", "by_month"], float | None, float], ...] = (
+        ("by_day", backend.costs.by_day, DAY),
+        ("by_month", backend.costs.by_month, MONTH),
+    )
+    for name, limit, window in limits:
+        if limit is None:
+            continue
+        used = spent_since(backend, facts.runs, facts.now - window, facts.now) + cost_of(backend, remaining)
+        allowed = max(0, math.floor((limit - used) / reserve + 1e-9))
+        if allowed < count:
+            count, blocked = allowed, name
+    return count, blocked
+
+
+@dataclass(frozen=True)
+class BackendTrouble:
+    """What keeps the attempts of one tier from running, `since` when; an `error` is the platform's, for maintainers."""
+
+    tier: Tier
+    since: float
+    error: str = ""
+    blocked: Literal["", "by_day", "by_month"] = ""
+    failing: tuple[str, ...] = ()
+
+    def is_told(self, now: float) -> bool:
+        """Whether maintainers are told by now: a platform that is away for a moment is no news."""
+        return not self.error or now - self.since >= AWAY_SECONDS
+
+    @property
+    def kind(self) -> Literal["away", "failing", "by_day", "by_month", ""]:
+        """What the trouble is, in a word."""
+        return "away" if self.error else "failing" if self.failing else self.blocked
+
+    @property
+    def title(self) -> str:
+        """What a maintainer is told in public: neither models nor the platform's words are in it."""
+        if self.error:
+            return f"tier {self.tier}: its platform refuses or does not answer"
+        if self.failing:
+            count = len(self.failing)
+            return f"tier {self.tier}: the runs of {count} attempt{'' if count == 1 else 's'} end before they evaluate"
+        return f"tier {self.tier}: the cost limit {self.blocked} is used up"
+
+
+@dataclass(frozen=True)
+class BackendCosts:
+    """What one tier's runs have cost in 24 hours and in 30 days, and what one that ended cost on average."""
+
+    day: float
+    month: float
+    mean: float | None
+
+
+def costs_of(backend: BackendSettings, runs: Sequence[BackendRun], now: float) -> BackendCosts:
+    """Add up the costs of `runs`."""
+    ended = [run for run in runs if run.stage not in LIVE and run.started]
+    return BackendCosts(
+        day=spent_since(backend, runs, now - DAY, now),
+        month=spent_since(backend, runs, now - MONTH, now),
+        mean=cost_of(backend, sum(run.seconds(now) for run in ended)) / len(ended) if ended else None,
+    )

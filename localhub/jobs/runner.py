@@ -1,0 +1,215 @@
+"""Runs Jobs as processes of this machine.
+
+A Job's image stands for folders with programs, which the world file lists: nothing else can be run, and a Hub without
+images runs no Jobs. A process gets the variables of its Job and nothing of this server's own environment, except where
+programs and temporary files are. It is not confined: run only Jobs that you trust.
+
+Faults that a test asks for happen to the next Job: `lost` (its process is killed, and the Hub forgets it), `twice` (two
+processes run it), `deaf` (it is not stopped when it is cancelled).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from localhub.errors import BadRequest, HubError
+from localhub.jobs.store import Job, JobSpec, JobStage, JobStore
+
+JobFault = Literal["lost", "twice", "deaf"]
+MAX_LINES = 100_000
+STOP_SECONDS = 20.0
+"""Seconds that a cancelled Job has to end after SIGTERM."""
+PASSED_ON = ("TMPDIR", "LANG", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What Jobs may run here: image → folders with its programs; flavor → price in micro-dollars a minute.
+
+    `parallel` Jobs run at the same time; others wait.
+    """
+
+    images: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    flavors: Mapping[str, int] = field(default_factory=lambda: {"cpu-basic": 167, "a100-large": 41_667, "h200": 83_333})
+    parallel: int = 4
+
+
+@dataclass
+class _Run:
+    """The processes of one Job, and what they printed."""
+
+    job: Job
+    secrets: Mapping[str, str]
+    faults: frozenset[JobFault]
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class JobRunner:
+    """Starts, watches and stops the Jobs of one Hub."""
+
+    def __init__(self, store: JobStore, folder: Path) -> None:
+        self.settings = JobSettings()
+        self._store = store
+        self._folder = folder
+        self._runs: dict[str, _Run] = {}
+        self._places = threading.Semaphore(self.settings.parallel)
+        self._next_faults: list[JobFault] = []
+        self._closing = False
+        for job in store.live():
+            store.end(job.id, "ERROR", "The platform was restarted")
+
+    def configure(self, settings: JobSettings) -> None:
+        """Allow these images and flavors."""
+        self.settings = settings
+        self._places = threading.Semaphore(settings.parallel)
+
+    def fault(self, fault: JobFault) -> None:
+        """Let `fault` happen to the next Job."""
+        self._next_faults.append(fault)
+
+    def start(self, owner_id: str, initiator_id: str, spec: JobSpec, secrets: Mapping[str, str]) -> Job:
+        """Start a Job. Raises HubError if this Hub cannot run it."""
+        if not self.settings.images:
+            raise HubError(402, "This Hub runs no Jobs: its world lists no images for them.")
+        if spec.image not in self.settings.images:
+            raise BadRequest(f"There is no image {spec.image} here.")
+        if spec.flavor not in self.settings.flavors:
+            raise BadRequest(f"There is no flavor {spec.flavor}.")
+        job = self._store.add(owner_id, initiator_id, spec)
+        faults, self._next_faults = frozenset(self._next_faults), []
+        run = self._runs[job.id] = _Run(job, dict(secrets), faults)
+        threading.Thread(target=self._run, args=(run,), name=f"job-{job.id}", daemon=True).start()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Stop a Job that waits or runs."""
+        run = self._runs.get(job.id)
+        if run is None or not self._store.get(job.id, job.owner_id).is_live or "deaf" in run.faults:
+            return
+        self._store.end(job.id, "CANCELED")
+        self._stop(run)
+
+    def lines(self, job_id: str, tail: int | None) -> Iterator[str]:
+        """What a Job printed, or its last `tail` lines, and what it prints until it ends."""
+        run = self._runs.get(job_id)
+        if run is None:
+            return
+        sent = 0 if tail is None else max(0, len(run.lines) - tail)
+        while True:
+            has_ended = run.ended.is_set()
+            lines = list(run.lines)
+            yield from lines[sent:]
+            sent = len(lines)
+            if has_ended:
+                return
+            run.ended.wait(0.2)
+
+    def close(self) -> None:
+        """Kill all Jobs."""
+        self._closing = True
+        for run in list(self._runs.values()):
+            for process in run.processes:
+                _signal(process, signal.SIGKILL)
+            run.ended.wait(5)
+
+    def _run(self, run: _Run) -> None:
+        with self._places:
+            try:
+                if not self._closing and self._store.begin(run.job.id):
+                    self._store_end(run, *self._execute(run))
+            finally:
+                run.ended.set()
+
+    def _execute(self, run: _Run) -> tuple[JobStage, str | None]:
+        """Run the processes of a Job to their end; return its last stage, and why."""
+        spec = run.job.spec
+        try:
+            run.processes = [self._process(run) for _ in range(1 + ("twice" in run.faults))]
+        except OSError as error:
+            return "ERROR", f"The command cannot be run: {error}"
+        readers = [threading.Thread(target=_read, args=(process, run.lines)) for process in run.processes]
+        for reader in readers:
+            reader.start()
+        if "lost" in run.faults:
+            for process in run.processes:
+                _signal(process, signal.SIGKILL)
+        message = None
+        for process in run.processes:
+            try:
+                process.wait(spec.seconds)
+            except subprocess.TimeoutExpired:
+                message = "Job timeout"
+                _signal(process, signal.SIGKILL)
+                process.wait()
+        for reader in readers:
+            reader.join(5)
+        if "lost" in run.faults:
+            return "DELETED", None
+        code = next((process.returncode for process in run.processes if process.returncode), 0)
+        if not code:
+            return "COMPLETED", None
+        return "ERROR", message or f"Job failed with exit code: {code}"
+
+    def _store_end(self, run: _Run, stage: JobStage, message: str | None) -> None:
+        if not self._closing:
+            self._store.end(run.job.id, stage, message)
+
+    def _process(self, run: _Run) -> subprocess.Popen[bytes]:
+        spec = run.job.spec
+        folder = self._folder / run.job.id
+        folder.mkdir(parents=True, exist_ok=True)
+        system = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part]
+        environment = {
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            "PATH": os.pathsep.join([*self.settings.images[spec.image], *system]),
+            "HOME": str(folder),
+            "JOB_ID": run.job.id,
+            **spec.environment,
+            **run.secrets,
+        }
+        return subprocess.Popen(  # the world's file allows it
+            spec.command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _stop(self, run: _Run) -> None:
+        """Ask the processes to end, and kill those that do not."""
+        for process in run.processes:
+            _signal(process, signal.SIGTERM)
+
+        def kill() -> None:
+            if not run.ended.wait(STOP_SECONDS):
+                for process in run.processes:
+                    _signal(process, signal.SIGKILL)
+
+        threading.Thread(target=kill, daemon=True).start()
+
+
+def _read(process: subprocess.Popen[bytes], lines: deque[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.decode("utf-8", "replace").rstrip("\n")[:10_000])
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and all that it started."""
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return

@@ -1,0 +1,189 @@
+"""`steward work --once`: a real worker process that evaluates one attempt and ends, with Redis and without.
+
+`make matrices` runs all of it; `make test` looks at what a worker says that cannot begin.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
+from bot.core.settings import BotSettings
+from redis_state.jobs import EvaluationJob, recall
+from tests.support.board.running_board import client_of
+from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
+from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
+from tests.support.workers.worker_process import BOARD, TIER
+from workers.models.tiny_model import model
+
+pytestmark = pytest.mark.timeout(400)
+ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+SECRET = "the webhooks' secret"
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@dataclass
+class Once:
+    """A Hub, a queue without a worker, and the bot's web server at `url`."""
+
+    stand: RealWorker
+    url: str
+
+    def queue(self, number: int) -> EvaluationJob:
+        """Queue the attempt `number` of a tiny model."""
+        revision = self.stand.upload("ada/tiny", {**model(), "README.md": b"---\nlicense: mit\n---\n"})
+        job = self.stand.job("ada/tiny", revision, number)
+        self.stand.queue.enqueue(job)
+        return job
+
+    def token(self, job: EvaluationJob) -> str:
+        """The token that the bot issues for the attempt."""
+        grant = AttemptGrant(attempt=job.attempt, path=job.path, expires=time.time() + 600, seconds=300)
+        return AttemptTokens(BOARD, [SECRET]).issue(grant)
+
+    def start(self, job: EvaluationJob, **settings: str) -> subprocess.Popen[str]:
+        """Start a worker for the attempt of `job`, with these settings."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "steward.cli", "work", "--once", job.attempt],
+            env=self.stand.settings(**settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def start_without_redis(self, job: EvaluationJob) -> subprocess.Popen[str]:
+        """Start it with the attempt's token, and with neither Redis nor a board file."""
+        return self.start(
+            job,
+            REDIS_URL=NOWHERE,
+            STEWARD_BOARD="/no/board.yaml",
+            STEWARD_BOARD_URL=self.url,
+            STEWARD_ATTEMPT_TOKEN=self.token(job),
+        )
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
+    """A board whose attempts nobody takes unless a test starts a worker."""
+    with running_worker(tmp_path_factory.mktemp("once")) as stand:
+        upload_questions(stand)
+        settings = BotSettings(
+            redis_url=stand.valkey.url,
+            board=stand.folder / "board.yaml",
+            webhook_secret=SECRET,  # type: ignore[arg-type]  # pydantic makes it a secret
+            port=0,
+        )
+        with client_of(settings) as client:
+            yield Once(stand, str(client.base_url))
+
+
+@ALL
+def test_a_worker_without_redis_evaluates_its_attempt_and_ends(once: Once) -> None:
+    """It asks the bot's web server for job, board and suite, and publishes as any worker does."""
+    job = once.queue(1)
+    worker = once.start_without_redis(job)
+    outcome, log = once.stand.end_of(job)
+    output = worker.communicate(timeout=PATIENCE)[0]
+    assert worker.returncode == 0, output
+    assert outcome.ok, (outcome.failure, log, output)
+    assert once.stand.results(outcome)["results"]
+    assert "claim granted" in log
+    assert once.token(job) not in output
+    assert not once.stand.queue.in_rq(job)
+
+
+@ALL
+def test_scores_are_the_same_with_redis_and_without(once: Once) -> None:
+    """The link changes nothing about an evaluation."""
+    first, second = once.queue(2), once.queue(3)
+    workers = [once.start_without_redis(first), once.start(second)]
+    outcomes = [once.stand.end_of(job)[0] for job in (first, second)]
+    for worker in workers:
+        assert worker.wait(PATIENCE) == 0
+    scores = [json.dumps(once.stand.results(outcome)["results"], sort_keys=True) for outcome in outcomes]
+    assert scores[0] == scores[1]
+
+
+@ALL
+def test_a_second_worker_of_the_attempt_ends_at_once(once: Once) -> None:
+    """The platform started the attempt twice: one worker gets the job, and the other one says so and ends."""
+    job = once.queue(4)
+    workers = [once.start_without_redis(job), once.start_without_redis(job)]
+    outcome, _ = once.stand.end_of(job)
+    outputs = [worker.communicate(timeout=PATIENCE)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert outcome.ok
+    assert sum("no job for this worker" in output for output in outputs) == 1, outputs
+
+
+@ALL
+@pytest.mark.parametrize("has_redis", [False, True])
+def test_a_worker_that_is_asked_to_stop_hands_its_attempt_back(once: Once, has_redis: bool) -> None:
+    """SIGTERM, as a platform sends it before it takes the machine away: the attempt is free, and its worker gone."""
+    job = once.queue(5 + has_redis)
+    worker = once.start(job) if has_redis else once.start_without_redis(job)
+    once.stand.queue.reaches(job, "taken", seconds=PATIENCE)
+    worker.send_signal(signal.SIGTERM)
+    once.stand.queue.reaches(job, "handed-back", seconds=30)
+    output = worker.communicate(timeout=30)[0]
+    assert worker.returncode == 0, output
+
+
+@ALL
+def test_a_worker_that_is_killed_leaves_an_attempt_that_goes_silent(once: Once) -> None:
+    """kill -9: no process of it is left, and the bot sees no further heartbeat."""
+    job = once.queue(7)
+    worker = once.start_without_redis(job)
+    once.stand.queue.reaches(job, "taken", seconds=PATIENCE)
+    worker.kill()
+    worker.wait(10)
+    beat = once.stand.queue.attempts.read(job.attempt)
+    assert beat is not None
+    assert beat.state == "taken"
+    work = str(once.stand.folder / "work")
+    wait_until(lambda: not any(work in environment for environment in _environments()))
+
+
+@ALL
+def test_an_attempt_without_a_job_needs_no_worker(once: Once) -> None:
+    """Recalled before the machine was ready: the worker says so, and ends without a zygote or a download."""
+    job = once.queue(8)
+    assert recall(once.stand.queue.connection, once.stand.queue.keys.queue(TIER), job.attempt)
+    for worker in (once.start_without_redis(job), once.start(job)):
+        output = worker.communicate(timeout=60)[0]
+        assert worker.returncode == 0, output
+        assert "recalled" in output
+
+
+@ALL
+def test_a_wrong_token_and_a_bot_that_is_away_are_told(once: Once) -> None:
+    """Exit codes and sentences for the platform's log: 4 while nothing answers, 2 for a name that is no attempt."""
+    job = once.queue(9)
+    away = once.start(job, STEWARD_BOARD_URL="http://127.0.0.1:1", STEWARD_ATTEMPT_TOKEN="x")
+    forged = once.start(job, STEWARD_BOARD_URL=once.url, STEWARD_ATTEMPT_TOKEN="x")
+    missing = once.start(job, STEWARD_BOARD_URL=once.url)
+    outputs = [(worker.communicate(timeout=60)[0], worker.returncode) for worker in (away, forged, missing)]
+    assert [code for _, code in outputs] == [4, 4, 2], outputs
+    assert "does not answer" in outputs[0][0]
+    assert "does not accept the token" in outputs[1][0]
+    assert "STEWARD_ATTEMPT_TOKEN" in outputs[2][0]
+    assert once.stand.queue.in_rq(job)
+
+
+def _environments() -> Iterator[str]:
+    """The environment of each process that this one may read."""
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            yield (process / "environ").read_text("utf-8", "replace")
