@@ -74,6 +74,7 @@ matrices: setup
 		tests/integration/workers/test_code_solutions.py \
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
 		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
+		tests/integration/steward/test_sleeping_board.py \
 		tests/browser/site $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.

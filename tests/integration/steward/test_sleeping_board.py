@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import HfApi
+from pydantic import SecretStr
 
 from bot.backends.hub_jobs import ATTEMPT
+from bot.core.settings import BotSettings
+from bot.processes.until_idle import run_until_idle
 from leaderboard.attempts import attempt_id
 from leaderboard.columns import SNAPSHOT
 from leaderboard.tiers import TIERS
 from localhub.testing import LocalHub
+from redis_state.stopping import Stop
 from tests.support.board.board_driver import ADA, BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.sleeping_board import WORKER_IMAGE, SleepingBoard, image
@@ -51,6 +55,47 @@ def board(tmp_path: Path) -> Iterator[SleepingBoard]:
         made = SleepingBoard(hub, tmp_path, "demo", "board", BOT)
         made.install({}, {})
         yield made
+
+
+def test_a_run_does_what_is_due_and_ends(
+    board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request and a command are answered from an empty Redis, and nothing is left."""
+    monkeypatch.setattr("bot.processes.sync_process.configure_logs", lambda *_, **__: None)
+    monkeypatch.setattr("bot.processes.until_idle.QUIET_SECONDS", 0.3)
+    monkeypatch.setattr("bot.processes.until_idle.POLL_SECONDS", 0.02)
+    settings = BotSettings(
+        hf_endpoint=board.hub.url,
+        redis_url=valkey_url,
+        board=board.folder / "board.yaml",
+        bot_token=SecretStr(BOT),
+        mirrors=board.folder / "mirrors",
+    )
+    board.submit("board/requests", {path_of("ada/none"): request("ada/none")})
+    ada = HfApi(board.hub.url, ADA)
+    thread = ada.create_discussion("board/space", "Hello", repo_type="space", description="/help")
+    first = run_until_idle(settings, Stop(), seconds=60)
+    assert (first.remains, first.commits, first.requests) == ("", 1, 1)
+    assert [file["status"] for file in board.files("board/requests", [path_of("ada/none")])] == ["FAILED"]
+    assert len(comments(board.hub, thread.num)) == 2
+
+
+@ALL
+def test_a_run_that_has_to_stop_says_what_is_left(
+    board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub is away: work that is due keeps the run awake to its limit, and the report names it."""
+    monkeypatch.setattr("bot.processes.sync_process.configure_logs", lambda *_, **__: None)
+    settings = BotSettings(
+        hf_endpoint="http://127.0.0.1:9",
+        redis_url=valkey_url,
+        board=board.folder / "board.yaml",
+        bot_token=SecretStr(BOT),
+        mirrors=board.folder / "mirrors",
+    )
+    report = run_until_idle(settings, Stop(), seconds=0.5)
+    assert "due" in report.remains
+    assert report.lines()[1] == f"Left for the next start: {report.remains}."
 
 
 @ALL
