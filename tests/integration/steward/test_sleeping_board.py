@@ -34,6 +34,7 @@ from tests.support.workers.real_worker import RealWorker, running_worker, upload
 from workers.models.tiny_model import model
 
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "1000"))
 REPOS = ("board/requests", "board/results", "board/logs")
 
 
@@ -99,16 +100,16 @@ def test_a_run_that_has_to_stop_says_what_is_left(
 
 
 @ALL
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_700)
 def test_a_thousand_requests_that_came_while_nothing_ran(board: SleepingBoard) -> None:
     """One wake-up reads and answers all of them and a command; a second one says and commits nothing more."""
-    models = [f"ada/none-{number}" for number in range(1_000)]
+    models = [f"ada/none-{number}" for number in range(REQUESTS)]
     files = {path_of(model): request(model) for model in models}
     board.submit("board/requests", files)
     ada = HfApi(board.hub.url, ADA)
     thread = ada.create_discussion("board/space", "Hello", repo_type="space", description="/help")
     board.wake()
-    board.sleeps(600)
+    board.sleeps(1_500)
     read = list(board.files("board/requests", list(files)))
     assert {file["status"] for file in read} == {"FAILED"}
     assert all(file["steward"]["failure"]["cause"] for file in read)
