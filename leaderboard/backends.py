@@ -28,14 +28,13 @@ INTENT_SECONDS = 180.0
 """Seconds for which the bot's record of a run that it starts counts although the platform lists no such run."""
 UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
-AWAY_SECONDS = 600.0
-"""Seconds of a platform's errors after which maintainers are told."""
 FAILING_RUNS = 4
 """Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
 """Seconds until an attempt gets another run after its first one ended, and after many did."""
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")]
+Blocked = Literal["", "by_day", "by_month", "tasks"]
 RunStage = Literal["waiting", "running", "ended", "failed", "lost"]
 """`lost`: the platform no longer knows a run that did not end."""
 LIVE: frozenset[RunStage] = frozenset({"waiting", "running"})
@@ -135,25 +134,28 @@ class BackendFacts:
     """What is known when the runs of one tier are planned.
 
     `queued`: attempts whose job waits in the tier's queue, in the order of the queue. `runs`: all runs of 30 days.
+    `refused`: when a run last found that its tasks are not those of the board's results; 0: none did.
     """
 
     queued: Sequence[str]
     runs: Sequence[BackendRun]
     now: float
+    refused: float = 0.0
 
 
 @dataclass(frozen=True)
 class BackendPlan:
     """What to do with the runs of one tier.
 
-    `blocked` names the cost limit that keeps attempts waiting, if one does. `failing` are queued attempts of which
-    FAILING_RUNS runs ended before they took the job: they are tried again each LONGEST_WAIT_SECONDS, and a maintainer
-    should look.
+    `blocked` names the cost limit that keeps attempts waiting, if one does. If it is `tasks`, the workers' tasks differ
+    from those of the board's results: one run each LONGEST_WAIT_SECONDS then looks whether they still do. `failing` are
+    queued attempts of which FAILING_RUNS runs ended before they took the job, or handed it back: they are tried again
+    each LONGEST_WAIT_SECONDS, and a maintainer should look.
     """
 
     launch: tuple[str, ...] = ()
     cancel: tuple[BackendRun, ...] = ()
-    blocked: Literal["", "by_day", "by_month"] = ""
+    blocked: Blocked = ""
     failing: tuple[str, ...] = ()
 
 
@@ -169,10 +171,13 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
     ]
     places = due[: max(0, backend.parallel - len(live))]
     affordable, blocked = _affordable(backend, facts, attempt_seconds)
+    if facts.refused:
+        may_look = not live and facts.now - facts.refused >= LONGEST_WAIT_SECONDS
+        affordable = min(1, affordable) if may_look else 0
     return BackendPlan(
         launch=tuple(places[:affordable]),
         cancel=tuple(run for run in live if _is_cancelled(backend, run, facts.now)),
-        blocked=blocked if affordable < len(places) else "",
+        blocked="tasks" if facts.refused else blocked if affordable < len(places) else "",
         failing=tuple(attempt for attempt in facts.queued if len(ended.get(attempt, ())) >= FAILING_RUNS),
     )
 
@@ -259,14 +264,12 @@ def _next_start(ended: Sequence[float]) -> float:
     return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
 
 
-def _affordable(
-    backend: BackendSettings, facts: BackendFacts, attempt_seconds: float
-) -> tuple[int, Literal["", "by_day", "by_month"]]:
+def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> tuple[int, Blocked]:
     """How many more runs the cost limits allow, each to its time limit, and which limit allows the fewest."""
     limit_seconds = backend.seconds(attempt_seconds)
     reserve = cost_of(backend, limit_seconds)
     count = backend.parallel
-    blocked: Literal["", "by_day", "by_month"] = ""
+    blocked: Blocked = ""
     if not reserve:
         return count, blocked
     remaining = sum(max(0.0, limit_seconds - run.seconds(facts.now)) for run in facts.runs if run.stage in LIVE)
@@ -282,36 +285,6 @@ def _affordable(
         if allowed < count:
             count, blocked = allowed, name
     return count, blocked
-
-
-@dataclass(frozen=True)
-class BackendTrouble:
-    """What keeps the attempts of one tier from running, `since` when; an `error` is the platform's, for maintainers."""
-
-    tier: Tier
-    since: float
-    error: str = ""
-    blocked: Literal["", "by_day", "by_month"] = ""
-    failing: tuple[str, ...] = ()
-
-    def is_told(self, now: float) -> bool:
-        """Whether maintainers are told by now: a platform that is away for a moment is no news."""
-        return not self.error or now - self.since >= AWAY_SECONDS
-
-    @property
-    def kind(self) -> Literal["away", "failing", "by_day", "by_month", ""]:
-        """What the trouble is, in a word."""
-        return "away" if self.error else "failing" if self.failing else self.blocked
-
-    @property
-    def title(self) -> str:
-        """What a maintainer is told in public: neither models nor the platform's words are in it."""
-        if self.error:
-            return f"tier {self.tier}: its platform refuses or does not answer"
-        if self.failing:
-            count = len(self.failing)
-            return f"tier {self.tier}: the runs of {count} attempt{'' if count == 1 else 's'} end before they evaluate"
-        return f"tier {self.tier}: the cost limit {self.blocked} is used up"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from leaderboard.backends import BackendTrouble
+from leaderboard.backend_troubles import BackendTrouble
 from leaderboard.triage import Topic
 
 MAX_LISTED = 100

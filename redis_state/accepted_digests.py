@@ -27,8 +27,12 @@ MAX_ACCEPTED = 1_000
 _REFERENCE, _ACCEPTED = "reference", "accepted:"
 
 
+_RUN_OF = "run of "
+"""What the name of a run's record begins with, before its attempt: no worker's name has a space."""
+
+
 class RefusedTasks(BaseModel):
-    """A worker that waits, because its tasks are not those of the board's results."""
+    """A worker that waits, or a backend's run that ended, because its tasks are not those of the board's results."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -36,6 +40,17 @@ class RefusedTasks(BaseModel):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{16}-[0-9a-f]{16}$")
     differences: tuple[str, ...] = Field(max_length=200, description="what differs, in plain words")
     at: float = Field(ge=0, allow_inf_nan=False)
+
+    def of_run(self, attempt: str, *, now: float) -> RefusedTasks:
+        """The same for the run of `attempt`: its worker is gone, so the record is by the attempt."""
+        return RefusedTasks(
+            worker=_RUN_OF + attempt, fingerprint=self.fingerprint, differences=self.differences, at=now
+        )
+
+    @property
+    def attempt(self) -> str:
+        """The attempt of a backend's run; empty for a worker that waits."""
+        return self.worker.removeprefix(_RUN_OF) if self.worker.startswith(_RUN_OF) else ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ def files_page() -> str:
     """Return the reference page of files."""
     from leaderboard.adoption import AdoptionRecord
     from leaderboard.attempts import Failure, Outcome
+    from leaderboard.backends import CostLimits, JobsBackend, SlurmBackend
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
@@ -74,6 +75,9 @@ def files_page() -> str:
                 ("`admission`", AdmissionPolicy),
                 ("`tiers`", TierLimits),
                 ("`budgets`", Budgets),
+                ("`backends`, of the kind `jobs` ([worker backends](backends.md))", JobsBackend),
+                ("`backends`, of the kind `slurm`", SlurmBackend),
+                ("`backends.costs`", CostLimits),
             ),
         ),
         (

@@ -152,6 +152,8 @@ WORDS = {
         "[predictions and models](predictions.md#models-beside-predictions)",
         "max_request_bytes": "maximal bytes of a request file",
     },
+    "JobsBackend": {"costs": "below; in a currency of your choice", "kind": "the kind"},
+    "SlurmBackend": {"costs": "below; in a currency of your choice", "kind": "the kind"},
     "BoardRepos": {
         "requests": "dataset of the request files",
         "results": "dataset of the results",

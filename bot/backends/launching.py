@@ -9,7 +9,7 @@ Race closed: Redis was lost. Runs are found by their labels, and cancelled where
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -17,19 +17,12 @@ import structlog
 from bot.core.attempt_tokens import AttemptGrant
 from bot.core.context import BoardContext
 from bot.core.platforms import LaunchOrder, Platform, PlatformError
-from leaderboard.backends import (
-    LIVE,
-    BackendFacts,
-    BackendPlan,
-    BackendRun,
-    BackendSettings,
-    BackendTrouble,
-    merge_runs,
-    plan_runs,
-)
+from leaderboard.backend_troubles import BackendTrouble
+from leaderboard.backends import LIVE, BackendFacts, BackendPlan, BackendRun, BackendSettings, merge_runs, plan_runs
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from redis_state import jobs
+from redis_state.attempts import LOST
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
 
@@ -80,7 +73,7 @@ class TierSync:
         wanted = {*waiting, *self._in_progress([*listed, *recorded])}
         runs = merge_runs(recorded, listed, wanted, self._now)
         context.backend_runs.replace(self._tier, runs)
-        facts = BackendFacts(tuple(waiting), runs, self._now)
+        facts = BackendFacts(tuple(waiting), runs, self._now, self._refused(runs, wanted))
         plan = plan_runs(self._backend, facts, context.board.attempt_seconds)
         for run in plan.cancel:
             log.info("run cancelled", run=run.id, attempt=run.attempt)
@@ -100,12 +93,25 @@ class TierSync:
         self._context.backend_runs.put_trouble(trouble)
 
     def _in_progress(self, runs: Iterable[BackendRun]) -> set[str]:
-        """The attempts of `runs` that a worker has taken, or whose request says that it runs."""
-        attempts = {run.attempt for run in runs}
-        states = self._context.attempts.read_all(attempts)
-        taken = {attempt for attempt, state in states.items() if state.state in TAKEN}
-        busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt is not None}
-        return taken | busy & attempts
+        """The attempts of `runs` whose request says that they run, or whose worker beats and was not told to stop."""
+        attempts, registry = {run.attempt for run in runs}, self._context.attempts
+        busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt in attempts}
+        states = registry.read_all(attempts - busy)
+        beating = {name for name, state in states.items() if state.state in TAKEN and self._now - state.beat <= LOST}
+        return {name for name in busy if name is not None} | {name for name in beating if not registry.is_over(name)}
+
+    def _refused(self, runs: Sequence[BackendRun], wanted: set[str]) -> float:
+        """When a run of this tier last found that its tasks differ from the board's, unless another one ended well."""
+        digests, attempts = self._context.accepted_digests, {run.attempt for run in runs}
+        refused = {each.attempt: each for each in digests.waiting() if each.attempt in attempts}
+        well = [run.closed for run in runs if run.stage == "ended" and run.attempt not in (wanted | refused.keys())]
+        latest = 0.0
+        for each in refused.values():
+            if max(well, default=0.0) > each.at:
+                digests.leave(each.worker)
+            elif digests.must_wait(each.worker):
+                latest = max(latest, each.at)
+        return latest
 
     def _launch(self, job: EvaluationJob) -> None:
         """Record that a run of `job` starts, start it, and record the run in its place. Raises PlatformError."""

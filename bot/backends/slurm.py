@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bot.core.platforms import LaunchOrder, PlatformError
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.backends import BackendRun, RunStage, SlurmBackend
+from leaderboard.backends import MONTH, BackendRun, RunStage, SlurmBackend
 from leaderboard.tiers import Tier
 
 TIMEOUT_SECONDS = 60.0
@@ -78,6 +80,7 @@ class SlurmPlatform:
         folder = self._spool / "tokens"
         for needed in (folder, self._spool / "logs"):
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _remove_old(needed)
         file = folder / order.attempt
         draft = folder / f"{order.attempt}.new"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
@@ -138,6 +141,14 @@ class SlurmPlatform:
             words = done.stderr.decode("utf-8", "replace").strip()[:500]
             raise PlatformError(f"{command[0]} ended with status {done.returncode}: {words}")
         return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove files that no job needs any more: a token has expired by then."""
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - MONTH:
+                file.unlink()
 
 
 def _stage(state: str) -> RunStage:

@@ -82,7 +82,6 @@ def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a message for the operator, if it cannot run."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     context = read_only_context(settings, board)
-    attempts_context = read_only_context(settings, board, settings.redis_url_for_attempts())
     views = BoardReader(context)
     redis = connect_inbox(settings.redis_url)
 
@@ -94,7 +93,6 @@ def create_app(settings: BotSettings) -> WebApp:
         yield
         await redis.aclose()
         context.redis.close()
-        attempts_context.redis.close()
 
     # A redirect to the path without its slash would repeat the Host header, which a stranger may have forged.
     app = WebApp(
@@ -110,8 +108,9 @@ def create_app(settings: BotSettings) -> WebApp:
     app.live = Live(redis, context.keys, views.pages)
     app.include_router(health_routes(redis, context.keys, inbox))
     app.include_router(metric_routes(context))
-    calls = AttemptCalls(attempts_context, AttemptTokens(board.name, secrets), settings.board)
-    app.include_router(attempt_routes(calls))
+    if board.backends:  # else no attempt's token exists, and a forged one must be of no use
+        own = read_only_context(settings, board, settings.redis_url_for_attempts())
+        app.include_router(attempt_routes(AttemptCalls(own, AttemptTokens(board.name, secrets), settings.board)))
     _add_pages_and_api(app, settings, views, Visitors(context, app_on_hub))
     return app
 

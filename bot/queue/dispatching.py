@@ -61,8 +61,8 @@ def sync_queue(context: BoardContext) -> None:
             _dispatch(context, context.index.get(turn.path), tiers[attempt])
     for attempt, (trial, tier) in trials.items():
         queue_trial(context, trial, tier, snapshot.queued_in.get(attempt))
-    if context.board.backends:
-        context.mark(BACKENDS)
+    if context.board.backends and jobs.queued_attempts(context.redis, context.queues) != snapshot.queued_in:
+        context.mark(BACKENDS)  # else its own timer suffices: a platform is not asked at each tick
     if snapshot.waiting and not snapshot.conditions.durations.measured:
         ask_for_durations(context)
     context.mark_all(map(request_key, snapshot.to_be_retold(MAX_REANNOUNCED)), SyncPriority.BACKGROUND)
@@ -75,7 +75,7 @@ def _with_launched_first(context: BoardContext, order: list[WaitingRequest]) -> 
     launched = {
         attempt for tier in context.board.backends for attempt in launched_attempts(context.backend_runs.live(tier))
     }
-    return sorted(order, key=lambda turn: turn.attempt not in launched)
+    return sorted(order, key=lambda request: request.attempt not in launched)
 
 
 def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:

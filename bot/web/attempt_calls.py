@@ -40,28 +40,28 @@ WRONG_TOKEN = ErrorResponse(
 )
 
 
-class _Body(BaseModel):
+class _AttemptCall(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     worker: str = Field(min_length=1, max_length=200)
 
 
-class _Beat(_Body):
+class _Beat(_AttemptCall):
     phase: str = Field(max_length=32)
     done: int = Field(ge=0)
     total: int = Field(ge=0)
 
 
-class _End(_Body):
+class _End(_AttemptCall):
     outcome: Outcome
     log: str = Field(max_length=2 * MAX_LOG)
 
 
-class _Refused(_Body):
+class _Refused(_AttemptCall):
     refused: RefusedTasks
 
 
-class _Verdict(_Body):
+class _Verdict(_AttemptCall):
     verdict: CanaryVerdict
 
 
@@ -73,19 +73,19 @@ class AttemptCalls:
         self._context = context
         self._tokens = tokens
         self._board_file = board_file
-        self._calls: Mapping[str, tuple[type[_Body], Callable[[AttemptGrant, Any], Any]]] = {
-            "job": (_Body, self._job),
-            "take": (_Body, self._take),
-            "state": (_Body, self._state),
+        self._calls: Mapping[str, tuple[type[_AttemptCall], Callable[[AttemptGrant, Any], Any]]] = {
+            "job": (_AttemptCall, self._job),
+            "take": (_AttemptCall, self._take),
+            "state": (_AttemptCall, self._state),
             "beat": (_Beat, self._beat),
-            "drop": (_Body, self._drop),
-            "hand-back": (_Body, self._hand_back),
+            "drop": (_AttemptCall, self._drop),
+            "hand-back": (_AttemptCall, self._hand_back),
             "end": (_End, self._end),
-            "mark": (_Body, self._mark),
-            "accepted": (_Body, self._accepted),
+            "mark": (_AttemptCall, self._mark),
+            "accepted": (_AttemptCall, self._accepted),
             "refuse": (_Refused, self._refuse),
-            "canary": (_Body, self._take_canary),
-            "canary-release": (_Body, self._release_canary),
+            "canary": (_AttemptCall, self._take_canary),
+            "canary-release": (_AttemptCall, self._release_canary),
             "canary-report": (_Verdict, self._report_canary),
         }
 
@@ -110,7 +110,7 @@ class AttemptCalls:
 
     # --- the calls
 
-    def _job(self, grant: AttemptGrant, _: _Body) -> dict[str, Any]:
+    def _job(self, grant: AttemptGrant, _: _AttemptCall) -> dict[str, Any]:
         try:
             job = jobs.take_out(self._context.redis, self._context.queues, grant.attempt)
         except BadMessage as error:
@@ -126,13 +126,13 @@ class AttemptCalls:
             "suite": "" if suite in shipped() else Path(suite).read_text("utf-8"),
         }
 
-    def _take(self, grant: AttemptGrant, body: _Body) -> bool:
+    def _take(self, grant: AttemptGrant, body: _AttemptCall) -> bool:
         taken = self._context.attempts.take(grant.attempt, grant.path, body.worker, now=self._context.now())
         if taken:
             self._mark(grant, body)
         return taken
 
-    def _state(self, grant: AttemptGrant, _: _Body) -> dict[str, Any] | None:
+    def _state(self, grant: AttemptGrant, _: _AttemptCall) -> dict[str, Any] | None:
         state = self._context.attempts.read(grant.attempt)
         if state is None:
             return None
@@ -156,12 +156,12 @@ class AttemptCalls:
             grant.attempt, progress, now=self._context.now(), worker=body.worker, path=grant.path
         )
 
-    def _drop(self, grant: AttemptGrant, body: _Body) -> None:
+    def _drop(self, grant: AttemptGrant, body: _AttemptCall) -> None:
         state = self._context.attempts.read(grant.attempt)
         if state is None or state.worker in ("", body.worker):
             self._context.attempts.drop(grant.attempt)
 
-    def _hand_back(self, grant: AttemptGrant, body: _Body) -> bool:
+    def _hand_back(self, grant: AttemptGrant, body: _AttemptCall) -> bool:
         handed_back = self._context.attempts.hand_back(grant.attempt, worker=body.worker)
         self._mark(grant, body)
         return handed_back
@@ -174,10 +174,10 @@ class AttemptCalls:
         self._mark(grant, body)
         return ended
 
-    def _mark(self, grant: AttemptGrant, _: _Body) -> None:
+    def _mark(self, grant: AttemptGrant, _: _AttemptCall) -> None:
         self._context.mark(dirty_key(grant.path), SyncPriority.PERSON)
 
-    def _accepted(self, _: AttemptGrant, __: _Body) -> dict[str, Any]:
+    def _accepted(self, _: AttemptGrant, __: _AttemptCall) -> dict[str, Any]:
         accepted = self._digests().read()
         reference = accepted.reference
         return {
@@ -185,15 +185,15 @@ class AttemptCalls:
             "reference": None if reference is None else reference.model_dump(mode="json"),
         }
 
-    def _refuse(self, _: AttemptGrant, body: _Refused) -> None:
+    def _refuse(self, grant: AttemptGrant, body: _Refused) -> None:
         if body.refused.worker != body.worker:
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
-        self._digests().refuse(body.refused)
+        self._digests().refuse(body.refused.of_run(grant.attempt, now=self._context.now()))
 
-    def _take_canary(self, _: AttemptGrant, body: _Body) -> str | None:
+    def _take_canary(self, _: AttemptGrant, body: _AttemptCall) -> str | None:
         return self._canaries().take(body.worker)
 
-    def _release_canary(self, _: AttemptGrant, __: _Body) -> None:
+    def _release_canary(self, _: AttemptGrant, __: _AttemptCall) -> None:
         self._canaries().release()
 
     def _report_canary(self, _: AttemptGrant, body: _Verdict) -> None:

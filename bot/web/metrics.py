@@ -127,6 +127,9 @@ def _queue(context: BoardContext) -> Iterator[Metric]:
     yield _gauge("held", "Requests that a hold, pause or budget holds back.", [((), held)])
     oldest = max((context.now() - turn.submitted for turn in queue.turns), default=0.0)
     yield _gauge("running", "Attempts that run.", [((), len(queue.running))])
+    yield _gauge(
+        "attempts_open", "Attempts that wait for a worker, or run.", [((), len(queue.turns) + len(queue.running))]
+    )
     yield _gauge("oldest_wait_seconds", "Time since the submission of the oldest waiting request.", [((), oldest)])
 
 

@@ -43,7 +43,7 @@ class JobSettings:
 
 
 @dataclass
-class _Run:
+class _JobRun:
     """The processes of one Job, and what they printed."""
 
     job: Job
@@ -61,7 +61,7 @@ class JobRunner:
         self.settings = JobSettings()
         self._store = store
         self._folder = folder
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _JobRun] = {}
         self._places = threading.Semaphore(self.settings.parallel)
         self._next_faults: list[JobFault] = []
         self._closing = False
@@ -87,7 +87,7 @@ class JobRunner:
             raise BadRequest(f"There is no flavor {spec.flavor}.")
         job = self._store.add(owner_id, initiator_id, spec)
         faults, self._next_faults = frozenset(self._next_faults), []
-        run = self._runs[job.id] = _Run(job, dict(secrets), faults)
+        run = self._runs[job.id] = _JobRun(job, dict(secrets), faults)
         threading.Thread(target=self._run, args=(run,), name=f"job-{job.id}", daemon=True).start()
         return job
 
@@ -127,7 +127,7 @@ class JobRunner:
                 _signal(process, signal.SIGKILL)
             run.ended.wait(5)
 
-    def _run(self, run: _Run) -> None:
+    def _run(self, run: _JobRun) -> None:
         with self._places:
             try:
                 if not self._closing and self._store.begin(run.job.id):
@@ -135,7 +135,7 @@ class JobRunner:
             finally:
                 run.ended.set()
 
-    def _execute(self, run: _Run) -> tuple[JobStage, str | None]:
+    def _execute(self, run: _JobRun) -> tuple[JobStage, str | None]:
         """Run the processes of a Job to their end; return its last stage, and why."""
         spec = run.job.spec
         try:
@@ -165,11 +165,11 @@ class JobRunner:
             return "COMPLETED", None
         return "ERROR", message or f"Job failed with exit code: {code}"
 
-    def _store_end(self, run: _Run, stage: JobStage, message: str | None) -> None:
+    def _store_end(self, run: _JobRun, stage: JobStage, message: str | None) -> None:
         if not self._closing:
             self._store.end(run.job.id, stage, message)
 
-    def _process(self, run: _Run) -> subprocess.Popen[bytes]:
+    def _process(self, run: _JobRun) -> subprocess.Popen[bytes]:
         spec = run.job.spec
         folder = self._folder / run.job.id
         folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ class JobRunner:
             start_new_session=True,
         )
 
-    def _stop(self, run: _Run) -> None:
+    def _stop(self, run: _JobRun) -> None:
         """Ask the processes to end, and kill those that do not."""
         for process in run.processes:
             _signal(process, signal.SIGTERM)

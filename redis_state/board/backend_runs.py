@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from leaderboard.backends import LIVE, BackendRun, BackendTrouble
+from leaderboard.backend_troubles import BackendTrouble
+from leaderboard.backends import LIVE, BackendRun
 from leaderboard.tiers import Tier
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text

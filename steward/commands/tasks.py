@@ -33,7 +33,8 @@ def tasks(
 
     with open_board(board) as context:
         alive = {card.name for card in context.workers.alive(now=context.now())}
-        waiting = [refused for refused in context.accepted_digests.waiting() if refused.worker in alive]
+        known = context.accepted_digests.waiting()
+        waiting = [refused for refused in known if refused.worker in alive or refused.attempt]
         if accept is not None and all(refused.fingerprint != accept for refused in waiting):
             raise ending(f"no worker waits with the fingerprint {printable(accept[:100])}.", 1)
         if accept is not None:

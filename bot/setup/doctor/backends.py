@@ -8,13 +8,15 @@ from bot.core.context import BoardContext
 from bot.core.platforms import Platform, PlatformError, Platforms
 from bot.core.settings import SettingsError
 from bot.setup.doctor.findings import Check, Checks
-from leaderboard.backends import LIVE, Backend, BackendTrouble, costs_of
+from leaderboard.backend_troubles import BackendTrouble
+from leaderboard.backends import LIVE, Backend, costs_of
 from leaderboard.tiers import Tier
 from redis_state.errors import SecretMissing
 
 PROVIDE = "docs/backends.md says what each kind of backend needs."
 TROUBLES = {
-    "failing": "Read the log of such a run on its platform; `steward tasks` tells if its tasks differ.",
+    "failing": "Read the log of such a run on its platform.",
+    "tasks": "See what differs, and accept it or mend the workers' image: `steward tasks`.",
     "away": "Run this on the machine of `steward sync`, with its settings.",
     "by_day": "Wait, or raise the limit in the board file.",
     "by_month": "Wait, or raise the limit in the board file.",

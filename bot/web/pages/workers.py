@@ -31,10 +31,14 @@ class WorkerView(ApiModel):
 
 
 class BackendRunView(ApiModel):
-    """One live run of a backend and the request that it evaluates; `request` is null if the model is private."""
+    """One live run of a backend and the request that it evaluates; `request` is null if the model is private.
+
+    `needed`: false for a run whose attempt is over: it ends, or is cancelled.
+    """
 
     stage: str
     since: str
+    needed: bool
     request: RequestView | None = None
 
 
@@ -115,6 +119,7 @@ def _run(
     return BackendRunView(
         stage=run.stage,
         since=iso(run.started or run.created),
+        needed=not run.unwanted,
         request=serializers.request(context, entry, state=state) if entry is not None and is_public else None,
     )
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,8 +16,9 @@ import redis
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from leaderboard.attempts import Outcome, attempt_id
+from leaderboard.suites import find_suite
 from redis_state import jobs
-from redis_state.accepted_digests import RefusedTasks
+from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import MAX_LOG, AttemptProgress, Attempts
 from redis_state.canaries import Canaries, CanaryVerdict
 from redis_state.keys import Keys
@@ -34,6 +36,7 @@ ATTEMPT = attempt_id(BOARD, PATH, REVISION, 1)
 OTHER = attempt_id(BOARD, "bob/other_eval_request_False_bfloat16_Original.json", REVISION, 1)
 KEYS = Keys(BOARD)
 WORKER = "machine-1-abc"
+BACKENDS = "backends: {large: {kind: jobs, namespace: board, flavor: a100-large, image: steward}}\n"
 
 
 def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) -> str:
@@ -46,7 +49,7 @@ def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) 
 def settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
     """The settings of one web server for all tests of this file."""
     board = tmp_path_factory.mktemp("attempt-calls") / "board.yaml"
-    board.write_text(BOARD_FILE)
+    board.write_text(f"{BOARD_FILE}\n{BACKENDS}")
     secrets: dict[str, Any] = {"webhook_secret": SECRET, "old_webhook_secret": OLD_SECRET}
     return BotSettings(redis_url=lasting_valkey.url, board=board, max_delivery_bytes=800_000, port=0, **secrets)
 
@@ -91,6 +94,15 @@ def outcome(attempt: str = ATTEMPT) -> Outcome:
         attempt=attempt, path=PATH, revision=REVISION, suite="starter", suite_digest="d" * 64, started=1, ended=2,
         phase="evaluate",
     )  # fmt: skip
+
+
+def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSettings, tmp_path: Path) -> None:
+    """A thief of the webhooks' secret can sign tokens; there they are of no use."""
+    board = tmp_path / "board.yaml"
+    board.write_text(BOARD_FILE)
+    with client_of(settings.model_copy(update={"board": board})) as client:
+        headers = {"authorization": f"Bearer {token()}"}
+        assert client.post(f"/api/attempts/{ATTEMPT}/state", json={"worker": "w"}, headers=headers).status_code == 404
 
 
 def test_an_attempt_goes_from_its_job_to_its_outcome(
@@ -170,7 +182,10 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
     assert link.accepted_digests("any").read().fingerprints == frozenset()
     refused = RefusedTasks(worker=WORKER, fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
     link.accepted_digests("any").refuse(refused)
-    assert connection.keys(KEYS.refused_tasks("*"))
+    suite = find_suite("starter").digest
+    (stored,) = AcceptedDigests(connection, KEYS, suite).waiting()
+    assert (stored.attempt, stored.differences) == (ATTEMPT, ("x",))
+    assert stored.at == pytest.approx(time.time(), abs=60)
     canaries, canary = Canaries(connection, KEYS, "starter"), link.canaries("any")
     assert canary.take(WORKER) is None
     canaries.ask("load-failed")
@@ -189,7 +204,7 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
         "",
         "x",
         "steward-attempt-1..",
-        token()[:-1] + "0",
+        token()[:-1] + "x",
         token(OTHER),
         token(seconds=-1),
         token(secret="guessed"),

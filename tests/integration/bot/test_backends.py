@@ -8,22 +8,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from prometheus_client import generate_latest
+from starlette.testclient import TestClient
 
 from bot.core.attempt_tokens import AttemptTokens
 from bot.core.platforms import Platforms
 from bot.queue import rulings
+from bot.queue.dispatching import QUEUE
 from bot.setup.doctor.backends import backends as examine_backends
 from bot.threads.maintainers_list import waiting_items
 from bot.web.board import BoardReader
+from bot.web.frame import Frame
 from bot.web.metrics import BoardMetrics
-from bot.web.page import NoQuery
-from bot.web.pages.workers import workers
+from bot.web.page import NoQuery, page_routes
+from bot.web.pages.workers import PAGE, workers
+from bot.web.site import MENU
 from leaderboard.attempts import Failure
-from leaderboard.backends import AWAY_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS, JobsBackend
+from leaderboard.backend_troubles import AWAY_SECONDS
+from leaderboard.backends import FIRST_WAIT_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS, JobsBackend
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC
+from redis_state.accepted_digests import RefusedTasks
 from redis_state.board.backend_runs import BACKENDS
 from redis_state.jobs import EvaluationJob, take_out
 from tests.support.board.board_driver import BoardDriver
@@ -75,6 +82,15 @@ def doctor_words(stand: BoardDriver) -> str:
     return " ".join(f"{check.state} {check.words}" for check in checks)
 
 
+def workers_page(stand: BoardDriver) -> str:
+    """The page of workers."""
+    app = FastAPI()
+    frame = Frame("Demo", "https://hub/discussions", menu=MENU)
+    app.include_router(page_routes(PAGE, BoardReader(stand.context), frame))
+    with TestClient(app) as client:
+        return client.get("/workers").text
+
+
 def take(stand: BoardDriver, platform: ScriptedPlatform, run_id: str) -> EvaluationJob:
     """The run begins: its worker takes the job of its attempt, and gets its claim."""
     attempt = platform.runs_by_id[run_id].attempt
@@ -91,6 +107,12 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
     later(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
     assert len(platform.orders) == 2
+    looks = platform.looks
+    for _ in range(3):
+        stand.context.mark(QUEUE)
+        stand.settle()
+    assert platform.looks == looks  # nothing changed: a platform is not asked at each tick
+    assert workers_page(stand).count("ada/good") >= 2
     order = platform.orders[0]
     assert (order.board_url, order.tier, order.model) == ("https://board.example", TIER, "ada/good")
     assert stand.context.platforms is not None
@@ -203,6 +225,19 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 
 
 @ALL
+def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """The platform says that it runs, but its heartbeats end: its attempt is over, and it is not paid to its limit."""
+    submit(stand, "a1")
+    later(stand, platform)
+    take(stand, platform, "run-1")
+    for _ in range(4):
+        later(stand, platform, 150)
+    assert "run-1" in platform.cancelled
+    assert [order.attempt.rpartition("-")[2] for order in platform.orders] == ["1", "2"]
+    assert "run-2" not in platform.cancelled
+
+
+@ALL
 def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """The bot asks again, and the queue stays as it is."""
     platform.is_away = True
@@ -232,6 +267,16 @@ def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: Scrip
     (view,) = workers(BoardReader(stand.context), NoQuery()).backends
     assert (view.spent_day, view.by_day, view.trouble) == (pytest.approx(4, abs=0.02), 10, "by_day")
     assert [run.stage for run in view.runs] == ["running"]
+    page = workers_page(stand)
+    for words in (
+        "Medium models",
+        "Jobs on the Hub",
+        "1 of at most 2",
+        "4.00 of 10.0",
+        "budget is used up",
+        "no request needs it",  # the worker of its only run fell silent
+    ):
+        assert words in page
     told = doctor_words(stand)
     assert "cost 4.0" in told
     assert "warning Tier medium: the cost limit by_day is used up." in told
@@ -277,6 +322,35 @@ def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     later(stand, platform, 30)
     assert [job.path for job in stand.queued()] == [urgent]
     assert platform.orders[-1].attempt == stand.queued()[0].attempt
+
+
+@ALL
+def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
+    submit(stand, "a1", "a2", "a3")
+    later(stand, platform)
+    job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
+    refused = RefusedTasks(worker="w", fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
+    digests.refuse(refused.of_run(job.attempt, now=stand.time))
+    stand.hand_back(job)
+    platform.becomes("run-1", "ended")
+    later(stand, platform, 300)
+    assert len(platform.orders) == 2
+    assert listed(stand)[0][0] == "tier medium: its workers' tasks differ from those of the board's results"
+    digests.accept(refused.fingerprint)
+    later(stand, platform, FIRST_WAIT_SECONDS + 1)
+    assert len(platform.orders) == 3
+    assert digests.waiting() == listed(stand) == []
+    digests.refuse(
+        RefusedTasks(**{**refused.model_dump(), "fingerprint": "2" * 16 + "-" + "3" * 16}).of_run(
+            job.attempt, now=stand.time
+        )
+    )
+    stand.end(take(stand, platform, "run-2"), failure=THEIRS)
+    platform.becomes("run-2", "ended")
+    later(stand, platform, 30)
+    later(stand, platform, 30)
+    assert digests.waiting() == listed(stand) == []
 
 
 @ALL

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,15 @@ from redis_state.jobs import EvaluationJob, recall
 from tests.support.board.running_board import client_of
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
+from tests.support.workers import worker_process
 from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
-from tests.support.workers.worker_process import BOARD, TIER
+from tests.support.workers.worker_process import BOARD, TIER, TOKEN
 from workers.models.tiny_model import model
 
 pytestmark = pytest.mark.timeout(400)
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
 SECRET = "the webhooks' secret"
+SUPPORT = Path(worker_process.__file__).parent
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
@@ -39,6 +42,7 @@ class Once:
 
     stand: RealWorker
     url: str
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def queue(self, number: int) -> EvaluationJob:
         """Queue the attempt `number` of a tiny model."""
@@ -54,14 +58,20 @@ class Once:
 
     def start(self, job: EvaluationJob, **settings: str) -> subprocess.Popen[str]:
         """Start a worker for the attempt of `job`, with these settings."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "steward.cli", "work", "--once", job.attempt],
+        return self.run([sys.executable, "-m", "steward.cli", "work", "--once", job.attempt], **settings)
+
+    def run(self, command: list[str], **settings: str) -> subprocess.Popen[str]:
+        """Start a process with the settings of a worker; it ends with the fixture at the latest."""
+        process = subprocess.Popen(
+            command,
             env=self.stand.settings(**settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.workers.append(process)
+        return process
 
     def start_without_redis(self, job: EvaluationJob) -> subprocess.Popen[str]:
         """Start it with the attempt's token, and with neither Redis nor a board file."""
@@ -77,7 +87,8 @@ class Once:
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
     """A board whose attempts nobody takes unless a test starts a worker."""
-    with running_worker(tmp_path_factory.mktemp("once")) as stand:
+    backend = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": "steward"}
+    with running_worker(tmp_path_factory.mktemp("once"), backends={TIER: backend}) as stand:
         upload_questions(stand)
         settings = BotSettings(
             redis_url=stand.valkey.url,
@@ -86,7 +97,11 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
             port=0,
         )
         with client_of(settings) as client:
-            yield Once(stand, str(client.base_url))
+            made = Once(stand, str(client.base_url))
+            yield made
+            for worker in made.workers:  # one that a failed test left
+                worker.kill()
+                worker.wait()
 
 
 @ALL
@@ -180,6 +195,37 @@ def test_a_wrong_token_and_a_bot_that_is_away_are_told(once: Once) -> None:
     assert "does not accept the token" in outputs[1][0]
     assert "STEWARD_ATTEMPT_TOKEN" in outputs[2][0]
     assert once.stand.queue.in_rq(job)
+
+
+@ALL
+def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> None:
+    """Neither the attempt's nor the workers': in no environment, command line, memory or file that it can read."""
+    asked = once.stand.job("trial/looking", "a" * 40, 10)
+    once.stand.queue.enqueue(asked)
+    token = once.token(asked)
+    script = str(SUPPORT / "offline_worker_script.py")
+    worker = once.run(
+        [sys.executable, script, str(tmp_path), "0", "0", asked.attempt],
+        REDIS_URL=NOWHERE,
+        STEWARD_BOARD="/no/board.yaml",
+        STEWARD_BOARD_URL=once.url,
+        STEWARD_ATTEMPT_TOKEN=token,
+        STEWARD_WORKER_TOKEN=TOKEN,
+        STEWARD_HARNESS="trial_harness",
+        STEWARD_PRELOAD="",
+        PYTHONPATH=os.pathsep.join((str(SUPPORT), str(SUPPORT.parents[2]))),
+    )
+    outcome, log = once.stand.end_of(asked)
+    output = worker.communicate(timeout=60)[0]
+    assert outcome.ok, (log, output)
+    seen = json.loads((tmp_path / "published.json").read_text())
+    assert seen["memory"] == 0
+    assert any(name.startswith("HOME=") for name in seen["environ"])
+    texts = [json.dumps(seen), json.dumps(outcome.model_dump(mode="json")), log, output]
+    files = [file.read_bytes() for file in (once.stand.folder / "work").rglob("*") if file.is_file()]
+    for secret in (token, TOKEN):
+        assert not [text for text in texts if secret in text]
+        assert not [data for data in files if secret.encode() in data]
 
 
 def _environments() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,12 @@ def platform(folder: Path, body: str) -> SlurmPlatform:
 def test_a_job_is_listed_from_its_start_to_its_end(cluster: SlurmCluster, tmp_path: Path) -> None:
     """With times in seconds, and with its attempt; the token lies in a file of this user alone."""
     jobs = platform(tmp_path, 'cat "$STEWARD_ATTEMPT_TOKEN_FILE"; env | grep -c TOKEN; sleep 1')
+    old = tmp_path / "spool" / "tokens" / "of-long-ago"
+    old.parent.mkdir(parents=True)
+    old.write_text("a token")
+    os.utime(old, (1, 1))
     job = jobs.launch(order())
+    assert not old.exists()
     (run,) = [run for run in jobs.runs() if run.id == job]
     assert (run.attempt, run.tier, run.stage in ("waiting", "running")) == (ATTEMPT, "small", True)
     ended = wait_until(lambda: next((run for run in jobs.runs() if run.id == job and run.stage == "ended"), None))

@@ -11,7 +11,10 @@ from redis_state import clock
 
 @dataclass
 class ScriptedPlatform:
-    """Runs by their number. `fails`: raise "before" or "after" the next start; `is_away`: answer nothing."""
+    """Runs by their number. `fails`: raise "before" or "after" the next start; `is_away`: answer nothing.
+
+    `looks`: how often its runs were listed.
+    """
 
     runs_by_id: dict[str, BackendRun] = field(default_factory=dict)
     orders: list[LaunchOrder] = field(default_factory=list)
@@ -19,11 +22,13 @@ class ScriptedPlatform:
     hidden: set[str] = field(default_factory=set)
     fails: str = ""
     is_away: bool = False
+    looks: int = 0
     now: float = field(default_factory=clock.now)
 
     def runs(self) -> list[BackendRun]:
         """All runs that are not hidden."""
         self._answer()
+        self.looks += 1
         return [run for run in self.runs_by_id.values() if run.id not in self.hidden]
 
     def launch(self, order: LaunchOrder) -> str:

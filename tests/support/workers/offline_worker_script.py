@@ -1,6 +1,8 @@
 """A complete worker in its own process, whose gateway uses folders instead of a Hub.
 
-    python offline_worker_script.py {folder} {seconds that a download takes} {seconds that a publication takes}
+    python offline_worker_script.py {folder} {seconds of a download} {seconds of a publication} [attempt]
+
+With an attempt it is the worker of that attempt alone, as `steward work --once`.
 
 The gateway logs each call to `{folder}/hub.log`, one per line.
 """
@@ -20,6 +22,7 @@ from leaderboard.attempts import Details
 from redis_state.jobs import EvaluationJob
 from workers.common import kernel
 from workers.errors import DatasetUnavailable
+from workers.jobs import once
 from workers.jobs.provisions import Provisions
 from workers.jobs.worker import main
 from workers.models.downloads import SuiteQuestions
@@ -66,5 +69,8 @@ class FolderGateway:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")
-    folder, download, publication = sys.argv[1:]
-    sys.exit(main(WorkerSettings(), hub_gateway=FolderGateway(Path(folder), float(download), float(publication))))
+    folder, download, publication, *attempt = sys.argv[1:]
+    gateway = FolderGateway(Path(folder), float(download), float(publication))
+    if attempt:
+        sys.exit(once.main(WorkerSettings(), attempt[0], hub_gateway=gateway))
+    sys.exit(main(WorkerSettings(), hub_gateway=gateway))

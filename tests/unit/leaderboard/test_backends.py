@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.backend_troubles import BackendTrouble
 from leaderboard.backends import (
     DAY,
     FIRST_WAIT_SECONDS,
     GRACE_SECONDS,
     INTENT_SECONDS,
     LIVE,
+    LONGEST_WAIT_SECONDS,
     MARGIN_SECONDS,
     UNSEEN_SECONDS,
     WAITING_GRACE_SECONDS,
     BackendFacts,
     BackendRun,
-    BackendTrouble,
     CostLimits,
     JobsBackend,
     SlurmBackend,
@@ -162,6 +163,23 @@ def test_costs_stay_within_their_limits(
     """A run is started only if it could run to its time limit; live runs count with theirs."""
     backend = jobs(costs={"hourly": 2.5, **limits})
     plan = plan_runs(backend, facts("a b c", *runs), HOUR)
+    assert (len(plan.launch), plan.blocked) == (launched, blocked)
+
+
+@pytest.mark.parametrize(
+    ("refused", "runs", "launched", "blocked"),
+    [
+        (NOW - 60, [], 0, "tasks"),
+        (NOW - LONGEST_WAIT_SECONDS, [], 1, "tasks"),
+        (NOW - LONGEST_WAIT_SECONDS, [run("x")], 0, "tasks"),
+        (0.0, [run("x")], 2, ""),
+    ],
+)
+def test_workers_whose_tasks_differ_are_started_one_at_a_time(
+    refused: float, runs: list[BackendRun], launched: int, blocked: str
+) -> None:
+    """Each would evaluate for nothing: one in an hour looks whether they still differ, whatever waits."""
+    plan = plan_runs(jobs(), BackendFacts("abcd", runs, NOW, refused), HOUR)
     assert (len(plan.launch), plan.blocked) == (launched, blocked)
 
 
