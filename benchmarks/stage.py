@@ -195,6 +195,12 @@ def _answers(url: str) -> bool:
         return False
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds of a processor that a process has used, with those of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_mb(pid: int) -> float:
     """Return the peak resident memory of a process in MB, as the kernel counts it."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

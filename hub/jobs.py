@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,9 +15,10 @@ from hub.records import HubJob
 class JobCalls(Reads):
     """The part of `Hub` for Jobs."""
 
-    def jobs(self, namespace: str, labels: Mapping[str, str]) -> Iterator[HubJob]:
-        """Yield the Jobs of `namespace` that have all `labels`, newest first, those that ended too."""
-        query = urlencode([("label", f"{name}={value}") for name, value in labels.items()])
+    def jobs(self, namespace: str, labels: Mapping[str, str], stages: Sequence[str] = ()) -> Iterator[HubJob]:
+        """Yield the Jobs of `namespace` that have all `labels`, newest first: those in `stages`, or all of them."""
+        asked = [("label", f"{name}={value}") for name, value in labels.items()]
+        query = urlencode([*asked, *(("stage", stage) for stage in stages)])
         for item in self._pages(f"{_address(namespace)}?{query}", "jobs", {}):
             yield parse.parsed(_job, item)
 

@@ -28,6 +28,7 @@ from localhub.threads.eval_results import EvalResults
 from localhub.threads.pulls import Pulls
 from localhub.threads.service import ThreadService
 from localhub.webhooks.deliveries import Deliveries
+from localhub.webhooks.jobs import WebhookJobs
 from localhub.webhooks.service import WebhookService
 from localhub.webhooks.store import WebhookStore
 
@@ -87,9 +88,10 @@ class HubState:
 
     def _webhook_service(self) -> WebhookService:
         store = WebhookStore(self.database, self.clock)
-        deliveries = Deliveries(self.database, self.clock, self.stats, self.faults.webhooks, store)
+        jobs = WebhookJobs(self.database, self.job_store, self.jobs)
+        deliveries = Deliveries(self.database, self.clock, self.stats, self.faults.webhooks, store, jobs.start)
         return WebhookService(
-            store, deliveries, self.accounts, self.repos, self.access, self.faults, base_url=lambda: self.url
+            store, deliveries, self.accounts, self.repos, self.access, self.faults, jobs, base_url=lambda: self.url
         )
 
 

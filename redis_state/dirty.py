@@ -20,9 +20,10 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from redis_state.keys import Keys
-from redis_state.redis import Redis
+from redis_state.redis import Redis, text
 
 _PRIORITY_SCALE = 1e12
 _PAGE_SIZE = 1_000
@@ -190,6 +191,21 @@ class DirtyKeys:
             for key in keys:
                 pipe.zscore(self.keys.dirty, key)
             return [score is not None for score in pipe.execute()]
+
+    def pending(self, *, until: float, limit: int = 100) -> dict[str, float]:
+        """Dirty key → when it is due, for at most `limit` keys of each priority that are due at `until` or earlier."""
+        found: dict[str, float] = {}
+        for priority in SyncPriority:
+            start = priority * _PRIORITY_SCALE
+            rows: Any = self.redis.zrangebyscore(
+                self.keys.dirty, start, start + until, start=0, num=limit, withscores=True
+            )
+            found |= {text(key): score - start for key, score in rows}
+        return found
+
+    def leased(self) -> list[str]:
+        """The keys whose sync runs, or has died within the time of its lease."""
+        return [text(key) for key in self.redis.hkeys(self.keys.dirty_leases)]
 
     def hasten(self, keys: Sequence[str], *, due: float) -> None:
         """Advance those of `keys` that are due later to `due`; their priorities stay."""

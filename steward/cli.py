@@ -149,14 +149,52 @@ def serve() -> None:
 @app.command()
 def sync(
     timer: Annotated[bool, typer.Option(help="Run the timer too; not needed beside `steward schedule`.")] = True,
+    until_idle: Annotated[
+        bool,
+        typer.Option(
+            "--until-idle",
+            help="Read everything from the Hub, do what is due, and end; without REDIS_URL, on a queue server of its "
+            "own.",
+        ),
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="With --until-idle: end after this time at the latest.")
+    ] = None,
+    namespace: Annotated[
+        str,
+        typer.Option(
+            help="With --until-idle in Jobs on the Hub: where these run. One at a time then syncs the board.",
+            metavar="ACCOUNT",
+        ),
+    ] = "",
 ) -> None:
-    """Run a sync process, which keeps requests and threads in step with the Hub."""
+    """Run a sync process, which keeps requests and threads in step with the Hub.
+
+    With --until-idle: exit status 0 once nothing is due, 1 if it ended before.
+    """
+    if until_idle:
+        raise typer.Exit(_sync_until_idle(seconds, namespace))
+    if seconds is not None or namespace:
+        raise typer.BadParameter("--seconds and --namespace go with --until-idle.")
     from bot.core.settings import BotSettings
     from bot.processes.sync_process import run_sync
     from steward.recomputing import harness_recompute
 
     with sentences():
         run_sync(BotSettings(), timer=timer, recompute=harness_recompute)
+
+
+def _sync_until_idle(seconds: float | None, namespace: str) -> int:
+    from hub.errors import HubError
+    from steward.commands.output import ending
+    from steward.exit_statuses import MISCONFIGURED
+    from steward.until_idle import sync_until_idle
+
+    with sentences():
+        try:
+            return sync_until_idle(seconds=seconds, namespace=namespace)
+        except HubError as error:
+            raise ending(error, MISCONFIGURED) from error
 
 
 @app.command()

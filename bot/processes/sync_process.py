@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -81,6 +82,12 @@ def run_sync(
 
     `recompute` makes the function that computes metrics again for a suite, which is used if the settings want it.
     """
+    context = open_sync_context(settings, recompute)
+    _run_until_signal(context, [*sync_loops(context), *([Schedule(context)] if timer else [])])
+
+
+def open_sync_context(settings: BotSettings, recompute: Callable[[Suite], Recompute] | None) -> BoardContext:
+    """The context of a process that syncs, with all that syncs need. Raises RedisMissing or SettingsError."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     context = open_board_context(settings)
     if recompute is not None and settings.recompute_metrics:
@@ -88,8 +95,12 @@ def run_sync(
     context.platforms = build_platforms(settings, context.board)
     settings.models_token(context.board)  # other processes and commands do without it
     context.probe.warm()
-    loops = [SyncLoop(context) for _ in range(LOOPS)]
-    _run_until_signal(context, [*loops, *([Schedule(context)] if timer else [])])
+    return context
+
+
+def sync_loops(context: BoardContext) -> list[SyncLoop]:
+    """The loops of one process."""
+    return [SyncLoop(context) for _ in range(LOOPS)]
 
 
 def run_schedule(settings: BotSettings) -> None:
@@ -101,15 +112,31 @@ def run_schedule(settings: BotSettings) -> None:
 
 def _run_until_signal(context: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
     stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE_SECONDS + 1.0, say=log.warning)
-    if _run(context, parts, stop):
-        context.probe.close()
-        context.hub.close()
-        if context.models_hub is not None:
-            context.models_hub.close()
+    run_parts(context, parts, stop)
     os._exit(0)  # the interpreter's own exit would wait for threads, or interrupt them in native code, and is slow
 
 
-def _run(context: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
+class ProcessPart(Protocol):
+    """What runs on a thread of its own until it is asked to stop."""
+
+    def run(self) -> None:
+        """Run until `stop`."""
+
+    def stop(self) -> None:
+        """Stop after the present piece of work."""
+
+
+def run_parts(context: BoardContext, parts: Sequence[ProcessPart], stop: Stop) -> None:
+    """Run each of `parts` on its own thread until `stop`; close the connections if all ended within GRACE_SECONDS."""
+    if not _run(context, parts, stop):
+        return
+    context.probe.close()
+    context.hub.close()
+    if context.models_hub is not None:
+        context.models_hub.close()
+
+
+def _run(context: BoardContext, parts: Sequence[ProcessPart], stop: Stop) -> bool:
     """Run each of `parts` on its own thread until `stop`. Return whether all ended within GRACE_SECONDS after it."""
     threads = [threading.Thread(target=part.run, name=f"part-{n}", daemon=True) for n, part in enumerate(parts)]
     for thread in threads:

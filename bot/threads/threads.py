@@ -48,8 +48,7 @@ PAGES_READ = point("threads looked at, turn not noted")
 
 def sync_threads(context: BoardContext, repo: Repo) -> None:
     """Read the newest threads of `repo` and the next page of its open ones: two calls."""
-    place = f"open threads of {_name(repo)}"
-    page = int(context.redis.hget(context.keys.rounds, place) or 0)
+    page = next_page(context, repo)
     try:
         newest, _ = context.hub.threads_page(repo, 0)
         open_threads, more = context.hub.threads_page(repo, page, are_open=True)
@@ -60,7 +59,17 @@ def sync_threads(context: BoardContext, repo: Repo) -> None:
         return
     _mark_changed(context, repo, {summary.num: summary.comments for summary in (*newest, *open_threads)})
     pass_by(PAGES_READ)
-    context.redis.hset(context.keys.rounds, place, page + 1 if more else 0)
+    context.redis.hset(context.keys.rounds, _rotation(repo), page + 1 if more else 0)
+
+
+def next_page(context: BoardContext, repo: Repo) -> int:
+    """The page of the open threads of `repo` that the next pass reads; 0 after the last one."""
+    return int(context.redis.hget(context.keys.rounds, _rotation(repo)) or 0)
+
+
+def forget_page(context: BoardContext, repo: Repo) -> None:
+    """Let the next pass read the first page of the open threads of `repo`."""
+    context.redis.hdel(context.keys.rounds, _rotation(repo))
 
 
 def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
@@ -162,6 +171,10 @@ def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
     context.index.change(path, lambda entry: entry.changed(thread=number, comment=comment_id, said=""))
     if entry.state not in AT_REST:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
+
+
+def _rotation(repo: Repo) -> str:
+    return f"open threads of {_name(repo)}"
 
 
 def _name(repo: Repo) -> str:

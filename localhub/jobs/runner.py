@@ -114,6 +114,11 @@ class JobRunner:
                 return
             run.ended.wait(0.2)
 
+    def printed(self, job_id: str) -> list[str]:
+        """What a Job has printed so far."""
+        run = self._runs.get(job_id)
+        return list(run.lines) if run is not None else []
+
     def close(self) -> None:
         """Kill all Jobs."""
         self._closing = True

@@ -82,6 +82,13 @@ class JobStore:
             raise HubError(404, "Job not found")
         return _job(row)
 
+    def find(self, job_id: str) -> Job:
+        """The Job of that id, of any account; `HubError` 404 if there is none."""
+        row = self._database.row("SELECT * FROM jobs WHERE id = ? AND stage != 'DELETED'", (job_id,))
+        if row is None:
+            raise HubError(404, "Job not found")
+        return _job(row)
+
     def of(self, owner_id: str, labels: Sequence[tuple[str, str]], stages: Sequence[str]) -> list[Job]:
         """The account's Jobs with all these labels, in one of these stages if there are any; newest first."""
         rows = self._database.rows(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from localhub.accounts.store import Account
+from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.http.paging import link_next
 from localhub.jobs.store import Job, JobSpec
@@ -65,7 +65,7 @@ def list_jobs(
     cursor: str = "0",
 ) -> list[JsonObject]:
     """The Jobs of a namespace with all these labels, newest first [?]."""
-    owner = _owner(state, caller, namespace, write=False)
+    owner = namespace_owner(state, caller, namespace, write=False)
     pairs = [(name, value) for name, _, value in (each.partition("=") for each in label or ())]
     jobs = state.job_store.of(owner.id, pairs, stage or ())
     begin = int(cursor) if cursor.isascii() and cursor.isdecimal() else 0
@@ -76,7 +76,7 @@ def list_jobs(
 @router.post("/{namespace}")
 def start_job(state: StateDep, caller: CallerDep, namespace: Namespace, body: JobBody) -> JsonObject:
     """Start a Job."""
-    owner = _owner(state, caller, namespace, write=True)
+    owner = namespace_owner(state, caller, namespace, write=True)
     if (body.dockerImage is None) == (body.spaceId is None):
         raise BadRequest("✖ dockerImage or spaceId is needed, and not both")
     spec = JobSpec(
@@ -94,7 +94,7 @@ def start_job(state: StateDep, caller: CallerDep, namespace: Namespace, body: Jo
 @router.get("/{namespace}/{job_id}")
 def read_job(state: StateDep, caller: CallerDep, namespace: Namespace, job_id: Id) -> JsonObject:
     """One Job."""
-    owner = _owner(state, caller, namespace, write=False)
+    owner = namespace_owner(state, caller, namespace, write=False)
     return _json(state, owner, state.job_store.get(job_id, owner.id))
 
 
@@ -107,7 +107,7 @@ def read_logs(
     tail: Annotated[int | None, Query(ge=0)] = None,
 ) -> StreamingResponse:
     """What a Job prints until it ends, as server-sent events."""
-    owner = _owner(state, caller, namespace, write=False)
+    owner = namespace_owner(state, caller, namespace, write=False)
     job = state.job_store.get(job_id, owner.id)
 
     def events() -> Iterator[str]:
@@ -120,12 +120,12 @@ def read_logs(
 @router.post("/{namespace}/{job_id}/cancel")
 def cancel_job(state: StateDep, caller: CallerDep, namespace: Namespace, job_id: Id) -> JsonObject:
     """Cancel a Job; one that has ended stays as it is [?]."""
-    owner = _owner(state, caller, namespace, write=True)
+    owner = namespace_owner(state, caller, namespace, write=True)
     state.jobs.cancel(state.job_store.get(job_id, owner.id))
     return _json(state, owner, state.job_store.get(job_id, owner.id))
 
 
-def _owner(state: HubState, caller: Any, namespace: str, *, write: bool) -> Account:
+def namespace_owner(state: HubState, caller: Caller, namespace: str, *, write: bool) -> Account:
     """The account of `namespace`, if the caller may see its Jobs, or `write` them. 404 and 403 otherwise [?]."""
     account = caller.require_account()
     owner = state.accounts.by_name(namespace)

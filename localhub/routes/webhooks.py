@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, field_validator
 
-from localhub.accounts.store import Account
+from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep
+from localhub.routes.jobs import namespace_owner
+from localhub.state import HubState
+from localhub.webhooks.store import Webhook
 
 router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
 
@@ -28,14 +31,19 @@ class WebhookTargetBody(BaseModel):
 
 
 class WebhookBody(BaseModel):
-    """The settings of a webhook. In an update `url`, `secret` and `domains` may be missing: they stay [?]."""
+    """The settings of a webhook, which calls a `url` or starts the Job `jobSourceId` again, with these `secrets`.
+
+    A `job` that is described in full is not supported here. In an update `url`, `secret` and `domains` may be missing:
+    they stay [?].
+    """
 
     url: str | None = Field(None, max_length=2000)
     watched: list[WebhookTargetBody] | None = Field(None, max_length=MAX_WATCHED)
     domains: list[Literal["repo", "discussion"]] | None = Field(None, max_length=10)
     secret: str | None = Field(None, max_length=2000, pattern=r"^[\x20-\x7F]*$")
     job: dict[str, Any] | None = None
-    jobSourceId: str | None = None  # noqa: N815 (the Hub's word)
+    jobSourceId: str | None = Field(None, max_length=64)  # noqa: N815 (the Hub's word)
+    secrets: dict[str, Annotated[str, Field(max_length=10_000)]] | None = Field(None, max_length=200)
 
     @field_validator("url")
     @classmethod
@@ -70,17 +78,37 @@ def read_webhook(state: StateDep, caller: CallerDep, webhook_id: Id) -> JsonObje
 
 
 @router.post("")
-def create_webhook(state: StateDep, owner: Owner, body: WebhookBody) -> JsonObject:
+def create_webhook(state: StateDep, caller: CallerDep, owner: Owner, body: WebhookBody) -> JsonObject:
     """Create a webhook."""
-    _refuse_jobs(body)
-    if body.url is None:
-        raise BadRequest("✖ Required\n  → at url")
+    _refuse_described_job(body)
+    if (body.url is None) == (body.jobSourceId is None):
+        raise BadRequest("✖ url or jobSourceId is needed, and not both\n  → at url")
+    if body.secrets is not None and body.jobSourceId is None:
+        raise BadRequest("✖ secrets are for a Job: give jobSourceId with them\n  → at secrets")
     if not body.domains:
         raise BadRequest("✖ domains names repo, discussion or both\n  → at domains")
+    if body.jobSourceId is not None:
+        return {"webhook": state.webhooks.as_json(_create_for_job(state, caller, owner, body))}
+    assert body.url is not None
     webhook = state.webhooks.create(
         owner, url=body.url, secret=body.secret, watched=_target_dicts(body.watched), domains=body.domains
     )
     return {"webhook": state.webhooks.as_json(webhook)}
+
+
+def _create_for_job(state: HubState, caller: Caller, owner: Account, body: WebhookBody) -> Webhook:
+    """Create a webhook that starts a Job of a namespace in which the caller may start Jobs."""
+    source = state.webhooks.jobs.source(body.jobSourceId or "")
+    namespace = state.accounts.by_id(source.owner_id)
+    namespace_owner(state, caller, namespace.name if namespace is not None else "", write=True)
+    return state.webhooks.create_for_job(
+        owner,
+        source=source,
+        secrets=body.secrets or {},
+        secret=body.secret,
+        watched=_target_dicts(body.watched),
+        domains=body.domains or (),
+    )
 
 
 @router.post("/{webhook_id}")
@@ -90,8 +118,10 @@ def update_webhook(state: StateDep, owner: Owner, webhook_id: Id, body: WebhookB
     A client that changes only the URL sends `watched: []` and no domains, which the Hub's API description forbids; the
     Hub's answer is not known. Taken literally the webhook would watch nothing, so the call is refused, as described.
     """
-    _refuse_jobs(body)
+    _refuse_described_job(body)
     webhook = state.webhooks.get(webhook_id, owner)
+    if (body.url is not None and webhook.starts_job) or body.jobSourceId is not None or body.secrets is not None:
+        raise BadRequest("✖ What a webhook calls or starts stays of its kind here: delete it, and create another")
     if not body.watched:
         raise BadRequest("✖ Array must contain at least 1 element(s)\n  → at watched")
     changes: dict[str, Any] = {"watched": _target_dicts(body.watched)}
@@ -137,9 +167,9 @@ def _target_dicts(watched: list[WebhookTargetBody] | None) -> list[dict[str, str
     return [{"type": item.type, "name": item.name} for item in watched or ()]
 
 
-def _refuse_jobs(body: WebhookBody) -> None:
-    if body.job or body.jobSourceId:
-        raise BadRequest("This Hub runs no jobs: a webhook needs a url.")
+def _refuse_described_job(body: WebhookBody) -> None:
+    if body.job:
+        raise BadRequest("This Hub starts Jobs from webhooks by jobSourceId only.")
 
 
 def _is_http_url(url: str) -> bool:

@@ -17,7 +17,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,10 @@ class DeliveryPolicy:
     def wait(self, attempts: int) -> float:
         """The seconds to wait after that many attempts: doubled each time."""
         return min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, 30))
+
+
+StartJob = Callable[[Webhook, OutgoingDelivery], tuple[int, str | None]]
+"""Starts the Job of a webhook for a delivery; returns what `Sender.post` returns."""
 
 
 class Sender:
@@ -101,7 +105,13 @@ class Deliveries:
     """The queues of all webhooks, the threads that send, and the log."""
 
     def __init__(
-        self, database: Database, clock: Clock, stats: Stats, faults: WebhookFaults, webhooks: WebhookStore
+        self,
+        database: Database,
+        clock: Clock,
+        stats: Stats,
+        faults: WebhookFaults,
+        webhooks: WebhookStore,
+        start_job: StartJob,
     ) -> None:
         self.log = DeliveryLog(database)
         self.policy = DeliveryPolicy()
@@ -110,6 +120,7 @@ class Deliveries:
         self._faults = faults
         self._webhooks = webhooks
         self._sender = Sender()
+        self._start_job = start_job
         self._changed = threading.Condition()
         self._queues: dict[str, list[tuple[float, float, OutgoingDelivery]]] = {}
         """Webhook id → heap of (due, order, delivery)."""
@@ -142,7 +153,7 @@ class Deliveries:
         """
         row = self._new(webhook, delivery.payload, delivery.delivery_id, "pending")
         self.log.add([row], self._clock.seconds())
-        status, error = self._sender.post(webhook, row, self.policy.timeout)
+        status, error = self._deliver(webhook, row)
         outcome: DeliveryState = "delivered" if 200 <= status < 300 else "failed"
         self.log.update(row, state=outcome, attempts=1, status=status or None, error=error)
         self._stats.delivery(webhook.id, "replayed")
@@ -253,7 +264,7 @@ class Deliveries:
         if webhook.disabled:
             self.log.update(delivery, state="suspended" if "suspended" in webhook.disabled else "disabled")
             return None
-        status, error = self._sender.post(webhook, delivery, self.policy.timeout)
+        status, error = self._deliver(webhook, delivery)
         if self._closed:
             return None
         self._stats.delivery(webhook.id, "attempted")
@@ -266,6 +277,12 @@ class Deliveries:
             return None
         due = time.time() + self.policy.wait(delivery.attempts + 1)
         return self.log.update(delivery, **outcome, due=due)
+
+    def _deliver(self, webhook: Webhook, delivery: OutgoingDelivery) -> tuple[int, str | None]:
+        """Call the webhook's URL, or start its Job; return the status, 0 without an answer, and the error, if any."""
+        if webhook.starts_job:
+            return self._start_job(webhook, delivery)
+        return self._sender.post(webhook, delivery, self.policy.timeout)
 
     def _end(self, webhook: Webhook, delivery: OutgoingDelivery, state: DeliveryState, outcome: dict[str, Any]) -> None:
         self.log.update(delivery, **outcome, state=state)

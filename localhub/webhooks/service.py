@@ -12,12 +12,14 @@ from typing import Any, cast
 from localhub.accounts.store import Account, Accounts, Caller
 from localhub.controls.faults import Faults
 from localhub.errors import HubError
+from localhub.jobs.store import Job
 from localhub.json_values import JsonObject
 from localhub.repos.access import Access
 from localhub.repos.events import HubEvent
 from localhub.repos.records import RepoType
 from localhub.repos.store import RepoStore
 from localhub.webhooks.deliveries import Deliveries, DeliveryPolicy
+from localhub.webhooks.jobs import WebhookJobs
 from localhub.webhooks.payloads import for_webhook, payload
 from localhub.webhooks.store import SUSPENDED, Webhook, WebhookDomain, WebhookStore, WebhookTarget
 
@@ -35,11 +37,13 @@ class WebhookService:
         repos: RepoStore,
         access: Access,
         faults: Faults,
+        jobs: WebhookJobs,
         *,
         base_url: Callable[[], str],
     ) -> None:
         self.deliveries = deliveries
         self.store = store
+        self.jobs = jobs
         self._accounts = accounts
         self._repos = repos
         self._access = access
@@ -66,6 +70,21 @@ class WebhookService:
     ) -> Webhook:
         """Create a webhook. `watched`: `{type, name}` each; `HubError` 400 for one that `owner` cannot see."""
         return self.store.add(owner.id, url, secret or None, self._targets(owner, watched), _checked_domains(domains))
+
+    def create_for_job(
+        self,
+        owner: Account,
+        *,
+        source: Job,
+        secrets: Mapping[str, str],
+        secret: str | None = None,
+        watched: Sequence[Mapping[str, str]],
+        domains: Iterable[str] = ("repo", "discussion"),
+    ) -> Webhook:
+        """Create a webhook that starts the Job `source` again for each event, with these `secrets`."""
+        webhook = self.create(owner, url="", secret=secret, watched=watched, domains=domains)
+        self.jobs.put(webhook.id, source, secrets)
+        return webhook
 
     def get(self, webhook_id: str, owner: Account | None = None) -> Webhook:
         """The webhook of that id; `HubError` 404 if there is none, or if `owner` is given and does not own it."""
@@ -98,17 +117,20 @@ class WebhookService:
         """Remove the webhook with its activity log."""
         self.deliveries.forget(webhook.id, "deleted")
         self.store.remove(webhook)
+        self.jobs.remove(webhook.id)
 
     def as_json(self, webhook: Webhook) -> JsonObject:
         """The webhook as the API shows it: never with its secret."""
         fields: dict[str, Any] = {
             "id": webhook.id,
-            "url": webhook.url,
+            "url": webhook.url or None,
             "disabled": SUSPENDED if webhook.disabled == SUSPENDED else bool(webhook.disabled),
             "watched": [self._target_json(target) for target in webhook.watched],
             "hasSecret": webhook.secret is not None,
             "domains": list(webhook.domains),
         }
+        if webhook.starts_job and (job := self.jobs.find(webhook.id)) is not None:
+            fields |= {"job": job.as_json(), "jobSourceId": job.source_id}
         return {**fields, "lastTriggerAt": webhook.last_trigger_at} if webhook.last_trigger_at else fields
 
     def start(self) -> None:

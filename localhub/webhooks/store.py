@@ -39,7 +39,7 @@ class WebhookTarget:
 
 @dataclass(frozen=True)
 class Webhook:
-    """One webhook; `disabled` is '', 'disabled' or 'suspended-after-failure'."""
+    """One webhook; `disabled` is '', 'disabled' or 'suspended-after-failure'. One without a `url` starts a Job."""
 
     id: str
     owner_id: str
@@ -51,6 +51,11 @@ class Webhook:
     failures: int
     created_at: str
     last_trigger_at: str | None
+
+    @property
+    def starts_job(self) -> bool:
+        """Whether each event starts a Job, in place of a call."""
+        return not self.url
 
     def matches(self, event: HubEvent) -> bool:
         """Whether the event is of one of the domains and about a target that this webhook watches."""

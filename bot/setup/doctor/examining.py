@@ -127,9 +127,13 @@ def _webhooks(context: BoardContext) -> Checks:
 
 
 def _webhook_addresses(context: BoardContext) -> Checks:
-    """Whether each of the board's webhooks leads to a web server of Steward, and its secret is encrypted on the way."""
+    """Whether each of the board's webhooks leads to a web server of Steward, and its secret is encrypted on the way, or
+    starts a Job."""
     plain_hub = context.hub.endpoint.startswith("http://")
-    for address in sorted({hook.url or "" for hook in context.hub.webhooks() if watched(context, hook)}):
+    hooks = [hook for hook in context.hub.webhooks() if watched(context, hook)]
+    if any(not hook.url for hook in hooks):
+        yield Check("webhook address", "ok", "A webhook of the board starts a Job.")
+    for address in sorted({hook.url for hook in hooks if hook.url}):
         url = urlsplit(address)
         if url.path != PATH:
             fix = f"Its address has to end in {PATH}: change it in the Hub's settings, or with `steward init --url`."

@@ -20,6 +20,7 @@ from hub.records import WatchedItem
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.evaluators import Evaluator
+from localhub.jobs.store import JobSpec
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
 from tests.support.sizes import every
@@ -276,3 +277,17 @@ def test_a_full_disk_is_found(ward: Ward, full_disk: Callable[[Ward], None]) -> 
     (found,) = (check for check in ward.examine() if check.name == "disk")
     assert found.state == "error"
     assert "STEWARD_MIRRORS" in found.mend
+
+
+def test_a_webhook_that_starts_a_job_is_no_fault(ward: Ward) -> None:
+    """A board without a server has webhooks without an address."""
+    state = ward.stand.hub.state
+    (bot, org) = (state.accounts.by_name(name) for name in ("steward-bot", "board"))
+    assert bot is not None and org is not None
+    spec = JobSpec(("steward", "sync", "--until-idle"), "steward", "cpu-basic", {}, {}, 600.0)
+    source = state.job_store.add(org.id, bot.id, spec)
+    watched = [{"type": "dataset", "name": "board/requests"}]
+    state.webhooks.create_for_job(bot, source=source, secrets={}, watched=watched)
+    found = [check for check in ward.examine() if check.name == "webhook address"]
+    assert {check.state for check in found} == {"ok"}
+    assert "A webhook of the board starts a Job." in [check.words for check in found]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import HubWorld, LocalHub
@@ -128,3 +131,55 @@ def test_a_job_is_lost_runs_twice_or_ignores_its_cancel(hub: LocalHub, ada: HfAp
     wait_until(lambda: ada.inspect_job(job_id=deaf, namespace="lab").status.stage == "RUNNING")
     ada.cancel_job(job_id=deaf, namespace="lab")
     assert ended(ada, deaf) == ("COMPLETED", None)
+
+
+def test_a_webhook_starts_a_job_for_each_event(hub: LocalHub, ada: HfApi) -> None:
+    """The Job runs again with the event in its variables and the webhook's secrets; the activity log shows it."""
+    source = run(ada, "echo $WEBHOOK_REPO_TYPE $WEBHOOK_REPO_ID $WEBHOOK_SECRET $TOKEN $OTHER.; echo $WEBHOOK_PAYLOAD",
+                 labels={"sync": "b1"}, secrets={"OTHER": "not copied"})  # fmt: skip
+    assert ended(ada, source) == ("COMPLETED", None)
+    ada.create_repo("ada/data", repo_type="dataset")
+    watched: list[dict[str, str] | Any] = [{"type": "dataset", "name": "ada/data"}]
+    made = ada.create_webhook(job_id=source, watched=watched, domains=["repo"], secret="s", secrets={"TOKEN": "t0p"})
+    assert made.url is None
+    assert made.job is not None
+    assert made.job.docker_image == IMAGE
+    assert "t0p" not in repr(ada.get_webhook(made.id))
+    hub.state.faults.webhooks.set(drop=1)
+    for number in range(2):
+        add = CommitOperationAdd(f"{number}", b"x")
+        ada.create_commit("ada/data", [add], commit_message="Add", repo_type="dataset")
+    assert hub.state.webhooks.drain()
+    (job,) = [info.id for info in ada.list_jobs(namespace="lab", labels={"sync": "b1"}) if info.id != source]
+    assert ended(ada, job) == ("COMPLETED", None)
+    lines = [line.strip() for line in ada.fetch_job_logs(job_id=job, namespace="lab", follow=True)]
+    assert lines[0] == "dataset ada/data s t0p ."
+    assert json.loads(lines[1])["event"] == {"action": "update", "scope": "repo.content"}
+    log = hub.state.webhooks.deliveries.log.latest(made.id, 5)
+    assert [(entry.state, entry.status) for entry in log] == [("delivered", 200), ("dropped", None)]
+
+
+def test_who_may_let_a_webhook_start_a_job(hub: LocalHub, ada: HfApi) -> None:
+    """A person who may not start Jobs of a namespace makes no webhook that does; a URL and a Job exclude each other."""
+    source = run(ada, "true")
+    ada.create_repo("ada/other", repo_type="dataset")
+    watched: list[dict[str, str] | Any] = [{"type": "dataset", "name": "ada/other"}]
+    with pytest.raises(HfHubHTTPError) as refused:
+        HfApi(hub.url, "hf_eve").create_webhook(job_id=source, watched=watched)
+    assert refused.value.response.status_code == 403
+    with pytest.raises(HfHubHTTPError) as missing:
+        ada.create_webhook(job_id="0" * 24, watched=watched)
+    assert missing.value.response.status_code == 404
+    body = {"watched": watched, "domains": ["repo"]}
+    target = {"url": "http://127.0.0.1:9/"}
+    wrongs: tuple[dict[str, Any], ...] = (
+        {},
+        {**target, "jobSourceId": source},
+        {**target, "secrets": {}},
+        {"job": {"command": ["true"]}},
+    )
+    for wrong in wrongs:
+        answer = httpx2.post(
+            f"{hub.url}/api/settings/webhooks", json={**body, **wrong}, headers={"Authorization": "Bearer hf_ada"}
+        )
+        assert answer.status_code == 400, answer.text

@@ -1,0 +1,184 @@
+"""A sync process that ends when all is quiet: the bot of a board without a server.
+
+It starts with any Redis, also an empty one: the first round of the reconciler reads everything from the Hub, and the
+syncs of the marked keys do the work, as after a loss of Redis. All pages of open discussions are read, not one page a
+round, because no later round may come. The rule when all is quiet is `leaderboard.idleness`.
+
+Race closed: an event comes while the process ends. It starts another process, which reads everything again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from bot.core.context import BoardContext, threads_key
+from bot.core.former_paths import mark_former_paths
+from bot.core.recomputing import Recompute
+from bot.core.settings import BotSettings
+from bot.core.watched_repos import thread_repos
+from bot.intake.deliveries import read_delivery
+from bot.processes.schedule import TICK_SECONDS, Schedule
+from bot.processes.sync_process import open_sync_context, run_parts, sync_loops
+from bot.queue.dispatching import QUEUE
+from bot.threads.threads import forget_page, next_page
+from leaderboard.idleness import AWAKE_SECONDS, BoardActivity, QuietPeriod
+from leaderboard.suites import Suite
+from redis_state.board.backend_runs import BACKENDS
+from redis_state.stopping import Stop
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.25
+QUIET_SECONDS = 2 * TICK_SECONDS + 1
+SAY_SECONDS = 30.0
+"""Seconds between two lines in the log that say what the process waits for."""
+RESTLESS = frozenset((QUEUE, BACKENDS))
+"""Keys that the timer, or their own sync, marks again and again while requests wait."""
+
+
+@dataclass(frozen=True)
+class IdleReport:
+    """What a run did, and what it left: `remains` is empty if nothing was due when it ended."""
+
+    remains: str
+    seconds: float
+    calls: int
+    commits: int
+    requests: int
+    waiting: int
+    later: int
+    """Keys whose sync failed, or is due later: a later start does their work."""
+    parked: int
+
+    def lines(self) -> list[str]:
+        """The report in words."""
+        lines = [
+            f"{'Stopped' if self.remains else 'Idle'} after {self.seconds:.0f} s: {self.calls:,} calls to the Hub, "
+            f"{self.commits:,} commits of shared files. {self.requests:,} requests are known, "
+            f"{self.waiting:,} wait for an evaluation."
+        ]
+        if self.remains:
+            lines.append(f"Left for the next start: {self.remains}.")
+        if self.later or self.parked:
+            lines.append(f"{self.later:,} syncs are due later, {self.parked:,} failed for good: see the log.")
+        return lines
+
+
+class IdleWatch:
+    """The part of a process that stops it when all is quiet, or after `seconds`."""
+
+    def __init__(self, context: BoardContext, stop: Stop, seconds: float | None) -> None:
+        self.remains = "not everything was read"
+        self._context = context
+        self._stop = stop
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._unread = set(thread_repos(context))
+        self._quiet = QuietPeriod(QUIET_SECONDS)
+
+    def run(self) -> None:
+        """Look again and again, until all is quiet, the time is over, or `stop`."""
+        began = said = time.monotonic()
+        while not self._stopping.wait(POLL_SECONDS):
+            now = time.monotonic()
+            try:
+                is_idle = self.look(now)
+            except RedisError as error:
+                log.warning("redis does not answer, or refuses", error=str(error))
+                is_idle = False
+            if is_idle or (self._seconds is not None and now - began >= self._seconds):
+                self._stop.set()
+                return
+            if now - said >= SAY_SECONDS:
+                said = now
+                log.info("awake", remains=self.remains)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+
+    def look(self, now: float) -> bool:
+        """Look at the time `now` of a monotonic clock; return whether nothing remained for QUIET_SECONDS."""
+        activity = self._activity()
+        is_idle = self._quiet.note(activity, now)
+        self.remains = "" if is_idle else activity.remains or "it was quiet for a moment only"
+        return is_idle
+
+    def _activity(self) -> BoardActivity:
+        context = self._context
+        now = context.now()
+        due, syncing = context.dirty.pending(until=now + AWAKE_SECONDS), set(context.dirty.leased())
+        self._read_next_pages({*due, *syncing})
+        blocked = {trouble.tier for trouble in context.backend_runs.troubles() if trouble.blocked or trouble.failing}
+        busy = context.index.busy()
+        return BoardActivity(
+            due=len(due.keys() - RESTLESS),
+            syncing=len(syncing - RESTLESS),
+            restless=any(key in syncing or due.get(key, now + 1) <= now for key in RESTLESS),
+            unread_pages=len(self._unread),
+            running=sum(entry.state == "running" for entry in busy),
+            queued=sum(entry.state == "queued" and entry.tier not in blocked for entry in busy),
+            runs=sum(len(context.backend_runs.live(tier)) for tier in context.board.backends),
+        )
+
+    def _read_next_pages(self, dirty: set[str]) -> None:
+        """Mark the next page of open discussions of each repo, until the last one was read."""
+        for repo in sorted(self._unread):
+            key = threads_key(repo)
+            if key in dirty:
+                continue
+            if next_page(self._context, repo) == 0:
+                self._unread.discard(repo)
+            else:
+                self._context.mark(key)
+
+
+def run_until_idle(
+    settings: BotSettings,
+    stop: Stop,
+    *,
+    seconds: float | None = None,
+    event: str = "",
+    recompute: Callable[[Suite], Recompute] | None = None,
+) -> IdleReport:
+    """Sync until nothing is due, at most for `seconds`, or until `stop`. Raises RedisMissing and SettingsError.
+
+    `event` is the payload of the webhook that started the process: a hint at what to look at first.
+    """
+    began = time.monotonic()
+    context = open_sync_context(settings, recompute)
+    commits = _commits(context)
+    for repo in thread_repos(context):
+        forget_page(context, repo)
+    for mark in read_delivery(event.encode(), context.board).marks:
+        context.mark(mark.key, mark.priority)
+    mark_former_paths(context, wait=0.0)  # no process of an earlier version runs beside this one
+    schedule, watch = Schedule(context), IdleWatch(context, stop, seconds)
+    schedule.tick()  # marks the first round: until its keys are synced, nothing is quiet
+    run_parts(context, [*sync_loops(context), schedule, watch], stop)
+    return _report(context, watch.remains, time.monotonic() - began, commits)
+
+
+def _report(context: BoardContext, remains: str, seconds: float, commits: float) -> IdleReport:
+    return IdleReport(
+        remains=remains,
+        seconds=seconds,
+        calls=context.hub.session.answers,
+        commits=int(_commits(context) - commits),
+        requests=context.index.count(),
+        waiting=context.index.count_waiting(),
+        later=len(context.dirty),
+        parked=len(context.parking.all()),
+    )
+
+
+def _commits(context: BoardContext) -> float:
+    """Commits that the processes of this Redis have made, as far as they were counted."""
+    context.meters.flush()
+    return sum(value for labels, value in context.meters.all() if labels == ("hub_calls", "commit"))
