@@ -19,6 +19,7 @@ from bot.read_models.serializers import summary
 from bot.requests.submitting import resubmit
 from bot.requests.verb_check import check_model
 from bot.results.reproduction import reproduction_of
+from bot.results.scores import _standing
 from bot.setup.doctor.answers import private_answers
 from bot.setup.doctor.machine import workers
 from bot.setup.doctor.rights import worker_token
@@ -71,14 +72,16 @@ def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -
     assert (shown.predictions_url or "").endswith(scored)
 
 
-def test_predictions_that_finish_together_are_ranked_with_each_other(stand: PredictionsDriver) -> None:
-    """The status comment of a later one counts the earlier one, whose file does not say FINISHED yet."""
-    better = stand.files(predictions(public=9), sender="ada")
-    stand.commit({**better, **stand.files(predictions(public=4), sender="bob", model="bob/second")})
-    stand.settle()
-    texts = "\n".join(thread.events[0].content for thread in stand.threads())
-    assert texts.count("rank 1 of 1") == 1, texts
-    assert "rank 2 of 2" in texts or "rank 1 of 2" in texts, texts
+def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: PredictionsDriver) -> None:
+    """Those that finish together count for each other, before their files say FINISHED; running ones do not."""
+    path = stand.submit_predictions(predictions(public=7))
+    (scored,), (entry,) = stand.context.scores.all(), stand.context.index.find([path])
+    assert entry is not None and entry.state == "settled"
+    landed = entry.changed(standing=entry.standing.model_copy(update={"status": "RUNNING"}))
+    own = scored.model_copy(update={"path": request_path("bob/second"), "average": 10.0})
+    for known, rank in ((entry, (1, 2)), (landed, (1, 2)), (landed.changed(state="running"), (0, 1))):
+        stand.context.index.put(known)
+        assert _standing(stand.context, [scored, own], own) == rank, known.state
 
 
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
