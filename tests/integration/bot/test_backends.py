@@ -23,7 +23,7 @@ from bot.web.frame import Frame
 from bot.web.metrics import BoardMetrics
 from bot.web.page import NoQuery, page_routes
 from bot.web.pages.workers import PAGE, workers
-from bot.web.site import MENU
+from bot.web.site import PAGES, Menu
 from leaderboard.attempts import Failure
 from leaderboard.backend_troubles import AWAY_SECONDS
 from leaderboard.backends import FIRST_WAIT_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS, JobsBackend
@@ -85,7 +85,8 @@ def doctor_words(stand: BoardDriver) -> str:
 def workers_page(stand: BoardDriver) -> str:
     """The page of workers."""
     app = FastAPI()
-    frame = Frame("Demo", "https://hub/discussions", menu=MENU)
+    takes = stand.context.takes
+    frame = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)
     app.include_router(page_routes(PAGE, BoardReader(stand.context), frame))
     with TestClient(app) as client:
         return client.get("/workers").text
