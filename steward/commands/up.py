@@ -29,6 +29,8 @@ WEB = (
 )
 SYNC = ("STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN", "STEWARD_JOBS_TOKEN")
 WORK = ("STEWARD_WORKER_TOKEN",)
+RUNS = ("STEWARD_WEBHOOK_SECRET", "STEWARD_OLD_WEBHOOK_SECRET", "STEWARD_WORKER_TOKEN")
+"""What a sync process also needs on a board with `backends`: it signs the tokens of attempts, and gives Jobs theirs."""
 PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell, which no process gets."""
 
@@ -66,8 +68,8 @@ def up(
     environment, server = dict(os.environ), None
     with ExitStack() as stack:
         with sentences():
-            settings = BotSettings()
-            settings.models_token(settings.read_board()), settings.token(), settings.secrets(), app_of(settings)
+            settings, board = BotSettings(), BotSettings().read_board()
+            settings.models_token(board), settings.token(), settings.secrets(), app_of(settings)
             settings.require_free_port()
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))
@@ -77,8 +79,9 @@ def up(
         note = "" if wanted else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
+        processes = parts(environment, worker=wanted, backends=bool(board.backends))
         with sentences():
-            status = Supervisor(parts(environment, worker=wanted), _say, lambda: _mind(server, data)).run(stop)
+            status = Supervisor(processes, _say, lambda: _mind(server, data)).run(stop)
         stop.set()
     raise typer.Exit(status)
 
@@ -91,11 +94,12 @@ def _mind(server: Valkey | None, data: Path) -> None:
             _keep(data, server.url)
 
 
-def parts(environment: Mapping[str, str], *, worker: bool) -> list[SupervisedProcess]:
-    """Return the processes, each with the secrets that it needs and no others."""
+def parts(environment: Mapping[str, str], *, worker: bool, backends: bool = False) -> list[SupervisedProcess]:
+    """Return the processes, each with the secrets that it needs and no others. `backends`: whether the board has any."""
     from steward.supervisor import SupervisedProcess
 
-    secrets_of = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
+    sync = (*SYNC, *RUNS) if backends else SYNC
+    secrets_of = {"serve": WEB, "sync": sync, **({"work": WORK} if worker else {})}
     secrets = {
         variable
         for names in (WEB, SYNC, WORK, PERSONAL_TOKENS)

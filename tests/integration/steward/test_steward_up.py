@@ -180,6 +180,9 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
         "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
     }
     assert [part.name for part in parts(environment, worker=False)] == ["serve", "sync"]
+    (sync,) = [part for part in parts(environment, worker=False, backends=True) if part.name == "sync"]
+    own = {"STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "STEWARD_WORKER_TOKEN_FILE"}
+    assert sync.environment.keys() == own | {"PATH"}
 
 
 @pytest.mark.parametrize(
