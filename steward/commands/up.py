@@ -95,7 +95,7 @@ def _mind(server: Valkey | None, data: Path) -> None:
 
 
 def parts(environment: Mapping[str, str], *, worker: bool, backends: bool = False) -> list[SupervisedProcess]:
-    """Return the processes, each with the secrets that it needs and no others. `backends`: whether the board has any."""
+    """Return the processes, each with the secrets that it needs. `backends`: whether the board has any."""
     from steward.supervisor import SupervisedProcess
 
     sync = (*SYNC, *RUNS) if backends else SYNC
