@@ -41,15 +41,18 @@ ENTRANCES = {
 }
 """Kind of process → what it imports before it serves."""
 WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}
-IN_PROCESS = {
+ELSEWHERE = {
     "a wrong merge is being reverted, not reported": "in process: test_pulls_races",
     "a part of several landed, the next one did not": "in process: test_moderation_saga",
     "a part was taken back, the one before it was not": "in process: test_moderation_saga",
     "proposal approved, nothing done": "in process: test_moderation_saga",
     "proposal carried out, not told": "in process: test_moderation_saga",
+    "run of a backend intended, not started": "with a backend: test_backend_troubles",
+    "run of a backend started, not recorded": "with a backend: test_backend_troubles",
 }
-"""Points that nobody passes in this scenario, and where else one dies there (before every call to the Hub, thus between
-any two points): they need somebody who pushes between two calls of the bot, or proposals and their approvals."""
+"""Points that no process passes in this scenario, and where else one dies there. Those in process die before every call
+to the Hub, thus between any two points: they need a person who pushes between two calls of the bot, or proposals and
+their approvals. The others need a board with a worker backend."""
 PUBLISHING = (
     "pull request on a model counted, not opened",
     "pull request on a model opened, not told",
@@ -85,7 +88,7 @@ def matrix() -> list[tuple[str, str]]:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if DECLARES in source(module):
                 importlib.import_module(module.name)
-    elsewhere = {*IN_PROCESS, *PUBLISHING}
+    elsewhere = {*ELSEWHERE, *PUBLISHING}
     return sorted((kind, name) for name, module in POINTS.items() if name not in elsewhere for kind in kinds(module))
 
 
@@ -172,8 +175,8 @@ def rows() -> Iterator[str]:
 def _cell(kind: str, point: str) -> str:
     if point not in known(kind):
         return "not in its code"
-    if point in IN_PROCESS and kind in kinds(POINTS[point]):
-        return IN_PROCESS[point]
+    if point in ELSEWHERE and kind in kinds(POINTS[point]):
+        return ELSEWHERE[point]
     return TABLE.get((kind, point), "")
 
 
