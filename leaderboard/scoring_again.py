@@ -48,7 +48,7 @@ def scored_by(block: StewardBlock, recorded: EvaluatorResults, suite: Suite) -> 
         before = used.name if used is not None else "lm-eval"
         raise OtherAnswersNeeded(f"{before} evaluated it, and the suite names the evaluator {evaluator.name}")
     if digests is None:
-        raise OtherAnswersNeeded("its results have no digests that say what was asked")
+        raise OtherAnswersNeeded("its results have no digests of the questions and prompts")
     if set(digests.tasks) != set(suite.tasks):
         raise OtherAnswersNeeded("the suite scores other tasks than the evaluation answered")
     if reasons := [*_shots_differ(digests, suite), *questions_differ(block.datasets, suite)]:

@@ -104,9 +104,10 @@ def settled_record(
     *,
     unknown: str,
 ) -> CrossCheckRecord | None:
-    """What was found about results that were published before; `unknown` is the reason where that is not known.
+    """The record of the cross-check of results that were published before; None for the operator's own workers.
 
-    Raises HubError.
+    Where Redis and the Hub hold no decision, the record says "not compared", with `unknown` as the reason. Raises
+    HubError.
     """
     policy = context.board.workers
     if policy is None:
@@ -168,7 +169,7 @@ def _order(
         questions=questions,
     )
     entry = context.index.get(str(claim.request.path)).changed(sha=claim.results.block.revision, attempt=check)
-    # What was evaluated is the request's word, never the worker's.
+    # Model and precision come from the request: a worker could claim others.
     job = job_for(context, claim.request, entry).model_copy(update={"cross_check": order})
     seconds = int(min(MAX_SECONDS, context.board.attempt_seconds))
     one = CrossCheckTry(number=number, worker=worker.name, account=worker.account, queued=context.now())

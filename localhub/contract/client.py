@@ -16,7 +16,7 @@ import httpx2
 from localhub.contract.checks import Differs, NotTried, one_line
 from localhub.contract.guard import WriteGuard
 
-Sender = Literal["own", "other", "wrong", "nobody"]
+Sender = Literal["own", "other", "wrong", "anonymous"]
 """Whose token a call carries."""
 
 MAX_BYTES = 8 << 20
@@ -206,7 +206,7 @@ class ContractClient:
         self.budget.take()
         time.sleep(max(0.0, self._not_before - time.monotonic()))
         sent = {"user-agent": "localhub-contract", **headers}
-        if sender != "nobody" and urlsplit(url).netloc == urlsplit(self.endpoint).netloc:
+        if sender != "anonymous" and urlsplit(url).netloc == urlsplit(self.endpoint).netloc:
             sent["authorization"] = f"Bearer {self._tokens[sender]}"
         call = f"{method} {urlsplit(url).path}"
         try:

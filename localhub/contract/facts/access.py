@@ -13,15 +13,15 @@ access = FactGroup("access")
 def without_token(ws: Workspace) -> None:
     """A public repo can be read without a token: info and files."""
     repo = ws.public()
-    ws.client.get(repo.api, sender="nobody").expect(200)
-    answer = ws.client.get(f"{repo.web}/resolve/main/a.txt", sender="nobody", follow=True).expect(200)
+    ws.client.get(repo.api, sender="anonymous").expect(200)
+    answer = ws.client.get(f"{repo.web}/resolve/main/a.txt", sender="anonymous", follow=True).expect(200)
     check_equal("content", answer.text, "one\n")
 
 
 @access.fact(calls=1)
 def write_without_token(ws: Workspace) -> None:
     """A commit without a token is 401."""
-    commit(ws, ws.public(), {"a.txt": b"two\n"}, sender="nobody").expect(401)
+    commit(ws, ws.public(), {"a.txt": b"two\n"}, sender="anonymous").expect(401)
 
 
 @access.choice(calls=1, needs=("other token",))

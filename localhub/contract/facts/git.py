@@ -34,7 +34,7 @@ class _Authorised(pygit2.RemoteCallbacks):
 def _fetched(ws: Workspace, repo: ScratchRepo, ref: str, sender: Sender = "own") -> Iterator[pygit2.Repository]:
     """A fetch of one ref without its history: two calls. Raises pygit2.GitError."""
     headers = []
-    if sender != "nobody":
+    if sender != "anonymous":
         pair = base64.b64encode(f"steward:{ws.client.token(sender)}".encode()).decode()
         headers = [f"Authorization: Basic {pair}"]
     ws.client.budget.take()
@@ -81,7 +81,7 @@ def fetch_pull(ws: Workspace) -> None:
 def refused(ws: Workspace) -> None:
     """`git fetch` of a private repo without a token is 401 or 404."""
     try:
-        with _fetched(ws, ws.talk(), "refs/heads/main", "nobody"):
+        with _fetched(ws, ws.talk(), "refs/heads/main", "anonymous"):
             got = "the repo"
     except pygit2.GitError as error:
         got = str(error)

@@ -38,15 +38,15 @@ def no_repo(ws: Workspace) -> None:
 @refusals.fact(calls=1)
 def no_repo_without_token(ws: Workspace) -> None:
     """A repo that does not exist is 401, or 404 with `RepoNotFound`, to a caller without a token."""
-    _is_hidden(ws.client.get(ws.named(MISSING).api, sender="nobody"))
+    _is_hidden(ws.client.get(ws.named(MISSING).api, sender="anonymous"))
 
 
 @refusals.fact(calls=2)
 def private_without_token(ws: Workspace) -> None:
     """A private repo is refused to a caller without a token like one that does not exist."""
-    there = ws.client.get(ws.contents().api, sender="nobody")
+    there = ws.client.get(ws.contents().api, sender="anonymous")
     _is_hidden(there)
-    missing = ws.client.get(ws.named(MISSING).api, sender="nobody")
+    missing = ws.client.get(ws.named(MISSING).api, sender="anonymous")
     check_equal("status and code", (there.status, there.code), (missing.status, missing.code))
 
 

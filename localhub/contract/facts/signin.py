@@ -13,7 +13,7 @@ signin = FactGroup("signin")
 
 
 def _metadata(ws: Workspace) -> Any:
-    return ws.client.get("/.well-known/openid-configuration", sender="nobody").expect(200).json()
+    return ws.client.get("/.well-known/openid-configuration", sender="anonymous").expect(200).json()
 
 
 @signin.fact(calls=1)
@@ -43,7 +43,7 @@ def invalid_code(ws: Workspace) -> None:
         "/oauth/token",
         content=b"grant_type=authorization_code&code=none&redirect_uri=https%3A%2F%2Fexample.org%2F&client_id=none",
         headers={"content-type": "application/x-www-form-urlencoded"},
-        sender="nobody",
+        sender="anonymous",
     )
     answer.expect_refusal()
     check("error", bool(part(answer.json(), "error")), expected="a message", got=answer.text)
@@ -52,4 +52,4 @@ def invalid_code(ws: Workspace) -> None:
 @signin.fact(calls=1)
 def userinfo_without_token(ws: Workspace) -> None:
     """`/oauth/userinfo` without a token is 401."""
-    ws.client.get("/oauth/userinfo", sender="nobody").expect(401)
+    ws.client.get("/oauth/userinfo", sender="anonymous").expect(401)

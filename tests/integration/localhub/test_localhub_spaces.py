@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,8 @@ WORLD = (
 
 
 @pytest.fixture
-def hub(tmp_path: Path):  # type: ignore[no-untyped-def]
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub with the accounts and Spaces of WORLD."""
     with LocalHub(tmp_path, WORLD) as running:
         yield running
 
