@@ -145,7 +145,7 @@ def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
     """Neither by the header nor by the form; by the form the right one does."""
     form = {"grant_type": "authorization_code", "code": agree(web)["code"], "redirect_uri": BACK}
     form["code_verifier"] = VERIFIER
-    for auth in ((APP, "wrong"), ("anonymous", SECRET)):
+    for auth in ((APP, "wrong"), ("nobody", SECRET)):
         answer = web.post("/oauth/token", data=form, auth=auth)
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert answer.headers["www-authenticate"] == "Basic"
@@ -157,7 +157,7 @@ def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
 def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) -> None:
     """An unknown app or a strange address is a page; of a Space any address will do."""
     for changes in (
-        {"client_id": "anonymous"},
+        {"client_id": "nobody"},
         {"redirect_uri": "https://evil.example/"},
         {"redirect_uri": BACK + "/more"},
         {"redirect_uri": "https://board.hf.space.evil.example/"},
