@@ -1,14 +1,15 @@
 """Shows whether the engine changes a model's answers, beside what another batch size changes.
 
-    python -m benchmarks.engine_flips [--quick] [--questions 16] [--model MODEL …] [--batch-size 8] [--json]
+    python -m benchmarks.engine_flips [--quick] [--questions 40] [--long 4] [--model MODEL …] [--json]
 
 The harness with batch size 1 is the reference. Against it stand the engine, and the harness with batch size N, in
 float32 and in bfloat16. A flip is a question whose picked answer is another one. `accuracy` is that of the row, and
 `change` its paired difference from the reference, with its standard error. `mean` is that of the differences of
 log-likelihoods, with their signs; `95 %` and `most` are of their sizes.
 
-Questions: those of the starter suite with three fixed examples and their right answers, and a quarter as many of each
-shape of `benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance.
+Questions: the whole starter suite with three fixed examples and their right answers, and four of each shape of
+`benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance. `--questions`
+and `--long` ask others: 25 minutes a model on two cores with what is asked without options.
 
 Models: `smollm2` is SmolLM2-135M-Instruct; `window` its weights as a Mistral with a sliding window; `adapter` has an
 adapter, trained for a minute on other questions of the starter suite's kinds. `--model` chooses among them, or names a
@@ -40,7 +41,7 @@ from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.model import HARNESS, SHARED_PREFIX, SharedPrefixModel
 from workers.evaluation.shared_prefix.tree import ScoredAnswer
 from workers.starter.questions import MAKERS, StarterQuestion
-from workers.starter.repo import SEED, SHOTS, distinct
+from workers.starter.repo import SEED, SHOTS, TEST_QUESTIONS, distinct
 
 DTYPES = ("float32", "bfloat16")
 SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
@@ -103,8 +104,9 @@ def main() -> int:
     """Measure and print; exit with 1 if the engine changed an answer in float32."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="eight questions of each starter task, two of two shapes")
+    parser.add_argument("--questions", type=int, default=TEST_QUESTIONS, help="questions of each starter task")
     parser.add_argument(
-        "--questions", type=int, default=16, help="questions of each starter task; with fewer the engine may step aside"
+        "--long", type=int, default=4, help="questions of each shape; with fewer the engine may step aside"
     )
     parser.add_argument(
         "--model", type=_model, action="append", metavar="MODEL",
@@ -119,7 +121,9 @@ def main() -> int:
 
     torch.set_num_threads(options.threads)
     trust.COMPARED = COMPARED
-    questions = asked_questions(8, ("bbh", "musr")) if options.quick else asked_questions(options.questions)
+    questions = (
+        asked_questions(8, 2, ("bbh", "musr")) if options.quick else asked_questions(options.questions, options.long)
+    )
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         models = chosen_models(options.model or list(MADE_MODELS), Path(folder))
         rows = list(measure(models, questions, options.batch_size))
@@ -140,8 +144,8 @@ def _model(text: str) -> str | Path:
     return folder
 
 
-def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[AskedQuestion]:
-    """`count` questions of each starter task, and a quarter as many, at least one, of each of `shapes`."""
+def asked_questions(count: int, long: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[AskedQuestion]:
+    """`count` questions of each starter task, and `long` of each of `shapes`."""
     asked = []
     for task, maker in MAKERS.items():
         questions = distinct(task, maker, SHOTS + count, SEED)
@@ -151,7 +155,7 @@ def asked_questions(count: int, shapes: Sequence[str] = SHAPE_NAMES) -> list[Ask
             context, answers = f"{examples}Q: {question.input}\nA:", tuple(f" {choice}" for choice in choices)
             asked.append(AskedQuestion(task, context, answers, choices.index(question.target)))
     for shape in SHAPES:
-        for number, generated in enumerate(shape.first(max(1, count // 4)) if shape.name in shapes else ()):
+        for number, generated in enumerate(shape.first(long) if shape.name in shapes else ()):
             right = number % len(generated.answers)
             asked.append(AskedQuestion(shape.name, generated.context, generated.answers, right))
     return asked
