@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.comparability import combine
-from leaderboard.results import StewardBlock, dump, errors_in_block, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, errors_in_block, scores_in_block, with_block
 from leaderboard.suites import Suite, parse_suite
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 

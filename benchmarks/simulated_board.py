@@ -99,7 +99,9 @@ class SimulatedBoard:
     def results(self, number: int, sha: str) -> bytes:
         """Return the results of an evaluation."""
         from leaderboard.attempts import attempt_id
-        from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+        from leaderboard.results import dump
+        from leaderboard.scores import score
+        from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 
         suite, path, raw = self.context.suite, path_of(number), self.raw()
         block = StewardBlock(

@@ -15,7 +15,9 @@ from leaderboard.cross_checks import CrossCheckRecord, scores_note
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
 from leaderboard.requests import Request, RequestFile, Status, StewardFacts
-from leaderboard.results import BLOCK, BadResults, ScoreErrors, Scores, parse_harness, read_results, score
+from leaderboard.results import parse_harness, read_results
+from leaderboard.scores import BadResults, ScoreErrors, Scores, score
+from leaderboard.steward_block import BLOCK
 from leaderboard.suites import Suite
 
 Key = tuple[str, str, str]

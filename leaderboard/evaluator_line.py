@@ -21,7 +21,7 @@ from leaderboard.command_lines import (
 )
 from leaderboard.evaluators import Evaluator
 from leaderboard.requests import is_model
-from leaderboard.results import StewardBlock
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import BadSuite, Suite, parse_suite
 
 SUITE_FILE, QUESTIONS_FOLDER, OUTPUT_FOLDER = "steward-suite.yaml", "steward-questions", "steward-results"

@@ -20,16 +20,9 @@ from typing import Any
 
 from leaderboard.evaluations import Evaluation
 from leaderboard.jsontext import JsonObject
-from leaderboard.results import (
-    BLOCK,
-    BadResults,
-    Scores,
-    StewardBlock,
-    parse_harness,
-    read_results,
-    results_time,
-    score,
-)
+from leaderboard.results import parse_harness, read_results, results_time
+from leaderboard.scores import BadResults, Scores, score
+from leaderboard.steward_block import BLOCK, StewardBlock
 from leaderboard.suites import Benchmark, Suite
 
 SCHEMA_VERSION = "0.3.0"

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.results import BENCHMARK_INFLUENCE_LENGTH
+from leaderboard.steward_block import BENCHMARK_INFLUENCE_LENGTH
 
 Floats: TypeAlias = NDArray[np.float64]
 _MOST = 127

@@ -10,7 +10,7 @@ from typing import Literal
 from leaderboard.prediction_checks import Unusable, as_id, as_prediction
 from leaderboard.prediction_metrics import Value, compute, is_mean
 from leaderboard.predictions import PRIVATE, PUBLIC, PredictionRules
-from leaderboard.results import ScoreErrors, Scores, score
+from leaderboard.scores import ScoreErrors, Scores, score
 from leaderboard.suites import Benchmark, Suite
 
 Part = Literal["public", "private"]

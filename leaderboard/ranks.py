@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.influences import average_vector, benchmark_vector
-from leaderboard.results import INFLUENCE_LENGTH
+from leaderboard.steward_block import INFLUENCE_LENGTH
 
 Floats: TypeAlias = NDArray[np.float32]
 Rows: TypeAlias = NDArray[np.int32]

@@ -16,7 +16,7 @@ from leaderboard.evaluator_contract import EvaluatorResults, TaskReport
 from leaderboard.evaluator_files import TaskSamples
 from leaderboard.evaluators import Evaluator, ScoresAgain
 from leaderboard.reasons import bounded, names
-from leaderboard.results import EvaluatorUse, StewardBlock
+from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import Suite
 
 ScoredBy = Literal["stored-metrics", "evaluator"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.jsontext import JsonObject
 from leaderboard.predictions import Season
 from leaderboard.reasons import describe_errors
-from leaderboard.results import Scores
+from leaderboard.scores import Scores
 from leaderboard.times import write_time
 
 BLOCK = "predictions"

@@ -1,6 +1,6 @@
 """Standard errors of scores: how far they would move with other questions of the same kind.
 
-They come from the graded questions of one evaluation, and follow each score as `leaderboard.results` computes it:
+They come from the graded questions of one evaluation, and follow each score as `leaderboard.scores` computes it:
 
 - A task's raw score is a mean over questions; a metric that grades a question several times (IFEval's instructions) is
   a ratio of two sums. Each question has an *influence* on the score: its share, to first order, of the deviation.
@@ -34,7 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.influences import Floats, average_text, benchmark_text, sums_of
-from leaderboard.results import BENCHMARK_INFLUENCE_LENGTH, INFLUENCE_LENGTH, ScoreErrors, Scores
+from leaderboard.scores import ScoreErrors, Scores
+from leaderboard.steward_block import BENCHMARK_INFLUENCE_LENGTH, INFLUENCE_LENGTH
 from leaderboard.suites import Benchmark, Suite
 
 Z = NormalDist().inv_cdf(0.975)

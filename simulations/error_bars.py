@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.ranks import RankedScore, rank_ranges
-from leaderboard.results import score
+from leaderboard.scores import score
 from leaderboard.suites import Benchmark, find_suite
 from leaderboard.uncertainty import TaskAnswers, Z, standard_errors
 

@@ -33,9 +33,9 @@ def files_page() -> str:
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
-    from leaderboard.results import EvaluatorUse, RescoredFrom, StewardBlock
     from leaderboard.sample_checks import CheckedSamples
     from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
+    from leaderboard.steward_block import EvaluatorUse, RescoredFrom, StewardBlock
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision

@@ -14,8 +14,9 @@ from hub.records import Repo
 from leaderboard.attempts import Details
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.requests import Request
-from leaderboard.results import ResultsFile, dump, with_block
+from leaderboard.results import ResultsFile, dump
 from leaderboard.sample_checks import MAX_UNCHECKED, CheckedSamples, SamplesDiffer
+from leaderboard.steward_block import with_block
 from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
 
 RESTORED = "the results were removed by hand, and restored"

@@ -32,7 +32,8 @@ from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
+from leaderboard.results import MAX_BYTES, ResultsFile, read_results
+from leaderboard.scores import BadResults
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority

@@ -23,8 +23,10 @@ from hub.records import File
 from leaderboard.evaluations import is_results_path
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath
-from leaderboard.results import BLOCK as STEWARD
-from leaderboard.results import MAX_BYTES, BadResults, StewardBlock, parse_harness, results_time
+from leaderboard.results import MAX_BYTES, parse_harness, results_time
+from leaderboard.scores import BadResults
+from leaderboard.steward_block import BLOCK as STEWARD
+from leaderboard.steward_block import StewardBlock
 
 WINDOW_SECONDS = 7 * 86_400.0
 

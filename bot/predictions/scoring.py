@@ -11,8 +11,10 @@ from leaderboard.prediction_metrics import Value
 from leaderboard.prediction_scores import part_results, public_errors
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Request
-from leaderboard.results import StewardBlock, dump, errors_in_block, file_time, score, scores_in_block, with_block
+from leaderboard.results import dump, file_time
+from leaderboard.scores import score
 from leaderboard.seasons import BLOCK, SubmittedPredictions
+from leaderboard.steward_block import StewardBlock, errors_in_block, scores_in_block, with_block
 from leaderboard.times import write_time
 
 

@@ -26,7 +26,8 @@ from leaderboard.prediction_scores import part_scores
 from leaderboard.predictions import MAX_BYTES, PREDICTIONS, PredictionRules, Season
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES as MAX_RESULTS
-from leaderboard.results import BadResults, ResultsFile, read_results
+from leaderboard.results import ResultsFile, read_results
+from leaderboard.scores import BadResults
 from leaderboard.seasons import (
     BadSeason,
     FrozenRow,

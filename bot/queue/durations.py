@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from bot.core.context import BoardContext
 from bot.ledger.edits import paths_in
 from hub.errors import NotFound, TooLarge
-from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, parse_harness
+from leaderboard.results import MAX_BYTES, parse_harness
+from leaderboard.scores import BadResults
+from leaderboard.steward_block import BLOCK, StewardBlock
 from leaderboard.tiers import size_class, weight_bytes
 from leaderboard.times import read_time
 from redis_state.dirty import SyncPriority

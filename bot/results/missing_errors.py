@@ -29,16 +29,9 @@ from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from leaderboard.details import table_path
 from leaderboard.evaluations import MeasuredResults, details_of
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.results import (
-    MAX_BYTES,
-    BadResults,
-    ResultsFile,
-    ScoreErrors,
-    errors_in_block,
-    file_time,
-    read_results,
-    results_time,
-)
+from leaderboard.results import MAX_BYTES, ResultsFile, file_time, read_results, results_time
+from leaderboard.scores import BadResults, ScoreErrors
+from leaderboard.steward_block import errors_in_block
 from leaderboard.suites import Benchmark
 
 COLUMNS = ("doc_id", "doc", "filter", "metrics")

@@ -7,7 +7,8 @@ from bot.read_models.details_models import ReproductionView
 from leaderboard.command_lines import NotReproducible
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.reproduction import reproduction_command
-from leaderboard.results import MAX_BYTES, BadResults, read_results
+from leaderboard.results import MAX_BYTES, read_results
+from leaderboard.scores import BadResults
 from redis_state.board.entry import IndexEntry
 
 _NO_RESULTS = "It has no results yet."

@@ -36,17 +36,9 @@ from leaderboard.details import table_path
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.evaluations import details_of
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.results import (
-    BLOCK,
-    MAX_BYTES,
-    BadResults,
-    ResultsFile,
-    StewardBlock,
-    file_time,
-    parse_harness,
-    read_results,
-    results_time,
-)
+from leaderboard.results import MAX_BYTES, ResultsFile, file_time, parse_harness, read_results, results_time
+from leaderboard.scores import BadResults
+from leaderboard.steward_block import BLOCK, StewardBlock
 from leaderboard.suites import Suite
 from leaderboard.transitions import rescore_transition
 

@@ -37,7 +37,8 @@ from leaderboard.contents import HubModelInfo, compile_rows, split_rows
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import RequestPath, Status, parse_path
-from leaderboard.results import MAX_BYTES, BadResults, read_results
+from leaderboard.results import MAX_BYTES, read_results
+from leaderboard.scores import BadResults
 from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, read_scored
 from redis_state.dirty import SyncPriority

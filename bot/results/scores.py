@@ -15,7 +15,8 @@ from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.cross_checks import scores_note
 from leaderboard.requests import Request, Status
-from leaderboard.results import ResultsFile, ScoreErrors, Scores
+from leaderboard.results import ResultsFile
+from leaderboard.scores import ScoreErrors, Scores
 from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, comparable, of_model, same_category
 

@@ -20,7 +20,9 @@ from leaderboard.attempts import Details, Outcome
 from leaderboard.boards import Board
 from leaderboard.failures import cause
 from leaderboard.policy import Switchable
-from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import find_suite
 from localhub.repos.events import HubEvent
 from redis_state import jobs

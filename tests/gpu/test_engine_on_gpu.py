@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.results import engine_use
+from leaderboard.steward_block import engine_use
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import harness_model, instances
 from tests.support.sizes import WHOLE

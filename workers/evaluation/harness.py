@@ -20,7 +20,7 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import sanitize_model_name
 
-from leaderboard.results import BLOCK
+from leaderboard.steward_block import BLOCK
 from workers.common.run_plan import PROMPT_TOKENS, STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel

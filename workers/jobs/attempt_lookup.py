@@ -10,7 +10,9 @@ from hub.records import Repo
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.boards import Board
 from leaderboard.requests import Request, is_request_path, parse_request
-from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, parse_harness
+from leaderboard.results import MAX_BYTES, parse_harness
+from leaderboard.scores import BadResults
+from leaderboard.steward_block import BLOCK, StewardBlock
 from workers.common.hub_access import HubAccess
 from workers.jobs.verification import CannotVerify
 

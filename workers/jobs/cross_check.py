@@ -31,7 +31,8 @@ from leaderboard.cross_checks import (
     QuestionVerdict,
     report_path,
 )
-from leaderboard.results import MAX_BYTES, BadResults, read_results
+from leaderboard.results import MAX_BYTES, read_results
+from leaderboard.scores import BadResults
 from redis_state.jobs import EvaluationJob
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan

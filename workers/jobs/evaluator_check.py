@@ -17,7 +17,8 @@ from pathlib import Path
 
 from leaderboard.evaluator_contract import RESULTS, SAMPLES
 from leaderboard.jsontext import JsonObject
-from leaderboard.results import BLOCK, BadResults, score
+from leaderboard.scores import BadResults, score
+from leaderboard.steward_block import BLOCK
 from leaderboard.suites import Suite
 from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog

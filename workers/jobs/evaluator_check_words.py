@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from leaderboard.evidence import MAX_LINE_CHARS
 from leaderboard.jsontext import JsonObject
-from leaderboard.results import BLOCK
+from leaderboard.steward_block import BLOCK
 from workers.common.logs import WORKER_PREFIX
 from workers.common.run_plan import RunLimits, RunProgress
 

@@ -15,7 +15,9 @@ from leaderboard.comparability import ResultDigests, combine
 from leaderboard.evaluator_contract import RESULTS, SAMPLES
 from leaderboard.evidence import decisive_lines
 from leaderboard.jsontext import JsonObject
-from leaderboard.results import BadResults, Scores, digest_parts, dump, score
+from leaderboard.results import dump
+from leaderboard.scores import BadResults, Scores, score
+from leaderboard.steward_block import digest_parts
 from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
 from workers.common.devices import Device

@@ -16,7 +16,7 @@ from typing import Any
 
 from leaderboard.comparability import ResultDigests, combine, compare_results, numeric_differences, template_difference
 from leaderboard.engines import EngineName, EngineUse
-from leaderboard.results import digest_parts, engine_use
+from leaderboard.steward_block import digest_parts, engine_use
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import PROMPT_TOKENS, RunPlan
 from workers.evaluation.evaluate import SAMPLES

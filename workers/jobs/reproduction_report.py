@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from leaderboard.results import StewardBlock
+from leaderboard.steward_block import StewardBlock
 from workers.jobs.sample_comparison import SampleVerdict
 
 

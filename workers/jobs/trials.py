@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaderboard.results import MAX_BYTES, BadResults, parse_harness, phase_seconds
+from leaderboard.results import MAX_BYTES, parse_harness
+from leaderboard.scores import BadResults
+from leaderboard.steward_block import phase_seconds
 from leaderboard.suites import Suite
 from leaderboard.trials import MAX_ANSWER, MAX_ANSWERS, TrialAnswer, TrialReport, TrialTask
 from workers.common.run_plan import RunPlan

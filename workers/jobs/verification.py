@@ -25,17 +25,9 @@ from leaderboard.boards import Board
 from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
 from leaderboard.engines import EngineName, EngineUse
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.results import (
-    BLOCK,
-    MAX_BYTES,
-    BadResults,
-    ResultsFile,
-    StewardBlock,
-    engine_use,
-    parse_harness,
-    read_results,
-    score,
-)
+from leaderboard.results import MAX_BYTES, ResultsFile, parse_harness, read_results
+from leaderboard.scores import BadResults, score
+from leaderboard.steward_block import BLOCK, StewardBlock, engine_use
 from leaderboard.suites import Benchmark, Suite, find_suite
 from redis_state.jobs import EvaluationJob
 from workers.common import kernel

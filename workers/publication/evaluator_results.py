@@ -38,7 +38,7 @@ from leaderboard.evaluator_files import (
 )
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import bounded
-from leaderboard.results import BLOCK, EvaluatorUse
+from leaderboard.steward_block import BLOCK, EvaluatorUse
 from leaderboard.suites import Suite
 from workers.common.run_plan import RunPlan
 from workers.errors import (

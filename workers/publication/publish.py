@@ -32,21 +32,15 @@ from leaderboard.details import (
     table_path,
 )
 from leaderboard.jsontext import JsonObject
-from leaderboard.results import (
+from leaderboard.results import MAX_BYTES, ResultsFile, dump, file_time, parse_harness
+from leaderboard.scores import BadResults, ScoreErrors, score
+from leaderboard.steward_block import (
     BLOCK,
-    MAX_BYTES,
-    BadResults,
-    ResultsFile,
-    ScoreErrors,
     StewardBlock,
     digest_parts,
-    dump,
     engine_use,
     errors_in_block,
-    file_time,
-    parse_harness,
     phase_seconds,
-    score,
     scores_in_block,
     with_block,
 )

@@ -8,18 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leaderboard.results import (
-    BLOCK,
-    BadResults,
-    RescoredFrom,
-    ScoreErrors,
-    Scores,
-    StewardBlock,
-    errors_in_block,
-    parse_harness,
-    scores_in_block,
-)
+from leaderboard.results import parse_harness
 from leaderboard.sample_checks import CheckedSamples
+from leaderboard.scores import BadResults, ScoreErrors, Scores
+from leaderboard.steward_block import BLOCK, RescoredFrom, StewardBlock, errors_in_block, scores_in_block
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
 

@@ -29,8 +29,10 @@ from leaderboard.evaluator_files import (
     samples_of,
 )
 from leaderboard.evidence import decisive_lines
-from leaderboard.results import BadResults, RescoredFrom, StewardBlock, dump, score, with_block
+from leaderboard.results import dump
+from leaderboard.scores import BadResults, score
 from leaderboard.scoring_again import OtherAnswersNeeded, results_of_stored_metrics, scored_by
+from leaderboard.steward_block import RescoredFrom, StewardBlock, with_block
 from leaderboard.suites import Benchmark, Suite
 from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors
 from workers.common.diagnosis import diagnose, failure_detail

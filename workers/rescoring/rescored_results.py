@@ -12,7 +12,9 @@ from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
 
 from leaderboard.comparability import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
-from leaderboard.results import BadResults, RescoredFrom, StewardBlock, dump, score, with_block
+from leaderboard.results import dump
+from leaderboard.scores import BadResults, score
+from leaderboard.steward_block import RescoredFrom, StewardBlock, with_block
 from leaderboard.suites import Suite
 from leaderboard.uncertainty import TaskAnswers, standard_errors
 from workers.errors import RescoringRefused

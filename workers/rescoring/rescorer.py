@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from leaderboard.results import StewardBlock
 from leaderboard.scoring_again import questions_differ
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
 from workers.evaluation.digests import scored_parts

@@ -19,7 +19,9 @@ from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, W
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
 from redis_state.heartbeats import WorkerCard

@@ -15,7 +15,9 @@ from bot.processes.reconcile import PERIOD
 from bot.setup.shadow_report import compare
 from leaderboard.attempts import Details
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.attempts import LOST
 from redis_state.dirty import SyncPriority
 from redis_state.jobs import EvaluationJob

@@ -16,7 +16,9 @@ from hub.records import Repo
 from leaderboard.attempts import Details, Failure
 from leaderboard.details import PublishedOutcome, outcome_path
 from leaderboard.failures import cause
-from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.attempts import LOST
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.sizes import every, first

@@ -21,7 +21,8 @@ from bot.results.verb_reproduce import reproduction_text
 from hub.client import Hub
 from leaderboard.details import table_path
 from leaderboard.requests import Access
-from leaderboard.results import StewardBlock, dump, file_time, results_time, with_block
+from leaderboard.results import dump, file_time, results_time
+from leaderboard.steward_block import StewardBlock, with_block
 from redis_state.board.messages import DetailsQuestion
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.board.hostile_texts import TEXTS

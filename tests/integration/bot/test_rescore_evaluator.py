@@ -12,7 +12,8 @@ import yaml
 from bot.results.details_reader import read_details
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.evaluator_contract import question_digest
-from leaderboard.results import StewardBlock, read_results
+from leaderboard.results import read_results
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import parse_suite
 from redis_state.board.messages import DetailsQuestion
 from redis_state.jobs import EvaluationJob

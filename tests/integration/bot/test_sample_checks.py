@@ -15,7 +15,7 @@ from bot.evaluations.recomputing import OFF
 from bot.threads.maintainers_list import DAY_SECONDS, TITLE
 from leaderboard.attempts import Details, Outcome
 from leaderboard.details import table_path
-from leaderboard.results import normalise
+from leaderboard.scores import normalise
 from leaderboard.suites import Suite
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob

@@ -21,7 +21,7 @@ from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
 from leaderboard.comparability import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.contents import HubModelInfo
-from leaderboard.results import INFLUENCE_LENGTH
+from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish

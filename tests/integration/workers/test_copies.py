@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.results import engine_use
+from leaderboard.steward_block import engine_use
 from tests.support.sizes import WHOLE
 from tests.support.workers.child_runs import evaluate_by_prefix
 from tests.support.workers.evaluation_script import __file__ as evaluation_script

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from leaderboard.comparability import combine
-from leaderboard.results import StewardBlock, digest_parts, dump, read_results, score, scores_in_block, with_block
+from leaderboard.results import dump, read_results
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, digest_parts, scores_in_block, with_block
 from leaderboard.suites import Suite
 from tests.support.evaluators.suites import REPO, scoring, write_questions
 from tests.support.sizes import WHOLE

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.results import score
+from leaderboard.scores import score
 from leaderboard.suites import find_suite, parse_suite
 from tests.support.models import suite_v1_datasets
 from tests.support.models.suite_v1_datasets import MMLU

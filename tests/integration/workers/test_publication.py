@@ -18,7 +18,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from leaderboard.details import PublishedOutcome, attachment_path, log_path, outcome_path, parse_table_path
 from leaderboard.evaluator_contract import question_digest
-from leaderboard.results import INFLUENCE_LENGTH, read_results
+from leaderboard.results import read_results
+from leaderboard.steward_block import INFLUENCE_LENGTH
 from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from tests.support.evaluators.suites import suite as suite_of_pairs

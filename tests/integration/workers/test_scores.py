@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.comparability import asked_digest, scored_digest
-from leaderboard.results import digest_parts, engine_use, phase_seconds, score
+from leaderboard.scores import score
+from leaderboard.steward_block import digest_parts, engine_use, phase_seconds
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from tests.support.sizes import left_out
 from tests.support.units.direct_errors import direct_error

@@ -18,7 +18,7 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from leaderboard.engines import EngineName
-from leaderboard.results import engine_use
+from leaderboard.steward_block import engine_use
 from tests.support.models import adapters_and_deltas
 from tests.support.sizes import WHOLE, first, left_out
 from tests.support.workers import evaluation_script

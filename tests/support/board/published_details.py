@@ -11,7 +11,9 @@ from benchmarks.sample_tables import sample_tables
 from leaderboard.attempts import Details
 from leaderboard.boards import parse_board
 from leaderboard.details import PublishedOutcome, outcome_path
-from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import WORKER

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from leaderboard.results import ResultsFile, StewardBlock, score, scores_in_block
+from leaderboard.results import ResultsFile
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block
 from leaderboard.suites import find_suite
 
 STARTER = find_suite("starter")

@@ -19,7 +19,8 @@ import yaml
 
 from benchmarks.suites.rows import files
 from leaderboard.reproduction import RESULTS_FOLDER, TASKS_FOLDER, reproduction_command
-from leaderboard.results import ResultsFile, StewardBlock
+from leaderboard.results import ResultsFile
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite, find_suite, parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets

@@ -8,8 +8,8 @@ from dataclasses import replace
 from bot.evaluations.claims import PublishedResults, _file
 from hub.records import Repo
 from leaderboard.attempts import Details
-from leaderboard.results import RescoredFrom, StewardBlock
 from leaderboard.sample_checks import CheckedSamples
+from leaderboard.steward_block import RescoredFrom, StewardBlock
 from redis_state.board.sample_verdicts import RecomputedMetrics
 from tests.support.units.details_samples import results
 

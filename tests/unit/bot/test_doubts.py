@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.evaluations.doubts import since_last_good_check
 from leaderboard.cross_checks import CrossCheckRecord, CrossCheckStatus
 from leaderboard.evaluations import MeasuredResults
-from leaderboard.results import Scores
+from leaderboard.scores import Scores
 
 
 def results(name: int, status: CrossCheckStatus, *, hour: int | None = None, worker: str = "lent") -> MeasuredResults:

@@ -13,7 +13,9 @@ from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, 
 from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.removals import archived
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import BenchmarkScore, Scores, StewardBlock, dump, score, scores_in_block, with_block
+from leaderboard.results import dump
+from leaderboard.scores import BenchmarkScore, Scores, score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import find_suite
 
 SHA, OTHER = "a" * 40, "b" * 40

@@ -19,7 +19,7 @@ from leaderboard.evaluator_files import (
     parse_results,
     samples_of,
 )
-from leaderboard.results import score
+from leaderboard.scores import score
 from leaderboard.suites import BadSuite, Suite, parse_suite
 
 MODEL, REVISION = "org/model", "a" * 40

@@ -13,7 +13,9 @@ import yaml
 from leaderboard.command_lines import NotReproducible, ReproductionCommand
 from leaderboard.comparability import ResultDigests
 from leaderboard.reproduction import reproduction_command
-from leaderboard.results import ResultsFile, Scores, StewardBlock
+from leaderboard.results import ResultsFile
+from leaderboard.scores import Scores
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite, find_suite, parse_suite
 from tests.support.evaluators.code import SUITE
 from tests.support.evaluators.suites import suite

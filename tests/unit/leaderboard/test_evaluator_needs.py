@@ -10,7 +10,7 @@ from leaderboard.admission.needs import RULES_OF, board_with_needs
 from leaderboard.admission.rules import rules_in_force
 from leaderboard.boards import Board
 from leaderboard.evaluators import EvaluatorNeeds
-from leaderboard.results import EvaluatorUse, StewardBlock
+from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import find_suite
 from tests.support.evaluators.suites import suite
 

@@ -19,7 +19,7 @@ from leaderboard.model_pages import (
     page_scores,
     unknown_columns,
 )
-from leaderboard.results import BenchmarkScore, Scores
+from leaderboard.scores import BenchmarkScore, Scores
 from leaderboard.suites import find_suite
 from tests.support.board.board_file import BOARD
 

@@ -9,7 +9,7 @@ import pytest
 from leaderboard.prediction_metrics import METRICS, compute
 from leaderboard.prediction_scores import BadAnswers, answer_key, part_results, part_scores, public_errors
 from leaderboard.predictions import Season
-from leaderboard.results import score
+from leaderboard.scores import score
 from leaderboard.seasons import BadSeason, FrozenRow, freeze, ranked, read_season
 from leaderboard.suites import Suite
 from tests.support.board.predictions import SECRET_WORD, answer_rows, predictions, suite_at

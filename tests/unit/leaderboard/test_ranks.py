@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from leaderboard.ranks import RankedScore, difference_error, rank_ranges
-from leaderboard.results import INFLUENCE_LENGTH
+from leaderboard.steward_block import INFLUENCE_LENGTH
 
 RANDOM = np.random.default_rng(3)
 VECTOR = RANDOM.normal(size=INFLUENCE_LENGTH)

@@ -13,7 +13,9 @@ import pytest
 from leaderboard.command_lines import MAX_LINE, NotReproducible, ReproductionCommand
 from leaderboard.engines import EngineUse
 from leaderboard.reproduction import reproduction_command
-from leaderboard.results import ResultsFile, Scores, StewardBlock
+from leaderboard.results import ResultsFile
+from leaderboard.scores import Scores
+from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite, find_suite
 from leaderboard.task_configs import task_configs
 from tests.support.units.details_samples import STARTER, results

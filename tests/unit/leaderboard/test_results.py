@@ -15,21 +15,15 @@ from hypothesis import strategies as st
 
 from leaderboard.comparability import combine
 from leaderboard.details import results_file, shared_results_path
-from leaderboard.results import (
+from leaderboard.results import MAX_BYTES, dump, file_time, parse_harness, read_results
+from leaderboard.scores import BadResults, normalise, score
+from leaderboard.steward_block import (
     BENCHMARK_INFLUENCE_LENGTH,
     BLOCK,
     INFLUENCE_LENGTH,
-    MAX_BYTES,
-    BadResults,
     StewardBlock,
     digest_parts,
-    dump,
-    file_time,
-    normalise,
-    parse_harness,
     phase_seconds,
-    read_results,
-    score,
     scores_in_block,
     with_block,
 )

@@ -9,8 +9,8 @@ import pytest
 from leaderboard.comparability import combine
 from leaderboard.evaluator_contract import EvaluatorResults
 from leaderboard.evaluator_files import digest_parts, parse_results
-from leaderboard.results import EvaluatorUse, StewardBlock
 from leaderboard.scoring_again import OtherAnswersNeeded, questions_differ, results_of_stored_metrics, scored_by
+from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import Suite
 from tests.unit.leaderboard.test_evaluator_files import collected, line, results, suite
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK

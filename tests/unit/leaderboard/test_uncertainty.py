@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from leaderboard.ranks import benchmark_difference_error
-from leaderboard.results import INFLUENCE_LENGTH
-from leaderboard.results import score as score_results
+from leaderboard.scores import score as score_results
+from leaderboard.steward_block import INFLUENCE_LENGTH
 from leaderboard.suites import Suite, find_suite
 from leaderboard.uncertainty import AnswerCollector, TaskAnswers, Uncertainty, standard_errors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboard.results import BLOCK
+from leaderboard.steward_block import BLOCK
 from workers.common.run_plan import RunLimits, RunProgress
 from workers.jobs.evaluator_check_words import answered_words, broken_model_words, failure_words, log_end
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from leaderboard.evidence import FailureEvidence
-from leaderboard.results import StewardBlock, dump, with_block
+from leaderboard.results import dump
+from leaderboard.steward_block import StewardBlock, with_block
 from leaderboard.suites import Suite, find_suite
 from tests.support.evaluators.suites import suite
 from tests.support.units.run_plans import PLAN

@@ -16,7 +16,9 @@ from leaderboard.comparability import combine
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.evaluator_contract import EvaluatorSample, question_digest
 from leaderboard.evaluator_files import TaskSamples, digest_parts, harness_results, parse_results
-from leaderboard.results import StewardBlock, dump, read_results, score, scores_in_block, with_block
+from leaderboard.results import dump, read_results
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import Suite
 from leaderboard.uncertainty import AnswerCollector, standard_errors
 from tests.unit.leaderboard.test_evaluator_files import collected, line, results

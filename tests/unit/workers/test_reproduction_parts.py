@@ -10,7 +10,8 @@ import pytest
 
 from leaderboard.boards import Board
 from leaderboard.evaluator_contract import question_digest
-from leaderboard.results import dump, with_block
+from leaderboard.results import dump
+from leaderboard.steward_block import with_block
 from steward.commands.reproduce import _lines
 from tests.support.units.details_samples import results, sample
 from workers.common.hub_access import HubAccess
