@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from leaderboard.comparability import combine
+from leaderboard.result_digests import combine
 from leaderboard.results import dump
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, errors_in_block, scores_in_block, with_block

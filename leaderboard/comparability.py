@@ -1,201 +1,20 @@
-"""Digests that tell whether two results can be compared, and their comparison in plain words.
+"""Whether two results can be compared, and in what they differ, in plain words; groups of comparable results.
 
-A results file names three digests beside `suite_digest`, each a SHA-256 of what the evaluation used:
-
-- `asked`: the questions. For each task its requests in order, before chat template and tokenizer, with the arguments of
-  generation, and the questions with their right answers, as the task prepared them.
-- `scored`: what makes scores of the answers. For each task its metrics, filters and targets, the source of each module
-  that computes them, and the versions of the packages that these use; and the suite's rules, such as normalisation.
-- `prompts`: the token lists that the model was given. They depend on the tokenizer and the chat template too, so this
-  digest is the same only for models that share them.
-
-Beside the digests stands what they were made from, so that a difference has a name. Results with the same `asked`
-answered the same questions. With the same `scored` too, their scores can be compared; otherwise the answers can be
-scored anew. Results without digests, from before them, compare by the suite's digest.
-
-`workers.evaluation.digests` computes the parts; the functions here combine them.
+`leaderboard.result_digests` says what the digests are that a comparison reads.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing import Literal, Protocol
 
 from leaderboard.engines import EngineUse
-from leaderboard.suites import Suite, TaskName
+from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests
 
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-PartDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-"""The digest of a part that is only named in comparisons."""
-ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Version = Annotated[str, StringConstraints(max_length=100)]
-SHORT_DIGEST = 12
-"""Digits of `asked` that pages show and searches find."""
 MAX_NAMED = 5
 """Names in one sentence about differences; more are counted."""
-
-
-def digest_of(value: Any) -> str:
-    """The SHA-256 of JSON data, which does not depend on the order of an object's members: 64 hexadecimal digits."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-# --- what results say
-
-
-class AskedParts(BaseModel):
-    """What one task asked. The digest `asked` covers requests and documents; the rest is for people."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    requests: Digest = Field(description="of the requests in order, without chat template, with generation arguments")
-    documents: Digest = Field(description="of the questions with their right answers, as the task prepared them")
-    questions: int = Field(ge=0, description="number of questions")
-    shots: int = Field(default=0, ge=0, le=1_000, description="examples before each question")
-    dataset: str = Field(default="", max_length=300, description="repo@commit of the questions")
-
-
-class ScoredParts(BaseModel):
-    """What makes scores of one task's answers. `modules` and `packages` name entries of the result's own lists."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    metrics: PartDigest = Field(description="of the metrics with their options and aggregations")
-    filters: PartDigest = Field(description="of the filters of answers")
-    targets: PartDigest = Field(description="of how the task reads the right answer and the choices")
-    modules: tuple[ModuleName, ...] = Field(
-        default=(), max_length=200, description="names in `modules` of the modules that compute its scores"
-    )
-    packages: tuple[ModuleName, ...] = Field(
-        default=(), max_length=100, description="names in `versions` of the packages that these use"
-    )
-
-
-class TaskDigests(BaseModel):
-    """The parts of one task. `prompts` is "" where the tokens are not known."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    asked: AskedParts
-    scored: ScoredParts
-    prompts: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
-
-
-class DigestParts(BaseModel):
-    """What the digests of one result are made from, as the evaluation reports it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    v: Literal[1] = 1
-    tasks: dict[TaskName, TaskDigests] = Field(min_length=1, max_length=1_000, description="task → its parts")
-    modules: dict[ModuleName, PartDigest] = Field(
-        default_factory=dict, max_length=1_000, description="module that computes scores → digest of its source"
-    )
-    versions: dict[ModuleName, Version] = Field(
-        default_factory=dict, max_length=200, description="package that these modules use → its version"
-    )
-    softmax_dtype: str = Field(default="", max_length=32, description="dtype of the softmax, if not the model's")
-
-    def scored_of(self, task: str) -> dict[str, Any]:
-        """What makes scores of the answers to `task`, as JSON data."""
-        scored = self.tasks[task].scored
-        return {
-            "metrics": scored.metrics,
-            "filters": scored.filters,
-            "targets": scored.targets,
-            "modules": {name: self.modules.get(name, "") for name in scored.modules},
-            "versions": {name: self.versions.get(name, "") for name in scored.packages},
-        }
-
-
-class ResultDigests(DigestParts):
-    """The digests of one result, and what they were made from."""
-
-    asked: Digest = Field(description="of all questions: results with the same one answered the same questions")
-    scored: Digest = Field(description="of all that makes scores of the answers")
-    prompts: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = Field(
-        default="", description="of the token lists that the model was given"
-    )
-    rules: PartDigest = Field(description="of the suite's rules that make scores of the harness's values")
-
-    @property
-    def fingerprint(self) -> str:
-        """The beginnings of the digests `asked` and `scored`."""
-        return short(self.asked, self.scored)
-
-    def is_consistent(self) -> bool:
-        """Whether the digests are those of the parts."""
-        return (self.asked, self.scored, self.prompts) == (
-            asked_digest(self),
-            scored_digest(self, self.rules),
-            prompts_digest(self),
-        )
-
-
-# --- from parts to digests
-
-
-_ASKING: dict[str, Any] = {
-    "name": True, "title": True, "version": True, "run": True, "datasets": True, "definitions": True, "engine": True,
-    "evaluator": True,
-    "benchmarks": {"__all__": {"shots", "generative", "restricted", "cluster", "stratum"}},
-    "errata": {"__all__": {"reason"}},
-}  # fmt: skip
-"""Fields of a suite that make no score of the evaluator's values; every other field, also a later one, is a rule."""
-
-
-def rules_digest(suite: Suite) -> str:
-    """The digest of the suite's rules that make scores of the harness's values, such as normalisation."""
-    return digest_of(suite.model_dump(mode="json", exclude=_ASKING))[:16]
-
-
-def asked_digest(parts: DigestParts) -> str:
-    """The digest `asked` of a result with these parts."""
-    asked = {task: digests.asked for task, digests in parts.tasks.items()}
-    return digest_of({task: [one.requests, one.documents] for task, one in asked.items()})
-
-
-def scored_digest(parts: DigestParts, rules: str) -> str:
-    """The digest `scored` of a result with these parts; `rules` is the `rules_digest` of its suite."""
-    return digest_of({"rules": rules, "tasks": {task: parts.scored_of(task) for task in parts.tasks}})
-
-
-def prompts_digest(parts: DigestParts) -> str:
-    """The digest `prompts` of a result with these parts; "" if the tokens of a task are not known."""
-    prompts = {task: digests.prompts for task, digests in parts.tasks.items()}
-    return digest_of(prompts) if all(prompts.values()) else ""
-
-
-def fingerprint(parts: DigestParts, rules: str) -> str:
-    """What a result with these parts asks and how it is scored, in 33 characters."""
-    return short(asked_digest(parts), scored_digest(parts, rules))
-
-
-def short(asked: str, scored: str) -> str:
-    """Both digests in 33 characters."""
-    return f"{asked[:16]}-{scored[:16]}"
-
-
-def combine(parts: DigestParts, suite: Suite) -> ResultDigests:
-    """The digests of a result of `suite` with these parts."""
-    rules = rules_digest(suite)
-    return ResultDigests(
-        **parts.model_dump(include=set(DigestParts.model_fields)),
-        asked=asked_digest(parts),
-        scored=scored_digest(parts, rules),
-        prompts=prompts_digest(parts),
-        rules=rules,
-    )
-
-
-# --- comparing two results
 
 
 class ComparedResult(Protocol):

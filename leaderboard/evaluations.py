@@ -40,7 +40,7 @@ class MeasuredResults:
     """Whether the evaluation used the chat template; None if the file does not say."""
     errors: ScoreErrors = field(default_factory=ScoreErrors)
     asked: str = ""
-    """The digest of its questions (`leaderboard.comparability`), if the file names it."""
+    """The digest of its questions (`leaderboard.result_digests`), if the file names it."""
     fingerprint: str = ""
     """The beginnings of the digests `asked` and `scored`; "" if the file has none."""
     again: CrossCheckRecord | None = None

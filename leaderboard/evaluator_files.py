@@ -16,7 +16,6 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from leaderboard.comparability import AskedParts, DigestParts, ScoredParts, TaskDigests, digest_of
 from leaderboard.evaluator_contract import (
     MAX_FILE_BYTES,
     MAX_LINE_BYTES,
@@ -29,6 +28,7 @@ from leaderboard.evaluator_contract import (
 )
 from leaderboard.evaluators import Evaluator
 from leaderboard.reasons import bounded, describe_errors, names
+from leaderboard.result_digests import AskedParts, DigestParts, ScoredParts, TaskDigests, digest_of
 from leaderboard.suites import Benchmark, Suite
 
 T = TypeVar("T", bound=BaseModel)

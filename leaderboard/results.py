@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leaderboard.comparability import rules_digest
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
+from leaderboard.result_digests import rules_digest
 from leaderboard.scores import BadResults, Scores, score
 from leaderboard.steward_block import BLOCK, StewardBlock, check_errors, repeats_scores
 from leaderboard.suites import Suite

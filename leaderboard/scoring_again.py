@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from leaderboard.comparability import ResultDigests, digest_of
 from leaderboard.evaluator_contract import EvaluatorResults, TaskReport
 from leaderboard.evaluator_files import TaskSamples
 from leaderboard.evaluators import Evaluator, ScoresAgain
 from leaderboard.reasons import bounded, names
+from leaderboard.result_digests import ResultDigests, digest_of
 from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import Suite
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, TypedDict, get_args
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.comparability import DigestParts, ResultDigests
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.engines import EngineUse
 from leaderboard.evaluators import EvaluatorIdentity
 from leaderboard.jsontext import JsonObject
 from leaderboard.reasons import describe_errors
+from leaderboard.result_digests import DigestParts, ResultDigests
 from leaderboard.sample_checks import CheckedSamples
 from leaderboard.scores import BadResults, ScoreErrors, Scores
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis.exceptions import NoPermissionError
 
-from leaderboard.comparability import ResultDigests
+from leaderboard.result_digests import ResultDigests
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 

@@ -18,7 +18,6 @@ def files_page() -> str:
     from leaderboard.backends import CostLimits, JobsBackend, SlurmBackend
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
-    from leaderboard.comparability import AskedParts, ResultDigests, ScoredParts
     from leaderboard.cross_checks import (
         CrossCheckPolicy,
         CrossCheckRecord,
@@ -33,6 +32,7 @@ def files_page() -> str:
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
     from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
+    from leaderboard.result_digests import AskedParts, ResultDigests, ScoredParts
     from leaderboard.sample_checks import CheckedSamples
     from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
     from leaderboard.steward_block import EvaluatorUse, RescoredFrom, StewardBlock

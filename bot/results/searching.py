@@ -12,8 +12,8 @@ from itertools import islice
 
 from bot.core.context import BoardContext
 from bot.results.fuzzy_names import FuzzyNameIndex
-from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.requests import RequestPath, parse_path
+from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import Query, SearchRow, Value, fold, parse
 from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores

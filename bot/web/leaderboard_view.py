@@ -17,9 +17,9 @@ from bot.web.leaderboard_rows import LeaderboardRows, Selected, Selection
 from bot.web.page import SearchText
 from bot.web.request_row import RequestRow, category_of
 from leaderboard.categories import ModelCategory
-from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.options import precision_named
 from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
+from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import parse
 from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
 from redis_state.clock import iso

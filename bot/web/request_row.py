@@ -12,8 +12,8 @@ from bot.read_models import serializers
 from bot.results.searching import values_of
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.columns import ASKED, spelled
-from leaderboard.comparability import SHORT_DIGEST
 from leaderboard.ranks import RankedScore
+from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import COLUMNS, Value, fold
 from leaderboard.times import read_time
 from redis_state.board.entry import IndexEntry

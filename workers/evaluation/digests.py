@@ -1,4 +1,4 @@
-"""Computes what the digests of a result are made from; `leaderboard.comparability` says what they mean.
+"""Computes what the digests of a result are made from; `leaderboard.result_digests` says what they mean.
 
 Everything is computed from what the harness really used: the requests that it made, the documents that its tasks
 prepared, the tokens that the model got, and the source files of the modules that were loaded. So a task's own code may
@@ -35,7 +35,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from leaderboard.comparability import AskedParts, DigestParts, ScoredParts, TaskDigests, digest_of
+from leaderboard.result_digests import AskedParts, DigestParts, ScoredParts, TaskDigests, digest_of
 
 TASK_CODE = "lm_eval.tasks."
 """Beginning of the names of the modules of the harness's own tasks."""

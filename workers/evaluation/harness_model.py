@@ -23,7 +23,7 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
-from leaderboard.comparability import fingerprint
+from leaderboard.result_digests import fingerprint
 from workers.common.run_plan import CHANGED_TASKS, JOURNAL, Report, RunPlan, RunProgress
 from workers.errors import (
     ChatTemplateBroken,

@@ -25,9 +25,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from leaderboard.attempts import Details, Outcome
-from leaderboard.comparability import ResultDigests, rules_digest
 from leaderboard.evidence import FailureEvidence
 from leaderboard.failures import fails_always
+from leaderboard.result_digests import ResultDigests, rules_digest
 from leaderboard.trials import TrialReport
 from redis_state.accepted_digests import AcceptedTasks
 from redis_state.attempts import LOST, AttemptProgress

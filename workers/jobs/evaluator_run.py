@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leaderboard.comparability import ResultDigests, combine
 from leaderboard.evaluator_contract import RESULTS, SAMPLES
 from leaderboard.evidence import decisive_lines
 from leaderboard.jsontext import JsonObject
+from leaderboard.result_digests import ResultDigests, combine
 from leaderboard.results import dump
 from leaderboard.scores import BadResults, Scores, score
 from leaderboard.steward_block import digest_parts

@@ -17,7 +17,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Outcome
-from leaderboard.comparability import ResultDigests
+from leaderboard.result_digests import ResultDigests
 from redis_state.accepted_digests import MAX_ACCEPTED, AcceptedTasks, RefusedTasks
 from redis_state.attempts import MAX_LOG, AttemptProgress, AttemptState, state_of
 from redis_state.canaries import CanaryVerdict

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from leaderboard.comparability import (
-    DigestParts,
-    ResultDigests,
-    asked_differences,
-    combine,
-    scored_differences,
-)
+from leaderboard.comparability import asked_differences, scored_differences
+from leaderboard.result_digests import DigestParts, ResultDigests, combine
 from leaderboard.results import MAX_BYTES
 from leaderboard.suites import Suite
 from redis_state.accepted_digests import RefusedTasks

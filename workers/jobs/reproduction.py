@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leaderboard.comparability import ResultDigests, combine, compare_results, numeric_differences, template_difference
+from leaderboard.comparability import compare_results, numeric_differences, template_difference
 from leaderboard.engines import EngineName, EngineUse
+from leaderboard.result_digests import ResultDigests, combine
 from leaderboard.steward_block import digest_parts, engine_use
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import PROMPT_TOKENS, RunPlan

@@ -19,7 +19,6 @@ from hub.client import Hub
 from hub.errors import HubError, StaleParent
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
-from leaderboard.comparability import combine
 from leaderboard.details import (
     CARD,
     RESULTS_CONFIG,
@@ -32,6 +31,7 @@ from leaderboard.details import (
     table_path,
 )
 from leaderboard.jsontext import JsonObject
+from leaderboard.result_digests import combine
 from leaderboard.results import MAX_BYTES, ResultsFile, dump, file_time, parse_harness
 from leaderboard.scores import BadResults, ScoreErrors, score
 from leaderboard.steward_block import (

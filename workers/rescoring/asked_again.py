@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from leaderboard.comparability import AskedParts
+from leaderboard.result_digests import AskedParts
 from workers.evaluation.digests import DocumentDigests, asked_parts, document_digests
 from workers.rescoring.stored_answers import AnswersTable
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leaderboard.comparability import DigestParts, ResultDigests, TaskDigests, combine
 from leaderboard.evaluator_contract import SAMPLES, EvaluatorResults
 from leaderboard.evaluator_files import (
     EvaluatorProblem,
@@ -29,6 +28,7 @@ from leaderboard.evaluator_files import (
     samples_of,
 )
 from leaderboard.evidence import decisive_lines
+from leaderboard.result_digests import DigestParts, ResultDigests, TaskDigests, combine
 from leaderboard.results import dump
 from leaderboard.scores import BadResults, score
 from leaderboard.scoring_again import OtherAnswersNeeded, results_of_stored_metrics, scored_by

@@ -11,7 +11,7 @@ from lm_eval.evaluator_utils import _process_results
 from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
 
-from leaderboard.comparability import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
+from leaderboard.result_digests import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.results import dump
 from leaderboard.scores import BadResults, score
 from leaderboard.steward_block import RescoredFrom, StewardBlock, with_block

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from leaderboard.comparability import AskedParts
 from leaderboard.evaluator_contract import question_digest
 from leaderboard.evaluator_files import EvaluatorProblem, TaskSamples
+from leaderboard.result_digests import AskedParts
 from workers.errors import RescoringRefused
 from workers.publication.details import CUT, MAX_TEXT
 from workers.publication.evaluator_results import AnswerDigests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from leaderboard.comparability import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
+from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.suites import find_suite
 from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.keys import Keys

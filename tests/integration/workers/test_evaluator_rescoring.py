@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.comparability import combine
+from leaderboard.result_digests import combine
 from leaderboard.results import dump, read_results
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, digest_parts, scores_in_block, with_block

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from leaderboard.comparability import DigestParts, ResultDigests, combine
+from leaderboard.result_digests import DigestParts, ResultDigests, combine
 from redis_state.accepted_digests import AcceptedDigests
 from tests.support.evaluators.suites import REPO, question_files, suite_fields
 from tests.support.sizes import WHOLE

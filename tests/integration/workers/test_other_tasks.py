@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from leaderboard.comparability import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
+from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.suites import find_suite
 from redis_state.accepted_digests import AcceptedDigests
 from tests.support.waiting import wait_until

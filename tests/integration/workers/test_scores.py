@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.comparability import asked_digest, scored_digest
+from leaderboard.result_digests import asked_digest, scored_digest
 from leaderboard.scores import score
 from leaderboard.steward_block import digest_parts, engine_use, phase_seconds
 from leaderboard.uncertainty import AnswerCollector, standard_errors

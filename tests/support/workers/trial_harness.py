@@ -17,7 +17,7 @@ from threading import Thread
 
 from holding import WAYS, trial
 
-from leaderboard.comparability import DigestParts, fingerprint
+from leaderboard.result_digests import DigestParts, fingerprint
 from workers.common.run_plan import CHANGED_TASKS, Report, RunPlan, RunProgress
 from workers.errors import TasksChanged
 

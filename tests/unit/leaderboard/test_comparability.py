@@ -7,19 +7,18 @@ from typing import Any
 
 import pytest
 
-from leaderboard.comparability import (
+from leaderboard.comparability import ComparisonGroups, compare_results
+from leaderboard.engines import EngineUse
+from leaderboard.result_digests import (
     AskedParts,
-    ComparisonGroups,
     DigestParts,
     ResultDigests,
     ScoredParts,
     TaskDigests,
     asked_digest,
     combine,
-    compare_results,
     rules_digest,
 )
-from leaderboard.engines import EngineUse
 from leaderboard.suites import find_suite
 
 SUITE = find_suite("open-llm-v2")

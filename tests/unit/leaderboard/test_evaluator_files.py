@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.comparability import combine, rules_digest
 from leaderboard.evaluator_contract import MAX_LINE_BYTES, question_digest
 from leaderboard.evaluator_files import (
     EvaluatorProblem,
@@ -19,6 +18,7 @@ from leaderboard.evaluator_files import (
     parse_results,
     samples_of,
 )
+from leaderboard.result_digests import combine, rules_digest
 from leaderboard.scores import score
 from leaderboard.suites import BadSuite, Suite, parse_suite
 

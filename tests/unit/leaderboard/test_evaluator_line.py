@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from leaderboard.command_lines import NotReproducible, ReproductionCommand
-from leaderboard.comparability import ResultDigests
 from leaderboard.reproduction import reproduction_command
+from leaderboard.result_digests import ResultDigests
 from leaderboard.results import ResultsFile
 from leaderboard.scores import Scores
 from leaderboard.steward_block import StewardBlock

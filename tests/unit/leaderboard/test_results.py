@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.comparability import combine
 from leaderboard.details import results_file, shared_results_path
+from leaderboard.result_digests import combine
 from leaderboard.results import MAX_BYTES, dump, file_time, parse_harness, read_results
 from leaderboard.scores import BadResults, normalise, score
 from leaderboard.steward_block import (

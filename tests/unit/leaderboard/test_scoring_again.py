@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from leaderboard.comparability import combine
 from leaderboard.evaluator_contract import EvaluatorResults
 from leaderboard.evaluator_files import digest_parts, parse_results
+from leaderboard.result_digests import combine
 from leaderboard.scoring_again import OtherAnswersNeeded, questions_differ, results_of_stored_metrics, scored_by
 from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import Suite

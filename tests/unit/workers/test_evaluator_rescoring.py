@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.comparability import combine
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.evaluator_contract import EvaluatorSample, question_digest
 from leaderboard.evaluator_files import TaskSamples, digest_parts, harness_results, parse_results
+from leaderboard.result_digests import combine
 from leaderboard.results import dump, read_results
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block

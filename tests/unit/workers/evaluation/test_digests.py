@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.comparability import DigestParts, asked_digest, fingerprint, prompts_digest, scored_digest
+from leaderboard.result_digests import DigestParts, asked_digest, fingerprint, prompts_digest, scored_digest
 from tests.support.workers import digest_script
 from tests.support.workers.digest_script import CODE, MadeUpTask, load_module, recorded
 from workers.common.run_plan import CHANGED_TASKS
