@@ -88,7 +88,7 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
     from lm_eval.tasks import TaskManager
 
     from workers.evaluation import task_loading
-    from workers.evaluation.digests import DigestRecorder
+    from workers.evaluation.digest_recorder import DigestRecorder
     from workers.publication.details import write_samples
 
     withdrawn = {task: suite.withdrawn(task) for task in suite.tasks}

@@ -13,8 +13,8 @@ Beside the digests stands what they were made from, so that a difference has a n
 answered the same questions. With the same `scored` too, their scores can be compared; otherwise the answers can be
 scored anew. Results without digests, from before them, compare by the suite's digest.
 
-`workers.evaluation.digests` computes the parts; the functions here combine them, and `leaderboard.comparability`
-compares them.
+`workers.evaluation.digest_recorder` computes the parts; the functions here combine them.
+`leaderboard.comparability` compares two results.
 """
 
 from __future__ import annotations

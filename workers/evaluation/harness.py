@@ -25,7 +25,7 @@ from workers.common.run_plan import PROMPT_TOKENS, STREAM, Report, RunPlan, RunP
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
 from workers.evaluation.claimed_answers import CLAIMS_MODEL
-from workers.evaluation.digests import DigestRecorder
+from workers.evaluation.digest_recorder import DigestRecorder
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_loading import aggregate_without, seed_language_detection, task_folders

@@ -34,7 +34,7 @@ from workers.errors import (
     TokenizerMissing,
 )
 from workers.evaluation import adapters
-from workers.evaluation.digests import DigestRecorder
+from workers.evaluation.digest_recorder import DigestRecorder
 from workers.evaluation.padding import unread_positions
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.model import SharedPrefixModel

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from leaderboard.result_digests import AskedParts
-from workers.evaluation.digests import DocumentDigests, asked_parts, document_digests
+from workers.evaluation.asked_documents import DocumentDigests, asked_parts, document_digests
 from workers.rescoring.stored_answers import AnswersTable
 
 WORDING = frozenset({"doc_to_text", "doc_to_choice", "use_prompt", "description", "gen_prefix"})

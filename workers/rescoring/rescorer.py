@@ -18,7 +18,7 @@ from leaderboard.scoring_again import questions_differ
 from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
-from workers.evaluation.digests import scored_parts
+from workers.evaluation.scoring_code import scored_parts
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection

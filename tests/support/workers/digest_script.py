@@ -9,7 +9,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from workers.evaluation.digests import DigestRecorder
+from workers.evaluation.digest_recorder import DigestRecorder
 
 CODE = """
 import re

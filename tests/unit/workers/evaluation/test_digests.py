@@ -16,7 +16,7 @@ from tests.support.workers import digest_script
 from tests.support.workers.digest_script import CODE, MadeUpTask, load_module, recorded
 from workers.common.run_plan import CHANGED_TASKS
 from workers.errors import TasksChanged
-from workers.evaluation.digests import unchanged_randomness
+from workers.evaluation.digest_recorder import unchanged_randomness
 
 
 @pytest.fixture
