@@ -28,9 +28,10 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.board import BoardReader
 from bot.web.incoming import client_name, client_of, over_limit
-from bot.web.leaderboard_rows import LeaderboardRows, Selected, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.leaderboard_view import LeaderboardRowView, row_view
 from bot.web.pages.leaderboard import query_of_page
+from bot.web.selection import Selected, Selection
 from leaderboard.search import parse
 
 FIELDS = (

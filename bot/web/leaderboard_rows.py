@@ -7,7 +7,6 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
 from typing import Any, Literal
@@ -17,13 +16,23 @@ from numpy.typing import NDArray
 
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow
+from bot.web.row_columns import (
+    NUMBER_COLUMNS,
+    SORTED_AS_TEXT,
+    TEXT_COLUMNS,
+    Facet,
+    Mask,
+    Numbers,
+    Order,
+    first_of_each,
+    ranks_of,
+    raw_score_column,
+    score_column,
+)
+from bot.web.selection import Selected, Selection
 from leaderboard.comparability import ComparisonGroups
 from leaderboard.ranks import RankedScores, vectors_of
 from leaderboard.search import Query, Value, fold
-
-Mask = NDArray[np.bool_]
-Numbers = NDArray[np.float64]
-Order = NDArray[np.int32]
 
 MAX_CACHED = 3
 """Selections, and orders, that one snapshot caches: a selection takes twenty bytes a row."""
@@ -33,73 +42,6 @@ MAX_PAIRED = 8_000
 """Evaluations up to which ranges of ranks compare models question by question: a vector takes two kilobytes a row."""
 SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
 """Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which evaluations are shown, and how they are ordered. Empty fields filter nothing."""
-
-    query: str = ""
-    categories: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    smallest: float | None = None
-    largest: float | None = None
-    """Bounds of the size, in billions of parameters."""
-    merges: bool = True
-    experts: bool = True
-    flagged: bool = False
-    deleted: bool = False
-    """Whether merges, mixtures of experts, flagged models and deleted ones are included."""
-    official: bool = False
-    """Whether only models of official providers are shown."""
-    per_model: bool = False
-    """Whether only the best evaluation of each model is shown."""
-    raw: bool = False
-    """Whether scores are shown as measured, not normalised."""
-    benchmarks: tuple[str, ...] = ()
-    """The benchmarks that the average is of; empty: all."""
-    sort: str = "average"
-    rising: bool = False
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The selected evaluations in order, the rank of every row among them by average (0: not selected), and the number
-    of matches that are left out because they are flagged. `best_first` holds those with a rank."""
-
-    selection: Selection
-    order: Order
-    ranks: Order
-    averages: Numbers
-    flagged: int
-    best_first: Order
-    ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """The ranges of ranks that were computed so far; see `LeaderboardRows.ranges`."""
-
-
-class Facet:
-    """One text column: the distinct values, and the number of each row's value."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        numbers: dict[str, int] = {}
-        self.codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
-        self.values = list(numbers)
-
-    def among(self, wanted: Sequence[str]) -> Mask:
-        """The rows whose value is one of `wanted`."""
-        return self.where(lambda value: value in wanted)
-
-    def where(self, fits: Callable[[str], bool]) -> Mask:
-        """The rows whose value fits; each distinct value is tested once."""
-        known = np.fromiter((fits(value) for value in self.values), np.bool_, len(self.values))
-        return known[self.codes] if len(self.values) else np.zeros(len(self.codes), np.bool_)
-
-    @cached_property
-    def ranks(self) -> Numbers:
-        """A number for each row that sorts like its value; NaN for an empty one."""
-        places = {value: float(at) for at, value in enumerate(sorted(self.values, key=fold))}
-        numbers = np.fromiter((places[value] if value else math.nan for value in self.values), float, len(self.values))
-        return numbers[self.codes] if len(self.values) else np.empty(0)
 
 
 class LeaderboardRows:
@@ -143,7 +85,7 @@ class LeaderboardRows:
     def facet(self, key: str) -> Facet:
         """A column of texts."""
         if key not in self._facets:
-            read: Callable[[RequestRow], str] = _TEXTS.get(key, lambda line: str(line.values.get(key) or ""))
+            read: Callable[[RequestRow], str] = TEXT_COLUMNS.get(key, lambda line: str(line.values.get(key) or ""))
             read = self.group_of if key == "group" else read
             self._facets[key] = Facet([read(line) for line in self.lines])
         return self._facets[key]
@@ -158,7 +100,7 @@ class LeaderboardRows:
 
     def numbers(self, key: str, *, raw: bool = False) -> Numbers:
         """A column of numbers, or the scores of a benchmark; NaN where a row has none."""
-        read = _NUMBERS.get(key) or (_raw_score(key) if raw else _score(key))
+        read = NUMBER_COLUMNS.get(key) or (raw_score_column(key) if raw else score_column(key))
         name = f"{key}\0raw" if raw else key
         if name not in self._columns:
             self._columns[name] = self._numbers(read)
@@ -272,9 +214,9 @@ class LeaderboardRows:
         key = selection.sort
         if key in ("average", "rank"):
             return self._order("average", averages, selection, rising=selection.rising != (key == "rank"))
-        if key in _TEXT_SORTS:
+        if key in SORTED_AS_TEXT:
             return self._order(key, self.facet(key).ranks, selection, rising=selection.rising)
-        values = self.numbers(key, raw=selection.raw and key not in _NUMBERS)
+        values = self.numbers(key, raw=selection.raw and key not in NUMBER_COLUMNS)
         return self._order(key, values, selection, rising=selection.rising)
 
     def _order(self, key: str, values: Numbers, selection: Selection, *, rising: bool) -> Order:
@@ -373,62 +315,3 @@ class LeaderboardRows:
         sizes = self.numbers("parameters")
         counts, _ = np.histogram(sizes[~np.isnan(sizes)], (*SIZE_STEPS, math.inf))
         return tuple(int(count) for count in counts)
-
-
-def first_of_each(codes: Order) -> Order:
-    """The places at which each code occurs first, in order."""
-    places = np.arange(len(codes), dtype=np.int32)
-    first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int32)
-    first[codes[::-1]] = places[::-1]
-    found: Order = np.sort(first[first >= 0])
-    return found
-
-
-def ranks_of(averages: Numbers, best_first: Order) -> Order:
-    """The rank of each row in `best_first`, equal ones with the same rank; 0 for all others, and without an average."""
-    ranks = np.zeros(len(averages), np.int32)
-    falling = averages[best_first]
-    starts = np.ones(len(falling), np.bool_)
-    starts[1:] = falling[1:] != falling[:-1]
-    places = np.arange(1, len(falling) + 1, dtype=np.int32)
-    ranks[best_first] = np.maximum.accumulate(np.where(starts, places, 0))
-    ranks[best_first[np.isnan(falling)]] = 0
-    return ranks
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
-
-
-def _score(benchmark: str) -> Callable[[RequestRow], float | None]:
-    return lambda line: line.benchmarks.get(benchmark)
-
-
-def _raw_score(benchmark: str) -> Callable[[RequestRow], float | None]:
-    return lambda line: _percent(line.facts.raw.get(benchmark))
-
-
-def _number(value: Value) -> float | None:
-    return value if isinstance(value, float) else None
-
-
-_TEXTS: dict[str, Callable[[RequestRow], str]] = {
-    "model": lambda line: line.model,
-    "base": lambda line: line.facts.base_model or str(line.values["base"] or ""),
-    "uploaded": lambda line: line.facts.uploaded,
-}
-_NUMBERS: dict[str, Callable[[RequestRow], float | None]] = {
-    "parameters": lambda line: _number(line.values["parameters"]),
-    "time": lambda line: line.time or None,
-    "likes": lambda line: line.facts.likes,
-    "generation": lambda line: line.facts.generation,
-    "co2": lambda line: line.facts.co2,
-    "chat": lambda line: line.facts.chat_template,
-    "merged": lambda line: line.is_merge,
-    "moe": lambda line: line.facts.moe,
-    "official": lambda line: line.facts.official,
-    "available": lambda line: line.facts.available,
-}
-_TEXT_SORTS = (
-    *("model", "category", "precision", "weights", "licence", "architecture", "base", "revision", "asked", "uploaded"),
-)

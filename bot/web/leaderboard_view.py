@@ -13,9 +13,10 @@ from pydantic import ConfigDict, Field
 
 from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader, SearchView
-from bot.web.leaderboard_rows import LeaderboardRows, Selected, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.page import SearchText
 from bot.web.request_row import RequestRow, category_of
+from bot.web.selection import Selected, Selection
 from leaderboard.categories import ModelCategory
 from leaderboard.options import precision_named
 from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from bot.read_models.models import ApiModel
-from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.request_row import category_of
+from bot.web.selection import Selection
 from bot.web.table import RequestTable
 from leaderboard.search import fold
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.web.board import BoardReader
-from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.leaderboard_view import LeaderboardRowView, row_view, standard_columns
+from bot.web.selection import Selection
 from leaderboard.columns import FILE
 from leaderboard.search import COLUMNS, fold
 

@@ -16,7 +16,9 @@ import numpy as np
 
 from bot.web.charts.scatter import Scatter, draw_scatter
 from bot.web.charts.words import words
-from bot.web.leaderboard_rows import LeaderboardRows, Numbers, Order, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
+from bot.web.row_columns import Numbers, Order
+from bot.web.selection import Selection
 from bot.web.table import RequestTable
 from leaderboard.categories import ModelCategory
 

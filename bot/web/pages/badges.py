@@ -17,8 +17,8 @@ from bot.web.answers import tagged
 from bot.web.board import BoardReader
 from bot.web.charts.drawing import cut
 from bot.web.frame import as_path
-from bot.web.leaderboard_rows import Selection
 from bot.web.leaderboard_view import LeaderboardRowView
+from bot.web.selection import Selection
 
 HEADERS = {
     "cache-control": "public, max-age=300",

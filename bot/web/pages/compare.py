@@ -10,10 +10,11 @@ from pydantic import Field
 from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.incoming import words
-from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_views
 from bot.web.page import Page
 from bot.web.request_row import RequestRow
+from bot.web.selection import Selection
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.ranks import benchmark_difference_error, difference_error
 from leaderboard.search import fold

@@ -14,12 +14,13 @@ from bot.web.board import SCORES_EXAMPLE, BoardReader, EvaluationScoresView
 from bot.web.charts.models import ComparisonView
 from bot.web.charts.pictures import model_chart
 from bot.web.flags import FlagView
-from bot.web.leaderboard_rows import LeaderboardRows, Selection
+from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.leaderboard_view import LeaderboardRowView, row_views
 from bot.web.lineage import LineageView
 from bot.web.page import NotPublic, Page
 from bot.web.pages.badges import citation, markdown
 from bot.web.pages.compare import CompareQuery, DifferenceView, compare
+from bot.web.selection import Selection
 from hub.errors import BadRequest
 from hub.records import Repo
 

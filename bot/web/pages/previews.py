@@ -8,9 +8,9 @@ from fastapi.responses import Response
 from bot.web.answers import tagged
 from bot.web.board import BoardReader
 from bot.web.charts.previews import Preview, PreviewBar, draw_preview
-from bot.web.leaderboard_rows import Selection
 from bot.web.leaderboard_view import MAX_PINNED, LeaderboardRowView, row_views
 from bot.web.pages.compare import CompareQuery, compare
+from bot.web.selection import Selection
 
 HEADERS = {
     "cache-control": "public, max-age=300",

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows, Selection
+from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows
 from bot.web.request_row import RequestRow, TableFacts, facts_of, other_row
+from bot.web.selection import Selection
 from leaderboard.categories import ModelCategory
 from leaderboard.ranks import RankedScore, rank_ranges
 from leaderboard.search import Value, fold, parse
