@@ -29,3 +29,10 @@ class FileChange:
     def paths(self) -> tuple[str, ...]:
         """Every path that the change touches, the old path first."""
         return (self.path,) if self.old_path is None else (self.old_path, self.path)
+
+
+def removed_paths(change: FileChange) -> list[str]:
+    """Return the paths at which a change leaves no file."""
+    if change.kind == "removed":
+        return [change.path]
+    return [change.old_path] if change.kind == "renamed" and change.old_path is not None else []

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.reasons import Problem, Reason, names, table
-from leaderboard.renames import RenameComparison, RenamePlan
+from leaderboard.rename_comparison import RenameComparison
+from leaderboard.renames import RenamePlan
 
 WORDS = table(
     (

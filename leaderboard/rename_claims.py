@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from leaderboard.changes import FileChange
+from leaderboard.changes import FileChange, removed_paths
 from leaderboard.links import models_in
 from leaderboard.reasons import Problem, names
-from leaderboard.renames import REASONS, Kind, removed_paths
+from leaderboard.renames import REASONS, Kind
 from leaderboard.requests import RequestPath, parse_path
 
 _TITLE = re.compile(r"\brenam(e|es|ed|ing)\b|\bnew name\b", re.IGNORECASE)

@@ -12,7 +12,8 @@ from hub.records import ModelInfo, Repo, Thread
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
 from leaderboard.rename_checks import RenameFacts
-from leaderboard.renames import RenamePlan, request_place
+from leaderboard.rename_contents import request_place
+from leaderboard.renames import RenamePlan
 from leaderboard.requests import Status
 from leaderboard.roles import Person, Role
 from redis_state.redis import text

@@ -9,7 +9,9 @@ from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit
 from hub.records import Repo
 from leaderboard.jsontext import object_in
-from leaderboard.renames import RenamePlan, missing_facts, moved_results, request_place, result_place
+from leaderboard.rename_comparison import missing_facts
+from leaderboard.rename_contents import moved_results, request_place, result_place
+from leaderboard.renames import RenamePlan
 from leaderboard.requests import RequestPath, is_request_path, ours_in, parse_path
 
 

@@ -25,7 +25,8 @@ from hub.records import Repo
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameVerdict, judge
-from leaderboard.renames import REASONS, FilePlan, RenamePlan, moved_results, result_place
+from leaderboard.rename_contents import moved_results, result_place
+from leaderboard.renames import REASONS, FilePlan, RenamePlan
 from leaderboard.renames import plan as plan_rename
 from leaderboard.requests import OURS, ours_in
 from leaderboard.roles import Person

@@ -25,7 +25,8 @@ from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
 from leaderboard.rename_checks import WORDS, RenameCheckLine, RenameVerdict, judge
 from leaderboard.rename_claims import RenameClaim
-from leaderboard.renames import MAX_FILES, REASONS, RenameComparison, RenamePlan, check, plan
+from leaderboard.rename_comparison import RenameComparison, compare_with_plan
+from leaderboard.renames import MAX_FILES, REASONS, RenamePlan, plan
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
@@ -80,12 +81,12 @@ def _compare(
     """
     if changes is None or len(changes) > 2 * MAX_FILES:
         return _TOO_MANY_CHANGES, ""
-    by_paths = check(planned, changes, {})
+    by_paths = compare_with_plan(planned, changes, {})
     if planned.problems or any(problem.code != "content" for problem in by_paths.problems):
         path_problems = tuple(problem for problem in by_paths.problems if problem.code != "content")
         return RenameComparison("wrong", path_problems, by_paths.left), ""
     head = source.head(thread.num, thread.head_commit or "", changes)
-    return check(planned, changes, head.contents), head.digest
+    return compare_with_plan(planned, changes, head.contents), head.digest
 
 
 def _thread_lines(thread: Thread) -> list[RenameCheckLine]:
@@ -119,7 +120,7 @@ def is_exact(context: BoardContext, repo: Repo, rename: CheckedRename, commit: s
     except TooMuchToRead:
         return None
     planned = plan(source.kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
-    comparison = check(planned, merged.changes, merged.head.contents)
+    comparison = compare_with_plan(planned, merged.changes, merged.head.contents)
     is_same = (planned.digest, merged.head.digest) == (rename.plan, rename.outcome)
     return merged if is_same and comparison.verdict != "wrong" else None
 

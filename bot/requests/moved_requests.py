@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bot.core.context import BoardContext
-from leaderboard.renames import is_moved_request, result_place
+from leaderboard.rename_contents import is_moved_request, result_place
 from leaderboard.requests import is_request_path
 from redis_state.board.entry import IndexEntry
 

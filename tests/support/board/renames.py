@@ -8,7 +8,8 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment
 
-from leaderboard.renames import FilePlan, RenamePlan, plan, sanitised
+from leaderboard.rename_contents import sanitised
+from leaderboard.renames import FilePlan, RenamePlan, plan
 from localhub.git.repository import Author, RemoveFile, SetFile
 from localhub.testing import HubWorld, LocalHub
 from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver

@@ -9,7 +9,8 @@ import pytest
 
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import WORDS, RenameFacts, RenameVerdict, judge
-from leaderboard.renames import RenameComparison, plan
+from leaderboard.rename_comparison import RenameComparison
+from leaderboard.renames import plan
 
 OLD, NEW = "ada/lion", "ada/lioness"
 PATHS = [f"{OLD}_eval_request_False_{precision}_Original.json" for precision in ("float16", "4bit")]

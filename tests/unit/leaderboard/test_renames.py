@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
 from leaderboard.rename_claims import models_in_diff
-from leaderboard.renames import FilePlan, RenamePlan, check, missing_facts, plan, request_place, sanitised
+from leaderboard.rename_comparison import compare_with_plan, missing_facts
+from leaderboard.rename_contents import request_place, sanitised
+from leaderboard.renames import FilePlan, RenamePlan, plan
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -113,7 +115,7 @@ def test_what_cannot_be_renamed_says_why(old: str, new: str, files: Mapping[str,
     """A plan with a problem is refused whatever the pull request does."""
     it = plan("requests", old, new, files)
     assert code in [problem.code for problem in it.problems]
-    assert check(it, *done(it)).verdict == "wrong"
+    assert compare_with_plan(it, *done(it)).verdict == "wrong"
 
 
 @pytest.mark.parametrize("kind", ["requests", "results"])
@@ -121,23 +123,23 @@ def test_a_pull_request_that_does_the_plan_is_right_however_it_formats(kind: Any
     """Exactly the planned files with the planned values are right, in any layout and order of members."""
     it = plan(kind, OLD, NEW, REQUESTS if kind == "requests" else RESULTS)
     changes, contents = done(it)
-    assert check(it, changes, contents).verdict == "exact"
+    assert compare_with_plan(it, changes, contents).verdict == "exact"
     turned = {
         place: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
         if place.endswith(".json")
         else data
         for place, data in contents.items()
     }
-    assert check(it, changes, turned).verdict == "exact"
+    assert compare_with_plan(it, changes, turned).verdict == "exact"
 
 
 def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
     """A correct but incomplete pull request is partial, not wrong."""
     it = plan("requests", OLD, NEW, REQUESTS)
-    found = check(it, *done(it, without=(path("bob/cub"), path(OLD, "4bit"))))
+    found = compare_with_plan(it, *done(it, without=(path("bob/cub"), path(OLD, "4bit"))))
     assert found.verdict == "partial"
     assert {one.path for one in found.left} == {path("bob/cub"), path(OLD, "4bit")}
-    assert check(it, [], {}).verdict == "wrong"
+    assert compare_with_plan(it, [], {}).verdict == "wrong"
 
 
 def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> None:
@@ -151,13 +153,13 @@ def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> Non
         return {**contents, place: json.dumps({**planned, "config": {**planned["config"], **changed}}).encode()}
 
     left = with_config(model_name=OLD)
-    assert check(it, changes, left).verdict == "exact"
+    assert compare_with_plan(it, changes, left).verdict == "exact"
     assert {where: dict(one.fields) for where, one in missing_facts(it, left).items()} == {
         place: {"config": planned["config"]}
     }
     assert missing_facts(it, contents) == {}
     for spoilt in (with_config(model_name="ada/other"), with_config(model_name=OLD, batch_size=2)):
-        assert check(it, changes, spoilt).verdict == "wrong"
+        assert compare_with_plan(it, changes, spoilt).verdict == "wrong"
         assert missing_facts(it, spoilt) == {}
 
 
@@ -241,7 +243,7 @@ def test_a_pull_request_that_does_anything_else_is_wrong(name: str, code: str) -
     it = plan("requests", OLD, NEW, REQUESTS)
     changes, contents = done(it)
     wrong(changes, contents, name)
-    found = check(it, changes, contents)
+    found = compare_with_plan(it, changes, contents)
     assert found.verdict == "wrong"
     assert code in [problem.code for problem in found.problems]
 
@@ -261,7 +263,7 @@ def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
     planned = json.loads(contents[path(NEW)])
     contents[path(NEW)] = json.dumps({**planned, name: value}).encode()
     same = name in planned and json.dumps(planned[name]) == json.dumps(value)
-    assert check(it, changes, contents).verdict == ("exact" if same else "wrong")
+    assert compare_with_plan(it, changes, contents).verdict == ("exact" if same else "wrong")
 
 
 def test_a_plan_is_named_by_what_it_was_made_from() -> None:
