@@ -94,7 +94,7 @@ def evidence(context: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 
 def fill(context: Any, count: int) -> None:
     """Fill the index with `count` models, including the original of the copy."""
-    from leaderboard.requests import RequestPath
+    from leaderboard.request_paths import RequestPath
     from redis_state.board.entry import IndexEntry
     from redis_state.board.request_snapshot import RequestSnapshot
 

@@ -19,7 +19,8 @@ from leaderboard.model_pages import ModelPageColumn
 from leaderboard.options import PRECISION_NAMES
 from leaderboard.policy import AdmissionPolicy, Precision
 from leaderboard.reasons import describe_errors
-from leaderboard.requests import Status, is_repo_name
+from leaderboard.request_paths import is_repo_name
+from leaderboard.requests import Status
 from leaderboard.tiers import Tier, TierLimits
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.

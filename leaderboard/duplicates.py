@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leaderboard.requests import Request, RequestPath, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Request, Status
 from leaderboard.times import read_time
 
 _RANK = {Status.FINISHED: 0, Status.PENDING_NEW_EVAL: 1, Status.RUNNING: 2, Status.FAILED: 4}

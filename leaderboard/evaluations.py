@@ -14,10 +14,11 @@ from typing import Any
 from leaderboard.cross_checks import CrossCheckRecord, scores_note
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
-from leaderboard.requests import Request, RequestFile, Status, StewardFacts
+from leaderboard.requests import Request, RequestFile, Status
 from leaderboard.results import parse_harness, read_results
 from leaderboard.scores import BadResults, ScoreErrors, Scores, score
 from leaderboard.steward_block import BLOCK
+from leaderboard.steward_facts import StewardFacts
 from leaderboard.suites import Suite
 
 Key = tuple[str, str, str]

@@ -20,7 +20,7 @@ from leaderboard.command_lines import (
     quoted,
 )
 from leaderboard.evaluators import Evaluator
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import BadSuite, Suite, parse_suite
 

@@ -16,7 +16,7 @@ import yaml
 
 from leaderboard.links import HUB
 from leaderboard.reasons import Problem, Reason, bounded, table
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 MAX_TABLE = 5_000_000
 """Maximal characters of a table."""

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.options import precision_named
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 FOLDER, SUFFIX = "flags/", ".json"
 FLAGGED, SCOPED, DO_NOT_SUBMIT = "flagged.json", "scoped.json", "do_not_submit.json"

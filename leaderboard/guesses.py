@@ -12,7 +12,7 @@ from leaderboard.categories import ModelCategory
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.policy import AdmissionPolicy
 from leaderboard.reasons import choice
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 GuessedField = Literal["precision", "weight_type", "base_model", "model_type", "chat_template"]
 PRECISION_OF_DTYPE = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}

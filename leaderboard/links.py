@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from leaderboard.requests import is_repo_name, is_request_path
+from leaderboard.request_paths import is_repo_name, is_request_path
 
 MAX_CHARS, MAX_LINKS = 65_536, 20
 """Characters of a text that are searched, and links of each kind that are returned."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaderboard.admission.facts import ModelFacts
-from leaderboard.requests import Access, Request
+from leaderboard.requests import Request
+from leaderboard.steward_facts import Access
 
 _BY_STRENGTH: tuple[Access, ...] = ("public", "gated", "private")
 

@@ -14,7 +14,8 @@ from leaderboard.holds import Hold
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
-from leaderboard.requests import OURS, Request, Status, ours_in
+from leaderboard.requests import Request, Status
+from leaderboard.steward_facts import OURS, ours_in
 
 ARCHIVE = ".steward/removed/"
 SUFFIX = ".removed"

@@ -13,7 +13,7 @@ from leaderboard.changes import FileChange, removed_paths
 from leaderboard.links import models_in
 from leaderboard.reasons import Problem, names
 from leaderboard.renames import REASONS, Kind
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 
 _TITLE = re.compile(r"\brenam(e|es|ed|ing)\b|\bnew name\b", re.IGNORECASE)
 

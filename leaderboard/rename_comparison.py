@@ -16,7 +16,7 @@ from leaderboard.jsontext import JsonObject, is_same, object_in
 from leaderboard.reasons import Problem
 from leaderboard.rename_contents import MODEL_NAME
 from leaderboard.renames import REASONS, FilePlan, RenamePlan
-from leaderboard.requests import OURS
+from leaderboard.steward_facts import OURS
 
 ComparisonOutcome = Literal["exact", "partial", "wrong"]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from leaderboard.jsontext import JsonObject, edit, is_same, object_in
-from leaderboard.requests import OURS, RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.steward_facts import OURS
 
 MODEL_NAME = "model_name"
 

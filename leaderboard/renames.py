@@ -22,7 +22,7 @@ from typing import Literal
 from leaderboard.jsontext import object_in
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.rename_contents import edited_contents, renamed_request, renamed_result, request_place, result_place
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 Kind = Literal["requests", "results"]
 MAX_FILES = 2_000

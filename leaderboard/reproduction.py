@@ -25,7 +25,7 @@ from leaderboard.command_lines import (
 )
 from leaderboard.evaluator_line import evaluator_line
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 from leaderboard.results import ResultsFile
 from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite

@@ -7,74 +7,56 @@ unknown fields, and stores its own facts in one object, `steward`.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
-from leaderboard.holds import Hold, Priority
 from leaderboard.jsontext import BOM, JsonObject
 from leaderboard.options import precision_named, weight_type_named
-from leaderboard.reasons import Problem as Problem
-from leaderboard.reasons import Reason, bounded, table
+from leaderboard.reasons import Problem, Reason, table
+from leaderboard.request_paths import PATH_REASONS, RequestPath, parse_path
+from leaderboard.steward_facts import StewardFacts
 
-Access = Literal["public", "gated", "private"]
-"""The visibility of a model on the Hub."""
 MAX_DEPTH = 20
 """Levels of nesting in the JSON of a submitted request."""
-OURS = "steward"
-"""The object of Steward's own facts in request files and results files."""
-
-_PATH = re.compile(
-    r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>(?!True_|False_)[^/_]+)_(?P<weights>[^/_]+)\.json$"
-)
-_NAME = re.compile(r"^(?![.-])(?!.*\.\.)(?!.*--)[A-Za-z0-9_.-]{1,96}(?<!\.git)(?<![.-])$")
 
 
-REASONS = table(
-    (
-        Reason(
-            "path-shape",
-            "The file's name or folder is not that of a request.",
-            "Name it {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json: in a folder with the "
-            "name of the organisation, or at the root for a model without one.",
-        ),
-        Reason(
-            "path-name", "'{name}' is not a valid name on the Hub.", "Copy the model's id from its page on the Hub."
-        ),
-        Reason(
-            "too-large",
-            "The request file is larger than {limit} bytes.",
-            "A request is a few lines of JSON: remove everything that is not part of it.",
-        ),
-        Reason(
-            "not-json",
-            "The file is not JSON: {error}.",
-            "Check it with a JSON validator, and commit it again.",
-        ),
-        Reason(
-            "not-an-object",
-            "The file is JSON, but not an object with fields.",
-            'Write it as {{"model": …, "status": "PENDING", …}}, like the request files that were accepted.',
-        ),
-        Reason(
-            "field",
-            "The field '{name}' {wrong}.",
-            "Compare it with a request file that was accepted, and commit it again.",
-        ),
-        Reason(
-            "place",
-            "The file's name gives '{placed}' as {name}, but the field in the file says '{said}'.",
-            "Rename the file or correct the field, so that both agree.",
-        ),
-    )
-)
+REASONS = {
+    **PATH_REASONS,
+    **table(
+        (
+            Reason(
+                "too-large",
+                "The request file is larger than {limit} bytes.",
+                "A request is a few lines of JSON: remove everything that is not part of it.",
+            ),
+            Reason(
+                "not-json",
+                "The file is not JSON: {error}.",
+                "Check it with a JSON validator, and commit it again.",
+            ),
+            Reason(
+                "not-an-object",
+                "The file is JSON, but not an object with fields.",
+                'Write it as {{"model": …, "status": "PENDING", …}}, like the request files that were accepted.',
+            ),
+            Reason(
+                "field",
+                "The field '{name}' {wrong}.",
+                "Compare it with a request file that was accepted, and commit it again.",
+            ),
+            Reason(
+                "place",
+                "The file's name gives '{placed}' as {name}, but the field in the file says '{said}'.",
+                "Rename the file or correct the field, so that both agree.",
+            ),
+        )
+    ),
+}
 """The reasons why a file is no readable request."""
 _WRONG = {
     "missing": "is missing",
@@ -106,142 +88,8 @@ class Status(StrEnum):
         return self in (Status.PENDING, Status.RERUN, Status.PENDING_NEW_EVAL)
 
 
-@dataclass(frozen=True)
-class RequestPath:
-    """The parts of a request file's path.
-
-    `spelled` is the path itself if it has another spelling of the precision or the weight type: a form writes `gptq`.
-    """
-
-    org: str
-    name: str
-    private: bool
-    precision: str
-    weight_type: str
-    spelled: str = ""
-
-    @property
-    def model(self) -> str:
-        """`org/name`, or `name` for a model without an organisation."""
-        return f"{self.org}/{self.name}" if self.org else self.name
-
-    def __str__(self) -> str:
-        if self.spelled:
-            return self.spelled
-        folder = f"{self.org}/" if self.org else ""
-        return f"{folder}{self.name}_eval_request_{self.private}_{self.precision}_{self.weight_type}.json"
-
-
-def is_request_path(path: str) -> bool:
-    """Whether `path` is meant as the path of a request; Steward ignores all other files of the repo."""
-    return path.endswith(".json") and "_eval_request_" in path.rpartition("/")[2]
-
-
-def parse_path(path: str) -> RequestPath | Problem:
-    """Return the parts of `path`, or the problem with it."""
-    match = _PATH.match(path)
-    if match is None:
-        return REASONS["path-shape"].problem()
-    org, name = match["org"] or "", match["name"]
-    bad = [part for part in (org, name) if part and not is_repo_name(part)]
-    if bad:
-        return REASONS["path-name"].problem(name="' and '".join(bounded(part, 60) for part in bad))
-    precision, weight_type = precision_named(match["precision"]), weight_type_named(match["weights"])
-    spelled = "" if (precision, weight_type) == match.group("precision", "weights") else path
-    return RequestPath(org, name, match["private"] == "True", precision, weight_type, spelled)
-
-
-def is_repo_name(part: str) -> bool:
-    """Whether `part` is a valid half of a repo id on the Hub."""
-    return _NAME.match(part) is not None
-
-
 MAX_BILLIONS = 1_000_000
 """Billions of parameters from which on a declared number of them counts as nonsense."""
-
-
-def is_model(name: str) -> bool:
-    """Whether `name` is a valid model id on the Hub, unlike a path of a local folder."""
-    parts = name.split("/")
-    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
-
-
-def ours_in(fields: Mapping[str, Any]) -> JsonObject:
-    """Return the object `steward` in the fields of a file; empty if there is none."""
-    facts = fields.get(OURS)
-    return facts if isinstance(facts, dict) else {}
-
-
-class PreviousResult(BaseModel):
-    """A result that stays valid during a newer evaluation and is restored if that fails.
-
-    `revision` is its commit; `results` is its path in the results repo and `log` the URL of its log, None if unknown.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    revision: str = Field(max_length=200)
-    results: str | None = Field(default=None, max_length=1_000)
-    log: str | None = Field(default=None, max_length=1_000)
-
-
-class ScoresConsent(BaseModel):
-    """The word of a model's owner, given before there are scores, that they are published on the model's own page.
-
-    `thread` is the URL of the discussion of the command; "" for the form.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    by: str = Field(max_length=100)
-    by_id: str = Field(max_length=100)
-    at: str = Field(max_length=64)
-    thread: str = Field(default="", max_length=1_000)
-
-
-class StewardFacts(BaseModel):
-    """The object `steward` in a request file: the facts that must survive the loss of Redis."""
-
-    model_config = ConfigDict(extra="allow")
-
-    attempt: int = Field(default=0, ge=0, le=MAX_NUMBER, description="the current attempt's number; 0 before the first")
-    first: int = Field(default=1, ge=1, le=MAX_NUMBER, description="first attempt since a person last asked for one")
-    spent: int = Field(default=0, ge=0, le=MAX_NUMBER, description="attempts up to this number were claimed, or ended")
-    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
-    thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
-    submitter: str | None = Field(default=None, max_length=100, description="name of the account that submitted it")
-    submitter_id: str | None = Field(default=None, max_length=100, description="its id on the Hub, where it is known")
-    failure: Failure | None = None
-    log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
-    results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
-    details: str | None = Field(
-        default=None,
-        max_length=200,
-        description="details repo of the results, if not that of the model's name",
-    )
-    rescored_from: str | None = Field(
-        default=None,
-        max_length=1_000,
-        description="results whose answers were scored again for `results`; tables of answers have the time of one "
-        "of the two",
-    )
-    season: str | None = Field(default=None, max_length=60, description="season in which its predictions count")
-    causes: list[str] = Field(default_factory=list, max_length=1_000, description="the cause of each reopening")
-    access: Access | None = Field(default=None, description="visibility of the model at admission; None: public")
-    weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")
-    priority: Priority | None = Field(default=None, description="its priority, if a maintainer set one")
-    hold: Hold | None = Field(default=None, description="the reason that holds it back")
-    cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
-    gpu_seconds: float = Field(default=0.0, ge=0, description="GPU-seconds of all its attempts")
-    kept: PreviousResult | None = Field(
-        default=None, description="the earlier result during a newer evaluation, or after that was cancelled"
-    )
-    publish_scores: ScoresConsent | None = Field(
-        default=None, description="that an owner wants the scores on the model's own page; removed once they are there"
-    )
-    tried: str | None = Field(
-        default=None, max_length=200, description="commit of a newer evaluation that failed; the earlier result stayed"
-    )
 
 
 def _optional(kind: type | tuple[type, ...], max_chars: int) -> BeforeValidator:

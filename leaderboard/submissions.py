@@ -14,16 +14,9 @@ from typing import Any
 from leaderboard.changes import REGULAR, FileChange
 from leaderboard.jsontext import JsonObject, is_same
 from leaderboard.reasons import Problem, Reason, table
-from leaderboard.requests import (
-    MAX_DEPTH,
-    OURS,
-    Request,
-    RequestPath,
-    Status,
-    is_request_path,
-    parse_path,
-    parse_request,
-)
+from leaderboard.request_paths import RequestPath, is_request_path, parse_path
+from leaderboard.requests import MAX_DEPTH, Request, Status, parse_request
+from leaderboard.steward_facts import OURS
 from leaderboard.times import read_time, write_time
 
 MAX_FILES = 10

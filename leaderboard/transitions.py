@@ -15,7 +15,8 @@ from typing import Any, Literal, TypedDict
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold, Priority
 from leaderboard.lifecycle import CurrentAttempt, highest_used_number
-from leaderboard.requests import PreviousResult, Request, Status
+from leaderboard.requests import Request, Status
+from leaderboard.steward_facts import PreviousResult
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
 """The fields on which decisions about a running or waiting attempt depend; `steward.x` is a member of `steward`."""
@@ -29,7 +30,7 @@ ReevaluationStatus = Literal["due", "current", "tried", "unknown"]
 
 
 class FactChanges(TypedDict, total=False):
-    """Members of `steward` to set (see `leaderboard.requests.StewardFacts`); None removes a member."""
+    """Members of `steward` to set (see `leaderboard.steward_facts.StewardFacts`); None removes a member."""
 
     attempt: int
     first: int

@@ -31,11 +31,12 @@ def files_page() -> str:
     from leaderboard.holds import Hold
     from leaderboard.policy import AdmissionPolicy
     from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
-    from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
+    from leaderboard.requests import RequestFile
     from leaderboard.result_digests import AskedParts, ResultDigests, ScoredParts
     from leaderboard.sample_checks import CheckedSamples
     from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
     from leaderboard.steward_block import EvaluatorUse, RescoredFrom, StewardBlock
+    from leaderboard.steward_facts import PreviousResult, StewardFacts
     from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
     from leaderboard.tiers import TierLimits
     from redis_state.board.decisions import CommandDecision

@@ -27,7 +27,8 @@ from leaderboard.duplicates import DuplicatePair, find_duplicates, hash_of, poss
 from leaderboard.holds import Hold
 from leaderboard.reasons import Problem, Reason
 from leaderboard.removals import remove_request
-from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, parse_request
 from redis_state.clock import iso
 from redis_state.redis import text
 

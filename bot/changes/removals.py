@@ -27,7 +27,8 @@ from leaderboard.removals import (
     restore_request,
 )
 from leaderboard.renames import FilePlan
-from leaderboard.requests import Request, RequestPath, parse_path, parse_request
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Request, parse_request
 
 MAX_RESULTS_FILES = 60
 MAX_FILE = 10 * 1024 * 1024

@@ -12,7 +12,8 @@ from leaderboard.jsontext import object_in
 from leaderboard.rename_comparison import missing_facts
 from leaderboard.rename_contents import moved_results, request_place, result_place
 from leaderboard.renames import RenamePlan
-from leaderboard.requests import RequestPath, is_request_path, ours_in, parse_path
+from leaderboard.request_paths import RequestPath, is_request_path, parse_path
+from leaderboard.steward_facts import ours_in
 
 
 def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:

@@ -22,7 +22,7 @@ from hub.records import Repo
 from leaderboard.changes import FileChange
 from leaderboard.reasons import Problem
 from leaderboard.renames import REASONS, Kind
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView

@@ -28,8 +28,8 @@ from leaderboard.rename_checks import RenameVerdict, judge
 from leaderboard.rename_contents import moved_results, result_place
 from leaderboard.renames import REASONS, FilePlan, RenamePlan
 from leaderboard.renames import plan as plan_rename
-from leaderboard.requests import OURS, ours_in
 from leaderboard.roles import Person
+from leaderboard.steward_facts import OURS, ours_in
 
 log = structlog.get_logger()
 

@@ -29,7 +29,8 @@ from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.records import File, FileEntry, Repo
 from leaderboard.adoption import FORMER_RECORD, MAX_RECORD, RECORD, AdoptionRecord, BadRecord, is_old, parse_record
-from leaderboard.requests import Request, is_request_path
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 

@@ -21,7 +21,8 @@ from bot.core.context import BoardContext
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
-from leaderboard.requests import Request, is_request_path
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request
 from redis_state.board.entry import Origin
 
 if TYPE_CHECKING:

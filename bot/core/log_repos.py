@@ -17,7 +17,7 @@ from bot.core.context import VISIBILITY_CACHE_SECONDS, BoardContext
 from hub.errors import BadToken, Denied, NotFound
 from hub.records import Repo
 from leaderboard.effects import Effect
-from leaderboard.requests import Access
+from leaderboard.steward_facts import Access
 from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()

@@ -28,7 +28,8 @@ from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import number_in
-from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, Status, parse_request
 from leaderboard.roles import Person, Role
 from redis_state.dirty import SyncPriority
 

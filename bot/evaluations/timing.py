@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.context import BoardContext
 from bot.request_files.gather import RequestFacts
 from leaderboard.attempts import Outcome
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.timings import End
 from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost

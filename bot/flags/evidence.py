@@ -17,7 +17,7 @@ from bot.probe.questions import INDEX_FILE
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 from leaderboard.suspicions import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from redis_state.board.entry import IndexEntry
 

@@ -15,7 +15,7 @@ from bot.model_facts.board_facts import model_of
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.flag_tables import tidy
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 Where = Literal["hub", "board", "nowhere"]
 

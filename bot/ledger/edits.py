@@ -24,7 +24,7 @@ from hub.file_checks import has_content
 from hub.records import Change, DeleteFile, WriteFile
 from leaderboard.jsontext import BOM, JsonObject, is_same, object_in
 from leaderboard.jsontext import edit as edit_text
-from leaderboard.requests import OURS, ours_in
+from leaderboard.steward_facts import OURS, ours_in
 
 MAX_EDITED_BYTES = 1024 * 1024
 """The size up to which the ledger edits fields of a file."""

@@ -32,7 +32,8 @@ from leaderboard.admission.sizes import parameters
 from leaderboard.boards import models_with_same_details
 from leaderboard.lifecycle import submission_digest
 from leaderboard.model_pages import RESULTS_FOLDER, adds_only_scores
-from leaderboard.requests import Request, RequestPath, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
 
 DAY = 86_400.0

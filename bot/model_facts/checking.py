@@ -20,7 +20,9 @@ from leaderboard.prediction_checks import REASONS as PREDICTION_REASONS
 from leaderboard.prediction_checks import models_problem
 from leaderboard.predictions import PREDICTIONS, predictions_place
 from leaderboard.privacy import access_on_hub
-from leaderboard.requests import REASONS, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
+from leaderboard.reasons import Problem
+from leaderboard.request_paths import RequestPath, is_repo_name
+from leaderboard.requests import REASONS, Request, RequestFile, Status
 
 GATED = "I do not show details here, since not everybody can see this model."
 """The text that replaces the reasons of a rule for a gated or private model."""

@@ -26,7 +26,7 @@ from hub.client import Hub
 from hub.errors import BadRequest, Disabled, Gated, NotFound, RevisionNotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelFacts, ModelFile
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 MAX_ADAPTER_CONFIG = 1_000_000

@@ -15,8 +15,10 @@ from bot.core import people
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit
 from bot.request_files.file_edits import digest_of, pending_request
-from leaderboard.requests import RequestPath, ScoresConsent, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Status
 from leaderboard.roles import Person, Role
+from leaderboard.steward_facts import ScoresConsent
 from redis_state.board.entry import IndexEntry
 
 FACT = "publish_scores"

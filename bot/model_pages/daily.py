@@ -6,7 +6,8 @@ Nothing stores which models have a pull request, so each costs a call; boards wi
 from __future__ import annotations
 
 from bot.core.context import BoardContext, model_page_key
-from leaderboard.requests import RequestPath, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Status
 from redis_state.dirty import SyncPriority
 
 MODEL_PAGES = "model-pages"

@@ -12,7 +12,7 @@ from hub.errors import TooLarge
 from leaderboard.evaluations import measure
 from leaderboard.model_pages import PageScore, best_precision, page_scores
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES
 from redis_state.board.entry import IndexEntry
 

@@ -32,8 +32,8 @@ from hub.errors import Denied, NotFound
 from hub.records import Repo, Thread, WriteFile
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.model_pages import PageScore, eval_file, file_path
-from leaderboard.requests import ScoresConsent
 from leaderboard.roles import Person
+from leaderboard.steward_facts import ScoresConsent
 from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
 from redis_state.shadowed_writes import ShadowedWrite

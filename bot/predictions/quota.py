@@ -22,7 +22,7 @@ from hub.errors import NotFound
 from hub.records import File
 from leaderboard.evaluations import is_results_path
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from leaderboard.results import MAX_BYTES, parse_harness, results_time
 from leaderboard.scores import BadResults
 from leaderboard.steward_block import BLOCK as STEWARD

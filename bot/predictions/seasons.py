@@ -24,7 +24,7 @@ from hub.errors import NotFound, TooLarge
 from leaderboard.evaluations import is_results_path
 from leaderboard.prediction_scores import part_scores
 from leaderboard.predictions import MAX_BYTES, PREDICTIONS, PredictionRules, Season
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES as MAX_RESULTS
 from leaderboard.results import ResultsFile, read_results
 from leaderboard.scores import BadResults

@@ -36,7 +36,7 @@ from hub.comments import is_by
 from hub.errors import BadRequest, BadToken, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
 from hub.records import Repo, Thread
 from leaderboard.changes import REGULAR
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from redis_state.board.entry import Origin
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority

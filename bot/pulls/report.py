@@ -14,7 +14,7 @@ from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.submissions import MAX_FILES
 
 ReportWrite = Literal["posted", "edited", "same", "held"]

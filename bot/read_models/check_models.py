@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from bot.read_models.models import FAILURE, ApiModel, QueueBlockerView, QueuePositionView
 from leaderboard.guesses import Guess
 from leaderboard.reasons import Problem
-from leaderboard.requests import Access
+from leaderboard.steward_facts import Access
 
 CHECKED: dict[str, Any] = {
     "state": "done",

@@ -6,7 +6,7 @@ from bot.core.context import BoardContext
 from bot.core.log_repos import logs_repo
 from hub.errors import NotFound, TooLarge
 from leaderboard.evidence import decisive_lines
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
 
 MAX_LOG = 1_000_000

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.attempts import Failure
 from leaderboard.dispatch import BlockerKind
-from leaderboard.requests import Access
+from leaderboard.steward_facts import Access
 
 State = Literal["new", "waiting", "running", "finished", "failed", "cancelled", "elsewhere", "settled"]
 PATH = "ada/tiny_eval_request_False_float16_Original.json"

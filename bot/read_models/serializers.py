@@ -20,7 +20,8 @@ from leaderboard.adoption import old_failure
 from leaderboard.holds import Hold
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.queue_snapshot import QueueOutlook
-from leaderboard.requests import RequestPath, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Status
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso

@@ -14,7 +14,8 @@ from hub.errors import NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import UNKNOWN, diagnose
-from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, Status, parse_request
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView

@@ -15,7 +15,8 @@ from bot.core.context import BoardContext
 from bot.request_files.file_edits import digest_of, stage_transition
 from bot.request_files.gather import RequestFacts
 from leaderboard import transitions
-from leaderboard.requests import PreviousResult, Request, Status
+from leaderboard.requests import Request, Status
+from leaderboard.steward_facts import PreviousResult
 from redis_state.board.entry import IndexEntry
 
 OVER = ("FINISHED", "PENDING_NEW_EVAL")

@@ -13,7 +13,7 @@ from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
 from leaderboard.past import Reopening
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import Problem
+from leaderboard.reasons import Problem
 
 State = Literal["refused", "unanswered", "waiting", "running", "finished", "failed", "again", "cancelled"]
 

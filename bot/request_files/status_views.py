@@ -13,7 +13,8 @@ from leaderboard.attempts import Failure
 from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.prediction_checks import predictions_file
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import Problem, Request
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request
 from redis_state.board.entry import IndexEntry
 
 

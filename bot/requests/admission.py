@@ -30,7 +30,8 @@ from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
 from leaderboard.privacy import access_on_hub
-from leaderboard.requests import Problem, Request
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request
 from leaderboard.times import corrected_time
 from redis_state.board.entry import EntryState, IndexEntry
 from redis_state.board.request_snapshot import snapshot_of_unreadable

@@ -19,7 +19,8 @@ from bot.core.context import BoardContext, request_key
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitFile
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.requests import Status, is_request_path
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Status
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
 

@@ -12,7 +12,8 @@ from hub.records import File, FileEntry
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import JsonObject, object_in
 from leaderboard.lifecycle import highest_used_number
-from leaderboard.requests import Problem, Request, Status, parse_request
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request, Status, parse_request
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadable
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot.core.context import BoardContext
 from leaderboard.rename_contents import is_moved_request, result_place
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from redis_state.board.entry import IndexEntry
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from bot.requests.submitting import SubmitResult
 from bot.requests.verb_submit import SUBMIT
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from leaderboard.predictions import PREDICTIONS, predictions_place
-from leaderboard.requests import REASONS, Request, RequestFile, RequestPath, Status, is_repo_name
+from leaderboard.request_paths import RequestPath, is_repo_name
+from leaderboard.requests import REASONS, Request, RequestFile, Status
 from leaderboard.submissions import SETTLED
 from redis_state.board.messages import PredictionUpload
 from redis_state.clock import iso

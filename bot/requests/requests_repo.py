@@ -40,7 +40,7 @@ from bot.results.contents import mark_contents
 from bot.results.scoreboard import SCORES, mark_missing_scores
 from hub.errors import RevisionNotFound
 from leaderboard.adoption import FORMER_RECORD, RECORD
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority

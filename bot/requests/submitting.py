@@ -26,7 +26,8 @@ from leaderboard.admission.sizes import BILLION, parameters
 from leaderboard.categories import read_category
 from leaderboard.effects import Effect
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import Problem, Request, Status
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 

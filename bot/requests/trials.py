@@ -34,7 +34,8 @@ from leaderboard.attempts import TRIAL, Failure, Outcome, attempt_id
 from leaderboard.failures import cause, may_retry
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.privacy import access_on_hub
-from leaderboard.requests import Problem, Request, Status
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request, Status
 from leaderboard.trials import MAX_PENDING, MAX_TRIES, MAX_WAIT_SECONDS, QUESTIONS
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry

@@ -24,7 +24,8 @@ from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_on_hub
 from leaderboard.queue_snapshot import QueueOutlook, QueueSnapshot
 from leaderboard.reasons import Problem
-from leaderboard.requests import Access, Request
+from leaderboard.requests import Request
+from leaderboard.steward_facts import Access
 from redis_state.board.entry import IndexEntry
 from redis_state.board.waiting import turn_of
 from redis_state.clock import iso

@@ -37,18 +37,12 @@ from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import FILE, SNAPSHOT, ContentsColumn, ContentsRow, columns, key_of, special_columns
-from leaderboard.contents import (
-    HubModelInfo,
-    TableSettings,
-    compile_rows,
-    describe,
-    model_info_from_row,
-    rows_of,
-    split_rows,
-)
+from leaderboard.contents import compile_rows, rows_of, split_rows
+from leaderboard.contents_row import HubModelInfo, TableSettings, describe, model_info_from_row
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, parse_request
 from leaderboard.results import MAX_BYTES
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bot.core.context import BoardContext
 from bot.core.mirrors.git_trees import GitFile
 from hub.records import File
-from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, Status, parse_request
 from leaderboard.results import MAX_BYTES, suite_digest
 
 if TYPE_CHECKING:

@@ -33,10 +33,12 @@ from bot.results.contents import (
 from bot.results.scores import scores_of_evaluation
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import columns
-from leaderboard.contents import HubModelInfo, compile_rows, split_rows
+from leaderboard.contents import compile_rows, split_rows
+from leaderboard.contents_row import HubModelInfo
 from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.requests import RequestPath, Status, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.requests import Status
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
 from redis_state.board.entry import IndexEntry

@@ -12,7 +12,7 @@ from itertools import islice
 
 from bot.core.context import BoardContext
 from bot.results.fuzzy_names import FuzzyNameIndex
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import Query, SearchRow, Value, fold, parse
 from redis_state.board.entry import IndexEntry

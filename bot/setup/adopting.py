@@ -19,7 +19,7 @@ from bot.setup.history import status_in
 from hub.errors import NotFound, StaleParent
 from hub.records import Account, Repo, WriteFile
 from leaderboard.adoption import MAX_RECORD, RECORD, AdoptingAccount, AdoptionRecord, parse_record
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from redis_state.clock import iso
 
 _TRIES = 5

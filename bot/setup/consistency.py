@@ -32,7 +32,8 @@ from leaderboard.evaluations import BoardSources, MeasuredResults, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.jsontext import object_in
 from leaderboard.removals import original_path
-from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, parse_request
 from leaderboard.results import MAX_BYTES
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.core.context import BoardContext
 from hub.records import LogEntry
 from leaderboard.jsontext import object_in
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView

@@ -11,7 +11,7 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.asking import SyncAsker
 from bot.web.incoming import client_name, over_limit
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 from redis_state.board.messages import CheckQuestion, DetailsQuestion, NameAnswer, NameQuestion
 
 ALL = "all"

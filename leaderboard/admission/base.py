@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leaderboard.admission import card, config, model, tokenizer, weights
 from leaderboard.admission.submission import AdmissionRule, Submission, is_readable
 from leaderboard.reasons import Problem, Reason, bounded, table
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 REASONS = table(
     (

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from leaderboard.admission.submission import AdmissionRule, Submission, always
 from leaderboard.options import WEIGHT_TYPES
-from leaderboard.reasons import Reason, choice, table
-from leaderboard.requests import Problem
+from leaderboard.reasons import Problem, Reason, choice, table
 
 REASONS = table(
     (

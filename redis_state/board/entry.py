@@ -7,7 +7,8 @@ from typing import Literal, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.holds import Hold, Priority
-from leaderboard.requests import PreviousResult, RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.steward_facts import PreviousResult
 from leaderboard.tiers import Tier
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.jobs import EvaluationJob

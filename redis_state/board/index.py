@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from leaderboard.dispatch import WaitingRequest
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from redis_state.board.catalog import Catalog
 from redis_state.board.entry import IndexEntry, Origin
 from redis_state.board.neighbours import Neighbours, starting_with

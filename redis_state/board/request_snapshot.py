@@ -11,7 +11,8 @@ from leaderboard.prediction_checks import predictions_file
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_in_file, strictest
 from leaderboard.removals import REMOVED
-from leaderboard.requests import Access, Request, ScoresConsent, Status
+from leaderboard.requests import Request, Status
+from leaderboard.steward_facts import Access, ScoresConsent
 from leaderboard.times import read_time
 
 MAX_CAUSES = 20

@@ -16,7 +16,7 @@ import yaml
 from hub.comments import marker_of
 from leaderboard.adoption import RECORD
 from leaderboard.options import Effect
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from localhub.accounts.store import Caller
 from localhub.clock import Clock
 from localhub.git.repository import Author, SetFile

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.comments import marker_of
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from localhub.repos.events import HubEvent
 from localhub.threads.service import DiscussionEvent
 from redis_state.shadowed_writes import ShadowedWrite

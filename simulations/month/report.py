@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from bot.core.context import BoardContext
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from leaderboard.times import read_time
 from simulations.month import inspection
 from simulations.month.event_loop import EventLoop

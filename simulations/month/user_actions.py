@@ -16,7 +16,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, set_client_factory
 from bot.core.context import BoardContext
 from hub.comments import marker_of
 from hub.records import Comment, Repo
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import MAINTAINERS, REQUESTS, SPACE, token_of

@@ -113,7 +113,7 @@ def _read_board(settings: BotSettings, options: NewBoardOptions) -> tuple[Board 
     """Return the board, if it is valid, and what is wrong with its file, or with the options for a new one."""
     from bot.core.settings import SettingsError
     from leaderboard.boards import BadBoard, parse_board
-    from leaderboard.requests import is_repo_name
+    from leaderboard.request_paths import is_repo_name
     from leaderboard.suites import BadSuite, find_suite
 
     board, suite, problems = None, options.suite, list[Problem]()

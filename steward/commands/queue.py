@@ -105,7 +105,7 @@ def _rule_request(
     decide: Callable[[BoardContext, str], QueueCommandResult], target: tuple[str, str, str], as_json: bool
 ) -> None:
     """Decide about the one request that `target` names: a model or path, a precision and a type of weights."""
-    from leaderboard.requests import is_request_path
+    from leaderboard.request_paths import is_request_path
 
     what, precision, weight_type = target
 

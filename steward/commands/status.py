@@ -67,7 +67,7 @@ def none_known(what: str) -> str:
 def find_requests(context: BoardContext, what: str, *, precision: str = "", weight_type: str = "") -> list[IndexEntry]:
     """Return the requests with this path, or of this model, with the named properties, by path."""
     from bot.core.commands.targets import is_meant
-    from leaderboard.requests import is_request_path
+    from leaderboard.request_paths import is_request_path
 
     if is_request_path(what):
         return [entry for entry in context.index.find([what]) if entry is not None]

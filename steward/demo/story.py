@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from steward.demo.models import CORRUPTED, GOOD, REMOTE_CODE, UNKNOWN
 from steward.demo.world import FRONT_END, MAINTAINER, REQUESTS, World
 

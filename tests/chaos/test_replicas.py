@@ -22,7 +22,7 @@ import httpx2
 import pytest
 
 from leaderboard.attempts import attempt_id
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy

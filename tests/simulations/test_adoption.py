@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from simulations.adoption.existing_board import Old, old_requests
 from simulations.adoption.write_audit import Deed, Past
 

@@ -9,7 +9,8 @@ from hub.errors import HubError
 from hub.records import Repo
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.boards import Board
-from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, parse_request
 from leaderboard.results import MAX_BYTES, parse_harness
 from leaderboard.scores import BadResults
 from leaderboard.steward_block import BLOCK, StewardBlock

@@ -24,7 +24,7 @@ from leaderboard.attempts import attempt_id
 from leaderboard.boards import Board
 from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
 from leaderboard.engines import EngineName, EngineUse
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES, ResultsFile, parse_harness, read_results
 from leaderboard.scores import BadResults, score
 from leaderboard.steward_block import BLOCK, StewardBlock, engine_use

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bot.core.commands.grammar import Command
 from bot.core.commands.model import Arguments, Param, Verb
-from leaderboard.requests import is_repo_name
+from leaderboard.request_paths import is_repo_name
 
 MAX_WORDS_CHARACTERS = 500
 """Length limit of an argument that is free text."""

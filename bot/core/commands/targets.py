@@ -11,7 +11,7 @@ from bot.core.commands.model import Answer, Arguments, Verb
 from bot.core.context import BoardContext
 from hub.records import Repo, Thread
 from leaderboard.options import precision_named
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.request_paths import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
 
 

@@ -13,7 +13,7 @@ from importlib import util
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import ContentsColumn, ContentsRow, special_columns
-from leaderboard.contents import HubModelInfo
+from leaderboard.contents_row import HubModelInfo
 from leaderboard.evaluations import MeasuredResults
 from leaderboard.requests import Request
 

@@ -11,7 +11,7 @@ from bot.setup.doctor.findings import Check, Checks
 from bot.setup.history import RequestFileChange, request_file_changes, status_in
 from hub.errors import NotFound
 from leaderboard.adoption import BadRecord, parse_record
-from leaderboard.requests import is_request_path
+from leaderboard.request_paths import is_request_path
 from redis_state.clock import iso
 
 QUIET_SECONDS = 24 * 3600.0

@@ -9,7 +9,8 @@ from bot.web.board import BoardReader
 from bot.web.page import NoQuery, Page
 from leaderboard.prediction_metrics import PredictionType
 from leaderboard.predictions import FORMATS, MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, predictions_place
-from leaderboard.requests import RequestPath, Status
+from leaderboard.request_paths import RequestPath
+from leaderboard.requests import Status
 
 ACCOUNT, NAME = "{account}", "{name}"
 

@@ -23,7 +23,8 @@ from hub.client import Hub
 from hub.records import Repo, WriteFile
 from leaderboard.admission.rules import judge
 from leaderboard.boards import parse_board
-from leaderboard.requests import Request, RequestPath, parse_request
+from leaderboard.request_paths import RequestPath
+from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
 from redis_state.board.entry import IndexEntry
 from steward.valkey import Valkey

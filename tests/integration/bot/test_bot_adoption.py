@@ -15,7 +15,8 @@ from bot.core.context import request_key, thread_key
 from bot.processes.reconcile import PERIOD
 from bot.setup.adopting import AdoptionResult, adopt
 from leaderboard.adoption import RECORD, BadRecord, parse_record
-from leaderboard.requests import Request, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, parse_request
 from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, BoardDriver

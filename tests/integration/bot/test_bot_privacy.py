@@ -10,7 +10,8 @@ from bot.model_facts.checking import GATED, as_request
 from bot.pulls.checks import verdict_on
 from hub.records import Repo, WriteFile
 from leaderboard.attempts import Failure
-from leaderboard.requests import Request, RequestPath
+from leaderboard.request_paths import RequestPath
+from leaderboard.requests import Request
 from redis_state.board.entry import IndexEntry
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import CONFIG, BoardDriver

@@ -18,7 +18,7 @@ from bot.web.pages.threads import DecisionsQuery, decisions
 from hub.budget import Commits
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effects
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from leaderboard.suites import Suite, parse_suite
 from localhub.git.changes import Author, SetFile
 from redis_state import clock

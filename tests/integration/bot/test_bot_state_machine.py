@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bot.core.mirrors import mirror
 from leaderboard.attempts import Failure
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle

@@ -20,9 +20,9 @@ from bot.results.details_reader import read_details
 from bot.results.verb_reproduce import reproduction_text
 from hub.client import Hub
 from leaderboard.details import table_path
-from leaderboard.requests import Access
 from leaderboard.results import dump, file_time, results_time
 from leaderboard.steward_block import StewardBlock, with_block
+from leaderboard.steward_facts import Access
 from redis_state.board.messages import DetailsQuestion
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.board.hostile_texts import TEXTS

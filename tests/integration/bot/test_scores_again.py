@@ -19,7 +19,7 @@ from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
-from leaderboard.contents import HubModelInfo
+from leaderboard.contents_row import HubModelInfo
 from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores

@@ -18,7 +18,8 @@ from hub.client import Hub
 from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts, ModelFile, Weights
 from leaderboard.attempts import Failure
 from leaderboard.boards import parse_board
-from leaderboard.requests import Request, RequestPath, parse_request
+from leaderboard.request_paths import RequestPath
+from leaderboard.requests import Request, parse_request
 from leaderboard.suites import find_suite
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot

@@ -16,7 +16,7 @@ from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.attempts import Details, Failure, Outcome
 from leaderboard.boards import Board, parse_board
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from leaderboard.suites import Suite, find_suite
 from localhub.testing import LocalHub
 from redis_state import clock, jobs

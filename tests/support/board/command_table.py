@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.core.pull_records import find_report
 from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from localhub.testing import HubWorld
 from redis_state import clock
 from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver

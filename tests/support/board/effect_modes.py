@@ -6,7 +6,7 @@ from typing import Any
 
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, EffectMode, Effects
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver

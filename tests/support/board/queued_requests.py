@@ -6,7 +6,7 @@ import json
 
 from huggingface_hub import CommitOperationAdd
 
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver

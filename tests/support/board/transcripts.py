@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.probe import Probe
 from leaderboard.attempts import Failure, Outcome, number_in
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.worlds import board_world, model_files, open_board

@@ -26,7 +26,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from hub.client import Hub
 from hub.records import Repo
-from leaderboard.requests import RequestPath
+from leaderboard.request_paths import RequestPath
 from localhub.testing import HubWorld, LocalHub
 from redis_state.keys import Keys
 from steward.valkey import Valkey, free_port

@@ -23,7 +23,8 @@ from leaderboard.admission.facts import (
 )
 from leaderboard.admission.submission import Submission
 from leaderboard.boards import Board, parse_board
-from leaderboard.requests import Request, RequestPath, parse_request
+from leaderboard.request_paths import RequestPath
+from leaderboard.requests import Request, parse_request
 
 SHA = "a" * 40
 NOW = 1_764_000_000.0

@@ -13,7 +13,7 @@ from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
 from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status_comment, thread_title
 from leaderboard.attempts import Failure
 from leaderboard.past import newest_reopenings
-from leaderboard.requests import Problem
+from leaderboard.reasons import Problem
 from tests.support.units.hostile_values import HOSTILE, MARKDOWN, kinds
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from leaderboard.columns import ContentsColumn, ContentsRow, columns
-from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
+from leaderboard.contents import compile_rows, rows_of
+from leaderboard.contents_row import HubModelInfo, TableSettings, describe, model_info_from_row
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.removals import archived

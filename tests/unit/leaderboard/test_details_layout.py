@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hub.records import Repo
 from leaderboard.boards import BoardRepos, models_with_same_details
 from leaderboard.details import PublishedOutcome, parse_table_path, split_name, table_path
-from leaderboard.requests import is_repo_name
+from leaderboard.request_paths import is_repo_name
 from leaderboard.results import file_time
 
 TIMES = st.floats(0, 4_000_000_000).map(file_time)

@@ -24,7 +24,7 @@ from leaderboard.flags import (
     record_path,
     renamed,
 )
-from leaderboard.requests import is_model
+from leaderboard.request_paths import is_model
 
 FIRST = FlagDecision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", by_id="1", category="copy", cause="c1")
 LIFT = FlagDecision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", by_id="1", reason="mended", cause="c2")

@@ -23,7 +23,8 @@ from leaderboard.lifecycle import (
     next_step,
 )
 from leaderboard.past import since_asked_anew
-from leaderboard.requests import PreviousResult, Request, Status, parse_request
+from leaderboard.requests import Request, Status, parse_request
+from leaderboard.steward_facts import PreviousResult
 from tests.support.units.request_transitions import written
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"

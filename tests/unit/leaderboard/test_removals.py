@@ -19,7 +19,8 @@ from leaderboard.removals import (
     restore_request,
 )
 from leaderboard.renames import FilePlan
-from leaderboard.requests import OURS, Request, Status, ours_in, parse_request
+from leaderboard.requests import Request, Status, parse_request
+from leaderboard.steward_facts import OURS, ours_in
 
 PATH = "ada/lion_eval_request_False_float16_Original.json"
 OLD, NEW = "ada/lion/results_2026-01-01T00-00-00.000000.json", "ada/lion/results_2026-02-01T00-00-00.000000.json"

@@ -16,7 +16,8 @@ from leaderboard.admission.submission import Submission
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit
-from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.request_paths import is_request_path
+from leaderboard.requests import Request, Status, parse_request
 from leaderboard.times import corrected_time, read_time, write_time
 from tests.support.units.admission_facts import MODEL, Case
 from tests.support.units.request_transitions import written

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
-from leaderboard.requests import Request, RequestPath, Status, is_request_path, parse_path, parse_request
+from leaderboard.request_paths import RequestPath, is_request_path, parse_path
+from leaderboard.requests import Request, Status, parse_request
 
 PATH = "01-ai/Yi-34B_eval_request_False_bfloat16_Original.json"
 
