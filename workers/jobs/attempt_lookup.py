@@ -15,7 +15,7 @@ from leaderboard.results import MAX_BYTES, parse_harness
 from leaderboard.scores import BadResults
 from leaderboard.steward_block import BLOCK, StewardBlock
 from workers.common.hub_access import HubAccess
-from workers.jobs.verification import CannotVerify
+from workers.jobs.recorded_attempt import CannotVerify
 
 MAX_REQUEST_BYTES = 1_000_000
 

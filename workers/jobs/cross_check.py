@@ -44,15 +44,10 @@ from workers.jobs.device_lock import device_lock
 from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
+from workers.jobs.published_tables import PublishedTables, published_tables
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
 from workers.jobs.sample_comparison import Sample
-from workers.jobs.verification import (
-    CannotVerify,
-    PublishedTables,
-    RecordedAttempt,
-    gateway_as_recorded,
-    published_tables,
-    run_again,
-)
+from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import read_plain_file

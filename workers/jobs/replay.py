@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.suites import Benchmark
+from workers.jobs.published_tables import PublishedTables
 from workers.jobs.sample_comparison import Sample
-from workers.jobs.verification import PublishedTables
 from workers.publication.details import CUT
 
 

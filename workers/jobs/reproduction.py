@@ -24,6 +24,15 @@ from workers.evaluation.evaluate import SAMPLES
 from workers.jobs.attempt_lookup import find_attempt
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
+from workers.jobs.published_tables import PublishedTables, published_tables
+from workers.jobs.recorded_attempt import (
+    CannotVerify,
+    RecordedAttempt,
+    gateway_as_recorded,
+    recorded_job,
+    version_differences,
+    versions_here,
+)
 from workers.jobs.replay import NotReplayable, RecordedPrompt, first_prompts, recorded_prompt, write_replay
 from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide
 from workers.jobs.sample_comparison import (
@@ -33,18 +42,7 @@ from workers.jobs.sample_comparison import (
     answers_of,
     paired,
 )
-from workers.jobs.verification import (
-    CannotVerify,
-    PublishedTables,
-    RecordedAttempt,
-    gateway_as_recorded,
-    published_tables,
-    recorded_job,
-    run_again,
-    version_differences,
-    versions_here,
-    worker_for,
-)
+from workers.jobs.verification import run_again, worker_for
 from workers.jobs.worker_context import WorkerContext
 from workers.settings import WorkerSettings
 

@@ -10,64 +10,42 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
 from typing import Any
 
-from hub.client import Hub
-from hub.errors import HubError, NotFound
-from hub.records import Repo
-from leaderboard.attempts import attempt_id
-from leaderboard.boards import Board
-from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
-from leaderboard.engines import EngineName, EngineUse
-from leaderboard.request_paths import RequestPath, parse_path
-from leaderboard.results import MAX_BYTES, ResultsFile, parse_harness, read_results
+from leaderboard.engines import EngineName
+from leaderboard.results import parse_harness
 from leaderboard.scores import BadResults, score
-from leaderboard.steward_block import BLOCK, StewardBlock, engine_use
-from leaderboard.suites import Benchmark, Suite, find_suite
-from redis_state.jobs import EvaluationJob
+from leaderboard.steward_block import StewardBlock
+from leaderboard.suites import Suite, find_suite
 from workers.common import kernel
 from workers.common.diagnosis import diagnose, failure_detail
-from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
-from workers.errors import EvaluationFailed, WorkerError
+from workers.errors import EvaluationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.published_tables import PublishedTables, published_tables
+from workers.jobs.recorded_attempt import (
+    CannotVerify,
+    RecordedAttempt,
+    engine_names,
+    find_details,
+    gateway_as_recorded,
+    read_recorded,
+    recorded_job,
+    version_differences,
+    versions_here,
+)
 from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
 from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.details import BATCH, TEXTS, RowOf, write_samples
-from workers.publication.evaluator_results import evaluator_row, read_evaluator_results
+from workers.publication.evaluator_results import read_evaluator_results
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 from workers.settings import WorkerSettings
-
-MAX_TABLE_BYTES = 2 << 30
-_COMPARED_COLUMNS = ("doc_id", *TEXTS)
-
-
-class CannotVerify(WorkerError):
-    """This machine cannot run the attempt again; the message gives the reason."""
-
-
-@dataclass(frozen=True)
-class RecordedAttempt:
-    """One published attempt: its place on the Hub and its results."""
-
-    repo: Repo
-    commit: str
-    results: ResultsFile
-    time: str
-
-    @property
-    def block(self) -> StewardBlock:
-        """The `steward` block of its results file."""
-        return self.results.block
 
 
 @dataclass(frozen=True)
@@ -138,52 +116,6 @@ def worker_for(
         yield worker_context, hub_gateway, recorded
 
 
-def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
-    """The details repo of `attempt`: its id identifies the request, which names the model. Raises CannotVerify."""
-    try:
-        with Hub(hub.endpoint, hub.token) as client:
-            for entry in client.each_file(Repo("dataset", board.repos.requests)):
-                parsed = parse_path(entry.path)
-                if isinstance(parsed, RequestPath) and attempt_id(board.name, entry.path, "", 0)[:12] == attempt[:12]:
-                    return board.repos.details(parsed.model)
-    except HubError as error:
-        raise CannotVerify(
-            f"the requests of {board.repos.requests} cannot be listed ({error}); say --model org/name"
-        ) from error
-    raise CannotVerify(f"no request of the board {board.name} has an attempt {attempt}: look it up in its file")
-
-
-def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> RecordedAttempt:
-    """Read the published results of `attempt`. Raises CannotVerify."""
-    repo = Repo("dataset", details)
-    try:
-        with Hub(hub.endpoint, hub.token) as client:
-            head = client.head(repo)
-            published = PublishedOutcome.model_validate_json(
-                client.read_file(repo, outcome_path(attempt), head, max_bytes=MAX_BYTES).data
-            )
-            data = client.read_file(repo, published.results_path, head, max_bytes=MAX_BYTES).data
-        results = read_results(data, suite)
-    except (HubError, ValueError) as error:
-        raise CannotVerify(f"{details} holds no results of {attempt} that can be checked here: {error}") from error
-    time = published.results_path.removeprefix("results_").removesuffix(".json")
-    return RecordedAttempt(repo, head, results, time)
-
-
-def gateway_as_recorded(hub_gateway: TokenHubGateway, recorded: RecordedAttempt) -> TokenHubGateway:
-    """The gateway with the questions' repos and commits that were recorded. Raises CannotVerify."""
-    commits = recorded.block.datasets
-    moved = {}
-    for source in hub_gateway.suite.datasets:
-        repo = hub_gateway.moved.get(source.repo, "").partition("@")[0] or source.repo
-        if repo not in commits and len(commits) == len(hub_gateway.suite.datasets) == 1:
-            (repo,) = commits
-        if repo not in commits:
-            raise CannotVerify(f"the results do not record the commit of the questions in {repo}")
-        moved[source.repo] = f"{repo}@{commits[repo]}"
-    return replace(hub_gateway, moved=moved)
-
-
 def verify(
     worker_context: WorkerContext,
     hub_gateway: TokenHubGateway,
@@ -223,57 +155,6 @@ def verify(
     )  # fmt: skip
 
 
-def version_differences(block: StewardBlock, versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Package → its recorded version and the one here, where they differ."""
-    here = {name: versions.get(name, "missing") for name in block.versions}
-    return {name: (then, here[name]) for name, then in block.versions.items() if here[name] != then}
-
-
-def versions_here(worker_context: WorkerContext, results: Mapping[str, Any]) -> dict[str, str]:
-    """The versions of what computed `results` on this machine: an evaluator names its own."""
-    return {**worker_context.versions, **(results[BLOCK]["versions"] if worker_context.suite.evaluator else {})}
-
-
-def engine_names(block: StewardBlock, results: Mapping[str, Any]) -> tuple[str, str]:
-    """What gave the recorded answers, and what gave those in `results`: an engine, or another evaluator."""
-    if block.evaluator is not None:  # the results of another version are of another suite
-        name = f"{block.evaluator.name} {block.evaluator.version}"
-        return name, name
-    return describe_engine(block.engine), describe_engine(engine_use(results))
-
-
-def describe_engine(use: EngineUse | None) -> str:
-    """The engine that gave the answers, with its version; two evaluations by one engine are equal digit for digit."""
-    if use is None:
-        return "harness"
-    shared = f"shared-prefix {use.version}"
-    answers = "harness" if use.engine == "harness" else shared
-    if use.generation is None:
-        return answers
-    texts = shared if use.generation.answers else "harness"
-    return answers if texts == answers else f"{answers} (texts: {texts})"
-
-
-def recorded_job(
-    block: StewardBlock, board: Board, *, precision: str = "", chat_template: bool | None = None
-) -> EvaluationJob:
-    """The job that produced the recorded results; in another `precision`, or with another `chat_template`, if given."""
-    return EvaluationJob(
-        board=board.name,
-        attempt=block.attempt,
-        path=block.request,
-        model=block.model,
-        revision=block.revision,
-        precision=precision or block.precision,
-        weight_type=block.weight_type,
-        base_model=block.base_model,
-        base_revision=block.base_revision,
-        use_chat_template=block.use_chat_template if chat_template is None else chat_template,
-        suite=block.suite,
-        suite_digest=block.suite_digest,
-    )
-
-
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
     """Run `plan` in a child, and return its results in the form of the harness's. Raises CannotVerify."""
     stop = {True: "handed-back", False: ""}
@@ -292,54 +173,6 @@ def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, sec
     return results
 
 
-# --- sample by sample
-
-
-@dataclass(frozen=True)
-class PublishedTables:
-    """The tables of one published attempt, which are downloaded one after the other to `folder`."""
-
-    client: Hub
-    recorded: RecordedAttempt
-    restricted: Repo
-    folder: Path
-    row_of: RowOf | None = None
-    """Makes rows of the samples of another evaluator than lm-eval."""
-    restricted_at: str = "main"
-    """The revision of `restricted`."""
-
-    def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
-        """The samples of `task`. Raises CannotVerify."""
-        file = self.folder / "published.parquet"
-        place, path = (self.restricted, self.restricted_at), table_path(task, self.recorded.time)
-        is_elsewhere = benchmark.restricted and _has_table(self.client, *place, path)
-        _download_table(self.client, self.recorded, task, file, elsewhere=place if is_elsewhere else None)
-        return _rows(file)
-
-    def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The samples that a child wrote to the file `samples`, as a table has them."""
-        file = self.folder / "local.parquet"
-        write_samples(samples, file, metrics, as_row=self.row_of)
-        return _rows(file)
-
-
-@contextmanager
-def published_tables(
-    worker_context: WorkerContext,
-    hub_gateway: TokenHubGateway,
-    recorded: RecordedAttempt,
-    restricted_at: str = "main",
-) -> Iterator[PublishedTables]:
-    """The tables of `recorded`, in a temporary folder; those in the gated repo at the revision `restricted_at`."""
-    restricted = Repo("dataset", worker_context.board.repos.restricted_details(recorded.block.model))
-    with (
-        Hub(hub_gateway.hub.endpoint, hub_gateway.hub.token) as client,
-        TemporaryDirectory(prefix="steward-verify-") as folder,
-    ):
-        row_of = evaluator_row if worker_context.suite.evaluator is not None else None
-        yield PublishedTables(client, recorded, restricted, Path(folder), row_of, restricted_at)
-
-
 def _compare_tasks(
     tables: PublishedTables, plan: RunPlan, suite: Suite, tolerance: EngineTolerance | None
 ) -> Iterator[TaskComparison]:
@@ -347,36 +180,6 @@ def _compare_tasks(
         for task in benchmark.tasks:
             here = tables.rows_here(plan.spool / SAMPLES / f"{task.name}.jsonl", benchmark.metrics)
             yield compare_task(task.name, tables.rows(benchmark, task.name), here, tolerance)
-
-
-def _has_table(client: Hub, repo: Repo, revision: str, path: str) -> bool:
-    """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all."""
-    try:
-        return any(entry.path == path for entry in client.list_files(repo, revision))
-    except NotFound:
-        return False
-
-
-def _download_table(
-    client: Hub, recorded: RecordedAttempt, task: str, file: Path, *, elsewhere: tuple[Repo, str] | None
-) -> None:
-    path, (repo, revision) = table_path(task, recorded.time), elsewhere or (recorded.repo, recorded.commit)
-    if parse_table_path(path) is None:
-        raise CannotVerify(f"{repo.id} has no table of {task}")
-    try:
-        with file.open("w+b") as output:
-            client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
-    except HubError as error:
-        raise CannotVerify(f"{repo.id}: {path}: {error}") from error
-
-
-def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a details table; one batch at a time is in memory."""
-    import pyarrow.parquet as pq  # heavy, and needed only here
-
-    with pq.ParquetFile(table) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=list(_COMPARED_COLUMNS)):
-            yield from batch.to_pylist()
 
 
 def verification_json(verification: Verification) -> str:

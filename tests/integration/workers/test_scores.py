@@ -23,8 +23,8 @@ from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions
 from tests.support.workers.evaluation_inputs import MODEL, STARTER
 from tests.support.workers.reference_scores import ReferenceScores
+from workers.jobs.recorded_attempt import describe_engine
 from workers.jobs.sample_comparison import EngineTolerance, compare_task
-from workers.jobs.verification import describe_engine
 from workers.publication.details import write_samples
 
 pytestmark = pytest.mark.timeout(400)

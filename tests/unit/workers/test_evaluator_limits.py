@@ -19,7 +19,7 @@ from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs import verification
+from workers.jobs import recorded_attempt, verification
 from workers.jobs.evaluator_check import MODEL, EvaluatorTrial
 from workers.jobs.planning import smaller_batch
 from workers.jobs.reproduction import OtherSettings, reproduce
@@ -36,11 +36,11 @@ def test_the_harness_does_not_score_answers_of_other_evaluators(tmp_path: Path) 
 def test_engines_and_examples_of_lm_eval_are_refused() -> None:
     """`steward verify` and `steward reproduce` say so before they download anything."""
     block = StewardBlock.model_validate({**BLOCK, "evaluator": {"name": "pairs", "version": "1.0"}})
-    recorded = cast(verification.RecordedAttempt, SimpleNamespace(block=block))
-    with pytest.raises(verification.CannotVerify, match="pairs evaluated it, which has no engines"):
+    recorded = cast(recorded_attempt.RecordedAttempt, SimpleNamespace(block=block))
+    with pytest.raises(recorded_attempt.CannotVerify, match="pairs evaluated it, which has no engines"):
         verification.verify(cast(Any, None), cast(Any, None), recorded, BoundedLog(), "harness")
     for other in (OtherSettings(engine="harness"), OtherSettings(shots=2)):
-        with pytest.raises(verification.CannotVerify, match="can be tried with lm-eval"):
+        with pytest.raises(recorded_attempt.CannotVerify, match="can be tried with lm-eval"):
             reproduce(cast(Any, None), cast(Any, None), recorded, None, other)
 
 

@@ -16,6 +16,7 @@ from steward.commands.reproduce import _lines
 from tests.support.units.details_samples import results, sample
 from workers.common.hub_access import HubAccess
 from workers.jobs.attempt_lookup import find_attempt
+from workers.jobs.recorded_attempt import CannotVerify
 from workers.jobs.replay import NotReplayable, recorded_prompt, write_replay
 from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide, reproduction_json
 from workers.jobs.sample_comparison import (
@@ -26,7 +27,6 @@ from workers.jobs.sample_comparison import (
     paired,
     sample_verdict,
 )
-from workers.jobs.verification import CannotVerify
 from workers.publication.details import CUT, SampleRow, sample_row
 from workers.publication.evaluator_results import evaluator_row
 

@@ -14,14 +14,9 @@ from leaderboard.engines import EngineUse
 from tests.support.units.details_samples import STARTER, results, sample
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, describe_engine, gateway_as_recorded
 from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
-from workers.jobs.verification import (
-    CannotVerify,
-    RecordedAttempt,
-    Verification,
-    describe_engine,
-    gateway_as_recorded,
-)
+from workers.jobs.verification import Verification
 from workers.publication.details import SampleRow, sample_row
 
 REPO = STARTER.datasets[0].repo
