@@ -113,7 +113,8 @@ def by_worker(folder: Path, count: int, answer: int) -> int:  # noqa: ARG001  # 
     from leaderboard.suites import find_suite
     from workers.common.hub_access import HubAccess
     from workers.common.run_plan import RunPlan
-    from workers.publication.publish import Publication, publish
+    from workers.publication.publish import publish
+    from workers.publication.spool import Publication
 
     suite = find_suite("starter")
     plan = RunPlan(

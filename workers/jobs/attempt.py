@@ -53,7 +53,7 @@ from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import changed_tasks, refused_tasks
 from workers.jobs.trials import TrialPart, read_part, report_of, trial_parts
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.publish import Publication, read_spool
+from workers.publication.spool import Publication, read_spool
 from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
 
 log = logging.getLogger(__name__)

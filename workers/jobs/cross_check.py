@@ -50,7 +50,7 @@ from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.publish import read_plain_file
+from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from workers.evaluation.model_requirements import weight_type
 from workers.models.disk_store import PinnedSnapshot
 from workers.models.downloads import SuiteQuestions, fetch_datasets, head_commit, pin_model
 from workers.publication.answer_branches import AnswerBranches, BranchName
-from workers.publication.publish import Publication, publish
+from workers.publication.publish import publish
+from workers.publication.spool import Publication
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from redis_state.clock import now
 from workers.common.run_plan import CHANGED_TASKS, RunPlan
 from workers.errors import EvaluationFailed
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.publish import read_plain_file
+from workers.publication.spool import read_plain_file
 
 MAX_DIFFERENCES = 50
 NO_REFERENCE = "no result of the board is at hand to say what differs"

@@ -18,7 +18,7 @@ from leaderboard.trials import MAX_ANSWER, MAX_ANSWERS, TrialAnswer, TrialReport
 from workers.common.run_plan import RunPlan
 from workers.errors import EvaluationFailed
 from workers.evaluation.evaluate import RESULTS, SAMPLES
-from workers.publication.publish import read_plain_file
+from workers.publication.spool import read_plain_file
 
 MAX_PARTS = 12
 """Children of one trial; a suite with more benchmarks is tried by one child."""

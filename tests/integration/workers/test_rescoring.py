@@ -22,7 +22,7 @@ from tests.support.workers.evaluation_inputs import STARTER, publication
 from tests.support.workers.rescoring_cases import SuiteVersion
 from workers.errors import RescoringRefused
 from workers.publication.details import CUT, MAX_TEXT, write_samples
-from workers.publication.publish import read_spool
+from workers.publication.spool import read_spool
 from workers.rescoring.process import RescoringProcess
 
 pytestmark = pytest.mark.timeout(200)

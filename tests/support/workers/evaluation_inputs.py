@@ -12,7 +12,7 @@ from leaderboard.suites import find_suite
 from localhub.testing import LocalHub
 from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
-from workers.publication.publish import Publication
+from workers.publication.spool import Publication
 from workers.starter import dataset_files
 
 STARTER = find_suite("starter")

@@ -26,7 +26,7 @@ from workers.jobs import once
 from workers.jobs.provisions import Provisions
 from workers.jobs.worker import main
 from workers.models.downloads import SuiteQuestions
-from workers.publication.publish import Publication
+from workers.publication.spool import Publication
 from workers.settings import WorkerSettings
 
 
