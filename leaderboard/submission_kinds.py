@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaderboard.boards import Board
-from leaderboard.prediction_checks import models_problem
+from leaderboard.prediction_submissions import models_problem
 from leaderboard.suites import Suite
 
 

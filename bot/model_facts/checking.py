@@ -16,8 +16,8 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import Verdict, judge, unreadable
 from leaderboard.admission.submission import Submission
 from leaderboard.options import precision_named, weight_type_named
-from leaderboard.prediction_checks import REASONS as PREDICTION_REASONS
-from leaderboard.prediction_checks import models_problem
+from leaderboard.prediction_reasons import REASONS as PREDICTION_REASONS
+from leaderboard.prediction_submissions import models_problem
 from leaderboard.predictions import PREDICTIONS, predictions_place
 from leaderboard.privacy import access_on_hub
 from leaderboard.reasons import Problem

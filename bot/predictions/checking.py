@@ -11,15 +11,10 @@ from bot.predictions.quota import count_scored
 from bot.predictions.tables import prediction_table
 from hub.errors import NotFound, TooLarge
 from hub.records import File
-from leaderboard.prediction_checks import (
-    REASONS,
-    PredictionSubmission,
-    check_predictions,
-    predictions_file,
-    season_of,
-    submission_problems,
-)
+from leaderboard.prediction_checks import check_predictions
 from leaderboard.prediction_metrics import Value
+from leaderboard.prediction_reasons import REASONS
+from leaderboard.prediction_submissions import PredictionSubmission, predictions_file, season_of, submission_problems
 from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, Season, format_of
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request

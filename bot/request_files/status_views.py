@@ -11,7 +11,7 @@ from bot.request_files.status_text import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.past import Reopening, newest_reopenings
-from leaderboard.prediction_checks import predictions_file
+from leaderboard.prediction_submissions import predictions_file
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request

@@ -26,7 +26,7 @@ from bot.results.scores import keep_scores, with_score_table
 from leaderboard import transitions
 from leaderboard.attempts import number_in
 from leaderboard.lifecycle import CurrentAttempt, current_attempt_id, find_current_attempt, submission_digest
-from leaderboard.prediction_checks import REASONS
+from leaderboard.prediction_reasons import REASONS
 from leaderboard.requests import Request
 from leaderboard.results import read_results
 from leaderboard.times import read_time

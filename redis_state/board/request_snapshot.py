@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
 from leaderboard.jsontext import object_in
-from leaderboard.prediction_checks import predictions_file
+from leaderboard.prediction_submissions import predictions_file
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_in_file, strictest
 from leaderboard.removals import REMOVED

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from leaderboard.jsontext import JsonObject
 from leaderboard.result_digests import combine
@@ -27,10 +26,6 @@ from workers.errors import EvaluationFailed
 from workers.evaluation.evaluate import RESULTS
 from workers.publication.evaluator_results import read_evaluator_results
 
-if TYPE_CHECKING:
-    pass
-
-
 OWN_VERSIONS = ("steward", "python")
 """The versions of the worker that concern results of an evaluator other than lm-eval, which names its own."""
 
@@ -40,9 +35,9 @@ class Publication:
     """The facts of one attempt to publish, in addition to the files in the spool of `plan`.
 
     `repo` is the details dataset (`board.repos.details(model)`), `restricted_repo` that of the answers to restricted
-    benchmarks, `request` the path of the request file, `precision`
-    the request's. `revisions` come from `fetch_datasets`: dataset repo → commit. `log` is the child's log, which
-    `publish` scrubs and cuts. Times are seconds since the epoch.
+    benchmarks, `request` the path of the request file, `precision` the request's. `revisions` come from
+    `fetch_datasets`: dataset repo → commit. `log` is the child's log, which `publish` scrubs and cuts. Times are seconds
+    since the epoch.
     """
 
     repo: str

@@ -14,7 +14,7 @@ import pytest
 
 from bot.probe import Probe, prediction_files
 from bot.probe.questions import PredictionCells
-from leaderboard.prediction_checks import REASONS
+from leaderboard.prediction_reasons import REASONS
 
 ROWS = [["q1", "red"], ["q2", 'gr\u00fcn, "quoted"\nline\u2028x']]
 

@@ -11,12 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.prediction_checks import (
-    PredictionRow,
+from leaderboard.prediction_checks import PredictionRow, PredictionTable, Unusable, check_predictions
+from leaderboard.prediction_submissions import (
     PredictionSubmission,
-    PredictionTable,
-    Unusable,
-    check_predictions,
     models_problem,
     predictions_file,
     season_of,
