@@ -11,11 +11,7 @@ from typing import Any
 from leaderboard.admission.sizes import BILLION
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
 from leaderboard.columns import ASKED, ContentsRow, spelled
-from leaderboard.evaluations import (
-    Evaluation,
-    Key,
-    details_of,
-)
+from leaderboard.evaluations import Evaluation, Key, details_of
 from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
 from leaderboard.requests import Request
 from leaderboard.suites import Suite

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 
 from leaderboard.prediction_metrics import Value
 from leaderboard.prediction_reasons import REASONS
-from leaderboard.predictions import (
-    MAX_ID,
-    MAX_TEXT,
-    PredictionRules,
-)
+from leaderboard.predictions import MAX_ID, MAX_TEXT, PredictionRules
 from leaderboard.reasons import Problem, bounded, names
 
 _MAX_DIGITS = 40

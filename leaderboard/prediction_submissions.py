@@ -6,14 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from leaderboard.prediction_checks import REASONS
-from leaderboard.predictions import (
-    FORMATS,
-    PREDICTIONS,
-    PredictionRules,
-    Season,
-    predictions_place,
-)
+from leaderboard.prediction_reasons import REASONS
+from leaderboard.predictions import FORMATS, PREDICTIONS, PredictionRules, Season, predictions_place
 from leaderboard.reasons import Problem, choice
 
 

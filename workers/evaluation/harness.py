@@ -26,7 +26,9 @@ from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
 from workers.evaluation.claimed_answers import CLAIMS_MODEL
 from workers.evaluation.digest_recorder import DigestRecorder
-from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
+from workers.evaluation.harness_model import REPORTING_MODEL
+from workers.evaluation.model_checks import has_tokenizer
+from workers.evaluation.request_counter import ReportingTaskManager, RequestCounter
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_loading import aggregate_without, seed_language_detection, task_folders
 from workers.evaluation.template_date import pin_template_date

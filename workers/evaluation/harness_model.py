@@ -6,36 +6,21 @@ and generations that do not end.
 
 from __future__ import annotations
 
-import math
-import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
-from pathlib import Path
-from types import FrameType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import normalize_gen_kwargs
-from lm_eval.tasks import TaskManager
-from transformers import BitsAndBytesConfig
 
 from leaderboard.result_digests import fingerprint
-from workers.common.run_plan import CHANGED_TASKS, JOURNAL, Report, RunPlan, RunProgress
-from workers.errors import (
-    ChatTemplateBroken,
-    ChatTemplateEndless,
-    GenerationEndless,
-    NotANumber,
-    TasksChanged,
-    TokenizerMissing,
-)
+from workers.common.run_plan import CHANGED_TASKS, JOURNAL, RunPlan
+from workers.errors import TasksChanged, TokenizerMissing
 from workers.evaluation import adapters
-from workers.evaluation.digest_recorder import DigestRecorder
+from workers.evaluation.chat_template_checks import checked_conversation
+from workers.evaluation.model_checks import CheckedLoader, GenerationGuard, check_files, has_tokenizer
 from workers.evaluation.padding import unread_positions
+from workers.evaluation.request_counter import RequestCounter
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.portable_answers import (
@@ -53,64 +38,6 @@ from workers.models import checkpoint
 REPORTING_MODEL = "steward-worker"
 """The name under which `ReportingModel` is registered with the harness."""
 
-TEMPLATE_SECONDS = 5.0
-"""Seconds that a chat template may take for one conversation; most take milliseconds."""
-TEMPLATE_CPU_SECONDS = TEMPLATE_SECONDS + 1
-"""Processor seconds after which the kernel ends the process, because one huge computation delays Python's handlers."""
-TEMPLATE_BYTES = 64 << 20
-"""Memory that suffices for any honest template; if so much is free, a template that ran out of memory is at fault."""
-TEMPLATE_CHARACTERS = 1_000_000
-"""Characters that a template may add to a conversation; most add some hundred."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
-
-
-class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no types
-    """Counts answered requests and measures phases; the harness's cache hook, which it calls for each answer."""
-
-    def __init__(self, report: Report, dtype: str, digests: DigestRecorder | None = None) -> None:
-        super().__init__(None)
-        self.report = report
-        self.dtype = dtype
-        self.digests = digests or DigestRecorder()
-        self.tasks: dict[str, Any] = {}
-        self.engine_record: EngineRecord | None = None
-        self.journal = AnswerJournal()
-        self.portable_answers = PortableAnswers()
-        self.done = self._total = 0
-        self._began: dict[str, float] = {}
-
-    def begin(self, phase: str) -> None:
-        """Begin a phase of the results file and end the one before; `end` is the last."""
-        self._began[phase] = time.monotonic()
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds that each phase took."""
-        return {phase: round(end - start, 3) for (phase, start), (_, end) in pairwise(self._began.items())}
-
-    @property
-    def total(self) -> int:
-        """Requests of all tasks; 0 before the prompts are made."""
-        return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
-
-    def add_partial(self, attr: str, req: Any, res: Any) -> None:
-        """Count an answered request, and record its answer.
-
-        `res` is text, or (log-likelihood, whether it is the most likely answer).
-
-        Raises NotANumber: the harness would score the first choice as if the model had chosen it.
-        """
-        if isinstance(res, tuple) and not math.isfinite(res[0]):
-            raise NotANumber(f"the log-likelihood of an answer is {res[0]} in {self.dtype}")
-        if self.done == 0:
-            self._total = self.total
-        self.done += 1
-        self.portable_answers.note(attr, req, res)
-        replayed = min(self.journal.replayed + self.portable_answers.used, self.done)
-        self.report(RunProgress("evaluate", self.done, self._total, replayed))
-        if self.done == self._total:
-            self.report(RunProgress("score", self.done, self._total, replayed))
-
 
 @register_model(REPORTING_MODEL)
 class ReportingModel(SharedPrefixModel):
@@ -122,7 +49,7 @@ class ReportingModel(SharedPrefixModel):
 
     def __init__(self, *, counter: RequestCounter, plan: RunPlan, **arguments: Any) -> None:
         counter.begin("load")
-        _check_files(plan)
+        check_files(plan)
         if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
             raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
         self.plan = plan
@@ -142,7 +69,7 @@ class ReportingModel(SharedPrefixModel):
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
-        self.AUTO_MODEL_CLASS = _CheckedLoader(loader, self.plan.quantisation)
+        self.AUTO_MODEL_CLASS = CheckedLoader(loader, self.plan.quantisation)
         try:
             with adapters.require_whole_adapter():
                 super()._create_model(*arguments, **options)
@@ -156,19 +83,8 @@ class ReportingModel(SharedPrefixModel):
         """Format a conversation. Raises ChatTemplateEndless, ChatTemplateBroken."""
         if not getattr(self.tokenizer, "chat_template", None):
             return super().apply_chat_template(*arguments, **options)  # which reports it
-        try:
-            with _time_limit(TEMPLATE_SECONDS):
-                text = super().apply_chat_template(*arguments, **options)
-            _check_conversation(text, *arguments)
-            return text
-        except (ChatTemplateEndless, ChatTemplateBroken):
-            raise
-        except MemoryError:
-            pass  # what the template held is free below
-        except Exception as error:  # boundary: a template is a stranger's program, and may raise anything
-            raise ChatTemplateBroken(f"{type(error).__name__}: {error}") from error
-        bytearray(TEMPLATE_BYTES)  # raises MemoryError if memory is short without the template, too
-        raise ChatTemplateBroken("one conversation takes it more memory than an evaluation may hold")
+        apply = super().apply_chat_template
+        return checked_conversation(lambda: apply(*arguments, **options), *arguments)
 
     def _check_tasks(self) -> None:
         """Compare the tasks with what is accepted, before the first answer. All copies call this at the same time.
@@ -266,7 +182,7 @@ class ReportingModel(SharedPrefixModel):
         return logits[:, unread_positions(inps, self.longest_answer) :]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **options: Any) -> Any:
-        guard = _GenerationGuard(max(max_length, self.max_length), self.counter.dtype)
+        guard = GenerationGuard(max(max_length, self.max_length), self.counter.dtype)
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
     def withdraw(self, count: int) -> None:
@@ -289,68 +205,6 @@ class ReportingModel(SharedPrefixModel):
         return super().get_model_info()
 
 
-class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness has no types
-    """The harness's task manager; passes the loaded tasks to `counter`, which counts their requests.
-
-    `shots` are the suite's: task → examples, as the command's --num_fewshot would set them for each task.
-    """
-
-    def __init__(self, counter: RequestCounter, shots: dict[str, int], **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.counter = counter
-        self.shots = shots
-
-    def load(self, task_list: Any) -> Any:
-        """Load tasks with their questions."""
-        self.counter.report(RunProgress("prepare"))
-        self.counter.begin("prepare")
-        loaded = super().load(task_list)
-        self.counter.tasks = loaded["tasks"]
-        for name, task in loaded["tasks"].items():
-            if name in self.shots:
-                task.set_config(key="num_fewshot", value=self.shots[name])
-        self.counter.digests.watch(loaded["tasks"])
-        self.counter.begin("evaluate")
-        return loaded
-
-
-class _CheckedLoader:
-    """A model class whose `from_pretrained` quantises, and raises if the checkpoint lacks weights."""
-
-    def __init__(self, loader: Any, quantisation: dict[str, str | bool]) -> None:
-        self.loader = loader
-        self.quantisation = quantisation
-
-    def from_pretrained(self, *arguments: Any, **options: Any) -> Any:
-        """Load the model with all its weights. Raises WeightsIncomplete, WeightsOfWrongShape."""
-        # On wrong shapes the library would print which ones and raise without naming them: let it report them instead.
-        reporting = {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        if self.quantisation:
-            options["quantization_config"] = BitsAndBytesConfig(**self.quantisation)
-        model, info = self.loader.from_pretrained(*arguments, **options, **reporting)
-        checkpoint.check_loaded(info)
-        return model
-
-
-class _GenerationGuard:
-    """A logits processor that changes nothing: it checks the first scores, and that the text ends."""
-
-    def __init__(self, max_tokens: int, dtype: str) -> None:
-        self.max_tokens = max_tokens
-        self.dtype = dtype
-        self.checked = False
-
-    def __call__(self, tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores unchanged. Raises NotANumber, GenerationEndless."""
-        if not self.checked:
-            self.checked = True
-            if bool(torch.isnan(scores).any()) or bool(torch.isposinf(scores).any()):
-                raise NotANumber(f"the first token of an answer has scores that are NaN or infinite in {self.dtype}")
-        if tokens.shape[1] > self.max_tokens:
-            raise GenerationEndless(f"an answer has more than the {self.max_tokens} tokens of the model's context")
-        return scores
-
-
 def open_portable_answers(plan: RunPlan, rank: int) -> PortableAnswers:
     """The answers by request of this copy of the model, and those that `plan` offers, by the child's descriptors."""
     bounds: dict[str, Any] = {"identity": plan.answers, "max_value_bytes": MAX_VALUE_BYTES}
@@ -361,54 +215,9 @@ def open_portable_answers(plan: RunPlan, rank: int) -> PortableAnswers:
     return PortableAnswers(AnswerJournal(first + rank, max_bytes=plan.answers_bytes, **bounds), offered)
 
 
-def _check_conversation(text: str, messages: Sequence[Mapping[str, str]], *_: object) -> None:
-    """Check a formatted conversation, which the tokenizer gets. Raises ChatTemplateBroken, UnicodeEncodeError."""
-    added = len(text) - sum(len(message["content"]) for message in messages)
-    if added > TEMPLATE_CHARACTERS:
-        raise ChatTemplateBroken(f"it adds {added:,} characters to one conversation")
-    if not text:
-        raise ChatTemplateBroken("it turns a conversation into an empty text")
-    text.encode()  # raises an error for a lone surrogate, which no tokenizer takes
-
-
 def last_tokens(context: list[int], answer: list[int], limit: int | None) -> tuple[list[int], list[int]]:
     """The last `limit` tokens of a context and its answer, all that the model gets of a long request."""
     excess = len(context) + len(answer) - limit if limit is not None else 0
     if excess <= 0:
         return context, answer
     return context[excess:], answer[max(0, excess - len(context)) :]
-
-
-def has_tokenizer(folder: Path) -> bool:
-    """Whether `folder` holds files of a tokenizer."""
-    return any(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
-
-
-def _check_files(plan: RunPlan) -> None:
-    """Check the files of a model and of its adapter or delta. Raises BadCheckpoint."""
-    checkpoint.check_model_files(plan.weights_path)
-    if plan.weight_type == "Adapter":
-        checkpoint.check_adapter_files(plan.model_path)
-    elif plan.weight_type == "Delta":
-        checkpoint.check_model_files(plan.model_path)
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise ChatTemplateEndless inside the block if it takes longer. Use in the main thread only.
-
-    The handler runs between two steps of Python. SIGVTALRM, which has none, ends the process inside one endless step.
-    """
-
-    def raise_endless(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
-        raise ChatTemplateEndless(f"one conversation took it more than {seconds:g} seconds")
-
-    previous_handler = signal.signal(signal.SIGALRM, raise_endless)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_VIRTUAL, TEMPLATE_CPU_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous_handler)

@@ -15,10 +15,7 @@ from hub.records import Repo
 from leaderboard.details import parse_table_path, table_path
 from leaderboard.suites import Benchmark
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.recorded_attempt import (
-    CannotVerify,
-    RecordedAttempt,
-)
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, RowOf, write_samples
 from workers.publication.evaluator_results import evaluator_row

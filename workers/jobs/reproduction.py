@@ -35,13 +35,7 @@ from workers.jobs.recorded_attempt import (
 )
 from workers.jobs.replay import NotReplayable, RecordedPrompt, first_prompts, recorded_prompt, write_replay
 from workers.jobs.reproduction_report import DifferentSample, Reproduction, SampleSide
-from workers.jobs.sample_comparison import (
-    VERDICTS,
-    Sample,
-    SampleDifferences,
-    answers_of,
-    paired,
-)
+from workers.jobs.sample_comparison import VERDICTS, Sample, SampleDifferences, answers_of, paired
 from workers.jobs.verification import run_again, worker_for
 from workers.jobs.worker_context import WorkerContext
 from workers.settings import WorkerSettings

@@ -31,11 +31,7 @@ from leaderboard.details import (
 )
 from leaderboard.results import MAX_BYTES, ResultsFile, dump
 from leaderboard.scores import ScoreErrors
-from leaderboard.steward_block import (
-    StewardBlock,
-    errors_in_block,
-    with_block,
-)
+from leaderboard.steward_block import StewardBlock, errors_in_block, with_block
 from redis_state.attempts import MAX_LOG
 from workers.common.hub_access import HubAccess
 from workers.common.scrub import scrub

@@ -36,8 +36,8 @@ class Publication:
 
     `repo` is the details dataset (`board.repos.details(model)`), `restricted_repo` that of the answers to restricted
     benchmarks, `request` the path of the request file, `precision` the request's. `revisions` come from
-    `fetch_datasets`: dataset repo → commit. `log` is the child's log, which `publish` scrubs and cuts. Times are seconds
-    since the epoch.
+    `fetch_datasets`: dataset repo → commit. `log` is the child's log, which `publish` scrubs and cuts. Times are in
+    seconds since the epoch.
     """
 
     repo: str

@@ -18,7 +18,8 @@ import torch
 
 from workers.common.run_plan import Report, RunPlan, RunProgress
 from workers.evaluation.harness import model_arguments
-from workers.evaluation.harness_model import ReportingModel, RequestCounter
+from workers.evaluation.harness_model import ReportingModel
+from workers.evaluation.request_counter import RequestCounter
 
 QUESTIONS, ANSWERS = 60, (" a", " b", " cde", " cdf")
 PLACES = {"comparing": 8, "running": 100}

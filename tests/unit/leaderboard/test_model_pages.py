@@ -11,14 +11,7 @@ from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entri
 from leaderboard.boards import BadBoard, parse_board, set_effect
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.evaluations import MeasuredResults
-from leaderboard.model_pages import (
-    adds_only_scores,
-    best_precision,
-    eval_file,
-    file_path,
-    page_scores,
-    unknown_columns,
-)
+from leaderboard.model_pages import adds_only_scores, best_precision, eval_file, file_path, page_scores, unknown_columns
 from leaderboard.scores import BenchmarkScore, Scores
 from leaderboard.suites import find_suite
 from tests.support.board.board_file import BOARD
