@@ -38,8 +38,9 @@ from typing import Any
 
 from benchmarks.engine_shapes import SHAPES
 from workers.evaluation.shared_prefix import trust
-from workers.evaluation.shared_prefix.model import HARNESS, SHARED_PREFIX, SharedPrefixModel
+from workers.evaluation.shared_prefix.model import SharedPrefixModel
 from workers.evaluation.shared_prefix.tree import ScoredAnswer
+from workers.evaluation.shared_prefix.trust import HARNESS, SHARED_PREFIX
 from workers.starter.questions import MAKERS, StarterQuestion
 from workers.starter.repo import SEED, SHOTS, TEST_QUESTIONS, distinct
 

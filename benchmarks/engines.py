@@ -75,7 +75,8 @@ class Models:
     def __init__(self, folder: Path, batch_size: int) -> None:
         from lm_eval.models.huggingface import HFLM
 
-        from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
+        from workers.evaluation.shared_prefix.model import SharedPrefixModel
+        from workers.evaluation.shared_prefix.trust import SHARED_PREFIX
 
         self.harness = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=batch_size)
         self.steward = SharedPrefixModel(
@@ -134,7 +135,7 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
 def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
     """One task of log-likelihoods by both ways."""
     from workers.evaluation.shared_prefix import trust
-    from workers.evaluation.shared_prefix.model import EngineRun
+    from workers.evaluation.shared_prefix.engine_run import EngineRun
     from workers.evaluation.shared_prefix.tree import AnswerRequest
 
     questions = shape.first(count * ENGINE_QUESTIONS.get(shape.name, 1))

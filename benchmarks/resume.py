@@ -136,7 +136,8 @@ def run(order: dict[str, Any]) -> None:
     import torch
 
     from workers.evaluation.shared_prefix.journal import AnswerJournal
-    from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
+    from workers.evaluation.shared_prefix.model import SharedPrefixModel
+    from workers.evaluation.shared_prefix.trust import SHARED_PREFIX
 
     logging.disable(logging.WARNING)
     torch.set_num_threads(order["threads"])

@@ -10,7 +10,8 @@ from typing import Any
 
 from lm_eval.api.registry import register_model
 
-from workers.evaluation.shared_prefix.model import SHARED_PREFIX, SharedPrefixModel
+from workers.evaluation.shared_prefix.model import SharedPrefixModel
+from workers.evaluation.shared_prefix.trust import SHARED_PREFIX
 
 MODEL = "steward-hf"
 """The name under which the model is registered with the harness."""

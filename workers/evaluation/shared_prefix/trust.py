@@ -11,6 +11,10 @@ from itertools import chain, zip_longest
 
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
+HARNESS = "harness"
+SHARED_PREFIX = "shared-prefix"
+"""Names of the engines."""
+
 VERSION = 1
 """The version of the computation: it grows when numbers may change."""
 COMPARED = 64
@@ -72,7 +76,7 @@ def add_up(records: Sequence[EngineRecord]) -> EngineRecord | None:
         return None
     generations = [record.generation for record in records if record.generation is not None]
     counts = Counter(record.reason for record in records)
-    used = [record for record in records if record.engine != "harness"]
+    used = [record for record in records if record.engine != HARNESS]
     reasons = [
         reason if count == len(records) else f"{count} of {len(records)} copies: {reason}"
         for reason, count in counts.items()

@@ -109,18 +109,17 @@ def test_an_error_in_one_rare_request_is_caught(
     monkeypatch: pytest.MonkeyPatch, context: str, text: str, task: str
 ) -> None:
     """Of every kind a request is compared before the others are computed: the only one of its kind, too."""
-    from workers.evaluation.shared_prefix import model as shared_prefix_model
-    from workers.evaluation.shared_prefix import trust
+    from workers.evaluation.shared_prefix import engine_run, trust
 
     model, requests = random_model("mistral"), instances(30)[2:]
     requests.append(SimpleNamespace(args=(context, text), task_name=task))
 
-    class Failing(shared_prefix_model.EngineWork):
+    class Failing(engine_run.EngineWork):
         def answers(self, indexes: Any) -> Any:
             for index, (value, greedy) in super().answers(indexes):
                 yield index, (value - 0.01 * (index == len(requests) - 1), greedy)
 
-    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(engine_run, "EngineWork", Failing)
     monkeypatch.setattr(trust, "COMPARED", 4)
     expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
@@ -139,12 +138,11 @@ def test_wrong_values_after_the_first_comparison_are_caught(
     """Values go wrong while the engine works: all results are the harness's, and no answer is reported twice."""
     import torch
 
-    from workers.evaluation.shared_prefix import model as shared_prefix_model
-    from workers.evaluation.shared_prefix import trust
+    from workers.evaluation.shared_prefix import engine_run, trust
 
     sample = set[int]()
 
-    class Failing(shared_prefix_model.EngineWork):
+    class Failing(engine_run.EngineWork):
         def answers(self, indexes: Any) -> Any:
             answers = super().answers(indexes)
             if len(indexes) <= trust.COMPARED:
@@ -155,7 +153,7 @@ def test_wrong_values_after_the_first_comparison_are_caught(
                 for place, (index, (value, greedy)) in enumerate(answers)
             )
 
-    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(engine_run, "EngineWork", Failing)
     monkeypatch.setattr(trust, "COMPARED_EVERY", compared_every)
     requests, reports = instances(), Reports()
     model = model if dtype == "float32" else random_model("llama").to(torch.bfloat16)
@@ -185,7 +183,7 @@ def test_less_memory_gives_the_same_answers(
     answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
-    from workers.evaluation.shared_prefix import model as shared_prefix_model
+    from workers.evaluation.shared_prefix import engine_run
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import PrefixEngine
 
@@ -204,7 +202,7 @@ def test_less_memory_gives_the_same_answers(
         monkeypatch.setattr(PrefixEngine, "_compute", limited)
         return admission
 
-    monkeypatch.setattr(shared_prefix_model, "examine", examined)
+    monkeypatch.setattr(engine_run, "examine", examined)
     monkeypatch.setattr("workers.evaluation.shared_prefix.admission._agree", lambda *_: True)
     harness, actual, reports = answer("shared-prefix", requests)
     check_same(actual, expected)
@@ -257,15 +255,14 @@ def test_a_slow_model_makes_visible_progress(
     """In each way in which requests are computed, few steps of the model follow each other without a report."""
     import torch
 
-    from workers.evaluation.shared_prefix import model as shared_prefix_model
-    from workers.evaluation.shared_prefix import trust
+    from workers.evaluation.shared_prefix import engine_run, trust
 
-    class Failing(shared_prefix_model.EngineWork):
+    class Failing(engine_run.EngineWork):
         def answers(self, indexes: Any) -> Any:
             for place, (index, (value, greedy)) in enumerate(super().answers(indexes)):
                 yield index, (value - (wrong_from is not None and place > wrong_from), greedy)
 
-    monkeypatch.setattr(shared_prefix_model, "EngineWork", Failing)
+    monkeypatch.setattr(engine_run, "EngineWork", Failing)
     monkeypatch.setattr(trust, "COMPARED_EVERY", 10)
     model, reports, requests = random_model("llama").to(getattr(torch, dtype)), Reports(), instances()
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", logits_cache=False)
@@ -352,15 +349,14 @@ def test_one_engine_verifies_half_precision_of_the_other(
     """As `steward verify --engine` compares: a real model's samples agree, and those of a wrong cache do not."""
     import torch
 
-    from workers.evaluation.shared_prefix import caches, trust
-    from workers.evaluation.shared_prefix import model as shared_prefix_model
+    from workers.evaluation.shared_prefix import caches, engine_run, trust
 
     requests, model = instances(), random_model("llama").to(getattr(torch, dtype))
     published = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
     if wrong:
         select = caches._select
         monkeypatch.setattr(caches, "_select", lambda *arguments: select(*arguments) * 1.1)
-        monkeypatch.setattr(shared_prefix_model.EngineRun, "compare", lambda *_: (trust.Comparison({}), ""))
+        monkeypatch.setattr(engine_run.EngineRun, "compare", lambda *_: (trust.Comparison({}), ""))
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
     here = harness.loglikelihood(requests, disable_tqdm=True)
     assert harness.engine_record.engine == "shared-prefix"
