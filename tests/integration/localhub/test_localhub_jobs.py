@@ -194,7 +194,7 @@ def test_a_job_is_started_again_and_labelled_anew(ada: HfApi) -> None:
     assert ended(ada, again.id)[0] == "COMPLETED"
     assert [line.strip() for line in ada.fetch_job_logs(job_id=again.id, namespace="lab", follow=True)] == ["1 2"]
     assert ada.update_job_labels(job_id=first, namespace="lab", labels={"other": "x"}).labels == {"other": "x"}
-    assert list(ada.list_jobs(namespace="lab", labels={"other": "x"}))[0].id == first
+    assert next(iter(ada.list_jobs(namespace="lab", labels={"other": "x"}))).id == first
     for wrong in ({"a/b": "x"}, {"a": "x.y"}, {"a": "x" * 101}):
         with pytest.raises(HfHubHTTPError) as refused:
             ada.update_job_labels(job_id=first, namespace="lab", labels=wrong)
