@@ -10,7 +10,7 @@ from localhub.contract.__main__ import main
 from localhub.testing import HubWorld
 from tests.support.localhub.altered_hub import AlteredHub
 
-COMMITS_PER_HOUR = 60
+COMMITS_PER_HOUR = 30
 """Fewer than on the real Hub, so that a test uses them up quickly."""
 _SCORE = "- dataset: {{id: lab/benchmark, task_id: task}}\n  value: {}\n"
 _BENCHMARK = """\
