@@ -248,13 +248,32 @@ class Webhook:
 
 
 @dataclass(frozen=True)
+class SpaceVolume:
+    """A repo or a bucket that a Space finds at `path`; `fields` are the Hub's, to be sent back."""
+
+    kind: str
+    source: str
+    path: str
+    fields: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @classmethod
+    def bucket(cls, source: str, path: str) -> SpaceVolume:
+        """A bucket that the Space may write to."""
+        return cls("bucket", source, path, {"type": "bucket", "source": source, "mountPath": path})
+
+
+@dataclass(frozen=True)
 class SpaceMachine:
-    """What a Space runs on: the hardware that it requested, its storage ("": none), and seconds until it sleeps."""
+    """What a Space runs on: the hardware that it requested, what is mounted, and seconds until it sleeps.
+
+    `storage` is that of Spaces from before volumes: small, medium or large at /data; "" for none.
+    """
 
     stage: str
     hardware: str
     storage: str
     sleep: int | None
+    volumes: tuple[SpaceVolume, ...] = ()
 
 
 @dataclass(frozen=True)

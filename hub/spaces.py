@@ -1,14 +1,16 @@
-"""Settings of Spaces: secrets, variables, hardware and storage. Each write can be repeated."""
+"""Settings of Spaces: secrets, variables, hardware, volumes and their buckets. Each write can be repeated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from hub import parse
-from hub.errors import Denied, NotFound
+from hub.errors import Conflict, Denied, NotFound
 from hub.reads import Reads
-from hub.records import Repo, SpaceMachine
+from hub.records import Repo, SpaceMachine, SpaceVolume
 
 
 class SpaceCalls(Reads):
@@ -65,14 +67,34 @@ class SpaceCalls(Reads):
         body: dict[str, Any] = {"flavor": hardware} | ({} if sleep is None else {"sleepTimeSeconds": sleep})
         self._repeated("POST", f"{space.api}/hardware", "space-hardware", body)
 
-    def request_space_storage(self, space: Repo, tier: str) -> None:
-        """Give a Space storage at /data: small, medium or large. It can grow only."""
-        self._repeated("POST", f"{space.api}/storage", "space-storage", {"tier": tier})
+    def set_space_volumes(self, space: Repo, volumes: Sequence[SpaceVolume]) -> None:
+        """Mount these volumes in a Space, and no others."""
+        if volumes:
+            body = {"volumes": [dict(volume.fields) for volume in volumes]}
+            self._repeated("PUT", f"{space.api}/volumes", "space-volumes", body)
+        elif self.space_machine(space).volumes:  # removing none is an error
+            self._repeated("DELETE", f"{space.api}/volumes", "space-volumes", None)
 
-    def delete_space_storage(self, space: Repo) -> None:
-        """Delete a Space's storage with what lies in it, unless it is gone."""
-        with suppress(NotFound):
-            self._repeated("DELETE", f"{space.api}/storage", "space-storage", None)
+    def bucket_is_private(self, bucket: str) -> bool | None:
+        """Whether a bucket (`owner/name`) is private; None if the token sees none of that name."""
+        try:
+            answer = self._get(_bucket(bucket), "bucket").json()
+        except NotFound:
+            return None
+        return parse.parsed(lambda it: bool(it["private"]), answer)
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create a private bucket, unless it exists."""
+        with suppress(Conflict):
+            self._repeated("POST", _bucket(bucket), "bucket", {"visibility": "private"})
+
+    def delete_bucket(self, bucket: str) -> bool:
+        """Delete a bucket with what lies in it. Return False if it is gone."""
+        try:
+            self._repeated("DELETE", _bucket(bucket), "bucket", None)
+        except NotFound:
+            return False
+        return True
 
     def may_write(self, repo: Repo) -> bool:
         """Whether the token may commit to the repo."""
@@ -83,6 +105,10 @@ class SpaceCalls(Reads):
         return True
 
 
+def _bucket(bucket: str) -> str:
+    return f"/api/buckets/{quote(bucket, safe='/')}"
+
+
 def _machine(answer: Any) -> SpaceMachine:
     hardware = answer.get("hardware") or {}
     return SpaceMachine(
@@ -90,4 +116,8 @@ def _machine(answer: Any) -> SpaceMachine:
         hardware=str(hardware.get("requested") or hardware.get("current") or ""),
         storage=str(answer.get("storage") or ""),
         sleep=answer.get("gcTimeout"),
+        volumes=tuple(
+            SpaceVolume(str(each["type"]), str(each["source"]), str(each["mountPath"]), each)
+            for each in answer.get("volumes") or ()
+        ),
     )

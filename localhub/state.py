@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from localhub.accounts.oauth import OAuth
-from localhub.accounts.store import Accounts
+from localhub.accounts.store import Accounts, Caller
 from localhub.clock import Clock
 from localhub.controls.faults import Faults
 from localhub.controls.limits import RateLimits
@@ -16,7 +16,9 @@ from localhub.database import Database
 from localhub.errors import FolderInUse
 from localhub.jobs.runner import JobRunner
 from localhub.jobs.store import JobStore
+from localhub.json_values import JsonObject
 from localhub.repos.access import Access
+from localhub.repos.buckets import Buckets
 from localhub.repos.collections import Collections
 from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.grants import Grants
@@ -24,6 +26,7 @@ from localhub.repos.lfs_store import LfsStore
 from localhub.repos.likes import Likes
 from localhub.repos.spaces import Spaces
 from localhub.repos.store import RepoStore
+from localhub.repos.volumes import Volume, Volumes
 from localhub.threads.eval_results import EvalResults
 from localhub.threads.pulls import Pulls
 from localhub.threads.service import ThreadService
@@ -65,7 +68,9 @@ class HubState:
         self.threads = ThreadService(self.database, self.access, pulls, self.emit, clock)
         self.eval_results = EvalResults(self.repos, self.threads)
         self.job_store = JobStore(self.database, clock)
-        self.jobs = JobRunner(self.job_store, data / "jobs")
+        self.buckets = Buckets(self.database, self.accounts, clock)
+        self.volumes = Volumes(self.access, self.buckets, self.lfs)
+        self.jobs = JobRunner(self.job_store, data / "jobs", self._mount)
         self.webhooks = self._webhook_service()
         # Webhooks come last: a receiver may read the counters and the timeline at once.
         self._subscribers += [self.stats.count_commits, self.threads.follow, self.webhooks.dispatch]
@@ -85,6 +90,10 @@ class HubState:
         self.webhooks.close()
         self.database.close()
         self._folder_lock.close()
+
+    def _mount(self, account_id: str, volume: JsonObject, folder: Path) -> None:
+        """Write what a volume of a Job names, as the account that started the Job may read it."""
+        self.volumes.write(Caller(self.accounts.by_id(account_id)), Volume.model_validate(volume), folder)
 
     def _webhook_service(self) -> WebhookService:
         store = WebhookStore(self.database, self.clock)

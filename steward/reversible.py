@@ -15,7 +15,18 @@ from pathlib import Path
 from hub.client import Hub
 from hub.errors import HubError, NotFound, RevisionNotFound
 from hub.file_checks import has_content
-from hub.records import Change, CreatedCommit, DeleteFile, Put, Repo, SpaceMachine, WatchedItem, Webhook, WriteFile
+from hub.records import (
+    Change,
+    CreatedCommit,
+    DeleteFile,
+    Put,
+    Repo,
+    SpaceMachine,
+    SpaceVolume,
+    WatchedItem,
+    Webhook,
+    WriteFile,
+)
 from steward.bot_space.wanted import FREE_HARDWARE
 
 UNDO_MESSAGE = "Undo: the setup failed half-way"
@@ -151,11 +162,19 @@ class ReversibleHub(Hub):
             self._note_space(space, f"the hardware {hardware}", lambda: self._restore_hardware(space, former))
         super().request_space_hardware(space, hardware, sleep)
 
-    def request_space_storage(self, space: Repo, tier: str) -> None:
-        """Request storage; undone by deleting it, if there was none: storage cannot shrink."""
-        if space not in self._made and not self.space_machine(space).storage:
-            self._note_space(space, f"the storage {tier}", lambda: self.delete_space_storage(space))
-        super().request_space_storage(space, tier)
+    def set_space_volumes(self, space: Repo, volumes: Sequence[SpaceVolume]) -> None:
+        """Mount volumes; undone by the former ones."""
+        if space not in self._made:
+            former, mount = self.space_machine(space).volumes, super().set_space_volumes
+            new = ", ".join(f"{each.kind} {each.source}" for each in volumes if each not in former)
+            self._note_space(space, f"the {new}", lambda: mount(space, former))
+        super().set_space_volumes(space, volumes)
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create a bucket; undone by deleting it, if it did not exist."""
+        if self.bucket_is_private(bucket) is None:
+            self.journal.note(f"the bucket {bucket}", lambda: self.delete_bucket(bucket))
+        super().create_bucket(bucket)
 
     def _note_space(self, space: Repo, what: str, undo: Callable[[], None]) -> None:
         def undone() -> bool:

@@ -164,19 +164,20 @@ class ContractClient:
         headers: Mapping[str, str] | None = None,
         follow: bool = False,
         wait: bool = True,
+        seconds: float | None = None,
     ) -> HubAnswer:
         """Send one call. `path` starts with `/`, or is an address that the Hub named.
 
         `follow`: reads follow redirects as a client does, and keep what the first answer says of the file. `wait`:
-        after a 429, wait as long as the Hub asks, and send the call again. Raises NotTried if the Hub cannot be
-        reached.
+        after a 429, wait as long as the Hub asks, and send the call again. `seconds`: what has arrived of the body
+        after that time counts as all of it. Raises NotTried if the Hub cannot be reached.
         """
         self.guard.check(method, path, json)
         if json is not None:
             content = jsonlib.dumps(json).encode()
             headers = {"content-type": "application/json", **(headers or {})}
         for _ in range(_TRIES):
-            answer = self._send(method, path, sender, params, content, headers or {})
+            answer = self._send(method, path, sender, params, content, headers or {}, seconds)
             if answer.status == _TOO_MANY and wait:
                 self._await_limit(answer)
                 continue
@@ -201,6 +202,7 @@ class ContractClient:
         params: Mapping[str, str] | None,
         content: bytes | None,
         headers: Mapping[str, str],
+        seconds: float | None = None,
     ) -> HubAnswer:
         url = path if "://" in path else self.endpoint + path
         self.budget.take()
@@ -211,7 +213,7 @@ class ContractClient:
         call = f"{method} {urlsplit(url).path}"
         try:
             with self._client.stream(method, url, params=params, content=content, headers=sent) as response:
-                body = _bounded(response, call)
+                body = _bounded(response, call, seconds)
         except httpx2.HTTPError as error:
             raise NotTried(f"{call} got no answer: {type(error).__name__} {error}".strip()) from error
         lower = {name.lower(): value for name, value in response.headers.items()}
@@ -241,10 +243,12 @@ class ContractClient:
         time.sleep(seconds)
 
 
-def _bounded(response: httpx2.Response, call: str) -> bytes:
-    body = bytearray()
+def _bounded(response: httpx2.Response, call: str, seconds: float | None) -> bytes:
+    body, began = bytearray(), time.monotonic()
     for chunk in response.iter_bytes():
         body += chunk
+        if seconds is not None and time.monotonic() - began > seconds:
+            break
         if len(body) > MAX_BYTES:
             raise Differs(f"at most {MAX_BYTES:,} bytes from {call}", "more")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Refuses every write outside the repos and webhooks that a contract run made.
+"""Refuses every write outside the repos, webhooks and Jobs that a contract run made, and Jobs that are not small.
 
 The client asks the guard before each call, so that a mistake in a fact cannot change anything else of the account.
 """
@@ -9,12 +9,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from localhub.contract.scratch import ScratchRepo, is_scratch_name
+from localhub.contract.scratch import ScratchRepo, is_run_label, is_scratch_name
 
 _READS = ("GET", "HEAD")
 _WITHOUT_EFFECT = ("/api/validate-yaml", "/oauth/token")
 """Calls with POST that change nothing: the fact about `/oauth/token` sends an invalid code."""
 _HOOKS = "/api/settings/webhooks"
+JOB_FLAVOR, JOB_LABEL = "cpu-basic", "steward-contract"
+"""The hardware of all Jobs, and the label that marks them."""
+MOST_JOBS, MOST_JOB_SECONDS = 8, 120
+"""What a run may start at most, and the time limit of each."""
 _REPO_PATH = re.compile(r"/(?:api/(?:model|dataset|space)s/|datasets/|spaces/)?([^/]+/[^/]+?)(?:\.git)?/.+")
 
 
@@ -23,7 +27,7 @@ class WriteRefused(Exception):
 
 
 class WriteGuard:
-    """The repos, webhooks and upload addresses that a run may write to."""
+    """The repos, webhooks, Jobs and upload addresses that a run may write to."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -31,6 +35,11 @@ class WriteGuard:
         """The repos that may exist, in the order of their creation."""
         self.webhooks: dict[str, None] = {}
         """Ids of the webhooks that may exist."""
+        self.jobs: dict[str, None] = {}
+        """Ids of the Jobs that may run."""
+        self.jobs_started = 0
+        self.run_label = ""
+        """What marks the Jobs of this run; empty before the first one."""
         self._uploads: set[str] = set()
 
     def admit_repo(self, repo: ScratchRepo) -> None:
@@ -51,6 +60,8 @@ class WriteGuard:
         fields = body if isinstance(body, Mapping) else {}
         if path.startswith(_HOOKS):
             allowed = self._is_own_webhook(path, fields)
+        elif path.startswith("/api/jobs/"):
+            allowed = self._is_own_job(path, fields)
         elif path.startswith("/api/repos/"):
             allowed = self._names_own_repos(path, fields)
         else:
@@ -69,6 +80,23 @@ class WriteGuard:
         if path == _HOOKS:
             return bool(watched)
         return path.removeprefix(f"{_HOOKS}/").partition("/")[0] in self.webhooks
+
+    def _is_own_job(self, path: str, fields: Mapping[str, Any]) -> bool:
+        """Whether the call starts a small Job with the mark of a run, or is about one that was started so."""
+        namespace, job, call = (*path.removeprefix("/api/jobs/").split("/"), "", "")[:3]
+        if namespace != self.namespace:
+            return False
+        if call in ("cancel", "labels"):
+            return job in self.jobs
+        if call == "duplicate":
+            is_small = job in self.jobs
+        else:
+            seconds, label = fields.get("timeoutSeconds") or 0, (fields.get("labels") or {}).get(JOB_LABEL, "")
+            is_small = fields.get("flavor") == JOB_FLAVOR and 0 < seconds <= MOST_JOB_SECONDS
+            is_small = is_small and not job and is_run_label(label)
+            self.run_label = label if is_small else self.run_label
+        self.jobs_started += is_small
+        return is_small and self.jobs_started <= MOST_JOBS
 
     def _names_own_repos(self, path: str, fields: Mapping[str, Any]) -> bool:
         if path == "/api/repos/move":

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from localhub.contract.catalogue import selected
 from localhub.contract.registry import Fact, Need
-from localhub.contract.workspace import BENCHMARK
+from localhub.contract.workspace import BENCHMARK, JOB_IMAGE
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -33,6 +33,8 @@ class ContractOptions:
     benchmark: str = BENCHMARK
     patience: float = 60.0
     exhaustive: bool = False
+    jobs: bool = False
+    job_image: str = JOB_IMAGE
     dry_run: bool = False
     cleanup: bool = False
     yes: bool = False
@@ -57,6 +59,7 @@ class ContractOptions:
             "webhook address": self.has_address,
             "other token": bool(self.other_token),
             "exhaustive": self.exhaustive,
+            "jobs": self.jobs,
         }
         return {need for need, there in has.items() if there}
 
@@ -84,6 +87,8 @@ def read_options(arguments: list[str] | None, environment: Mapping[str, str]) ->
         benchmark=given.benchmark,
         patience=given.patience,
         exhaustive=given.exhaustive,
+        jobs=given.jobs,
+        job_image=given.job_image,
         dry_run=given.dry_run,
         cleanup=given.cleanup,
         yes=given.yes,
@@ -116,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--benchmark", default=BENCHMARK, metavar="DATASET", help="a dataset with a leaderboard, which is only read")
     add("--patience", type=float, default=60.0, metavar="SECONDS", help="longest wait for a delivery (default: 60)")
     add("--exhaustive", action="store_true", help="also use up the limit of commits of a scratch repo")
+    add("--jobs", action="store_true", help="also start a few small Jobs, which the namespace pays for")
+    add("--job-image", default=JOB_IMAGE, metavar="IMAGE", help=f"the image of these Jobs (default: {JOB_IMAGE})")
     add("--json", type=Path, metavar="FILE", help="write the report there, to attach to an issue")
     add("--markdown", action="store_true", help="print the report as a Markdown table")
     add("--yes", action="store_true", help="do not ask before a run against a Hub that is not on this machine")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+from localhub.contract.guard import JOB_FLAVOR, MOST_JOB_SECONDS, MOST_JOBS
 from localhub.contract.options import ContractOptions
 from localhub.contract.registry import NEEDS, Fact
 from localhub.contract.scratch import MISSING, PREFIX, PUBLIC, SCRATCH_REPOS, RepoKind
 
-SET_UP_CALLS = 60
+SET_UP_CALLS = 80
 """At most so many calls make what several facts need."""
 REPEATED_CALLS = 40
 """At most so many calls are sent again after a 429, or follow a redirect that the Hub adds."""
@@ -38,8 +39,11 @@ def plan_lines(options: ContractOptions) -> Iterator[str]:
         yield f"            {kind}s …-{', …-'.join(names)}"
     if any("webhook address" in fact.needs for fact in facts):
         yield f"            {MOST_WEBHOOKS} webhooks of the token's account, which watch …-hooks"
-    yield "writes to:  these repos and webhooks alone; the client refuses any other write"
-    yield "removes:    all of them at the end, also after Ctrl-C or an error"
+    if any("jobs" in fact.needs for fact in facts):
+        yield f"starts:     at most {MOST_JOBS} Jobs of {options.namespace} on {JOB_FLAVOR}, each of at most"
+        yield f"            {MOST_JOB_SECONDS} seconds: a cent or less. Ended Jobs stay in the Hub's list"
+    yield "writes to:  these repos, webhooks and Jobs alone; the client refuses any other write"
+    yield "removes:    all of them at the end, also after Ctrl-C or an error; Jobs that still run are cancelled"
 
 
 def fact_lines(options: ContractOptions) -> Iterator[str]:

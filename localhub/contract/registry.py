@@ -8,7 +8,7 @@ from typing import Literal
 
 from localhub.contract.workspace import Workspace
 
-Need = Literal["organisation", "webhook address", "other token", "exhaustive"]
+Need = Literal["organisation", "webhook address", "other token", "exhaustive", "jobs"]
 Test = Callable[[Workspace], None]
 
 NEEDS: dict[Need, str] = {
@@ -16,6 +16,7 @@ NEEDS: dict[Need, str] = {
     "webhook address": "no --webhook-url, at which the Hub could reach this machine",
     "other token": "no --other-token, of a second account",
     "exhaustive": "it uses up the limit of commits of a repo; --exhaustive tries it",
+    "jobs": "starting Jobs costs money; --jobs starts a few small ones",
 }
 """What a fact may need → why it is not tried without."""
 

@@ -16,6 +16,8 @@ SCRATCH_REPOS: dict[str, RepoKind] = {
     "open": "dataset",
     "model": "model",
     "space": "space",
+    "machine": "space",
+    "page": "space",
     "made": "dataset",
     "lifecycle": "dataset",
     "old": "dataset",
@@ -65,6 +67,11 @@ class ScratchRepo:
 def fresh_prefix() -> str:
     """Return the beginning of the names of one run's repos."""
     return f"{PREFIX}{secrets.token_hex(4)}-"
+
+
+def is_run_label(text: str) -> bool:
+    """Whether the Jobs of a contract run have such a label."""
+    return is_scratch_name(f"{text}-job")
 
 
 def is_scratch_name(name: str) -> bool:

@@ -94,6 +94,7 @@ def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
                 fresh_prefix(),
                 listener=listener,
                 benchmark=options.benchmark,
+                job_image=options.job_image,
                 patience=options.patience,
             )
             try:

@@ -22,6 +22,8 @@ WHILE_MAKING = "while making"
 """Stands in a difference that was met before the test of a fact could begin."""
 BENCHMARK = "TIGER-Lab/MMLU-Pro"
 """A dataset whose leaderboard the Hub keeps."""
+JOB_IMAGE = "ubuntu"
+"""The image of Jobs: it needs `sh`, `echo` and `sleep`."""
 BASE_FILES: Mapping[str, bytes] = {
     "README.md": b"# A scratch repo\n\nThe contract of localhub made it, and removes it.\n",
     "notes/a.json": b'{"a": 1}\n',
@@ -47,6 +49,7 @@ class Workspace:
         *,
         listener: WebhookListener | None = None,
         benchmark: str = BENCHMARK,
+        job_image: str = JOB_IMAGE,
         patience: float = 60.0,
     ) -> None:
         self.client = client
@@ -55,6 +58,7 @@ class Workspace:
         self.prefix = prefix
         self.listener = listener
         self.benchmark = benchmark
+        self.job_image = job_image
         self.patience = patience
         self._made: dict[str, Any] = {}
 
@@ -67,6 +71,11 @@ class Workspace:
     def my_id(self) -> str:
         """The id of the token's account."""
         return str(self.account["id"])
+
+    @property
+    def run_label(self) -> str:
+        """What marks the Jobs of this run."""
+        return self.prefix.rstrip("-")
 
     @property
     def organisation(self) -> str | None:
@@ -151,10 +160,10 @@ class Workspace:
 # --- the calls that many facts make
 
 
-def create_repo(workspace: Workspace, repo: ScratchRepo, *, private: bool = True) -> HubAnswer:
-    """Create a repo as Steward does."""
+def create_repo(workspace: Workspace, repo: ScratchRepo, *, private: bool = True, sdk: str = "static") -> HubAnswer:
+    """Create a repo as Steward does; `sdk` of a Space."""
     body: dict[str, Any] = {"name": repo.name, "organization": repo.owner, "type": repo.kind}
-    body |= {"visibility": "private" if private else "public"} | ({"sdk": "static"} if repo.kind == "space" else {})
+    body |= {"visibility": "private" if private else "public"} | ({"sdk": sdk} if repo.kind == "space" else {})
     return workspace.client.post("/api/repos/create", json=body)
 
 

@@ -2,7 +2,8 @@
 
 A Job's image stands for folders with programs, which the world file lists: nothing else can be run, and a Hub without
 images runs no Jobs. A process gets the variables of its Job and nothing of this server's own environment, except where
-programs and temporary files are. It is not confined: run only Jobs that you trust.
+programs and temporary files are. It is not confined: run only Jobs that you trust. A volume is a folder with its files,
+whose path replaces the mount path in the Job's command and variables.
 
 Faults that a test asks for happen to the next Job: `lost` (its process is killed, and the Hub forgets it), `twice` (two
 processes run it), `deaf` (it is not stopped when it is cancelled).
@@ -15,14 +16,17 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from localhub.errors import BadRequest, HubError
 from localhub.jobs.store import Job, JobSpec, JobStage, JobStore
+from localhub.json_values import JsonObject
 
+Mount = Callable[[str, JsonObject, Path], None]
+"""Writes the files of a volume to a folder, if the account of that id may read them. Raises HubError."""
 JobFault = Literal["lost", "twice", "deaf"]
 MAX_LINES = 100_000
 STOP_SECONDS = 20.0
@@ -57,10 +61,11 @@ class _JobRun:
 class JobRunner:
     """Starts, watches and stops the Jobs of one Hub."""
 
-    def __init__(self, store: JobStore, folder: Path) -> None:
+    def __init__(self, store: JobStore, folder: Path, mount: Mount) -> None:
         self.settings = JobSettings()
         self._store = store
         self._folder = folder
+        self._mount = mount
         self._runs: dict[str, _JobRun] = {}
         self._places = threading.Semaphore(self.settings.parallel)
         self._next_faults: list[JobFault] = []
@@ -85,11 +90,16 @@ class JobRunner:
             raise BadRequest(f"There is no image {spec.image} here.")
         if spec.flavor not in self.settings.flavors:
             raise BadRequest(f"There is no flavor {spec.flavor}.")
-        job = self._store.add(owner_id, initiator_id, spec)
+        job = self._store.add(owner_id, initiator_id, replace(spec, secret_names=sorted(secrets)))
         faults, self._next_faults = frozenset(self._next_faults), []
         run = self._runs[job.id] = _JobRun(job, dict(secrets), faults)
         threading.Thread(target=self._run, args=(run,), name=f"job-{job.id}", daemon=True).start()
         return job
+
+    def again(self, job: Job, initiator_id: str) -> Job:
+        """Start a Job like `job`, with its secrets while this server still has them [?]. Raises HubError."""
+        run = self._runs.get(job.id)
+        return self.start(job.owner_id, initiator_id, job.spec, run.secrets if run is not None else {})
 
     def cancel(self, job: Job) -> None:
         """Stop a Job that waits or runs."""
@@ -140,7 +150,7 @@ class JobRunner:
         spec = run.job.spec
         try:
             run.processes = [self._process(run) for _ in range(1 + ("twice" in run.faults))]
-        except OSError as error:
+        except (OSError, HubError) as error:
             return "ERROR", f"The command cannot be run: {error}"
         readers = [threading.Thread(target=_read, args=(process, run.lines)) for process in run.processes]
         for reader in readers:
@@ -173,17 +183,18 @@ class JobRunner:
         spec = run.job.spec
         folder = self._folder / run.job.id
         folder.mkdir(parents=True, exist_ok=True)
+        mounted = self._mounted(run, folder)
         system = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part]
         environment = {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "PATH": os.pathsep.join([*self.settings.images[spec.image], *system]),
             "HOME": str(folder),
             "JOB_ID": run.job.id,
-            **spec.environment,
+            **{name: _at(mounted, value) for name, value in spec.environment.items()},
             **run.secrets,
         }
         return subprocess.Popen(  # the world's file allows it
-            spec.command,
+            [_at(mounted, word) for word in spec.command],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -191,6 +202,16 @@ class JobRunner:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+    def _mounted(self, run: _JobRun, folder: Path) -> dict[str, str]:
+        """Write the files of the Job's volumes; mount path → the folder that stands for it. Raises HubError."""
+        paths = {}
+        for number, volume in enumerate(run.job.spec.volumes):
+            target = folder / f"volume-{number}"
+            if not target.exists():
+                self._mount(run.job.initiator_id, volume, target)
+            paths[str(volume["mountPath"]).rstrip("/")] = str(target)
+        return paths
 
     def _stop(self, run: _JobRun) -> None:
         """Ask the processes to end, and kill those that do not."""
@@ -203,6 +224,14 @@ class JobRunner:
                     _signal(process, signal.SIGKILL)
 
         threading.Thread(target=kill, daemon=True).start()
+
+
+def _at(mounted: Mapping[str, str], text: str) -> str:
+    """A word or a value with the folder in place of a mount path that it begins with: nothing is mounted here."""
+    for path, folder in mounted.items():
+        if text == path or text.startswith(f"{path}/"):
+            return folder + text.removeprefix(path)
+    return text
 
 
 def _read(process: subprocess.Popen[bytes], lines: deque[str]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from localhub.clock import Clock, iso
 from localhub.database import Database
 from localhub.errors import HubError
 from localhub.ids import new_id
+from localhub.json_values import JsonObject
 
 JobStage = Literal["SCHEDULING", "RUNNING", "COMPLETED", "CANCELED", "ERROR", "DELETED"]
 LIVE: tuple[JobStage, ...] = ("SCHEDULING", "RUNNING")
@@ -34,6 +35,8 @@ class JobSpec:
     environment: Mapping[str, str]
     labels: Mapping[str, str]
     seconds: float
+    volumes: Sequence[JsonObject] = ()
+    secret_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,14 @@ class JobStore:
             for job in jobs
             if all(job.spec.labels.get(name) == value for name, value in labels) and (not stages or job.stage in stages)
         ]
+
+    def relabel(self, job_id: str, owner_id: str, labels: Mapping[str, str]) -> Job:
+        """Replace the labels of a Job; `HubError` 404 if the account has none of that id."""
+        job = self.get(job_id, owner_id)
+        fields = {**vars(replace(job.spec, labels=dict(labels))), "command": list(job.spec.command)}
+        with self._database.write() as db:
+            db.execute("UPDATE jobs SET spec = ? WHERE id = ?", (json.dumps(fields), job_id))
+        return self.get(job_id, owner_id)
 
     def live(self) -> list[Job]:
         """All Jobs that wait or run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from localhub.routes import (
     account_repos,
     admin,
+    buckets,
     collections,
     commit,
     content,
@@ -32,7 +33,7 @@ from localhub.routes import (
 
 _API = (
     *(whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin),
-    *(likes, collections, account_repos, leaderboard, jobs, spaces),
+    *(likes, collections, account_repos, leaderboard, jobs, spaces, buckets),
 )
 _BROADER = (repo_info, resolve, git_http, pages)
 

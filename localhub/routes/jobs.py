@@ -16,6 +16,7 @@ from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.http.paging import link_next
 from localhub.jobs.store import Job, JobSpec
 from localhub.json_values import JsonObject
+from localhub.repos.volumes import Volume
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
 
@@ -26,11 +27,13 @@ DEFAULT_SECONDS = 1_800
 Id = Annotated[str, Path(max_length=64)]
 Namespace = Annotated[str, Path(max_length=200)]
 Text = Annotated[str, Field(max_length=10_000)]
+_Label = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_-]*$")]
+Labels = Annotated[dict[_Label, _Label], Field(max_length=50)]
 WRITERS = ("admin", "write", "contributor")
 
 
 class JobBody(BaseModel):
-    """A Job to start. Volumes, retries and exposed ports are accepted, and not acted on."""
+    """A Job to start. Retries and exposed ports are accepted, and not acted on."""
 
     command: list[Text] = Field(min_length=1, max_length=1_000)
     arguments: list[Text] = Field(default_factory=list, max_length=1_000)
@@ -40,7 +43,14 @@ class JobBody(BaseModel):
     dockerImage: str | None = Field(None, max_length=500)  # noqa: N815 (the Hub's word)
     spaceId: str | None = Field(None, max_length=200)  # noqa: N815 (the Hub's word)
     timeoutSeconds: float = Field(DEFAULT_SECONDS, gt=0)  # noqa: N815 (the Hub's word)
-    labels: dict[str, Annotated[str, Field(max_length=500)]] = Field(default_factory=dict, max_length=50)
+    labels: Labels = Field(default_factory=dict)
+    volumes: list[Volume] = Field(default_factory=list, max_length=50)
+
+
+class NewLabels(BaseModel):
+    """The labels that replace those of a Job."""
+
+    labels: Labels
 
 
 @router.get("/hardware")
@@ -79,6 +89,8 @@ def start_job(state: StateDep, caller: CallerDep, namespace: Namespace, body: Jo
     owner = namespace_owner(state, caller, namespace, write=True)
     if (body.dockerImage is None) == (body.spaceId is None):
         raise BadRequest("✖ dockerImage or spaceId is needed, and not both")
+    for volume in body.volumes:
+        state.volumes.check(caller, volume)
     spec = JobSpec(
         command=(*body.command, *body.arguments),
         image=body.dockerImage or f"spaces/{body.spaceId}",
@@ -86,6 +98,7 @@ def start_job(state: StateDep, caller: CallerDep, namespace: Namespace, body: Jo
         environment=body.environment,
         labels=body.labels,
         seconds=body.timeoutSeconds,
+        volumes=[volume.model_dump(exclude_none=True) for volume in body.volumes],
     )
     job = state.jobs.start(owner.id, caller.require_account().id, spec, body.secrets)
     return _json(state, owner, job)
@@ -125,6 +138,21 @@ def cancel_job(state: StateDep, caller: CallerDep, namespace: Namespace, job_id:
     return _json(state, owner, state.job_store.get(job_id, owner.id))
 
 
+@router.post("/{namespace}/{job_id}/duplicate")
+def duplicate_job(state: StateDep, caller: CallerDep, namespace: Namespace, job_id: Id) -> JsonObject:
+    """Start a Job like another one: labels, secrets and all [?]."""
+    owner = namespace_owner(state, caller, namespace, write=True)
+    source = state.job_store.get(job_id, owner.id)
+    return _json(state, owner, state.jobs.again(source, caller.require_account().id))
+
+
+@router.put("/{namespace}/{job_id}/labels")
+def set_labels(state: StateDep, caller: CallerDep, namespace: Namespace, job_id: Id, body: NewLabels) -> JsonObject:
+    """Replace the labels of a Job."""
+    owner = namespace_owner(state, caller, namespace, write=True)
+    return _json(state, owner, state.job_store.relabel(job_id, owner.id, body.labels))
+
+
 def namespace_owner(state: HubState, caller: Caller, namespace: str, *, write: bool) -> Account:
     """The account of `namespace`, if the caller may see its Jobs, or `write` them. 404 and 403 otherwise [?]."""
     account = caller.require_account()
@@ -141,7 +169,7 @@ def namespace_owner(state: HubState, caller: Caller, namespace: str, *, write: b
 
 
 def _json(state: HubState, owner: Account, job: Job) -> JsonObject:
-    """A Job as the API shows it. Secrets are never shown [?]."""
+    """A Job as the API shows it: of its secrets the names."""
     initiator = state.accounts.by_id(job.initiator_id)
     is_space = job.spec.image.startswith("spaces/")
     return {
@@ -154,8 +182,10 @@ def _json(state: HubState, owner: Account, job: Job) -> JsonObject:
         "command": list(job.spec.command),
         "arguments": [],
         "environment": dict(job.spec.environment),
+        "secrets": list(job.spec.secret_names),
         "flavor": job.spec.flavor,
         "labels": dict(job.spec.labels),
+        "volumes": list(job.spec.volumes) or None,
         "status": {"stage": job.stage, "message": job.message},
         "durations": _durations(state, job),
         "owner": {"id": owner.id, "name": owner.name, "type": owner.kind},

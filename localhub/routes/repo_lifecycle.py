@@ -18,8 +18,9 @@ from localhub.repos.paths import clean
 from localhub.repos.records import GatedMode, Repo, RepoType
 from localhub.repos.spaces import FREE_HARDWARE
 from localhub.repos.store import name_taken
+from localhub.repos.volumes import Volume
 from localhub.routes.dependencies import CallerDep, Contents, Owned, Readable, StateDep, public_url
-from localhub.routes.spaces import SpaceEntry, SpaceVolume, check_hardware
+from localhub.routes.spaces import SpaceEntry, check_hardware
 from localhub.state import HubState
 
 router = APIRouter(tags=["repos"])
@@ -53,7 +54,7 @@ class NewRepo(BaseModel):
     sleep: int | None = Field(None, alias="sleepTimeSeconds", ge=-1)
     secrets: list[SpaceEntry] = Field(default_factory=list, max_length=1000)
     variables: list[SpaceEntry] = Field(default_factory=list, max_length=1000)
-    volumes: list[SpaceVolume] = Field(default_factory=list, max_length=100)
+    volumes: list[Volume] = Field(default_factory=list, max_length=100)
 
 
 class OldRepo(BaseModel):
@@ -98,6 +99,8 @@ def create(request: Request, state: StateDep, caller: CallerDep, body: NewRepo) 
     private = body.private if body.visibility is None else body.visibility != "public"
     if private is None:
         private = state.accounts.creates_private_repos(owner)
+    for volume in body.volumes:
+        state.volumes.check(caller, volume)
     files = {clean(file.path): _bytes(file) for file in body.files}
     if body.license:
         files.setdefault("README.md", f"---\nlicense: {body.license!r}\n---\n".encode())

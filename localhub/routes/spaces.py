@@ -6,7 +6,7 @@ Hub's answers is marked with [?].
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
@@ -16,6 +16,7 @@ from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
 from localhub.repos.spaces import FREE_HARDWARE, HARDWARE, EntryKind, StorageTier
+from localhub.repos.volumes import Volume
 from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep
 from localhub.state import HubState
 
@@ -58,21 +59,10 @@ class StorageRequest(BaseModel):
     tier: StorageTier
 
 
-class SpaceVolume(BaseModel):
-    """A repo or a bucket that is mounted in the Space."""
-
-    type: Literal["bucket", "model", "dataset", "space"]
-    source: str = Field(max_length=200, pattern=r"^[^/]+/[^/]+$")
-    mountPath: str = Field(max_length=500, pattern=r"^/")  # noqa: N815 (the Hub's word)
-    revision: str | None = Field(None, max_length=400)
-    readOnly: bool | None = None  # noqa: N815 (the Hub's word)
-    path: str | None = Field(None, max_length=1000)
-
-
 class SpaceVolumes(BaseModel):
     """All volumes of a Space."""
 
-    volumes: list[SpaceVolume] = Field(max_length=100)
+    volumes: list[Volume] = Field(max_length=100)
 
 
 def _readable(state: StateDep, caller: CallerDep, ns: Namespace, name: Name) -> Repo:
@@ -175,8 +165,10 @@ def delete_storage(repo: RunningSpace, state: StateDep) -> JsonObject:
 
 
 @router.put("/{ns}/{name}/volumes")
-def set_volumes(repo: RunningSpace, state: StateDep, body: SpaceVolumes) -> JsonObject:
-    """Mount these volumes and no others. This Hub has no buckets: none is looked for."""
+def set_volumes(repo: RunningSpace, state: StateDep, caller: CallerDep, body: SpaceVolumes) -> JsonObject:
+    """Mount these volumes and no others."""
+    for volume in body.volumes:
+        state.volumes.check(caller, volume)
     volumes = [volume.model_dump(exclude_none=True) for volume in body.volumes]
     state.spaces.change(repo, volumes=volumes)
     return {"volumes": volumes}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hub.client import Hub
-from hub.records import Repo, WriteFile
+from hub.records import Repo, SpaceVolume, WriteFile
 from steward.bot_space.deciding import SpaceStep
 from steward.bot_space.texts import EXISTS, step_line
-from steward.bot_space.wanted import WantedSpace
+from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace
 
 
 def space_lines(hub: Hub, wanted: WantedSpace, steps: Sequence[SpaceStep], *, apply: bool) -> Iterator[str]:
@@ -33,8 +33,11 @@ def _act(hub: Hub, space: Repo, wanted: WantedSpace, step: SpaceStep) -> None:
             hub.set_space_secret(space, step.key, step.value)
         case "hardware":
             hub.request_space_hardware(space, step.value, wanted.sleep)
-        case "storage":
-            hub.request_space_storage(space, step.value)
+        case "bucket":
+            hub.create_bucket(step.value)
+        case "volume":
+            volume = SpaceVolume.bucket(step.value, QUEUE_FOLDER)
+            hub.set_space_volumes(space, (*hub.space_machine(space).volumes, volume))
         case "files":
             files = [WriteFile(path, wanted.files[path]) for path in step.paths]
             texts = [file.path for file in files if not file.path.endswith(".whl")]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hub.records import SpaceVolume
 from leaderboard.boards import Board
 from leaderboard.reasons import Problem, names
 from steward.bot_space.facts import SetupFacts, SpaceFacts
 from steward.bot_space.texts import PROBLEMS
-from steward.bot_space.wanted import FREE_HARDWARE, WEBHOOK_SECRET, WantedSpace, is_space_id
+from steward.bot_space.wanted import FREE_HARDWARE, QUEUE_FOLDER, WEBHOOK_SECRET, WantedSpace, is_space_id
 
-StepKind = Literal["create", "variable", "secret", "hardware", "storage", "files"]
-STORAGE = ("small", "medium", "large")
+StepKind = Literal["create", "variable", "secret", "hardware", "bucket", "volume", "files"]
 SHORTEST_SLEEP, NEVER = 60, -1
 
 
@@ -34,7 +34,7 @@ def option_problems(board: Board, wanted: WantedSpace) -> Iterator[Problem]:
         yield PROBLEMS["space-name"].problem(name=wanted.id)
     elif repos.community_type == "space" and repos.community.lower() == wanted.id.lower():
         yield PROBLEMS["space-clash"].problem(name=wanted.id)
-    if wanted.storage and wanted.storage not in STORAGE:
+    if wanted.storage and not is_space_id(wanted.storage):
         yield PROBLEMS["storage"].problem(storage=wanted.storage)
     if wanted.sleep is not None and wanted.sleep < SHORTEST_SLEEP and wanted.sleep != NEVER:
         yield PROBLEMS["sleep-value"].problem(sleep=wanted.sleep)
@@ -99,25 +99,35 @@ def _space_problems(facts: SetupFacts, board: Board, wanted: WantedSpace, *, gen
 
 
 def _machine_problems(facts: SetupFacts, wanted: WantedSpace) -> Iterator[Problem]:
-    owner, present = wanted.id.partition("/")[0], facts.space.machine.storage
+    owner = wanted.id.partition("/")[0]
     if wanted.hardware and wanted.hardware not in facts.hardware:
         known = ", ".join(sorted(facts.hardware))
         yield PROBLEMS["hardware"].problem(hardware=wanted.hardware, known=known)
     elif wanted.hardware not in ("", FREE_HARDWARE, facts.space.machine.hardware) and not facts.can_pay:
         yield PROBLEMS["hardware-pay"].problem(hardware=wanted.hardware, owner=owner)
-    if wanted.storage not in STORAGE or wanted.storage == present:
+    if not wanted.storage or _is_stored(facts.space, wanted):
         return
-    if not facts.can_pay:
-        yield PROBLEMS["storage-pay"].problem(owner=owner)
-    if present in STORAGE and STORAGE.index(wanted.storage) < STORAGE.index(present):
-        yield PROBLEMS["storage-smaller"].problem(name=wanted.id, present=present, storage=wanted.storage)
+    if not facts.may_create_bucket:
+        yield PROBLEMS["storage-owner"].problem(account=facts.account, bucket=wanted.storage)
+    elif facts.bucket_is_public:
+        yield PROBLEMS["storage-public"].problem(bucket=wanted.storage)
+    for volume in facts.space.machine.volumes:
+        if volume.path.rstrip("/") == QUEUE_FOLDER:
+            words = {"name": wanted.id, "kind": volume.kind, "source": volume.source, "path": volume.path}
+            yield PROBLEMS["storage-taken"].problem(**words)
 
 
-def decide_steps(space: SpaceFacts, wanted: WantedSpace) -> list[SpaceStep]:
-    """The steps that turn `space` into `wanted`: what can be undone first; none if all is there.
+def _is_stored(space: SpaceFacts, wanted: WantedSpace) -> bool:
+    """Whether the queue server's data outlives a restart already: in the bucket, or in storage from before buckets."""
+    return bool(space.machine.storage) or SpaceVolume.bucket(wanted.storage, QUEUE_FOLDER) in space.machine.volumes
+
+
+def decide_steps(facts: SetupFacts, wanted: WantedSpace) -> list[SpaceStep]:
+    """The steps that turn the Space into `wanted`: what can be undone first; none if all is there.
 
     A secret that exists stays, because the Hub does not show its value, unless a new one is asked for.
     """
+    space = facts.space
     steps = [] if space.exists else [SpaceStep("create")]
     steps += [SpaceStep("secret", key, value) for key, value in wanted.secrets.items() if key not in space.secrets]
     steps += [
@@ -129,8 +139,9 @@ def decide_steps(space: SpaceFacts, wanted: WantedSpace) -> list[SpaceStep]:
     sleeps = wanted.sleep is not None and wanted.sleep != machine.sleep
     if wanted.hardware and (wanted.hardware != (machine.hardware or FREE_HARDWARE) or sleeps):
         steps.append(SpaceStep("hardware", value=wanted.hardware))
-    if wanted.storage and wanted.storage != machine.storage:
-        steps.append(SpaceStep("storage", value=wanted.storage))
+    if wanted.storage and not _is_stored(space, wanted):
+        steps += [] if facts.bucket_exists else [SpaceStep("bucket", value=wanted.storage)]
+        steps.append(SpaceStep("volume", value=wanted.storage))
     if space.stale:
         steps.append(SpaceStep("files", paths=tuple(sorted(space.stale))))
     if wanted.new_secret:

@@ -12,7 +12,7 @@ from hub.file_checks import has_content
 from hub.records import Repo, SpaceMachine, WatchedItem
 from hub.rights import Rights
 from leaderboard.boards import BadBoard, Board, parse_board
-from steward.bot_space.wanted import BOARD_FILE, CARD, DOCKERFILE, MARK, WantedSpace, expected_host
+from steward.bot_space.wanted import BOARD_FILE, CARD, DOCKERFILE, MARK, WantedSpace, expected_host, is_space_id
 
 PLAIN = frozenset({CARD, ".gitattributes"})
 """What the Hub itself writes into a new Space."""
@@ -50,6 +50,9 @@ class SetupFacts:
     hardware: frozenset[str]
     unwritable: tuple[Repo, ...] = ()
     public_private_logs: bool = False
+    bucket_exists: bool = False
+    bucket_is_public: bool = False
+    may_create_bucket: bool = False
     other_servers: tuple[str, ...] = ()
     """Addresses of other servers to which webhooks of the account report the board's requests."""
 
@@ -65,6 +68,7 @@ def gather(
     logs = Repo("dataset", board.repos.logs)
     requests = WatchedItem("dataset", board.repos.requests)
     addresses = {hook.url or "" for hook in hub.webhooks() if requests in hook.watched and not hook.disabled}
+    bucket_is_private = hub.bucket_is_private(wanted.storage) if is_space_id(wanted.storage) else None
     ours = url or f"{space.host}{PATH}"
     return SetupFacts(
         account=rights.name,
@@ -75,6 +79,9 @@ def gather(
         hardware=hub.space_hardware() if wanted.hardware else frozenset(),
         unwritable=tuple(repo for repo in existing if not hub.may_write(repo)),
         public_private_logs=private_logs in existing and not hub.is_private(private_logs) and logs != private_logs,
+        bucket_exists=bucket_is_private is not None,
+        bucket_is_public=bucket_is_private is False,
+        may_create_bucket=rights.may_create_in(wanted.storage.partition("/")[0]),
         other_servers=tuple(sorted(address for address in addresses if address.endswith(PATH) and address != ours)),
     )
 

@@ -25,7 +25,15 @@ from steward.bot_space.acting import space_lines
 from steward.bot_space.deciding import SpaceStep, decide_steps, find_space_problems, option_problems
 from steward.bot_space.facts import SetupFacts, gather
 from steward.bot_space.texts import DONE, LOCAL_REDIS, LOOK, PROBLEMS
-from steward.bot_space.wanted import BOT_TOKEN, WEBHOOK_SECRET, BotSpaceOptions, WantedSpace, is_space_id, space_files
+from steward.bot_space.wanted import (
+    BOT_TOKEN,
+    WEBHOOK_SECRET,
+    BotSpaceOptions,
+    WantedSpace,
+    bucket_for,
+    is_space_id,
+    space_files,
+)
 from steward.newboard import NewBoardOptions
 
 WHEEL_START, WHEEL_END = "steward_leaderboard-", ".whl"
@@ -107,7 +115,7 @@ class HostedBot:
 
     def _decided(self) -> tuple[WantedSpace, list[SpaceStep]]:
         assert self._wanted is not None
-        return self._wanted, decide_steps(self._known().space, self._wanted)
+        return self._wanted, decide_steps(self._known(), self._wanted)
 
     def _want(self, hub: Hub, board: Board) -> WantedSpace:
         settings, options = self._settings, self._options
@@ -131,7 +139,7 @@ class HostedBot:
                 **({"STEWARD_MODEL_PR_TOKEN": models} if models else {}),
             },
             hardware=options.hardware,
-            storage=options.storage,
+            storage=bucket_for(options.storage, options.space_id(board)),
             sleep=options.sleep,
             new_secret=options.new_secret,
         )

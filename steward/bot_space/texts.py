@@ -65,16 +65,25 @@ PROBLEMS = table(
             "The hardware {hardware} costs money, and {owner} has no payment method on the Hub.",
             "Add one in the settings of {owner}, or leave out --hardware: cpu-basic is free.",
         ),
-        Reason("storage", "There is no storage {storage!r}.", "Use small, medium or large."),
         Reason(
-            "storage-pay",
-            "Storage costs money, and {owner} has no payment method on the Hub.",
-            "Add one in the settings of {owner}, or leave out --storage: the Hub's repos hold every decision.",
+            "storage",
+            "{storage!r} cannot be the name of a bucket.",
+            "Give --storage a name as in our-board/bot-data, or write small for a bucket beside the Space.",
         ),
         Reason(
-            "storage-smaller",
-            "The Space {name} has the storage {present}, which cannot become {storage}.",
-            "Leave out --storage, or delete the storage in the Space's settings first.",
+            "storage-owner",
+            "{account} may not create the bucket {bucket}.",
+            "Name a bucket of the board's organisation, or leave out --storage: the Hub's repos hold every decision.",
+        ),
+        Reason(
+            "storage-public",
+            "The bucket {bucket} is public, and the queue server's data is for the bot alone.",
+            "Make it private in its settings, or name another one.",
+        ),
+        Reason(
+            "storage-taken",
+            "The {kind} {source} is mounted at {path} of the Space {name}.",
+            "Unmount it in the Space's settings, or leave out --storage.",
         ),
         Reason(
             "sleep",
@@ -144,7 +153,8 @@ STEPS = {
     "variable": ("set", "Set", "the variable {key}={value} of the Space {space}."),
     "secret": ("set", "Set", "the secret {key} of the Space {space}."),
     "hardware": ("request", "Requested", "the hardware {value} for the Space {space}."),
-    "storage": ("request", "Requested", "the storage {value} for the Space {space}."),
+    "bucket": ("create", "Created", "the private bucket {value}."),
+    "volume": ("mount", "Mounted", "the bucket {value} for the queue server's data in the Space {space}."),
     "files": ("write", "Wrote", "{value} in the Space {space}."),
 }
 """Kind of a step → the verb after "Would", the verb when it is done, and the rest of the line."""

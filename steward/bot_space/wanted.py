@@ -19,6 +19,10 @@ MARK = b"# Made by `steward init --space`"
 """How a Dockerfile of Steward begins."""
 BOT_TOKEN, WEBHOOK_SECRET = "STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET"  # nosec B105  # names
 FREE_HARDWARE = "cpu-basic"
+QUEUE_FOLDER = "/data/steward/redis"
+"""Where `steward up` keeps the queue server's data: below STEWARD_DATA."""
+STORAGE = ("small", "medium", "large")
+"""Words for storage from before buckets, which have no size: each asks for a bucket beside the Space."""
 
 IMAGE = """\
 # Made by `steward init --space`, version {version}: a later run writes this file again.
@@ -27,7 +31,7 @@ RUN apt-get update \\
  && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv valkey-server \\
  && rm -rf /var/lib/apt/lists/* \\
  && useradd --uid 1000 --create-home steward \\
- && install -d -o 1000 -g 1000 -m 700 /data
+ && install -d -o 1000 -g 1000 -m 700 /data /data/steward {queue}
 {copy}RUN python3 -m venv /opt/steward && /opt/steward/bin/pip install --no-cache-dir '{package}'
 COPY {files} {folder}/
 ENV PATH=/opt/steward/bin:/usr/local/bin:/usr/bin:/bin \\
@@ -88,7 +92,10 @@ class BotSpaceOptions:
 
 @dataclass(frozen=True)
 class WantedSpace:
-    """The Space that the bot needs. "" for hardware or storage leaves them as they are."""
+    """The Space that the bot needs. "" for hardware or storage leaves them as they are.
+
+    `storage` is the bucket for the queue server's data, or what the operator wrote instead of one.
+    """
 
     id: str
     files: Mapping[str, bytes] = field(repr=False)
@@ -98,6 +105,11 @@ class WantedSpace:
     storage: str = ""
     sleep: int | None = None
     new_secret: bool = False
+
+
+def bucket_for(storage: str, space_id: str) -> str:
+    """The bucket that `--storage` asks for: one of that name, or that of the Space for a word of STORAGE."""
+    return f"{space_id}-data" if storage in STORAGE else storage
 
 
 def expected_host(space_id: str) -> str:
@@ -123,7 +135,14 @@ def space_files(board: Board, board_text: str, suite_text: str, wheel: Path | No
     if wheel is not None:
         files[wheel.name] = wheel.read_bytes()
         package, copy = f"/tmp/{wheel.name}[contents]", f"COPY {wheel.name} /tmp/\n"  # noqa: S108  # nosec B108  # image
-    words = {"version": __version__, "copy": copy, "package": package, "folder": FOLDER, "port": PORT}
+    words = {
+        "queue": QUEUE_FOLDER,
+        "version": __version__,
+        "copy": copy,
+        "package": package,
+        "folder": FOLDER,
+        "port": PORT,
+    }
     image = IMAGE.format(**words, files=" ".join(names[:1]), board_file=BOARD_FILE)
     for name in names[1:]:  # each at its own path below the folder
         image = image.replace(

@@ -75,7 +75,13 @@ def init(
     ] = False,
     bot_space: Annotated[str, typer.Option(help="The bot's Space, ORG/NAME; ORG/bot if left out.")] = "",
     hardware: Annotated[str, typer.Option(help="The hardware of the bot's Space; cpu-basic, which is free.")] = "",
-    storage: Annotated[str, typer.Option(help="Storage of the bot's Space: small, medium or large.")] = "",
+    storage: Annotated[
+        str,
+        typer.Option(
+            help="A private bucket for the queue server's data in the bot's Space, ORG/NAME; small, medium and large "
+            "all mean ORG/bot-data."
+        ),
+    ] = "",
     sleep: Annotated[
         int | None, typer.Option(help="Seconds until paid hardware sleeps without visitors; -1: never.")
     ] = None,

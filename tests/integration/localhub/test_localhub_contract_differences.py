@@ -35,6 +35,18 @@ class Difference:
     found_by: tuple[str, ...]
 
 
+def with_shown_secret(body: bytes) -> bytes:
+    """A secret of a Space that is stored with its value as its description."""
+    fields = json.loads(body)
+    return json.dumps({**fields, "description": fields["value"]}).encode()
+
+
+def with_shown_secrets(body: bytes) -> bytes:
+    """A Job whose secrets are variables."""
+    fields = json.loads(body)
+    return json.dumps({**fields, "environment": fields["environment"] | fields["secrets"]}).encode()
+
+
 NO_MARKER = sent(rb"<!--.*?-->", b"")
 DIFFERENCES = (
     Difference("members have no role", Alteration("GET */members", body=without("role")), ("accounts.members",)),
@@ -184,6 +196,93 @@ DIFFERENCES = (
         "the issuer is another host",
         Alteration("GET /.well-known/*", body=with_fields(issuer="https://hub.invalid")),
         ("signin.metadata",),
+    ),
+    Difference(
+        "secrets of Spaces are shown",
+        Alteration("POST /api/spaces/*/secrets", request=with_shown_secret),
+        ("spaces.secret",),
+    ),
+    Difference(
+        "removed secrets stay",
+        Alteration("GET /api/spaces/*/secrets", body=with_fields(CONTRACT_OLD={})),
+        ("spaces.secret-removed",),
+    ),
+    Difference(
+        "variables keep their first value",
+        Alteration("GET /api/spaces/*/variables", body=replaced('"second"', '"first"')),
+        ("spaces.variable",),
+    ),
+    Difference(
+        "the runtime names no requested hardware",
+        Alteration("GET /api/spaces/*/runtime", body=without("requested", "current")),
+        ("spaces.hardware",),
+    ),
+    Difference(
+        "any hardware is accepted",
+        Alteration("POST /api/spaces/*/hardware", of=400, status=200),
+        ("spaces.unknown-hardware",),
+    ),
+    Difference("a restart is refused", Alteration("POST /api/spaces/*/restart", status=400), ("spaces.restart",)),
+    Difference(
+        "volumes are mounted at main",
+        Alteration("PUT /api/spaces/*/volumes", request=sent(rb'"revision": "[0-9a-f]+"', b'"revision": "main"')),
+        ("spaces.volumes",),
+    ),
+    Difference(
+        "volumes are not looked for",
+        Alteration("PUT /api/spaces/*/volumes", of=400, status=200),
+        ("spaces.static-has-no-machine", "spaces.unknown-volume"),
+    ),
+    Difference(
+        "a Job has no labels",
+        Alteration("* /api/jobs/ada*", body=without("labels")),
+        ("jobs.start", "jobs.labels-replaced"),
+    ),
+    Difference("labels do not find Jobs", Alteration("GET /api/jobs/ada?label=*", body=lambda _: []), ("jobs.listed",)),
+    Difference(
+        "ended Jobs are not listed",
+        Alteration("GET /api/jobs/ada?*stage=ERROR", body=lambda _: []),
+        ("jobs.listed-by-stage",),
+    ),
+    Difference(
+        "the list begins with the oldest Job",
+        Alteration("GET /api/jobs/ada", body=lambda it: it[::-1]),
+        ("jobs.newest-first",),
+    ),
+    Difference(
+        "Jobs show their secrets", Alteration("POST /api/jobs/ada", request=with_shown_secrets), ("jobs.secret",)
+    ),
+    Difference(
+        "a Job that fails has ended well",
+        Alteration("GET /api/jobs/ada/*", body=replaced('"ERROR"', '"COMPLETED"')),
+        ("jobs.failed",),
+    ),
+    Difference(
+        "Jobs do not say when they began",
+        Alteration("GET /api/jobs/ada/*", body=without("startedAt")),
+        ("jobs.completed",),
+    ),
+    Difference(
+        "a cancelled Job has failed",
+        Alteration("GET /api/jobs/ada/*", body=replaced('"CANCELED"', '"ERROR"')),
+        ("jobs.cancel",),
+    ),
+    Difference(
+        "an ended Job cannot be cancelled",
+        Alteration("POST /api/jobs/ada/*/cancel", status=409),
+        ("jobs.cancel-of-ended", "jobs.cancel"),
+    ),
+    Difference(
+        "Jobs have no prices", Alteration("GET /api/jobs/hardware", body=without("unitCostMicroUSD")), ("jobs.flavors",)
+    ),
+    Difference("a missing Job is 400", Alteration("GET /api/jobs/ada/*", of=404, status=400), ("jobs.unknown",)),
+    Difference(
+        "the secret does not reach the Job",
+        Alteration("POST /api/jobs/ada", request=sent(rb'"CONTRACT_SECRET"', b'"OTHER_SECRET"')),
+        ("jobs.logs", "jobs.secret-names"),
+    ),
+    Difference(
+        "any label is accepted", Alteration("PUT /api/jobs/ada/*/labels", of=400, status=200), ("jobs.wrong-label",)
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, Volume
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import HubWorld, LocalHub
@@ -183,3 +183,40 @@ def test_who_may_let_a_webhook_start_a_job(hub: LocalHub, ada: HfApi) -> None:
             f"{hub.url}/api/settings/webhooks", json={**body, **wrong}, headers={"Authorization": "Bearer hf_ada"}
         )
         assert answer.status_code == 400, answer.text
+
+
+def test_a_job_is_started_again_and_labelled_anew(ada: HfApi) -> None:
+    """A duplicate is another Job with the same command, variables, secrets and labels; new labels replace all."""
+    first = run(ada, "echo $A $B", env={"A": "1"}, secrets={"B": "2"}, labels={"kind": "first"})
+    assert ended(ada, first)[0] == "COMPLETED"
+    again = ada.rerun_job(job_id=first, namespace="lab")
+    assert again.id != first and again.labels == ada.inspect_job(job_id=first, namespace="lab").labels
+    assert ended(ada, again.id)[0] == "COMPLETED"
+    assert [line.strip() for line in ada.fetch_job_logs(job_id=again.id, namespace="lab", follow=True)] == ["1 2"]
+    assert ada.update_job_labels(job_id=first, namespace="lab", labels={"other": "x"}).labels == {"other": "x"}
+    assert next(iter(ada.list_jobs(namespace="lab", labels={"other": "x"}))).id == first
+    for wrong in ({"a/b": "x"}, {"a": "x.y"}, {"a": "x" * 101}):
+        with pytest.raises(HfHubHTTPError) as refused:
+            ada.update_job_labels(job_id=first, namespace="lab", labels=wrong)
+        assert refused.value.response.status_code == 400
+
+
+def test_a_job_finds_the_files_of_its_volumes(hub: LocalHub, ada: HfApi) -> None:
+    """A repo at a commit, as its variables name it; one that the caller may not read starts nothing."""
+    ada.create_repo("ada/model")
+    large = CommitOperationAdd("model.safetensors", b"\0" * 200)
+    commit = ada.create_commit("ada/model", [large, CommitOperationAdd("sub/a.txt", b"old")], commit_message="Add").oid
+    ada.create_commit("ada/model", [CommitOperationAdd("sub/a.txt", b"new")], commit_message="Change")
+    volume = Volume(type="model", source="ada/model", mount_path="/mnt/model", revision=commit)
+    script = "cat $M/sub/a.txt; echo; wc -c < $M/model.safetensors; cat $0"
+    job = ada.run_job(image=IMAGE, command=["sh", "-c", script, "/mnt/model/sub/a.txt"], env={"M": "/mnt/model"},
+                      namespace="lab", volumes=[volume]).id  # fmt: skip
+    assert ended(ada, job) == ("COMPLETED", None)
+    lines = [line.strip() for line in ada.fetch_job_logs(job_id=job, namespace="lab", follow=True)]
+    assert lines == ["old", "200", "old"]
+    assert ada.inspect_job(job_id=job, namespace="lab").volumes == [volume]
+    HfApi(hub.url, "hf_eve").create_repo("eve/hidden", private=True)
+    for source, revision in (("eve/hidden", "main"), ("ada/none", "main"), ("ada/model", "0" * 40)):
+        with pytest.raises(HfHubHTTPError, match="cannot be mounted") as refused:
+            run(ada, "true", volumes=[Volume(type="model", source=source, mount_path="/m", revision=revision)])
+        assert refused.value.response.status_code == 400

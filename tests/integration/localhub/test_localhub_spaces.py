@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from huggingface_hub import HfApi, SpaceHardware, Volume
-from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import BadRequestError, BucketNotFoundError, HfHubHTTPError, RepositoryNotFoundError
 
 from localhub.testing import HubWorld, LocalHub
 
@@ -89,6 +89,9 @@ def test_hardware_storage_sleep_and_pause_follow_the_calls(hub: LocalHub) -> Non
     assert storage("POST", tier="small").status_code == 400
     assert storage("DELETE").json()["storage"] is None
     volume = Volume(type="bucket", source="lab/data", mount_path="/data")
+    with pytest.raises(BadRequestError, match="Bucket not found"):
+        api.set_space_volumes("lab/app", [volume])
+    api.create_bucket("lab/data", private=True)
     api.set_space_volumes("lab/app", [volume])
     assert api.get_space_runtime("lab/app").volumes == [volume]
     api.delete_space_volumes("lab/app")
@@ -121,3 +124,27 @@ def test_only_writers_change_a_space(hub: LocalHub) -> None:
             refuse("ada/page")
     ada.add_space_variable("ada/page", "KEY", "1")
     assert seen[-1] == ("repo.config", "ada/page")
+
+
+def test_buckets_are_made_read_listed_and_deleted(hub: LocalHub) -> None:
+    """Their files have no place here; private ones are hidden from others, who may make none in the namespace."""
+    api, eve = HfApi(hub.url, token="hf_ada"), HfApi(hub.url, token="hf_eve")
+    assert api.create_bucket("lab/store", private=True).bucket_id == "lab/store"
+    assert api.create_bucket("mine").bucket_id == "ada/mine"
+    with pytest.raises(HfHubHTTPError) as again:
+        api.create_bucket("lab/Store")
+    assert again.value.response.status_code == 409
+    assert api.create_bucket("lab/store", exist_ok=True).bucket_id == "lab/store"
+    info = api.bucket_info("lab/store")
+    assert (info.id, info.private, info.size, info.total_files) == ("lab/store", True, 0, 0)
+    assert [each.id for each in api.list_buckets("lab")] == ["lab/store"]
+    assert [each.id for each in api.list_buckets(search="min")] == ["ada/mine"]
+    assert [each.id for each in eve.list_buckets("ada")] == ["ada/mine"] and not list(eve.list_buckets("lab"))
+    for refused in (lambda: eve.bucket_info("lab/store"), lambda: eve.delete_bucket("ada/mine")):
+        with pytest.raises(HfHubHTTPError):
+            refused()
+    with pytest.raises(HfHubHTTPError, match="rights to create a bucket"):
+        eve.create_bucket("lab/other")
+    api.delete_bucket("lab/store")
+    with pytest.raises(BucketNotFoundError):
+        api.bucket_info("lab/store")

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, Volume
 
 from localhub.testing import LocalHub
 from steward.valkey import free_port
@@ -58,7 +58,9 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
         "HF_ENDPOINT": setup.hub.url
     }
     runtime = api.get_space_runtime("fresh/bot")
-    assert (runtime.hardware, runtime.sleep_time, runtime.storage) == ("t4-small", 900, "small")
+    assert (runtime.hardware, runtime.sleep_time, runtime.storage) == ("t4-small", 900, None)
+    assert runtime.volumes == [Volume(type="bucket", source="fresh/bot-data", mount_path="/data/steward/redis")]
+    assert api.bucket_info("fresh/bot-data").private
     card = yaml.safe_load(_text(api, "README.md").split("---")[1])
     assert (card["sdk"], card["app_port"], card["hf_oauth"], card.get("hf_oauth_scopes")) == (
         "docker",
@@ -82,7 +84,7 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
     assert "Fresher" in _text(api, "board.yaml")
 
 
-_DONE = ("Created", "Wrote", "Set", "Requested", "Generated")
+_DONE = ("Created", "Wrote", "Set", "Requested", "Mounted", "Generated")
 
 
 def _text(api: HfApi, path: str) -> str:
@@ -145,12 +147,16 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
     world.repo("dataset", "fresh/requests")
     with LocalHub(tmp_path / "hub", world) as hub:
         setup = SpaceSetup.of(hub, tmp_path / "terminal")
+        api = HfApi(hub.url, token="hf_bot")
+        former = [Volume(type="dataset", source="fresh/requests", mount_path="/mnt/x")]
+        api.set_space_volumes("fresh/bot", former)
         before = setup.picture()
         hub.state.faults.fail("POST /api/spaces/fresh/bot/commit/*", status=403)
         broken = setup.init(*ORG, *setup.wheel(), "--hardware", "t4-small", "--storage", "small", "--apply")
         assert broken.exit_code == 1, broken.output
         for what in (
-            "the storage small",
+            "the bucket fresh/bot-data of",
+            "the bucket fresh/bot-data.",
             "the hardware t4-small",
             "the variable HF_ENDPOINT",
             "the files README.md in the",
@@ -158,6 +164,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
             assert f"Removed again: {what}" in broken.stderr
         after = setup.picture()
         assert after == before
+        assert api.get_space_runtime("fresh/bot").volumes == former and not list(api.list_buckets("fresh"))
 
         hub.state.faults.fail("POST /api/settings/webhooks", status=403)
         hub.state.faults.fail("DELETE *", status=403, times=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi, Volume
 
 from localhub.testing import HubWorld, LocalHub
 from tests.support.board.space_setup import ORG, SpaceSetup, space_world
@@ -69,7 +70,7 @@ def mistaken_world() -> HubWorld:
         .repo("space", "fresh/secretive", {"Dockerfile": MARKED}, secrets={"STEWARD_WEBHOOK_SECRET": "s"}, **docker)
         .repo("space", "fresh/open", {"Dockerfile": MARKED}, variables={"STEWARD_BOT_TOKEN": "hf_x"}, **docker)
         .repo("space", "fresh/closed", {"Dockerfile": MARKED}, secrets={"HF_ENDPOINT": "x"}, **docker)
-        .repo("space", "fresh/large", {"Dockerfile": MARKED}, storage="large", **docker)
+        .repo("space", "fresh/full", {"Dockerfile": MARKED}, **docker)
         .repo("space", "eve/theirs", {"Dockerfile": MARKED}, **docker)
         .repo("dataset", "served/requests")
         .repo("dataset", "open/logs-private")
@@ -131,9 +132,10 @@ MISTAKES = (
     Mistake("variable-as-secret", "has HF_ENDPOINT as a secret", at("fresh/closed")),
     Mistake("unknown-hardware", "no hardware 'abacus'", (*ORG, "--hardware", "abacus")),
     Mistake("hardware-without-plan", "t4-small costs money", of("poor", "--hardware", "t4-small")),
-    Mistake("unknown-storage", "There is no storage 'huge'", (*ORG, "--storage", "huge")),
-    Mistake("storage-without-plan", "Storage costs money", of("poor", "--storage", "small")),
-    Mistake("storage-cannot-shrink", "which cannot become small", at("fresh/large", "--storage", "small")),
+    Mistake("no-bucket", "'huge' cannot be the name of a bucket", (*ORG, "--storage", "huge")),
+    Mistake("bucket-of-another", "may not create the bucket eve/data", (*ORG, "--storage", "eve/data")),
+    Mistake("public-bucket", "is public", (*ORG, "--storage", "fresh/public")),
+    Mistake("storage-taken", "is mounted at /data/steward/redis", at("fresh/full", "--storage", "small")),
     Mistake("sleep-of-free-hardware", "its --sleep cannot be set", (*ORG, "--sleep", "600")),
     Mistake("sleep-too-short", "--sleep cannot be 5 seconds", (*ORG, "--hardware", "t4-small", "--sleep", "5")),
     Mistake("options-without-space", "no Space is asked for",
@@ -154,6 +156,10 @@ MISTAKES = (
 def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all mistakes: none of them changes it."""
     with LocalHub(tmp_path_factory.mktemp("hub"), mistaken_world()) as hub:
+        api = HfApi(hub.url, token="hf_bot")
+        api.create_bucket("fresh/public")
+        volume = Volume(type="bucket", source="fresh/public", mount_path="/data/steward/redis/")
+        api.set_space_volumes("fresh/full", [volume])
         yield hub
 
 

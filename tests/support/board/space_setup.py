@@ -79,7 +79,7 @@ class SpaceSetup:
         return "--wheel", f"steward_leaderboard-{__version__}-py3-none-any.whl"
 
     def picture(self) -> dict[str, object]:
-        """All that the Hub and the folder hold: repos with files and settings, webhooks, files on this machine."""
+        """All that the Hub and the folder hold: repos with files and settings, buckets, webhooks, local files."""
         state = self.hub.state
         repos = {}
         for repo in state.repos.all():
@@ -89,7 +89,8 @@ class SpaceSetup:
         hooks = {(hook.id, hook.url, hook.secret, hook.disabled) for hook in state.webhooks.all()}
         files = [path for path in self.folder.rglob("*") if path.is_file()]
         local = {str(file.relative_to(self.folder)): file.read_bytes() for file in files}
-        return {"repos": repos, "webhooks": hooks, "folder": local}
+        buckets = [tuple(row) for row in state.database.rows("SELECT key, private FROM buckets ORDER BY key", ())]
+        return {"repos": repos, "webhooks": hooks, "buckets": buckets, "folder": local}
 
     def heads(self) -> dict[str, str | None]:
         """The head commit of every repo."""

@@ -10,7 +10,7 @@ from localhub.contract.__main__ import main
 from localhub.testing import HubWorld
 from tests.support.localhub.altered_hub import AlteredHub
 
-COMMITS_PER_HOUR = 60
+COMMITS_PER_HOUR = 30
 """Fewer than on the real Hub, so that a test uses them up quickly."""
 _SCORE = "- dataset: {{id: lab/benchmark, task_id: task}}\n  value: {}\n"
 _BENCHMARK = """\
@@ -35,6 +35,7 @@ def contract_world() -> HubWorld:
         world.repo("model", f"lab/{name}", {".eval_results/task.yaml": _SCORE.format(score)})
     ada = world["users"][0]
     ada["tokens"].append({"token": "hf_ada_read", "role": "read"})
+    world["jobs"] = {"images": {"ubuntu": []}, "flavors": {"cpu-basic": 167}}
     world["limits"] = {"api": 100_000, "resolvers": 100_000, "pages": 100_000, "commits_per_hour": COMMITS_PER_HOUR}
     return world
 
@@ -49,7 +50,7 @@ def arguments(hub: AlteredHub, *more: str) -> list[str]:
         "--benchmark": "lab/benchmark",
         "--patience": "30",
     }
-    return [word for option in options.items() for word in option] + list(more)
+    return ["--jobs", *(word for option in options.items() for word in option), *more]
 
 
 def run_contract(hub: AlteredHub, folder: Path, *more: str) -> tuple[int, dict[str, Any]]:

@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from hub.records import SpaceMachine
+from hub.records import SpaceMachine, SpaceVolume
 from steward.bot_space.deciding import decide_steps
-from steward.bot_space.facts import SpaceFacts
-from steward.bot_space.wanted import WantedSpace, expected_host, is_space_id
+from steward.bot_space.facts import SetupFacts, SpaceFacts
+from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id
 
-WANTED = WantedSpace("lab/bot", {"a": b"1"}, {"V": "1"}, {"S": "x"}, hardware="t4-small", storage="small", sleep=600)
+WANTED = WantedSpace("lab/bot", {"a": b"1"}, {"V": "1"}, {"S": "x"}, hardware="t4-small", storage="lab/b", sleep=600)
+MOUNTED = SpaceVolume.bucket("lab/b", QUEUE_FOLDER)
 THERE = SpaceFacts(
     "https://lab-bot.hf.space",
     exists=True,
     secrets=frozenset({"S"}),
     variables={"V": "1"},
-    machine=SpaceMachine("RUNNING", "t4-small", "small", 600),
+    machine=SpaceMachine("RUNNING", "t4-small", "", 600, (MOUNTED,)),
 )
 
 
@@ -26,7 +27,8 @@ THERE = SpaceFacts(
     [
         (THERE, WANTED, []),
         (SpaceFacts("x", stale=frozenset("a")), WANTED,
-         ["create", "secret", "variable", "hardware", "storage", "files"]),
+         ["create", "secret", "variable", "hardware", "bucket", "volume", "files"]),
+        (replace(THERE, machine=SpaceMachine("RUNNING", "t4-small", "small", 600)), WANTED, []),
         (replace(THERE, variables={"V": "2"}), WANTED, ["variable"]),
         (replace(THERE, stale=frozenset("a")), replace(WANTED, new_secret=True), ["files", "secret"]),
         (THERE, replace(WANTED, sleep=900), ["hardware"]),
@@ -37,13 +39,28 @@ THERE = SpaceFacts(
 )  # fmt: skip
 def test_only_what_differs_is_a_step(there: SpaceFacts, wanted: WantedSpace, steps: list[str]) -> None:
     """New secrets come early; those that replace others, which cannot be undone, come last."""
-    assert [step.kind for step in decide_steps(there, wanted)] == steps
+    assert [step.kind for step in decide_steps(facts(there), wanted)] == steps
+
+
+def facts(space: SpaceFacts, *, bucket_exists: bool = False) -> SetupFacts:
+    """The facts with this Space."""
+    return SetupFacts("bot", space, True, True, True, frozenset(), bucket_exists=bucket_exists)
+
+
+def test_a_bucket_that_exists_is_only_mounted() -> None:
+    """Another volume of the Space does not count as its storage; a word of the past means the Space's own bucket."""
+    other = SpaceVolume("dataset", "lab/b", QUEUE_FOLDER, {})
+    space = replace(THERE, machine=SpaceMachine("RUNNING", "t4-small", "", 600, (other,)))
+    assert [step.kind for step in decide_steps(facts(space, bucket_exists=True), WANTED)] == ["volume"]
+    assert [bucket_for(word, "lab/bot") for word in ("small", "large", "lab/x", "")] == [
+        *("lab/bot-data", "lab/bot-data", "lab/x", "")
+    ]
 
 
 def test_no_secret_is_shown_with_a_record() -> None:
     """Neither the wanted Space nor a step prints a value."""
     wanted = replace(WANTED, secrets={"S": "hf_hidden"})
-    assert "hf_hidden" not in repr(wanted) + repr(decide_steps(SpaceFacts("x"), wanted))
+    assert "hf_hidden" not in repr(wanted) + repr(decide_steps(facts(SpaceFacts("x")), wanted))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The manifests in deploy/kubernetes fit together, and to the processes that they start.
 
-The published schemas of Kubernetes are too large to keep here, and tests need no network: what is compared is what an
-edit gets wrong without a word of the API server, such as a secret of another process or a probe of a page that is gone.
+`test_kubernetes_schemas.py` checks each object alone. What is compared here is what an edit gets wrong without a word
+of the API server, such as a secret of another process or a probe of a page that is gone.
 """
 
 from __future__ import annotations
