@@ -69,7 +69,7 @@ class BoardRepos(BaseModel):
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
     details_name: DetailsName = Field(
         default="details_{model}",
-        description="name of each model's [details](deploying.md#front-ends); `{model}` is `org__name`",
+        description="name of each model's [details](publishing.md#front-ends); `{model}` is `org__name`",
     )
     flags: RepoId | None = Field(default=None, description="dataset of the flags; without it, no model can be flagged")
     contents: RepoId | None = Field(
@@ -171,7 +171,7 @@ class Board(BaseModel):
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
     workers: WorkerPolicy | None = Field(
         default=None,
-        description="whose workers evaluate ([other people's workers](operating-workers.md#other-peoples-workers)); "
+        description="whose workers evaluate ([other people's workers](other-workers.md)); "
         "without it, all are the operator's",
     )
 

@@ -11,6 +11,8 @@ from leaderboard.failures import FAMILIES, SEEN
 HEAD = """\
 # Causes of failed evaluations
 
+For submitters and operators: why evaluations fail, whose fault it is, what to do, and what is tried again.
+
 One table maps the evidence of every failed evaluation (exception, exit status, signal, reason for stopping, phase, end
 of the log) to a cause, its fault, a sentence, advice, and a retry policy. The first row with a matching sign decides.
 A failure that no row matches is `unknown`; `steward unknown` lists these. All attempts of a request together are at

@@ -25,7 +25,7 @@ class FrontEnd(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: FrontEndName = Field(
-        default="template", description="`gradio-v1` and `gradio-v2` read [other columns](deploying.md#front-ends)"
+        default="template", description="`gradio-v1` and `gradio-v2` read [other columns](publishing.md#front-ends)"
     )
     statuses: tuple[WaitingStatus, ...] | None = Field(
         default=None,

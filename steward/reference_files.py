@@ -72,7 +72,7 @@ def files_page() -> str:
         (
             "A cross-check",
             "The report of a worker that computed some answers of another one again "
-            "([how](operating-workers.md#other-peoples-workers)). The account of its commit says whose report it is.",
+            "([how](other-workers.md)). The account of its commit says whose report it is.",
             (("", CrossCheckReport), ("`answers`", QuestionVerdict)),
         ),
         ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),

@@ -17,6 +17,8 @@ from leaderboard.roles import who_may
 
 HEAD = f"""# Commands
 
+For everyone who writes in a discussion of the leaderboard: every command, who may use it, and examples.
+
 Write a command in a **new** comment, on a line of its own, in any discussion of the leaderboard: in its requests and
 results repos, and in its community's discussions. Put words that belong together in quotes. In the thread of a request
 you can leave out the model; elsewhere, `precision=` and `weight_type=` choose among several requests of a model.

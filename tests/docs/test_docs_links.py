@@ -1,4 +1,4 @@
-"""Every link in the documents leads somewhere: the file is there, and so is the heading."""
+"""The documents are one book: every link leads somewhere, every page has its part, its reader and a next step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from markdown_it.token import Token
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
+PARTS = ("Start", "Run", "Moderate", "Extend", "Understand", "Refer")
+
+
 def pages(project: Path) -> list[Path]:
-    """README, and all documents."""
-    return [project / "README.md", *sorted(project.glob("docs/**/*.md")), *sorted(project.glob("deploy/**/*.md"))]
+    """All documents."""
+    return [
+        *sorted(project.glob("*.md")),
+        *sorted(project.glob("docs/**/*.md")),
+        *sorted(project.glob("deploy/**/*.md")),
+    ]
 
 
 def inlines(page: Path) -> Iterator[tuple[Token, bool]]:
@@ -63,11 +70,41 @@ def test_every_link_leads_somewhere(project: Path) -> None:
     assert broken == []
 
 
-def test_every_document_is_in_the_index(project: Path) -> None:
-    """docs/README.md leads to each page, so that none is written and never found."""
-    index = project / "docs" / "README.md"
-    listed = {unquote(target).partition("#")[0] for target in targets(index)}
-    assert {page.name for page in project.glob("docs/*.md")} - listed - {"README.md"} == set()
+def parts(project: Path) -> dict[str, list[str]]:
+    """The pages that each part of the index lists: the first link of each row of its tables."""
+    chapters = re.split(r"^## ", (project / "docs" / "README.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    return {
+        chapter.partition("\n")[0]: re.findall(r"^\|[^[\n]*\[[^]]+\]\(([\w-]+\.md)\)", chapter, re.M)
+        for chapter in chapters
+    }
+
+
+def test_every_document_has_one_place_in_the_index(project: Path) -> None:
+    """docs/README.md lists each page in one of its six parts, so that none is written and never found."""
+    listed = parts(project)
+    assert tuple(listed) == PARTS
+    names = sorted(name for part in listed.values() for name in part)
+    assert names == sorted(page.name for page in project.glob("docs/*.md") if page.name != "README.md")
+
+
+def test_every_document_says_first_for_whom_it_is(project: Path) -> None:
+    """The first paragraph under the title begins with the reader."""
+    first = {page.name: page.read_text("utf-8").split("\n\n")[1] for page in project.glob("docs/*.md")}
+    assert [name for name, paragraph in first.items() if not paragraph.startswith("For ")] == []
+
+
+def test_every_document_ends_with_a_next_step(project: Path) -> None:
+    """A reader is led on, except on pages of reference and on those that a test records."""
+    listed = parts(project)
+    recorded = {"conversations.md", "moderation-cases.md"}
+    read = {name for part, names in listed.items() if part != "Refer" for name in names} - recorded
+    lacking = []
+    for name in sorted(read):
+        text = (project / "docs" / name).read_text("utf-8")
+        chapter = text.rpartition("\n## ")[2].partition("\n")[0].lower()
+        if not text.rpartition("\n\n")[2].startswith("**Next:**") and not re.search(r"next steps|where to go", chapter):
+            lacking.append(name)
+    assert lacking == []
 
 
 @pytest.mark.parametrize(

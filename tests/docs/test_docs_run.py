@@ -87,6 +87,8 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
     if page == "docs/deploying.md":  # it makes a board of its own
         settings |= {"STEWARD_BOARD": "board.yaml", "REDIS_URL": "", "STEWARD_BOT_TOKEN": ""}
         web = f"127.0.0.1:{free_port()}"
+    if page == "docs/publishing.md":  # it brings the board up to date, with the secret in its file
+        settings["STEWARD_WEBHOOK_SECRET_FILE"] = "secrets/webhook-secret"
     if page == "docs/evaluation-engine.md":
         (folder / "tiny").mkdir()
         for name, data in model().items():

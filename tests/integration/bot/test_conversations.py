@@ -20,7 +20,8 @@ from tests.support.board.transcripts import BROKEN, LOST, Transcripts, Transcrip
 
 HEAD = """# Conversations
 
-What people write on a leaderboard, and what Steward answers. A test plays each conversation on a localhub and replaces
+For maintainers, and for people who change a sentence of the bot: what people write on a leaderboard, and what it
+answers. A test plays each conversation on a localhub and replaces
 ids, commits and times by fixed ones. Ada and Bob submit models, Mia is a maintainer, and `steward-bot` is Steward. The
 page shows the last version of each comment: the bot's reply first says that it is doing something, and the bot edits it
 when that is done.

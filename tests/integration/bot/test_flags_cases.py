@@ -25,9 +25,9 @@ from tests.support.board.worlds import open_board
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Eight cases of flags
 
-What people and the bot wrote in eight discussions, word for word. A test plays them on a localhub and writes this page
-(`tests/integration/bot/test_flags_cases.py`). `ada` owns the models, `bob` reports them, `form` is a maintainer. How
-flags work: [moderation.md](moderation.md).
+For maintainers: what people and the bot wrote in eight discussions about flags, word for word. A test plays them on a
+localhub and writes this page (`tests/integration/bot/test_flags_cases.py`). `ada` owns the models, `bob` reports them,
+`form` is a maintainer. How flags work: [moderation.md](moderation.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""The board's API, fuzzed from its own OpenAPI document: no answer is a server error."""
+"""The board's API by its own OpenAPI document: fuzzed, no answer is a server error; and no promised name is gone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
 import schemathesis
 from schemathesis.generation import GenerationMode
@@ -15,6 +16,7 @@ from steward.valkey import Valkey
 from tests.support.board.fuzzed_server import fuzzed
 from tests.support.openapi_calls import generate
 from tests.support.sizes import WHOLE
+from tests.support.stable_interface import missing, names_of_server
 
 NOT_READY = "/readyz"
 """Answers 503 here, and rightly: no sync process reports to this board."""
@@ -49,6 +51,14 @@ def statuses(operation: Any, target: Target, mode: GenerationMode) -> Counter[in
 
     generate(operation, mode, EXAMPLES[mode], call)
     return found
+
+
+def test_every_promised_address_field_and_metric_is_one(target: Target) -> None:
+    """Addresses of the API with their parameters, fields of its answers, and names of metrics (docs/stability.md)."""
+    with httpx2.Client(base_url=target.url) as client:
+        names = names_of_server(client)
+    assert len(names) > 50
+    assert missing(names, server=True) == []
 
 
 @pytest.mark.parametrize("mode", list(EXAMPLES), ids=lambda mode: mode.value)

@@ -3,7 +3,8 @@
     python -m tests.support.browser.screenshots FOLDER [--only WORD]
     python -m tests.support.browser.screenshots docs/pictures --readme
 
-Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page; the README shows the beginnings of some.
+Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page. The README shows the beginnings of some,
+and a discussion of a real board, whose evaluations take minutes. Symbols need a font with emoji.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import httpx2
 from playwright.sync_api import Browser, FloatRect, sync_playwright
 
+from steward.demo.models import GOOD
 from steward.valkey import Valkey
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.seeded_large_board import LONG, furnish, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
+from tests.support.browser.walked_board import walked_board
 
 README = {
     "leaderboard": ("/", "light"),
@@ -58,8 +62,22 @@ def main() -> None:
             bare = {f"empty-{name}": path for name, path in PAGES.items() if path in ("/", "/queue", "/flags")}
             if not options.readme:
                 picture(browser, "light", empty, {n: p for n, p in bare.items() if options.only in n}, options.folder)
+            if options.readme:
+                thread(browser, Path(place) / "walked", options.folder)
             browser.close()
     print(f"The pictures are in {options.folder.resolve()}")
+
+
+def thread(browser: Browser, place: Path, folder: Path) -> None:
+    """A picture of the discussion in which the bot reports the evaluation of the demo's model."""
+    place.mkdir()
+    with walked_board(place) as stage:
+        context = browser.new_context(color_scheme="light", viewport={"width": 1000, "height": 800})
+        tab = context.new_page()
+        found = httpx2.get(f"{stage.web_url}/api/requests", params={"model": GOOD}, timeout=30).json()["requests"]
+        tab.goto(found[0]["thread_url"])
+        tab.screenshot(path=folder / "thread.png", clip=FloatRect(x=0, y=0, width=1000, height=750))
+        context.close()
 
 
 def picture(
