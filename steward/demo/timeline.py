@@ -84,9 +84,7 @@ class Timeline:
 
     def serve_on(self, next_steps: str, check: Callable[[], None]) -> None:
         """Print what to try next, and keep serving until Ctrl-C."""
-        self._console.print(
-            f"\n{escape(next_steps)}\n\nCtrl-C stops the demo and all its processes.", highlight=False, soft_wrap=True
-        )
+        self._console.print(f"\n{escape(next_steps)}", highlight=False, soft_wrap=True)
         while True:
             check()
             time.sleep(0.5)

@@ -39,6 +39,13 @@ class SubmissionStatus:
         return self.status in ENDED
 
     @property
+    def progress(self) -> tuple[str, str, int]:
+        """The status, the attempt's phase, and how much of the phase is done: it changes while work is done."""
+        if self.attempt is None:
+            return self.status, "", 0
+        return self.status, self.attempt.progress.phase, self.attempt.progress.done
+
+    @property
     def right(self) -> bool:
         """Whether it ended as expected."""
         cause = self.failure.cause if self.failure is not None else None

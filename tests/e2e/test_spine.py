@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from leaderboard.suites import Suite, find_suite
 from redis_state.keys import Keys
+from steward.demo.models import CORRUPTED, GOOD
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
 from tests.support.demo_run import Demo, play
@@ -230,6 +232,22 @@ def test_a_maintainer_signs_in_on_the_pages(demo: Demo) -> None:
             assert (page.status_code, f'title="My submissions">{who}</a>' in page.text) == (status, True)
 
 
+def test_every_address_on_the_last_screen_leads_to_its_page(demo: Demo) -> None:
+    """The leaderboard with the scored model, the queue, and a failed model's thread, signed in as the maintainer."""
+    wait_until(lambda: "Ctrl-C stops the demo" in demo.screen())
+    screen = demo.screen().partition("Open the leaderboard")[2]
+    leaderboard, queue, thread = re.findall(r"http://\S+", screen)
+    with httpx2.Client(timeout=60, follow_redirects=True) as browser:
+        assert GOOD in browser.get(leaderboard).text
+        assert all(one.model in browser.get(queue).text for one in SUBMISSIONS if one.status == "FAILED")
+        page = browser.get(thread).text
+    assert CORRUPTED in page
+    assert re.search(rf"<option[^>]* selected[^>]*>{MAINTAINER}<", page)
+    settings = re.search(r"source (\S+/env)\n", screen)
+    assert settings is not None
+    assert f"HF_TOKEN={demo.tokens()[MAINTAINER]}" in Path(settings[1]).read_text()
+
+
 def test_no_process_carries_a_token_in_its_environment(demo: Demo) -> None:
     """Tokens and secrets travel in files: no environment of any process of the demo holds one."""
     world = demo.world()
@@ -268,3 +286,4 @@ def test_after_ctrl_c_nothing_is_left_running(demo: Demo) -> None:
         time.sleep(0.05)
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not demo.folder.exists()
+    assert "All processes of the demo have ended" in demo.screen()

@@ -38,6 +38,10 @@ class Demo:
         (found,) = (one for one in self.result["requests"] if one["status"] == "FINISHED")
         return found
 
+    def screen(self) -> str:
+        """What it has shown to the person who started it."""
+        return (self.folder.parent / "demo.log").read_text("utf-8")
+
     def world(self) -> dict[str, Any]:
         """Its accounts and tokens."""
         found: dict[str, Any] = yaml.safe_load((self.folder / "world.yaml").read_text())

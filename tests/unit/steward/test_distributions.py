@@ -87,13 +87,21 @@ def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels
     assert required.name == LOCALHUB
     assert required.specifier.contains(localhub.__version__, prereleases=True)
     assert str(required) in {str(Requirement(text)) for text in requirements(wheel, "demo")}
-    for extra in (None, "worker", "contents", "dev"):
+    for extra in (None, "worker", "contents", "clone", "dev"):
         assert LOCALHUB not in {Requirement(text).name for text in requirements(wheel, extra)}
 
 
-def test_an_editable_install_with_dev_has_all_that_localhub_requires(wheels: Wheels) -> None:
-    """Requirements that both distributions have are the same, to the version; `dev` adds the others."""
-    assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "dev")
+def test_an_editable_install_in_a_clone_has_all_that_localhub_requires(wheels: Wheels) -> None:
+    """Requirements that both distributions have are the same, to the version; `clone`, which `dev` includes, adds the
+    others."""
+    assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "clone")
+    assert requirements(wheels[0], "clone") < requirements(wheels[0], "dev")
+
+
+def test_the_demo_in_a_clone_needs_what_the_demo_of_the_package_needs(wheels: Wheels) -> None:
+    """A clone contains localhub, and so needs what localhub requires in its place."""
+    demo, clone = ({Requirement(text).name for text in requirements(wheels[0], extra)} for extra in ("demo", "clone"))
+    assert (demo - clone, clone - demo) == ({LOCALHUB}, {"python-multipart"})
 
 
 OTHER_NAMES = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "starlette": "fastapi", "markupsafe": "jinja2"}
