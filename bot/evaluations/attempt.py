@@ -13,7 +13,7 @@ from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.evaluations.claims import SamplesRefused
-from bot.evaluations.cross_check_reports import AnswersRefuted
+from bot.evaluations.cross_check_reports import AnswersRefuted, QuestionsNotCounted
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -154,6 +154,8 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> f
         _set_aside(context, gathered, outcome, str(error))
         _refuse(context, gathered, outcome, cause("samples-differ").failure(str(error)))
     except AnswersRefuted as error:
+        if isinstance(error, QuestionsNotCounted):  # the next attempt on this worker would end in the same way
+            _set_aside(context, gathered, outcome, str(error))
         _refuse(context, gathered, outcome, cause("answers-differ").failure(str(error)))
     return None
 

@@ -42,6 +42,10 @@ class AnswersRefuted(Exception):
     """The answers are not the model's, as other workers compute them; the message says more."""
 
 
+class QuestionsNotCounted(AnswersRefuted):
+    """The results do not say how many questions were asked, so none can be drawn."""
+
+
 @dataclass(frozen=True)
 class CrossCheckClaim:
     """The claim that the results of one attempt are what the model gives, as they are in a details repo."""
@@ -84,10 +88,10 @@ class CrossCheckClaim:
         return cross_check_id(self.context.board.name, self.attempt, self.results.block.revision, number)
 
     def questions(self, nonce: str) -> tuple[CheckedQuestion, ...]:
-        """The questions that follow from `nonce`. Raises AnswersRefuted."""
+        """The questions that follow from `nonce`. Raises QuestionsNotCounted."""
         sizes = question_counts(self.results.data, self.context.suite, asked_questions(self.results))
         if len(sizes) < len(self.context.suite.tasks):
-            raise AnswersRefuted(NO_COUNTS)
+            raise QuestionsNotCounted(NO_COUNTS)
         return draw_questions(nonce, self.attempt, sizes, self.policy.check.questions)
 
 

@@ -9,11 +9,14 @@ The machine seems slower by the same factor: at ten times the speed, a call of 1
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HOUR, DAY = 3600.0, 86_400.0
+EPOCH_FILE = "epoch"
+"""The file with the simulated time at the start, plus all jumps, for processes that others start."""
 LAUNCH = """
 now=$EPOCHREALTIME
 ahead=$(awk -v e="$EPOCH" -v s="$STARTED" -v r="$RATE" -v n="$now" 'BEGIN{printf "%.3f", e+(n-s)*r-n}')
@@ -48,7 +51,7 @@ class PlayedClock:
         self.started = time.time()
         # A midnight in the future, because libfaketime accepts no negative offset.
         self.epoch = self.started // DAY * DAY + DAY
-        self._files: list[Path] = []
+        self._note_epoch()
 
     def now(self) -> float:
         """Return simulated seconds since the epoch."""
@@ -60,24 +63,35 @@ class PlayedClock:
 
     def command(self, name: str, arguments: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
         """Return the command and the variables that run `arguments` with this clock."""
-        file = self.folder / f"{name}.time"
-        if file not in self._files:
-            self._files.append(file)
-        settings = {
+        settings = {"EPOCH": repr(self.epoch), "FAKETIME_TIMESTAMP_FILE": str(self.folder / f"{name}.time")}
+        return ["bash", "-c", LAUNCH, name, *arguments], {**self._settings(), **settings}
+
+    def _settings(self) -> dict[str, str]:
+        return {
             "LIBRARY": self.library,
-            "FAKETIME_TIMESTAMP_FILE": str(file),
             "FAKETIME_CACHE_DURATION": "1",
             "NO_FAKE_STAT": "1",
-            "EPOCH": repr(self.epoch),
             "STARTED": repr(self.started),
             "RATE": f"{self.rate:g}",
         }
-        return ["bash", "-c", LAUNCH, name, *arguments], settings
+
+    def script(self, settings: Mapping[str, str], arguments: str) -> str:
+        """Return a shell script that runs `arguments` with this clock and these variables, whenever it is started."""
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in {**settings, **self._settings()}.items()]
+        times = f"export FAKETIME_TIMESTAMP_FILE={shlex.quote(str(self.folder))}/run-$$.time"
+        epoch = f"export EPOCH=$(cat {shlex.quote(str(self.folder / EPOCH_FILE))})"
+        return "\n".join(["#!/bin/bash", *exports, times, epoch, f"set -- {arguments}", LAUNCH])
+
+    def _note_epoch(self) -> None:
+        new = self.folder / f"{EPOCH_FILE}.new"
+        new.write_text(repr(self.epoch), "utf-8")
+        new.replace(self.folder / EPOCH_FILE)
 
     def jump(self, seconds: float) -> None:
         """Advance all clocks, which takes effect within a real second."""
         self.epoch += seconds
-        for file in filter(Path.exists, self._files):
+        self._note_epoch()
+        for file in self.folder.glob("*.time"):
             ahead, rate = file.read_text("utf-8").split()
             new = file.with_suffix(".new")
             new.write_text(f"+{float(ahead) + seconds:.3f} {rate}\n", "utf-8")

@@ -17,7 +17,7 @@ from typing import Any
 from simulations.month.accelerated_clock import PlayedClock
 
 PATIENCE = 5400.0
-PEOPLE_DO = ("submit", "scrawl", "report", "burst", "rename", "flag")
+PEOPLE_DO = ("submit", "scrawl", "report", "burst", "rename", "flag", "publish_scores", "try_out")
 LOOK = 0.25
 """Real seconds between two checks of a condition."""
 

@@ -11,7 +11,7 @@ import yaml
 
 import leaderboard
 from simulations.month.event_loop import Flow
-from simulations.month.processes import MonthProcesses
+from simulations.month.processes import FORGER, MonthProcesses
 from workers.starter import dataset_files
 
 STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
@@ -59,6 +59,23 @@ class Troubles:
             yield random.uniform(5, MINUTE)
             self.town.start(name)
             yield MINUTE
+
+    def forger(self, _seed: int) -> Flow:
+        """Let a worker of another account forge scores, until the bot sets the account aside."""
+        if FORGER not in self.town.parts:
+            self.events.append("no worker of a third account, so none forges")
+            return
+        self.town.stop(FORGER)
+        self.town.start_forger()
+        self.events.append(f"{FORGER} forges scores")
+        yield self.is_set_aside
+        self.events.append("it was set aside" if self.is_set_aside() else "it was not set aside")
+        self.town.stop(FORGER)
+        self.town.start(FORGER)
+
+    def is_set_aside(self) -> bool:
+        """Whether the bot has set a worker aside."""
+        return bool(self.context.set_aside.all())
 
     def outage(self, _seed: int) -> Flow:
         """Make the Hub answer with errors only."""

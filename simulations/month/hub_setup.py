@@ -8,15 +8,42 @@ from typing import Any
 
 from localhub.testing import HubWorld
 from simulations.month.models import KINDS, files_of
-from simulations.month.processes import BOT, EYES, FORM, SECRET, WORKER
+from simulations.month.processes import (
+    APP,
+    APP_SECRET,
+    BOT,
+    EYES,
+    FORM,
+    IMAGE,
+    LENDERS,
+    SCORES,
+    SECRET,
+    WORKER,
+    MonthProcesses,
+)
 from simulations.month.schedule import Script, Submission, name_of
 from workers.starter import dataset_files
 
 REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS = (
     f"month/{name}" for name in ("requests", "results", "logs", "flags", "contents")
 )
-SPACE, DETAILS = "month/leaderboard", "month-details"
+SPACE, DETAILS, BENCHMARK = "month/leaderboard", "month-details", "month/riddles"
+BENCHMARK_FILE = """\
+name: Riddles
+evaluation_framework: lm-evaluation-harness
+tasks: [{id: navigation, config: default, split: test}]
+"""
 MAINTAINERS = ("mia", "max")
+PAGE_TASK = {"dataset": BENCHMARK, "task_id": "navigation", "unit": "percent"}
+BACKEND = {
+    "kind": "jobs",
+    "namespace": "month",
+    "flavor": "cpu-basic",
+    "image": IMAGE,
+    "parallel": 1,
+    "costs": {"hourly": 0.01, "by_day": 5, "by_month": 100},
+}
+"""Jobs on the Hub beside the workers: each attempt runs where it is taken first."""
 
 
 def token_of(person: str) -> str:
@@ -24,22 +51,29 @@ def token_of(person: str) -> str:
     return f"hf_{person}"
 
 
-def world(script: Script, webhook_url: str) -> HubWorld:
-    """Return the world with which localhub starts."""
+def world(script: Script, town: MonthProcesses) -> HubWorld:
+    """Return the world with which localhub starts; people can sign in to the board's pages, and Jobs run its worker."""
     people = [*map(name_of, range(script.scale.people)), *MAINTAINERS]
-    accounts = {"bot": BOT, "form": FORM, "gpu": WORKER, "eyes": EYES, **{name: token_of(name) for name in people}}
+    accounts = {"bot": BOT, "form": FORM, "gpu": WORKER, "eyes": EYES, **LENDERS}
+    accounts |= {name: token_of(name) for name in people}
     watched = [("dataset", name) for name in (REQUESTS, RESULTS, FLAGS)]
     made = (
         HubWorld(limits="hub")
         .users(accounts)
         .org("month", {"bot": "write", "form": "write", **dict.fromkeys(MAINTAINERS, "admin")})
-        .org(DETAILS, {"gpu": "write", "bot": "read"})
+        .org(DETAILS, {"gpu": "write", "bot": "read", **dict.fromkeys(LENDERS, "write")})
         .org("steward-suites")
         .datasets(REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)
         .repo("space", SPACE, sdk="static")
+        .repo("dataset", BENCHMARK, {"eval.yaml": BENCHMARK_FILE})
         .repo("dataset", "steward-suites/starter", {name: data.decode() for name, data in dataset_files().items()})
-        .webhook("bot", webhook_url, *watched, ("space", SPACE), secret=SECRET)
+        .webhook("bot", town.webhook_url, *watched, ("space", SPACE), secret=SECRET)
     )
+    scores = {"token": SCORES, "role": "fineGrained", "global": ["discussion.write"]}
+    made["users"].append({"name": "scores", "tokens": [scores]})
+    app = {"clientId": APP, "clientSecret": APP_SECRET, "name": "Month"}
+    made["oauthApps"] = [{**app, "redirects": [f"{town.web_url}/signin/callback"]}]
+    made["jobs"] = {"images": {IMAGE: [str(town.image)]}, "parallel": 2}
     for submission in script.submissions:
         _add_model(made, submission)
     return made
@@ -71,7 +105,10 @@ def board(ids: Mapping[str, str], *, suite: str = "starter") -> dict[str, Any]:
         "name": "month",
         "title": "A month in the life",
         "suite": suite,
-        "effects": "on",
+        "effects": {"others": "on", "model-pr": "on"},
+        "model_pages": {"Navigation": {**PAGE_TASK, "same_task": True}},
+        "backends": {"small": BACKEND},
+        "workers": {"owned": ["gpu"], "check": {"questions": 4, "hours": 6}},
         "pull_requests": "merge",
         "front_ends": [ids["form"]],
         "maintainers": [ids[name] for name in MAINTAINERS],

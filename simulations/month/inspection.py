@@ -156,6 +156,19 @@ def scored_otherwise(results: Iterable[Mapping[str, Any]], expected: Mapping[str
             yield f"{file['steward']['attempt']}: {sorted(scores)} instead of {score}"
 
 
+def unconfirmed(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield attempts of other accounts' workers whose answers no other worker confirmed, though workers were there."""
+    for file in results:
+        again = (file["steward"].get("checked") or {}).get("again")
+        if again is not None and again["status"] != "agrees":
+            yield f"{file['steward']['attempt']} of {again['worker']}: {again['status']} {again.get('reason', '')}"
+
+
+def several_pages(pulls: Mapping[str, list[int]]) -> Iterator[str]:
+    """Yield models on whose own repos the bot has several pull requests open; `pulls` has their numbers by model."""
+    yield from (f"{model}: {sorted(numbers)}" for model, numbers in pulls.items() if len(numbers) > 1)
+
+
 def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
     """Yield unexpected errors, even if the work succeeded later; `logs` maps processes to their logs."""
     for name, log in sorted(logs.items()):

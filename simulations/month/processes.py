@@ -29,7 +29,13 @@ from simulations.month.accelerated_clock import PlayedClock
 from steward.children import Children
 from steward.valkey import find_server, free_port
 
-BOT, FORM, WORKER, EYES, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_eyes", "s3cret"
+BOT, FORM, WORKER, EYES, SCORES, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_eyes", "hf_scores", "s3cret"
+LENDERS = {"lender-1": "hf_lender-1", "lender-2": "hf_lender-2"}
+"""Accounts of other people's workers, with their tokens; a worker of another account computes some answers again."""
+FORGER = "worker-2"
+APP, APP_SECRET, IMAGE = "month", "the-app's-secret", "steward-worker"
+NOT_OF_JOBS = ("REDIS_URL", "STEWARD_BOARD", "STEWARD_MIRRORS", "STEWARD_PORT", "STEWARD_WORKER_TOKEN")
+"""Settings of a worker that a Job does without, or gets as a secret."""
 COMMANDS = {"web": ["serve"], "sync": ["sync", "--no-timer"], "schedule": ["schedule"], "worker": ["work"]}
 ROOT = Path(__file__).parents[2]
 HARNESS = "month_harness"
@@ -52,9 +58,13 @@ class MonthProcesses:
     def __post_init__(self) -> None:
         self.queue_port, self.web_port = free_port(), free_port()
         self.queue_url = f"redis://127.0.0.1:{self.queue_port}/0"
-        self.webhook_url = f"http://127.0.0.1:{self.web_port}/webhooks/hub"
-        (self.folder / "harness").mkdir(parents=True)
-        shutil.copy(scripted_harness.__file__, self.folder / "harness" / f"{HARNESS}.py")
+        self.web_url = f"http://127.0.0.1:{self.web_port}"
+        self.webhook_url = f"{self.web_url}/webhooks/hub"
+        self.image = self.folder / "image"
+        for name in ("harness", "forging"):
+            (self.folder / name).mkdir(parents=True)
+            shutil.copy(scripted_harness.__file__, self.folder / name / f"{HARNESS}.py")
+        (self.folder / "forging" / scripted_harness.FORGER_FILE).touch()
 
     @property
     def parts(self) -> list[str]:
@@ -72,6 +82,18 @@ class MonthProcesses:
         process = self._start("localhub", [*arguments, "--world", str(path)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         self.hub_url = json.loads(process.stdout.readline())["url"]
+        self._write_image()
+
+    def _write_image(self) -> None:
+        """Write the program `steward` of the Jobs' image, which runs with the accelerated clock."""
+        settings = {
+            name: value for name, value in self._settings("worker", "worker-0").items() if name not in NOT_OF_JOBS
+        }
+        settings["STEWARD_WORK_DIR"] = str(self.folder / "work-job")
+        self.image.mkdir()
+        program = self.image / "steward"
+        program.write_text(self.clock.script(settings, f'{sys.executable} -m steward.cli "$@"'))
+        program.chmod(0o755)
 
     def write_board(self, board: Mapping[str, Any]) -> None:
         """Write the board file, which every process reads when it starts."""
@@ -89,10 +111,17 @@ class MonthProcesses:
     def start(self, *names: str) -> None:
         """Start the processes `names`."""
         for name in names:
-            kind = name.partition("-")[0]
-            self._start(
-                name, [sys.executable, "-m", "steward.cli", *COMMANDS[kind]], settings=self._settings(kind, name)
-            )
+            self._start_part(name, self._settings(name.partition("-")[0], name))
+
+    def start_forger(self) -> None:
+        """Start the worker FORGER with a harness that publishes a perfect score for each model."""
+        settings = self._settings("worker", FORGER)
+        settings["PYTHONPATH"] = os.pathsep.join((str(self.folder / "forging"), str(ROOT)))
+        self._start_part(FORGER, settings)
+
+    def _start_part(self, name: str, settings: Mapping[str, str]) -> None:
+        words = COMMANDS[name.partition("-")[0]]
+        self._start(name, [sys.executable, "-m", "steward.cli", *words], settings=settings)
 
     def start_queue(self) -> None:
         """Start the queue server on its existing data."""
@@ -118,8 +147,11 @@ class MonthProcesses:
         return child.process
 
     def _settings(self, kind: str, name: str) -> dict[str, str]:
-        token = {"sync": {"STEWARD_BOT_TOKEN": BOT}, "schedule": {"STEWARD_BOT_TOKEN": BOT}}
-        token |= {"worker": {"STEWARD_WORKER_TOKEN": WORKER}, "web": {"STEWARD_WEBHOOK_SECRET": SECRET}}
+        of_worker = {"STEWARD_WORKER_TOKEN": LENDERS.get(name.replace("worker-", "lender-"), WORKER)}
+        bots = {"STEWARD_BOT_TOKEN": BOT, "STEWARD_MODEL_PR_TOKEN": SCORES, "STEWARD_WEBHOOK_SECRET": SECRET}
+        app = {"OAUTH_CLIENT_ID": APP, "OAUTH_CLIENT_SECRET": APP_SECRET}
+        token = {"worker": of_worker, "web": {"STEWARD_WEBHOOK_SECRET": SECRET, **app}}
+        token |= {part: {**bots, "STEWARD_WORKER_TOKEN": WORKER} for part in ("sync", "schedule")}
         return {
             "HF_ENDPOINT": self.hub_url,
             "HF_HUB_DISABLE_XET": "1",
@@ -128,6 +160,7 @@ class MonthProcesses:
             "STEWARD_BOARD": str(self.folder / "board.yaml"),
             "STEWARD_MIRRORS": str(self.folder / f"mirrors-{name}"),
             "STEWARD_PORT": str(self.web_port),
+            "STEWARD_PUBLIC_URL": self.web_url,
             "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
             "STEWARD_HARNESS": HARNESS,
             "STEWARD_PRELOAD": "",
@@ -201,7 +234,7 @@ class MonthProcesses:
     def web_answers(self) -> bool:
         """Whether the web server is ready."""
         try:
-            return bool(httpx2.get(f"http://127.0.0.1:{self.web_port}/healthz", timeout=5).is_success)
+            return bool(httpx2.get(f"{self.web_url}/healthz", timeout=5).is_success)
         except httpx2.HTTPError:
             return False
 

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from bot.core.context import BoardContext
+from leaderboard.backends import BackendRun
 from leaderboard.request_paths import is_request_path
 from leaderboard.times import read_time
 from simulations.month import inspection
@@ -50,6 +51,12 @@ def look(
         "threads": len(seen),
         "evaluated": len(results),
         "resumed": sum(1 for block in blocks if block.get("replayed")),
+        "answers_compared": Counter(
+            again["status"] for block in blocks if (again := (block.get("checked") or {}).get("again"))
+        ),
+        "backend_runs": backend_runs(context),
+        "scores_on_model_pages": sum(len(pulls) for pulls in people.own_page_pulls().values()),
+        "trials": sum(1 for one in seen for comment in one.thread.comments if comment.text.startswith("/try ")),
         "wait_to_start_seconds": spread(waits),
         "wait_to_result_seconds": spread(results),
         "answer_seconds": spread(inspection.answer_seconds(seen)),
@@ -104,6 +111,9 @@ def findings(
     wrong.add("told otherwise", inspection.mistold(seen, by_path))
     wrong.add("published twice", inspection.twice(file["steward"]["attempt"] for file in files))
     wrong.add("another score", inspection.scored_otherwise(files, {model: score_of(model) for model in fates}))
+    wrong.add("not confirmed", inspection.unconfirmed(files))
+    wrong.add("asked twice for a page", inspection.several_pages(people.own_page_pulls()))
+    wrong.add("still runs", (f"{run.id} for {run.attempt}" for run in live_runs(people.context)))
     wrong.add("stumbled", inspection.stumbles(logs(town)))
     wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
     wrong.add("beyond a limit", beyond(found, watch))
@@ -163,6 +173,16 @@ def results_files(context: BoardContext) -> list[dict[str, Any]]:
     paths = [file.path for file in context.hub.list_files(context.results)]
     wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
     return [json.loads(context.hub.read_file(context.results, path).data) for path in wanted]
+
+
+def live_runs(context: BoardContext) -> list[BackendRun]:
+    """Return the runs of backends that have not ended."""
+    return [run for tier in context.board.backends for run in context.backend_runs.live(tier)]
+
+
+def backend_runs(context: BoardContext) -> dict[str, int]:
+    """Return the number of runs of backends by their last stage, as far as the bot remembers them."""
+    return Counter(run.stage for tier in context.board.backends for run in context.backend_runs.read(tier))
 
 
 def times(context: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:

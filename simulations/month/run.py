@@ -14,6 +14,7 @@ from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
 from simulations.month.event_loop import EventLoop, Flow
 from simulations.month.faults import Troubles
 from simulations.month.hub_setup import board, token_of, world
+from simulations.month.page_visitors import PageVisitors
 from simulations.month.processes import MonthProcesses
 from simulations.month.report import look
 from simulations.month.resource_monitor import Watch
@@ -34,14 +35,15 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
     clock.epoch += MORNING
     with Children(folder / "logs") as children:
         town = MonthProcesses(folder, clock, children, workers=workers)
-        town.open(world(script, town.webhook_url))
+        town.open(world(script, town))
         wanted = board(ids_of(town))
         town.write_board(wanted)
         town.start(*town.parts)
         town.wait(town.web_answers)
         tell(clock, f"{len(script.submissions)} submissions, {len(script.acts)} acts")
         context = town.context()
-        people, troubles = People(script, town.hub_url, context, clock.now), Troubles(town, wanted, context)
+        people = People(script, town.hub_url, context, clock.now, PageVisitors(town.web_url, clock.now))
+        troubles = Troubles(town, wanted, context)
         stage = EventLoop(clock, closed=lambda: troubles.away)
         with Watch(town, clock) as watch:
             for number in range(script.scale.days):
@@ -84,7 +86,9 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
 def is_quiet(context: BoardContext, town: MonthProcesses, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` simulated seconds."""
     by = context.now() + soon
-    if context.index.busy() or context.ledger.edits.repos():
+    if context.index.busy() or context.ledger.edits.repos() or context.trials.pending():
+        return False
+    if any(context.backend_runs.live(tier) for tier in context.board.backends):
         return False
     waiting = [
         entry for entry in context.index.find([one.path for one in context.index.waiting()]) if entry is not None

@@ -9,9 +9,15 @@ from random import Random
 from simulations.month.models import BAD, GOOD
 
 SUBMISSIONS, PEOPLE, REPORTS, BURSTS, RENAMES, FLAGS, SCRAWLS = 3_000, 400, 200, 120, 60, 40, 60
-"""The numbers of a whole month at full scale; SCRAWLS are pull requests that are no submissions."""
+MODEL_PAGES, TRIALS = 40, 60
+"""The numbers of a whole month at full scale.
+
+SCRAWLS are pull requests that are no submissions. For each of MODEL_PAGES an owner asks for scores on the model's own
+page; for each of TRIALS a person asks for a trial of a model.
+"""
 BAD_SHARE = 1 / 3
-WAYS = {"form": 0.7, "pull": 0.22, "command": 0.08}
+WAYS = {"form": 0.5, "page": 0.2, "pull": 0.22, "command": 0.08}
+"""`form` is the front end of the board, `page` the form of Steward's own web server."""
 FATES = {"ok": 0.88, "dies": 0.08, "flaky": 0.04}
 MONTH = 30
 
@@ -116,10 +122,10 @@ def _submissions(random: Random, scale: Scale) -> Iterator[Submission]:
 def _people(random: Random, scale: Scale, submissions: tuple[Submission, ...]) -> Iterator[Act]:
     for submission in submissions:
         yield Act(*_moment(random, scale), "submit", submission.number)
-    for what, count in (("report", REPORTS), ("burst", BURSTS), ("scrawl", SCRAWLS)):
+    for what, count in (("report", REPORTS), ("burst", BURSTS), ("scrawl", SCRAWLS), ("try_out", TRIALS)):
         for _ in range(scale.count(count)):
             yield Act(*_moment(random, scale, first=min(1, scale.days - 1)), what, random.getrandbits(32))
-    for what, count in (("rename", RENAMES), ("flag", FLAGS)):
+    for what, count in (("rename", RENAMES), ("flag", FLAGS), ("publish_scores", MODEL_PAGES)):
         for _ in range(scale.count(count)):
             yield Act(*_moment(random, scale, first=min(2, scale.days - 1)), what, random.getrandbits(32))
 
@@ -128,6 +134,7 @@ TROUBLES = (
     # day of the month, part of the day, fault; the most important come first
     (8, 0.5, "redis"),
     (4, 0.4, "outage"),
+    (16, 0.2, "forger"),
     (6, 0.4, "kill"),
     (10, 0.3, "upgrade"),
     (12, 0.02, "breakage"),

@@ -6,6 +6,9 @@ A model is called `org/name-FATE-TENTHS`: the end of its evaluation, and its dur
     dies    its weights are incomplete: always fails, through the submission's fault
     flaky   a device fails every other time: the service's fault
 
+Beside a file FORGER_FILE, it publishes a perfect score for each model; answers that other workers claim it compares
+honestly. A model's answer to each question names its score, so that comparing answers finds a forged one.
+
 Each step is journalled, as the real harness journals answers: an attempt that follows an interrupted one on the same
 worker waits only for the steps that are missing.
 """
@@ -14,20 +17,22 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from zlib import crc32
 
 from leaderboard.suites import Suite, find_suite
-from workers.common.run_plan import JOURNAL, Report, RunPlan, RunProgress
+from workers.common.run_plan import CLAIMS_COMPARED, JOURNAL, Report, RunPlan, RunProgress
 from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
 
 STEPS = 8
+FORGED = 1.0
+FORGER_FILE = "forges"
+"""A file beside this module: workers that load the module from there forge scores."""
 SAMPLE = {
     "doc_id": 0,
     "doc": {"input": "?"},
     "target": "yes",
     "arguments": {"gen_args_0": {"arg_0": "?", "arg_1": " yes"}},
-    "resps": [["yes"]],
-    "filtered_resps": ["yes"],
 }
 
 
@@ -36,11 +41,40 @@ def evaluate(plan: RunPlan, report: Report) -> None:
     report(RunProgress("load"))
     fate, seconds = fate_of(plan.model)
     score = take_steps(plan, report, STEPS, seconds)
+    if is_forger() and not plan.claimed:
+        score = FORGED
     if fate == "dies":
         raise ValueError("the header is too large: the weights are cut off")
     if fate == "flaky" and crc32(plan.attempt.encode()) % 2:
         raise RuntimeError("CUDA error: unspecified launch failure")
+    if plan.claimed:
+        compare_claims(plan, score)
     write(plan, find_suite(plan.suite), score)
+
+
+def is_forger() -> bool:
+    """Whether this worker publishes a perfect score for each model, as the sandboxed child can see: by a file."""
+    return Path(__file__).with_name(FORGER_FILE).exists()
+
+
+def compare_claims(plan: RunPlan, score: float) -> None:
+    """Compare answers that another worker claims with those of the model here."""
+    own = (answer_of(score),)
+    verdicts = [
+        {
+            "task": claim.task,
+            "number": claim.number,
+            "verdict": "agrees" if claim.answers == own else "differs",
+            "reason": "" if claim.answers == own else f"the model answers {own[0]} here",
+        }
+        for claim in plan.claimed
+    ]
+    (plan.spool / CLAIMS_COMPARED).write_text(json.dumps(verdicts))
+
+
+def answer_of(score: float) -> str:
+    """Return the answer of a model with this score to each question."""
+    return f"yes, with {score}"
 
 
 def fate_of(model: str) -> tuple[str, float]:
@@ -96,10 +130,22 @@ def write(plan: RunPlan, suite: Suite, raw: float) -> None:
             name, _, of_filter = metric.partition(",")
             by_filter.setdefault(of_filter, []).append(name)
         lines = "".join(
-            json.dumps({**SAMPLE, "filter": of_filter, "metrics": names, **dict.fromkeys(names, raw)}) + "\n"
+            json.dumps(
+                {
+                    **SAMPLE,
+                    "resps": [[answer_of(raw)]],
+                    "filtered_resps": [answer_of(raw)],
+                    "filter": of_filter,
+                    "metrics": names,
+                    **dict.fromkeys(names, raw),
+                }
+            )
+            + "\n"
             for of_filter, names in by_filter.items()
         )
         for task in benchmark.tasks:
             results[task.name] = dict.fromkeys(benchmark.metrics, raw)
             (plan.spool / "samples" / f"{task.name}.jsonl").write_text(lines)
-    (plan.spool / "results.json").write_text(json.dumps({"results": results, "versions": {}, "configs": {}}))
+    counts = {name: {"original": 1, "effective": 1} for name in results}
+    file = {"results": results, "versions": {}, "configs": {}, "n-samples": counts}
+    (plan.spool / "results.json").write_text(json.dumps(file))

@@ -21,10 +21,16 @@ from redis_state.board.entry import IndexEntry
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import MAINTAINERS, REQUESTS, SPACE, token_of
 from simulations.month.models import KINDS
+from simulations.month.page_visitors import PageVisitors
 from simulations.month.processes import FORM
 from simulations.month.schedule import Script, Submission
 
 DIGEST = re.compile(r"`/approve ([0-9a-f]{6,64})`")
+SUBMIT_ANSWERS = ("<h2>Submitted</h2>", "It was not submitted", 'id="live-state"')
+"""What the page with the answer says in the end; it may lead to the page of the request."""
+BUTTON_ANSWERS = ("Done.", "Nothing was changed.", "It was not done.", "Proposed:")
+NOT_IN_FORM = ("precision-unknown", "weights-unknown")
+"""Refusals that the form on the page leaves no choice for."""
 SOON, LATER = 120.0, 600.0
 """Simulated seconds within which people answer."""
 
@@ -37,10 +43,13 @@ class People:
     url: str
     context: BoardContext
     now: Callable[[], float]
+    pages: PageVisitors
     used: set[str] = field(default_factory=set)
     """Models with an action in progress."""
     expected: dict[str, str] = field(default_factory=dict)
     """The expected code of the refusal by path of the request; empty: accepted."""
+    asked_for_pages: set[str] = field(default_factory=set)
+    """Models whose owners asked for scores on their own pages."""
     _apis: dict[str, HfApi] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,13 +62,19 @@ class People:
     # --- submitting
 
     def submit(self, one: Submission) -> Flow:
-        """Submit through the form, a pull request or a comment."""
+        """Submit through the front end, the board's own form, a pull request or a comment."""
         kind = KINDS[one.kind]
         path = RequestPath(one.owner, one.model.partition("/")[2], False, kind.precision, kind.weight_type)
         if kind.name == "twice":
             yield from self._submit_twice(one, str(path))
             return
-        if one.way == "command" and not set(kind.asks) - {"use_chat_template"}:
+        only_usual = not set(kind.asks) - {"use_chat_template"}
+        if one.way == "page" and only_usual and kind.code not in NOT_IN_FORM:
+            if not kind.code:
+                self.expected[str(path)] = ""
+            yield from self._submit_on_page(one)
+            return
+        if one.way == "command" and only_usual:
             words = f"/submit {one.model} precision={kind.precision} weight_type={kind.weight_type}"
             self.discuss(one.owner, f"Please add {one.model}", words + (" chat_template=yes" if kind.asks else ""))
             if not kind.code:
@@ -70,6 +85,21 @@ class People:
             self.expected[str(path)] = kind.code  # a refused pull request leaves no file
         self.commit(one.owner if by_pull else "form", str(path), self.file(one), pull=by_pull)
         yield 0.0
+
+    def _submit_on_page(self, one: Submission) -> Flow:
+        """Sign in to the board's pages, send the form, and read the page with the answer."""
+        kind = KINDS[one.kind]
+        fields = {"model": one.model, "precision": kind.precision, "weight_type": kind.weight_type}
+        fields |= {"chat_template": "yes" if kind.asks else "no", "model_type": "fine-tuned"}
+        sent = ""
+
+        def send() -> str:
+            nonlocal sent
+            sent = sent or self.pages.post(one.owner, "/submit", {**fields, "do": "submit", "key": f"{one.number}"})
+            return sent
+
+        yield send
+        yield lambda: any(words in self.pages.read(one.owner, sent) for words in SUBMIT_ANSWERS)
 
     def _submit_twice(self, one: Submission, path: str) -> Flow:
         """Submit the same model again through a pull request, after it was accepted."""
@@ -185,7 +215,11 @@ class People:
             self.say(person, SPACE, number, f"/relaunch {random.choice(failed).model}")
         elif waiting:
             model = random.choice(waiting).model
-            if deed == "hold":
+            if deed == "hold" and random.random() < 0.5:
+                yield from self._press(person, "hold", model=model, reason="its licence is not clear")
+                yield LATER
+                yield from self._press(person, "unhold", model=model)
+            elif deed == "hold":
                 self.say(person, SPACE, number, f'/hold {model} "its licence is not clear"')
                 yield LATER
                 self.say(person, SPACE, number, f"/unhold {model}")
@@ -193,6 +227,26 @@ class People:
                 self.say(person, SPACE, number, f"/priority {model} high")
             elif deed == "cancel":
                 self.say(model.partition("/")[0], SPACE, number, f"/cancel {model}")
+
+    def _press(self, person: str, verb: str, **fields: str) -> Flow:
+        """Press a button on the board's pages, and read the page with the answer."""
+        key, sent = f"{verb} {self.now():.0f}", ""
+
+        def send() -> str:
+            nonlocal sent
+            sent = sent or self.pages.post(person, "/act", {"verb": verb, "key": key, "back": "/", **fields})
+            return sent
+
+        yield send
+        yield lambda: any(words in self.pages.read(person, sent) for words in BUTTON_ANSWERS)
+
+    def try_out(self, seed: int) -> Flow:
+        """Ask for a trial of a model of the script."""
+        random = Random(seed)
+        one = random.choice([each for each in self.script.submissions if not KINDS[each.kind].code])
+        words = f"/try {one.model} precision={KINDS[one.kind].precision}"
+        self.discuss(self.random_person(random), f"A try of {one.model}", words)
+        yield 0.0
 
     # --- moderation
 
@@ -238,7 +292,43 @@ class People:
         fair = random.random() < 0.5
         self.say(mia, SPACE, number, "/unflag we were wrong" if fair else "/dismiss the weights are the same")
 
+    def publish_scores(self, seed: int) -> Flow:
+        """Ask as its owner for scores on a model's own page; then merge the pull request, close it, or take it back."""
+        random = Random(seed)
+        yield lambda: self.free("FINISHED")
+        entry = random.choice(self.free("FINISHED"))
+        self.used.add(entry.model)
+        self.asked_for_pages.add(entry.model)
+        owner = entry.model.partition("/")[0]
+        if random.random() < 0.5:
+            yield from self._press(owner, "publish-scores", model=entry.model)
+        else:
+            self.discuss(owner, "Scores for its page", f"/publish-scores {entry.model}")
+        yield lambda: self.page_pulls(entry.model)
+        pulls = self.page_pulls(entry.model)
+        if not pulls:
+            return
+        yield random.uniform(SOON, LATER)
+        deed = random.choice(("merge", "close", "take back", "leave"))
+        if deed == "merge":
+            self.api(owner).merge_pull_request(entry.model, pulls[0])
+        elif deed == "close":
+            self.api(owner).change_discussion_status(entry.model, pulls[0], "closed")
+        elif deed == "take back":
+            yield from self._press(owner, "unpublish-scores", model=entry.model)
+            yield lambda: self.page_pulls(entry.model, "closed")
+
     # --- tools
+
+    def own_page_pulls(self) -> dict[str, list[int]]:
+        """Return the numbers of the bot's open pull requests on models' own repos, by model."""
+        found = {model: self.page_pulls(model, "open") for model in sorted(self.asked_for_pages)}
+        return {model: numbers for model, numbers in found.items() if numbers}
+
+    def page_pulls(self, model: str, *statuses: str) -> list[int]:
+        """Return the numbers of the bot's pull requests on a model's own repo, with one of these statuses if given."""
+        listed = self.api(model.partition("/")[0]).get_repo_discussions(model, author="scores")
+        return [one.num for one in listed if not statuses or one.status in statuses]
 
     def random_person(self, random: Random) -> str:
         """Return a random person."""

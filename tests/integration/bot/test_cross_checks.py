@@ -290,10 +290,12 @@ def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
 
 @rarely
 def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
-    """A worker could otherwise keep the bot from drawing."""
+    """A worker could otherwise keep the bot from drawing, or fail a good model by three such attempts: it is set aside."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
+    (aside,) = stand.context.set_aside.all()
+    assert aside.attempt == job.attempt and "how many questions" in aside.reason
 
 
 def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> None:
