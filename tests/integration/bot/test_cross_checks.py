@@ -290,7 +290,7 @@ def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
 
 @rarely
 def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
-    """A worker could otherwise keep the bot from drawing, or fail a good model by three such attempts: it is set aside."""
+    """A worker could otherwise keep the bot from drawing, and fail a good model by three attempts: it is set aside."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
