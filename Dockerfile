@@ -63,10 +63,12 @@ ARG EXTRAS=contents
 RUN extras $EXTRAS > /extras.txt && pip install --no-compile --only-binary :all: -r /extras.txt
 COPY --from=source / /src/
 # Compile everything except transformers' models (54 MB of bytecode), of which the bot loads hardly any. Strip the debug
-# symbols from uvloop's wheel.
+# symbols from uvloop's wheel. Leave out parts of libraries that the bot never loads: tests, pyarrow's Flight and S3, AVIF
+# images.
 RUN pip install --no-compile --no-deps . && pip uninstall --yes pip \
  && cd /opt/steward/lib/python3*/site-packages \
- && rm -rf numpy/*/tests pyarrow/tests pyarrow/include \
+ && rm -rf */tests numpy/*/tests numpy/f2py pyarrow/include pyarrow/*flight* pyarrow/libarrow_s3* pyarrow/_s3fs* \
+      PIL/_avif* pillow.libs/libavif* \
  && strip --strip-debug uvloop/*.so \
  && python3 -m compileall -q -x transformers/models /opt/steward
 
