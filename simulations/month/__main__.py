@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, help="simulated hours of a day's actions; by default 4 times the scale")
     parser.add_argument("--speed", type=float, default=10.0, help="simulated seconds per real second")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--own-evaluator", action="store_true", help="a program of its own evaluates, not lm-eval")
     parser.add_argument("--minutes", type=float, default=1e6, help="real minutes after which no other day starts")
     parser.add_argument("--soak", action="store_true", help="repeat the month until there are findings")
     parser.add_argument("--folder", type=Path, help="folder for all data; by default a temporary one that is removed")
@@ -50,7 +51,12 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)  # the sandboxed child runs as another user
             found = play(
-                write(seed, scale), folder, speed=options.speed, workers=options.workers, minutes=options.minutes
+                write(seed, scale),
+                folder,
+                speed=options.speed,
+                workers=options.workers,
+                minutes=options.minutes,
+                own_evaluator=options.own_evaluator,
             )
         print("\n".join(table(found)))
         if options.json:

@@ -9,14 +9,15 @@ from typing import Any
 
 import yaml
 
-import leaderboard
 from simulations.month.event_loop import Flow
+from simulations.month.hub_setup import STARTER
 from simulations.month.processes import FORGER, MonthProcesses
 from workers.starter import dataset_files
 
-STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
 MINUTE = 60.0
 QUESTIONS = "data/boolean_expressions/test.jsonl"
+FORGING_MINUTES = 90
+"""Minutes after which a forger that took no job becomes honest."""
 OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
 
 
@@ -68,8 +69,11 @@ class Troubles:
         self.town.stop(FORGER)
         self.town.start_forger()
         self.events.append(f"{FORGER} forges scores")
-        yield self.is_set_aside
-        self.events.append("it was set aside" if self.is_set_aside() else "it was not set aside")
+        for _ in range(FORGING_MINUTES):
+            yield MINUTE
+            if self.is_set_aside():
+                break
+        self.events.append("it was set aside" if self.is_set_aside() else "it took no job in that time")
         self.town.stop(FORGER)
         self.town.start(FORGER)
 
@@ -123,8 +127,9 @@ class Troubles:
 
     def suite(self, _seed: int) -> Flow:
         """Change the suite, restart everything with it, and queue finished requests again."""
-        suite = yaml.safe_load(STARTER.read_text("utf-8")) | {"version": 2}
-        path = self.town.folder / "starter-2.yaml"
+        path = Path(self.board["suite"])
+        suite = yaml.safe_load((path if path.exists() else STARTER).read_text("utf-8")) | {"version": 2}
+        path = self.town.folder / "suite-2.yaml"
         path.write_text(yaml.safe_dump(suite))
         self.board["suite"] = str(path)
         self.town.write_board(self.board)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+import leaderboard
 from localhub.testing import HubWorld
+from simulations.month import scripted_evaluator
 from simulations.month.models import KINDS, files_of
 from simulations.month.processes import (
     APP,
@@ -28,6 +34,7 @@ REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS = (
     f"month/{name}" for name in ("requests", "results", "logs", "flags", "contents")
 )
 SPACE, DETAILS, BENCHMARK = "month/leaderboard", "month-details", "month/riddles"
+STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
 BENCHMARK_FILE = """\
 name: Riddles
 evaluation_framework: lm-evaluation-harness
@@ -99,7 +106,17 @@ def _encoded(content: bytes) -> Any:
         return {"base64": base64.b64encode(content).decode()}
 
 
-def board(ids: Mapping[str, str], *, suite: str = "starter") -> dict[str, Any]:
+def evaluator_suite(folder: Path) -> dict[str, Any]:
+    """Return the starter suite, with the scripted evaluator in `folder` in the place of lm-eval."""
+    suite = yaml.safe_load(STARTER.read_text("utf-8"))
+    benchmarks = [{**benchmark, "metrics": [scripted_evaluator.METRIC]} for benchmark in suite["benchmarks"]]
+    command = [sys.executable, str(folder)]
+    evaluator = {"name": scripted_evaluator.NAME, "version": scripted_evaluator.VERSION, "command": command}
+    kept = {name: value for name, value in suite.items() if name not in ("run", "definitions")}
+    return {**kept, "name": "month", "evaluator": evaluator, "benchmarks": benchmarks}
+
+
+def board(ids: Mapping[str, str], suite: str) -> dict[str, Any]:
     """Return the board file; `ids` holds the Hub's ids of the accounts."""
     return {
         "name": "month",

@@ -24,7 +24,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state.redis import connect
-from simulations.month import scripted_harness
+from simulations.month import scripted_evaluator, scripted_harness, scripted_scores
 from simulations.month.accelerated_clock import PlayedClock
 from steward.children import Children
 from steward.valkey import find_server, free_port
@@ -52,6 +52,7 @@ class MonthProcesses:
     children: Children
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     workers: int = 2
+    own_evaluator: bool = False
     hub_url: str = ""
     started: int = 0
 
@@ -65,6 +66,21 @@ class MonthProcesses:
             (self.folder / name).mkdir(parents=True)
             shutil.copy(scripted_harness.__file__, self.folder / name / f"{HARNESS}.py")
         (self.folder / "forging" / scripted_harness.FORGER_FILE).touch()
+        self._copy_evaluator()
+
+    def _copy_evaluator(self) -> None:
+        """Copy the scripted evaluator with the modules that it imports: the sandbox shows its folder alone."""
+        inner = self.evaluator / "simulations" / "month"
+        inner.mkdir(parents=True)
+        for folder in (inner.parent, inner):
+            (folder / "__init__.py").touch()
+        shutil.copy(scripted_scores.__file__, inner / "scripted_scores.py")
+        shutil.copy(scripted_evaluator.__file__, self.evaluator / "__main__.py")
+
+    @property
+    def evaluator(self) -> Path:
+        """The folder of the scripted evaluator."""
+        return self.folder / "evaluator"
 
     @property
     def parts(self) -> list[str]:
@@ -162,7 +178,7 @@ class MonthProcesses:
             "STEWARD_PORT": str(self.web_port),
             "STEWARD_PUBLIC_URL": self.web_url,
             "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
-            "STEWARD_HARNESS": HARNESS,
+            **({} if self.own_evaluator else {"STEWARD_HARNESS": HARNESS}),
             "STEWARD_PRELOAD": "",
             "STEWARD_DEVICE": "cpu",
             # The accelerated clock shortens waits, but not the time that the processor needs.

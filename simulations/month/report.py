@@ -19,7 +19,7 @@ from simulations.month.faults import Troubles
 from simulations.month.hub_setup import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
 from simulations.month.processes import EYES, MonthProcesses
 from simulations.month.resource_monitor import Watch, most_within, total
-from simulations.month.scripted_harness import score_of
+from simulations.month.scripted_scores import score_of
 from simulations.month.statistics_table import per, spread
 from simulations.month.user_actions import People
 
@@ -111,7 +111,8 @@ def findings(
     wrong.add("told otherwise", inspection.mistold(seen, by_path))
     wrong.add("published twice", inspection.twice(file["steward"]["attempt"] for file in files))
     wrong.add("another score", inspection.scored_otherwise(files, {model: score_of(model) for model in fates}))
-    wrong.add("not confirmed", inspection.unconfirmed(files))
+    if people.context.suite.evaluator is None:  # answers of other evaluators are not compared
+        wrong.add("not confirmed", inspection.unconfirmed(files))
     wrong.add("asked twice for a page", inspection.several_pages(people.own_page_pulls()))
     wrong.add("still runs", (f"{run.id} for {run.attempt}" for run in live_runs(people.context)))
     wrong.add("stumbled", inspection.stumbles(logs(town)))

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bot.core.context import BoardContext
 from hub.client import Hub
 from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
 from simulations.month.event_loop import EventLoop, Flow
 from simulations.month.faults import Troubles
-from simulations.month.hub_setup import board, token_of, world
+from simulations.month.hub_setup import board, evaluator_suite, token_of, world
 from simulations.month.page_visitors import PageVisitors
 from simulations.month.processes import MonthProcesses
 from simulations.month.report import look
@@ -29,14 +31,19 @@ LONGEST_DAY = 4 * HOUR
 LOOK = 5.0
 
 
-def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: float = 1e6) -> dict[str, Any]:
-    """Run `script` in `folder` for `minutes` real minutes at most, and return all figures and findings."""
+def play(
+    script: Script, folder: Path, *, speed: float, workers: int, minutes: float = 1e6, own_evaluator: bool = False
+) -> dict[str, Any]:
+    """Run `script` in `folder` for `minutes` real minutes at most, and return all figures and findings.
+
+    With `own_evaluator` the suite names an evaluator of its own, in the place of lm-eval.
+    """
     began, clock = time.monotonic(), PlayedClock(folder, speed)
     clock.epoch += MORNING
     with Children(folder / "logs") as children:
-        town = MonthProcesses(folder, clock, children, workers=workers)
+        town = MonthProcesses(folder, clock, children, workers=workers, own_evaluator=own_evaluator)
         town.open(world(script, town))
-        wanted = board(ids_of(town))
+        wanted = board(ids_of(town), write_suite(town) if own_evaluator else "starter")
         town.write_board(wanted)
         town.start(*town.parts)
         town.wait(town.web_answers)
@@ -60,6 +67,13 @@ def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: f
         found["real_minutes"] = round((time.monotonic() - began) / 60, 1)
         context.hub.close()
         return found
+
+
+def write_suite(town: MonthProcesses) -> str:
+    """Write the suite with the scripted evaluator, and return its path."""
+    path = town.folder / "suite.yaml"
+    path.write_text(yaml.safe_dump(evaluator_suite(town.evaluator)), "utf-8")
+    return str(path)
 
 
 def live_a_day(number: int, script: Script, stage: EventLoop, people: People, troubles: Troubles) -> None:

@@ -21,13 +21,15 @@ from pathlib import Path
 from zlib import crc32
 
 from leaderboard.suites import Suite, find_suite
+from simulations.month.scripted_scores import STEPS, fate_of, mean, step_score
 from workers.common.run_plan import CLAIMS_COMPARED, JOURNAL, Report, RunPlan, RunProgress
 from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
 
-STEPS = 8
 FORGED = 1.0
 FORGER_FILE = "forges"
 """A file beside this module: workers that load the module from there forge scores."""
+FORGES = Path(__file__).with_name(FORGER_FILE).exists()
+"""Found when the module is loaded: the sandbox of an evaluation hides the folder."""
 SAMPLE = {
     "doc_id": 0,
     "doc": {"input": "?"},
@@ -41,7 +43,7 @@ def evaluate(plan: RunPlan, report: Report) -> None:
     report(RunProgress("load"))
     fate, seconds = fate_of(plan.model)
     score = take_steps(plan, report, STEPS, seconds)
-    if is_forger() and not plan.claimed:
+    if FORGES and not plan.claimed:
         score = FORGED
     if fate == "dies":
         raise ValueError("the header is too large: the weights are cut off")
@@ -50,11 +52,6 @@ def evaluate(plan: RunPlan, report: Report) -> None:
     if plan.claimed:
         compare_claims(plan, score)
     write(plan, find_suite(plan.suite), score)
-
-
-def is_forger() -> bool:
-    """Whether this worker publishes a perfect score for each model, as the sandboxed child can see: by a file."""
-    return Path(__file__).with_name(FORGER_FILE).exists()
 
 
 def compare_claims(plan: RunPlan, score: float) -> None:
@@ -77,14 +74,6 @@ def answer_of(score: float) -> str:
     return f"yes, with {score}"
 
 
-def fate_of(model: str) -> tuple[str, float]:
-    """Return the end of the evaluation of `model` and its seconds; other names succeed at once."""
-    parts = model.rsplit("-", 2)
-    if len(parts) == 3 and parts[2].isdecimal():
-        return parts[1], int(parts[2]) / 10
-    return "ok", 0.1
-
-
 def take_steps(plan: RunPlan, report: Report, steps: int, seconds: float) -> float:
     """Wait `seconds` in all for the steps that the journal of an interrupted attempt does not hold; return the score.
 
@@ -98,26 +87,13 @@ def take_steps(plan: RunPlan, report: Report, steps: int, seconds: float) -> flo
         value = journal.get(key)
         if value is None:
             time.sleep(seconds / steps)
-            value = _step_score(plan.model, step)
+            value = step_score(plan.model, step)
             journal.add(key, value)
         else:
             journal.replayed += 1
         values.append(value)
     report(RunProgress("score", steps, steps, journal.replayed))
-    return _mean(values)
-
-
-def score_of(model: str) -> float:
-    """Return the score that `model` has in every task."""
-    return _mean([_step_score(model, step) for step in range(STEPS)])
-
-
-def _step_score(model: str, step: int) -> float:
-    return crc32(f"{model} {step}".encode()) % 1000 / 1000
-
-
-def _mean(values: list[float]) -> float:
-    return round(sum(values) / len(values), 6)
+    return mean(values)
 
 
 def write(plan: RunPlan, suite: Suite, raw: float) -> None:

@@ -18,7 +18,7 @@ from simulations.month import inspection
 from simulations.month.models import BAD, KINDS
 from simulations.month.resource_monitor import bot_calls, most_within
 from simulations.month.schedule import MONTH, TROUBLES, Scale, write
-from simulations.month.scripted_harness import fate_of
+from simulations.month.scripted_scores import fate_of
 from simulations.month.statistics_table import spread, table
 
 WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
