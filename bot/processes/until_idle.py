@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext, threads_key
 from bot.core.former_paths import mark_former_paths
-from bot.core.recomputing import Recompute
+from bot.core.metrics_recomputer import Recompute
 from bot.core.settings import BotSettings
 from bot.core.watched_repos import thread_repos
 from bot.intake.deliveries import read_delivery

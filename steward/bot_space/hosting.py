@@ -26,7 +26,7 @@ from steward.bot_space.deciding import SpaceStep, decide_steps, find_space_probl
 from steward.bot_space.facts import SetupFacts, gather
 from steward.bot_space.texts import DONE, LOCAL_REDIS, LOOK, PROBLEMS
 from steward.bot_space.wanted import BOT_TOKEN, WEBHOOK_SECRET, BotSpaceOptions, WantedSpace, is_space_id, space_files
-from steward.newboard import NewBoardOptions
+from steward.new_board import NewBoardOptions
 
 WHEEL_START, WHEEL_END = "steward_leaderboard-", ".whl"
 MAX_WHEEL_BYTES = 50_000_000
