@@ -69,19 +69,15 @@ def rows_to_keep(
             orphans.setdefault((sha, *key[1:]), []).append(row)
     for key, request in requests_by_key.items():
         # A request without a row and a row of the same commit without a request: the model was renamed.
-        candidates = orphans.get((revision_of(request), *key[1:]), ())
-        if (
-            revision_of(request)
-            and key not in taken_keys
-            and len(candidates) == 1
-            and _stands(request, key[0], folders, sources)
-        ):
-            yield {
-                **candidates[0],
-                "fullname": key[0],
-                "eval_name": eval_name(*key),
-                "Model": model_links(request, board),
-            }
+        candidates = orphans.get((revision_of(request), *key[1:]), [])
+        is_renamed = bool(revision_of(request)) and key not in taken_keys and len(candidates) == 1
+        if is_renamed and _stands(request, key[0], folders, sources):
+            yield _renamed(candidates[0], key, request, board)
+
+
+def _renamed(row: ContentsRow, key: Key, request: Request, board: TableSettings) -> ContentsRow:
+    """Return the row under the present name of its model."""
+    return row | {"fullname": key[0], "eval_name": eval_name(*key), "Model": model_links(request, board)}
 
 
 def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
@@ -144,14 +140,7 @@ def compile_rows(
     bases = {key[0]: base_of(evaluation, infos.get(key[0], HubModelInfo())) for key, evaluation in shown.items()}
     old = list(old)
     kept_rows = list(rows_to_keep(old, shown, sources, board, earlier))
-    kept_ids = {id(row) for row in kept_rows}
-    before: dict[Key, ContentsRow] = {}
-    remembered: dict[tuple[Key, str], ContentsRow] = {}
-    for row in old:
-        if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
-            remembered[at] = row
-        elif id(row) not in kept_ids:
-            before[at[0]] = row
+    before, before_of_earlier = _rows_before(old, kept_rows, earlier)
 
     def new(key: Key, evaluation: Evaluation) -> ContentsRow:
         return row_of(key, evaluation, infos.get(key[0], HubModelInfo()), bases, board)
@@ -162,7 +151,7 @@ def compile_rows(
         if key[0] not in waits
     ]
     rows += [
-        _earlier(new(at[0], evaluation), remembered.get(at, {}))
+        _earlier(new(at[0], evaluation), before_of_earlier.get(at, {}))
         for at, evaluation in earlier.items()
         if at[0][0] not in waits
     ]
@@ -171,6 +160,21 @@ def compile_rows(
         rows = _flagged(rows, sources, StandingFlags(sources.flags))
     shape = columns(board.suite)
     return sorted((filled(row, shape) for row in rows), key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _rows_before(
+    old: Iterable[ContentsRow], kept_rows: Iterable[ContentsRow], earlier: Collection[tuple[Key, str]]
+) -> tuple[dict[Key, ContentsRow], dict[tuple[Key, str], ContentsRow]]:
+    """Return the former rows of newest evaluations, and of earlier commits; a row that stays as it is is neither."""
+    kept_ids = {id(row) for row in kept_rows}
+    newest: dict[Key, ContentsRow] = {}
+    of_earlier: dict[tuple[Key, str], ContentsRow] = {}
+    for row in old:
+        if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
+            of_earlier[at] = row
+        elif id(row) not in kept_ids:
+            newest[at[0]] = row
+    return newest, of_earlier
 
 
 def _newest(row: ContentsRow, before: ContentsRow, evaluation: Evaluation) -> ContentsRow:
