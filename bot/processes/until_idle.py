@@ -84,7 +84,7 @@ class IdleWatch:
 
     def run(self) -> None:
         """Look again and again, until all is quiet, the time is over, or `stop`."""
-        began = said = time.monotonic()
+        began = said_at = time.monotonic()
         while not self._stopping.wait(POLL_SECONDS):
             now = time.monotonic()
             try:
@@ -95,8 +95,8 @@ class IdleWatch:
             if is_idle or (self._seconds is not None and now - began >= self._seconds):
                 self._stop.set()
                 return
-            if now - said >= SAY_SECONDS:
-                said = now
+            if now - said_at >= SAY_SECONDS:
+                said_at = now
                 log.info("awake", remains=self.remains)
 
     def stop(self) -> None:
