@@ -1,1 +1,1 @@
-"""What reacts: the webhook server, the inbox, the syncs, dispatch, and what is said to people."""
+"""The bot: the webhook server with its inbox and pages, and the syncs that act on the Hub and answer people."""

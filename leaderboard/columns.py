@@ -132,7 +132,9 @@ def special_columns(front_end: str) -> tuple[ContentsColumn, ...]:
 
 def filled(row: ContentsRow, shape: Iterable[ContentsColumn]) -> ContentsRow:
     """The row with a number in every column of numbers."""
-    return row | {one.name: one.unknown for one in shape if row.get(one.name) is None and one.unknown is not None}
+    return row | {
+        column.name: column.unknown for column in shape if row.get(column.name) is None and column.unknown is not None
+    }
 
 
 def spelled(benchmark: str) -> str:

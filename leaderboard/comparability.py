@@ -71,31 +71,31 @@ class ResultComparison:
     numerics: tuple[str, ...] = ()
 
 
-def compare_results(one: ComparedResult, other: ComparedResult) -> ResultComparison:
+def compare_results(first: ComparedResult, second: ComparedResult) -> ResultComparison:
     """Compare two results."""
-    first, second = one.digests, other.digests
-    numerics = tuple(numeric_differences(one, other))
-    if first is None or second is None:
-        same = one.suite_digest == other.suite_digest
-        suites = [f"{result.suite} {result.suite_digest[:12]}" for result in (one, other)]
+    before, after = first.digests, second.digests
+    numerics = tuple(numeric_differences(first, second))
+    if before is None or after is None:
+        same = first.suite_digest == second.suite_digest
+        suites = [f"{result.suite} {result.suite_digest[:12]}" for result in (first, second)]
         differences = (_NO_DIGESTS,) if same else (_SUITES.format(one=suites[0], other=suites[1]),)
         return ResultComparison("comparable" if same else "other-questions", differences, numerics=numerics)
-    asked = tuple(asked_differences(first, second)) if first.asked != second.asked else ()
-    scored = tuple(scored_differences(first, second)) if first.scored != second.scored else ()
-    if first.rules != second.rules:
+    asked = tuple(asked_differences(before, after)) if before.asked != after.asked else ()
+    scored = tuple(scored_differences(before, after)) if before.scored != after.scored else ()
+    if before.rules != after.rules:
         scored = (*scored, _RULES)
-    prompts = tuple(_prompt_differences(one, other)) if first.prompts != second.prompts else ()
+    prompts = tuple(_prompt_differences(first, second)) if before.prompts != after.prompts else ()
     verdict: Verdict = "other-questions" if asked else "other-scoring" if scored else "comparable"
     return ResultComparison(verdict, asked, scored, prompts, numerics)
 
 
-def asked_differences(one: DigestParts, other: DigestParts) -> Iterator[str]:
+def asked_differences(first: DigestParts, second: DigestParts) -> Iterator[str]:
     """What differs in the questions, one sentence for each kind of difference."""
-    yield from _one_sided(one, other)
+    yield from _one_sided(first, second)
     requests: dict[str, list[str]] = {}
     documents = []
-    for task in _common(one, other):
-        before, after = one.tasks[task].asked, other.tasks[task].asked
+    for task in _common(first, second):
+        before, after = first.tasks[task].asked, second.tasks[task].asked
         if before.requests != after.requests:
             requests.setdefault(_asked_details(before, after), []).append(task)
         elif before.documents != after.documents:
@@ -106,34 +106,34 @@ def asked_differences(one: DigestParts, other: DigestParts) -> Iterator[str]:
         yield _DOCUMENTS.format(tasks=_listed(documents))
 
 
-def scored_differences(one: DigestParts, other: DigestParts) -> Iterator[str]:
+def scored_differences(first: DigestParts, second: DigestParts) -> Iterator[str]:
     """What differs in the scoring: modules, versions and settings by name."""
-    yield from _one_sided(one, other)
-    tasks = _common(one, other)
+    yield from _one_sided(first, second)
+    tasks = _common(first, second)
     for setting in ("metrics", "filters", "targets"):
         differing = [
             task
             for task in tasks
-            if getattr(one.tasks[task].scored, setting) != getattr(other.tasks[task].scored, setting)
+            if getattr(first.tasks[task].scored, setting) != getattr(second.tasks[task].scored, setting)
         ]
         if differing:
             yield _SETTING.format(tasks=_listed(differing), setting=setting)
-    yield from _module_differences(one, other, tasks)
-    names = sorted({name for parts in (one, other) for task in tasks for name in parts.tasks[task].scored.packages})
+    yield from _module_differences(first, second, tasks)
+    names = sorted({name for parts in (first, second) for task in tasks for name in parts.tasks[task].scored.packages})
     for name in names:
-        versions = [parts.versions.get(name, "") or "none" for parts in (one, other)]
+        versions = [parts.versions.get(name, "") or "none" for parts in (first, second)]
         if versions[0] != versions[1]:
             yield _VERSION.format(name=name, one=versions[0], other=versions[1])
 
 
-def _module_differences(one: DigestParts, other: DigestParts, tasks: Sequence[str]) -> Iterator[str]:
+def _module_differences(first: DigestParts, second: DigestParts, tasks: Sequence[str]) -> Iterator[str]:
     uses: dict[str, list[list[str]]] = {}
     for task in tasks:
-        for place, parts in enumerate((one, other)):
+        for place, parts in enumerate((first, second)):
             for name in parts.tasks[task].scored.modules:
                 uses.setdefault(name, [[], []])[place].append(task)
     for name, (before, after) in sorted(uses.items()):
-        if one.modules.get(name) != other.modules.get(name) and before and after:
+        if first.modules.get(name) != second.modules.get(name) and before and after:
             yield _MODULE.format(name=name, tasks=_listed(sorted({*before, *after})))
             continue
         for which, lacking in (("first", set(before) - set(after)), ("second", set(after) - set(before))):
@@ -141,22 +141,22 @@ def _module_differences(one: DigestParts, other: DigestParts, tasks: Sequence[st
                 yield _MODULE_ONLY.format(which=which, name=name, tasks=_listed(sorted(lacking)))
 
 
-def _prompt_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
-    if template := template_difference(one, other):
+def _prompt_differences(first: ComparedResult, second: ComparedResult) -> Iterator[str]:
+    if template := template_difference(first, second):
         yield template
-    if one.digests is None or other.digests is None:
+    if first.digests is None or second.digests is None:
         return
-    before, after = one.digests.tasks, other.digests.tasks
-    differing = [task for task in _common(one.digests, other.digests) if before[task].prompts != after[task].prompts]
+    before, after = first.digests.tasks, second.digests.tasks
+    differing = [task for task in _common(first.digests, second.digests) if before[task].prompts != after[task].prompts]
     if differing:
         yield _PROMPTS.format(tasks=_listed(differing))
 
 
-def template_difference(one: ComparedResult, other: ComparedResult) -> str:
+def template_difference(first: ComparedResult, second: ComparedResult) -> str:
     """Which of the two results alone used the model's chat template; "" where both did, or none."""
-    if one.use_chat_template == other.use_chat_template:
+    if first.use_chat_template == second.use_chat_template:
         return ""
-    return _TEMPLATE.format(which="first" if one.use_chat_template else "second")
+    return _TEMPLATE.format(which="first" if first.use_chat_template else "second")
 
 
 def numerics_of(result: ComparedResult) -> dict[str, str]:
@@ -173,30 +173,30 @@ def numerics_of(result: ComparedResult) -> dict[str, str]:
     }
 
 
-def numeric_differences(one: ComparedResult, other: ComparedResult) -> Iterator[str]:
+def numeric_differences(first: ComparedResult, second: ComparedResult) -> Iterator[str]:
     """What differs in the numerics, where both results say it."""
-    before, after = numerics_of(one), numerics_of(other)
+    before, after = numerics_of(first), numerics_of(second)
     for name, value in before.items():
         if value and after[name] and value != after[name]:
             yield _NUMERICS.format(name=name, one=value, other=after[name])
 
 
-def _one_sided(one: DigestParts, other: DigestParts) -> Iterator[str]:
-    for which, only in (("first", one.tasks.keys() - other.tasks), ("second", other.tasks.keys() - one.tasks)):
+def _one_sided(first: DigestParts, second: DigestParts) -> Iterator[str]:
+    for which, only in (("first", first.tasks.keys() - second.tasks), ("second", second.tasks.keys() - first.tasks)):
         if only:
             yield _TASKS_ONLY.format(which=which, tasks=_listed(sorted(only)))
 
 
-def _common(one: DigestParts, other: DigestParts) -> list[str]:
-    return sorted(one.tasks.keys() & other.tasks)
+def _common(first: DigestParts, second: DigestParts) -> list[str]:
+    return sorted(first.tasks.keys() & second.tasks)
 
 
-def _asked_details(one: AskedParts, other: AskedParts) -> str:
+def _asked_details(first: AskedParts, second: AskedParts) -> str:
     """What is known of a difference of requests: numbers of questions and examples, and commits."""
     pairs = [
-        (f"{one.questions} questions", f"{other.questions} questions"),
-        (f"{one.shots} examples", f"{other.shots} examples"),
-        (one.dataset, other.dataset),
+        (f"{first.questions} questions", f"{second.questions} questions"),
+        (f"{first.shots} examples", f"{second.shots} examples"),
+        (first.dataset, second.dataset),
     ]
     details = [f"{before} and {after}" for before, after in pairs if before != after and before and after]
     return f" ({'; '.join(details)})" if details else ""

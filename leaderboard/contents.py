@@ -36,7 +36,7 @@ _FOR_FRONT_ENDS = ("eval_name", "T", "Model")
 
 def rows_to_keep(
     old: Iterable[ContentsRow],
-    found: Mapping[Key, Evaluation],
+    shown: Mapping[Key, Evaluation],
     sources: BoardSources,
     board: TableSettings,
     ours: Collection[tuple[Key, str]] = (),
@@ -54,12 +54,12 @@ def rows_to_keep(
         if not measured.request
     }
     orphans: dict[tuple[str, str, str], list[ContentsRow]] = {}
-    taken_keys, earlier = set(found), set(ours)
+    taken_keys, earlier = set(shown), set(ours)
     for row in old:
         key, sha = key_of(row), row.get("Model sha") or ""
-        if key in found:
+        if key in shown:
             is_foreign = (key[0], key[1], sha) in foreign or (key[0], "", sha) in foreign
-            if is_foreign and differ(sha, found[key].revision) and (key, sha) not in earlier:
+            if is_foreign and differ(sha, shown[key].revision) and (key, sha) not in earlier:
                 earlier.add((key, sha))
                 yield row
         elif _stands(requests_by_key.get(key), key[0], folders, sources):
@@ -69,24 +69,20 @@ def rows_to_keep(
             orphans.setdefault((sha, *key[1:]), []).append(row)
     for key, request in requests_by_key.items():
         # A request without a row and a row of the same commit without a request: the model was renamed.
-        candidates = orphans.get((revision_of(request), *key[1:]), ())
-        if (
-            revision_of(request)
-            and key not in taken_keys
-            and len(candidates) == 1
-            and _stands(request, key[0], folders, sources)
-        ):
-            yield {
-                **candidates[0],
-                "fullname": key[0],
-                "eval_name": eval_name(*key),
-                "Model": model_links(request, board),
-            }
+        candidates = orphans.get((revision_of(request), *key[1:]), [])
+        is_renamed = bool(revision_of(request)) and key not in taken_keys and len(candidates) == 1
+        if is_renamed and _stands(request, key[0], folders, sources):
+            yield _renamed(candidates[0], key, request, board)
 
 
-def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
-    """Return those of `rows` that show the evaluations in `found`, at the same commits."""
-    pairs = ((found.get(key_of(row)), row) for row in rows)
+def _renamed(row: ContentsRow, key: Key, request: Request, board: TableSettings) -> ContentsRow:
+    """Return the row under the present name of its model."""
+    return row | {"fullname": key[0], "eval_name": eval_name(*key), "Model": model_links(request, board)}
+
+
+def rows_of(shown: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
+    """Return those of `rows` that show the evaluations in `shown`, at the same commits."""
+    pairs = ((shown.get(key_of(row)), row) for row in rows)
     return [
         row
         for evaluation, row in pairs
@@ -95,7 +91,7 @@ def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> lis
 
 
 def split_rows(
-    rows: Iterable[ContentsRow], found: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
+    rows: Iterable[ContentsRow], shown: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
 ) -> tuple[dict[str, ContentsRow], dict[str, ContentsRow]]:
     """Split `rows` into those of the newest evaluations, by the path of their request, and all others, by an id.
 
@@ -107,7 +103,7 @@ def split_rows(
     for row in rows:
         key, revision = key_of(row), row.get("Model sha") or ""
         short = {name: row.get(name) for name in names}
-        evaluation = found.get(key)
+        evaluation = shown.get(key)
         path = str(evaluation.request.path) if evaluation is not None else ""
         if evaluation is not None and path not in newest and not differ(revision, evaluation.revision):
             newest[path] = short
@@ -144,14 +140,7 @@ def compile_rows(
     bases = {key[0]: base_of(evaluation, infos.get(key[0], HubModelInfo())) for key, evaluation in shown.items()}
     old = list(old)
     kept_rows = list(rows_to_keep(old, shown, sources, board, earlier))
-    kept_ids = {id(row) for row in kept_rows}
-    before: dict[Key, ContentsRow] = {}
-    remembered: dict[tuple[Key, str], ContentsRow] = {}
-    for row in old:
-        if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
-            remembered[at] = row
-        elif id(row) not in kept_ids:
-            before[at[0]] = row
+    before, before_of_earlier = _rows_before(old, kept_rows, earlier)
 
     def new(key: Key, evaluation: Evaluation) -> ContentsRow:
         return row_of(key, evaluation, infos.get(key[0], HubModelInfo()), bases, board)
@@ -162,7 +151,7 @@ def compile_rows(
         if key[0] not in waits
     ]
     rows += [
-        _earlier(new(at[0], evaluation), remembered.get(at, {}))
+        _earlier(new(at[0], evaluation), before_of_earlier.get(at, {}))
         for at, evaluation in earlier.items()
         if at[0][0] not in waits
     ]
@@ -171,6 +160,21 @@ def compile_rows(
         rows = _flagged(rows, sources, StandingFlags(sources.flags))
     shape = columns(board.suite)
     return sorted((filled(row, shape) for row in rows), key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _rows_before(
+    old: Iterable[ContentsRow], kept_rows: Iterable[ContentsRow], earlier: Collection[tuple[Key, str]]
+) -> tuple[dict[Key, ContentsRow], dict[tuple[Key, str], ContentsRow]]:
+    """Return the former rows of newest evaluations, and of earlier commits; a row that stays as it is is neither."""
+    kept_ids = {id(row) for row in kept_rows}
+    newest: dict[Key, ContentsRow] = {}
+    of_earlier: dict[tuple[Key, str], ContentsRow] = {}
+    for row in old:
+        if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
+            of_earlier[at] = row
+        elif id(row) not in kept_ids:
+            newest[at[0]] = row
+    return newest, of_earlier
 
 
 def _newest(row: ContentsRow, before: ContentsRow, evaluation: Evaluation) -> ContentsRow:

@@ -184,9 +184,9 @@ def _fits(results: MeasuredResults, request: Request) -> bool:
     return results.precision in ("", request.path.precision) and not differ(revision_of(request), results.revision)
 
 
-def differ(one: str, other: str) -> bool:
+def differ(commit: str, other: str) -> bool:
     """Whether two revisions are certainly different commits; a branch name or an empty revision may be any commit."""
-    return one != other and bool(_COMMIT.fullmatch(one) and _COMMIT.fullmatch(other))
+    return commit != other and bool(_COMMIT.fullmatch(commit) and _COMMIT.fullmatch(other))
 
 
 def is_shown(request: Request) -> bool:

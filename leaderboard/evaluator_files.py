@@ -182,13 +182,13 @@ def check_results(
     `limit` is the plan's: the most questions of a task.
     """
     evaluator = _evaluator(suite)
-    for what, said, asked in (
+    for what, reported, asked in (
         ("the evaluator", _named(results.evaluator.name, results.evaluator.version), _named(*_identity(evaluator))),
         ("the model", results.model, model),
         ("the model's revision", results.revision, revision),
     ):
-        if said != asked:
-            raise EvaluatorProblem("other-run", f"{RESULTS} names {bounded(said)} as {what}; the plan says {asked}")
+        if reported != asked:
+            raise EvaluatorProblem("other-run", f"{RESULTS} names {bounded(reported)} as {what}; the plan says {asked}")
     if foreign := sorted(results.tasks.keys() - samples.keys()):
         raise EvaluatorProblem(
             "other-run", f"{RESULTS} has results of tasks that the plan does not have: {names(foreign)}"
@@ -214,12 +214,12 @@ def _check_task(report: TaskReport, samples: TaskSamples, evaluator: Evaluator) 
     task = samples.task
     if not samples.questions:
         raise EvaluatorProblem("missing", f"samples/{task}.jsonl has no lines")
-    for what, said, counted in (
+    for what, reported, counted in (
         ("questions", report.questions, samples.questions),
         ("errors", report.errors, samples.errors),
     ):
-        if said != counted:
-            words = f"{RESULTS} says {said:,} {what} of {task}; its samples have {counted:,}"
+        if reported != counted:
+            words = f"{RESULTS} says {reported:,} {what} of {task}; its samples have {counted:,}"
             raise EvaluatorProblem("contradiction", words)
     for metric in samples.benchmark.metrics:
         value = report.metrics.get(metric)

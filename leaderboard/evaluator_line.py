@@ -88,10 +88,10 @@ def _datasets(recorded: Mapping[str, str], suite: Suite) -> dict[str, tuple[str,
     if len(missing) != len(copies) or len(missing) > 1:
         raise NotReproducible(_NO_QUESTIONS)
     sources = {**{repo: repo for repo in named}, **dict(zip(missing, copies, strict=True))}
-    found = {repo: (source, recorded[source]) for repo, source in sources.items()}
-    if not all(is_model(source) and _COMMIT.fullmatch(revision) for source, revision in found.values()):
+    datasets = {repo: (source, recorded[source]) for repo, source in sources.items()}
+    if not all(is_model(source) and _COMMIT.fullmatch(revision) for source, revision in datasets.values()):
         raise NotReproducible(_NO_QUESTIONS)
-    return found
+    return datasets
 
 
 def _suite_text(suite: Suite, block: StewardBlock) -> str:

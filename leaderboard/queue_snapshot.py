@@ -47,30 +47,30 @@ class QueueSnapshot:
         lanes = set(self._lanes.values())
         if len(lanes) == 1:
             return dict.fromkeys(lanes, self.turns)
-        return {lane: [one for one in self.turns if self._lanes[one.tier] == lane] for lane in lanes}
+        return {lane: [request for request in self.turns if self._lanes[request.tier] == lane] for lane in lanes}
 
     @cached_property
     def starts(self) -> dict[str, StartEstimates]:
         """Lane → the estimated starts of the requests that wait there."""
-        found = {}
+        by_lane = {}
         for lane, order in self.order.items():
             running = [
                 RunningWork(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
                 for busy in self.running
                 if self._lanes[busy.tier] == lane
             ]
-            found[lane] = starts(order, running, self._workers(lane), self.conditions.durations, self.now)
-        return found
+            by_lane[lane] = starts(order, running, self._workers(lane), self.conditions.durations, self.now)
+        return by_lane
 
     @cached_property
     def positions(self) -> dict[str, int]:
         """Path → position in its lane, from 1."""
-        return {one.path: at for order in self.order.values() for at, one in enumerate(order, 1)}
+        return {request.path: at for order in self.order.values() for at, request in enumerate(order, 1)}
 
     @cached_property
     def by_path(self) -> dict[str, WaitingRequest]:
         """Path → the waiting request."""
-        return {one.path: one for one in self.waiting}
+        return {request.path: request for request in self.waiting}
 
     def outlook(self, path: str) -> QueueOutlook | None:
         """The outlook of the request at `path`; None if it does not wait."""
@@ -82,22 +82,24 @@ class QueueSnapshot:
         if at is None:
             return QueueOutlook(held=find_blocker(request, self.conditions), workers=workers)
         known, order = self.starts[lane], self.order[lane]
-        turn = sum(one.submitter == request.submitter for one in order[:at])
+        turn = sum(earlier.submitter == request.submitter for earlier in order[:at])
         plain = known[at - 1] if at <= len(known) else None
         start = self.conditions.experience.applied(plain, turn, self.now) if plain is not None else None
         return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
         """Paths of at most `limit` requests whose thread shows a position or a blocker that is no longer right."""
-        found = [one.path for one in self.waiting if crosses(one.place, self.positions.get(one.path, 0))]
-        for one in self.waiting:
-            if len(found) >= limit:
+        paths = [
+            request.path for request in self.waiting if crosses(request.place, self.positions.get(request.path, 0))
+        ]
+        for request in self.waiting:
+            if len(paths) >= limit:
                 break
-            if one.path not in self.positions:
-                blocker = find_blocker(one, self.conditions)
-                if (blocker.stored if blocker is not None else "") != one.why:
-                    found.append(one.path)
-        return list(dict.fromkeys(found))[:limit]
+            if request.path not in self.positions:
+                blocker = find_blocker(request, self.conditions)
+                if (blocker.stored if blocker is not None else "") != request.why:
+                    paths.append(request.path)
+        return list(dict.fromkeys(paths))[:limit]
 
     @cached_property
     def _lanes(self) -> dict[str, str]:

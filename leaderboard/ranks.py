@@ -165,7 +165,7 @@ def _significant(ratios: Floats, rivals: int, level: float) -> NDArray[np.bool_]
     while True:
         limits = np.array([_limit(rivals - count, level) for count in counts.tolist()], np.float32)
         significant: NDArray[np.bool_] = ratios > limits[:, None]
-        found = significant.sum(axis=1)
-        if (found == counts).all():
+        extended = significant.sum(axis=1)
+        if (extended == counts).all():
             return significant
-        counts = found
+        counts = extended

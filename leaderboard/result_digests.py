@@ -148,7 +148,7 @@ def rules_digest(suite: Suite) -> str:
 def asked_digest(parts: DigestParts) -> str:
     """The digest `asked` of a result with these parts."""
     asked = {task: digests.asked for task, digests in parts.tasks.items()}
-    return digest_of({task: [one.requests, one.documents] for task, one in asked.items()})
+    return digest_of({task: [parts_of_task.requests, parts_of_task.documents] for task, parts_of_task in asked.items()})
 
 
 def scored_digest(parts: DigestParts, rules: str) -> str:

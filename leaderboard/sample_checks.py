@@ -305,15 +305,17 @@ def check_recomputed(tasks: Mapping[str, MetricComparison], suite: Suite) -> lis
     often. So a part of them, BELOW, may have a smaller value than here; the sentences that are returned name them.
     """
     differences, notes = list[str](), list[str]()
-    for task, found in tasks.items():
-        benchmark, count = suite.benchmark_of(task), found.above + found.below
-        allowed = max(1.0, BELOW * found.compared) if benchmark is not None and benchmark.generative else 0.0
-        words = f"{count:,} of {found.compared:,} samples of {task} have other metrics than their answers give"
-        if found.error or not found.compared:
-            differences.append(f"the metrics of {task} cannot be compared: its table {found.error or 'has no samples'}")
-        elif found.above or found.below > allowed:
-            differences.append(f"{words}, as question {found.first}")
-        elif found.below:
+    for task, comparison in tasks.items():
+        benchmark, count = suite.benchmark_of(task), comparison.above + comparison.below
+        allowed = max(1.0, BELOW * comparison.compared) if benchmark is not None and benchmark.generative else 0.0
+        words = f"{count:,} of {comparison.compared:,} samples of {task} have other metrics than their answers give"
+        if comparison.error or not comparison.compared:
+            differences.append(
+                f"the metrics of {task} cannot be compared: its table {comparison.error or 'has no samples'}"
+            )
+        elif comparison.above or comparison.below > allowed:
+            differences.append(f"{words}, as question {comparison.first}")
+        elif comparison.below:
             notes.append(f"{words}: smaller ones, as of metrics that give up after some time")
     _refuse(differences)
     return notes

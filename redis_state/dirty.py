@@ -194,14 +194,14 @@ class DirtyKeys:
 
     def pending(self, *, until: float, limit: int = 100) -> dict[str, float]:
         """Dirty key → when it is due, for at most `limit` keys of each priority that are due at `until` or earlier."""
-        found: dict[str, float] = {}
+        waits: dict[str, float] = {}
         for priority in SyncPriority:
             start = priority * _PRIORITY_SCALE
             rows: Any = self.redis.zrangebyscore(
                 self.keys.dirty, start, start + until, start=0, num=limit, withscores=True
             )
-            found |= {text(key): score - start for key, score in rows}
-        return found
+            waits |= {text(key): score - start for key, score in rows}
+        return waits
 
     def leased(self) -> list[str]:
         """The keys whose sync runs, or has died within the time of its lease."""

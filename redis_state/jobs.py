@@ -128,9 +128,9 @@ def delete(connection: Redis, attempt: str) -> None:
 def waiting_jobs(connection: Redis, name: str) -> dict[str, EvaluationJob]:
     """Attempt → its job, for the jobs that wait in the queue `name`, in its order. Leaves out what is no such job."""
     ids = [text(attempt) for attempt in connection.lrange(queue(connection, name).key, 0, -1)]
-    found = Job.fetch_many(ids, connection=connection, serializer=JSONSerializer) if ids else []
+    jobs = Job.fetch_many(ids, connection=connection, serializer=JSONSerializer) if ids else []
     waiting = {}
-    for attempt, job in zip(ids, found, strict=True):
+    for attempt, job in zip(ids, jobs, strict=True):
         with suppress(BadMessage, DeserializationError):
             if job is not None:
                 waiting[attempt] = _message(job)

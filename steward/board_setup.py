@@ -116,7 +116,7 @@ def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
 def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
     """Create one repo and its card. A repo with files stays unchanged; an empty one may be from an earlier try."""
     from hub.records import WriteFile
-    from steward.newboard import card
+    from steward.new_board import card
 
     exists = hub.repo_exists(repo)
     if exists and any(entry.path != ".gitattributes" for entry in hub.each_file(repo)):

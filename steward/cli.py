@@ -178,7 +178,7 @@ def sync(
         raise typer.BadParameter("--seconds and --namespace go with --until-idle.")
     from bot.core.settings import BotSettings
     from bot.processes.sync_process import run_sync
-    from steward.recomputing import harness_recompute
+    from steward.harness_recompute import harness_recompute
 
     with sentences():
         run_sync(BotSettings(), timer=timer, recompute=harness_recompute)

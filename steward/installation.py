@@ -207,7 +207,8 @@ def _extras(own: metadata.Distribution, installed: Mapping[str, metadata.Distrib
     for extra in EXTRAS:
         required = _required(own, extra)
         if _editable_folder(own) is not None:
-            required = [one for one in required if one.name != LOCALHUB]  # its source is beside ours
+            # The source of localhub is beside ours.
+            required = [requirement for requirement in required if requirement.name != LOCALHUB]
         missing, old = _unmet(required, installed)
         mend = f"pip install '{DISTRIBUTION}[{extra}]'"
         if missing:
@@ -223,11 +224,17 @@ def _required(own: metadata.Distribution, extra: str) -> list[Requirement]:
     """The requirements of an extra alone; with "", those of every installation."""
     requirements = [Requirement(text) for text in own.requires or ()]
     if not extra:
-        return [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+        return [
+            requirement
+            for requirement in requirements
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
     return [
-        one
-        for one in requirements
-        if one.marker is not None and one.marker.evaluate({"extra": extra}) and not one.marker.evaluate({"extra": ""})
+        requirement
+        for requirement in requirements
+        if requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
     ]
 
 

@@ -34,7 +34,7 @@ def sync_until_idle(*, seconds: float | None, namespace: str) -> int:
     """
     from bot.core.settings import BotSettings
     from bot.processes.until_idle import run_until_idle
-    from steward.recomputing import harness_recompute
+    from steward.harness_recompute import harness_recompute
 
     stop = stop_on(signal.SIGTERM, signal.SIGINT)
     settings = BotSettings()

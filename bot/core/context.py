@@ -14,9 +14,9 @@ from bot.core.adoption import Adoption
 from bot.core.committed_files import CommittedFiles
 from bot.core.flag_table import FlagBook
 from bot.core.guarded_writes import GuardedWriter
+from bot.core.metrics_recomputer import MetricsRecomputer
 from bot.core.mirrors.contents_table import ContentsCache
 from bot.core.platforms import Platforms
-from bot.core.recomputing import MetricsRecomputer
 from bot.ledger.commit_budget import CommitBudget
 from bot.ledger.ledger import Ledger
 from bot.ledger.store import EditStore

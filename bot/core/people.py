@@ -69,7 +69,9 @@ _Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
 
 
 def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looked:
-    maintaining = frozenset((one.name.lower(), one.role) for one in context.board.maintainer_organisations)
+    maintaining = frozenset(
+        (organisation.name.lower(), organisation.role) for organisation in context.board.maintainer_organisations
+    )
     if person.id in context.board.maintainers:
         return (), frozenset()  # the board names them already
     orgs = _roles_in(context, person, sorted({name for name, _ in maintaining}), fresh)
@@ -121,11 +123,16 @@ def maintainers(context: BoardContext) -> frozenset[str]:
     organisations = context.board.maintainer_organisations
     if not organisations:
         return frozenset(context.board.maintainers)
-    key = context.keys.person("maintainers " + " ".join(f"{one.name}:{one.role}" for one in organisations))
+    key = context.keys.person(
+        "maintainers " + " ".join(f"{organisation.name}:{organisation.role}" for organisation in organisations)
+    )
     known = context.redis.get(key)
     if known is None:
         members = [
-            user for one in organisations for user, role in _members(context, one.name).items() if role == one.role
+            user
+            for organisation in organisations
+            for user, role in _members(context, organisation.name).items()
+            if role == organisation.role
         ]
         known = json.dumps(sorted(set(members)))
         context.redis.set(key, known, ex=LIST_CACHE_SECONDS)

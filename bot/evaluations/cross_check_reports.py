@@ -127,7 +127,7 @@ def _restricted_commit(claim: CrossCheckClaim) -> str:
 def with_reports(claim: CrossCheckClaim, state: CrossCheckState) -> CrossCheckState:
     """The state with the reports that came since; read once; they count if the account that was asked made them."""
     reported = {vote.number for vote in state.votes}
-    asked = {one.number: one.account.casefold() for one in state.tries if one.number not in reported}
+    asked = {attempt.number: attempt.account.casefold() for attempt in state.tries if attempt.number not in reported}
     reports = (vote for vote in _reports(claim, asked) if vote.account.casefold() == asked[vote.number])
     votes = _valid(reports, state.nonce, claim)
     if votes:

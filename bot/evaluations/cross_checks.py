@@ -179,12 +179,12 @@ def _order(
     log.info("cross-check ordered", attempt=claim.attempt, check=check, worker=worker.name, account=worker.account)
 
 
-def _is_lost(claim: CrossCheckClaim, one: CrossCheckTry, *, now: float) -> bool:
+def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> bool:
     """Whether no report of a try is to be expected any more; its job is taken back."""
-    context, check = claim.context, claim.check_id(one.number)
-    waited = now - one.queued
-    card = next((card for card in context.workers.alive(now=now) if card.name == one.worker), None)
-    queue = context.keys.worker_queue(one.worker)
+    context, check = claim.context, claim.check_id(attempt.number)
+    waited = now - attempt.queued
+    card = next((card for card in context.workers.alive(now=now) if card.name == attempt.worker), None)
+    queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
     is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
     if is_expected or waited < START_SECONDS:

@@ -65,7 +65,7 @@ def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iter
     good = max((read_time(again.at) or 0.0 for _, again in own if again.status == "agrees"), default=0.0)
     return (
         each
-        for each, again in sorted(own, key=lambda one: one[0].path)
+        for each, again in sorted(own, key=lambda pair: pair[0].path)
         if again.status != "agrees" and (read_time(again.at) or math.inf) > good
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from bot.core.context import BoardContext, request_key
-from bot.core.recomputing import CannotRecompute
+from bot.core.metrics_recomputer import CannotRecompute
 from bot.evaluations.samples import TablePlace, asked_questions, table_places, task_samples
 from bot.results.details_tables import MAX_TABLE
 from hub.errors import Denied, HubError, NotFound, TooLarge

@@ -148,7 +148,7 @@ def _refs(payload: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _pulls(refs: tuple[str, ...]) -> Iterator[int]:
-    return (int(found[1]) for ref in refs if (found := _PULL_REF.fullmatch(ref)))
+    return (int(match[1]) for ref in refs if (match := _PULL_REF.fullmatch(ref)))
 
 
 def _text(payload: Any, *path: str) -> str | None:

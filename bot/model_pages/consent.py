@@ -46,7 +46,11 @@ def store_consent(context: BoardContext, path: str, consent: ScoresConsent, *, c
 def consents(context: BoardContext, model: str) -> list[tuple[str, ScoresConsent]]:
     """What is in the request files of `model`, by path, the newest first."""
     known = [(entry.path, entry.standing.publish_scores) for entry in _public(context, model)]
-    return sorted(((path, one) for path, one in known if one is not None), key=lambda one: one[1].at, reverse=True)
+    return sorted(
+        ((path, consent) for path, consent in known if consent is not None),
+        key=lambda consent: consent[1].at,
+        reverse=True,
+    )
 
 
 def remove_consent(context: BoardContext, path: str, consent: ScoresConsent) -> None:

@@ -37,7 +37,7 @@ def results_of_predictions(
     suite, rules, key = context.suite, rules_of(context), load_answers(context)
     results = part_results(by_id, key, suite, rules, "public")
     scores = score(results, suite)
-    told = SubmittedPredictions(
+    submitted = SubmittedPredictions(
         file=attempt.file,
         commit=attempt.commit,
         questions=len(key.by_id),
@@ -65,5 +65,5 @@ def results_of_predictions(
         "model_dtype": PREDICTIONS,
         "model_sha": attempt.commit,
     }
-    data = dump(with_block({"results": results, BLOCK: told.model_dump(mode="json"), "config": config}, block))
+    data = dump(with_block({"results": results, BLOCK: submitted.model_dump(mode="json"), "config": config}, block))
     return f"{request.path.model}/results_{file_time(attempt.started)}.json", data

@@ -140,9 +140,9 @@ def _entry(context: BoardContext, path: str, data: bytes) -> Iterator[SeasonEntr
         results = read_results(data, context.suite)
     except BadResults:  # of an earlier suite
         return
-    told = submitted_predictions(dict(results.data))
-    if told is not None:
-        yield SeasonEntry(path, results, told)
+    submitted = submitted_predictions(dict(results.data))
+    if submitted is not None:
+        yield SeasonEntry(path, results, submitted)
 
 
 def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry) -> FrozenRow:

@@ -44,12 +44,12 @@ def compare_metrics(folder: Path, question: Mapping[str, Any]) -> Iterator[Mappi
 
 def _recomputed(path: Path, names: list[str]) -> dict[tuple[int, str], list[Any]]:
     """(question, filter) → the metrics `names`."""
-    found = dict[tuple[int, str], list[Any]]()
+    metrics = dict[tuple[int, str], list[Any]]()
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE):
             sample = json.loads(line)
-            found[sample["doc_id"], sample["filter"]] = [sample["metrics"].get(name) for name in names]
-    return found
+            metrics[sample["doc_id"], sample["filter"]] = [sample["metrics"].get(name) for name in names]
+    return metrics
 
 
 def _values(text: str | None, names: list[str]) -> list[Any]:
@@ -64,10 +64,12 @@ def _side(claimed: Any, value: Any) -> int:
     """0 if the claimed value is the computed one, 1 if it is above it or of another kind, -1 if it is below it."""
     if claimed == value:
         return 0
-    one, other = _sum(claimed), _sum(value)
-    if one is None or other is None or _length(claimed) != _length(value):
+    claimed_sum, value_sum = _sum(claimed), _sum(value)
+    if claimed_sum is None or value_sum is None or _length(claimed) != _length(value):
         return 1
-    return 0 if math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) else 1 if one > other else -1
+    if math.isclose(claimed_sum, value_sum, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+        return 0
+    return 1 if claimed_sum > value_sum else -1
 
 
 def _length(value: Any) -> int:

@@ -51,7 +51,7 @@ class JobTurns:
 
     def wait(self, stop: Stop) -> bool:
         """Wait for this Job's turn; False if it is not needed, or is to `stop`. Raises HubError, such as Denied."""
-        said: Turn = "run"
+        logged: Turn = "run"
         while not stop.is_set():
             try:
                 turn = turn_of(self._live(), self.own)
@@ -60,8 +60,8 @@ class JobTurns:
                 turn = "wait"
             if turn != "wait":
                 return turn == "run"
-            if turn != said:
-                said = turn
+            if turn != logged:
+                logged = turn
                 log.info("another Job runs the syncs: this one waits for its end", job=self.own)
             stop.wait(self.pause)
         return False

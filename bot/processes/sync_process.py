@@ -17,8 +17,8 @@ import structlog
 
 from bot.backends.connecting import build_platforms
 from bot.core.context import BoardContext
+from bot.core.metrics_recomputer import MetricsRecomputer, Recompute
 from bot.core.mirrors.contents_table import MISSING, can_write
-from bot.core.recomputing import MetricsRecomputer, Recompute
 from bot.core.settings import BotSettings, SettingsError
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop

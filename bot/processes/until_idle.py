@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext, threads_key
 from bot.core.former_paths import mark_former_paths
-from bot.core.recomputing import Recompute
+from bot.core.metrics_recomputer import Recompute
 from bot.core.settings import BotSettings
 from bot.core.watched_repos import thread_repos
 from bot.intake.deliveries import read_delivery
@@ -84,7 +84,7 @@ class IdleWatch:
 
     def run(self) -> None:
         """Look again and again, until all is quiet, the time is over, or `stop`."""
-        began = said = time.monotonic()
+        began = said_at = time.monotonic()
         while not self._stopping.wait(POLL_SECONDS):
             now = time.monotonic()
             try:
@@ -95,8 +95,8 @@ class IdleWatch:
             if is_idle or (self._seconds is not None and now - began >= self._seconds):
                 self._stop.set()
                 return
-            if now - said >= SAY_SECONDS:
-                said = now
+            if now - said_at >= SAY_SECONDS:
+                said_at = now
                 log.info("awake", remains=self.remains)
 
     def stop(self) -> None:

@@ -11,9 +11,9 @@ from bot.core.render import printable, render
 from bot.read_models.models import QueueBlockerView
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
-from leaderboard.past import Reopening
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.reasons import Problem
+from leaderboard.request_history import Reopening
 
 State = Literal["refused", "unanswered", "waiting", "running", "finished", "failed", "again", "cancelled"]
 

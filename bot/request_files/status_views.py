@@ -10,10 +10,10 @@ from bot.core.log_repos import public_log
 from bot.request_files.status_text import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
-from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.prediction_submissions import predictions_file
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.reasons import Problem
+from leaderboard.request_history import Reopening, newest_reopenings
 from leaderboard.requests import Request
 from redis_state.board.entry import IndexEntry
 

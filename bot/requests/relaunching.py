@@ -15,7 +15,7 @@ from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import digest_of, pending_request, stage_transition
 from leaderboard import transitions
 from leaderboard.effects import Effect
-from leaderboard.past import since_asked_anew
+from leaderboard.request_history import since_asked_anew
 from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
 

@@ -175,8 +175,8 @@ def gather(context: BoardContext) -> BoardSources:
 
     memory.requests = _read(context, context.requests, is_request_path, memory.requests, request)
     memory.results = _read(context, context.results, is_results_path, memory.results, results)
-    sources.requests = {path: one for (path, _), one in memory.requests.items() if one is not None}
-    sources.measured = {path: one for (path, _), one in memory.results.items() if one is not None}
+    sources.requests = {path: item for (path, _), item in memory.requests.items() if item is not None}
+    sources.measured = {path: item for (path, _), item in memory.results.items() if item is not None}
     sources.results = {path for path, _ in memory.results}
     sources.flags = context.flag_book.records() if context.flags_repo is not None else None
     return sources

@@ -205,10 +205,10 @@ def _results(files: BoardFiles) -> Iterator[Disagreement]:
         model = _folder(path)
         if model not in asked:
             yield Disagreement("results-without-request", path, f"There is no request for {model}.")
-        for place, said in _names_in(fields or {}):
-            if said != model:
+        for place, named in _names_in(fields or {}):
+            if named != model:
                 yield Disagreement(
-                    "results-name", path, f"{place} names {said[:100]}, but the file is in the folder of {model}."
+                    "results-name", path, f"{place} names {named[:100]}, but the file is in the folder of {model}."
                 )
 
 
@@ -221,9 +221,9 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
         ("steward", fields.get("steward")),
     ):
         name = "model" if place == "steward" else "model_name"
-        said = inner.get(name) if isinstance(inner, dict) else None
-        if isinstance(said, str) and "/" in said:
-            yield f"{place}.{name}".lstrip("."), said
+        named = inner.get(name) if isinstance(inner, dict) else None
+        if isinstance(named, str) and "/" in named:
+            yield f"{place}.{name}".lstrip("."), named
 
 
 def _flags(
@@ -258,7 +258,7 @@ def _is_watched(context: BoardContext, url: str) -> bool:
 def _unnamed(record: FlagRecord, requests: Iterable[Request]) -> set[str]:
     """Names in rows of the model that differ from the record's: front ends match names exactly, and would miss them."""
     names, folded = set(record.names), {name.casefold() for name in record.names}
-    return {one.path.model for one in requests if one.path.model.casefold() in folded} - names
+    return {request.path.model for request in requests if request.path.model.casefold() in folded} - names
 
 
 def _tables(files: BoardFiles) -> Iterator[Disagreement]:

@@ -73,7 +73,7 @@ def _answer(
 def _answered(context: BoardContext, thread: Thread) -> set[str]:
     """The ids of the comments that were answered here."""
     me = context.me()
-    own = (marker_of(one.text) for one in thread.comments if is_by(me, one.author_id, one.author_name))
+    own = (marker_of(comment.text) for comment in thread.comments if is_by(me, comment.author_id, comment.author_name))
     return {marker.key for marker in own if marker is not None and marker.kind == KIND}
 
 

@@ -66,11 +66,11 @@ def run_page_command(context: BoardContext, command: PageCommand, *, resumed: bo
     if (flagged := _earlier_flag(context, command)) is not None:
         text = say("page_flagged", model=flagged.model, thread=flagged.thread)
         return PageCommandResult(text=str(text), outcome="unchanged")
-    found = _thread(context, command, comment)
-    if found is None:
+    place = _thread(context, command, comment)
+    if place is None:
         gone = refusal("hub", why="There is no such thread on this leaderboard, or it opens none now.")
         return PageCommandResult(text=str(gone.text), outcome="refused", allowed=False)
-    repo, thread = found
+    repo, thread = place
     words = tuple(Word(value, key=name, quoted=True) for name, value in command.arguments.items())
     commands = (Command(command.verb, words, line),)
     source = CommentCommands(repo, thread, _place(context, repo, thread), comment, commands, is_on_page=True)
@@ -91,7 +91,7 @@ def _earlier_flag(context: BoardContext, command: PageCommand) -> FlagRecord | N
         return None
     cause = f"page-{command.message_id}:0"
     standing = (record for record in context.flag_book.of([command.arguments.get("models", "")]) if record.stands)
-    return next((record for record in standing if all(one.cause != cause for one in record.decisions)), None)
+    return next((record for record in standing if all(decision.cause != cause for decision in record.decisions)), None)
 
 
 def command_line(command: PageCommand) -> str:

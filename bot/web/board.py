@@ -97,7 +97,9 @@ class BoardReader:
     def button_values(self) -> dict[str, object]:
         """What the buttons of a page need to know of the board. Without a repo for flags no model is flagged."""
         board = self.context.board
-        categories = [(one.name, one.words) for one in CATEGORIES.values()] if self.context.flags_repo else []
+        categories = (
+            [(category.name, category.words) for category in CATEGORIES.values()] if self.context.flags_repo else []
+        )
         return {"flag_categories": categories, "has_model_pages": bool(board.model_pages)}
 
     def scores_of(self, entry: IndexEntry) -> EvaluationScoresView | None:

@@ -156,18 +156,22 @@ class BoundedHttp(HttpToolsProtocol):
     def _make_room(self) -> None:
         """Close a connection if there are too many: this new one if all others are reserved and being answered."""
         held = cast("set[BoundedHttp]", self.connections)
-        ordinary = [(one.client_network(), one) for one in held if not one.is_reserved()]
+        ordinary = [(connection.client_network(), connection) for connection in held if not connection.is_reserved()]
         if len(ordinary) + max(0, len(held) - len(ordinary) - self.reserved) <= self.most:
             return
         of_client = Counter(client for client, _ in ordinary)
         others = [
-            (-of_client[client], not one.is_idle(), one.since, one) for client, one in ordinary if one is not self
+            (-of_client[client], not connection.is_idle(), connection.since, connection)
+            for client, connection in ordinary
+            if connection is not self
         ]
-        unanswered = [one for one in held if one.is_reserved() and not one.is_being_answered()]
+        unanswered = [
+            connection for connection in held if connection.is_reserved() and not connection.is_being_answered()
+        ]
         if others:
             closed = min(others, key=lambda ranked: ranked[:3])[3]
         else:
-            closed = min(unanswered, key=lambda one: one.since, default=self)
+            closed = min(unanswered, key=lambda connection: connection.since, default=self)
         self.connections.discard(closed)  # it no longer counts, even while its transport is closing
         closed.transport.abort()
 

@@ -78,5 +78,5 @@ def flag_view(record: FlagRecord) -> FlagView:
         revision=record.scope.revision,
         precision=record.scope.precision,
         thread=record.thread,
-        decisions=[FlagDecisionView.model_validate(one, from_attributes=True) for one in record.decisions],
+        decisions=[FlagDecisionView.model_validate(decision, from_attributes=True) for decision in record.decisions],
     )

@@ -157,8 +157,8 @@ def _backends(context: BoardContext) -> Iterator[Metric]:
     limits += [((tier, "month"), backend.costs.by_month) for tier, backend in backends.items()]
     bounded = [(names, limit) for names, limit in limits if limit is not None]
     yield _gauge("backend_limit", "What the runs may cost in that time.", bounded, ["tier", "window"])
-    told = {trouble.tier for trouble in context.backend_runs.troubles() if trouble.is_told(now)}
-    troubles = [((tier,), float(tier in told)) for tier in backends]
+    troubled = {trouble.tier for trouble in context.backend_runs.troubles() if trouble.is_told(now)}
+    troubles = [((tier,), float(tier in troubled)) for tier in backends]
     yield _gauge("backend_trouble", "1 while a backend's attempts cannot run.", troubles, ["tier"])
 
 

@@ -50,8 +50,8 @@ def first_of_each(codes: Order) -> Order:
     places = np.arange(len(codes), dtype=np.int32)
     first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int32)
     first[codes[::-1]] = places[::-1]
-    found: Order = np.sort(first[first >= 0])
-    return found
+    ordered: Order = np.sort(first[first >= 0])
+    return ordered
 
 
 def ranks_of(averages: Numbers, best_first: Order) -> Order:

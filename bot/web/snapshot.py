@@ -80,7 +80,9 @@ def snapshot_rows(rows: LeaderboardRows, ids: Collection[str]) -> dict[str, Any]
         **{name: _packed([getattr(view, name) for view in views]) for name in _FIELDS},
         "scores": _by_name([view.scores for view in views], names),
         "raw": _by_name([row_view(rows, raw, at, None).scores for at in shown], names),
-        "errors": _by_name(errors, [name for name in ("average", *names) if any(name in one for one in errors)]),
+        "errors": _by_name(
+            errors, [name for name in ("average", *names) if any(name in errors_of_row for errors_of_row in errors)]
+        ),
         "status": _packed([rows.lines[at].values.get("status") or "" for at in shown]),
         "submitter": _packed([rows.lines[at].values.get("submitter") or "" for at in shown]),
         "time": [int(rows.lines[at].time) for at in shown],
@@ -88,7 +90,7 @@ def snapshot_rows(rows: LeaderboardRows, ids: Collection[str]) -> dict[str, Any]
 
 
 def _by_name(values: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, list[float | None]]:
-    return {name: [one.get(name) for one in values] for name in names}
+    return {name: [row.get(name) for row in values] for name in names}
 
 
 def _packed(values: Sequence[Any]) -> object:

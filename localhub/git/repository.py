@@ -93,12 +93,12 @@ class GitRepo:
     def advertised_refs(self) -> list[tuple[str, str]]:
         """Name and id of HEAD, if main has a commit, and of every ref; after an annotated tag what it leads to."""
         with self.open() as repo:
-            found = {} if repo.head_is_unborn else {"HEAD": str(repo.head.target)}
+            refs = {} if repo.head_is_unborn else {"HEAD": str(repo.head.target)}
             for ref in sorted(repo.references.objects, key=lambda ref: ref.raw_name):
-                found[ref.name] = str(ref.target)
-                if (peeled := str(ref.peel().id)) != found[ref.name]:
-                    found[f"{ref.name}^{{}}"] = peeled
-            return list(found.items())
+                refs[ref.name] = str(ref.target)
+                if (peeled := str(ref.peel().id)) != refs[ref.name]:
+                    refs[f"{ref.name}^{{}}"] = peeled
+            return list(refs.items())
 
     def resolve(self, rev: str) -> str:
         """The commit of a branch, tag, `refs/…` or (abbreviated) id, with `^` and `~n` after it.

@@ -208,10 +208,10 @@ def _target(state: HubState, caller: Caller, item: ItemTarget) -> tuple[ItemType
     if item.type == "paper" or item.type == "bucket":
         raise HubError(404, f"There is no {item.type} {item.id}: this Hub has none.")
     if item.type == "collection":
-        found = state.collections.get(item.id)
-        if not _may_read(state, caller, found):
+        collection = state.collections.get(item.id)
+        if not _may_read(state, caller, collection):
             raise CollectionNotFound
-        return "collection", found.id
+        return "collection", collection.id
     repo_type: RepoType = item.type
     if "/" not in item.id:
         raise RepoNotFound

@@ -59,9 +59,9 @@ class CrossCheckState(BaseModel):
         """The same with more votes."""
         return self.model_copy(update={"votes": (*self.votes, *votes)})
 
-    def with_try(self, one: CrossCheckTry) -> CrossCheckState:
+    def with_try(self, attempt: CrossCheckTry) -> CrossCheckState:
         """The same with another try."""
-        return self.model_copy(update={"tries": (*self.tries, one)})
+        return self.model_copy(update={"tries": (*self.tries, attempt)})
 
     def settled(self, record: CrossCheckRecord) -> CrossCheckState:
         """The same, once it is known what results say."""

@@ -107,7 +107,23 @@ class DetailsQuestion(Message):
         return hashlib.sha256(self.model_dump_json().encode("utf-8", "replace")).hexdigest()[:24]
 
 
-class ApiSubmission(Message):
+class PersonMessage(Message):
+    """A message that a person sends whom the Hub identified."""
+
+    person_id: str = Field(max_length=100)
+    person_name: str = Field(max_length=100)
+
+    @property
+    def person(self) -> Person:
+        """The sender, as the Hub reports them."""
+        return Person(self.person_id, self.person_name)
+
+    def _digest(self, *content: object) -> str:
+        """A digest of the person's id, which no rename changes, and of `content`."""
+        return hashlib.sha256(json.dumps([self.person_id, *content]).encode()).hexdigest()[:24]
+
+
+class ApiSubmission(PersonMessage):
     """One submission outside of a thread. `arguments` are the checked ones of `/submit`.
 
     A program that sends it again within a day reads the same answer, and nothing is done twice. Without a key, an
@@ -118,22 +134,14 @@ class ApiSubmission(Message):
     KEY: ClassVar[str] = "submission"
     RETENTION: ClassVar[int] = 86_400
 
-    person_id: str = Field(max_length=100)
-    person_name: str = Field(max_length=100)
     arguments: dict[str, str] = Field(max_length=20)
     key: str = Field(default="", max_length=200, description="the sender's idempotency key; '' for none")
     at: float = Field(default=0.0, description="when it was stored; 0: by another version")
 
     @property
-    def person(self) -> Person:
-        """The submitter, as the Hub reports them."""
-        return Person(self.person_id, self.person_name)
-
-    @property
     def message_id(self) -> str:
         """A digest of the person's id, which no rename changes, and of their key, or else of the content."""
-        identity = [self.person_id, self.key or sorted(self.arguments.items())]
-        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+        return self._digest(self.key or sorted(self.arguments.items()))
 
     @property
     def cause(self) -> str:
@@ -141,7 +149,7 @@ class ApiSubmission(Message):
         return f"api:{self.message_id}"
 
 
-class PredictionUpload(Message):
+class PredictionUpload(PersonMessage):
     """A file of predictions that a signed-in person sends by a form. It is text: `data` is what the file has.
 
     A click that comes twice has the same `key`, and so one answer and one effect.
@@ -151,23 +159,15 @@ class PredictionUpload(Message):
     KEY: ClassVar[str] = "submission:predictions"
     RETENTION: ClassVar[int] = 3_600
 
-    person_id: str = Field(max_length=100)
-    person_name: str = Field(max_length=100)
     name: str = Field(max_length=200, description="name of the predictions, without the account's")
     extension: str = Field(max_length=10)
     data: str = Field(max_length=3_000_000)
     key: str = Field(max_length=100)
 
     @property
-    def person(self) -> Person:
-        """The submitter, as the Hub reports them."""
-        return Person(self.person_id, self.person_name)
-
-    @property
     def message_id(self) -> str:
         """A digest of the person, the key and the content."""
-        identity = [self.person_id, self.key, self.name, self.extension, self.data]
-        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+        return self._digest(self.key, self.name, self.extension, self.data)
 
     @property
     def cause(self) -> str:
@@ -175,7 +175,7 @@ class PredictionUpload(Message):
         return f"upload:{self.message_id}"
 
 
-class PageCommand(Message):
+class PageCommand(PersonMessage):
     """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
 
     A click that comes twice has the same `key`, and so one answer and one effect.
@@ -185,8 +185,6 @@ class PageCommand(Message):
     KEY: ClassVar[str] = "errand:command"
     RETENTION: ClassVar[int] = 86_400
 
-    person_id: str = Field(max_length=64)
-    person_name: str = Field(max_length=96)
     verb: str = Field(max_length=40)
     arguments: dict[str, str] = Field(max_length=20)
     thread: str = Field(default="", max_length=500, description="address of the thread that the command is about")
@@ -195,15 +193,9 @@ class PageCommand(Message):
     at: float
 
     @property
-    def person(self) -> Person:
-        """The person who gives it."""
-        return Person(self.person_id, self.person_name)
-
-    @property
     def message_id(self) -> str:
         """A digest of the person, the key and the content."""
-        identity = [self.person_id, self.key, self.verb, self.thread, sorted(self.arguments.items())]
-        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+        return self._digest(self.key, self.verb, self.thread, sorted(self.arguments.items()))
 
 
 class PageCommandResult(BaseModel):
@@ -220,7 +212,7 @@ class PageCommandResult(BaseModel):
     thread: str = ""
 
 
-class MaintainerAction(Message):
+class MaintainerAction(PersonMessage):
     """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake, or the
     organisation to look at.
 
@@ -234,16 +226,9 @@ class MaintainerAction(Message):
     RETENTION: ClassVar[int] = 3_600
 
     id: str = Field(max_length=64)
-    person_id: str = Field(max_length=64)
-    person_name: str = Field(max_length=96)
     what: Literal["look", "own", "wake"]
     about: str = Field(default="", max_length=2_000)
     at: float
-
-    @property
-    def person(self) -> Person:
-        """The person who requests it."""
-        return Person(self.person_id, self.person_name)
 
     @property
     def message_id(self) -> str:

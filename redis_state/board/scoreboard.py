@@ -99,8 +99,8 @@ class Scoreboard:
 
     def state(self) -> tuple[str, str]:
         """The source from which scores were last filled, and the last change that was noted."""
-        filled, told = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
-        return text(filled or b""), text(told or b"")
+        filled, stated = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
+        return text(filled or b""), text(stated or b"")
 
     def note_filled(self, word: str) -> None:
         """Record the source, `word`, from which the scores were filled."""

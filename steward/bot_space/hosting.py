@@ -34,7 +34,7 @@ from steward.bot_space.wanted import (
     is_space_id,
     space_files,
 )
-from steward.newboard import NewBoardOptions
+from steward.new_board import NewBoardOptions
 
 WHEEL_START, WHEEL_END = "steward_leaderboard-", ".whl"
 MAX_WHEEL_BYTES = 50_000_000

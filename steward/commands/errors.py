@@ -86,13 +86,13 @@ def _add(context: BoardContext, report: ErrorsReport, *, is_quiet: bool) -> None
 
 
 def _as_json(report: ErrorsReport, apply: bool) -> str:
-    found = report.survey
+    survey = report.survey
     return json.dumps(
         {
-            "lacking": [results.path for results in found.lacking],
-            "complete": found.complete,
-            "older": found.older,
-            "pending": found.pending,
+            "lacking": [results.path for results in survey.lacking],
+            "complete": survey.complete,
+            "older": survey.older,
+            "pending": survey.pending,
             "added": report.added if apply else None,
             "left": report.left,
         }
@@ -100,19 +100,19 @@ def _as_json(report: ErrorsReport, apply: bool) -> str:
 
 
 def _sentences(report: ErrorsReport, apply: bool) -> str:
-    found = report.survey
-    lines = [f"  {results.path}" for results in found.lacking[:SHOWN]] if not apply else []
-    if not apply and len(found.lacking) > SHOWN:
-        lines.append(f"  … and {len(found.lacking) - SHOWN:,} more; --json lists all")
-    lines.append(f"{len(found.lacking):,} results lack standard errors; {found.complete:,} have them.")
-    if found.pending:
-        lines.append(f"{found.pending:,} get them within minutes.")
-    if found.older:
-        lines.append(f"{found.older:,} are from before Steward: their answers have another form, and they stay.")
+    survey = report.survey
+    lines = [f"  {results.path}" for results in survey.lacking[:SHOWN]] if not apply else []
+    if not apply and len(survey.lacking) > SHOWN:
+        lines.append(f"  … and {len(survey.lacking) - SHOWN:,} more; --json lists all")
+    lines.append(f"{len(survey.lacking):,} results lack standard errors; {survey.complete:,} have them.")
+    if survey.pending:
+        lines.append(f"{survey.pending:,} get them within minutes.")
+    if survey.older:
+        lines.append(f"{survey.older:,} are from before Steward: their answers have another form, and they stay.")
     if report.is_off:
         lines.append("Nothing was changed: edits are off or in shadow on this board; see `steward effects list`.")
     elif apply:
         lines.append(f"{len(report.added):,} get errors within minutes; {len(report.left):,} stay as they are.")
-    elif found.lacking:
+    elif survey.lacking:
         lines.append("Nothing was changed. With --apply, the answers are read and the errors written.")
     return "\n".join(lines)

@@ -70,7 +70,7 @@ def show(
             report = fresh if report is None else report.with_findings(fresh.findings)
         records = context.flag_book.of([named.model, *named.also])
     if as_json:
-        print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))
+        print(json.dumps({"report": _json(report), "records": [_json(record) for record in records]}))
     else:
         say("\n".join(_flag_lines(report, records)))
 

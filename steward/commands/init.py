@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from leaderboard.boards import Board
     from leaderboard.reasons import Problem
     from steward.bot_space.hosting import HostedBot
-    from steward.newboard import NewBoardOptions
+    from steward.new_board import NewBoardOptions
     from steward.reversible import Journal, ReversibleHub
 
 Say = Callable[[str], object]
@@ -103,7 +103,7 @@ def init(
     from steward.bot_space.wanted import BotSpaceOptions
     from steward.commands.board import sentences
     from steward.commands.init_checks import find_problems
-    from steward.newboard import NewBoardOptions
+    from steward.new_board import NewBoardOptions
 
     lines: list[str] = []
     say = lines.append if as_json else print
@@ -221,7 +221,7 @@ def _new_file(journal: Journal, file: Path, text: str, mode: int = 0o666) -> Non
 
 def _write_env(board_file: Path, journal: Journal, say: Say, *, apply: bool) -> None:
     """Write the file with the settings of this terminal for others, unless there is one."""
-    from steward.newboard import env_text
+    from steward.new_board import env_text
 
     file = board_file.parent / ENV
     if file.exists():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hub.rights import Rights
     from leaderboard.boards import Board
     from steward.bot_space.hosting import HostedBot
-    from steward.newboard import NewBoardOptions
+    from steward.new_board import NewBoardOptions
 
 
 def find_problems(

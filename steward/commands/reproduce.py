@@ -73,27 +73,28 @@ def reproduce(
     other = OtherSettings(precision, batch_size, engine, chat_template, shots)
     with sentences():
         try:
-            found = run_reproduction(WorkerSettings(), result, model=model, questions=questions, other=other)
+            reproduction = run_reproduction(WorkerSettings(), result, model=model, questions=questions, other=other)
         except (WorkerError, OSError) as error:
             raise ending(f"{result} cannot be reproduced: {error}", MISCONFIGURED) from error
-    print(reproduction_json(found)) if as_json else say("\n".join(_lines(found)))
-    raise typer.Exit(0 if found.verdict in ("same", "other-digits") else DIFFERS)
+    print(reproduction_json(reproduction)) if as_json else say("\n".join(_lines(reproduction)))
+    raise typer.Exit(0 if reproduction.verdict in ("same", "other-digits") else DIFFERS)
 
 
-def _lines(found: Reproduction) -> Iterator[str]:
-    block = found.block
+def _lines(reproduction: Reproduction) -> Iterator[str]:
+    block = reproduction.block
     yield f"{block.model} @ {block.revision[:8]}, {block.precision}, suite {block.suite}"
-    how = "recorded prompts asked again" if found.replayed else "samples compared"
-    yield f"{found.samples} {how}: {', '.join(f'{count} {name}' for name, count in found.counts.items() if count)}"
-    for task, why in found.left_out.items():
+    how = "recorded prompts asked again" if reproduction.replayed else "samples compared"
+    counts = ", ".join(f"{count} {name}" for name, count in reproduction.counts.items() if count)
+    yield f"{reproduction.samples} {how}: {counts}"
+    for task, why in reproduction.left_out.items():
         yield f"Left out: {task} ({why})"
-    if found.first is not None:
-        yield from _side_by_side(found.first)
-    yield VERDICTS[found.verdict].format(largest=found.largest_difference)
-    if found.reasons:
-        why = "Also different, without effect" if found.verdict == "same" else "Why"
+    if reproduction.first is not None:
+        yield from _side_by_side(reproduction.first)
+    yield VERDICTS[reproduction.verdict].format(largest=reproduction.largest_difference)
+    if reproduction.reasons:
+        why = "Also different, without effect" if reproduction.verdict == "same" else "Why"
         yield f"{why} (the first is the published evaluation, the second is this one):"
-        yield from (f"- {reason}" for reason in found.reasons)
+        yield from (f"- {reason}" for reason in reproduction.reasons)
 
 
 def _side_by_side(sample: DifferentSample) -> Iterator[str]:

@@ -21,7 +21,7 @@ def document_digests(instances: Iterable[Any]) -> DocumentDigests:
     documents: dict[int, bytes] = {}
     text_digest = _LastText()
     for instance in instances:
-        arguments = [text_digest(one) if isinstance(one, str) else one for one in instance.args]
+        arguments = [text_digest(argument) if isinstance(argument, str) else argument for argument in instance.args]
         requests.setdefault(instance.doc_id, []).append([instance.request_type, instance.repeats, arguments])
         if instance.doc_id not in documents:
             documents[instance.doc_id] = _json_digest(instance.doc)

@@ -61,10 +61,10 @@ def _located(evaluator: Evaluator) -> tuple[tuple[str, ...], tuple[Path, ...]]:
 
 
 def _program(name: str) -> Path:
-    found = Path(name).absolute() if "/" in name else Path(shutil.which(name) or "")
-    if not found.is_file() or not os.access(found, os.X_OK):
+    program = Path(name).absolute() if "/" in name else Path(shutil.which(name) or "")
+    if not program.is_file() or not os.access(program, os.X_OK):
         raise EvaluatorMissing(f"there is no program {name} on this machine")
-    return found
+    return program
 
 
 def _needed(program: Path) -> Iterator[Path]:

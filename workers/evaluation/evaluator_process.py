@@ -78,19 +78,6 @@ def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
     """What the evaluator reads of `plan`."""
     command = plan.evaluator
     assert command is not None
-    base = None
-    if plan.base_path is not None:
-        base = PlannedBaseModel(name=plan.base_model, revision=plan.base_revision, folder=str(plan.base_path))
-    model = PlannedModel(
-        name=plan.model,
-        revision=plan.revision,
-        folder=str(plan.model_path) if plan.stored is None else "",
-        weight_type=plan.weight_type,
-        base=base,
-        dtype=plan.dtype,
-        quantisation=plan.quantisation,
-        use_chat_template=plan.use_chat_template,
-    )
     devices = PlannedDevices(
         device=plan.device, spread=plan.spread, copies=plan.copies, batch_size=plan.batch_size, threads=plan.threads
     )
@@ -104,7 +91,7 @@ def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
         contract=CONTRACT,
         mode="evaluate" if plan.stored is None else "score",
         evaluator=EvaluatorIdentity(name=command.name, version=command.version),
-        model=model,
+        model=_planned_model(plan),
         devices=devices,
         seed=plan.seed,
         questions=tuple(_questions(plan)) if plan.stored is None else (),
@@ -121,6 +108,22 @@ def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
         limit=plan.limit,
         limits=limits,
         options=command.options,
+    )
+
+
+def _planned_model(plan: RunPlan) -> PlannedModel:
+    base = None
+    if plan.base_path is not None:
+        base = PlannedBaseModel(name=plan.base_model, revision=plan.base_revision, folder=str(plan.base_path))
+    return PlannedModel(
+        name=plan.model,
+        revision=plan.revision,
+        folder=str(plan.model_path) if plan.stored is None else "",
+        weight_type=plan.weight_type,
+        base=base,
+        dtype=plan.dtype,
+        quantisation=plan.quantisation,
+        use_chat_template=plan.use_chat_template,
     )
 
 

@@ -47,7 +47,7 @@ def scored_parts(task: Any) -> tuple[ScoredParts, dict[str, str], dict[str, str]
         "higher_is_better": used.describe(task.higher_is_better()),
         "decontaminate": config.should_decontaminate,
     }
-    filters = [[one.name, used.describe(one.filters)] for one in getattr(task, "_filters", ())]
+    filters = [[each.name, used.describe(each.filters)] for each in getattr(task, "_filters", ())]
     targets = {
         "target": used.describe(config.doc_to_target),
         "choices": used.describe(config.doc_to_choice),
@@ -90,9 +90,9 @@ class UsedCode:
             self.follow(value)
             return f"{module_name(value.__module__)}:{value.__qualname__}"
         if isinstance(value, Mapping):
-            return {str(key): self.describe(one) for key, one in value.items()}
+            return {str(key): self.describe(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.describe(one) for one in value]
+            return [self.describe(item) for item in value]
         if value is None or isinstance(value, str | int | float | bool):
             return value
         self.follow(type(value))
@@ -109,8 +109,8 @@ class UsedCode:
             if module is not None and is_harness_code(module):
                 self._follow_code(value)
         elif isinstance(value, Mapping | list | tuple | set | frozenset) and depth < 2:
-            for one in list(value.values() if isinstance(value, Mapping) else value):
-                self.follow(one, depth=depth + 1)
+            for item in list(value.values() if isinstance(value, Mapping) else value):
+                self.follow(item, depth=depth + 1)
 
     def add_module(self, module: ModuleType) -> None:
         """Add a module, and what it refers to if it is code of a task."""
@@ -120,13 +120,13 @@ class UsedCode:
         self._seen[id(module)] = module
         self.add_source(name, getattr(module, "__file__", None) or "")
         if name.startswith(TASK_CODE) or "/" in name:
-            for key, one in list(vars(module).items()):
+            for key, item in list(vars(module).items()):
                 if not key.startswith("__"):
-                    self.follow(one)
+                    self.follow(item)
         elif package != HARNESS:
             self._add_package(package)
-            for one in list(vars(module).values()):
-                self._add_package_of(one)
+            for item in list(vars(module).values()):
+                self._add_package_of(item)
 
     def add_source(self, name: str, path: str) -> None:
         """Add the module `name`, whose source is the file `path`; none for a module without source."""
@@ -154,7 +154,7 @@ class UsedCode:
         if id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        functions = [one for one in vars(value).values() if isinstance(one, FunctionType)]
+        functions = [item for item in vars(value).values() if isinstance(item, FunctionType)]
         for function in [value, *functions] if isinstance(value, FunctionType) else functions:
             for code in _codes(function.__code__):
                 for instruction in dis.get_instructions(code):

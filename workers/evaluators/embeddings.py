@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModel
+
+from workers.evaluators.model_loading import CannotLoad, load_model
 
 VERSION = "1"
 _NOT_NEEDED = "pooler."
@@ -96,29 +97,11 @@ class Embedder:
     """The model of a plan, which turns texts into vectors of length 1."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        model, options = plan["model"], plan["options"]
-        if model["weight_type"] != "Original":
-            _refuse(f"only whole models are evaluated, and this is an {model['weight_type']}")
-        quantised = model["quantisation"]
-        settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
-            loaded, info = AutoModel.from_pretrained(  # nosec B615  # a folder: there is no network
-                model["folder"],
-                dtype=getattr(torch, model["dtype"]),
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **settings,
-            )
-        except (ValueError, KeyError, SafetensorError) as error:
-            _refuse(
-                f"transformers cannot load it: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-            )
-        if missing := [name for name in info["missing_keys"] if not name.startswith(_NOT_NEEDED)]:
-            _refuse(f"weights are missing, such as {min(missing)}")
-        self.device = plan["devices"]["device"]
-        network = loaded if quantised else loaded.to(self.device)
+            self.tokenizer, network = load_model(plan, AutoModel, unused=_NOT_NEEDED)
+        except CannotLoad as error:
+            _refuse(str(error))
+        self.device, options = plan["devices"]["device"], plan["options"]
         self.network = (network.get_encoder() if network.config.is_encoder_decoder else network).eval()
         self.max_tokens, self.prefix = int(options.get("max_tokens", 512)), str(options.get("prefix", ""))
 

@@ -20,41 +20,38 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import FailureEvidence
 from leaderboard.failures import fails_always
-from leaderboard.result_digests import ResultDigests, rules_digest
+from leaderboard.result_digests import ResultDigests
 from leaderboard.trials import TrialReport
-from redis_state.accepted_digests import AcceptedTasks
-from redis_state.attempts import LOST, AttemptProgress
+from redis_state.attempts import LOST
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
-from workers.common.run_plan import RunPlan, RunProgress
+from workers.common.run_plan import RunPlan
 from workers.common.scrub import scrub
 from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
+from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.board_link import AWAY, BoardLink, BoardRedis, DigestsLink
 from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
-from workers.jobs.device_lock import device_lock
 from workers.jobs.outbox import send_outcome, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
-from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import changed_tasks, refused_tasks
-from workers.jobs.trials import TrialPart, read_part, report_of, trial_parts
+from workers.jobs.trials import read_part, report_of, trial_parts
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.spool import Publication, read_spool
-from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
+from workers.sandbox.supervision import ChildExit
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +80,12 @@ class AttemptRun:
         self.attempt_heartbeat = AttemptHeartbeat(
             self.link.with_own_connection().attempts, job.attempt, worker=worker_context.worker, path=job.path
         )
-        self.claim = AttemptClaim(worker_context, job, self.link, self._stop_waiting)
         self.journals = AttemptJournals(
             worker_context, job, self.log, is_current=lambda: not self.attempt_heartbeat.cancelled
         )
-        self.replayed = 0
-        self.trial_part: TrialPart | None = None
-        self.phase = "claim"
-        self.accepted = AcceptedTasks(frozenset(), None)
+        self.evaluation = AttemptEvaluation(worker_context, job, self.log, self.attempt_heartbeat, self.journals)
+        self.claim = AttemptClaim(worker_context, job, self.link, self.evaluation.stop_waiting)
         self.started = now()
-        self.deadline = time.monotonic() + self._max_seconds()
 
     def evaluate(self) -> dict[str, Any]:
         """Run the attempt and send its outcome to the bot. Return the outcome as JSON, or why there is none."""
@@ -129,43 +122,44 @@ class AttemptRun:
         try:
             if not self.claim.is_granted():
                 return None
-            self.deadline += time.monotonic() - claim_began  # waiting for a bot or a Hub that is away does not count
+            # Waiting for a bot or a Hub that is away does not count.
+            self.evaluation.deadline += time.monotonic() - claim_began
             self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             return self._carry_out(download)
         except AttemptStopped as stopped:
             if str(stopped) == "handed-back":
                 raise
-            return self._outcome(evidence=FailureEvidence(self.phase, stopped=str(stopped)))
+            return self._outcome(evidence=FailureEvidence(self.evaluation.phase, stopped=str(stopped)))
         except Exception as error:  # boundary: every error is diagnosed and reported as the outcome
             if self.worker_context.stopping():
                 raise AttemptStopped("handed-back") from error  # failures during a stop are no evidence
-            log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
+            log.warning("attempt %s failed in %s", self.job.attempt, self.evaluation.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
-            return self._outcome(evidence=evidence_of(error, self.phase, self.log.tail()))
+            return self._outcome(evidence=evidence_of(error, self.evaluation.phase, self.log.tail()))
 
     # --- the work
 
     def _carry_out(self, download: BackgroundCall[Provisions]) -> Outcome:
-        self._enter_phase("download")
+        self.evaluation.enter_phase("download")
         self._check_suite()
         # The outcome of the previous job, which died while Redis was away.
         self._retry(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.link))
-        self.accepted = self._retry(lambda: self._accepted_digests().read())
-        if not self.accepted.permitted:
+        self.evaluation.accepted = self._retry(lambda: self._accepted_digests().read())
+        if not self.evaluation.accepted.permitted:
             log.warning("Redis does not let workers read what is accepted: give it the users of deploy/redis/users.acl")
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._wait_for_provisions(download)
         run_canary(self.link, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions))
-        self.phase = "start"
-        with self._device_locked():
+        self.evaluation.phase = "start"
+        with self.evaluation.device_locked():
             if self.job.questions:
                 return self._carry_out_trial(provisions)
-            plan, child_exit = self._run_model(provisions)
+            plan, child_exit = self.evaluation.run_model(provisions)
         if child_exit.error is not None and child_exit.error.type.endswith(f".{TasksChanged.__name__}"):
             self._wait_for_operator(changed_tasks(plan, self.worker_context.suite))
         if not child_exit.finished:
             return self._failure(child_exit)
-        self._enter_phase("publish")
+        self.evaluation.enter_phase("publish")
         self._check_tasks(plan, provisions)
         pass_by(EVALUATED)
         self._confirm_current()
@@ -186,8 +180,8 @@ class AttemptRun:
         results = []
         for part in trial_parts(self.worker_context.suite, self.job.questions):
             self.log.say(f"trial of {part.name}")
-            self.trial_part = part
-            plan, child_exit = self._run_model(provisions)
+            self.evaluation.trial_part = part
+            plan, child_exit = self.evaluation.run_model(provisions)
             if not child_exit.finished:
                 return self._outcome(evidence=child_exit.evidence(self.log.tail()))
             results.append(read_part(part, plan.spool, self.worker_context.suite))
@@ -197,9 +191,9 @@ class AttemptRun:
     def _wait_for_provisions(self, download: BackgroundCall[Provisions]) -> Provisions:
         """Wait for the download. Missing questions also count as a failure of the canary, if this worker runs it."""
         try:
-            return download.wait(self._stop)
+            return download.wait(self.evaluation.stop_reason)
         except DatasetUnavailable as error:
-            evidence = evidence_of(error, self.phase, self.log.tail())
+            evidence = evidence_of(error, self.evaluation.phase, self.log.tail())
             detail = scrub(failure_detail(evidence), self.worker_context.secrets)
             report_canary_failure(
                 self.link, self.job.suite, self.worker_context.worker, diagnose(evidence).cause, detail
@@ -215,9 +209,9 @@ class AttemptRun:
             folder, snapshots = canary_provisions.model, canary_provisions.held
         else:
             folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
-        with self._device_locked():
-            plan = canary_plan(self._plan(provisions), folder)
-            child_exit = self._run_child(plan)
+        with self.evaluation.device_locked():
+            plan = canary_plan(self.evaluation.plan(provisions), folder)
+            child_exit = self.evaluation.run_child(plan)
         for snapshot in snapshots:
             snapshot.release()
         if child_exit.stopped in ("cancelled", "time-limit"):
@@ -233,11 +227,6 @@ class AttemptRun:
             return ""
         return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
 
-    def _enter_phase(self, phase: str) -> None:
-        self.phase = phase
-        self.log.say(phase)
-        self.attempt_heartbeat.report(AttemptProgress(phase))
-
     def _check_suite(self) -> None:
         own_suite = (self.worker_context.suite.name, self.worker_context.suite.digest)
         if own_suite != (self.job.suite, self.job.suite_digest):
@@ -245,16 +234,6 @@ class AttemptRun:
             raise SuiteDiffers(
                 f"the job asks for the suite {job_suite}; this worker has {own_suite[0]} {own_suite[1][:12]}"
             )
-
-    def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
-        seconds_left = self.deadline - time.monotonic()
-        plan = plan_of(self.worker_context, self.job, provisions, seconds=seconds_left, batch_size=batch_size)
-        accepted = {
-            "rules": rules_digest(self.worker_context.suite),
-            "accepted": tuple(sorted(self.accepted.fingerprints)),
-        }
-        plan = plan.model_copy(update=accepted)
-        return plan if self.trial_part is None else self.trial_part.plan(plan)
 
     def _accepted_digests(self) -> DigestsLink:
         """What the board accepts of this suite. Raises one of AWAY while the bot does not answer."""
@@ -276,89 +255,12 @@ class AttemptRun:
 
         The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped.
         """
-        refused = refused_tasks(digests, self.worker_context, self.accepted.reference)
+        refused = refused_tasks(digests, self.worker_context, self.evaluation.accepted.reference)
         for difference in refused.differences:
             self.log.say(difference)
             log.warning("%s", difference)
         self._retry(lambda: self._accepted_digests().refuse(refused))
         raise AttemptStopped("handed-back")
-
-    @contextmanager
-    def _device_locked(self) -> Iterator[None]:
-        """Hold the device exclusively. Seconds spent waiting for it extend the deadline, as those for the claim do."""
-        if not self.worker_context.settings.take_turns:
-            yield
-            return
-        with device_lock(
-            self.worker_context.settings.work_dir.resolve() / "devices", self.worker_context.devices, self._stop_waiting
-        ) as seconds_waited:
-            self.deadline += seconds_waited
-            yield
-
-    def _stop_waiting(self) -> str:
-        """Why to stop waiting for a claim or a device; the attempt's own time does not run while it waits."""
-        reason = self._stop()
-        return "" if reason == "time-limit" else reason
-
-    def _run_model(self, provisions: Provisions) -> tuple[RunPlan, ChildExit]:
-        """Run the child; after it runs out of memory, run it again with half the batch size, down to one.
-
-        One question at a time is computed the harness's way, which needs the least memory.
-        """
-        plan = self.journals.name_in(self._plan(provisions), provisions)
-        engine = plan.engine
-        while True:
-            child_exit = self._run_child(plan)
-            batch_size: int | None
-            if self.journals.drop_offered(plan, child_exit):
-                self.replayed = 0
-                batch_size = plan.batch_size
-            else:
-                batch_size = None if child_exit.finished else smaller_batch(child_exit.evidence(self.log.tail()), plan)
-                if batch_size is None:
-                    return plan, child_exit
-                self.log.say(f"it ran out of memory with batch size {plan.batch_size}; it runs again with {batch_size}")
-                engine = "harness" if batch_size == 1 and plan.evaluator is None else engine
-            self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
-            plan = self.journals.name_in(self._plan(provisions, batch_size), provisions)
-            plan = plan.model_copy(update={"engine": engine})
-
-    def _run_child(self, plan: RunPlan) -> ChildExit:
-        """Run one child to its end. Raises AttemptStopped if it failed because the worker stops."""
-        self._enter_phase("start")
-        callbacks = ChildCallbacks(report=self._report, stop=self._stop, log=self.log)
-        supervisor = ChildSupervisor(
-            self.worker_context.zygote_client,
-            self.worker_context.sandbox_spec(plan),
-            plan,
-            callbacks,
-            journals=self.journals.files(plan),
-            offered=self.journals.offered(plan),
-        )
-        child_exit = supervisor.run(self.worker_context.slot.attempt, deadline=self.deadline)
-        self.phase = child_exit.phase
-        if self.replayed:
-            source = "another machine" if plan.offered else "the journal"
-            self.log.say(f"{self.replayed:,} answers came from {source}")
-        if child_exit.peak_bytes:
-            self.log.say(f"the child has ended; peak memory {child_exit.peak_bytes >> 20} MiB")
-        if not child_exit.finished and self.worker_context.stopping():
-            raise AttemptStopped("handed-back")
-        return child_exit
-
-    def _report(self, progress: RunProgress) -> None:
-        self.journals.observe(progress)
-        self.replayed = max(self.replayed, progress.replayed)
-        self.attempt_heartbeat.report(AttemptProgress(progress.phase, progress.done, progress.total, progress.replayed))
-
-    def _stop(self) -> str:
-        """Return the reason to end the attempt now, or an empty string; upload answers if that is due."""
-        self.journals.poll()
-        if self.worker_context.stopping():
-            return "handed-back"
-        if self.attempt_heartbeat.cancelled:
-            return "cancelled"
-        return "time-limit" if time.monotonic() > self.deadline else ""
 
     def _confirm_current(self) -> None:
         """Wait until a heartbeat confirms that the attempt is still this worker's: a lost attempt publishes nothing.
@@ -389,7 +291,7 @@ class AttemptRun:
             hardware=self.worker_context.hardware,
             secrets=self.worker_context.secrets,
             private=self.job.private,
-            replayed=self.replayed,
+            replayed=self.evaluation.replayed,
         )
 
     # --- the end
@@ -405,8 +307,8 @@ class AttemptRun:
             self.worker_context,
             self.job,
             started=self.started,
-            phase=self.phase,
-            replayed=self.replayed,
+            phase=self.evaluation.phase,
+            replayed=self.evaluation.replayed,
             details=details,
             trial=trial,
             evidence=evidence,
@@ -437,12 +339,3 @@ class AttemptRun:
                 raise AttemptStopped("handed-back")
             time.sleep(pause)
             pause = min(2.0, pause * 2)
-
-    def _max_seconds(self) -> float:
-        """The smallest of the limits that apply: the worker's, the job's, the board's."""
-        limits = (
-            self.worker_context.settings.max_seconds,
-            self.worker_context.seconds,
-            float(self.worker_context.board.attempt_seconds),
-        )
-        return min(filter(None, limits))

@@ -211,7 +211,11 @@ class CrossCheckRun:
         context.slot.prepare(own_user=context.own_user)
         plan = plan_of(context, self._job, provisions, seconds=self._seconds)
         tasks = {claim.task for claim in claimed}
-        sources = [one.source for one in context.suite.benchmarks if any(task.name in tasks for task in one.tasks)]
+        sources = [
+            benchmark.source
+            for benchmark in context.suite.benchmarks
+            if any(task.name in tasks for task in benchmark.tasks)
+        ]
         return plan.with_claimed(claimed, tuple(dict.fromkeys(sources)))
 
     def _stop(self) -> str:

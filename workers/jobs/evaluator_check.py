@@ -249,10 +249,10 @@ def _finding(title: str, passed: bool, problem: str) -> EvaluatorFinding:
 
 
 def _says_progress(run: TrialRun) -> EvaluatorFinding:
-    title, said = "It says its progress", [progress for progress in run.progress if progress.total]
-    if not said:
+    title, counts = "It says its progress", [progress for progress in run.progress if progress.total]
+    if not counts:
         return EvaluatorFinding(title, False, "no line came: the worker stops an evaluator that is silent for long")
-    last = said[-1]
+    last = counts[-1]
     return _finding(title, last.done == last.total, f"its last line says {last.done:,} of {last.total:,}")
 
 

@@ -48,11 +48,11 @@ def failure_words(cause: str, words: str, stopped: str, limits: RunLimits, progr
 
 
 def _progress_words(progress: Sequence[RunProgress]) -> str:
-    said = [line for line in progress if line.done or line.total]
-    if not said:
+    counts = [line for line in progress if line.done or line.total]
+    if not counts:
         return "it said no progress"
-    total = f" of {said[-1].total:,}" if said[-1].total else ""
-    return f"its last line of progress says {said[-1].done:,}{total} questions"
+    total = f" of {counts[-1].total:,}" if counts[-1].total else ""
+    return f"its last line of progress says {counts[-1].done:,}{total} questions"
 
 
 def answered_words(results: JsonObject | None) -> str:

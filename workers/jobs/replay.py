@@ -43,7 +43,7 @@ def recorded_prompt(task: str, row: Mapping[str, Any]) -> RecordedPrompt:
         continuations = None
     if prompt.endswith(CUT) or not isinstance(continuations, list) or not continuations:
         raise NotReplayable("its texts were cut when they were published")
-    if all(isinstance(one, str) for one in continuations):
+    if all(isinstance(each, str) for each in continuations):
         if len(set(continuations)) < len(continuations):
             raise NotReplayable("each choice has a prompt of its own, and only the first one is published")
         return RecordedPrompt(task, int(row["doc_id"]), prompt, choices=tuple(continuations))

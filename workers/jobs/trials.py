@@ -52,7 +52,9 @@ class PartResult:
 
 def trial_parts(suite: Suite, questions: int) -> tuple[TrialPart, ...]:
     """The parts of a trial that asks about `questions` questions of each benchmark, spread over its tasks."""
-    limits = {one.source: (one.name, max(1, questions // len(one.tasks))) for one in suite.benchmarks}
+    limits = {
+        benchmark.source: (benchmark.name, max(1, questions // len(benchmark.tasks))) for benchmark in suite.benchmarks
+    }
     if len(limits) <= MAX_PARTS:
         return tuple(TrialPart(name, (source,), limit) for source, (name, limit) in limits.items())
     return (TrialPart(suite.name, suite.run, min(limit for _, limit in limits.values())),)
@@ -72,7 +74,7 @@ def read_part(part: TrialPart, spool: Path, suite: Suite) -> PartResult:
         )
     except (BadResults, AttributeError, KeyError, TypeError, ValueError) as error:
         raise EvaluationFailed(f"the trial of {part.name} left no valid counts: {error}"[:500]) from error
-    restricted = {each.name for one in suite.benchmarks if one.restricted for each in one.tasks}
+    restricted = {each.name for benchmark in suite.benchmarks if benchmark.restricted for each in benchmark.tasks}
     names = [name for name in suite.tasks if name in counts and name not in restricted]
     answers = list(_answers(spool, names))
     return PartResult(

@@ -63,7 +63,9 @@ class Publication:
     @property
     def restricted_tasks(self) -> frozenset[str]:
         """The tasks whose answers must not be public."""
-        return frozenset(task.name for one in self.suite.benchmarks if one.restricted for task in one.tasks)
+        return frozenset(
+            task.name for benchmark in self.suite.benchmarks if benchmark.restricted for task in benchmark.tasks
+        )
 
     @property
     def time(self) -> str:

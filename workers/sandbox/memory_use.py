@@ -97,12 +97,12 @@ class MemoryUse:
 
 def children(pid: int) -> list[int]:
     """Process ids of the children of all threads of `pid`; none if the process has ended."""
-    found: list[int] = []
+    pids: list[int] = []
     with suppress(*_GONE):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with suppress(*_GONE):
-                found += map(int, (thread / "children").read_text().split())
-    return found
+                pids += map(int, (thread / "children").read_text().split())
+    return pids
 
 
 def _descendants(pid: int | None) -> Iterator[int]:

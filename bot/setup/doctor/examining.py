@@ -75,12 +75,12 @@ def agreement(context: BoardContext) -> list[Check]:
 
 
 def _agreement(context: BoardContext) -> Checks:
-    found = disagreements(context)
-    for disagreement in found:
+    contradictions = disagreements(context)
+    for disagreement in contradictions:
         words = f"{disagreement.path}: {disagreement.words} ({disagreement.what})"
         fix = COMPARED if disagreement.what == NOT_INDEXED else "Check that file, then fix it."
         yield Check("consistency", "error", words, fix)
-    if not found:
+    if not contradictions:
         yield Check("consistency", "ok", "Requests, index, results, flags and the table agree with each other.")
 
 

@@ -125,8 +125,8 @@ def thinned(xs: Numbers, ys: Numbers) -> Order:
         cells = np.floor(_share(xs) * columns) * GRID[1] + np.floor(_share(ys) * lines)
         _, places = np.unique(cells, return_index=True)
         if len(places) <= MAX_DOTS:
-            found: Order = places.astype(np.int32)
-            return found
+            order: Order = places.astype(np.int32)
+            return order
         columns, lines = columns * 0.8, lines * 0.8
 
 

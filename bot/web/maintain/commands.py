@@ -69,10 +69,10 @@ class CommandPages:
         visitor, name = await run_in_threadpool(self.visitors.of, request), request.query_params.get("id", "")
         if visitor is None:
             return await self._page(request, status=401, why="signed-out", back_to=local(f"{ACT}?id={name[:64]}"))
-        found = await run_in_threadpool(self._find, name) if _ID.fullmatch(name) else None
-        if found is None or found[0].person_id != visitor.person.id:
+        stored = await run_in_threadpool(self._find, name) if _ID.fullmatch(name) else None
+        if stored is None or stored[0].person_id != visitor.person.id:
             return await self._page(request, status=404, why="There is no such command of yours, or not any more.")
-        command, result = found
+        command, result = stored
         return await self._page(request, command=command_line(command), result=result, back_to=local(command.back))
 
     def _find(self, name: str) -> tuple[PageCommand, PageCommandResult | None] | None:

@@ -69,8 +69,8 @@ def check_page_routes(checks: Checks, frame: Frame) -> APIRouter:
     @routes.get("/check/names")
     async def model_names(request: Request) -> Response:
         """Names of models on the Hub that have the words of `q` in them, for the script of the form."""
-        found = await names.ask(words(request, "q"), client_of(request))
-        return JSONResponse(found, headers={"cache-control": "no-store"})
+        models = await names.ask(words(request, "q"), client_of(request))
+        return JSONResponse(models, headers={"cache-control": "no-store"})
 
     @routes.get("/check/exists")
     async def model_exists(request: Request) -> Response:

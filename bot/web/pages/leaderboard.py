@@ -54,12 +54,15 @@ def suggestions(board: BoardReader, query: SuggestionsQuery) -> SuggestionsRespo
     rows = board.table.leaderboard()
     head, colon, value = last.partition(":")
     if colon:
-        column = next((one for one in COLUMNS if fold(head) in map(fold, (one.title, *one.also))), None)
+        column = next(
+            (known for known in COLUMNS if fold(head) in map(fold, (known.title, *known.also))),
+            None,
+        )
         words = rows.values_like(column.key, fold(value)) if column is not None and column.kind == "words" else []
         ends = [f"{column.title}: {word}" for word in words] if column is not None else []
     else:
         typed = fold(last)
-        titles = [f"{one.title}: " for one in COLUMNS if typed and fold(one.title).startswith(typed)]
+        titles = [f"{known.title}: " for known in COLUMNS if typed and fold(known.title).startswith(typed)]
         ends = [*titles, *(rows.models_like(typed) if len(typed) > 1 else [])]
     prefix = f"{before}{separator} " if separator else ""
     return SuggestionsResponse(suggestions=[prefix + end for end in ends[:MAX_SUGGESTIONS]])

@@ -144,7 +144,7 @@ def _page_values(board: BoardReader, _query: ModelQuery, view: ModelResponse) ->
     return {
         "columns": board.columns,
         "chart": model_chart(view.compared),
-        "rows": {one.row.id: one.row for one in view.evaluations},
+        "rows": {evaluation.row.id: evaluation.row for evaluation in view.evaluations},
         "badge": markdown(view.model, title, address) if view.best is not None else "",
         "citation": citation(view.best, view.ranked, title, address, board.context.now()) if view.best else "",
         "address": address,

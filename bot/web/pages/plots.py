@@ -138,7 +138,7 @@ def plot_routes(board: BoardReader) -> APIRouter:
 
     @routes.get("/charts/plots/{by}.svg")
     def plot(request: Request, by: str) -> Response:
-        kind = next((one for one in KINDS if one == by), None)
+        kind = next((known for known in KINDS if known == by), None)
         width = int(choice(request, "width", tuple(map(str, WIDTHS))) or WIDTHS[-1])
         svg = board.plots.chart(kind, _category(request), width) if kind is not None else None
         return Response(status_code=404) if svg is None else tagged(request, svg, "image/svg+xml", CACHE_HEADERS)

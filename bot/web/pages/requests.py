@@ -14,7 +14,7 @@ from bot.web.board import BoardReader, EvaluationScoresView, SearchView, page_of
 from bot.web.flags import FlagView
 from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
-from leaderboard.past import Reopening, newest_reopenings
+from leaderboard.request_history import Reopening, newest_reopenings
 from leaderboard.search import parse
 
 STATES: tuple[State, ...] = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")

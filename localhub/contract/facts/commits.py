@@ -73,16 +73,16 @@ def one_per_parent(ws: Workspace) -> None:
     """Of two commits at once on the same `parentCommit` one lands; the other is 412 or 409."""
     repo = ws.contents()
     answers = _two_at_once(ws, head(ws, repo))
-    statuses = sorted(one.status for one in answers)
+    statuses = sorted(answer.status for answer in answers)
     check("statuses", statuses in ([200, 412], [200, 409]), expected="200 and 412, or 409", got=statuses)
-    landed = next(one for one in answers if one.status == 200)
+    landed = next(answer for answer in answers if answer.status == 200)
     check_equal("main", head(ws, repo), part(landed.json(), "commitOid"))
 
 
 @commits.choice(calls=2)
 def at_the_same_moment(ws: Workspace) -> None:
     """Of two commits at once without `parentCommit` both land, because they wait for each other."""
-    statuses = sorted(one.status for one in _two_at_once(ws, None))
+    statuses = sorted(answer.status for answer in _two_at_once(ws, None))
     check_equal("statuses", statuses, [200, 200])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.core.recomputing import MetricsRecomputer, RecomputedSamples
+from bot.core.metrics_recomputer import MetricsRecomputer, RecomputedSamples
 from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
 from bot.evaluations.recomputing import OTHER_EVALUATOR as OTHER_METRICS
 from bot.probe import Probe

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bot.core.recomputing import CannotRecompute, MetricsRecomputer, RecomputedSamples
+from bot.core.metrics_recomputer import CannotRecompute, MetricsRecomputer, RecomputedSamples
 from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
 from redis_state.jobs import EvaluationJob
-from steward.recomputing import harness_recompute
+from steward.harness_recompute import harness_recompute
 from tests.support.board.board_driver import WORKER, BoardDriver
 from tests.support.board.published_details import publish as publish_chosen
 from tests.support.waiting import wait_until

@@ -33,7 +33,7 @@ from steward.commands import up
 from steward.commands.board import URL_FILE
 from steward.commands.up import parts
 from steward.exit_statuses import AWAY, MISCONFIGURED
-from steward.newboard import NewBoardOptions
+from steward.new_board import NewBoardOptions
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
 from tests.support.board.worlds import fresh_world

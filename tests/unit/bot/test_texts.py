@@ -12,8 +12,8 @@ from bot.core.relative_times import in_words
 from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
 from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status_comment, thread_title
 from leaderboard.attempts import Failure
-from leaderboard.past import newest_reopenings
 from leaderboard.reasons import Problem
+from leaderboard.request_history import newest_reopenings
 from tests.support.units.hostile_values import HOSTILE, MARKDOWN, kinds
 
 

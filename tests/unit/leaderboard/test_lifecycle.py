@@ -22,7 +22,7 @@ from leaderboard.lifecycle import (
     highest_used_number,
     next_step,
 )
-from leaderboard.past import since_asked_anew
+from leaderboard.request_history import since_asked_anew
 from leaderboard.requests import Request, Status, parse_request
 from leaderboard.steward_facts import PreviousResult
 from tests.support.units.request_transitions import written

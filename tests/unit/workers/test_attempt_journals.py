@@ -15,6 +15,7 @@ from tests.support.workers.evaluation_inputs import plan
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
 from workers.jobs.attempt import AttemptRun
+from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.journals import JournalStore
 from workers.jobs.outcomes import outcome_of
@@ -149,7 +150,7 @@ class Recorder:
             attempt="0123456789ab-01234567-2", path="p", revision="0" * 40, suite="s", suite_digest="0"
         )
         self.log, self.replayed, self.given_up = BoundedLog(), 0, 0
-        self.journals = self.attempt_heartbeat = self
+        self.journals = self.heartbeat = self
         self.reported: list[AttemptProgress] = []
 
     def observe(self, progress: RunProgress) -> None:
@@ -171,7 +172,7 @@ def test_the_heartbeat_says_what_was_replayed() -> None:
     """With the same counts as the child."""
     recorder = Recorder()
     for progress in (RunProgress("evaluate", 5, 9, 3), RunProgress("score", 9, 9, 4)):
-        AttemptRun._report(cast(AttemptRun, recorder), progress)
+        AttemptEvaluation._report(cast(AttemptEvaluation, recorder), progress)
     assert recorder.reported == [AttemptProgress("evaluate", 5, 9, 3), AttemptProgress("score", 9, 9, 4)]
     assert recorder.replayed == 4
 

@@ -1,0 +1,1 @@
+"""Answers many requests with few tokens: what prompts begin with alike is computed once."""

@@ -95,32 +95,32 @@ class BatchReplay(Generic[Answer]):
 
     def answers(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, Answer]:
         """The answers of all batches, by the index of the request."""
-        found = self._found(batches, keys)
+        stored = self._found(batches, keys)
         answers: dict[int, Answer] = {}
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
-            if number in found:
+            if number in stored:
                 self.journal.replayed += len(batch)
-                for index, answer in zip(batch, found[number], strict=True):
+                for index, answer in zip(batch, stored[number], strict=True):
                     self.report(index, answer)
             else:
-                found[number] = self.compute(batch)
+                stored[number] = self.compute(batch)
                 if key is not None:
-                    self.journal.add(key, found[number])
-            answers |= dict(zip(batch, found.pop(number), strict=True))
+                    self.journal.add(key, stored[number])
+            answers |= dict(zip(batch, stored.pop(number), strict=True))
         return answers
 
     def _found(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, list[Answer]]:
         """The answers in the journal by number of the batch, of which a sample was computed afresh."""
-        found = {
+        stored = {
             number: answers
             for number, (batch, key) in enumerate(zip(batches, keys, strict=True))
             if key is not None and (answers := self.read(self.journal.get(key), len(batch))) is not None
         }
-        for number in self.journal.choose_sample(found):
-            if self.recompute(batches[number]) != found[number]:
+        for number in self.journal.choose_sample(stored):
+            if self.recompute(batches[number]) != stored[number]:
                 self.journal.discard("a batch that is computed again gives other answers")
                 return {}
-        return found
+        return stored
 
 
 def read_texts(value: Any, count: int) -> list[str] | None:

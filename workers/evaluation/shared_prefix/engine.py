@@ -47,8 +47,8 @@ class PrefixEngine:
         memory, this one does too.
         """
         journal = AnswerJournal() if journal is None else journal
-        found = self._found(plan, journal)
-        missing = [number for number, step in enumerate(plan.steps) if step.scores and number not in found]
+        stored = self._found(plan, journal)
+        missing = [number for number, step in enumerate(plan.steps) if step.scores and number not in stored]
         end = len(plan.steps)
         if missing and journal.units and journal.get(out_of_memory_key(plan)) is True:
             end = missing[0]
@@ -57,7 +57,7 @@ class PrefixEngine:
         for number, step in enumerate(plan.steps[:end]):
             if not step.scores:
                 continue
-            scored = found.get(number)
+            scored = stored.get(number)
             if scored is None:
                 scored = next(tokens for computed_number, tokens in computed if computed_number == number)
                 if journal.is_open:
@@ -65,23 +65,23 @@ class PrefixEngine:
             for score, (log_probability, greedy) in zip(step.scores, scored.tokens, strict=True):
                 answer = pending[score.request].add(score.index, log_probability, greedy=greedy, dtype=scored.dtype)
                 if answer is not None:
-                    journal.replayed += number in found
+                    journal.replayed += number in stored
                     yield score.request, answer
         if end < len(plan.steps):
             raise MemoryError("an earlier attempt had too little memory for the next step")
 
     def _found(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
         """The steps in the journal, of which a sample was computed afresh."""
-        found = {
+        stored = {
             number: scored
             for number, step in enumerate(plan.steps if journal.units else ())
             if (scored := ScoredTokens.read(journal.get(_step_key(plan, number)), len(step.scores))) is not None
         }
-        for number, scored in self._compute_steps(plan, plan.with_parents(journal.choose_sample(found))):
-            if found.get(number, scored) != scored:
+        for number, scored in self._compute_steps(plan, plan.with_parents(journal.choose_sample(stored))):
+            if stored.get(number, scored) != scored:
                 journal.discard("a step that is computed again gives other log-likelihoods")
                 return {}
-        return found
+        return stored
 
     def _compute_steps(self, plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, ScoredTokens]]:
         """Compute these steps, among which are those that they continue; yield the scored tokens of each."""

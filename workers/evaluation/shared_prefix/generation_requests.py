@@ -77,11 +77,11 @@ class GenerationGroup:
         """Yield each request's number and text, those in the journal first. Raises what `generate` raises."""
         lm = self.lm
         prompts = [self._prompt(request.args[0]) for request in self.requests]
-        found = self._found(prompts, replay_checker)
-        for number, answer in found.items():
+        stored = self._found(prompts, replay_checker)
+        for number, answer in stored.items():
             lm.journal.replayed += 1
             yield number, self._text(answer)
-        missing = [number for number in range(len(prompts)) if number not in found]
+        missing = [number for number in range(len(prompts)) if number not in stored]
         if not missing:
             return
         tokens = min(lm.batch_size, len(prompts)) * (max(map(len, prompts)) + self.max_new_tokens)
@@ -103,7 +103,7 @@ class GenerationGroup:
     def _found(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
         """The answers in the journal, by number; some were compared as those that are generated."""
         journal = self.lm.journal
-        found = {
+        stored = {
             number: answer
             for number, prompt in enumerate(prompts if journal.units else ())
             if self._is_answer(answer := journal.get(self._key(prompt)))
@@ -111,7 +111,7 @@ class GenerationGroup:
         shared = common_beginning(prompts) if len(prompts) > 1 else 0
         checker.beginning = prompts[0][: min(shared, min(map(len, prompts)) - 1)]
         try:
-            for number, answer in found.items():
+            for number, answer in stored.items():
                 if checker.add(prompts[number], answer):
                     checker.check()
             checker.check()
@@ -120,7 +120,7 @@ class GenerationGroup:
             checker.seen = checker.compared = checker.near_ties = 0
             checker.largest = 0.0
             return {}
-        return found
+        return stored
 
     def _key(self, prompt: list[int]) -> bytes:
         return unit_key("text", [self.options, self.until, self.max_new_tokens], [prompt])

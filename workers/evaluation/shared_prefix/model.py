@@ -52,8 +52,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         """Compute log-likelihoods; the names of the requests' tasks tell which to compare."""
         self._task_names = [str(request.task_name) for request in requests]
         if self.engine != HARNESS and self.backend == "causal" and self.tokenizer.is_fast:
-            one = super().tok_encode
-            self._encoder = BatchEncoder((request.args for request in requests), one, self._encode_texts)
+            encode = super().tok_encode
+            self._encoder = BatchEncoder((request.args for request in requests), encode, self._encode_texts)
         try:
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         finally:
@@ -120,8 +120,10 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
             read=read_scores,
             report=report,
         )
-        found = replay.answers(batches, [answer_key(requests, batch, by_context=by_context) for batch in batches])
-        return [found[index] for index in range(len(requests))]
+        answers_by_index = replay.answers(
+            batches, [answer_key(requests, batch, by_context=by_context) for batch in batches]
+        )
+        return [answers_by_index[index] for index in range(len(requests))]
 
     def _harness_texts(self, requests: Sequence[Any], *, disable_tqdm: bool) -> list[str]:
         """Generate texts the harness's way, or take them from the journal."""
@@ -144,8 +146,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
             read=read_texts,
             report=lambda index, text: self.cache_hook.add_partial("generate_until", asked[index], text),
         )
-        found = replay.answers(batches, [text_key(asked, batch) for batch in batches])
-        return [found[index] for index in range(len(requests))]
+        texts_by_index = replay.answers(batches, [text_key(asked, batch) for batch in batches])
+        return [texts_by_index[index] for index in range(len(requests))]
 
     def harness_answers(
         self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
@@ -22,6 +19,7 @@ from workers.evaluators.code.answers import program, until
 from workers.evaluators.code.plan_files import refuse
 from workers.evaluators.code.runner import CodeProblem
 from workers.evaluators.code.suite import CodeOptions
+from workers.evaluators.model_loading import CannotLoad, first_line, load_model
 
 _REQUEST = (
     "Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{prompt}\n```"
@@ -34,7 +32,11 @@ class CodeModel:
     def __init__(self, plan: dict[str, Any], options: CodeOptions) -> None:
         self._plan, self._options = plan, options
         self._device, self._chat = plan["devices"]["device"], plan["model"]["use_chat_template"]
-        self._tokenizer, self._model = _load(plan)
+        try:
+            self._tokenizer, network = load_model(plan, AutoModelForCausalLM)
+        except CannotLoad as error:
+            refuse("model", str(error))
+        self._model = network.eval()
         self._tokenizer.padding_side = self._tokenizer.truncation_side = "left"
         padding, known = self._tokenizer.pad_token_id, self._model.get_input_embeddings().num_embeddings
         if padding is None or padding >= known:
@@ -71,7 +73,7 @@ class CodeModel:
         try:
             text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
         except Exception as error:  # noqa: BLE001  # a template is a stranger's program
-            refuse("model", f"its chat template fails: {_first_line(error)}")
+            refuse("model", f"its chat template fails: {first_line(error)}")
         return text
 
     def _complete(self, texts: list[str]) -> list[str]:
@@ -117,30 +119,3 @@ class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typ
         if torch.isnan(scores).any():
             refuse("model", "its logits are not numbers (NaN)")
         return scores
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _load(plan: dict[str, Any]) -> tuple[Any, Any]:
-    model = plan["model"]
-    if model["weight_type"] != "Original":
-        refuse("model", f"only whole models are evaluated, and this is an {model['weight_type']}")
-    quantised = model["quantisation"]
-    settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
-        network, info = AutoModelForCausalLM.from_pretrained(  # nosec B615  # a folder: there is no network
-            model["folder"],
-            dtype=getattr(torch, model["dtype"]),
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **settings,
-        )
-    except (ValueError, KeyError, SafetensorError) as error:
-        refuse("model", f"transformers cannot load it: {_first_line(error)}")
-    if missing := info["missing_keys"]:
-        refuse("model", f"weights are missing, such as {min(missing)}")
-    return tokenizer, (network if quantised else network.to(plan["devices"]["device"])).eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from bot.core.recomputing import CannotRecompute, Recompute, RecomputedSamples
+from bot.core.metrics_recomputer import CannotRecompute, Recompute, RecomputedSamples
 from leaderboard.suites import Suite
 from redis_state.clock import iso, now
 
