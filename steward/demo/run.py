@@ -65,6 +65,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
     from steward.demo.stage import build_stage
     from steward.demo.timeline import Timeline
     from steward.demo.weights import fetch_weights
+    from workers.errors import ConversionFailed
 
     console.print(words.WELCOME, highlight=False)
     timeline = Timeline(console, live=not headless and console.is_terminal)
@@ -84,13 +85,13 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
-            right = all(request["right"] for request in result["requests"])
-            if not right:
+            if not all(request["right"] for request in result["requests"]):
                 console.print(words.not_as_expected(TIMEOUT_SECONDS / 60), markup=False, highlight=False)
-            elif not headless:
+                return 1
+            if not headless:
                 timeline.serve_on(_next_steps(stage, result), children.check)
-            return 0 if right else 1
-        except ChildDied as error:
+            return 0
+        except (ChildDied, ConversionFailed) as error:
             console.print(died(error))
             return 1
         except KeyboardInterrupt:

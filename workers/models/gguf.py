@@ -66,9 +66,11 @@ def _source(folder: Path) -> object:
 
 
 def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
-    import torch  # slow to import, and most callers find the folder complete
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
+    try:
+        import torch  # slow to import, and most callers find the folder complete
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    except (ImportError, OSError) as error:  # OSError: torch was built for another system
+        raise ConversionFailed(f"torch or transformers cannot be loaded in this environment: {error}") from error
     try:
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)  # nosec B615  # a folder
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)  # nosec B615  # a folder
