@@ -44,6 +44,8 @@ def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
     for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     console = Console(stderr=True)
+    if not console.is_terminal:
+        os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported: no frames of progress bars in a log
     try:
         with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
             return _play(Path(folder), console, headless=headless, as_json=as_json, suite=suite)
