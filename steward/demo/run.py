@@ -44,6 +44,8 @@ def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
     for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     console = Console(stderr=True)
+    if not console.is_terminal:
+        os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported: no frames of progress bars in a log
     try:
         with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
             return _play(Path(folder), console, headless=headless, as_json=as_json, suite=suite)
@@ -65,6 +67,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
     from steward.demo.stage import build_stage
     from steward.demo.timeline import Timeline
     from steward.demo.weights import fetch_weights
+    from workers.errors import ConversionFailed
 
     console.print(words.WELCOME, highlight=False)
     timeline = Timeline(console, live=not headless and console.is_terminal)
@@ -84,13 +87,13 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
-            right = all(request["right"] for request in result["requests"])
-            if not right:
+            if not all(request["right"] for request in result["requests"]):
                 console.print(words.not_as_expected(TIMEOUT_SECONDS / 60), markup=False, highlight=False)
-            elif not headless:
+                return 1
+            if not headless:
                 timeline.serve_on(_next_steps(stage, result), children.check)
-            return 0 if right else 1
-        except ChildDied as error:
+            return 0
+        except (ChildDied, ConversionFailed) as error:
             console.print(died(error))
             return 1
         except KeyboardInterrupt:

