@@ -24,7 +24,6 @@ from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, que
 from tests.support.probe import shared_probe
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
-from workers.evaluators.embeddings import spearman
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess
 
@@ -81,6 +80,8 @@ def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
 @pytest.mark.skipif(not WHOLE, reason="ten seconds of processor time: `make matrices` runs it")
 def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, tmp_path: Path) -> None:
     """A withdrawn pair counts no more in the rank correlation; every similarity is the same again."""
+    from workers.evaluators.embeddings import spearman  # torch: two seconds of each process that collects tests
+
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model()), 3))
     assert outcome.details is not None, (outcome.failure, stand.log)
     path = outcome.details.results_path

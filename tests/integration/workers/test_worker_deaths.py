@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,21 +33,35 @@ Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
 PHASES = ["claim", "download", "evaluate", "publish"]
 
 
-@pytest.fixture
-def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
-    """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish.
+@pytest.fixture(scope="module")
+def surviving_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """One worker for the tests in which it lives on; Redis is emptied under it before each of them."""
+    worker = WorkerProcess(tmp_path_factory.mktemp("surviving"), valkey.url)
+    yield worker
+    print(worker.describe())
+    worker.end()
 
-    `grace`: seconds that a stopped worker gives the attempt.
+
+@pytest.fixture
+def bring(bot: AttemptQueue, start_worker: Start, surviving_worker: WorkerProcess) -> Iterator[Phases]:
+    """Brings an attempt of a worker into a phase: claim, download, evaluate or publish.
+
+    `survives`: the test leaves the worker alive and idle, so that it may be the one of other tests. `grace`: seconds
+    that a stopped worker gives the attempt.
     """
 
-    def to(phase: str, *, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
+    def to(phase: str, *, survives: bool = False, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
         asked = job("fine" if phase == "publish" else "slow")
         seconds = {phase: 60}
-        worker = start_worker(
-            download=seconds.get("download", 0),
-            publication=seconds.get("publish", 0),
-            STEWARD_GRACE_SECONDS=str(grace),
-        )
+        if survives and phase in ("claim", "evaluate"):
+            worker = surviving_worker
+            assert worker.process.poll() is None, worker.log()
+        else:
+            worker = start_worker(
+                download=seconds.get("download", 0),
+                publication=seconds.get("publish", 0),
+                STEWARD_GRACE_SECONDS=str(grace),
+            )
         bot.enqueue(asked)
         bot.reaches(asked, "taken")
         if phase != "claim":
@@ -58,7 +72,8 @@ def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
         worker.processes()
         return asked, worker
 
-    return to
+    yield to
+    wait_until(lambda: not surviving_worker.pids("job"))
 
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["download"])
@@ -97,7 +112,7 @@ def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["evaluate"])
 def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
-    asked, worker = bring(phase)
+    asked, worker = bring(phase, survives=True)
     remains = set(worker.pids("job") + worker.pids("child") + worker.pids("zygote"))
     worker.kill("job")
     outcome, log = bot.outcome(asked)
@@ -108,7 +123,7 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
-    bot.reaches(following, "taken")
+    bot.grant(following, granted=False)
 
 
 @pytest.mark.parametrize("left", ["a locked home", *(["nothing"] if WHOLE else [])])
@@ -116,7 +131,7 @@ def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
     bot: AttemptQueue, bring: Phases, left: str
 ) -> None:
     """If the killed job left no home for children, or one that they cannot enter, the worker takes the next job."""
-    asked, worker = bring("claim")
+    asked, worker = bring("claim", survives=True)
     home = worker.folder / "work" / "slots" / "0" / "home"
     remove(home)
     if left == "a locked home":
@@ -134,7 +149,7 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     bot: AttemptQueue, bring: Phases, kind: str
 ) -> None:
     """kill -9 of the child, or of the zygote with it: a failure with its cause; the next attempt runs."""
-    asked, worker = bring("evaluate")
+    asked, worker = bring("evaluate", survives=True)
     worker.kill(kind)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == {"child": "killed-by-kernel", "zygote": "worker-lost"}[kind]
@@ -291,7 +306,7 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
 
 def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
     """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
-    asked, worker = bring("evaluate")
+    asked, worker = bring("evaluate", survives=True)
     bot.connection.flushall()
     bot.running(asked)
     bot.attempts.cancel(asked.attempt)
@@ -305,7 +320,7 @@ def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) ->
 
 def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
     """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
-    asked, worker = bring("evaluate")
+    asked, worker = bring("evaluate", survives=True)
     (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
     worker.kill("child")
     outcome, log = bot.outcome(asked)
