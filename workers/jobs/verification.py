@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hub.client import Hub
-from hub.errors import HubError, NotFound
+from hub.errors import HubError, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import attempt_id
 from leaderboard.boards import Board
@@ -47,6 +47,7 @@ from workers.errors import EvaluationFailed, WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.published_rows import TableRefused, published_rows
 from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
 from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
@@ -318,11 +319,22 @@ class PublishedTables:
 
     def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
         """The samples of `task`. Raises CannotVerify."""
+        return _rows(self._download(benchmark, task))
+
+    def rows_of(self, benchmark: Benchmark, task: str, numbers: Collection[int]) -> list[dict[str, Any]]:
+        """The samples of the questions with these numbers, from a table that is not trusted.
+
+        Raises CannotVerify, TableRefused and TableNotRead.
+        """
+        return published_rows(self._download(benchmark, task), numbers)
+
+    def _download(self, benchmark: Benchmark, task: str) -> Path:
+        """The table of `task`, as a file. Raises CannotVerify, and TableRefused for one that is too large."""
         file = self.folder / "published.parquet"
         place, path = (self.restricted, self.restricted_at), table_path(task, self.recorded.time)
         is_elsewhere = benchmark.restricted and _has_table(self.client, *place, path)
         _download_table(self.client, self.recorded, task, file, elsewhere=place if is_elsewhere else None)
-        return _rows(file)
+        return file
 
     def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The samples that a child wrote to the file `samples`, as a table has them."""
@@ -374,6 +386,8 @@ def _download_table(
     try:
         with file.open("w+b") as output:
             client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
+    except TooLarge:
+        raise TableRefused(f"its table of answers has more than {MAX_TABLE_BYTES:,} bytes") from None
     except HubError as error:
         raise CannotVerify(f"{repo.id}: {path}: {error}") from error
 
