@@ -49,7 +49,7 @@ def main() -> None:
     """Write the rows that are asked for."""
     import pyarrow as pa
     import pyarrow.compute
-    import pyarrow.parquet  # noqa: F401  # before the limits
+    import pyarrow.parquet  # before the limits
 
     wanted, end = WantedRows(**json.load(sys.stdin)), ""
     sys.stdout.write(READY.decode())

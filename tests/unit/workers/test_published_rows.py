@@ -75,7 +75,7 @@ def test_a_hostile_table_ends_in_a_reason(tmp_path: Path, write: Write, words: s
 
 
 def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
-    """All filters of the wanted questions with every text; a table that grows when it is read ends the process alone."""
+    """Every text of the wanted questions, by all filters; a table that grows when it is read costs no other process."""
     rows = [row(number, filter=name, prompt=f"é{number}") for number in range(700) for name in ("a", "b")]
     write_rows(rows, tmp_path / "table")  # type: ignore[arg-type]  # as a worker does
     found = published_rows(tmp_path / "table", [3, 650, 10_000])
