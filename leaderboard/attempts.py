@@ -41,7 +41,7 @@ def dirty_key(path: str) -> str:
 
 def number_in(attempt: object, board: str | None = None, path: str | None = None) -> int:
     """Return the number in an attempt id; 0 if it is no id, or belongs to another `board` and `path` if given."""
-    if not isinstance(attempt, str) or ATTEMPT_ID.match(attempt) is None:
+    if not isinstance(attempt, str) or ATTEMPT_ID.fullmatch(attempt) is None:
         return 0
     if board is not None and path is not None and attempt[:12] != attempt_prefix(board, path):
         return 0

@@ -189,10 +189,12 @@ def parse_board(text: str) -> Board:
     """Parse the board in the YAML document `text`. Raises BadBoard."""
     try:
         return Board.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise BadBoard(f"the board file is not YAML: {error}") from error
     except ValidationError as error:
         raise BadBoard(f"the board file has invalid fields: {describe_errors(error)}") from error
+    except RecursionError as error:
+        raise BadBoard("the board file is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date that does not exist, a number without end
+        raise BadBoard(f"the board file is not YAML: {error}") from error
 
 
 def set_effect(text: str, kind: Effect, mode: EffectMode) -> str:

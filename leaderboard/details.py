@@ -68,7 +68,7 @@ def table_path(config: str, time: str) -> str:
 
 def parse_table_path(path: str) -> tuple[str, str] | None:
     """Return (config, time) of a table's path; None for other paths."""
-    match = _TABLE.match(path)
+    match = _TABLE.fullmatch(path)
     return (match[2] or match[3], match[1]) if match else None
 
 

@@ -26,7 +26,7 @@ from leaderboard.steward_block import BLOCK, StewardBlock
 from leaderboard.suites import Benchmark, Suite
 
 SCHEMA_VERSION = "0.3.0"
-_FORBIDDEN = re.compile(r'[<>:"\\|?*\x00-\x1f]')
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|^$')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10)), "DATA"}
 
 
@@ -217,9 +217,9 @@ def _source_data(suite: Suite, exported: ExportedEvaluation, benchmark: Benchmar
 
 
 def sample_record(evaluation: str, model: str, task: str, row: Mapping[str, Any]) -> JsonObject | None:
-    """Return one answer, a row of a details table, as a record; None if it has no score."""
+    """Return one answer, a row of a details table, as a record; None if it has no score, or none that is finite."""
     value = row.get("score")
-    if value is None:
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return None
     prompt, target = str(row["prompt"]), str(row["target"])
     choices = [text for text in _listed(row["continuations"]) if isinstance(text, str)]
@@ -263,7 +263,7 @@ def _listed(text: Any) -> list[Any]:
     """Return the list in a column of JSON text; empty where the text was cut off and is no JSON any more."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return value if isinstance(value, list) else []
 

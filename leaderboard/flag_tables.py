@@ -75,7 +75,7 @@ def read_table(text: str) -> tuple[list[FlagTableRow], list[Problem]]:
             problems.append(REASONS[code].problem(key=key, model=tidied))
         if code in LOST:
             continue
-        if not _URL.match(value):
+        if not _URL.fullmatch(value):
             problems.append(REASONS["no-thread"].problem(key=key, value=value))
             continue
         if tidied.casefold() in rows:

@@ -122,7 +122,7 @@ _FILE = re.compile(r"^(?P<org>[^/]+)/(?P<name>[^/]+)_predictions\.(?P<format>jso
 
 def is_predictions_path(path: str) -> bool:
     """Whether `path` is that of a file of predictions in the requests repo."""
-    return _FILE.match(path) is not None
+    return _FILE.fullmatch(path) is not None
 
 
 def predictions_place(model: str, extension: str = "jsonl") -> str:

@@ -62,7 +62,7 @@ def is_request_path(path: str) -> bool:
 
 def parse_path(path: str) -> RequestPath | Problem:
     """Return the parts of `path`, or the problem with it."""
-    match = _PATH.match(path)
+    match = _PATH.fullmatch(path)
     if match is None:
         return PATH_REASONS["path-shape"].problem()
     org, name = match["org"] or "", match["name"]
@@ -76,7 +76,7 @@ def parse_path(path: str) -> RequestPath | Problem:
 
 def is_repo_name(part: str) -> bool:
     """Whether `part` is a valid half of a repo id on the Hub."""
-    return _NAME.match(part) is not None
+    return _NAME.fullmatch(part) is not None
 
 
 def is_model(name: str) -> bool:

@@ -292,10 +292,12 @@ def parse_suite(text: str) -> Suite:
     """Parse the suite in the YAML document `text`. Raises BadSuite."""
     try:
         return Suite.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise BadSuite(f"the suite file is not YAML: {error}") from error
     except ValidationError as error:
         raise BadSuite(f"the suite file has invalid fields: {describe_errors(error)}") from error
+    except RecursionError as error:
+        raise BadSuite("the suite file is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date that does not exist, a number without end
+        raise BadSuite(f"the suite file is not YAML: {error}") from error
 
 
 def shipped() -> tuple[str, ...]:

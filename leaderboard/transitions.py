@@ -103,7 +103,7 @@ def restore_transition(
         failure=failure.model_dump(),
         log=log or previous.log,
         results=previous.results,
-        revision=previous.revision if _COMMIT.match(previous.revision) else None,
+        revision=previous.revision if _COMMIT.fullmatch(previous.revision) else None,
         kept=None,
         priority=None,
         tried=tried,
@@ -227,7 +227,7 @@ def reevaluate_transition(request: Request, *, cause: str, used: int = 0) -> Tra
     step, previous = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
     if step is None or previous is None:
         return None
-    pinned = previous.revision if _COMMIT.match(previous.revision) else None
+    pinned = previous.revision if _COMMIT.fullmatch(previous.revision) else None
     facts: FactChanges = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
     return Transition({**step.fields, "status": Status.PENDING_NEW_EVAL.value}, facts)
 

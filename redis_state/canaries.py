@@ -120,6 +120,11 @@ class Canaries:
             return None
         return text(asked) if self.redis.set(self._taken, worker, nx=True, ex=RUN_SECONDS) else None
 
+    def is_taken_by(self, worker: str) -> bool:
+        """Whether `worker` runs the canary now."""
+        taken = self.redis.get(self._taken)
+        return taken is not None and text(taken) == worker
+
     def release(self) -> None:
         """Give the canary back without a verdict, so that another worker runs it."""
         self.redis.delete(self._taken)

@@ -16,6 +16,7 @@ from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
 from leaderboard.tiers import Tier
 from redis_state import clock
 
+HIDDEN = "[hidden]"
 MAX_LISTED = 5_000
 """Jobs of one tier that are read, the newest first."""
 BOARD, TIER, ATTEMPT = "steward-board", "steward-tier", "steward-attempt"
@@ -44,7 +45,7 @@ class JobsPlatform:
                 if number >= MAX_LISTED or (job.created and job.created < oldest):
                     break
                 # The Hub's filter is believed with care: a Job of another tier must not be cancelled here.
-                if self._labels().items() <= job.labels.items() and ATTEMPT_ID.match(attempt) is not None:
+                if self._labels().items() <= job.labels.items() and ATTEMPT_ID.fullmatch(attempt) is not None:
                     runs.append(self._run(job, attempt))
         except HubError as error:
             raise PlatformError(f"The Jobs of {self.backend.namespace} cannot be listed. {error}") from error
@@ -69,7 +70,9 @@ class JobsPlatform:
         try:
             return self.hub.start_job(self.backend.namespace, specification).id
         except HubError as error:
-            raise PlatformError(f"No Job could be started in {self.backend.namespace}. {error}") from error
+            # What the Hub refuses it may quote, and troubles of backends are shown to everybody.
+            reason = str(error).replace(self.worker_token, HIDDEN).replace(order.token, HIDDEN)
+            raise PlatformError(f"No Job could be started in {self.backend.namespace}. {reason}") from None
 
     def cancel(self, run: BackendRun) -> None:
         """Cancel a Job; one that has ended is no error. Raises PlatformError."""

@@ -66,13 +66,13 @@ class SlurmPlatform:
             "STEWARD_BOARD_URL": order.board_url,
         }
         answer = self._output([*command, self._backend.template], settings).strip().partition(";")[0]
-        if _JOB_ID.match(answer) is None:
+        if _JOB_ID.fullmatch(answer) is None:
             raise PlatformError(f"sbatch answers {answer[:200]!r}, which is no job's id")
         return answer
 
     def cancel(self, run: BackendRun) -> None:
         """Cancel a job; one that has ended is no error. Raises PlatformError."""
-        if _JOB_ID.match(run.id) is not None:
+        if _JOB_ID.fullmatch(run.id) is not None:
             self._output(["scancel", "--quiet", run.id])
 
     def _write_token(self, order: LaunchOrder) -> Path:
@@ -110,7 +110,7 @@ class SlurmPlatform:
         for line in output.splitlines():
             fields = line.split("|", 5)
             attempt = fields[-1].strip().removeprefix(self._prefix)
-            if len(fields) != 6 or attempt == fields[-1].strip() or ATTEMPT_ID.match(attempt) is None:
+            if len(fields) != 6 or attempt == fields[-1].strip() or ATTEMPT_ID.fullmatch(attempt) is None:
                 continue
             job, state, submitted, started, ended = (field.strip() for field in fields[:5])
             stage = _stage(state)

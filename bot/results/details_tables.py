@@ -14,19 +14,36 @@ from leaderboard.boards import RESTRICTED
 from leaderboard.suites import Benchmark
 
 MAX_TABLE = 512 * 1024 * 1024
-BATCH_ROWS = 500
+MAX_GROUP = 256 * 1024 * 1024
+"""Bytes of one row group after decompression; a worker writes a group after four million characters."""
+BATCH_ROWS = 50
+"""Rows in memory at a time: a row alone may have megabytes of text."""
 
 
-def read_rows(hub: Hub, repo: Repo, path: str, columns: Sequence[str] | None = None) -> Iterator[Mapping[str, Any]]:
-    """The rows of a table, with all columns or these. One call. Raises HubError, TooLarge for a file above MAX_TABLE,
-    and ValueError, OSError or ArrowException if it is none."""
-    import pyarrow.parquet as pq  # heavy, and boards without the extra `contents` lack it
+class TableUnusable(ValueError):
+    """A file is no table of answers, or grows too large when it is read."""
+
+
+def read_rows(hub: Hub, repo: Repo, path: str, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table with these columns. One call. Raises HubError, TooLarge for a file above MAX_TABLE, and
+    TableUnusable."""
+    import pyarrow as pa  # heavy, and boards without the extra `contents` lack it
+    import pyarrow.parquet as pq
 
     with tempfile.TemporaryFile() as file:
         hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
         file.seek(0)
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-            yield from batch.to_pylist()
+        try:
+            table = pq.ParquetFile(file)
+            if not {*columns} <= {*table.schema_arrow.names}:
+                raise TableUnusable(f"{path} in {repo.id} is no table of answers")
+            groups = (table.metadata.row_group(number) for number in range(table.metadata.num_row_groups))
+            if any(group.total_byte_size > MAX_GROUP for group in groups):
+                raise TableUnusable(f"{path} in {repo.id} has more than {MAX_GROUP:,} bytes in one piece")
+            for batch in table.iter_batches(BATCH_ROWS, columns=list(columns)):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, MemoryError, OSError, UnicodeDecodeError) as error:
+            raise TableUnusable(f"{path} in {repo.id} is no table of answers: {str(error)[:100]}") from error
 
 
 def repo_with_table(context: BoardContext, model: str, details: str, benchmark: Benchmark, path: str) -> Repo:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.results.contents import gather
-from bot.results.details_tables import read_rows
+from bot.results.details_tables import TableUnusable, read_rows
 from hub.client import Hub
 from hub.errors import Denied, NotFound, TooLarge
 from hub.records import Repo
@@ -34,10 +34,13 @@ from leaderboard.jsontext import JsonObject
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.results import MAX_BYTES, file_time
 
+COLUMNS = ("doc_id", "prompt", "continuations", "target", "answers", "filter", "metrics", "score")
+
 
 @dataclass
 class ExportReport:
-    """How many evaluations and answers the export wrote, and which results files it left out, with the reason."""
+    """How many evaluations and answers the export wrote, and which results files, or their answers, it left out, with
+    the reason."""
 
     evaluations: int = 0
     samples: int = 0
@@ -56,9 +59,10 @@ def export(context: BoardContext, folder: Path, *, with_samples: bool) -> Export
                 continue
             place = folder / f"{path}.json"
             place.parent.mkdir(parents=True, exist_ok=True)
-            samples = _write_samples(context, anonymous, exported, folder, path) if with_samples else None
+            samples = _write_samples(context, anonymous, exported, folder, path, report) if with_samples else None
             data = record(source, context.suite, exported, samples)
-            place.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+            text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            place.write_bytes(text.encode("utf-8", "replace"))
             report.evaluations += 1
             report.samples += int(str(samples["total_rows"])) if samples is not None else 0
     return report
@@ -111,16 +115,23 @@ def _is_flagged(context: BoardContext, evaluation: Evaluation) -> bool:
 
 
 def _write_samples(
-    context: BoardContext, hub: Hub, exported: ExportedEvaluation, folder: Path, path: str
+    context: BoardContext, hub: Hub, exported: ExportedEvaluation, folder: Path, path: str, report: ExportReport
 ) -> JsonObject | None:
-    """Write the answers that everybody can read; the reference to their file, None if there are none."""
+    """Write the answers that everybody can read; the reference to their file, None if there are none.
+
+    Workers write the tables, so one that is none costs its own answers, and no other evaluation.
+    """
     place, digest, count = folder / f"{path}_samples.jsonl", hashlib.sha256(), 0
-    with place.open("wb") as file:
-        for sample in _samples(context, hub, exported):
-            line = json.dumps(sample, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-            file.write(line)
-            digest.update(line)
-            count += 1
+    try:
+        with place.open("wb") as file:
+            for sample in _samples(context, hub, exported):
+                line = json.dumps(sample, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
+                file.write(line)
+                digest.update(line)
+                count += 1
+    except TableUnusable as error:
+        report.left_out[f"{exported.path} (answers)"] = str(error)
+        count = 0
     if count == 0:
         place.unlink()
         return None
@@ -149,6 +160,6 @@ def _samples(context: BoardContext, hub: Hub, exported: ExportedEvaluation) -> I
 def _rows(hub: Hub, repo: Repo, path: str) -> Iterator[Mapping[str, Any]]:
     """The rows of a details table; none if not everybody can read it."""
     try:
-        yield from read_rows(hub, repo, path)
+        yield from read_rows(hub, repo, path, COLUMNS)
     except (NotFound, Denied, TooLarge):
         return

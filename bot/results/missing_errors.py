@@ -23,7 +23,7 @@ from typing import Any
 from bot.core.context import BoardContext
 from bot.ledger.edits import MAX_EDITED_BYTES, FieldEdit
 from bot.results.contents import gather
-from bot.results.details_tables import read_rows, repo_with_table
+from bot.results.details_tables import TableUnusable, read_rows, repo_with_table
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from leaderboard.details import table_path
@@ -151,7 +151,6 @@ def _rows(
     context: BoardContext, results: LackingErrors, benchmark: Benchmark, path: str
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of a table of answers, read with the bot's token: some are gated."""
-    from pyarrow import ArrowException
 
     model = results.path.rpartition("/")[0]
     repo = repo_with_table(context, model, results.details, benchmark, path)
@@ -164,5 +163,5 @@ def _rows(
         raise CannotCompute(f"{repo.id} has no {path}, or the bot may not read it") from None
     except TooLarge:
         raise CannotCompute(f"{path} in {repo.id} is too large") from None
-    except (ArrowException, ValueError, KeyError, OSError):
+    except TableUnusable:
         raise CannotCompute(f"{path} in {repo.id} is no table of answers") from None

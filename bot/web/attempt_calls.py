@@ -192,16 +192,21 @@ class AttemptCalls:
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
         self._digests().refuse(body.refused.of_run(grant.attempt, now=self._context.now()))
 
-    def _take_canary(self, _: AttemptGrant, body: _AttemptCall) -> str | None:
-        return self._canaries().take(body.worker)
+    # The canary is the suite's: an attempt gives back, and reports about, only the one that it took itself.
 
-    def _release_canary(self, _: AttemptGrant, __: _AttemptCall) -> None:
-        self._canaries().release()
+    def _take_canary(self, grant: AttemptGrant, _: _AttemptCall) -> str | None:
+        return self._canaries().take(grant.attempt)
 
-    def _report_canary(self, _: AttemptGrant, body: _Verdict) -> None:
+    def _release_canary(self, grant: AttemptGrant, _: _AttemptCall) -> None:
         canaries = self._canaries()
-        canaries.report(body.verdict)
-        self._context.mark(canaries.key, SyncPriority.PERSON)
+        if canaries.is_taken_by(grant.attempt):
+            canaries.release()
+
+    def _report_canary(self, grant: AttemptGrant, body: _Verdict) -> None:
+        canaries = self._canaries()
+        if canaries.is_taken_by(grant.attempt):
+            canaries.report(body.verdict)
+            self._context.mark(canaries.key, SyncPriority.PERSON)
 
     def _digests(self) -> AcceptedDigests:
         return AcceptedDigests(self._context.redis, self._context.keys, self._context.suite.digest)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import tempfile
 import threading
 import time
@@ -83,8 +84,8 @@ BATCH_ROWS, GROUP_ROWS = 50, 10_000
 """Rows between two rests, about a millisecond's work; and of one row group of a parquet file."""
 CHUNK_BYTES = 256 * 1024
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of texts that a spreadsheet would run as a formula."""
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20|]|[\t\r\n]")
+"""Beginnings of texts that a spreadsheet would run as a formula, also in the widths that it takes for the same."""
 
 
 Kind = Literal["csv", "parquet"]
@@ -222,7 +223,8 @@ def _fields(row: LeaderboardRowView, benchmarks: Sequence[str]) -> dict[str, Any
 
 def _write_csv(file: IO[bytes], names: Sequence[str], batches: Batches) -> None:
     text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
-    writer = csv.writer(text)
+    # Quotes around texts: a spreadsheet may split lines at other characters than commas, and run what follows.
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(names)
     for batch in batches:
         writer.writerows([_plain(row[name]) for name in names] for row in batch)
@@ -231,7 +233,7 @@ def _write_csv(file: IO[bytes], names: Sequence[str], batches: Batches) -> None:
 
 def _plain(value: object) -> object:
     """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def _write_parquet(file: IO[bytes], names: Sequence[str], batches: Batches) -> None:

@@ -57,9 +57,14 @@ class BoundedLog:
         self._store(b"".join(line + b"\n" for line in (WORKER_PREFIX + b" " + first, *map(_quoted, more))))
 
     def text(self) -> str:
-        """The stored log, with a line where bytes were cut."""
-        middle = f"\n[… {self.cut} bytes were cut here …]\n".encode() if self.cut else b""
-        return _plain(bytes(self._head) + middle + bytes(self._tail) + _quoted(self._unfinished))
+        """The stored log, with a line where bytes were cut: whole lines, because half a secret is not recognised."""
+        head, tail, cut = bytes(self._head), bytes(self._tail), self.cut
+        if cut:
+            begin, end = tail.find(b"\n", 0, MAX_LINE_BYTES), head.rfind(b"\n", -MAX_LINE_BYTES)
+            head, tail = head[: end + 1] if end >= 0 else head, tail[begin + 1 :]
+            cut += len(self._head) + len(self._tail) - len(head) - len(tail)
+        middle = f"\n[… {cut} bytes were cut here …]\n".encode() if cut else b""
+        return _plain(head + middle + tail + _quoted(self._unfinished))
 
     def tail(self, lines: int = 30) -> str:
         """The last lines."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
@@ -44,6 +44,7 @@ from workers.jobs.device_lock import device_lock
 from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
+from workers.jobs.published_rows import TableRefused
 from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
 from workers.jobs.sample_comparison import Sample
@@ -124,13 +125,15 @@ class CrossCheckRun:
         if strange := self._strange_questions(gateway, recorded):
             return tuple(question_verdict(question, ("differs", strange)) for question in self._order.questions)
         with published_tables(context, gateway, recorded, self._order.restricted or "main") as tables:
-            published = self._published(tables)
+            published, refused = self._published(tables)
             claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
             compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})
         return tuple(
             question_verdict(
                 question,
-                row_verdict(published.get(question, ()), compared.get(question), here.get(question, ())),
+                ("differs", refused[question.task])
+                if question.task in refused
+                else row_verdict(published.get(question, ()), compared.get(question), here.get(question, ())),
             )
             for question in self._order.questions
         )
@@ -166,15 +169,22 @@ class CrossCheckRun:
                     return OTHER_QUESTIONS.format(repo=name, commit=commit[:8])
         return ""
 
-    def _published(self, tables: PublishedTables) -> Rows:
-        """The published rows of the questions. Raises CannotVerify."""
-        rows: Rows = {}
+    def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
+        """The published rows of the questions, and why there are none of a task whose table is none.
+
+        Raises CannotVerify and TableNotRead.
+        """
+        rows, refused = Rows(), dict[str, str]()
         for benchmark in self._worker_context.suite.benchmarks:
             for task in benchmark.tasks:
                 numbers = {question.number for question in self._order.questions if question.task == task.name}
-                if numbers:
-                    _pick(task.name, tables.rows(benchmark, task.name), numbers, rows)
-        return rows
+                if not numbers:
+                    continue
+                try:
+                    _pick(task.name, tables.rows_of(benchmark, task.name, numbers), numbers, rows)
+                except TableRefused as error:
+                    refused[task.name] = str(error)[:500]
+        return rows, refused
 
     def _compared(
         self,
@@ -241,7 +251,7 @@ class CrossCheckRun:
             raise PublicationFailed(f"{repo.id}: {error}") from error
 
 
-def _pick(task: str, table: Iterator[dict[str, Any]], numbers: set[int], rows: Rows) -> None:
+def _pick(task: str, table: Iterable[dict[str, Any]], numbers: set[int], rows: Rows) -> None:
     """Add the rows of these questions, one for each filter, to `rows`."""
     for row in table:
         if row["doc_id"] in numbers:
@@ -304,11 +314,11 @@ def _metrics_agree(published: Mapping[str, Any], here: Mapping[str, Any]) -> boo
         return True
     try:
         then, now = json.loads(published["metrics"]), json.loads(here["metrics"])
-    except ValueError:
+        if not isinstance(then, dict) or not isinstance(now, dict) or then.keys() != now.keys():
+            return False
+        return all(_at_most(then[name], now[name]) for name in now)
+    except (ValueError, RecursionError):
         return False
-    if not isinstance(then, dict) or not isinstance(now, dict) or then.keys() != now.keys():
-        return False
-    return all(_at_most(then[name], now[name]) for name in now)
 
 
 def _at_most(claimed: Any, here: Any) -> bool:

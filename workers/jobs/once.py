@@ -82,7 +82,7 @@ def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | No
 
 def take_attempt(settings: WorkerSettings, attempt: str, stop: Stop) -> TakenAttempt:
     """Take the job of `attempt` out of the queue. Raises JobGone, and what reading the settings raises."""
-    if ATTEMPT_ID.match(attempt) is None:
+    if ATTEMPT_ID.fullmatch(attempt) is None:
         raise NotAnAttempt(f"{attempt!r} is not the id of an attempt.")
     if settings.board_url:
         return _take_over_https(settings, attempt, stop)

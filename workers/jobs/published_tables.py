@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hub.client import Hub
-from hub.errors import HubError, NotFound
+from hub.errors import HubError, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.details import parse_table_path, table_path
 from leaderboard.suites import Benchmark
 from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.published_rows import TableRefused, published_rows
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, RowOf, write_samples
@@ -39,11 +40,22 @@ class PublishedTables:
 
     def rows(self, benchmark: Benchmark, task: str) -> Iterator[dict[str, Any]]:
         """The samples of `task`. Raises CannotVerify."""
+        return _rows(self._download(benchmark, task))
+
+    def rows_of(self, benchmark: Benchmark, task: str, numbers: Collection[int]) -> list[dict[str, Any]]:
+        """The samples of the questions with these numbers, from a table that is not trusted.
+
+        Raises CannotVerify, TableRefused and TableNotRead.
+        """
+        return published_rows(self._download(benchmark, task), numbers)
+
+    def _download(self, benchmark: Benchmark, task: str) -> Path:
+        """The table of `task`, as a file. Raises CannotVerify, and TableRefused for one that is too large."""
         file = self.folder / "published.parquet"
         place, path = (self.restricted, self.restricted_at), table_path(task, self.recorded.time)
         is_elsewhere = benchmark.restricted and _has_table(self.client, *place, path)
         _download_table(self.client, self.recorded, task, file, elsewhere=place if is_elsewhere else None)
-        return _rows(file)
+        return file
 
     def rows_here(self, samples: Path, metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The samples that a child wrote to the file `samples`, as a table has them."""
@@ -86,6 +98,8 @@ def _download_table(
     try:
         with file.open("w+b") as output:
             client.save_file(repo, path, revision, output, max_bytes=MAX_TABLE_BYTES)
+    except TooLarge:
+        raise TableRefused(f"its table of answers has more than {MAX_TABLE_BYTES:,} bytes") from None
     except HubError as error:
         raise CannotVerify(f"{repo.id}: {path}: {error}") from error
 

@@ -32,6 +32,8 @@ from workers.errors import (
 MAX_HEADER_BYTES = 100_000_000
 """Bytes of a safetensors header; the library has the same limit."""
 MAX_JSON_BYTES = 64 << 20
+MAX_SIDES = 16
+"""Dimensions of a tensor."""
 MAX_POINTER_BYTES = 1024
 """A smaller file that begins with readable text counts as a link's target, or as a pointer of git LFS."""
 INDEX = "model.safetensors.index.json"
@@ -173,7 +175,7 @@ def read_header(file: Path, max_bytes: int = MAX_HEADER_BYTES) -> dict[str, Tens
             raise WeightsTruncated(f"{file.name} has {size} bytes, but its header alone should have {length}")
         try:
             header = json.loads(stream.read(length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HeaderUnreadable(f"{file.name}: its header is not JSON") from error
     return _parse_header(file.name, header, size - 8 - length)
 
@@ -191,6 +193,8 @@ def _parse_header(name: str, header: object, data: int) -> dict[str, TensorHeade
             kind, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
         except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise HeaderUnreadable(f"{name}: the header has no valid entry for {tensor[:80]!r}") from error
+        if len(shape) > MAX_SIDES or any(abs(size) >= 2**63 for size in (begin, stop, *shape)):
+            raise HeaderUnreadable(f"{name}: the sizes of {tensor[:80]!r} are absurd")  # their product would take hours
         if begin < 0 or stop < begin or (kind in SIZES and stop - begin != math.prod(shape) * SIZES[kind]):
             raise HeaderUnreadable(f"{name}: the size of {tensor[:80]!r} does not match its shape")
         tensors[tensor] = TensorHeader(kind[:40], shape)

@@ -243,7 +243,7 @@ def _read(file: Path, start: int, end: int) -> bytes:
 
 def _parts(entries: Sequence[FileEntry]) -> list[FileEntry]:
     """The parts of journals among these files, those of each copy in order."""
-    return sorted((entry for entry in entries if _PART.match(entry.path)), key=lambda entry: entry.path)
+    return sorted((entry for entry in entries if _PART.fullmatch(entry.path)), key=lambda entry: entry.path)
 
 
 def _copy(part: FileEntry) -> str:

@@ -198,6 +198,21 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
     assert _marked(connection) == {canaries.key}
 
 
+def test_an_attempt_speaks_about_no_canary_but_its_own(
+    web: httpx2.Client, link: HttpsLink, connection: redis.Redis
+) -> None:
+    """The canary is the suite's. Another worker's name opens nothing: names of workers are on a public page."""
+    canaries = Canaries(connection, KEYS, "starter")
+    canaries.ask("load-failed")
+    assert canaries.take(WORKER) == "load-failed"
+    canary = link.canaries("any")
+    assert canary.take(WORKER) is None
+    canary.report(CanaryVerdict(cause="load-failed", died_of="load-failed", worker=WORKER))
+    canary.release()
+    assert canaries.verdict() is None and canaries.is_taken_by(WORKER)
+    assert _marked(connection) == set()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

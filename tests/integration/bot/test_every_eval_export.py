@@ -147,6 +147,21 @@ def test_answers_that_not_everybody_can_read_are_left_out(stand: ModelPagesDrive
     check(files_of(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("table", [b"PAR1 no table PAR1", b""])
+def test_a_table_that_is_none_costs_its_answers_alone(stand: ModelPagesDriver, tmp_path: Path, table: bytes) -> None:
+    """Workers write tables: the record of the evaluation is written, and the report says what is left out."""
+    (scores,) = stand.context.scores.all()
+    time = results_time(scores.results)
+    assert time is not None
+    change = [CommitOperationAdd(table_path(TASK, file_time(time)), table)]
+    repo = stand.context.board.repos.details(MODEL)
+    HfApi(stand.hub.url, token=WORKER).create_commit(repo, change, commit_message="Break it", repo_type="dataset")
+    report = export(stand.context, tmp_path / "out", with_samples=True)
+    assert (report.evaluations, report.samples) == (1, 0)
+    assert ["no table of answers" in why for why in report.left_out.values()] == [True]
+    check(files_of(tmp_path / "out"))
+
+
 def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
     """Its results are named with the reason, and no file is written."""
     stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)

@@ -57,6 +57,14 @@ def test_a_hub_that_refuses_or_answers_nonsense_is_told(
     assert [each.id for each in platform.runs()] == [run.id]
 
 
+def test_what_the_hub_quotes_of_a_refused_start_names_no_token(hub: LocalHub, platform: JobsPlatform) -> None:
+    """Troubles of backends are on a public page."""
+    hub.state.faults.fail(JOBS, status=400, error=f"bad secrets: hf_worker, {ORDER.token}")
+    with pytest.raises(PlatformError, match="bad secrets") as refused:
+        platform.launch(ORDER)
+    assert "hf_worker" not in str(refused.value) and ORDER.token not in str(refused.value)
+
+
 def platform_run(platform: JobsPlatform) -> BackendRun:
     """A run that was started and has ended."""
     job = platform.launch(ORDER)

@@ -25,6 +25,8 @@ from tests.support.board.seeded_board import BENCHMARKS, entry, furnish, path_of
 
 KEYS = Keys("exported")
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
+STRANGE = {"wide": "\uff1d1+1", "spaced": "  @SUM(A1)", "broken": "\n=1+1", "split": "mit;=1+1"}
+"""Licences that some spreadsheet would run: in full width, behind spaces, on a new line, after its own separator."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,9 @@ def site(
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
     score(scores, index.get(path_of("eve/formula")), 12.0, "chat")
+    for number, (name, licence) in enumerate(STRANGE.items(), 91):
+        index.put(entry(f"eve/{name}", "settled", "FINISHED", number=number, licence=licence))
+        score(scores, index.get(path_of(f"eve/{name}")), 11.0, "chat")
     paths = {path_of(model): error for model, error in (("north/birch-70b", 0.8), ("tiny-lab/cedar-7b", 0.6))}
     vectors = {BENCHMARKS[0]: benchmark_text(np.arange(128.0), 1.9)}
     for path, known in scores.find(paths).items():
@@ -74,6 +79,17 @@ def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
     whole = pd.read_csv(io.BytesIO(site.get("/leaderboard.csv").content)).set_index("model")
     assert whole.loc["north/birch-70b", "average_error"] == 0.8
     assert pd.isna(whole.loc["eve/formula", "average_error"])
+
+
+def test_no_text_of_a_stranger_becomes_a_formula(site: Client) -> None:
+    """Each text is quoted, so that it stays one cell where lines are split at other characters; a formula is marked."""
+    text = site.get("/leaderboard.csv").text
+    rows = {row["model"]: row["licence"] for row in csv.DictReader(io.StringIO(text, newline=""))}
+    assert {name: rows[f"eve/{name}"] for name in STRANGE} == {
+        **{name: f"'{licence}" for name, licence in STRANGE.items() if name != "split"},
+        "split": STRANGE["split"],
+    }
+    assert f'"{STRANGE["split"]}"' in text
 
 
 def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from leaderboard.boards import BadBoard, parse_board, set_effect
 from leaderboard.effects import Effect, EffectMode, Effects
+from leaderboard.suites import BadSuite, parse_suite
 
 HEAD = """\
 # The board of our group; ask Ada before you change it.
@@ -72,6 +73,18 @@ def test_what_cannot_be_changed_in_place_is_refused() -> None:
         set_effect(twice, Effect.EDIT, EffectMode.ON)
     with pytest.raises(BadBoard):
         set_effect("name: [", Effect.EDIT, EffectMode.ON)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5_000, "2024-13-45", "0000-00-00", "2001-12-14t21:59:43.10-99:99", "[" * 3_000, "!!python/object:os.x",
+     "&a [*a]", ":".join(["1"] * 2_000), '"\\ud800"', "!!binary '@'", "{[a]: 1}"],
+)  # fmt: skip
+def test_a_strange_file_is_refused_with_the_reason(value: str) -> None:
+    """A number without end, a date that does not exist, brackets, tags, a loop: for boards and for suites."""
+    for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
+        with pytest.raises(error, match="file"):
+            parse(f"{HEAD}\nquestions: {value}\n")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["é/results", "o/результаты", "o/results/more", "o/re sults", "", "o/" + "x" * 97])

@@ -93,9 +93,11 @@ def test_other_results_give_no_record() -> None:
     assert results_time("org/lion/results_old.json") is None
 
 
-@pytest.mark.parametrize("model", ["data/lion", "org/con", "org/NUL.txt", "org/com1"])
+@pytest.mark.parametrize(
+    "model", ["data/lion", "org/con", "org/NUL.txt", "org/com1", "../../x/lion", "a/b/lion", "org/..", "org/", "/x/y"]
+)
 def test_names_that_paths_there_may_not_have_are_left_out(model: str) -> None:
-    """The format's own rule for portable names."""
+    """The format's own rule for portable names; none leads out of the folder."""
     assert record_path("demo", model, "x") is None
     assert record_path("demo", "org/lion", "x") != record_path("demo", "org/lion", "y")
     assert str(record_path("demo", "lion", "x")).startswith("data/demo/unknown/lion/")
@@ -113,4 +115,7 @@ def test_an_answer_as_text_and_one_that_was_cut() -> None:
     assert made["evaluation"] == {"score": 0.5, "is_correct": False}
     cut: Any = sample_record("id", "org/lion", "task", {**row, "answers": '["4 … [cut]', "continuations": "[nul"})
     assert cut["output"] == {"raw": [""]}
-    assert sample_record("id", "org/lion", "task", {**row, "score": None}) is None
+    for score in (None, float("nan"), float("inf"), "1"):
+        assert sample_record("id", "org/lion", "task", {**row, "score": score}) is None
+    deep: Any = sample_record("id", "org/lion", "task", {**row, "answers": "[" * 100_000})
+    assert deep["output"] == {"raw": [""]}

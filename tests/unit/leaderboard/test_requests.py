@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.attempts import number_in
+from leaderboard.details import parse_table_path
 from leaderboard.jsontext import edit
+from leaderboard.predictions import is_predictions_path
 from leaderboard.reasons import Problem
-from leaderboard.request_paths import RequestPath, is_request_path, parse_path
+from leaderboard.request_paths import RequestPath, is_model, is_request_path, parse_path
 from leaderboard.requests import Request, Status, parse_request
 
 PATH = "01-ai/Yi-34B_eval_request_False_bfloat16_Original.json"
@@ -234,3 +237,12 @@ def test_the_declared_number_of_parameters_counts_only_if_it_is_one(declared: st
     request = parse_request(path, text.encode())
     assert isinstance(request, Request)
     assert request.billions == billions
+
+
+def test_a_name_with_a_line_break_is_none() -> None:
+    """Git allows one at the end of a path, and the Hub in no name: it would begin a line of a log or a message."""
+    assert is_model("org/lion") and not is_model("org/lion\n") and not is_model("lion\n")
+    assert isinstance(parse_path(PATH), RequestPath) and isinstance(parse_path(PATH + "\n"), Problem)
+    assert not is_predictions_path("ada/x_predictions.csv\n")
+    assert number_in("0" * 12 + "-" + "0" * 8 + "-1\n") == 0
+    assert parse_table_path("2024-06-12T10-00-00.123456/details_x_2024-06-12T10-00-00.123456.parquet\n") is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from workers.common.scrub import HIDDEN, scrub
     ("text", "scrubbed"),
     [
         ("token hf_AbCdEfGhIjKlMnOp used", f"token {HIDDEN} used"),
+        ("with steward-attempt-1.eyJhIjoi_-0=.0a1b2c3d in it", f"with {HIDDEN} in it"),
         ("authorization: Bearer abc.def-123456", f"authorization: {HIDDEN}"),
         ("redis://user:secret@queue:6379/0", f"redis://{HIDDEN}@queue:6379/0"),
         ("connect to 10.1.2.3:6379 failed", f"connect to {HIDDEN} failed"),
@@ -37,3 +41,24 @@ def test_a_known_secret_never_stays(before: str, secret: str, after: str) -> Non
 def test_the_longer_of_two_secrets_goes_first() -> None:
     """If one secret is a prefix of another, no part of the longer one stays."""
     assert scrub("abcdefgh-tail", ["abcdefgh", "abcdefgh-tail"]) == HIDDEN
+
+
+SECRET = "wk_9Zq/+aB?c=dE~fG!h 1"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+@pytest.mark.parametrize("after", ["", ":", "@hub/path"])
+def test_an_encoded_secret_goes(before: str, after: str) -> None:
+    """In the header of a basic sign-in, in either alphabet of base64, and in an address."""
+    for encode in (b64encode, urlsafe_b64encode):
+        encoded = encode(f"{before}{SECRET}{after}".encode()).decode()
+        found = scrub(f"header: {encoded} sent", [SECRET])
+        assert HIDDEN in found and len(found) < len("header:  sent") + len(HIDDEN) + 2 * len(before + after) + 8
+    assert scrub(f"GET /x?{before}{quote(SECRET, safe='')}{after}", [SECRET]) == f"GET /x?{before}{HIDDEN}{after}"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n    ", "\n| "])
+def test_a_secret_goes_that_a_library_broke_over_lines(end: str) -> None:
+    """Wherever the line ends."""
+    for at in range(1, len(SECRET)):
+        assert scrub(f"a {SECRET[:at]}{end}{SECRET[at:]} b", [SECRET]) == f"a {HIDDEN} b"
