@@ -287,6 +287,14 @@ def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: 
     return count, blocked
 
 
+def exceeded_by_one_run(backend: BackendSettings, attempt_seconds: float) -> tuple[Blocked, float]:
+    """The limit that one run alone may exceed, so that none ever starts, and what a run may cost; "" if none is."""
+    price = cost_of(backend, backend.seconds(attempt_seconds))
+    if backend.costs.by_day is not None and price > backend.costs.by_day + 1e-9:
+        return "by_day", price
+    return "by_month" if backend.costs.by_month is not None and price > backend.costs.by_month + 1e-9 else "", price
+
+
 @dataclass(frozen=True)
 class BackendCosts:
     """What one tier's runs have cost in 24 hours and in 30 days, and what one that ended cost on average."""

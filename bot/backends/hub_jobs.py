@@ -5,12 +5,14 @@ The Job's worker gets two secrets, the workers' token and the attempt's, and rea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.core.platforms import LaunchOrder, PlatformError
 from hub.client import Hub
 from hub.errors import HubError
 from hub.records import HubJob
+from hub.rights import rights_of
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
 from leaderboard.tiers import Tier
@@ -34,6 +36,18 @@ class JobsPlatform:
     board: str
     tier: Tier
     worker_token: str
+
+    def problems(self) -> Iterator[str]:
+        """A token that may start no Jobs, and hardware that the Hub does not have. Raises PlatformError."""
+        namespace, flavor = self.backend.namespace, self.backend.flavor
+        try:
+            rights, flavors = rights_of(self.hub), self.hub.job_flavors()
+        except HubError as error:
+            raise PlatformError(f"The Hub does not say who may start Jobs, and on what. {error}") from error
+        if not rights.may_start_jobs_in(namespace):
+            yield f"The token of {rights.name} may not start Jobs of {namespace}."
+        if flavor not in flavors:
+            yield f"The Hub has no hardware {flavor} for Jobs: it has {', '.join(sorted(flavors))}."
 
     def runs(self) -> list[BackendRun]:
         """The board's Jobs of this tier of the last 30 days. Raises PlatformError."""

@@ -85,7 +85,7 @@ def test_jobs_of_others_are_neither_listed_nor_cancelled(hub: LocalHub, platform
     """Another tier's run, and a Job of the same account that has nothing to do with the board."""
     other = JobsPlatform(platform.hub, BACKEND, "demo", "large", "hf_worker")
     other.launch(LaunchOrder(ATTEMPT, "large", "ada/x", "a" * 40, False, 60.0, "http://127.0.0.1:1", "t"))
-    labels = {"steward-board": "demo", "steward-tier": "small", "steward-attempt": "not an attempt"}
+    labels = {"steward-board": "demo", "steward-tier": "small", "steward-attempt": "not-an-attempt"}
     specification = {"command": ["true"], "dockerImage": "tools", "flavor": "cpu-basic"}
     platform.hub.start_job("ada", specification)
     platform.hub.start_job("ada", {**specification, "labels": labels})
