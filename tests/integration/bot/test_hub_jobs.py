@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from bot.backends.hub_jobs import JobsPlatform
@@ -28,6 +29,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub whose Jobs find no program named `steward`, and fail at once."""
     world = {**HubWorld().user("ada"), "jobs": {"images": {"tools": []}, "flavors": {"cpu-basic": 167}}}
     with LocalHub(tmp_path, world) as made:
+        httpx2.get(f"{made.url}/api/jobs/hardware", timeout=60)  # the first call of a process builds all routes
         yield made
 
 
