@@ -81,6 +81,10 @@ class JobsBackend(BackendSettings):
     namespace: Label = Field(description="the account or organisation that pays for the Jobs")
     flavor: Label = Field(description="the hardware, by the Hub's name: `a100-large`")
     image: str = Field(max_length=300, description="the worker's image")
+    mount_models: bool = Field(
+        default=False,
+        description="whether the Hub mounts the model in the Job, at its commit, and the worker copies it from there",
+    )
 
 
 class SlurmBackend(BackendSettings):

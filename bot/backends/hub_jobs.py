@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import structlog
 
 from bot.core.platforms import LaunchOrder, PlatformError
 from hub.client import Hub
-from hub.errors import HubError
+from hub.errors import BadRequest, Denied, HubError, NotFound
 from hub.records import HubJob
 from hub.rights import rights_of
 from leaderboard.attempts import ATTEMPT_ID
@@ -18,11 +21,14 @@ from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
 from leaderboard.tiers import Tier
 from redis_state import clock
 
+log = structlog.get_logger()
+
 MAX_LISTED = 5_000
 """Jobs of one tier that are read, the newest first."""
 BOARD, TIER, ATTEMPT = "steward-board", "steward-tier", "steward-attempt"
 """Names of labels."""
 WORK_DIR = "/tmp/steward"  # noqa: S108  # nosec B108  # a folder of the Job's own container
+MODEL_VOLUME = "/mnt/steward-model"
 _STAGES: dict[str, RunStage] = {"SCHEDULING": "waiting", "RUNNING": "running", "COMPLETED": "ended"}
 """All other stages are failures."""
 
@@ -66,7 +72,7 @@ class JobsPlatform:
 
     def launch(self, order: LaunchOrder) -> str:
         """Start a Job for an attempt, and return its id. Raises PlatformError."""
-        specification = {
+        specification: dict[str, Any] = {
             "command": ["steward", "work", "--once", order.attempt],
             "arguments": [],
             "dockerImage": self.backend.image,
@@ -81,9 +87,27 @@ class JobsPlatform:
             "labels": {**self._labels(), ATTEMPT: order.attempt},
         }
         try:
-            return self.hub.start_job(self.backend.namespace, specification).id
+            return self._start(specification, self._volume(order))
         except HubError as error:
             raise PlatformError(f"No Job could be started in {self.backend.namespace}. {error}") from error
+
+    def _volume(self, order: LaunchOrder) -> dict[str, Any] | None:
+        """The model at its commit as a volume; None for a private or gated one, which this token may not read."""
+        if not self.backend.mount_models or order.private:
+            return None
+        pinned = {"source": order.model, "revision": order.revision, "readOnly": True}
+        return {"type": "model", **pinned, "mountPath": MODEL_VOLUME}
+
+    def _start(self, specification: dict[str, Any], volume: dict[str, Any] | None) -> str:
+        """Start a Job, without the volume where the Hub refuses it, and return its id. Raises HubError."""
+        if volume is not None:
+            environment = {**specification["environment"], "STEWARD_MODEL_VOLUME": MODEL_VOLUME}
+            mounted = {**specification, "environment": environment, "volumes": [volume]}
+            try:
+                return self.hub.start_job(self.backend.namespace, mounted).id
+            except (BadRequest, Denied, NotFound) as error:  # nothing was started
+                log.warning("the Hub does not mount a model", model=volume["source"], error=str(error))
+        return self.hub.start_job(self.backend.namespace, specification).id
 
     def cancel(self, run: BackendRun) -> None:
         """Cancel a Job; one that has ended is no error. Raises PlatformError."""
