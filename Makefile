@@ -78,6 +78,7 @@ matrices: setup
 		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
 		tests/integration/bot/test_contents_table.py \
 		tests/integration/bot/test_admission_path.py tests/integration/bot/test_doctor_faults.py \
+		tests/integration/bot/test_doctor_backend_faults.py \
 		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
 		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
 		tests/integration/bot/test_try_command.py tests/integration/bot/test_bot_crowds.py \

@@ -22,6 +22,11 @@ class JobCalls(Reads):
         for item in self._pages(f"{_address(namespace)}?{query}", "jobs", {}):
             yield parse.parsed(_job, item)
 
+    def job_flavors(self) -> frozenset[str]:
+        """The names of the hardware on which Jobs run."""
+        answer = self._get("/api/jobs/hardware", "jobs-hardware").json()
+        return parse.parsed(lambda it: frozenset(str(flavor["name"]) for flavor in it), answer)
+
     def start_job(self, namespace: str, specification: Mapping[str, Any]) -> HubJob:
         """Start a Job. After Transient it may run: look for its labels. Not repeated, because each call starts one."""
 

@@ -11,6 +11,7 @@ from hub.reads import Reads
 
 WRITE = "repo.write"
 TALK = "discussion.write"
+JOBS = "job.write"
 WEBHOOKS = ("user.webhooks.read", "user.webhooks.write")
 """Permissions of a fine-grained token for listing and creating webhooks of the account."""
 
@@ -51,6 +52,12 @@ class Rights:
         mine = namespace.lower() == self.name.lower()
         role = self.roles.get(namespace.lower())
         return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", WRITE)
+
+    def may_start_jobs_in(self, namespace: str) -> bool:
+        """Whether account and token allow Jobs of `namespace` to be started."""
+        mine = namespace.lower() == self.name.lower()
+        role = self.roles.get(namespace.lower())
+        return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", JOBS)
 
 
 def rights_of(hub: Reads) -> Rights:

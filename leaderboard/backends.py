@@ -81,6 +81,10 @@ class JobsBackend(BackendSettings):
     namespace: Label = Field(description="the account or organisation that pays for the Jobs")
     flavor: Label = Field(description="the hardware, by the Hub's name: `a100-large`")
     image: str = Field(max_length=300, description="the worker's image")
+    mount_models: bool = Field(
+        default=False,
+        description="whether the Hub mounts the model in the Job, at its commit, and the worker copies it from there",
+    )
 
 
 class SlurmBackend(BackendSettings):
@@ -285,6 +289,14 @@ def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: 
         if allowed < count:
             count, blocked = allowed, name
     return count, blocked
+
+
+def exceeded_by_one_run(backend: BackendSettings, attempt_seconds: float) -> tuple[Blocked, float]:
+    """The limit that one run alone may exceed, so that none ever starts, and what a run may cost; "" if none is."""
+    price = cost_of(backend, backend.seconds(attempt_seconds))
+    if backend.costs.by_day is not None and price > backend.costs.by_day + 1e-9:
+        return "by_day", price
+    return "by_month" if backend.costs.by_month is not None and price > backend.costs.by_month + 1e-9 else "", price
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class WorkerSettings(SharedSettings):
     model_bytes: int | None = Field(
         default=None, gt=0, description="maximal bytes of downloaded models; if left out, nearly the whole disk"
     )
+    model_volume: Path | None = Field(
+        default=None,
+        description="a folder with the files of the attempt's model, which a platform mounted: those with the Hub's "
+        "checksums are copied in place of a download",
+    )
     spool_bytes: int = Field(default=32 << 30, gt=0, description="maximal bytes that a child may write in total")
     journal_bytes: int = Field(
         default=4 << 30,

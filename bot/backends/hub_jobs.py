@@ -5,16 +5,23 @@ The Job's worker gets two secrets, the workers' token and the attempt's, and rea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import structlog
 
 from bot.core.platforms import LaunchOrder, PlatformError
 from hub.client import Hub
-from hub.errors import HubError
+from hub.errors import BadRequest, Denied, HubError, NotFound
 from hub.records import HubJob
+from hub.rights import rights_of
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
 from leaderboard.tiers import Tier
 from redis_state import clock
+
+log = structlog.get_logger()
 
 HIDDEN = "[hidden]"
 MAX_LISTED = 5_000
@@ -22,6 +29,7 @@ MAX_LISTED = 5_000
 BOARD, TIER, ATTEMPT = "steward-board", "steward-tier", "steward-attempt"
 """Names of labels."""
 WORK_DIR = "/tmp/steward"  # noqa: S108  # nosec B108  # a folder of the Job's own container
+MODEL_VOLUME = "/mnt/steward-model"
 _STAGES: dict[str, RunStage] = {"SCHEDULING": "waiting", "RUNNING": "running", "COMPLETED": "ended"}
 """All other stages are failures."""
 
@@ -35,6 +43,18 @@ class JobsPlatform:
     board: str
     tier: Tier
     worker_token: str
+
+    def problems(self) -> Iterator[str]:
+        """A token that may start no Jobs, and hardware that the Hub does not have. Raises PlatformError."""
+        namespace, flavor = self.backend.namespace, self.backend.flavor
+        try:
+            rights, flavors = rights_of(self.hub), self.hub.job_flavors()
+        except HubError as error:
+            raise PlatformError(f"The Hub does not say who may start Jobs, and on what. {error}") from error
+        if not rights.may_start_jobs_in(namespace):
+            yield f"The token of {rights.name} may not start Jobs of {namespace}."
+        if flavor not in flavors:
+            yield f"The Hub has no hardware {flavor} for Jobs: it has {', '.join(sorted(flavors))}."
 
     def runs(self) -> list[BackendRun]:
         """The board's Jobs of this tier of the last 30 days. Raises PlatformError."""
@@ -53,7 +73,7 @@ class JobsPlatform:
 
     def launch(self, order: LaunchOrder) -> str:
         """Start a Job for an attempt, and return its id. Raises PlatformError."""
-        specification = {
+        specification: dict[str, Any] = {
             "command": ["steward", "work", "--once", order.attempt],
             "arguments": [],
             "dockerImage": self.backend.image,
@@ -68,11 +88,34 @@ class JobsPlatform:
             "labels": {**self._labels(), ATTEMPT: order.attempt},
         }
         try:
-            return self.hub.start_job(self.backend.namespace, specification).id
+            return self._start(specification, order)
         except HubError as error:
-            # What the Hub refuses it may quote, and troubles of backends are shown to everybody.
-            reason = str(error).replace(self.worker_token, HIDDEN).replace(order.token, HIDDEN)
+            reason = self._without_tokens(error, order)
             raise PlatformError(f"No Job could be started in {self.backend.namespace}. {reason}") from None
+
+    def _without_tokens(self, error: HubError, order: LaunchOrder) -> str:
+        """What the Hub said. What it refuses it may quote, and troubles of backends are shown to everybody."""
+        return str(error).replace(self.worker_token, HIDDEN).replace(order.token, HIDDEN)
+
+    def _volume(self, order: LaunchOrder) -> dict[str, Any] | None:
+        """The model at its commit as a volume; None for a private or gated one, which this token may not read."""
+        if not self.backend.mount_models or order.private:
+            return None
+        pinned = {"source": order.model, "revision": order.revision, "readOnly": True}
+        return {"type": "model", **pinned, "mountPath": MODEL_VOLUME}
+
+    def _start(self, specification: dict[str, Any], order: LaunchOrder) -> str:
+        """Start a Job, without the model's volume where the Hub refuses it, and return its id. Raises HubError."""
+        if (volume := self._volume(order)) is not None:
+            environment = {**specification["environment"], "STEWARD_MODEL_VOLUME": MODEL_VOLUME}
+            mounted = {**specification, "environment": environment, "volumes": [volume]}
+            try:
+                return self.hub.start_job(self.backend.namespace, mounted).id
+            except (BadRequest, Denied, NotFound) as error:  # nothing was started
+                log.warning(
+                    "the Hub does not mount a model", model=order.model, error=self._without_tokens(error, order)
+                )
+        return self.hub.start_job(self.backend.namespace, specification).id
 
     def cancel(self, run: BackendRun) -> None:
         """Cancel a Job; one that has ended is no error. Raises PlatformError."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.backends import MONTH, BackendRun, RunStage, SlurmBackend
 from leaderboard.tiers import Tier
 
+PROGRAMS = ("sbatch", "squeue", "scancel")
 TIMEOUT_SECONDS = 60.0
 MAX_OUTPUT = 16 << 20
 QUEUE_FORMAT = "%i|%T|%V|%S|%e|%j"
@@ -41,6 +43,20 @@ class SlurmPlatform:
         self._tier = tier
         self._spool = spool
         self._has_accounts = True
+
+    def problems(self) -> Iterator[str]:
+        """Programs that are missing, a template that `sbatch` refuses, a spool that cannot be written to."""
+        if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+            yield f"{', '.join(missing)} cannot be found on this machine."
+        try:
+            with Path(self._backend.template).open("rb") as template:
+                if template.read(2) != b"#!":
+                    yield f"The batch script {self._backend.template} does not begin with #!, so sbatch refuses it."
+        except OSError as error:
+            yield f"The batch script cannot be read: {error}"
+        existing = next(folder for folder in (self._spool, *self._spool.parents) if folder.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            yield f"The spool {self._spool} cannot be written to, for attempts' tokens and logs."
 
     def runs(self) -> list[BackendRun]:
         """The board's jobs of this tier that Slurm still knows. Raises PlatformError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,9 @@ class Platforms:
 
 class Platform(Protocol):
     """The runs of one board on one tier."""
+
+    def problems(self) -> Iterator[str]:
+        """What keeps it from starting runs, in sentences for an operator. It starts nothing. Raises PlatformError."""
 
     def runs(self) -> Sequence[BackendRun]:
         """The board's runs of this tier that the platform still lists. Raises PlatformError."""

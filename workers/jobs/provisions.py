@@ -53,7 +53,8 @@ class HubGateway(Protocol):
 class TokenHubGateway:
     """The real gateway, with the worker's token.
 
-    `model_bytes` limits the disk space of models; `moved` maps the suite's dataset repos to the board's copies.
+    `model_bytes` limits the disk space of models; `moved` maps the suite's dataset repos to the board's copies;
+    `volume` is a folder with the model's files, which the platform mounted.
     """
 
     hub: HubAccess
@@ -61,12 +62,13 @@ class TokenHubGateway:
     work_dir: Path
     model_bytes: int | None = None
     moved: Mapping[str, str] = field(default_factory=dict)
+    volume: Path | None = None
 
     def fetch(self, job: EvaluationJob) -> Provisions:
         """Download model, base model and questions. Raises DownloadError and what the Hub's client raises."""
         questions = fetch_datasets(self.suite, self.hub, self.work_dir / "datasets", self.moved)
         kind = weight_type(job)
-        snapshot = self._pin(job.model, job.revision, adapter=kind == "Adapter")
+        snapshot = self._pin(job.model, job.revision, adapter=kind == "Adapter", volume=self.volume)
         if kind == "Original":
             return Provisions(snapshot.folder, questions, held=(snapshot,))
         base, revision = self._base(job)
@@ -85,10 +87,9 @@ class TokenHubGateway:
             problem = str(error)  # raised below without the cause, which would pass for one of the submitted model
         raise BaseModelGone(f"{job.base_model} is no whole model: {problem}")
 
-    def _pin(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
-        return pin_model(
-            model, revision, self.hub, self.work_dir / "models", adapter=adapter, max_bytes=self.model_bytes
-        )
+    def _pin(self, model: str, revision: str, *, adapter: bool = False, volume: Path | None = None) -> PinnedSnapshot:
+        folder = self.work_dir / "models"
+        return pin_model(model, revision, self.hub, folder, adapter=adapter, max_bytes=self.model_bytes, volume=volume)
 
     def publish(self, publication: Publication) -> Details:
         """Commit the details. Raises EvaluationFailed, PublicationFailed."""

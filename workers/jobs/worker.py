@@ -151,7 +151,9 @@ def own_account(settings: WorkerSettings) -> str:
 def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> TokenHubGateway:
     """The gateway that `settings` describe, with the worker's token."""
     folder = settings.work_dir.resolve()
-    return TokenHubGateway(settings.access(), suite, folder, settings.model_bytes, board.questions)
+    return TokenHubGateway(
+        settings.access(), suite, folder, settings.model_bytes, board.questions, settings.model_volume
+    )
 
 
 def run_worker(worker_context: WorkerContext) -> int:

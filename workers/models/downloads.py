@@ -42,6 +42,7 @@ from workers.errors import (
 )
 from workers.models.checkpoint import ADAPTER, ADAPTER_CONFIG
 from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked, sync_to_disk
+from workers.models.mounted_files import copy_mounted
 
 INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """Files that are downloaded: weights as safetensors, configs, tokenizers. No code, no pickles."""
@@ -87,17 +88,29 @@ def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path, *, max_b
 
 
 def pin_model(
-    model: str, revision: str, hub: HubAccess, cache: Path, *, adapter: bool = False, max_bytes: int | None = None
+    model: str,
+    revision: str,
+    hub: HubAccess,
+    cache: Path,
+    *,
+    adapter: bool = False,
+    max_bytes: int | None = None,
+    volume: Path | None = None,
 ) -> PinnedSnapshot:
     """Download configs, tokenizer and safetensors of `model` at the commit `revision`, and pin them in the store.
 
-    The store lies in `cache` and holds at most `max_bytes`. An `adapter` has its own config file. Raises ModelGone,
+    The store lies in `cache` and holds at most `max_bytes`. An `adapter` has its own config file. Files of the folder
+    `volume` are copied in place of a download where they are the Hub's. Raises ModelGone,
     WeightsMissing and their subclasses, TooManyFiles, ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what
     the Hub's client raises while the Hub is away.
     """
     files = needed_files(_info(model, revision, hub))
 
     def download(folder: Path, names: list[str]) -> None:
+        if volume is not None:
+            names = copy_mounted(volume, folder, {name: files[name] for name in names})
+        if not names:
+            return
         snapshot_download(
             model,
             revision=revision,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import httpx2
+
 from bot.core.context import BoardContext
 from bot.core.platforms import Platform, PlatformError, Platforms
 from bot.core.settings import SettingsError
 from bot.setup.doctor.findings import Check, Checks
 from leaderboard.backend_troubles import BackendTrouble
-from leaderboard.backends import LIVE, Backend, costs_of
+from leaderboard.backends import LIVE, Backend, costs_of, exceeded_by_one_run
 from leaderboard.tiers import Tier
 from redis_state.errors import SecretMissing
 
+REACH_SECONDS = 10.0
+SHORT_SECONDS = 900.0
+"""Evaluations that get less time than that, because of `by_attempt`, are named."""
 PROVIDE = "docs/backends.md says what each kind of backend needs."
 TROUBLES = {
     "failing": "Read the log of such a run on its platform.",
@@ -23,8 +28,22 @@ TROUBLES = {
 }
 
 
-def backends(context: BoardContext, build: Callable[[], Platforms | None]) -> Checks:
-    """Whether each backend can be used. `build` connects to the platforms, as the sync process does."""
+def reached(address: str) -> str:
+    """ "" if a web server of Steward answers at `address`, else what happens instead."""
+    try:
+        status = httpx2.get(f"{address}/healthz", timeout=REACH_SECONDS).status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    return "" if status == 200 else f"the answer to /healthz is {status}"
+
+
+def backends(
+    context: BoardContext, build: Callable[[], Platforms | None], reach: Callable[[str], str] = reached
+) -> Checks:
+    """Whether each backend can be used. `build` connects to the platforms, as the sync process does.
+
+    `reach` asks the board's web server, whose address the workers get.
+    """
     if not context.board.backends:
         return
     try:
@@ -34,20 +53,51 @@ def backends(context: BoardContext, build: Callable[[], Platforms | None]) -> Ch
         return
     if platforms is None:
         return
+    yield _address(context, platforms.board_url, reach)
     for tier, backend in context.board.backends.items():
-        yield _answers(tier, platforms.by_tier[tier])
+        yield from _platform(tier, platforms.by_tier[tier])
+        yield from _limits(context, tier, backend)
         yield from _costs(context, tier, backend)
     for trouble in context.backend_runs.troubles():
         if trouble.tier in context.board.backends and trouble.is_told(context.now()):
             yield _trouble(trouble)
 
 
-def _answers(tier: Tier, platform: Platform) -> Check:
+def _address(context: BoardContext, address: str, reach: Callable[[str], str]) -> Check:
+    """Whether workers can ask the board's web server without showing their tokens to the network between."""
+    is_paid = any(backend.kind == "jobs" for backend in context.board.backends.values())
+    if not address.startswith("https://") and is_paid and not context.hub.endpoint.startswith("http://"):
+        fix = "Serve the board's pages with TLS, and set STEWARD_PUBLIC_URL to their https address."
+        return Check("backends", "error", f"Jobs would send their attempts' tokens unencrypted to {address}.", fix)
+    if trouble := reach(address):
+        fix = "Start `steward serve`, and set STEWARD_PUBLIC_URL to the address at which workers reach it."
+        return Check("backends", "warning", f"No web server of the board answers at {address}: {trouble}.", fix)
+    return Check("backends", "ok", f"Workers ask the board's web server at {address}, which answers.")
+
+
+def _platform(tier: Tier, platform: Platform) -> Checks:
     try:
+        for problem in platform.problems():
+            yield Check("backends", "error", f"No run of the tier {tier} can start. {problem}", PROVIDE)
         live = sum(run.stage in LIVE for run in platform.runs())
     except PlatformError as error:
-        return Check("backends", "error", f"The platform of the tier {tier}: {error}", PROVIDE)
-    return Check("backends", "ok", f"The platform of the tier {tier} answers: {live} runs wait or run.")
+        yield Check("backends", "error", f"The platform of the tier {tier}: {error}", PROVIDE)
+        return
+    yield Check("backends", "ok", f"The platform of the tier {tier} answers: {live} runs wait or run.")
+
+
+def _limits(context: BoardContext, tier: Tier, backend: Backend) -> Checks:
+    """Limits with which nothing starts, or nothing ends."""
+    limit = float(context.board.attempt_seconds)
+    exceeded, price = exceeded_by_one_run(backend, limit)
+    if exceeded:
+        words = f"A run of the tier {tier} may cost {price:.2f}, more than `{exceeded}`: none ever starts."
+        fix = f"Raise `{exceeded}` in the board file, or lower `by_attempt` or `attempt_seconds`."
+        yield Check("backends", "error", words, fix)
+    seconds = backend.evaluation_seconds(limit)
+    if seconds < SHORT_SECONDS and backend.seconds(limit) < limit:
+        words = f"`by_attempt` pays for evaluations of {seconds / 60:.0f} minutes of the tier {tier}; others are cut."
+        yield Check("backends", "warning", words, "Raise `by_attempt` in the board file, or take other hardware.")
 
 
 def _costs(context: BoardContext, tier: Tier, backend: Backend) -> Checks:

@@ -78,7 +78,7 @@ def listed(stand: BoardDriver) -> list[tuple[str, str]]:
 
 def doctor_words(stand: BoardDriver) -> str:
     """What the doctor says about backends."""
-    checks = examine_backends(stand.context, lambda: stand.context.platforms)
+    checks = examine_backends(stand.context, lambda: stand.context.platforms, lambda _: "")
     return " ".join(f"{check.state} {check.words}" for check in checks)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
 
-from bot.backends.hub_jobs import JobsPlatform
+from bot.backends.hub_jobs import MODEL_VOLUME, JobsPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
 from hub.client import Hub
 from hub.retries import Retries
@@ -28,6 +31,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub whose Jobs find no program named `steward`, and fail at once."""
     world = {**HubWorld().user("ada"), "jobs": {"images": {"tools": []}, "flavors": {"cpu-basic": 167}}}
     with LocalHub(tmp_path, world) as made:
+        httpx2.get(f"{made.url}/api/jobs/hardware", timeout=60)  # the first call of a process builds all routes
         yield made
 
 
@@ -93,9 +97,48 @@ def test_jobs_of_others_are_neither_listed_nor_cancelled(hub: LocalHub, platform
     """Another tier's run, and a Job of the same account that has nothing to do with the board."""
     other = JobsPlatform(platform.hub, BACKEND, "demo", "large", "hf_worker")
     other.launch(LaunchOrder(ATTEMPT, "large", "ada/x", "a" * 40, False, 60.0, "http://127.0.0.1:1", "t"))
-    labels = {"steward-board": "demo", "steward-tier": "small", "steward-attempt": "not an attempt"}
+    labels = {"steward-board": "demo", "steward-tier": "small", "steward-attempt": "not-an-attempt"}
     specification = {"command": ["true"], "dockerImage": "tools", "flavor": "cpu-basic"}
     platform.hub.start_job("ada", specification)
     platform.hub.start_job("ada", {**specification, "labels": labels})
     assert platform.runs() == []
     assert len(other.runs()) == 1
+
+
+def test_a_model_is_mounted_at_its_commit(hub: LocalHub, platform: JobsPlatform, tmp_path: Path) -> None:
+    """The worker finds its files where STEWARD_MODEL_VOLUME says; a private model is not mounted."""
+    program = tmp_path / "image" / "steward"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$(cat ${STEWARD_MODEL_VOLUME:-/nowhere}/a.txt)."\n')
+    program.chmod(0o755)
+    hub.state.jobs.configure(replace(hub.state.jobs.settings, images={"tools": [str(program.parent)]}))
+    ada = HfApi(hub.url, "hf_ada")
+    ada.create_repo("ada/x")
+    commit, _ = (
+        ada.create_commit("ada/x", [CommitOperationAdd("a.txt", text)], commit_message="Add").oid
+        for text in (b"submitted", b"later")
+    )
+    mounting = replace(platform, backend=BACKEND.model_copy(update={"mount_models": True}))
+    jobs = [mounting.launch(replace(ORDER, revision=commit, private=private)) for private in (False, True)]
+    wait_until(
+        lambda: all(run.stage != "running" and run.ended for run in mounting.runs()) and len(mounting.runs()) == 2
+    )
+    assert [hub.state.jobs.printed(job)[-1] for job in jobs] == ["submitted.", "."]
+    volume = {"type": "model", "source": "ada/x", "revision": commit, "readOnly": True, "mountPath": MODEL_VOLUME}
+    specs = [hub.state.job_store.find(job).spec for job in jobs]
+    assert [list(spec.volumes) for spec in specs] == [[volume], []]
+
+
+def test_a_model_that_the_hub_does_not_mount_is_downloaded(hub: LocalHub, platform: JobsPlatform) -> None:
+    """The Job starts once, without it. A Hub that refuses both is told; one whose answer is lost is not asked again."""
+    mounting = replace(platform, backend=BACKEND.model_copy(update={"mount_models": True}))
+    job = mounting.launch(ORDER)  # there is no such model
+    assert [run.id for run in mounting.runs()] == [job] and not hub.state.job_store.find(job).spec.volumes
+    hub.state.faults.fail(f"POST {JOBS}", times=2, status=403)
+    with pytest.raises(PlatformError, match="No Job could be started"):
+        mounting.launch(ORDER)
+    hub.state.faults.fail_after(f"POST {JOBS}", times=1, status=500)
+    HfApi(hub.url, "hf_ada").create_repo("ada/x")
+    with pytest.raises(PlatformError):
+        mounting.launch(replace(ORDER, revision="main"))
+    assert len(mounting.runs()) == 2

@@ -67,7 +67,8 @@ def test_requests_end_through_jobs_as_through_rq(with_rq: dict[str, RequestEnd],
     """The same through Jobs on the Hub, whose workers have neither Redis nor a board file; their costs add up."""
     with backend_stand(tmp_path) as stand:
         costs = CostLimits(hourly=2.5, by_day=10_000)
-        backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, parallel=2, costs=costs)
+        fields = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": IMAGE, "mount_models": True}
+        backend = JobsBackend.model_validate({**fields, "parallel": 2, "costs": costs})
         with (
             jobs_platforms(stand, tmp_path, backend) as platforms,
             backend_board(stand, tmp_path, probe, dict.fromkeys(TIERS, backend), platforms) as board,

@@ -17,7 +17,7 @@ from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
 from workers.models import downloads
-from workers.models.downloads import dataset_sources, fetch_datasets, fetch_model
+from workers.models.downloads import dataset_sources, fetch_datasets, fetch_model, pin_model
 
 FILES = {
     "config.json": b"{}",
@@ -73,6 +73,23 @@ def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path
     fetch_model(MODEL, revision, access(hub), tmp_path / "models")
     hub.state.faults.fail("GET */resolve/*", times=None)
     assert fetch_model(MODEL, revision, access(hub), tmp_path / "models").is_dir()
+
+
+def test_a_mounted_model_is_copied_and_only_the_rest_is_fetched(hub: LocalHub, tmp_path: Path) -> None:
+    """A file of another commit, and one that is not mounted, are downloaded; a whole model costs no download."""
+    revision, volume = upload(hub, MODEL, FILES), tmp_path / "volume"
+    volume.mkdir()
+    (volume / "model.safetensors").write_bytes(FILES["model.safetensors"])
+    (volume / "config.json").write_bytes(b"[]")
+    hub.state.faults.fail("* */resolve/*/model.safetensors", times=None)
+    folder = pin_model(MODEL, revision, access(hub), tmp_path / "models", volume=volume).folder
+    assert (folder / "config.json").read_bytes() == (folder / "tokenizer.json").read_bytes() == b"{}"
+    for name, data in FILES.items():
+        (volume / name).parent.mkdir(parents=True, exist_ok=True)
+        (volume / name).write_bytes(data)
+    hub.state.faults.fail("* */resolve/*", times=None)
+    folder = pin_model(MODEL, revision, access(hub), tmp_path / "others", volume=volume).folder
+    assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
 
 
 @pytest.mark.parametrize(("missing", "error"), [("model.safetensors", WeightsMissing), ("config.json", ConfigMissing)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from bot.core.platforms import LaunchOrder, PlatformError
@@ -24,6 +25,11 @@ class ScriptedPlatform:
     is_away: bool = False
     looks: int = 0
     now: float = field(default_factory=clock.now)
+
+    def problems(self) -> Iterator[str]:
+        """None."""
+        self._answer()
+        yield from ()
 
     def runs(self) -> list[BackendRun]:
         """All runs that are not hidden."""
