@@ -4,7 +4,7 @@
     python -m tests.support.browser.screenshots docs/pictures --readme
 
 Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page. The README shows the beginnings of some,
-and a discussion of a real board, whose evaluations take minutes. Symbols need a font with emoji.
+and a discussion in which the bot answers. Symbols need a font with emoji.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import httpx2
+import redis
+from huggingface_hub import constants
 from playwright.sync_api import Browser, FloatRect, sync_playwright
 
-from steward.demo.models import GOOD
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.transcripts import LOST, town
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.seeded_large_board import LONG, furnish, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
-from tests.support.browser.walked_board import walked_board
+from tests.support.probe import shared_probe
 
 README = {
     "leaderboard": ("/", "light"),
@@ -63,20 +65,25 @@ def main() -> None:
             if not options.readme:
                 picture(browser, "light", empty, {n: p for n, p in bare.items() if options.only in n}, options.folder)
             if options.readme:
-                thread(browser, Path(place) / "walked", options.folder)
+                thread(browser, valkey, Path(place) / "thread", options.folder)
             browser.close()
     print(f"The pictures are in {options.folder.resolve()}")
 
 
-def thread(browser: Browser, place: Path, folder: Path) -> None:
-    """A picture of the discussion in which the bot reports the evaluation of the demo's model."""
+def thread(browser: Browser, valkey: Valkey, place: Path, folder: Path) -> None:
+    """A picture of a discussion on a local Hub: a person asks about a failure, the bot answers, and tells the end."""
+    constants.HF_HUB_DISABLE_XET = True  # localhub has no Xet storage
     place.mkdir()
-    with walked_board(place) as stage:
+    with redis.Redis.from_url(valkey.url) as connection, town(place, connection, shared_probe()) as people:
+        path = people.submit("ada/aurora-1b", model_type="pretrained")
+        people.run(path, LOST)
+        talk = people.open("ada", "My evaluation failed", f"Hi! This one failed over night: {people.link(path)}")
+        people.run(path)
+        talk.look()
         context = browser.new_context(color_scheme="light", viewport={"width": 1000, "height": 800})
         tab = context.new_page()
-        found = httpx2.get(f"{stage.web_url}/api/requests", params={"model": GOOD}, timeout=30).json()["requests"]
-        tab.goto(found[0]["thread_url"])
-        tab.screenshot(path=folder / "thread.png", clip=FloatRect(x=0, y=0, width=1000, height=750))
+        tab.goto(f"{people.stand.hub.url}/datasets/{REQUESTS}/discussions/{talk.number}")
+        tab.screenshot(path=folder / "thread.png", full_page=True, clip=FloatRect(x=0, y=0, width=1000, height=885))
         context.close()
 
 

@@ -97,7 +97,7 @@ def furnish(
     index = Index(connection, keys)
     connection.hset(keys.hub_state, "logs", "public")
     _measured(Measures(connection, keys))
-    done = _finished(Scoreboard(connection, keys), dice, finished)
+    done = _finished(Scoreboard(connection, keys), dice, finished, longest)
     index.put(*done, *_failed(dice, failed), *_others())
     TableRows(connection, keys).write(_facts(done), {}, index.tell)
     _running(connection, keys, index, longest)
@@ -115,10 +115,10 @@ def _model(dice: random.Random, number: int) -> tuple[str, float]:
     return f"{dice.choice(PEOPLE)}/{dice.choice(FAMILIES)}-{size:g}B-{kind}", size
 
 
-def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[IndexEntry]:
+def _finished(scores: Scoreboard, dice: random.Random, count: int, longest: str) -> list[IndexEntry]:
     found = []
     for number in range(count):
-        model, size = (LONG, 70.6) if number == 3 else _model(dice, number)
+        model, size = (longest.replace("8B", "70B"), 70.6) if number == 3 else _model(dice, number)
         one = entry(
             model,
             "settled",
