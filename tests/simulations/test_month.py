@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
@@ -12,13 +14,14 @@ from bot.read_models.models import QueueBlockerView
 from bot.request_files.status_text import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
+from leaderboard.evaluator_contract import EvaluatorResults, EvaluatorSample
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
-from simulations.month import inspection
+from simulations.month import inspection, scripted_evaluator
 from simulations.month.models import BAD, KINDS
 from simulations.month.resource_monitor import bot_calls, most_within
 from simulations.month.schedule import MONTH, TROUBLES, Scale, write
-from simulations.month.scripted_scores import fate_of
+from simulations.month.scripted_scores import fate_of, score_of
 from simulations.month.statistics_table import spread, table
 
 WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
@@ -186,3 +189,30 @@ def test_ends_that_nobody_deserved_are_found() -> None:
     wrong = inspection.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
     assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
     assert list(inspection.unended(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
+
+
+def test_results_that_no_other_worker_confirmed_are_findings() -> None:
+    """Those of other accounts alone: the operator's own say nothing of a comparison."""
+    again = {"worker": "lender-1", "status": "not-compared", "reason": "no other worker"}
+    blocks = [{"attempt": "a", "checked": {"again": again}}, {"attempt": "b", "checked": {}}, {"attempt": "c"}]
+    blocks.append({"attempt": "d", "checked": {"again": {**again, "status": "agrees"}}})
+    found = list(inspection.unconfirmed([{"steward": block} for block in blocks]))
+    assert found == ["a of lender-1: not-compared no other worker"]
+
+
+def test_a_model_with_two_open_pull_requests_of_the_bot_is_a_finding() -> None:
+    """One each is right."""
+    assert list(inspection.several_pages({"ada/one": [1], "ada/two": [3, 2]})) == ["ada/two: [2, 3]"]
+
+
+def test_the_scripted_evaluator_follows_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are read as a worker reads them, and have the score that the script expects."""
+    (tmp_path / "samples").mkdir()
+    monkeypatch.chdir(tmp_path)
+    revision = "0" * 40
+    plan = {"model": {"name": "ada/ok-0001-ok-10", "revision": revision}, "tasks": [{"name": "starter_navigation"}]}
+    results = scripted_evaluator.results_of(plan)
+    report = EvaluatorResults.model_validate(results)
+    assert report.tasks["starter_navigation"].metrics == {"accuracy": score_of("ada/ok-0001-ok-10")}
+    sample = json.loads((tmp_path / "samples" / "starter_navigation.jsonl").read_text())
+    assert EvaluatorSample.model_validate(sample).metrics == report.tasks["starter_navigation"].metrics
