@@ -28,6 +28,7 @@ from hub.records import Account, Repo
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.admission.needs import board_with_needs
 from leaderboard.boards import Board
+from leaderboard.look_rhythm import LONGEST_SECONDS
 from leaderboard.submission_kinds import SubmissionKinds, submission_kinds
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
@@ -84,6 +85,8 @@ class BoardContext:
     """The client for pull requests with scores on models' repos, with a token of its own; None: none are written."""
     pages_url: str = ""
     """The address of the board's own pages; empty: not known."""
+    look_seconds: float = LONGEST_SECONDS
+    """The longest time between two looks for changes that no webhook reported."""
     platforms: Platforms | None = None
     """The platforms on which the attempts of some tiers run; None: this process starts no runs."""
     recomputer: MetricsRecomputer | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr
 
 from leaderboard.boards import BadBoard, Board, parse_board
+from leaderboard.look_rhythm import LONGEST_SECONDS, SHORTEST_SECONDS
 from leaderboard.options import Effect, EffectMode
 from redis_state.errors import SecretMissing
 from redis_state.settings import SharedSettings, read_secret
@@ -74,6 +75,13 @@ class BotSettings(SharedSettings):
     )
     commits_per_hour: int = Field(
         default=60, ge=1, le=300, description="commits that the bot makes per hour in each shared repo, at most"
+    )
+    look_seconds: float = Field(
+        default=LONGEST_SECONDS,
+        ge=SHORTEST_SECONDS,
+        le=3600,
+        description="longest time in seconds between two looks for changes that no webhook reported "
+        "([when](reliability.md#how-often-the-bot-looks)); 60: always once a minute",
     )
     probe_patience: float = Field(
         default=1.0, ge=1, description="factor by which the bot waits longer than usual for the checks of a submission"

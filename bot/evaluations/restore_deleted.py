@@ -23,6 +23,7 @@ from bot.core.people import roles, user_id
 from bot.evaluations import publication
 from bot.evaluations.claims import SamplesRefused, restored_results
 from bot.evaluations.cross_check_reports import AnswersRefuted
+from bot.intake.webhook_trust import seconds_between_looks
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
 from hub.errors import NotFound, TooLarge
@@ -38,7 +39,8 @@ log = structlog.get_logger()
 DELETED_RESULTS = "kept"
 """Dirty key: a person may have removed published files."""
 CHECK_SECONDS = 600.0
-"""Time between two checks."""
+LOOKS = 3
+"""Time between two checks: CHECK_SECONDS, or this number of looks at the Hub while these are rare."""
 MAX_COMMITS = 50
 """Commits of a repo that one check reads."""
 
@@ -50,7 +52,7 @@ def is_due(context: BoardContext) -> bool:
     if last is None:
         context.redis.hset(context.keys.rounds, DELETED_RESULTS, now)
         return False
-    return not 0 <= now - float(last) < CHECK_SECONDS
+    return not 0 <= now - float(last) < max(CHECK_SECONDS, LOOKS * seconds_between_looks(context))
 
 
 def sync_deleted_results(context: BoardContext) -> None:

@@ -4,7 +4,8 @@ A round is a handful of dirty keys, each of which fails and is retried by itself
 the number of requests:
 
     requests     read the refs; if they moved, the history, a fetch, and marks for changed files             1 call
-    threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
+    threads:…    the newest threads, and one page of the open ones if there are more, of three repos    3 to 6 calls,
+                 or some more after a pause
     webhooks     enable disabled or suspended ones again; from time to time the logs repo's visibility    1 or 2 calls
     reconcile    requests without a verdict, or whose attempt no worker runs; shrink large mirrors           0 calls
     flags        read the head of the flags repo, if the board has one                                       1 call
@@ -15,9 +16,11 @@ the number of requests:
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
                  the commit                                                                              0 to 4 calls
 
-So with a round every PERIOD seconds a commit without a webhook is found within PERIOD, and a comment within as many
-rounds as its repo has pages of open threads (`bot.threads.threads`). The syncs of the marked keys do the rest: that of
-a silent attempt first looks for results in its details repo, and only then declares it lost
+There is a round every PERIOD seconds. Most rounds look at Redis alone while the webhooks have proved to tell everything
+(`leaderboard.look_rhythm`). So a commit without a webhook is found within PERIOD, or within the board's `look_seconds`
+if it is the first that no webhook reported; a comment in an older open thread within a minute for each page of open
+threads, or that time if it is longer (`bot.threads.threads`). The syncs of the marked keys do the rest: that of a
+silent attempt first looks for results in its details repo, and only then declares it lost
 (`bot.evaluations.attempt.recover`).
 """
 
@@ -26,9 +29,10 @@ from __future__ import annotations
 import structlog
 
 from bot.core.context import BoardContext, request_key, threads_key
-from bot.core.watched_repos import thread_repos, watched
+from bot.core.watched_repos import are_all_watched, thread_repos, watched
 from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
+from bot.intake.webhook_trust import doubt_webhooks, note_check, seconds_between_looks
 from bot.ledger.store import LEDGER
 from bot.predictions.seasons import SEASONS, has_seasons
 from bot.requests import comparison
@@ -38,6 +42,7 @@ from bot.results.scoreboard import SCORES
 from hub.errors import Denied
 from hub.records import Webhook
 from leaderboard.attempts import TRIAL
+from leaderboard.look_rhythm import SHORTEST_SECONDS
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import WebhookQuota
@@ -45,27 +50,34 @@ from redis_state.webhook_quota import WebhookQuota
 log = structlog.get_logger()
 
 RECONCILE, WEBHOOKS = "reconcile", "webhooks"
-PERIOD = 60.0
+PERIOD = SHORTEST_SECONDS
 """Seconds between two rounds; POLLING where webhooks cannot be relied on."""
 POLLING = 15.0
 
 
 def round_keys(context: BoardContext) -> list[str]:
-    """The dirty keys of one round."""
-    keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context))]
+    """The dirty keys of one round that looks at the Hub."""
+    keys = [REQUESTS, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context)), *keys_without_calls(context)]
     keys += [FLAGS] if context.flags_repo is not None else []
     keys += [CONTENTS] if context.contents is not None else []
     keys += [SEASONS] if has_seasons(context) else []
-    # Parked ledgers too: requests wait for their staged edits, and no event would wake a ledger after a token's repair.
-    keys += [sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER]
     keys += [FILES] if comparison.is_due(context) else []
     return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
 
 
+def keys_without_calls(context: BoardContext) -> list[str]:
+    """The dirty keys of one round that looks at Redis alone.
+
+    Parked ledgers are among them: requests wait for their staged edits, and no event would wake a ledger after a
+    token's repair.
+    """
+    return [RECONCILE, *(sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER)]
+
+
 def period(context: BoardContext) -> float:
-    """Seconds until the next round."""
+    """Seconds until the next round that looks at the Hub."""
     trouble = context.redis.exists(context.keys.webhook_trouble, context.keys.poll)
-    return POLLING if trouble else PERIOD
+    return POLLING if trouble else seconds_between_looks(context)
 
 
 def sync_reconcile(context: BoardContext) -> None:
@@ -98,7 +110,9 @@ def sync_webhooks(context: BoardContext) -> None:
                 _enable(context, hook)
     except Denied as error:
         _tell(context, f"The bot cannot read its webhooks: {error}")
+        note_check(context, are_complete=False)
         return
+    note_check(context, are_complete=are_all_watched(context, hooks))
     deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
     _tell(context, f"No webhook of the bot reports commits to {context.requests.id}: create one." if deaf else "")
 
@@ -108,6 +122,7 @@ def _enable(context: BoardContext, hook: Webhook) -> None:
     words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(context.now())}."
     context.redis.hset(context.keys.hub_state, "webhook", words)
     log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
+    doubt_webhooks(context, f"a webhook was {hook.disabled}")
 
 
 def _tell(context: BoardContext, trouble: str) -> None:

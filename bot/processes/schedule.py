@@ -17,8 +17,9 @@ from bot.core.context import BoardContext, request_key
 from bot.core.former_paths import FORMER, WAIT
 from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
+from bot.intake.webhook_trust import doubt_webhooks
 from bot.model_pages.daily import MODEL_PAGES
-from bot.processes.reconcile import period, round_keys
+from bot.processes.reconcile import PERIOD, keys_without_calls, period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
 from bot.threads.maintainers_list import DAY_SECONDS, LOOK_SECONDS
@@ -95,16 +96,21 @@ class Schedule:
     def _start_round(self, now: float) -> None:
         """Start a round of the reconciler: at the start of this process, after Redis was lost, or after a period.
 
-        The time of the last round is in Redis, so that several schedulers start no more rounds than one.
+        The times of the last round and of the last one that looked at the Hub are in Redis, so that several schedulers
+        start no more rounds than one.
         """
-        rounds, last = self.context.keys.rounds, self.context.redis.hget(self.context.keys.rounds, "round")
-        if self._started and last is not None and 0 <= now - float(last) < period(self.context):
+        context, rounds = self.context, self.context.keys.rounds
+        last_round, last_look = context.redis.hmget(rounds, ["round", "look"])
+        if not self._started or last_look is None:
+            doubt_webhooks(context, "a start")
+        looks = not self._started or not _is_within(period(context), last_look, now)
+        if not looks and _is_within(PERIOD, last_round, now):
             return
         self._started = True
-        self.context.mark_all(round_keys(self.context), SyncPriority.BACKGROUND)
+        context.mark_all(round_keys(context) if looks else keys_without_calls(context), SyncPriority.BACKGROUND)
         pass_by(ROUND_MARKED)
         self._release_held_back()
-        self.context.redis.hset(rounds, "round", now)
+        context.redis.hset(rounds, mapping={"round": now, "look": now} if looks else {"round": now})
 
     def _release_held_back(self) -> None:
         """If the board's effects have changed, mark the keys whose writes they held back."""
@@ -210,3 +216,8 @@ class Schedule:
                 now.changed(state="waiting") if (now.attempt, now.state) == (entry.attempt, entry.state) else None
             ),
         )
+
+
+def _is_within(seconds: float, last: bytes | None, now: float) -> bool:
+    """Whether less than `seconds` have passed since the time `last`; False if there is none, or it is in the future."""
+    return last is not None and 0 <= now - float(last) < seconds

@@ -62,6 +62,7 @@ def open_board_context(settings: BotSettings) -> BoardContext:
         mirrors=settings.mirrors,
         models_hub=_models_hub(settings, board),
         pages_url=settings.pages_url,
+        look_seconds=settings.look_seconds,
     )
     context.ledger.budget.limits = Commits(hour=settings.commits_per_hour)
     context.probe.patience = settings.probe_patience

@@ -32,6 +32,8 @@ from bot.core.context import BoardContext, request_key
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitFile
 from bot.core.pull_records import MAIN, mark_moved
+from bot.intake.deliveries import REQUESTS
+from bot.intake.webhook_trust import note_look
 from bot.ledger.edits import edits_in
 from bot.queue.pauses import learn_pauses
 from bot.requests.first_look import entry_of_new_file
@@ -68,6 +70,7 @@ def sync_requests_repo(context: BoardContext) -> float | None:
     commits pushed after its check."""
     life = context.index.life()
     head, seen = _read_head(context), context.index.head(context.requests.id)
+    note_look(context, REQUESTS, (REQUESTS,) if head != seen and seen is not None else ())
     if head == seen:
         return None
     mark_contents(context)

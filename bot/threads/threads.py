@@ -1,10 +1,11 @@
 """The sync of one thread, and the search for threads whose webhook was lost, by their number of comments.
 
-The Hub's list of threads cannot be sorted by update, so one pass reads two pages: the newest threads, and the next page
-in a rotation over the open ones. A comment without a webhook is found
+The Hub's list of threads cannot be sorted by update, so one pass reads the newest threads and, unless these are all,
+the next pages in a rotation over the open ones: one for each minute since the last pass. A comment without a webhook is
+found
 
     in a new thread, or one of the newest     after one pass
-    in another open thread                    after as many passes as there are pages of open threads
+    in another open thread                    after as many minutes as there are pages of open threads, or one pass
 
 Race accepted: another thread closes and moves a thread to an earlier page, just after that page was read. The next
 rotation finds it, that is, within twice the bound. Also accepted: comments in a closed thread that is not among the
@@ -21,10 +22,11 @@ import structlog
 from bot.changes.applying import complete_approved
 from bot.changes.proposals import note_plans
 from bot.core.commands.model import CommandPlace
-from bot.core.context import BoardContext, request_key, thread_key
+from bot.core.context import BoardContext, request_key, thread_key, threads_key
 from bot.core.pull_records import forget
 from bot.core.waiting_threads import forget_thread, note
 from bot.flags.flag_thread import sync_flag_thread
+from bot.intake.webhook_trust import last_look, note_look
 from bot.pulls.pull import sync_pull
 from bot.request_files.followers import tell_ends
 from bot.request_files.status_thread import KIND
@@ -36,6 +38,7 @@ from bot.threads.verbs import REGISTRY
 from hub.comments import find_marked, marker_of
 from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread
+from leaderboard.look_rhythm import SHORTEST_SECONDS
 from leaderboard.waiting_items import PULL
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
@@ -43,23 +46,39 @@ from redis_state.dirty import SyncPriority
 log = structlog.get_logger()
 
 AT_REST = ("settled", "foreign")
+MAX_PAGES = 10
+"""Pages of open threads that one pass reads."""
 PAGES_READ = point("threads looked at, turn not noted")
 
 
 def sync_threads(context: BoardContext, repo: Repo) -> None:
-    """Read the newest threads of `repo` and the next page of its open ones: two calls."""
-    page = next_page(context, repo)
+    """Read the newest threads of `repo` and, if there are others, the next pages of its open ones: a page for each
+    minute since the last pass. One call a page."""
     try:
-        newest, _ = context.hub.threads_page(repo, 0)
-        open_threads, more = context.hub.threads_page(repo, page, are_open=True)
+        threads, are_others = context.hub.threads_page(repo, 0)
+        page = next_page(context, repo) if are_others else 0
+        for _ in range(_pages_due(context, repo) if are_others else 0):
+            open_threads, more = context.hub.threads_page(repo, page, are_open=True)
+            threads += open_threads
+            page = page + 1 if more else 0
+            if not more:
+                break
     except BadToken:
         raise
     except (NotFound, Denied) as error:
         log.info("threads cannot be listed", repo=repo.id, error=str(error))
         return
-    _mark_changed(context, repo, {summary.num: summary.comments for summary in (*newest, *open_threads)})
+    changed = _mark_changed(context, repo, {summary.num: summary.comments for summary in threads})
+    note_look(context, threads_key(repo), [thread_key(repo, number) for number in changed])
     pass_by(PAGES_READ)
-    context.redis.hset(context.keys.rounds, _rotation(repo), page + 1 if more else 0)
+    context.redis.hset(context.keys.rounds, _rotation(repo), page)
+
+
+def _pages_due(context: BoardContext, repo: Repo) -> int:
+    """How many pages of open threads this pass reads, so that rare passes do not make the rotation slower."""
+    last = last_look(context, threads_key(repo))
+    minutes = 1 if last is None else int((context.now() - last) // SHORTEST_SECONDS)
+    return max(1, min(MAX_PAGES, minutes))
 
 
 def next_page(context: BoardContext, repo: Repo) -> int:
@@ -72,10 +91,11 @@ def forget_page(context: BoardContext, repo: Repo) -> None:
     context.redis.hdel(context.keys.rounds, _rotation(repo))
 
 
-def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
-    """Mark the threads whose number of comments has changed. `listed` maps numbers of threads to comments counted."""
+def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> set[int]:
+    """Mark the threads whose number of comments has changed, and return their numbers. `listed` maps numbers of
+    threads to comments counted."""
     if not listed:
-        return
+        return set()
     counts = context.keys.thread_counts(_name(repo))
     fields = [name for number in listed for name in (_listed(number), _read(number))]
     stored = [None if raw is None else int(raw) for raw in context.redis.hmget(counts, fields)]
@@ -87,6 +107,7 @@ def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> 
     context.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
     # Last: after a crash before this line, the next pass finds the threads changed again.
     context.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
+    return changed
 
 
 def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:

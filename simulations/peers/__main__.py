@@ -1,6 +1,6 @@
 """Compares several ways of running a leaderboard, on one Hub, with the same submissions and machines.
 
-    python -m simulations.peers [--machines 1 4] [--hours 8] [--load 0.6] [--seed 1] [--write] [--json]
+    python -m simulations.peers [--machines 1 4] [--hours 8] [--no-faults] [--load 0.6] [--seed 1] [--write] [--json]
 
     steward     Steward's real syncs, ledger and schedule, with simulated workers
     template    the algorithm of the usual template for leaderboards, reimplemented: one copy on each machine
@@ -10,6 +10,9 @@
 All get the same workload: some broken models, some evaluations that fail at first through the service's fault, machines
 that are killed during their evaluation, a burst, half an hour without a Hub. All use the same simulated clock. A bare
 FastAPI route is compared with Steward's webhook by the real clock.
+
+With `--no-faults` the same evaluations all succeed, and only Steward and the bare queue run: it shows the delays that
+Steward adds.
 
 `--write` writes the figures and charts to docs/peers.md and docs/pictures.
 """
@@ -39,6 +42,9 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--load", type=float, default=0.6, help="share of the machines' time that the submissions need")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--no-faults", action="store_true", help="let all evaluations succeed, and the Hub be reachable"
+    )
     parser.add_argument("--without-routes", action="store_true", help="leave out the routes: they need the real clock")
     parser.add_argument("--write", action="store_true", help="write docs/peers.md's figures and charts")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -80,8 +86,11 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
     from steward.valkey import Valkey
 
     started = time.monotonic()
-    day = scenario(seed=options.seed, machines=machines, hours=options.hours, load=options.load)
-    boards = ["steward", "template", *(["cluster"] if machines > 1 else [])]
+    day = scenario(
+        seed=options.seed, machines=machines, hours=options.hours, load=options.load, faults=not options.no_faults
+    )
+    others = ["template", *(["cluster"] if machines > 1 else [])] if not options.no_faults else []
+    boards = ["steward", *others]
     tokens = {name: f"hf_{name}" for name in (*boards, "steward-worker")}
     with (
         tempfile.TemporaryDirectory(prefix="steward-bench-") as name,
@@ -91,7 +100,7 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
     ):
         lab, redis = Lab(hub, day), connect(valkey.url)
         watch = Watch(lab, boards)
-        peers = all_peers(lab, boards, redis, Path(name))
+        peers = all_peers(lab, boards, redis, valkey.url, Path(name))
         with without_waits():
             ended = lab.play(peers, people(lab, boards))
         found = {
@@ -105,6 +114,7 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "machines": machines,
         "hours": options.hours,
+        "faults": not options.no_faults,
         "peers": found,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -119,16 +129,16 @@ def without_waits() -> Iterator[None]:
         yield
 
 
-def all_peers(lab: Any, boards: list[str], redis: Any, folder: Path) -> list[Any]:
+def all_peers(lab: Any, boards: list[str], redis: Any, redis_url: str, folder: Path) -> list[Any]:
     """Return all peers, each with its own board."""
     from simulations.peers.lower_bounds import BareQueue
     from simulations.peers.polling_boards import Cluster, Template
     from simulations.peers.steward_board import Steward
 
-    steward = Steward(lab, "steward", ("hf_steward", "hf_steward-worker"), redis, folder)
-    template = Template(lab, "template", "hf_template", folder / "template")
-    cluster = [Cluster(lab, "cluster", "hf_cluster", folder / "cluster")] if "cluster" in boards else []
-    return [steward, template, *cluster, BareQueue(lab, "bare queue", redis)]
+    steward = Steward(lab, "steward", ("hf_steward", "hf_steward-worker"), redis, redis_url, folder)
+    polling = {"template": Template, "cluster": Cluster}
+    others = [kind(lab, name, f"hf_{name}", folder / name) for name, kind in polling.items() if name in boards]
+    return [steward, *others, BareQueue(lab, "bare queue", redis)]
 
 
 def one_peer(lab: Any, watch: Any, peer: Any) -> dict[str, Any]:

@@ -21,6 +21,12 @@ Ending = Literal["well", "broken", "disk full", "killed"]
 EPOCH = 1_800_000_000.0
 """The simulated time at the start of a scenario."""
 NEVER = float("inf")
+SHARE_SECONDS = 900.0
+"""Seconds between two uploads of a running evaluation's answers (the default of STEWARD_SHARE_SECONDS)."""
+RESUMPTION = 0.04
+"""The share of an evaluation that is computed again where another goes on: `benchmarks.resume` found 2 to 5 %."""
+ANYWHERE = ""
+"""Stands for every machine: answers that were uploaded."""
 
 
 class Peer(Protocol):
@@ -82,21 +88,42 @@ class Machines:
     tries: list[Try] = field(default_factory=list)
     published: dict[str, float] = field(default_factory=dict)
     """The time of the first scores on the Hub, by path of the request."""
-    dead: int = 0
+    answers: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Path of a request → machine, or ANYWHERE → the seconds of computation whose answers an ended evaluation left."""
 
-    def begin(self, submission: Submission, now: float) -> Try:
-        """Start an evaluation of `submission`, and return its duration and end."""
-        earlier = [one for one in self.tries if one.submission == submission and one.ending != "killed"]
-        begun = Try(submission, now, submission.seconds, "well")
-        if self.dead < len(self.scenario.deaths) and self.scenario.deaths[self.dead] <= now - EPOCH:
-            self.dead += 1
-            begun = Try(submission, now, submission.seconds / 2, "killed", REPAIR)
+    def begin(self, submission: Submission, now: float, machine: str | None = None) -> Try:
+        """Start an evaluation of `submission`, and return its duration and end.
+
+        On a named `machine` it goes on where an earlier one of the same submission ended, as far as answers are left.
+        """
+        endings = [one.ending for one in self.tries if one.submission == submission]
+        left = self._left(submission, machine)
+        begun = Try(submission, now, left, "well")
+        if submission.number in self.scenario.deaths and not endings:
+            begun = Try(submission, now, left / 2, "killed", REPAIR)
         elif submission.fate == "broken":
-            begun = Try(submission, now, submission.seconds / 4, "broken")
-        elif submission.fate == "unlucky" and not earlier:
-            begun = Try(submission, now, submission.seconds / 4, "disk full")
+            begun = Try(submission, now, left / 4, "broken")
+        elif submission.fate == "unlucky" and "disk full" not in endings:
+            begun = Try(submission, now, left / 4, "disk full")
         self.tries.append(begun)
+        if machine is not None:
+            self._keep_answers(begun, machine)
         return begun
+
+    def _left(self, submission: Submission, machine: str | None) -> float:
+        """Return the seconds that an evaluation takes: the whole of it without answers of an earlier one."""
+        answers = self.answers.get(submission.path, {}) if machine is not None else {}
+        known = max((seconds for where, seconds in answers.items() if where in (machine, ANYWHERE)), default=0.0)
+        return submission.seconds - known + (RESUMPTION * submission.seconds if known else 0.0)
+
+    def _keep_answers(self, begun: Try, machine: str) -> None:
+        """Note the answers that an evaluation leaves: all of them on its machine, those uploaded anywhere."""
+        whole, answers = begun.submission.seconds, self.answers.setdefault(begun.submission.path, {})
+        before = whole - self._left(begun.submission, machine)
+        answers[machine] = max(answers.get(machine, 0.0), before + begun.seconds)
+        uploaded = begun.seconds // SHARE_SECONDS * SHARE_SECONDS
+        if uploaded:
+            answers[ANYWHERE] = max(answers.get(ANYWHERE, 0.0), before + uploaded)
 
     def publish(self, submission: Submission, now: float) -> None:
         """Record that the scores of `submission` are on the Hub."""
@@ -125,7 +152,8 @@ class Lab:
         """Simulate the day; return for each peer the end of its last request, and its number of calls to the Hub."""
         table, ended = Timetable(), dict[str, tuple[float, int]]()
         table.add(people, self.now)
-        table.add(self._outage(), EPOCH + self.scenario.outage[0])
+        if self.scenario.outage is not None:
+            table.add(self._outage(*self.scenario.outage), EPOCH + self.scenario.outage[0])
         over = EPOCH + self.scenario.hours * 3600
         while len(ended) < len(peers):
             at_work = [peer for peer in peers if peer.name not in ended]
@@ -142,11 +170,11 @@ class Lab:
     def _turn_to(self, moment: float) -> None:
         self.hub.state.clock.advance(max(0.0, moment - self.now))
 
-    def _outage(self) -> Life:
+    def _outage(self, begins: float, ends: float) -> Life:
         """Let the Hub answer every call with 503 for a while."""
         self.is_away = True
         rule = self.hub.state.faults.fail("*", times=None, status=503)
-        yield self.scenario.outage[1] - self.scenario.outage[0]
+        yield ends - begins
         self.hub.state.faults.remove(rule.id)
         self.is_away = False
 

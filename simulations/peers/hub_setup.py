@@ -20,7 +20,7 @@ def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook
     owners = sorted({model.partition("/")[0] for model in scenario.models})
     files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
     members = {"form": "write", **dict.fromkeys(tokens, "write")}
-    watched = ("dataset", "steward/requests"), ("space", "steward/space")
+    watched = ("dataset", "steward/requests"), ("dataset", "steward/results"), ("space", "steward/space")
     made = HubWorld().users({**tokens, "form": FORM})
     for owner in owners:
         made.org(owner)

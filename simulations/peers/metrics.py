@@ -33,6 +33,7 @@ def figures(seen: Seen | None, machines: Machines, threads: Iterable[str]) -> di
         "tries": len(machines.tries),
         "evaluated_twice": _twice(machines.tries),
         "machine_hours": round(sum(one.seconds for one in machines.tries) / 3600, 1),
+        "repeated_hours": round(sum(one.seconds for one in _repeats(machines.tries)) / 3600, 1),
     }
     return found | (_on_the_board(seen, machines, done, list(threads)) if seen is not None else {})
 
@@ -83,6 +84,11 @@ def _twice(tries: list[Try]) -> int:
         others = [other for other in tries[:number] if other.submission == one.submission]
         twice += any(other.ending == "well" or other.began + other.seconds > one.began for other in others)
     return twice
+
+
+def _repeats(tries: list[Try]) -> list[Try]:
+    """Return the evaluations that followed another one of the same request."""
+    return [one for n, one in enumerate(tries) if any(other.submission == one.submission for other in tries[:n])]
 
 
 def _is_right(seen: Seen, one: Submission, done: Mapping[str, float]) -> bool:

@@ -39,6 +39,7 @@ def rows(day: Day) -> Iterator[Row]:
     yield "ended silently", of("silent_ends")
     yield "evaluated twice", of("evaluated_twice")
     yield "hours of machines", of("machine_hours")
+    yield "of these for evaluations that were repeated", of("repeated_hours")
     yield "commits", of("commits")
     yield "commits to one repo, busiest hour", of("busiest_hour")
     yield "calls to the Hub", of("calls")
@@ -55,7 +56,10 @@ def table(day: Day) -> str:
 def title(day: Day) -> str:
     """Return the title of a day."""
     count = next(iter(day["peers"].values()))["submissions"]
-    return f"{day['hours']:g} hours, {day['machines']} machine{'s' if day['machines'] > 1 else ''}, {count} submissions"
+    words = (
+        f"{day['hours']:g} hours, {day['machines']} machine{'s' if day['machines'] > 1 else ''}, {count} submissions"
+    )
+    return words if day["faults"] else f"{words}, no faults"
 
 
 def write(found: dict[str, Any]) -> None:
@@ -63,7 +67,7 @@ def write(found: dict[str, Any]) -> None:
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text("\n".join([before + BEGIN, *_figures(found), END + after]))
-    day = found["days"][-1]
+    day = [one for one in found["days"] if one["faults"]][-1]
     for name, picture in (
         ("start", _curve(day, "to_start")),
         ("scores", _curve(day, "to_scores")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Fate = Literal["good", "broken", "unlucky"]
@@ -22,6 +22,8 @@ AGAIN = 0.3
 """The share of submissions of an earlier model in its other precision."""
 REPAIR = 5 * MINUTE
 """Seconds for which a killed machine is unavailable."""
+DEATHS = (0.2, 0.75)
+"""Shares of the hours: of the first good submission after each, the first evaluation is killed with its machine."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,15 @@ class Submission:
 class Scenario:
     """Everything that is equal for all peers.
 
-    `deaths`: from each of these times on, the next evaluation that a machine starts is killed with the machine.
+    `deaths`: the numbers of the submissions whose first evaluation is killed with its machine. `outage`: when the Hub
+    is unreachable, in seconds; None: never.
     """
 
     machines: int
     hours: float
     submissions: tuple[Submission, ...]
-    outage: tuple[float, float]
-    deaths: tuple[float, ...]
+    outage: tuple[float, float] | None
+    deaths: tuple[int, ...]
 
     @property
     def models(self) -> list[str]:
@@ -60,17 +63,29 @@ class Scenario:
         return list(dict.fromkeys(one.model for one in self.submissions))
 
 
-def scenario(*, seed: int, machines: int, hours: float, load: float) -> Scenario:
-    """Return a scenario that keeps `machines` machines busy for the share `load` (0 to 1) of `hours` hours."""
+def scenario(*, seed: int, machines: int, hours: float, load: float, faults: bool = True) -> Scenario:
+    """Return a scenario that keeps `machines` machines busy for the share `load` (0 to 1) of `hours` hours.
+
+    Without `faults` the same evaluations come at the same times, all succeed, and the Hub is always reachable.
+    """
     chance = random.Random(seed)
     count = max(5, round(load * machines * hours * 60 / MEAN_MINUTES))
+    submissions = tuple(_submissions(chance, sorted(_times(chance, count, hours))))
+    if not faults:
+        submissions = tuple(replace(one, fate="good") for one in submissions)
     return Scenario(
         machines=machines,
         hours=hours,
-        submissions=tuple(_submissions(chance, sorted(_times(chance, count, hours)))),
-        outage=(0.5 * hours * HOUR, 0.5 * hours * HOUR + 30 * MINUTE),
-        deaths=(0.2 * hours * HOUR, 0.75 * hours * HOUR),
+        submissions=submissions,
+        outage=(0.5 * hours * HOUR, 0.5 * hours * HOUR + 30 * MINUTE) if faults else None,
+        deaths=tuple(_first_good(submissions, share * hours * HOUR) for share in DEATHS) if faults else (),
     )
+
+
+def _first_good(submissions: tuple[Submission, ...], at: float) -> int:
+    """Return the number of the first good submission from `at` on, or of the last good one of all."""
+    good = [one for one in submissions if one.fate == "good"]
+    return next((one for one in good if one.at >= at), good[-1]).number
 
 
 def _times(chance: random.Random, count: int, hours: float) -> Iterator[float]:

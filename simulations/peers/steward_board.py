@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +14,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from benchmarks.sample_tables import sample_tables
 from benchmarks.simulated_board import BEAT, KEPT_RULES
 from bot.core.context import BoardContext
+from bot.intake.deliveries import read_delivery
+from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
@@ -25,6 +29,7 @@ from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import find_suite
 from localhub.repos.events import HubEvent
+from localhub.webhooks.payloads import payload
 from redis_state import jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
@@ -32,14 +37,16 @@ from redis_state.redis import Redis
 from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
 
 DEATHS = {"broken": "weights-truncated", "disk full": "disk-full"}
-ASK = 5.0
-"""Seconds between a worker's checks for its confirmed claim, or for the Hub after an outage."""
+ASK, PUBLISH_AGAIN = 1.0, 60.0
+"""Seconds between a worker's checks for its confirmed claim, and between its tries to publish in an outage."""
 
 
 class Steward:
     """A board run by Steward."""
 
-    def __init__(self, lab: Lab, board: str, tokens: tuple[str, str], redis: Redis, folder: Path) -> None:
+    def __init__(
+        self, lab: Lab, board: str, tokens: tuple[str, str], redis: Redis, redis_url: str, folder: Path
+    ) -> None:
         self.lab = lab
         self.name = self.board = board
         self.accounts = (board, f"{board}-worker")
@@ -56,6 +63,9 @@ class Steward:
         self.doing: dict[str, str] = {}
         """The attempt of each worker; empty during a repair."""
         self.beats = EPOCH
+        self.deliveries: list[bytes] = []
+        """Bodies of webhooks that the inbox has not received yet."""
+        self.redis_url, self.received = redis_url, 0
         lab.hub.state.subscribe(self._deliver)
 
     def next_moment(self) -> float:
@@ -71,7 +81,7 @@ class Steward:
             self._beat()
             self.schedule.tick()
             self.beats = self.lab.now + BEAT
-        while self.table.go_on(self.lab.now) or self._sync() or self._take():
+        while self.table.go_on(self.lab.now) or self._receive() or self._sync() or self._take():
             pass
 
     def has_ended(self) -> bool:
@@ -86,9 +96,27 @@ class Steward:
         self.context.hub.close()
 
     def _deliver(self, event: HubEvent) -> None:
-        """Mark the key of an event dirty, as the delivery of a webhook does."""
-        if event.kind == "repo.content" and event.repo.full_name == self.context.requests.id:
-            self.context.mark("requests")
+        """Note the webhook of an event in one of the repos that `hub_setup.world` has watched."""
+        watched = (self.context.requests.id, self.context.results.id, self.context.community.id)
+        if event.repo.full_name in watched and event.kind.partition(".")[0] in ("repo", "discussion"):
+            self.deliveries.append(json.dumps(payload(event, self.lab.hub.url)).encode())
+
+    def _receive(self) -> bool:
+        """Let Steward's inbox receive the deliveries, and return whether there were any."""
+        if not self.deliveries:
+            return False
+        bodies, self.deliveries = self.deliveries, []
+        asyncio.run(self._store(bodies))
+        return True
+
+    async def _store(self, bodies: list[bytes]) -> None:
+        redis = connect_inbox(self.redis_url)
+        inbox = Inbox(redis, self.context.keys)
+        for body in bodies:
+            self.received += 1
+            delivery = Delivery(f"delivery-{self.received}", body, self.lab.now)
+            await inbox.receive(delivery, read_delivery(body, self.context.board))
+        await redis.aclose()
 
     def _sync(self) -> bool:
         return self.loop._may_ask() and self.loop.step()
@@ -128,7 +156,7 @@ class Steward:
         if state is None or state.state != "claimed":
             del self.doing[name]
             return
-        begun = self.machines.begin(self.lab.by_path[job.path], self.lab.now)
+        begun = self.machines.begin(self.lab.by_path[job.path], self.lab.now, name)
         started = self.lab.now
         yield begun.seconds
         if begun.ending == "killed":
@@ -136,7 +164,7 @@ class Steward:
             yield begun.repair
         elif begun.ending == "well":
             while (details := self._publish(job)) is None:
-                yield ASK  # its spool is kept until the Hub has taken it
+                yield PUBLISH_AGAIN  # its spool is kept until the Hub has taken it
             self._end(name, job, begun, started, details)
         else:
             self._end(name, job, begun, started, None)

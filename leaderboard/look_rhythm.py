@@ -1,0 +1,40 @@
+"""How often a bot looks for changes that no webhook reported: the longer its webhooks have told everything, the less.
+
+A look costs calls to the Hub, whether or not anything happened. Webhooks that work make most looks needless, but they
+can stop without a word. So each proof and each doubt counts: a delivery proves that they work, and these make them
+doubtful again: a start of the bot, a change that a look found and no delivery had reported, a webhook that was off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHORTEST_SECONDS = 60.0
+"""Seconds between two looks while nothing proves that the webhooks work."""
+LONGEST_SECONDS = 600.0
+"""The default of the longest time between two looks, which bounds how late a lost webhook is noticed."""
+TRUST_SHARE = 6.0
+"""The time between two looks is this part of the time since the last doubt."""
+SILENCE_SECONDS = 86_400.0
+"""After so many seconds without a delivery, looks are at most half of the longest time apart."""
+
+
+@dataclass(frozen=True)
+class WebhookRecord:
+    """What deliveries and looks have shown of the webhooks. Times in seconds since the epoch; None: not known."""
+
+    are_complete: bool = False
+    """Whether enabled webhooks cover everything that a look reads."""
+    doubted: float | None = None
+    """When the webhooks last became doubtful."""
+    delivered: float | None = None
+    """When the last delivery came."""
+
+
+def look_seconds(record: WebhookRecord, *, longest: float, now: float) -> float:
+    """Return the time between two looks: SHORTEST_SECONDS without a proof since the last doubt, `longest` at most."""
+    doubted, delivered = record.doubted, record.delivered
+    if not record.are_complete or doubted is None or delivered is None or delivered < doubted:
+        return SHORTEST_SECONDS
+    bound = longest if now - delivered <= SILENCE_SECONDS else longest / 2
+    return max(SHORTEST_SECONDS, min(bound, (now - doubted) / TRUST_SHARE))

@@ -1,0 +1,135 @@
+"""The bot looks at the Hub less often while webhooks tell everything, and often again as soon as one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from bot.core.watched_repos import thread_repos
+from bot.intake.deliveries import read_delivery
+from bot.intake.inbox import Delivery, Inbox, connect_inbox
+from bot.processes.reconcile import PERIOD
+from localhub.webhooks.store import SUSPENDED
+from redis_state.board.entry import IndexEntry
+from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from tests.support.board.reconciliation import look, state
+
+HOUR = 3_600.0
+COMMIT = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"type": "dataset", "name": REQUESTS}}
+
+
+def watch_all(stand: BoardDriver) -> str:
+    """The bot's account watches all repos of the board; the webhook's id."""
+    watched = [{"type": repo.kind, "name": repo.id} for repo in thread_repos(stand.context)]
+    body = {"url": "http://127.0.0.1:9/hook", "watched": watched, "domains": ["repo", "discussion"]}
+    headers = {"Authorization": f"Bearer {BOT}"}
+    answer = httpx2.post(f"{stand.hub.url}/api/settings/webhooks", json=body, headers=headers)
+    return str(answer.json()["webhook"]["id"])
+
+
+def deliver(stand: BoardDriver, url: str, payload: dict[str, object] = COMMIT) -> None:
+    """The web server receives a delivery, and the syncs do what follows."""
+    body = json.dumps({**payload, "n": stand.time}).encode()
+
+    async def receive() -> None:
+        client = connect_inbox(url)
+        delivery = Delivery(f"at-{stand.time}", body, stand.time)
+        await Inbox(client, stand.context.keys).receive(delivery, read_delivery(body, stand.context.board))
+        await client.aclose()
+
+    asyncio.run(receive())
+    stand.work()
+
+
+def looks(stand: BoardDriver, minutes: int) -> int:
+    """Let the timer run for `minutes`; how often the bot looked at the Hub."""
+    return sum(("GET", "webhooks") in look(stand, after=PERIOD) for _ in range(minutes))
+
+
+def trusting(stand: BoardDriver, url: str) -> str:
+    """A board whose webhooks have told everything for two hours; the id of its webhook."""
+    hook = watch_all(stand)
+    stand.submit("ada/good")
+    look(stand)
+    deliver(stand, url)
+    look(stand)
+    stand.context.redis.hset(stand.context.keys.rounds, "webhooks doubted", stand.time - 2 * HOUR)
+    deliver(stand, url)
+    return hook
+
+
+def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valkey_url: str) -> None:
+    """Ten minutes apart, of one call a repo; what costs no call is done every minute as before."""
+    trusting(stand, valkey_url)
+    calls = [look(stand) for _ in range(10)]
+    assert [("GET", "webhooks") in made for made in calls] == [*[False] * 9, True]
+    assert calls[-1].count(("GET", "threads")) == 3
+    path = stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
+    deliver(stand, valkey_url)
+    stand.context.index.put(IndexEntry(path=path))
+    look(stand)
+    assert state(stand, path) == "waiting"
+
+
+def lost_commit(stand: BoardDriver, hook: str) -> None:
+    """A commit that no delivery reports."""
+    stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
+
+
+def lost_comment(stand: BoardDriver, hook: str) -> None:
+    """A discussion that no delivery reports."""
+    stand.ada.create_discussion(REQUESTS, "Hello?", description="?", repo_type="dataset")
+
+
+def suspension(stand: BoardDriver, hook: str) -> None:
+    """The Hub suspends the webhook."""
+    webhooks = stand.hub.state.webhooks
+    webhooks.disable(webhooks.get(hook), SUSPENDED)
+
+
+@pytest.mark.parametrize("trouble", [lost_commit, lost_comment, suspension])
+def test_a_lost_webhook_is_noticed_within_the_bound(
+    stand: BoardDriver, valkey_url: str, trouble: Callable[[BoardDriver, str], None]
+) -> None:
+    """Ten minutes later at most; then the bot looks every minute until a delivery proves that webhooks work again."""
+    hook = trusting(stand, valkey_url)
+    trouble(stand, hook)
+    assert looks(stand, 10) >= 1
+    assert looks(stand, 3) == 3
+
+
+def test_reported_changes_are_no_reason_to_look_often(stand: BoardDriver, valkey_url: str) -> None:
+    """A commit and a discussion that deliveries reported, and the bot's own comments, leave looks rare."""
+    trusting(stand, valkey_url)
+    stand.submit("ada/remote")
+    deliver(stand, valkey_url)
+    number = stand.ada.create_discussion(REQUESTS, "Hello?", description="?", repo_type="dataset").num
+    for thread in {number, *(one.num for one in stand.threads())}:
+        about = {"event": {"action": "create", "scope": "discussion"}, "discussion": {"num": thread}}
+        stand.time += 1
+        deliver(stand, valkey_url, {**COMMIT, **about})
+    assert looks(stand, 12) == 1
+
+
+def test_a_start_makes_looks_frequent(stand: BoardDriver, valkey_url: str) -> None:
+    """A new process looks at once, and every minute until the next delivery; so does one whose Redis was lost."""
+    trusting(stand, valkey_url)
+    stand.schedule._started = False
+    assert looks(stand, 3) == 3
+    stand.context.redis.flushall()
+    assert looks(stand, 3) == 3
+
+
+def test_a_repo_without_a_webhook_is_looked_at_every_minute(stand: BoardDriver, valkey_url: str) -> None:
+    """The webhook of the requests repo alone proves nothing about comments elsewhere."""
+    body = {"url": "http://127.0.0.1:9/hook", "watched": [{"type": "dataset", "name": REQUESTS}]}
+    headers = {"Authorization": f"Bearer {BOT}"}
+    httpx2.post(f"{stand.hub.url}/api/settings/webhooks", json={**body, "domains": ["repo"]}, headers=headers)
+    look(stand)
+    stand.context.redis.hset(stand.context.keys.rounds, "webhooks doubted", stand.time - 2 * HOUR)
+    deliver(stand, valkey_url)
+    assert looks(stand, 3) == 3
