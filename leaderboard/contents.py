@@ -36,7 +36,7 @@ _FOR_FRONT_ENDS = ("eval_name", "T", "Model")
 
 def rows_to_keep(
     old: Iterable[ContentsRow],
-    shown: Mapping[Key, Evaluation],
+    by_key: Mapping[Key, Evaluation],
     sources: BoardSources,
     board: TableSettings,
     ours: Collection[tuple[Key, str]] = (),
@@ -54,12 +54,12 @@ def rows_to_keep(
         if not measured.request
     }
     orphans: dict[tuple[str, str, str], list[ContentsRow]] = {}
-    taken_keys, earlier = set(shown), set(ours)
+    taken_keys, earlier = set(by_key), set(ours)
     for row in old:
         key, sha = key_of(row), row.get("Model sha") or ""
-        if key in shown:
+        if key in by_key:
             is_foreign = (key[0], key[1], sha) in foreign or (key[0], "", sha) in foreign
-            if is_foreign and differ(sha, shown[key].revision) and (key, sha) not in earlier:
+            if is_foreign and differ(sha, by_key[key].revision) and (key, sha) not in earlier:
                 earlier.add((key, sha))
                 yield row
         elif _stands(requests_by_key.get(key), key[0], folders, sources):
@@ -80,9 +80,9 @@ def _renamed(row: ContentsRow, key: Key, request: Request, board: TableSettings)
     return row | {"fullname": key[0], "eval_name": eval_name(*key), "Model": model_links(request, board)}
 
 
-def rows_of(shown: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
-    """Return those of `rows` that show the evaluations in `shown`, at the same commits."""
-    pairs = ((shown.get(key_of(row)), row) for row in rows)
+def rows_of(by_key: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
+    """Return those of `rows` that show the evaluations in `by_key`, at the same commits."""
+    pairs = ((by_key.get(key_of(row)), row) for row in rows)
     return [
         row
         for evaluation, row in pairs
@@ -91,7 +91,7 @@ def rows_of(shown: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> lis
 
 
 def split_rows(
-    rows: Iterable[ContentsRow], shown: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
+    rows: Iterable[ContentsRow], by_key: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
 ) -> tuple[dict[str, ContentsRow], dict[str, ContentsRow]]:
     """Split `rows` into those of the newest evaluations, by the path of their request, and all others, by an id.
 
@@ -103,7 +103,7 @@ def split_rows(
     for row in rows:
         key, revision = key_of(row), row.get("Model sha") or ""
         short = {name: row.get(name) for name in names}
-        evaluation = shown.get(key)
+        evaluation = by_key.get(key)
         path = str(evaluation.request.path) if evaluation is not None else ""
         if evaluation is not None and path not in newest and not differ(revision, evaluation.revision):
             newest[path] = short
