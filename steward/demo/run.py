@@ -163,7 +163,8 @@ def _story(stage: Stage, timeline: Timeline, suite: str, begin_first_upload: Cal
 def _wait_for_the_end(
     watch: SubmissionWatcher, timeline: Timeline, check: Callable[[], None]
 ) -> list[SubmissionStatus]:
-    before, deadline = None, 0.0
+    before: list[tuple[str, str, int]] = []
+    deadline = 0.0
     while True:
         check()
         standings = watch.look()

@@ -28,7 +28,9 @@ from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
 PASSED_VARIABLE_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")
-START_SECONDS = 180.0
+START_SECONDS = 600.0
+"""Seconds that the zygote may take to load the harness: ten on an idle machine, minutes from a slow disk or beside other
+work."""
 
 
 class ZygoteBroken(WorkerError):
@@ -129,7 +131,7 @@ class ZygoteClient:
         deadline = time.monotonic() + seconds
         while self.ready is None and not stop():
             if time.monotonic() > deadline:
-                raise ZygoteBroken(f"the zygote is not ready after {seconds:.0f} s")
+                raise ZygoteBroken(f"the zygote is not ready after {seconds:.0f} s; is this machine very busy?")
             select.select([self._answers], [], [], 0.25)
             for answer in self.read_answers():
                 if "broken" in answer:
