@@ -33,8 +33,8 @@ TOOLS = ("curl",)
 NOT_RUN_AT_MOST = 18
 """Blocks that may say why they are not run, in all pages together."""
 ON_THEIR_OWN = (
-    "README.md", "docs/evaluation-engine.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md",
-    "docs/writing-an-evaluator.md",
+    "README.md", "docs/evaluation-engine.md", "docs/localhub.md", "docs/quickstart.md", "docs/shipped-evaluators.md",
+    "docs/tutorial.md", "docs/writing-an-evaluator.md",
 )  # fmt: skip
 """Pages that begin with nothing, and make all that they need."""
 
