@@ -98,7 +98,7 @@ matrices: setup
 		tests/integration/workers/test_code_solutions.py tests/integration/workers/test_inspect_tasks.py \
 		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
 		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
-		tests/integration/steward/test_sleeping_board.py \
+		tests/integration/steward/test_sleeping_board.py tests/integration/steward/test_steward_up.py \
 		tests/integration/workers/test_cross_checks.py tests/integration/bot/test_cross_checks.py \
 		tests/integration/workers/test_scores.py \
 		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \

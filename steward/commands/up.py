@@ -57,6 +57,7 @@ def up(
 
     Exit status 0 after a stop, 2 if a setting is missing or wrong, or the port is taken.
     """
+    from bot.backends.connecting import build_platforms
     from bot.core.settings import BotSettings
     from bot.web.signin.app import app_of
     from redis_state.stopping import stop_on
@@ -70,6 +71,7 @@ def up(
         with sentences():
             settings, board = BotSettings(), BotSettings().read_board()
             settings.models_token(board), settings.token(), settings.secrets(), app_of(settings)
+            build_platforms(settings, board)
             settings.require_free_port()
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))

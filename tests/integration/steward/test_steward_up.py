@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from bot.core.settings import BotSettings, SettingsError
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode
+from localhub.jobs.runner import JobSettings
 from localhub.testing import LocalHub
 from redis_state.errors import RedisMissing
 from redis_state.keys import Keys
@@ -37,15 +38,30 @@ from steward.new_board import NewBoardOptions
 from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
 from tests.support.board.worlds import fresh_world
+from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
+from workers.models.tiny_model import model
 
 WORLD = fresh_world()
 REQUEST = "maya/remote_eval_request_False_float32_Original.json"
 
 
+BACKENDS = """\
+backends:
+  small: {kind: jobs, namespace: fresh, flavor: cpu-basic, image: tools, costs: {hourly: 1, by_day: 99}}
+"""
+TINY_MODELS = """\
+admission: {off: [model-card, licence, category, base-declared, tokenizer-loads, chat-template, causal, size, duplicate,
+  copy, layers, headers, vocabulary, special-tokens]}
+"""
+
+
 @pytest.mark.e2e
 def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
-    """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission."""
+    """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission.
+
+    The board has a worker backend: its sync process looks for runs, with all that it needs to start one.
+    """
     port = free_port()
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -58,6 +74,8 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
             "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
             "STEWARD_DATA": str(tmp_path / "data"),
             "STEWARD_PORT": str(port),
+            "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "STEWARD_WORKER_TOKEN": "hf_gpu",
         }
 
         def steward(*words: str) -> subprocess.Popen[str]:
@@ -71,9 +89,12 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
         assert init.returncode == 0, said
         assert "Wrote the board file" in said
         assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+        with (tmp_path / "board.yaml").open("a") as board:
+            board.write(BACKENDS)
         everything = steward("up", "--no-worker")
         try:
             wait_until(lambda: answers(port, "readyz"), seconds=60)
+            wait_until(lambda: ("GET", "/api/jobs/{namespace}") in routes(hub), seconds=30)
             shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
             assert shadowed.effects.mode(*set(Effect) - {Effect.MODEL_PR}) is EffectMode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
@@ -94,6 +115,80 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
         assert everything.returncode == 0, words
         assert f"The leaderboard is ready: http://127.0.0.1:{port}\n" in words
         assert not answers(port, "healthz")
+
+
+def routes(hub: LocalHub) -> set[tuple[str, str]]:
+    """The calls that the Hub got."""
+    return {(call["method"], call["route"]) for call in hub.state.stats.read()["calls"]}
+
+
+TAKE = """\
+import os, sys
+from workers.jobs.https_link import HttpsLink
+link = HttpsLink(os.environ["STEWARD_BOARD_URL"], sys.argv[-1], os.environ["STEWARD_ATTEMPT_TOKEN"], worker="w")
+print("took", link.take_job().job.model, sorted(name for name in os.environ if "TOKEN" in name))
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not WHOLE, reason="an accepted request takes its time: make matrices")
+@pytest.mark.timeout(400)
+def test_a_board_with_a_backend_starts_jobs(tmp_path: Path) -> None:
+    """up gives each process what a run needs: the sync process starts a Job, which the web server gives its attempt."""
+    port, image = free_port(), tmp_path / "image"
+    image.mkdir()
+    (image / "take.py").write_text(TAKE)
+    (image / "steward").write_text(f'#!/bin/sh\nexec {sys.executable} {image}/take.py "$@"\n')
+    (image / "steward").chmod(0o755)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        hub.state.jobs.configure(JobSettings(images={"tools": [str(image)]}))
+        maya = HfApi(hub.url, token="hf_maya")
+        maya.create_repo("maya/tiny")
+        files = [CommitOperationAdd(path, data) for path, data in model().items()]
+        maya.create_commit("maya/tiny", files, commit_message="Add")
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_WEBHOOK_SECRET": "s3cret",
+            "STEWARD_PORT": str(port),
+            "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "STEWARD_WORKER_TOKEN": "hf_gpu",
+        }
+        init = [
+            sys.executable,
+            "-m",
+            "steward.cli",
+            "init",
+            "--org",
+            "fresh",
+            "--url",
+            f"http://127.0.0.1:{port}/webhooks/hub",
+        ]
+        subprocess.run([*init, "--apply"], env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+        board = tmp_path / "board.yaml"
+        board.write_text(board.read_text().replace("effects: shadow", "effects: on") + BACKENDS + TINY_MODELS)
+        fields = {"model": "maya/tiny", "status": "PENDING", "revision": "main", "precision": "float32"}
+        request = CommitOperationAdd(REQUEST.replace("remote", "tiny"), json.dumps(fields).encode())
+        HfApi(hub.url, token="hf_form").create_commit(
+            "fresh/requests", [request], commit_message="Add", repo_type="dataset"
+        )
+        words = [sys.executable, "-m", "steward.cli", "up", "--no-worker"]
+        with (tmp_path / "log").open("w") as log:
+            everything = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=log, stderr=log)
+        try:
+            expected = "took maya/tiny ['STEWARD_ATTEMPT_TOKEN', 'STEWARD_WORKER_TOKEN']"
+            wait_until(lambda: expected in printed(hub), seconds=300, describe=(tmp_path / "log").read_text)
+        finally:
+            everything.send_signal(signal.SIGTERM)
+            everything.wait(30)
+
+
+def printed(hub: LocalHub) -> list[str]:
+    """What all Jobs of the board have printed."""
+    owner = hub.state.accounts.by_name("fresh")
+    assert owner is not None
+    return [line for job in hub.state.job_store.of(owner.id, (), ()) for line in hub.state.jobs.printed(job.id)]
 
 
 def only_with_its_password(data: Path) -> None:
@@ -305,3 +400,22 @@ def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: 
     found = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
     assert found.exit_code == 2
     assert "--org" in found.output
+
+
+def test_a_backend_without_what_it_needs_ends_the_command_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
+) -> None:
+    """Each missing setting is named before any process is started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
+    monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda *_: 0)
+    (tmp_path / "board.yaml").write_text(NewBoardOptions("fresh", "d", "Fresh").board_text([]) + BACKENDS)
+    settings = {"BOT_TOKEN": "hf_bot", "WEBHOOK_SECRET": "s", "BOARD": "board.yaml", "PORT": str(free_port())}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"STEWARD_{name}", value)
+    monkeypatch.setenv("REDIS_URL", valkey_url)
+    for name, value in (("PUBLIC_URL", "https://board.example"), ("WORKER_TOKEN", "hf_gpu")):
+        refused = CliRunner().invoke(app, ["up"])
+        assert refused.exit_code == MISCONFIGURED and f"STEWARD_{name}" in refused.stderr, refused.output
+        monkeypatch.setenv(f"STEWARD_{name}", value)
+    assert CliRunner().invoke(app, ["up"]).exit_code == 0
