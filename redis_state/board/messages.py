@@ -174,6 +174,10 @@ class PredictionUpload(Message):
         """The cause under which its effect is recorded, so that it happens once."""
         return f"upload:{self.message_id}"
 
+    def without_data(self) -> PredictionUpload:
+        """The same without the file, whose place in memory others need. Its id is not the message's any more."""
+        return self.model_copy(update={"data": ""})
+
 
 class PageCommand(Message):
     """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
