@@ -96,10 +96,12 @@ class SlurmPlatform:
         folder = self._spool / "tokens"
         for needed in (folder, self._spool / "logs"):
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _keep_to_this_user(needed)
             _remove_old(needed)
         file = folder / order.attempt
         draft = folder / f"{order.attempt}.new"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as opened:
             opened.write(order.token)
         draft.rename(file)
         return file
@@ -157,6 +159,14 @@ class SlurmPlatform:
             words = done.stderr.decode("utf-8", "replace").strip()[:500]
             raise PlatformError(f"{command[0]} ended with status {done.returncode}: {words}")
         return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
+
+
+def _keep_to_this_user(folder: Path) -> None:
+    """Take others' permissions from `folder`. Raises PlatformError if it is a link, or another user's: nodes share the
+    file system with all users of the cluster, who could lay a link where a token is written."""
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PlatformError(f"{folder} is a link, or belongs to another user; choose another `spool`")
+    folder.chmod(0o700)
 
 
 def _remove_old(folder: Path) -> None:

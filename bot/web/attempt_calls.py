@@ -232,4 +232,4 @@ def attempt_routes(calls: AttemptCalls) -> APIRouter:
 def _where(error: ValidationError) -> str:
     """The fields that are not valid, without their values: an outcome may hold a secret."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    return json.dumps([[".".join(map(str, each["loc"])), each["msg"]] for each in problems[:5]])
+    return json.dumps([[".".join(map(str, each["loc"]))[:100], each["msg"][:200]] for each in problems[:5]])

@@ -102,7 +102,8 @@ def sync_upload(context: BoardContext, message_id: str) -> None:
     """Execute the upload with this id and store the answer, unless that was done before."""
     mailbox = Mailbox(context.redis, context.keys, PredictionUpload, SubmissionResponse)
     if (upload := mailbox.unanswered(message_id)) is not None:
-        mailbox.answer(message_id, carry_out_upload(context, upload), seconds=upload.RETENTION)
+        response = carry_out_upload(context, upload)
+        mailbox.answer(message_id, response, seconds=upload.RETENTION, rest=upload.without_data())
 
 
 def sync_page_command(context: BoardContext, message_id: str) -> None:

@@ -26,13 +26,15 @@ from bot.requests.submitting import SubmitResult
 from bot.threads.limits import MAX_COMMANDS, seconds_to_wait
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.asking import RETRY_SECONDS, SyncAsker
-from bot.web.incoming import body_of, client_of
+from bot.web.incoming import body_of, client_of, over_limit
 from bot.web.tokens import BEARER, TokenOwners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem
 from redis_state.board.messages import ApiSubmission, PredictionUpload
 
+MAX_UPLOADS = 20
+"""Files of predictions that all persons may send within a minute: each waits in memory for its sync."""
 STATUSES = {
     "submitted": 202,
     "resubmitted": 202,
@@ -104,7 +106,7 @@ class Submitting:
 
     async def upload(self, upload: PredictionUpload) -> SubmissionResponse | None:
         """The outcome of a file of predictions as soon as a sync has stored it; else None. Raises CannotAnswer."""
-        return await self._uploads.ask(upload, lambda is_new: self._refuse_too_many(upload, is_new))
+        return await self._uploads.ask(upload, lambda is_new: self._refuse_upload(upload, is_new))
 
     def uploaded(self, message_id: str) -> tuple[PredictionUpload | None, SubmissionResponse | None]:
         """The upload with this id, and its outcome, as far as they are stored."""
@@ -114,6 +116,13 @@ class Submitting:
         if is_new and (wait := round(seconds_to_wait(self.context, submission.person, submission.cause))):
             message = f"You have reached the limit of {MAX_COMMANDS} actions within an hour, in threads and here."
             problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
+            raise CannotAnswer(429, problem, {"retry-after": str(wait)})
+
+    def _refuse_upload(self, upload: PredictionUpload, is_new: bool) -> None:
+        self._refuse_too_many(upload, is_new)
+        if is_new and (wait := over_limit(self.context, "uploads", limit=MAX_UPLOADS)):
+            message = "There are too many files of predictions at the moment."
+            problem = ErrorResponse(code="too-many", message=message, advice=f"Send yours again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
     def under_way(self, submission: ApiSubmission) -> SubmissionResponse:

@@ -82,11 +82,16 @@ class Mailbox(Generic[M, A]):
             _, settled = pipe.execute()
         return text(settled)
 
-    def answer(self, message_id: str, answer: A, *, seconds: int) -> None:
-        """Store the answer; it and the message expire after `seconds`."""
+    def answer(self, message_id: str, answer: A, *, seconds: int, rest: M | None = None) -> None:
+        """Store the answer; it and the message expire after `seconds`.
+
+        `rest` takes the place of the message, without what only its sync needed.
+        """
         key = self._key(message_id)
         with self._redis.pipeline() as pipe:
             pipe.hset(key, "answer", answer.model_dump_json())
+            if rest is not None:
+                pipe.hset(key, "asked", rest.model_dump_json())
             pipe.expire(key, seconds)
             pipe.execute()
 

@@ -174,6 +174,10 @@ class PredictionUpload(PersonMessage):
         """The cause under which its effect is recorded, so that it happens once."""
         return f"upload:{self.message_id}"
 
+    def without_data(self) -> PredictionUpload:
+        """The same without the file, whose place in memory others need. Its id is not the message's any more."""
+        return self.model_copy(update={"data": ""})
+
 
 class PageCommand(PersonMessage):
     """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
@@ -212,7 +216,7 @@ class PageCommandResult(BaseModel):
     thread: str = ""
 
 
-class MaintainerAction(PersonMessage):
+class MaintainerAction(Message):
     """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake, or the
     organisation to look at.
 
@@ -226,9 +230,16 @@ class MaintainerAction(PersonMessage):
     RETENTION: ClassVar[int] = 3_600
 
     id: str = Field(max_length=64)
+    person_id: str = Field(max_length=64)
+    person_name: str = Field(max_length=96)
     what: Literal["look", "own", "wake"]
     about: str = Field(default="", max_length=2_000)
     at: float
+
+    @property
+    def person(self) -> Person:
+        """The person who requests it."""
+        return Person(self.person_id, self.person_name)
 
     @property
     def message_id(self) -> str:

@@ -65,6 +65,8 @@ _HUB_AWAY = re.compile(
 """The beginning of the fetching process's error if the Hub is away, which is not the suite's fault."""
 _ERROR_LINE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
 """The line of a traceback that names its error; it has no indentation."""
+MAX_ERROR_LINE = 2_000
+"""Characters of such a line."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,6 @@ def fetch_failure(stderr: str, default: str = "") -> Exception:
 
     An error's text may have many lines and end with the Hub's message, so the line that names the error counts.
     """
-    lines = [line for line in stderr.splitlines() if line.strip()]
+    lines = [line[:MAX_ERROR_LINE] for line in stderr.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if _ERROR_LINE.match(line)), lines[-1] if lines else default)
     return ConnectionError(last) if _HUB_AWAY.match(last) else DatasetUnavailable(last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -54,6 +55,10 @@ def backends(
     if platforms is None:
         return
     yield _address(context, platforms.board_url, reach)
+    url = urlsplit(platforms.board_url)
+    if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+        words = f"Workers of backends send tokens of attempts unencrypted to {platforms.board_url}."
+        yield Check("backends", "warning", words, "Serve the pages with TLS, and set STEWARD_PUBLIC_URL to https://….")
     for tier, backend in context.board.backends.items():
         yield from _platform(tier, platforms.by_tier[tier])
         yield from _limits(context, tier, backend)

@@ -32,7 +32,7 @@ OUTCOMES = {
     "unchanged": "nothing to do",
 }
 """Outcome → its words on the page."""
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
 DECIDED: dict[str, Any] = {
     "at": "2026-11-24T12:00:00Z",
     "person": "mia",

@@ -271,6 +271,7 @@ def test_a_beat_needs_no_word_about_what_was_replayed(web: httpx2.Client, attemp
         ("take", "[]", 422),
         ("take", '{"worker": ""}', 422),
         ("take", '{"worker": "w", "path": "x"}', 422),
+        ("take", '{"worker": "w", "' + "k" * 100_000 + '": 1}', 422),
         ("beat", '{"worker": "w", "phase": "evaluate", "done": -1, "total": 2}', 422),
         ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 1e15}', 422),
         ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 2, "replayed": 1e15}', 422),
@@ -290,6 +291,7 @@ def test_a_malformed_call_is_refused_with_the_reason(
     answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, content=body)
     assert answer.status_code == status, answer.text
     assert answer.json()["code"] in ("bad-call", "no-such-call", "too-large")
+    assert len(answer.content) < 2_000
     assert connection.keys(KEYS.attempt("*")) == []
 
 

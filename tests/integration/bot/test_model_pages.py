@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
+from bot.model_pages.consent import store_consent
 from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
 from bot.read_models.submit_models import SubmissionResponse
@@ -22,6 +23,7 @@ from bot.setup.doctor.examining import examine
 from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
+from leaderboard.requests import ScoresConsent
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
@@ -306,7 +308,10 @@ def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPa
 
 
 def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPagesDriver) -> None:
-    """`/publish-scores` before there are results takes the way of the box; `/unpublish-scores` before them ends it."""
+    """`/publish-scores` before there are results takes the way of the box; `/unpublish-scores` before them ends it.
+
+    A word in the file that no owner gave, with the owner's name and another id, publishes nothing.
+    """
     assert "no request of it is under way" in stand.ask(f"/publish-scores {QUIET}")
     assert submit_by_form(stand, "ada", ticks=False).model_page == ""
     stand.settle()
@@ -316,6 +321,12 @@ def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPa
     assert "I no longer wait for scores" in stand.ask(f"/unpublish-scores {QUIET}")
     stand.settle()
     assert "no open pull request of mine" in stand.ask(f"/unpublish-scores {QUIET}")
+    bob = stand.context.hub.user("bob")
+    forged = ScoresConsent(by="ada", by_id=bob.id, at="2026-01-01T00:00:00Z")
+    assert store_consent(stand.context, QUIET_PATH, forged, cause="forged")
+    stand.settle()
+    assert stand.file(QUIET_PATH)["steward"]["publish_scores"]["by_id"] == bob.id
+    stand.time += 600  # the board may commit again
     evaluate_waiting(stand)
     assert stand.pulls(QUIET) == []
 

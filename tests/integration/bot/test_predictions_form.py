@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import redis
 import yaml
 
 from bot.probe import Probe
+from bot.web import submit
 from bot.web.pages.upload import MAX_UPLOAD_BYTES
 from hub.records import Repo, WriteFile
 from steward.valkey import Valkey
@@ -75,6 +77,9 @@ def test_a_person_uploads_predictions_once_however_often_they_click(site: SignIn
     assert "Name of the predictions: ada/" in page
     first = upload(browser, as_file(predictions(public=8)))
     assert "passed all checks and is submitted" in first
+    queue_server = site.stand.context.redis
+    stored = [queue_server.hget(key, "asked") for key in queue_server.scan_iter("*submission:predictions:*")]
+    assert [json.loads(asked)["data"] for asked in stored] == [""], "its memory is free again"
     path = request_path("ada/first")
 
     def finished() -> bool:
@@ -88,6 +93,15 @@ def test_a_person_uploads_predictions_once_however_often_they_click(site: SignIn
     assert site.stand.commits() == commits
     shown = wait_until(lambda: re.search(r"80\.00", browser.get(f"/requests/{path}").text), seconds=60)
     assert shown is not None
+
+
+def test_many_persons_cannot_fill_the_queue_servers_memory(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them together may send so many files within a minute; nothing of a further one is stored."""
+    monkeypatch.setattr(submit, "MAX_UPLOADS", 0)
+    browser = site.browser()
+    browser.sign_in("bob")
+    refused = sent(browser, as_file(predictions()), {"csrf": browser.form_token, "name": "more", "key": "9"})
+    assert refused.status_code == 429 and "too many files" in refused.text
 
 
 def test_bad_uploads_are_told_and_commit_nothing(site: SignInSite) -> None:

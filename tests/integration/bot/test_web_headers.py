@@ -106,6 +106,17 @@ def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> N
     assert [address for address, said in pages.items() if not said >= PAGE] == []
 
 
+def test_no_page_of_another_site_reads_what_a_cookie_opens(site: SignInSite) -> None:
+    """Any page may read the public API; browsers hide answers to requests with cookies, which no answer allows."""
+    browser = site.browser()
+    browser.sign_in("mia")
+    for address in ("/api/me", "/api/maintain/parked", "/api/queue"):
+        answer = browser.get(address, headers={"origin": "https://evil.example"})
+        assert answer.status_code == 200
+        assert "access-control-allow-credentials" not in answer.headers
+    assert "private" in browser.get("/api/me").headers["cache-control"]
+
+
 def test_only_those_origins_that_are_named_may_frame_a_page(site: SignInSite) -> None:
     """As a Space is shown; what is for those who are signed in is shown in no frame at all."""
     settings = site.settings.model_copy(update={"frame_ancestors": "https://huggingface.co"})

@@ -50,6 +50,7 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
 
     api = HfApi(setup.hub.url, token="hf_bot")
     secret = (setup.folder / "secrets" / "webhook").read_text()
+    assert secret not in made.output + plan.output
     repo = setup.hub.state.repos.get("space", "fresh/bot")
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)

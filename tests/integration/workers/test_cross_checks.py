@@ -184,6 +184,11 @@ def easier_prompts(rows: Rows) -> None:
         row["prompt"] = f"The answer is {row['target']}. {row['prompt']}"
 
 
+def unreadable(rows: Rows) -> None:
+    """A text that no worker publishes, so that second workers refuse the table: the bot does not read this column."""
+    rows[0]["prompt"] = "x" * 300_000
+
+
 def test_an_honest_worker_passes(claims: Claims) -> None:
     """All its answers are computed again by a worker of another account, and agree."""
     record = claims.check(claims.claim())
@@ -203,6 +208,7 @@ def test_an_honest_worker_with_other_last_digits_passes(claims: Claims) -> None:
         (better_choices, "quick_choose", "instead of"),
         (better_texts, "quick_write", "text"),
         (easier_prompts, "quick_write", "prompt"),
+        (unreadable, "quick_choose", "its table of answers"),
     ],
 )
 def test_a_forging_worker_is_found_out(claims: Claims, forge: Forge, task: str, words: str) -> None:
