@@ -232,7 +232,8 @@ def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.R
 
 def _stored_kinds(kind: type[Message]) -> list[type[Message]]:
     """All kinds of messages that have a key."""
-    return ([kind] if hasattr(kind, "KEY") else []) + [each for sub in kind.__subclasses__() for each in _stored_kinds(sub)]
+    below = [stored for each in kind.__subclasses__() for stored in _stored_kinds(each)]
+    return ([kind] if hasattr(kind, "KEY") else []) + below
 
 
 @pytest.mark.parametrize("kind", _stored_kinds(Message), ids=lambda kind: kind.__name__)
