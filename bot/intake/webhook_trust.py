@@ -31,7 +31,7 @@ _DOUBTED, _DELIVERED, _COMPLETE, _LOOKED = "webhooks doubted", "last delivery", 
 
 def doubt_webhooks(context: BoardContext, why: str) -> None:
     """Note that the webhooks may not tell everything: looks are frequent again until a delivery comes."""
-    log.info("looking often again", why=why)
+    log.debug("webhooks are doubtful", why=why)
     context.redis.hset(context.keys.rounds, _DOUBTED, context.now())
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
+
+import pytest
 
 from localhub.clock import Clock
 from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
@@ -15,7 +18,7 @@ BROKEN = Submission(1, "org/broken", "float16", 60.0, 600.0, "broken")
 UNLUCKY = Submission(2, "org/unlucky", "float16", 120.0, 600.0, "unlucky")
 
 
-def day(*submissions: Submission, deaths: tuple[float, ...] = ()) -> Scenario:
+def day(*submissions: Submission, deaths: tuple[int, ...] = ()) -> Scenario:
     """A day on which just this happens."""
     return Scenario(machines=1, hours=1.0, submissions=submissions, outage=(0.0, 0.0), deaths=deaths)
 
@@ -79,13 +82,43 @@ def test_who_takes_longer_than_the_day_is_waited_for() -> None:
 
 
 def test_machines_end_evaluations_as_the_day_says() -> None:
-    """A machine is killed once for each death, whoever is unlucky has one full disk, and broken stays broken."""
-    machines = Machines(day(GOOD, BROKEN, UNLUCKY, deaths=(100.0,)))
+    """A machine is killed once for each death, an unlucky evaluation has one full disk, and broken stays broken."""
+    machines = Machines(day(GOOD, BROKEN, UNLUCKY, deaths=(UNLUCKY.number,)))
     assert machines.begin(GOOD, EPOCH + 50.0).ending == "well"
     killed = machines.begin(UNLUCKY, EPOCH + 150.0)
     assert (killed.ending, killed.seconds, killed.repair) == ("killed", 300.0, REPAIR)
     assert [machines.begin(UNLUCKY, EPOCH + at).ending for at in (700.0, 900.0)] == ["disk full", "well"]
     assert [machines.begin(BROKEN, EPOCH + at).ending for at in (1500.0, 1800.0)] == ["broken", "broken"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "seconds"),
+    [("a", 600.0 * 0.54), ("b", 600.0), (None, 600.0)],
+    ids=["on the same machine", "on another one, minutes later", "without journals"],
+)
+def test_an_evaluation_goes_on_where_its_machine_was_killed(machine: str | None, seconds: float) -> None:
+    """On the machine that has the answers a little more than the other half is computed, elsewhere everything."""
+    machines = Machines(day(GOOD, deaths=(GOOD.number,)))
+    assert machines.begin(GOOD, EPOCH, None if machine is None else "a").seconds == 300.0
+    assert machines.begin(GOOD, EPOCH + 900.0, machine).seconds == pytest.approx(seconds)
+    found = figures(None, machines, [])
+    assert found["repeated_hours"] == round(seconds / 3600, 1)
+
+
+def test_uploaded_answers_are_used_on_any_machine() -> None:
+    """Of an hour's evaluation, killed half-way, the answers of the last upload are left to other machines."""
+    long = replace(GOOD, seconds=4_000.0)
+    machines = Machines(day(long, deaths=(long.number,)))
+    assert machines.begin(long, EPOCH, "a").seconds == 2_000.0
+    assert machines.begin(long, EPOCH + 3_000.0, "b").seconds == pytest.approx(4_000.0 * 1.04 - 1_800.0)
+
+
+def test_without_faults_the_same_submissions_all_succeed() -> None:
+    """Times, models and durations are those of the day with faults."""
+    usual, calm = (scenario(seed=1, machines=1, hours=24, load=0.6, faults=faults) for faults in (True, False))
+    assert calm.submissions == tuple(replace(one, fate="good") for one in usual.submissions)
+    assert (calm.outage, calm.deaths) == (None, ())
+    assert len(usual.deaths) == 2
 
 
 def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:

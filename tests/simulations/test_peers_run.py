@@ -11,7 +11,7 @@ from simulations.peers.report import table
 from simulations.peers.scenario import Fate, Scenario, Submission
 
 FATES: tuple[Fate, ...] = ("good", "broken", "unlucky")
-OPTIONS = Namespace(seed=1, hours=0.1, load=0.6)
+OPTIONS = Namespace(seed=1, hours=0.1, load=0.6, no_faults=False)
 
 
 def test_peers_play_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:

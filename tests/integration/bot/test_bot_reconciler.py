@@ -129,7 +129,7 @@ def test_two_schedulers_make_no_more_rounds_than_one(stand: BoardDriver) -> None
         schedule.tick()
         stand.work()
         costs.append(len(stand.calls) - before)
-    assert costs[1:] == [8, 8, 0]
+    assert costs[1:] == [5, 5, 0]
 
 
 def test_after_redis_is_lost_everything_is_as_before(stand: BoardDriver) -> None:

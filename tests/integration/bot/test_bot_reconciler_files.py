@@ -30,7 +30,7 @@ def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Boar
 
 
 def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: BoardDriver) -> None:
-    """At 100 and at 2,000 requests: eight calls, none of them a commit, and as much read from Redis."""
+    """At 100 and at 2,000 requests: five calls, none of them a commit, and as much read from Redis."""
     costs = []
     stand.time = (stand.time // 86_400 + 1.5) * 86_400  # noon: no round is the first of a day
     for size in (100, 2_000):
@@ -42,7 +42,7 @@ def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(sta
         costs.append((sorted(calls), read))
     assert stand.context.index.count() == 2_000
     assert costs[0][0] == costs[1][0]
-    assert len(costs[0][0]) == 8
+    assert len(costs[0][0]) == 5
     assert {method for method, _ in costs[0][0]} == {"GET"}
     assert abs(costs[0][1] - costs[1][1]) < 2_000
 
@@ -78,7 +78,7 @@ def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: BoardDri
     assert stand.commits() == commits
     assert state(stand, refused) == "settled"
     assert stand.context.index.get(path_of("org-0/model-0")).file_oid != ""
-    assert len(look(stand)) == 8
+    assert len(look(stand)) == 5
     assert before < len(stand.calls)
 
 
