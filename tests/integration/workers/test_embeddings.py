@@ -24,7 +24,6 @@ from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, que
 from tests.support.probe import shared_probe
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
-from workers.evaluators.embeddings import spearman
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess
 
@@ -92,6 +91,8 @@ def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, t
     now = parse_suite(yaml.safe_dump({**SUITE, "errata": errata}))
     with RescoringProcess(now.model_dump_json()) as process:
         process.rescore(tmp_path / "old.json", tmp_path, tmp_path / "new.json", source=path, at="now")
+    from workers.evaluators.embeddings import spearman  # imports torch: not in each process that collects the tests
+
     raw = read_results((tmp_path / "new.json").read_bytes(), now).data["results"]
     rows = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
     similarities = [json.loads(row["metrics"])["similarity"] for row in rows if row["doc_id"] != 2]
