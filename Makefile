@@ -83,6 +83,8 @@ matrices: setup
 		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
 		tests/integration/bot/test_try_command.py tests/integration/bot/test_bot_crowds.py \
 		tests/integration/bot/test_bot_effects.py tests/integration/bot/test_bot_syncs.py \
+		tests/integration/bot/test_bot_earlier.py tests/integration/bot/test_bot_edits.py \
+		tests/integration/bot/test_rescore_command.py tests/integration/readers \
 		tests/integration/bot/test_commands_conflicts.py tests/integration/hub/test_hub_lies.py \
 		tests/integration/localhub/test_localhub_contract_differences.py \
 		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \

@@ -39,7 +39,7 @@ def application() -> FastAPI:
     """All routes, built once per process (that takes a tenth of a second); each call carries the state it is for."""
     app = FastAPI(title="localhub", description="A Hub on this machine", redirect_slashes=False)
     for router in API_ROUTERS:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)

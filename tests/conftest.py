@@ -61,7 +61,7 @@ TOGETHER = (
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
     *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_resume",
-    *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_replicas", "test_bot_resubmissions",
+    *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_bot_resubmissions",
     "test_worker_attempts",
     "test_bot_state_machine", "test_bot_serve", "test_commands_table", "test_web_schema",
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import Forbidden
 from localhub.http.paging import link_next
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.whoami import AccountName, named_account
 from localhub.state import HubState
 
-router = APIRouter(tags=["accounts"])
+router = HubRouter(tags=["accounts"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[int, Query(ge=0, le=100_000_000)]

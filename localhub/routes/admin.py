@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account
@@ -16,6 +16,7 @@ from localhub.controls.faults import FaultKind
 from localhub.errors import BadRequest, HubError, RepoNotFound
 from localhub.git.refs import RefChange
 from localhub.git.repository import Change, RemoveFile, SetFile
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos import paths
 from localhub.repos.events import HubEvent
@@ -25,7 +26,7 @@ from localhub.state import HubState
 from localhub.webhooks.deliveries import DeliveryPolicy
 from localhub.webhooks.delivery_log import OutgoingDelivery
 
-router = APIRouter(prefix="/_admin", tags=["admin"])
+router = HubRouter(prefix="/_admin", tags=["admin"])
 
 Id = Annotated[str, Path(max_length=64)]
 _DAY_SECONDS = 86_400.0

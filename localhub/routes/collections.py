@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.clock import iso
 from localhub.errors import Forbidden, HubError, RepoMoved, RepoNotFound, Unauthorized
 from localhub.http.paging import link_next
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.collections import Collection, CollectionItem, CollectionNotFound, ItemType
 from localhub.repos.records import RepoType
@@ -20,7 +21,7 @@ from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep, p
 from localhub.routes.whoami import account_fields
 from localhub.state import HubState
 
-router = APIRouter(tags=["collections"])
+router = HubRouter(tags=["collections"])
 
 LISTED_ITEMS = 4
 """Items of each collection in a list of collections."""

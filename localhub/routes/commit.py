@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO, Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +18,7 @@ from localhub.errors import HubError, RevisionNotFound, StaleParent
 from localhub.git.path_patterns import ignore_rules, lfs_rules
 from localhub.git.refs import RefChange
 from localhub.http import bodies
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos import commits
 from localhub.repos.cards import check_card
@@ -30,7 +31,7 @@ from localhub.routes.dependencies import CallerDep, Readable, Rev, StateDep, pub
 from localhub.routes.refs import branch_ref, check_push
 from localhub.state import HubState
 
-router = APIRouter(tags=["commit"])
+router = HubRouter(tags=["commit"])
 
 CreatePr = Annotated[bool, Query(description="Commit to a new pull request")]
 _IN_MEMORY_BYTES = 8 << 20

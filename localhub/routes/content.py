@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -17,7 +17,7 @@ from localhub.git.repository import BlobFacts, GitRepo
 from localhub.git.trees import TreeEntry
 from localhub.http import bodies
 from localhub.http.paging import decode_cursor, encode_cursor, next_link
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.json_values import JsonObject
 from localhub.repos.paths import is_clean
 from localhub.routes.dependencies import (
@@ -32,7 +32,7 @@ from localhub.routes.dependencies import (
     type_of,
 )
 
-router = APIRouter(tags=["content"])
+router = HubRouter(tags=["content"])
 
 PAGE_SIZE, EXPANDED_PAGE_SIZE = 1000, 50
 MAX_FORM_FIELDS, MAX_PATHS = 1000, 2000

@@ -6,20 +6,19 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import BadRequest, HubError
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.json_values import JsonObject
 from localhub.repos.grants import Grant
 from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Namespace, Owned, StateDep, type_of
 from localhub.state import HubState
 
-router = APIRouter(tags=["gate"])
+router = HubRouter(tags=["gate"])
 
 
 class AccessGrantBody(BaseModel):

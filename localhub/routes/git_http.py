@@ -5,17 +5,17 @@ from __future__ import annotations
 import zlib
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from localhub.errors import BadRequest, Forbidden, GatedRepo, HubError, RepoNotFound
 from localhub.git.upload_pack import SERVICE, advertise, upload_pack
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.repos.records import Repo
 from localhub.routes.callers import PasswordRequired, git_caller
 from localhub.routes.dependencies import Name, Namespace, StateDep, type_of
 
-router = APIRouter(tags=["git"])
+router = HubRouter(tags=["git"])
 
 _MAX_REQUEST_BYTES = 64 << 20
 _NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}

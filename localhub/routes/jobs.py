@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.http.paging import link_next
+from localhub.http.routing import HubRouter
 from localhub.jobs.store import Job, JobSpec
 from localhub.json_values import JsonObject
 from localhub.repos.volumes import Volume
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+router = HubRouter(prefix="/api/jobs", tags=["jobs"])
 
 PAGE = 100
 DEFAULT_SECONDS = 1_800

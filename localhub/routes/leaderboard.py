@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from localhub.errors import HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep, public_url
 from localhub.routes.whoami import account_fields
 from localhub.state import HubState
 
-router = APIRouter(tags=["leaderboard"])
+router = HubRouter(tags=["leaderboard"])
 
 
 @router.get("/api/datasets/{ns}/{name}/leaderboard")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from localhub.errors import BadRequest, EntryNotFound, HubError
 from localhub.http.file_responses import send_file
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.ids import new_id
 from localhub.repos.lfs_store import LfsUpload
 from localhub.repos.records import Repo
@@ -24,7 +24,7 @@ from localhub.routes.callers import git_caller
 from localhub.routes.dependencies import Name, Namespace, StateDep, public_url, type_of
 from localhub.state import HubState
 
-router = APIRouter(tags=["lfs"])
+router = HubRouter(tags=["lfs"])
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 PART_BYTES = 64 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Caller
@@ -15,6 +15,7 @@ from localhub.git.lfs_pointer import pointer_text
 from localhub.git.repository import MAIN
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import link_next
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
@@ -22,7 +23,7 @@ from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Contents, Owned, StateDep, public_url
 from localhub.state import HubState
 
-router = APIRouter(tags=["lfs"])
+router = HubRouter(tags=["lfs"])
 
 
 class CopyTarget(BaseModel):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from localhub.clock import iso
 from localhub.http.paging import link_next
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, Name, Readable, StateDep, public_url
 from localhub.routes.repo_info import without_owner
 from localhub.routes.whoami import AccountName, account_fields, named_account
 
-router = APIRouter(tags=["likes"])
+router = HubRouter(tags=["likes"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[int, Query(ge=0, le=100_000_000)]

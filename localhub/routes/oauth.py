@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from localhub.accounts.oauth import SCOPES, TOKEN_SECONDS, RegisteredApp, refusal
 from localhub.errors import BadRequest, HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.page_dependencies import Form, PageRoute, SameSite, page, user_named
 from localhub.state import HubState
 
-router = APIRouter(tags=["oauth"])
-pages = APIRouter(tags=["oauth"], route_class=PageRoute, default_response_class=HTMLResponse)
+router = HubRouter(tags=["oauth"])
+pages = HubRouter(tags=["oauth"], route_class=PageRoute, default_response_class=HTMLResponse)
 
 _MAX_FIELD_CHARS = 2_000
 _FIELDS = (
@@ -212,4 +213,4 @@ def _unknown_app() -> HubError:
     return refusal("invalid_client", reason, status=401, headers={"WWW-Authenticate": "Basic"})
 
 
-router.include_router(pages)
+router.join(pages)

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
-from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, UploadFile
 
 from localhub.accounts.store import Account, Accounts, Caller
 from localhub.errors import BadRequest, Forbidden, HubError, RepoMoved
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRoute, RepoKind
 from localhub.pages import HEADERS, render_template
 from localhub.repos.records import Repo
 from localhub.routes.callers import COOKIE, page_caller, state_of
@@ -52,7 +51,7 @@ def _path_for_get(request: Request) -> str:
     return path if request.method == "GET" else path.rsplit("/comment/", 1)[0]
 
 
-class PageRoute(APIRoute):
+class PageRoute(HubRoute):
     """A route that shows refusals as pages to browsers; programs still get JSON."""
 
     def get_route_handler(self) -> Handler:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from localhub.accounts.store import Caller
 from localhub.errors import BadRequest, HubError
+from localhub.http.routing import HubRouter
 from localhub.pages import FOLDER, STATIC
 from localhub.repos.records import Repo
 from localhub.routes import pages_repo, pages_threads
@@ -25,7 +26,7 @@ from localhub.state import HubState
 from localhub.threads.store import Thread
 from localhub.webhooks.store import Webhook
 
-router = APIRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
+router = HubRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
 
 _KINDS = (("model", "Models"), ("dataset", "Datasets"), ("space", "Spaces"))
 _MAX_REPOS, _MAX_THREADS, _MAX_DELIVERIES = 100, 15, 50
@@ -89,8 +90,8 @@ async def change_webhook(request: Request, state: StateDep, caller: Viewer, webh
     return await run_in_threadpool(_change_webhook, request, state, caller, webhook_id, form)
 
 
-router.include_router(pages_threads.router)
-router.include_router(pages_repo.router)
+router.join(pages_threads.router)
+router.join(pages_repo.router)
 
 
 @router.get("/{account}")

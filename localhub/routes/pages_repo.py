@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound, HubError
 from localhub.git import history
+from localhub.http.routing import HubRouter
 from localhub.markdown import render, without_front_matter
 from localhub.pages import breadcrumbs, query
 from localhub.pages.diffview import parse
@@ -20,7 +21,7 @@ from localhub.routes.page_dependencies import PageRepo, PageRoute, Viewer, page
 from localhub.state import HubState
 from localhub.threads.store import ThreadFilter
 
-router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
+router = HubRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
 
 MAX_ENTRIES, MAX_COMMITS = 500, 50
 MAX_TEXT_BYTES, MAX_TEXT_LINES = 400_000, 5000

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, HubError
+from localhub.http.routing import HubRouter
 from localhub.pages import query
 from localhub.pages.diffview import parse
 from localhub.repos.records import Repo
@@ -31,7 +32,7 @@ from localhub.state import HubState
 from localhub.threads import pulls
 from localhub.threads.store import Thread, ThreadEvent, ThreadFilter
 
-router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
+router = HubRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
 
 PAGE_SIZE = 30
 _THREADS = "/{prefix:prefix}{ns}/{name}/discussions"

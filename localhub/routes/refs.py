@@ -6,7 +6,7 @@ import html
 from typing import Annotated, Any
 
 import pygit2
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
@@ -17,6 +17,7 @@ from localhub.git.history import CommitInfo
 from localhub.git.refs import RefChange
 from localhub.git.repository import MAIN
 from localhub.http.paging import next_link
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
@@ -24,7 +25,7 @@ from localhub.repos.store import author_of
 from localhub.routes.dependencies import CallerDep, Readable, Rev, StateDep, Writable, public_url
 from localhub.state import HubState
 
-router = APIRouter(tags=["refs"])
+router = HubRouter(tags=["refs"])
 
 RefName = Annotated[str, Path(max_length=200)]
 

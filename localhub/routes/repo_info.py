@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from localhub.errors import BadRequest, RepoMoved, RepoNotFound
 from localhub.http.paging import next_link
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.json_values import JsonObject
 from localhub.repos.facts import RepoFacts
 from localhub.repos.info import check_expand, info
@@ -19,7 +19,7 @@ from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDep, public_url, type_of
 from localhub.state import HubState
 
-router = APIRouter(tags=["info"])
+router = HubRouter(tags=["info"])
 
 Security = Annotated[bool, Query(alias="securityStatus")]
 Expand = Annotated[list[str] | None, Query(description="Only these fields")]

@@ -8,11 +8,12 @@ from binascii import Error as NotBase64
 from typing import Annotated, Any, Literal
 
 import yaml
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.paths import clean
 from localhub.repos.records import GatedMode, Repo, RepoType
@@ -23,7 +24,7 @@ from localhub.routes.dependencies import CallerDep, Contents, Owned, Readable, S
 from localhub.routes.spaces import SpaceEntry, check_hardware
 from localhub.state import HubState
 
-router = APIRouter(tags=["repos"])
+router = HubRouter(tags=["repos"])
 
 Visibility = Literal["public", "private", "protected"]
 Type = Literal["model", "dataset", "space"]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound
 from localhub.git.trees import TreeEntry
 from localhub.http.file_responses import not_modified, quoted_etag, send_bytes
-from localhub.http.routing import RepoKind
+from localhub.http.routing import HubRouter, RepoKind
 from localhub.repos.paths import is_clean
 from localhub.repos.records import Repo, RepoType
 from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, StateDep, public_url, type_of
 from localhub.routes.repo_info import without_owner
 from localhub.state import HubState
 
-router = APIRouter(tags=["resolve"])
+router = HubRouter(tags=["resolve"])
 
 
 @router.get("/{prefix:prefix}{ns}/{name}/resolve/{rev:seg}/{path:rest}")

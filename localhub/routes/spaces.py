@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from localhub.errors import BadRequest, HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
@@ -20,7 +21,7 @@ from localhub.repos.volumes import Volume
 from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep
 from localhub.state import HubState
 
-router = APIRouter(prefix="/api/spaces", tags=["spaces"])
+router = HubRouter(prefix="/api/spaces", tags=["spaces"])
 
 Key = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """The name of a secret or a variable [?]."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel
 
 from localhub.accounts.store import Caller
 from localhub.errors import HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.records import Repo
 from localhub.routes.dependencies import CallerDep, Readable, StateDep
@@ -17,7 +18,7 @@ from localhub.threads import pulls
 from localhub.threads.serializers import ThreadSerializer, thread_url
 from localhub.threads.store import ThreadFilter
 
-router = APIRouter(tags=["discussions"])
+router = HubRouter(tags=["discussions"])
 
 PAGE_SIZE = 50
 """Threads on one page of the list; the Hub does not publish its own number."""

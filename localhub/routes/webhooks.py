@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from pydantic import BaseModel, Field, field_validator
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, StateDep
 from localhub.routes.jobs import namespace_owner
 from localhub.state import HubState
 from localhub.webhooks.store import Webhook
 
-router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
+router = HubRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
 
 Id = Annotated[str, Path(max_length=64)]
 MAX_WATCHED = 1000

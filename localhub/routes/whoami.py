@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import link_next
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.repos.records import RepoType
 from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.state import HubState
 
-router = APIRouter(tags=["accounts"])
+router = HubRouter(tags=["accounts"])
 
 AccountName = Annotated[str, Path(max_length=200)]
 

@@ -1,8 +1,8 @@
 """Two of everything, and the network between one of them and Redis cut for longer than its lease: nothing is doubled.
 
-The cable is cut by what passes through it: right after a process of the kind has got hold of something. `make test`
-cuts off a sync process, beside another one and two workers; `make chaos` cuts off one process of each kind, beside two
-of everything, in more places, and compares what people see then with what they see where no network was cut.
+The cable is cut by what passes through it: right after a process of the kind has got hold of something. `make chaos`
+cuts off one process of each kind, beside two of everything, and compares what people see then with what they see where
+no network was cut. In `make test`, test_two_syncs cuts off one of two loops of syncs in its own process.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ from leaderboard.request_paths import RequestPath
 from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_town
 from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
-from tests.support.sizes import WHOLE
+from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(900),
+    left_out("eight processes; test_two_syncs cuts off one of two loops", "chaos"),
+]
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
-CUT = LONGEST_LEASE + (5 if WHOLE else 3)
+CUT = LONGEST_LEASE + 5
 """Seconds: the lease lapses, and there is time for the others to notice and to act."""
-SYNCS = ("sync", "sync1", "sync2") if WHOLE else ("sync", "sync1")
-WEBS = ("web", "web1") if WHOLE else ("web",)
-PROCESSES = (*WEBS, *(("schedule", "schedule1") if WHOLE else ("schedule",)), *SYNCS, "worker", "worker1")
+SYNCS = ("sync", "sync1", "sync2")
+WEBS = ("web", "web1")
+PROCESSES = (*WEBS, "schedule", "schedule1", *SYNCS, "worker", "worker1")
 SLOW = attempt_id(BOARD["name"], str(RequestPath("ada", "good-slow", False, "float32", "Original")), "0" * 40, 1)[:12]
 """How the ids of the attempts begin that evaluate the slow model."""
 
@@ -100,16 +104,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return all_is_well(town)
 
 
-@pytest.mark.skipif(not WHOLE, reason="the next test runs two of everything too: `make chaos` runs both")
 def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
     """Two web servers, two or three sync processes, two schedulers and two workers at once double no effect."""
     assert len([name for name in undisturbed if name.startswith("requests/")]) == len(MODELS)
 
 
-@pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:1], ids=lambda cut: f"{cut.kind}: {cut.when}")
-def test_one_of_two_is_cut_off_for_longer_than_its_lease(
-    cut: Cut, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{cut.kind}: {cut.when}")
+def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
     trap = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
     with two_of_everything(tmp_path, cut.kind, trap) as town, ThreadPoolExecutor(1) as hub:
@@ -124,9 +125,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(
         if answers is not None:
             all_are_stored_once(town, answers.result())
         assert not [name for name in town.processes if town.died(name)]
-    if WHOLE:
-        undisturbed: dict[str, Any] = request.getfixturevalue("undisturbed")
-        assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
+    assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
     print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
 
 

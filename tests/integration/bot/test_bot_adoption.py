@@ -21,7 +21,7 @@ from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.old_request_files import old_files
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, every
 
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
@@ -71,7 +71,7 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
 
     The same after all of Redis is lost; and a file that somebody changes afterwards is a request like any other.
     """
-    files = dict(old_files(20_000 if WHOLE else 5_000))
+    files = dict(old_files(20_000 if WHOLE else 2_000))
     fill(stand, list(files.items()))
     thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
     before = written(stand)
@@ -201,8 +201,9 @@ def hide_record(stand: BoardDriver) -> None:
     stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **gone)
 
 
-@pytest.mark.parametrize("key", [request_key(OLD), "requests"])
-@pytest.mark.parametrize("lost_mirror", [False, True])
+@pytest.mark.parametrize(
+    ("lost_mirror", "key"), every(3, [(lost, key) for lost in (False, True) for key in (request_key(OLD), "requests")])
+)
 def test_a_404_on_the_record_makes_nothing_new(stand: BoardDriver, key: str, *, lost_mirror: bool) -> None:
     """Redis is lost, and the Hub says that there is no record; git has it, and old requests stay old."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])

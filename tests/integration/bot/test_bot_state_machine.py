@@ -4,7 +4,7 @@
 one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
 up has an effect; commits stay within their budget; and the bot does not answer itself.
 
-`make test` lives a few short lives, the same each time; STEWARD_WHOLE_MATRIX lives many long ones, STEWARD_LIVES of
+`make test` lives one short life, the same each time; STEWARD_WHOLE_MATRIX lives many long ones, STEWARD_LIVES of
 them where that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` lives the same again.
 """
 
@@ -30,7 +30,7 @@ from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
 from tests.support.hub.lies import LIES
 from tests.support.sizes import WHOLE
 
-LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (2, 18)
+LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (1, 24)
 pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
 
 SUBMISSIONS = [

@@ -21,7 +21,9 @@ from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skel
 from tests.support.sizes import WHOLE
 
 FILED = TEXTS if WHOLE else TEXTS[::6]
-"""Those that stand in files and logs; in comments stand all of them."""
+"""Those that stand in files and logs."""
+SAID = TEXTS if WHOLE else TEXTS[::2]
+"""Those that people write in comments and titles."""
 REFUSED = TEXTS[:: 6 if WHOLE else 18]
 """Those that make a request file one that is refused."""
 HARMLESS = ("word", "two words", 'a "quoted word"')
@@ -66,12 +68,12 @@ def check(stand: BoardDriver, key: str, reply: str) -> None:
 def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
     """As the argument of a command, in quotes or plain, as a model's name, and as the name of a verb."""
     talk = Discussion(quiet)
-    plain = {f"plain {text}": f"/status {text}" for text in (*TEXTS, *HARMLESS)}
-    quoted = {f"quoted {text}": f'/check "{text}"' for text in (*TEXTS, *HARMLESS)}
-    verbs = {f"verb {text}": f"/status{text}" for text in TEXTS}
+    plain = {f"plain {text}": f"/status {text}" for text in (*SAID, *HARMLESS)}
+    quoted = {f"quoted {text}": f'/check "{text}"' for text in (*SAID, *HARMLESS)}
+    verbs = {f"verb {text}": f"/status{text}" for text in SAID}
     said = {**plain, **quoted, **verbs}
     replies = dict(answers(quiet, talk, said))
-    assert len(replies) > 200
+    assert len(replies) > 2 * len(SAID)
     shapes = {skeleton(replies[f"{kind} {text}"]) for kind in ("plain", "quoted") for text in HARMLESS}
     shapes |= {skeleton(one) for _, one in answers(quiet, talk, {"": "/status", "typo": "/statu"})}
     for key, reply in replies.items():
@@ -99,13 +101,13 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriv
 
 def test_as_titles_and_posts_they_reach_nobody(quiet: BoardDriver) -> None:
     """A thread with such a title and post has no answer or a harmless one, and stands in the digest as a row."""
-    for text in TEXTS:
+    for text in SAID:
         title = f"On {' '.join(text.split())}"[:190]
         post = f"{text}\n\nmy model ada/good failed" if len(text) % 2 else text
         quiet.bob.create_discussion(REQUESTS, title, description=post or "x", repo_type="dataset")
-    quiet.context.mark_all((f"thread:dataset/{REQUESTS}:{n}" for n in range(1, len(TEXTS) + 1)), priority=0)  # type: ignore[arg-type]
+    quiet.context.mark_all((f"thread:dataset/{REQUESTS}:{n}" for n in range(1, len(SAID) + 1)), priority=0)  # type: ignore[arg-type]
     quiet.work()
-    assert len(waiting_threads(quiet.context)) > 90
+    assert len(waiting_threads(quiet.context)) > 0.75 * len(SAID)
     sync_digest(quiet.context)
     threads = quiet.threads()
     for one in threads:

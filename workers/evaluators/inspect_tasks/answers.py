@@ -19,14 +19,13 @@ from inspect_ai.log import EvalLog, EvalSample
 from inspect_ai.model import ChatMessage
 from inspect_ai.scorer import Score, value_to_float
 
-from workers.evaluators.inspect_tasks.settings import CannotEvaluate
+from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS, CannotEvaluate
 
 FIRST_SCORER = ("accuracy", "mean")
 """Names of the first scorer's mean."""
 MAX_TEXT = MAX_QUESTION = 100_000
 """Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: a table holds both."""
 CUT = " … [cut]"
-BETWEEN_EPOCHS = "\n\n--- again ---\n\n"
 _MAX_METRICS = 50
 _to_float = value_to_float()
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 NAME, VERSION = "inspect-ai", "1"
+BETWEEN_EPOCHS = "\n\n--- again ---\n\n"
+"""Stands between a question's answers in the table of samples."""
 Fault = Literal["model", "evaluator"]
 
 
