@@ -67,14 +67,27 @@ def test_requests_end_through_jobs_as_through_rq(with_rq: dict[str, RequestEnd],
     """The same through Jobs on the Hub, whose workers have neither Redis nor a board file; their costs add up."""
     with backend_stand(tmp_path) as stand:
         costs = CostLimits(hourly=2.5, by_day=10_000)
-        fields = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": IMAGE, "mount_models": True}
-        backend = JobsBackend.model_validate({**fields, "parallel": 2, "costs": costs})
+        backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, parallel=2, costs=costs)
         with (
             jobs_platforms(stand, tmp_path, backend) as platforms,
             backend_board(stand, tmp_path, probe, dict.fromkeys(TIERS, backend), platforms) as board,
         ):
             assert board.ends(board.submit(REQUESTS), PATIENCE) == with_rq
             _each_attempt_ran_once(board)
+
+
+def test_a_mounted_model_is_evaluated_without_a_download(tmp_path: Path, probe: Probe) -> None:
+    """The Hub serves no weights: the worker of the Job takes them from the volume."""
+    with backend_stand(tmp_path) as stand:
+        backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, mount_models=True)
+        with (
+            jobs_platforms(stand, tmp_path, backend) as platforms,
+            backend_board(stand, tmp_path, probe, dict.fromkeys(TIERS, backend), platforms) as board,
+        ):
+            stand.hub.state.faults.fail("GET */resolve/*/model.safetensors", times=None)
+            stand.hub.state.faults.fail("HEAD */resolve/*/model.safetensors", times=None)
+            ends = board.ends(board.submit_good(1), 600)
+            assert [end.status for end in ends.values()] == ["FINISHED"]
 
 
 def _each_attempt_ran_once(board: BackendBoard) -> None:
