@@ -43,11 +43,11 @@ from workers.common.diagnosis import diagnose, failure_detail
 from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
-from workers.errors import EvaluationFailed, WorkerError
+from workers.errors import EvaluationFailed, TableRefused, WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.published_rows import TableRefused, published_rows
+from workers.jobs.published_rows import published_rows
 from workers.jobs.sample_comparison import EngineTolerance, TaskComparison, compare_task
 from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
