@@ -7,8 +7,22 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+MAX_NAMED = 20
+"""Packages that a note names."""
 MAX_LINE = 30_000
 """Characters of a command line that a comment can show."""
+KNOWN_PACKAGES = frozenset({
+    # Steward's workers, the harness, and what loads models and questions
+    "accelerate", "bitsandbytes", "datasets", "evaluate", "gguf", "huggingface-hub", "inspect-ai", "jinja2", "lm-eval",
+    "numpy", "peft", "pyarrow", "safetensors", "sentencepiece", "tiktoken", "tokenizers", "torch", "torchvision",
+    "transformers",
+    # metrics of the harness's tasks
+    "absl-py", "antlr4-python3-runtime", "bert-score", "emoji", "fuzzywuzzy", "immutabledict", "jieba", "langdetect",
+    "latex2sympy2-extended", "levenshtein", "math-verify", "nltk", "pandas", "rapidfuzz", "regex", "rouge",
+    "rouge-score", "sacrebleu", "scikit-learn", "scipy", "six", "sympy", "unidecode", "word2number",
+})  # fmt: skip
+"""The packages that a line installs. The worker that evaluated says which ones it used, and readers run the line: of
+another name, anybody may have put a package into the index."""
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!]{0,60}")
 
@@ -47,7 +61,17 @@ def is_version(text: str) -> bool:
 
 
 def pins(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Package and version of each entry that can be installed.
+    """Package and version of each entry that a line may install."""
+    return ((package, version) for package, version in _entries(versions) if package.lower() in KNOWN_PACKAGES)
+
+
+def other_packages(versions: Mapping[str, str]) -> list[str]:
+    """The names of the packages that no line installs."""
+    return sorted({package for package, _ in _entries(versions) if package.lower() not in KNOWN_PACKAGES})
+
+
+def _entries(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Package and version of each entry that can be one.
 
     The name of a package that is imported by another one stands before the version: `scikit-learn 1.7.2`.
     """

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 
 from leaderboard.command_lines import (
     MAX_LINE,
+    MAX_NAMED,
     NotReproducible,
     ReproductionCommand,
     installation,
     is_version,
+    other_packages,
     pins,
     quoted,
 )
@@ -35,11 +37,9 @@ _PROGRAM = (
     "({command}), or write another command at the end, after --."
 )
 _PACKAGES = (
-    "The evaluator names these packages: {names}. If one of them is the board's own, get it from the board, and leave "
-    "it out of the installation: another one of that name may be in the index."
+    "The evaluator names these packages: {names}. The line does not install them: get them from the board, because "
+    "another one of that name may be in the index."
 )
-_INDEXED = frozenset({"inspect-ai"})
-"""Packages of evaluators that are part of Steward: they are in the index of packages."""
 _GATED = "Some questions are in gated datasets: ask for access on their pages, then log in with: hf auth login"
 _HARDWARE = "It ran on {hardware}; on another machine the last digits may differ."
 _PYTHON = "It ran with Python {version}."
@@ -124,9 +124,9 @@ def _notes(block: StewardBlock, suite: Suite, evaluator: Evaluator) -> Iterator[
     if not any(word.startswith(_SHIPPED) for word in evaluator.command):
         command = " ".join(_command(evaluator))
         yield _PROGRAM.format(name=evaluator.name, version=evaluator.version, command=command)
-    scoring = pins(block.digests.versions) if block.digests is not None else ()
-    if packages := sorted(name for name, _ in scoring if name not in _INDEXED):
-        yield _PACKAGES.format(names=", ".join(packages))
+    scoring = block.digests.versions if block.digests is not None else {}
+    if packages := other_packages({**block.versions, **scoring}):
+        yield _PACKAGES.format(names=", ".join(packages[:MAX_NAMED]))
     python = block.versions.get("python", "")
     if is_version(python):
         yield _PYTHON.format(version=python)

@@ -16,10 +16,12 @@ from typing import Any
 
 from leaderboard.command_lines import (
     MAX_LINE,
+    MAX_NAMED,
     NotReproducible,
     ReproductionCommand,
     installation,
     is_version,
+    other_packages,
     pins,
     quoted,
 )
@@ -63,6 +65,9 @@ _TOKENIZER = (
     "If the folder {folder} has a tokenizer, Steward used it: add tokenizer={folder} to the model's arguments then."
 )
 _PYTHON = "It ran with Python {version}."
+_PACKAGES = (
+    "The worker names more packages, which the line does not install: {names}. Look at what they are before you do."
+)
 
 
 def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
@@ -196,6 +201,9 @@ def _notes(block: StewardBlock, suite: Suite) -> Iterator[str]:
     python = block.versions.get("python", "")
     if is_version(python):
         yield _PYTHON.format(version=python)
+    scoring = block.digests.versions if block.digests is not None else {}
+    if packages := other_packages({**block.versions, **scoring}):
+        yield _PACKAGES.format(names=", ".join(packages[:MAX_NAMED]))
     if block.weight_type != "Original":
         yield _TOKENIZER.format(folder=_weights_folder(block))
     if not suite.own and block.datasets:

@@ -193,3 +193,11 @@ class RescoringRefused(WorkerError):
 
 class BoardUnreachable(WorkerError):
     """The bot's web server did not answer, or not as it should."""
+
+
+class TableRefused(WorkerError):
+    """A published table of answers is none that a worker writes."""
+
+
+class TableNotRead(WorkerError):
+    """This machine could not read a published table."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import islice
+from typing import Any
 
 import structlog
 
@@ -58,7 +59,7 @@ def note_check(context: BoardContext, *, are_complete: bool) -> None:
     """Note the result of a check of the webhooks: whether enabled ones cover everything that a look reads."""
     newest = (one for one in islice(_log(context).newest(), MAX_READ) if one.verdict in _RELEVANT)
     delivered = next(newest, None)
-    fields: dict[str | bytes, str | float | int | bytes] = {_COMPLETE: int(are_complete)}
+    fields: dict[Any, Any] = {_COMPLETE: int(are_complete)}
     if delivered is not None:
         fields[_DELIVERED] = delivered.received
     context.redis.hset(context.keys.rounds, mapping=fields)
@@ -90,5 +91,5 @@ def _log(context: BoardContext) -> InboxLog:
     return InboxLog(context.redis, context.keys)
 
 
-def _time(raw: bytes | None) -> float | None:
+def _time(raw: bytes | str | None) -> float | None:
     return None if raw is None else float(raw)

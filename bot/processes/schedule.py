@@ -218,6 +218,6 @@ class Schedule:
         )
 
 
-def _is_within(seconds: float, last: bytes | None, now: float) -> bool:
+def _is_within(seconds: float, last: bytes | str | None, now: float) -> bool:
     """Whether less than `seconds` have passed since the time `last`; False if there is none, or it is in the future."""
     return last is not None and 0 <= now - float(last) < seconds

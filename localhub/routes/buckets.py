@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from pydantic import BaseModel, Field
 
 from localhub.errors import HubError
+from localhub.http.routing import HubRouter
 from localhub.json_values import JsonObject
 from localhub.routes.dependencies import CallerDep, Name, Namespace, StateDep, public_url
 
-router = APIRouter(prefix="/api/buckets", tags=["buckets"])
+router = HubRouter(prefix="/api/buckets", tags=["buckets"])
 
 NewName = Annotated[str, Path(max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """The name of a new bucket [?]."""

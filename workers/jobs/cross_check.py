@@ -37,14 +37,13 @@ from redis_state.jobs import EvaluationJob
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan
 from workers.common.scrub import scrub
-from workers.errors import PublicationFailed, WorkerError
+from workers.errors import PublicationFailed, TableRefused, WorkerError
 from workers.evaluation.evaluate import SAMPLES
 from workers.jobs.board_link import BoardRedis
 from workers.jobs.device_lock import device_lock
 from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
-from workers.jobs.published_rows import TableRefused
 from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
 from workers.jobs.sample_comparison import Sample

@@ -17,21 +17,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from workers.errors import WorkerError
+from workers.errors import TableNotRead, TableRefused
 from workers.jobs.table_process import READY, WantedRows
 from workers.publication.details import CUT, MAX_TEXT, TEXTS
 
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH")
 """Variables that the process gets from this one's environment, and no others: some hold tokens."""
 WALL_SECONDS = 600.0
-
-
-class TableRefused(WorkerError):
-    """The published table is none that a worker writes."""
-
-
-class TableNotRead(WorkerError):
-    """This machine could not read the table."""
 
 
 def published_rows(table: Path, numbers: Collection[int]) -> list[dict[str, Any]]:

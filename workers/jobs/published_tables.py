@@ -14,8 +14,9 @@ from hub.errors import HubError, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.details import parse_table_path, table_path
 from leaderboard.suites import Benchmark
+from workers.errors import TableRefused
 from workers.jobs.provisions import TokenHubGateway
-from workers.jobs.published_rows import TableRefused, published_rows
+from workers.jobs.published_rows import published_rows
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
 from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, RowOf, write_samples

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from workers.errors import TableRefused
+
 MEMORY_BYTES, CPU_SECONDS = 1 << 30, 120
 """Limits of the process: of its memory beyond that of its libraries, and of processor time."""
 MAX_ROWS = 5_000_000
@@ -26,10 +28,6 @@ MAX_CHARACTERS = 100_000_000
 NUMBERED_ROWS, WHOLE_ROWS = 50_000, 50
 """Rows in memory at a time: with their numbers alone, and with texts."""
 READY = b"ready\n"
-
-
-class RefusedTable(Exception):
-    """No worker writes such a table; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def main() -> None:
     try:
         for row in wanted_rows(Path(sys.argv[1]), wanted):
             print(json.dumps(row))
-    except RefusedTable as error:
+    except TableRefused as error:
         end = str(error)
     except MemoryError:
         end = "takes too much memory to read"
@@ -76,7 +74,7 @@ def _set_limits() -> None:
 
 
 def wanted_rows(table: Path, wanted: WantedRows) -> Iterator[dict[str, Any]]:
-    """The rows of these questions. Only row groups that have some are read with their texts. Raises RefusedTable."""
+    """The rows of these questions. Only row groups that have some are read with their texts. Raises TableRefused."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -86,9 +84,9 @@ def wanted_rows(table: Path, wanted: WantedRows) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(table, pre_buffer=False) as file:
         known = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
         if any(known.get(name) != (pa.int64() if name == "doc_id" else pa.string()) for name in columns):
-            raise RefusedTable("is no table of answers")
+            raise TableRefused("is no table of answers")
         if file.metadata.num_rows > MAX_ROWS:
-            raise RefusedTable(f"has more than {MAX_ROWS:,} rows")
+            raise TableRefused(f"has more than {MAX_ROWS:,} rows")
         for group in range(file.metadata.num_row_groups):
             batches = file.iter_batches(NUMBERED_ROWS, row_groups=[group], columns=["doc_id"], use_threads=False)
             if not any(pc.any(pc.is_in(batch["doc_id"], numbers)).as_py() for batch in batches):
@@ -98,15 +96,15 @@ def wanted_rows(table: Path, wanted: WantedRows) -> Iterator[dict[str, Any]]:
                     characters += _count_characters(row, wanted)
                     counts[row["doc_id"]] += 1
                     if characters > MAX_CHARACTERS or counts[row["doc_id"]] > MAX_FILTERS:
-                        raise RefusedTable("has more of one question than an evaluation has")
+                        raise TableRefused("has more of one question than an evaluation has")
                     yield row
 
 
 def _count_characters(row: dict[str, Any], wanted: WantedRows) -> int:
-    """The characters of a row. Raises RefusedTable if a worker writes no such row."""
+    """The characters of a row. Raises TableRefused if a worker writes no such row."""
     texts = [row[name] for name in wanted.texts]
     if not all(isinstance(text, str) and len(text) <= wanted.max_text for text in texts):
-        raise RefusedTable(f"has a text that is missing, or longer than {wanted.max_text:,} characters")
+        raise TableRefused(f"has a text that is missing, or longer than {wanted.max_text:,} characters")
     return sum(map(len, texts))
 
 

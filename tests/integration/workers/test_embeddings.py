@@ -94,7 +94,6 @@ def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, t
     now = parse_suite(yaml.safe_dump({**SUITE, "errata": errata}))
     with RescoringProcess(now.model_dump_json()) as process:
         process.rescore(tmp_path / "old.json", tmp_path, tmp_path / "new.json", source=path, at="now")
-    from workers.evaluators.embeddings import spearman  # imports torch: not in each process that collects the tests
 
     raw = read_results((tmp_path / "new.json").read_bytes(), now).data["results"]
     rows = pq.read_table(tmp_path / "pairs.parquet").to_pylist()

@@ -78,8 +78,6 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 @whole
 def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> None:
     """Results, details and standard errors are as those of other evaluators; the logs lie beside them."""
-    from workers.evaluators.inspect_tasks.answers import BETWEEN_EPOCHS  # a second of each process that collects tests
-
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)

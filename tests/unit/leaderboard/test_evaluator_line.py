@@ -85,7 +85,7 @@ def test_packages_of_the_board_are_named() -> None:
     versions = {"inspect_ai": "0.3.285", "our_evals": "1.0"}
     for given, named in ((versions, True), ({"inspect_ai": "0.3.285"}, False)):
         command = made(digests=ResultDigests.model_construct(versions=given), versions=given)
-        assert "inspect-ai==0.3.285" in command.install
+        assert command.install == "python -m pip install inspect-ai==0.3.285"
         assert any("names these packages: our-evals." in note for note in command.notes) is named
 
 

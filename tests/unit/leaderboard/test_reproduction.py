@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from leaderboard.command_lines import MAX_LINE, NotReproducible, ReproductionCommand
+from leaderboard.comparability import ResultDigests
 from leaderboard.engines import EngineUse
 from leaderboard.reproduction import reproduction_command
 from leaderboard.results import ResultsFile
@@ -152,7 +153,7 @@ def test_a_shell_gets_every_word_as_it_is_and_runs_nothing_else(tmp_path: Path) 
     command = made(
         suite,
         {"device": HOSTILE, "model_args": {"dtype": HOSTILE}, "random_seed": HOSTILE},
-        versions={"lm-eval": "0.4.13", "torch": HOSTILE, HOSTILE: "1.0"},
+        versions={"lm-eval": "0.4.13", "torch": HOSTILE, HOSTILE: "1.0", "torch-eval": "6.6.6"},
         hardware=HOSTILE,
     )
     assert "\n" not in command.line and command.line.isascii()
@@ -170,3 +171,14 @@ def test_a_shell_gets_every_word_as_it_is_and_runs_nothing_else(tmp_path: Path) 
     assert words[:2] == ["--tasks", "starter"] and "--device" not in words
     assert f"pretrained=org/model,revision={COMMIT},dtype=auto,use_safetensors=True" in words
     assert not list(tmp_path.rglob("pwned*"))
+
+
+@pytest.mark.parametrize("name", ["torch-eval", "numpy-base", "Evil_Package", "lm.eval", "requests"])
+def test_a_worker_chooses_no_package_that_readers_install(name: str) -> None:
+    """Whoever evaluates says which packages were used, and can register any free name; it is named, and left out."""
+    digests = ResultDigests.model_construct(versions={"lm_eval.tasks.x": f"sympy 1.14.0, {name} 6.6.6"})
+    for changes in ({"versions": {"lm-eval": "0.4.13", name: "6.6.6"}}, {"digests": digests}):
+        command = made(**changes)
+        assert "6.6.6" not in command.line and name.replace("_", "-") not in command.install
+        assert any(f"does not install: {name.replace('_', '-')}." in note for note in command.notes)
+    assert "sympy==1.14.0" in made(digests=digests).install

@@ -16,10 +16,11 @@ import pytest
 
 from leaderboard.cross_checks import CheckedQuestion
 from tests.support.units.details_samples import STARTER
+from workers.errors import TableNotRead, TableRefused
 from workers.jobs import published_rows as module
 from workers.jobs.cross_check import CrossCheckRun, _metrics_agree
-from workers.jobs.published_rows import TableNotRead, TableRefused, published_rows
-from workers.jobs.table_process import READY, RefusedTable, WantedRows, wanted_rows
+from workers.jobs.published_rows import published_rows
+from workers.jobs.table_process import READY, WantedRows, wanted_rows
 from workers.publication.details import MAX_TEXT, TEXTS, write_rows
 
 Write = Callable[[Path], object]
@@ -70,7 +71,7 @@ def torn(path: Path) -> None:
 def test_a_hostile_table_ends_in_a_reason(tmp_path: Path, write: Write, words: str) -> None:
     """An error that the process reports as the table's."""
     write(tmp_path / "table")
-    with pytest.raises((RefusedTable, pa.ArrowException, OSError, ValueError), match=words):
+    with pytest.raises((TableRefused, pa.ArrowException, OSError, ValueError), match=words):
         list(wanted_rows(tmp_path / "table", WantedRows([0, 1], TEXTS, MAX_TEXT)))
 
 
