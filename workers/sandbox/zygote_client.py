@@ -29,7 +29,7 @@ from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
 PASSED_VARIABLE_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")
 START_SECONDS = 600.0
-"""Seconds that the zygote may take to load the harness: ten on an idle machine, minutes from a slow disk."""
+"""Seconds that the zygote may take to load the harness: ten on an idle machine, minutes on a busy one."""
 
 
 class ZygoteBroken(WorkerError):
