@@ -78,7 +78,7 @@ def _live_jobs(client: ContractClient, namespace: str) -> Iterator[tuple[str, st
     answer = client.get(f"/api/jobs/{namespace}?stage=SCHEDULING&stage=RUNNING").expect(200)
     for _ in range(_MOST_PAGES):
         for job in answer.json():
-            label = str((part(job, "labels") or {}).get(JOB_LABEL, ""))
+            label = str((job.get("labels") or {}).get(JOB_LABEL, ""))  # without labels it is none of a run's
             if is_run_label(label):
                 yield str(part(job, "id")), label
         if not (following := next_page(answer)):
