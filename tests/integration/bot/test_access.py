@@ -22,6 +22,13 @@ from tests.support.board.worlds import board_world, open_board
 PASSWORD = "correct-horse"
 
 
+class QuietWorker(SimpleWorker):
+    """A worker in this process, which leaves its signals as they are."""
+
+    def _install_signal_handlers(self) -> None:
+        pass
+
+
 @pytest.fixture
 def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
     """The URL of the queue server for the user that the documentation describes."""
@@ -43,7 +50,7 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
         checks = [check for check in examine(stand.context) if check.name.startswith("redis")]
         assert {check.state for check in checks} == {"ok"}
         queues = [jobs.queue(connection, name) for name in stand.context.queues]
-        worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
+        worker = QuietWorker(queues, connection=connection, serializer=JSONSerializer)
         assert worker.work(burst=True, logging_level="ERROR") in (True, False)
         for refused in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("GET", "somebody-elses")):
             with pytest.raises(redis.exceptions.NoPermissionError):
