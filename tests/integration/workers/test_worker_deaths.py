@@ -8,7 +8,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -33,29 +35,63 @@ Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
 PHASES = ["claim", "download", "evaluate", "publish"]
 
 
+@dataclass
+class Survivor:
+    """The worker of the tests in which it lives on. It takes the jobs of the queue, so no other one runs meanwhile."""
+
+    folder: Path
+    url: str
+    worker: WorkerProcess | None = None
+
+    def running(self) -> WorkerProcess:
+        """The worker, started if there is none."""
+        if self.worker is None:
+            self.worker = WorkerProcess(self.folder, self.url)
+        assert self.worker.process.poll() is None, self.worker.log()
+        return self.worker
+
+    def end(self) -> None:
+        """End it, if it runs."""
+        if self.worker is not None:
+            print(self.worker.describe())
+            self.worker.end()
+            self.worker = None
+
+
 @pytest.fixture(scope="module")
-def surviving_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker for the tests in which it lives on; Redis is emptied under it before each of them."""
-    worker = WorkerProcess(tmp_path_factory.mktemp("surviving"), valkey.url)
-    yield worker
-    print(worker.describe())
-    worker.end()
+def survivor(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
+    """One for tests that follow each other; Redis is emptied under it before each of them."""
+    survivor = Survivor(tmp_path_factory.mktemp("survivor"), valkey.url)
+    yield survivor
+    survivor.end()
 
 
 @pytest.fixture
-def bring(bot: AttemptQueue, start_worker: Start, surviving_worker: WorkerProcess) -> Iterator[Phases]:
+def start_worker(start_worker: Start, survivor: Survivor, connection: redis.Redis) -> Start:
+    """Starts workers, which end with the test, in the place of the one that survives tests."""
+
+    def start(*arguments: Any, **options: Any) -> WorkerProcess:
+        if survivor.worker is not None:
+            survivor.end()
+            connection.flushall()  # its heartbeats
+        return start_worker(*arguments, **options)
+
+    return start
+
+
+@pytest.fixture
+def bring(bot: AttemptQueue, start_worker: Start, survivor: Survivor) -> Iterator[Phases]:
     """Brings an attempt of a worker into a phase: claim, download, evaluate or publish.
 
-    `survives`: the test leaves the worker alive and idle, so that it may be the one of other tests. `grace`: seconds
-    that a stopped worker gives the attempt.
+    `survives`: the test leaves the worker alive and idle, so that the next one may use it. `grace`: seconds that a
+    stopped worker gives the attempt.
     """
 
     def to(phase: str, *, survives: bool = False, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
         asked = job("fine" if phase == "publish" else "slow")
         seconds = {phase: 60}
         if survives and phase in ("claim", "evaluate"):
-            worker = surviving_worker
-            assert worker.process.poll() is None, worker.log()
+            worker = survivor.running()
         else:
             worker = start_worker(
                 download=seconds.get("download", 0),
@@ -73,7 +109,8 @@ def bring(bot: AttemptQueue, start_worker: Start, surviving_worker: WorkerProces
         return asked, worker
 
     yield to
-    wait_until(lambda: not surviving_worker.pids("job"))
+    if survivor.worker is not None:
+        wait_until(lambda: survivor.worker is None or not survivor.worker.pids("job"))
 
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["download"])
@@ -154,6 +191,34 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == {"child": "killed-by-kernel", "zygote": "worker-lost"}[kind]
     record_outcome(f"kill -9 of the {kind}", outcome)
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
+def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
+    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
+    asked, worker = bring("evaluate", survives=True)
+    bot.connection.flushall()
+    bot.running(asked)
+    bot.attempts.cancel(asked.attempt)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "cancelled"
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok and worker.process.poll() is None
+
+
+def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
+    """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
+    asked, worker = bring("evaluate", survives=True)
+    (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
+    worker.kill("child")
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure is not None and outcome.failure.cause == "killed-by-kernel"
+    assert "claim granted" in log
     following = job("fine", 2)
     bot.enqueue(following)
     bot.grant(following)
@@ -302,34 +367,6 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
     finally:
         own_valkey.process.send_signal(signal.SIGCONT)
     assert "asked to stop" in worker.log()
-
-
-def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
-    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
-    asked, worker = bring("evaluate", survives=True)
-    bot.connection.flushall()
-    bot.running(asked)
-    bot.attempts.cancel(asked.attempt)
-    outcome, _ = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "cancelled"
-    following = job("fine", 2)
-    bot.enqueue(following)
-    bot.grant(following)
-    assert bot.outcome(following)[0].ok and worker.process.poll() is None
-
-
-def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
-    """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
-    asked, worker = bring("evaluate", survives=True)
-    (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
-    worker.kill("child")
-    outcome, log = bot.outcome(asked)
-    assert outcome.failure is not None and outcome.failure.cause == "killed-by-kernel"
-    assert "claim granted" in log
-    following = job("fine", 2)
-    bot.enqueue(following)
-    bot.grant(following)
-    assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("dies", ["worker", *(["job"] if WHOLE else [])])
