@@ -76,7 +76,7 @@ ABOUT_FILES = [
 ]
 
 
-@pytest.mark.parametrize(("route", "name"), every(2, ABOUT_FILES))
+@pytest.mark.parametrize(("route", "name"), every(3, ABOUT_FILES))
 def test_a_submission_is_not_judged_by_a_lie(stand: BoardDriver, route: str, name: str) -> None:
     """A request whose file, or whose model's files, come as something else waits until they come as they are."""
     lie(stand, route, name)
