@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def doctor_words(stand: BoardDriver) -> str:
     """What the doctor says about backends."""
     checks = examine_backends(stand.context, lambda: stand.context.platforms, lambda _: "")
     return " ".join(f"{check.state} {check.words}" for check in checks)
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [("https://board.example", False), ("http://localhost:7860", False), ("http://board.example", True)],
+)
+def test_the_doctor_warns_of_tokens_that_are_sent_unencrypted(stand: BoardDriver, url: str, warns: bool) -> None:
+    """Workers of backends show their token to the address of the pages."""
+    assert stand.context.platforms is not None
+    stand.context.platforms = replace(stand.context.platforms, board_url=url)
+    assert ("warning Workers of backends send tokens" in doctor_words(stand)) is warns
 
 
 def workers_page(stand: BoardDriver) -> str:
