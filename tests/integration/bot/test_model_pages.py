@@ -23,7 +23,7 @@ from bot.setup.doctor.examining import examine
 from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.requests import ScoresConsent
+from leaderboard.steward_facts import ScoresConsent
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
