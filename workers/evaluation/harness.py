@@ -27,6 +27,7 @@ from workers.evaluation import data_parallel
 from workers.evaluation.claimed_answers import CLAIMS_MODEL
 from workers.evaluation.digests import DigestRecorder
 from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
+from workers.evaluation.installed_packages import list_packages_without_pip
 from workers.evaluation.shared_prefix.templates import compile_templates_once
 from workers.evaluation.task_loading import aggregate_without, seed_language_detection, task_folders
 from workers.evaluation.template_date import pin_template_date
@@ -41,6 +42,7 @@ def run(plan: RunPlan, report: Report) -> None:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
     # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
     lm_eval.evaluator.get_git_commit_hash = lambda: None
+    list_packages_without_pip()
     evaluator = lm_eval.evaluator
     evaluator._process_results = aggregate_without(plan.withdrawn, evaluator._process_results)
     seed_language_detection()

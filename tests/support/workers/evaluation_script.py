@@ -29,12 +29,8 @@ def run_each(plans: list[RunPlan]) -> int:
     """
     os.environ.update(CHILD_ENVIRONMENT)  # before the libraries read it; never in a process that imports this module
     gc.disable()  # as the zygote does
-    sys.path.append(str(Path(__file__).parent))  # not there yet if another script runs this one
-    from lm_eval_script import list_packages_once
-
     from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
 
-    list_packages_once()
     gc.freeze()
     gc.enable()
     with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
