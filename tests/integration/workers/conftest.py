@@ -24,7 +24,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceSco
 @pytest.fixture(scope="package")
 def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> ChildRuns:
     """Evaluations by a child, at the same time as the commands: each is a process that imports the harness."""
-    return run_children(tmp_path_factory.mktemp("scores"))
+    return run_children(tmp_path_factory.mktemp("scores"), reference.hub, reference.revision)
 
 
 @pytest.fixture(scope="package")

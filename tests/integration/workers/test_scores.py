@@ -178,13 +178,12 @@ def test_results_name_the_model_and_no_folder_of_this_machine(runs: ChildRuns) -
 
 
 def test_the_arguments_have_the_form_that_the_command_writes(runs: ChildRuns, command: Path) -> None:
-    """The arguments are the command's object, member by member; the two runs read the model from different Hubs.
+    """The arguments are the command's object, member by member.
 
     Only the command has to say that weights are safetensors: a worker takes no others.
     """
     ours, theirs = results(runs.starter / "results.json"), results(next(command.glob("results_*.json")))
     arguments, expected = ours["config"]["model_args"], theirs["config"]["model_args"]
-    assert all(len(one.pop("revision")) == 40 for one in (arguments, expected))
     assert expected.pop("use_safetensors") is True
     assert arguments == expected
 

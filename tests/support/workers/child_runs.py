@@ -14,20 +14,22 @@ from typing import Any
 
 import yaml
 
-from benchmarks.suites.rows import files
 from leaderboard.suites import Dataset, Suite, parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets
 from tests.support.workers import evaluation_script
-from tests.support.workers.evaluation_inputs import MODEL, STARTER, access, plan, upload, upload_questions
+from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, access, plan, upload, upload_questions
 from tests.support.workers.real_worker import SUITE, question_files
 from tests.support.workers.reference_scores import ScriptRun, world
 from workers.common.run_plan import RunPlan
 from workers.evaluation.task_files import write_tasks
-from workers.models.downloads import fetch_datasets, fetch_model
+from workers.models.downloads import SuiteQuestions, fetch_datasets, fetch_model
 from workers.models.tiny_model import model as model_files
 
 CHILD = Path(evaluation_script.__file__)
+FIRST = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
+QUICK = parse_suite(yaml.safe_dump(SUITE))
+GPQA = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
 
 
 @dataclass(frozen=True)
@@ -79,26 +81,25 @@ def child(folder: Path, *plans: RunPlan) -> ScriptRun:
     return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
-def run_children(folder: Path) -> ChildRuns:
-    """Run the evaluations, one after the other."""
-    with LocalHub(folder / "hub", world()) as hub:
-        revision = upload(hub, MODEL, model_files())
-        upload_questions(hub)
-        questions = fetch_datasets(STARTER, access(hub), folder / "cache")
-        model = fetch_model(MODEL, revision, access(hub), folder / "models")
-        ((repo, commit),) = questions.revisions.items()
-        tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
-        by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
-        starter = planned(folder / "starter", tasks, questions.folder, model, revision)
-        starter = starter.model_copy(update={"engine": "harness"})
-        others = [
-            by_prefix,
-            first(hub, folder, starter),
-            gpqa(hub, folder, model, revision),
-            *copies(hub, folder, model, revision),
-        ]
-        said = child(folder / "children.said", starter, *others).end()
+def run_children(folder: Path, hub: LocalHub, revision: str) -> ChildRuns:
+    """Run the evaluations, one after the other, of the model at this commit on a Hub with all questions."""
+    upload_gpqa(hub, GPQA.repo)
+    upload(hub, *question_files())
+    questions = fetch_datasets(all_questions(), access(hub), folder / "cache")
+    model = fetch_model(MODEL, revision, access(hub), folder / "models")
+    tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions.revisions[QUESTIONS])
+    by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
+    starter = planned(folder / "starter", tasks, questions.folder, model, revision)
+    starter = starter.model_copy(update={"engine": "harness"})
+    others = [by_prefix, first(folder, starter), gpqa(folder, by_prefix), *copies(folder, by_prefix, questions)]
+    said = child(folder / "children.said", starter, *others).end()
     return ChildRuns(starter.spool, said.splitlines()[0], *(one.spool for one in others))
+
+
+def all_questions() -> Suite:
+    """A suite with the questions of all evaluations: each process that fetches some imports a large library."""
+    sources = (*STARTER.datasets, *FIRST.datasets, GPQA, *QUICK.datasets)
+    return STARTER.model_copy(update={"name": "all", "datasets": sources})
 
 
 def evaluate_by_prefix(folder: Path, command: Sequence[str], **plans: dict[str, Any]) -> dict[str, Path]:
@@ -128,15 +129,11 @@ def write_model(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def first(hub: LocalHub, folder: Path, like: RunPlan) -> RunPlan:
+def first(folder: Path, like: RunPlan) -> RunPlan:
     """A plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
-    for repo, rows in suite_v1_datasets.REPOS.items():
-        upload(hub, repo, files(rows()), "dataset")
-    suite = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
-    questions = fetch_datasets(suite, access(hub), folder / "first-cache")
-    run = planned(folder / "first", folder, questions.folder, like.model_path, like.revision)
-    changes = {"task_folder": None, "shots": suite.shots, "batch_size": 8, "engine": like.engine}
-    return of_suite(run, suite).model_copy(update=changes)
+    run = planned(folder / "first", folder, like.datasets, like.model_path, like.revision)
+    changes = {"task_folder": None, "shots": FIRST.shots, "batch_size": 8, "engine": like.engine}
+    return of_suite(run, FIRST).model_copy(update=changes)
 
 
 def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
@@ -144,29 +141,26 @@ def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
     return run.model_copy(update={"tasks": suite.run, "suite": suite.name, "suite_digest": suite.digest})
 
 
-def copies(hub: LocalHub, folder: Path, model: Path, revision: str) -> list[RunPlan]:
-    """Plans of a dozen questions: for one child, for two copies, and with the model's chat template."""
-    suite = parse_suite(yaml.safe_dump(SUITE))
-    upload(hub, *question_files())
-    questions = fetch_datasets(suite, access(hub), folder / "quick-cache")
-    ((repo, commit),) = questions.revisions.items()
-    tasks = write_tasks(suite, folder / "quick-tasks", repo=repo, revision=commit)
+def copies(folder: Path, like: RunPlan, questions: SuiteQuestions) -> list[RunPlan]:
+    """Plans of a dozen questions for the model of the plan `like`: for one child, for two copies, and with the model's
+    chat template."""
+    (repo,) = (source.repo for source in QUICK.datasets)
+    tasks = write_tasks(QUICK, folder / "quick-tasks", repo=repo, revision=questions.revisions[repo])
     together = {"spread": "copies", "copies": 2}
     spread: dict[str, dict[str, Any]] = {"alone": {}, "together": together, "chat": {"use_chat_template": True}}
-    runs = [of_suite(planned(folder / name, tasks, questions.folder, model, revision), suite) for name in spread]
+    runs = [
+        of_suite(planned(folder / name, tasks, questions.folder, like.model_path, like.revision), QUICK)
+        for name in spread
+    ]
     return [
         run.model_copy(update={"batch_size": 2, **changes}) for run, changes in zip(runs, spread.values(), strict=True)
     ]
 
 
-def gpqa(hub: LocalHub, folder: Path, model: str, revision: str) -> RunPlan:
-    """A plan of one of the harness's own tasks, with questions like its own."""
-    source = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
-    upload_gpqa(hub, source.repo)
-    suite = STARTER.model_copy(update={"definitions": (), "datasets": (source,)})
-    questions = fetch_datasets(suite, access(hub), folder / "gpqa-cache")
-    tasks = gpqa_tasks(folder / "gpqa-tasks", source.repo)
-    run = planned(folder / "gpqa", tasks, questions.folder, model, revision)
+def gpqa(folder: Path, like: RunPlan) -> RunPlan:
+    """A plan of one of the harness's own tasks, with questions like its own, for the model of the plan `like`."""
+    tasks = gpqa_tasks(folder / "gpqa-tasks", GPQA.repo)
+    run = planned(folder / "gpqa", tasks, like.datasets, like.model_path, like.revision)
     return run.model_copy(update={"tasks": ("leaderboard_gpqa_diamond",)})
 
 

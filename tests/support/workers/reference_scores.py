@@ -71,6 +71,10 @@ class ReferenceScores:
 
     run: ScriptRun
     folder: Path
+    hub: LocalHub
+    """It has the model MODEL and all questions."""
+    revision: str
+    """The model's commit."""
 
     def of(self, suite: str) -> Path:
         """The folder with results and samples, once it is there; `suite` is also `standalone` with `make matrices`."""
@@ -87,7 +91,8 @@ class ReferenceScores:
 def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
     """Start the commands against a Hub with all questions.
 
-    Those of the starter suite and of `open-llm-v2` are the lines that their results show.
+    Those of the starter suite and of `open-llm-v2` are the lines that their results show; without WHOLE, the latter
+    names fewer tasks.
     """
     with LocalHub(folder / "hub", world()) as hub:
         revision = upload(hub, MODEL, model())
@@ -104,7 +109,7 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
         starter = pasted(folder, "starter", shown_line(STARTER, revision, 16, {QUESTIONS: questions}))
         steward_hf = {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}
         commands = {
-            "leaderboard": pasted(folder, "leaderboard", shown_line(find_suite("open-llm-v2"), revision, 8, {})),
+            "leaderboard": pasted(folder, "leaderboard", line_of_v2(revision)),
             "first": group_of_first,
             "starter": starter,
         }
@@ -118,10 +123,16 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
             HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
         )  # fmt: skip
         try:
-            yield ReferenceScores(run, folder)
+            yield ReferenceScores(run, folder, hub, revision)
         finally:
             run.process.kill()
             run.process.wait()
+
+
+def line_of_v2(revision: str) -> str:
+    """The command line that a result of `open-llm-v2` shows, for the tasks that the tests ask."""
+    tasks = ",".join(suite_v2_datasets.suite()["run"])
+    return shown_line(find_suite("open-llm-v2"), revision, 8, {}).replace("--tasks leaderboard ", f"--tasks {tasks} ")
 
 
 def shown_line(suite: Suite, revision: str, batch_size: int, questions: dict[str, str]) -> str:
