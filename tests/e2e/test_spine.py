@@ -1,4 +1,7 @@
-"""The main job, end to end: the demo as people run it, looked at from outside. The last test ends it."""
+"""The main job, end to end: the demo as people run it, looked at from outside. The last test ends it.
+
+In `make test` its model that works is a tiny one and is asked two of the suite's tasks; `make chaos` runs the whole.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from leaderboard.suites import Suite, find_suite
 from redis_state.keys import Keys
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
-from tests.support.demo_run import Demo, play
+from tests.support.demo_run import Demo, cache_tiny_model, play
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from workers.evaluation.task_files import write_tasks
@@ -28,10 +31,7 @@ from workers.evaluation.task_files import write_tasks
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KEYS = Keys("open-board")
 SOME = ("starter_boolean_expressions", "starter_object_counting")
-"""Two of the suite's tasks: one chooses among answers, one writes its own; here without examples in the prompts. With
-`make chaos` it is all of them, with their examples."""
-SHORT = "{{input[-8:]}}"
-"""The prompt of these two tasks, because reading prompts takes most of the time; `make chaos` asks the real prompts."""
+"""Two of the suite's tasks: one chooses among answers, one writes its own."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def suite_name(tmp_path_factory: pytest.TempPathFactory) -> str:
     whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
     some = {
         "name": "starter-some",
-        "benchmarks": [{**one, "shots": 0} for one in whole["benchmarks"] if one["source"] in SOME],
-        "definitions": [{**one, "prompt": SHORT} for one in whole["definitions"] if one["task"] in SOME],
+        "benchmarks": [one for one in whole["benchmarks"] if one["source"] in SOME],
+        "definitions": [one for one in whole["definitions"] if one["task"] in SOME],
     }
     file = tmp_path_factory.mktemp("suite") / "some.yaml"
     file.write_text(json.dumps({**whole, **some}))
@@ -59,7 +59,8 @@ def suite(suite_name: str) -> Suite:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, suite_name: str) -> Iterator[Demo]:
     """A demo that has played its story and goes on serving."""
-    yield from play(tmp_path_factory.mktemp("demo"), suite_name)
+    cache = None if WHOLE else cache_tiny_model(tmp_path_factory.mktemp("cache"))
+    yield from play(tmp_path_factory.mktemp("demo"), suite_name, cache)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,10 @@ from typing import Any
 import yaml
 
 from steward.children import die_with_parent
+from steward.demo.models import GOOD
+from tests.support.models.adapters_and_deltas import merged
+from tests.support.workers.child_runs import write_model
+from workers.models.gguf import RECORD, packaged_gguf
 
 STARTUP = 600
 
@@ -83,14 +87,29 @@ class Demo:
         return done.stdout
 
 
-def play(folder: Path, suite: str = "starter") -> Iterator[Demo]:
-    """Run the demo with all that it keeps below `folder`, until the caller is done with it."""
+def cache_tiny_model(cache: Path) -> Path:
+    """Put a tiny model into the cache of a user in which the demo looks for its converted one; return the cache.
+
+    The real model's 270 MB are uploaded, hashed and downloaded, and it computes for minutes on a busy machine.
+    """
+    gguf = packaged_gguf()
+    source = {"file": gguf.name, "bytes": gguf.stat().st_size, "dtype": "bfloat16"}
+    folder = cache / "steward" / "demo" / GOOD.partition("/")[2]
+    write_model(folder, {**merged(), RECORD: json.dumps(source).encode()})
+    return cache
+
+
+def play(folder: Path, suite: str = "starter", cache: Path | None = None) -> Iterator[Demo]:
+    """Run the demo with all that it keeps below `folder`, until the caller is done with it.
+
+    `cache`: where it looks for its converted model, by default in the user's own cache.
+    """
     log = (folder / "demo.log").open("w")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is in the background of a script, and inherited
         signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "steward.cli", "demo", "--json", "--suite", suite],
-        env={**os.environ, "TMPDIR": str(folder)},
+        env={**os.environ, "TMPDIR": str(folder), **({"XDG_CACHE_HOME": str(cache)} if cache else {})},
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
