@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -33,21 +35,69 @@ Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
 PHASES = ["claim", "download", "evaluate", "publish"]
 
 
-@pytest.fixture
-def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
-    """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish.
+@dataclass
+class Survivor:
+    """The worker of the tests in which it lives on. It takes the jobs of the queue, so no other one runs meanwhile."""
 
-    `grace`: seconds that a stopped worker gives the attempt.
+    folder: Path
+    url: str
+    worker: WorkerProcess | None = None
+
+    def running(self) -> WorkerProcess:
+        """The worker, started if there is none."""
+        if self.worker is None:
+            self.worker = WorkerProcess(self.folder, self.url)
+        assert self.worker.process.poll() is None, self.worker.log()
+        return self.worker
+
+    def end(self) -> None:
+        """End it, if it runs."""
+        if self.worker is not None:
+            print(self.worker.describe())
+            self.worker.end()
+            self.worker = None
+
+
+@pytest.fixture(scope="module")
+def survivor(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
+    """One for tests that follow each other; Redis is emptied under it before each of them."""
+    survivor = Survivor(tmp_path_factory.mktemp("survivor"), valkey.url)
+    yield survivor
+    survivor.end()
+
+
+@pytest.fixture
+def start_worker(start_worker: Start, survivor: Survivor, connection: redis.Redis) -> Start:
+    """Starts workers, which end with the test, in the place of the one that survives tests."""
+
+    def start(*arguments: Any, **options: Any) -> WorkerProcess:
+        if survivor.worker is not None:
+            survivor.end()
+            connection.flushall()  # its heartbeats
+        return start_worker(*arguments, **options)
+
+    return start
+
+
+@pytest.fixture
+def bring(bot: AttemptQueue, start_worker: Start, survivor: Survivor) -> Iterator[Phases]:
+    """Brings an attempt of a worker into a phase: claim, download, evaluate or publish.
+
+    `survives`: the test leaves the worker alive and idle, so that the next one may use it. `grace`: seconds that a
+    stopped worker gives the attempt.
     """
 
-    def to(phase: str, *, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
+    def to(phase: str, *, survives: bool = False, grace: int = 2) -> tuple[EvaluationJob, WorkerProcess]:
         asked = job("fine" if phase == "publish" else "slow")
         seconds = {phase: 60}
-        worker = start_worker(
-            download=seconds.get("download", 0),
-            publication=seconds.get("publish", 0),
-            STEWARD_GRACE_SECONDS=str(grace),
-        )
+        if survives and phase in ("claim", "evaluate"):
+            worker = survivor.running()
+        else:
+            worker = start_worker(
+                download=seconds.get("download", 0),
+                publication=seconds.get("publish", 0),
+                STEWARD_GRACE_SECONDS=str(grace),
+            )
         bot.enqueue(asked)
         bot.reaches(asked, "taken")
         if phase != "claim":
@@ -58,7 +108,9 @@ def bring(bot: AttemptQueue, start_worker: Start) -> Phases:
         worker.processes()
         return asked, worker
 
-    return to
+    yield to
+    if survivor.worker is not None:
+        wait_until(lambda: survivor.worker is None or not survivor.worker.pids("job"))
 
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["download"])
@@ -97,7 +149,7 @@ def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["evaluate"])
 def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
-    asked, worker = bring(phase)
+    asked, worker = bring(phase, survives=True)
     remains = set(worker.pids("job") + worker.pids("child") + worker.pids("zygote"))
     worker.kill("job")
     outcome, log = bot.outcome(asked)
@@ -108,7 +160,7 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
-    bot.reaches(following, "taken")
+    bot.grant(following, granted=False)
 
 
 @pytest.mark.parametrize("left", ["a locked home", *(["nothing"] if WHOLE else [])])
@@ -116,7 +168,7 @@ def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
     bot: AttemptQueue, bring: Phases, left: str
 ) -> None:
     """If the killed job left no home for children, or one that they cannot enter, the worker takes the next job."""
-    asked, worker = bring("claim")
+    asked, worker = bring("claim", survives=True)
     home = worker.folder / "work" / "slots" / "0" / "home"
     remove(home)
     if left == "a locked home":
@@ -134,11 +186,39 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     bot: AttemptQueue, bring: Phases, kind: str
 ) -> None:
     """kill -9 of the child, or of the zygote with it: a failure with its cause; the next attempt runs."""
-    asked, worker = bring("evaluate")
+    asked, worker = bring("evaluate", survives=True)
     worker.kill(kind)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == {"child": "killed-by-kernel", "zygote": "worker-lost"}[kind]
     record_outcome(f"kill -9 of the {kind}", outcome)
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
+def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
+    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
+    asked, worker = bring("evaluate", survives=True)
+    bot.connection.flushall()
+    bot.running(asked)
+    bot.attempts.cancel(asked.attempt)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "cancelled"
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok and worker.process.poll() is None
+
+
+def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
+    """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
+    asked, worker = bring("evaluate", survives=True)
+    (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
+    worker.kill("child")
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure is not None and outcome.failure.cause == "killed-by-kernel"
+    assert "claim granted" in log
     following = job("fine", 2)
     bot.enqueue(following)
     bot.grant(following)
@@ -287,34 +367,6 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
     finally:
         own_valkey.process.send_signal(signal.SIGCONT)
     assert "asked to stop" in worker.log()
-
-
-def test_an_emptied_redis_learns_of_the_end(bot: AttemptQueue, bring: Phases) -> None:
-    """After Redis loses its data, heartbeats write the attempt again, and its outcome arrives."""
-    asked, worker = bring("evaluate")
-    bot.connection.flushall()
-    bot.running(asked)
-    bot.attempts.cancel(asked.attempt)
-    outcome, _ = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == "cancelled"
-    following = job("fine", 2)
-    bot.enqueue(following)
-    bot.grant(following)
-    assert bot.outcome(following)[0].ok and worker.process.poll() is None
-
-
-def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, bring: Phases) -> None:
-    """If the disk has no space for an attempt's outcome, the bot gets it all the same, and the next attempt runs."""
-    asked, worker = bring("evaluate")
-    (worker.folder / "work/slots/0/attempt/outcome.json.new").symlink_to("/dev/full")
-    worker.kill("child")
-    outcome, log = bot.outcome(asked)
-    assert outcome.failure is not None and outcome.failure.cause == "killed-by-kernel"
-    assert "claim granted" in log
-    following = job("fine", 2)
-    bot.enqueue(following)
-    bot.grant(following)
-    assert bot.outcome(following)[0].ok
 
 
 @pytest.mark.parametrize("dies", ["worker", *(["job"] if WHOLE else [])])
