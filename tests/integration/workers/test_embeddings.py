@@ -22,13 +22,15 @@ from leaderboard.results import read_results
 from leaderboard.suites import parse_suite
 from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, question_files
 from tests.support.probe import shared_probe
-from tests.support.sizes import WHOLE
+from tests.support.sizes import left_out
 from tests.support.workers.real_worker import RealWorker, running_worker
-from workers.evaluators.embeddings import spearman
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.timeout(400),
+    left_out("ten seconds of processor time for each; test_evaluator_tasks has an evaluator without torch"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,6 @@ def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
     assert sum(row["score"] for row in table) == pytest.approx(8 * raw["triples"]["accuracy"])
 
 
-@pytest.mark.skipif(not WHOLE, reason="ten seconds of processor time: `make matrices` runs it")
 def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
     """The evaluator tells that the model is at fault, and the submitter reads why."""
     files = tiny_model()
@@ -78,9 +79,10 @@ def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
     assert "transformers cannot load it" in failed.failure.message
 
 
-@pytest.mark.skipif(not WHOLE, reason="ten seconds of processor time: `make matrices` runs it")
 def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, tmp_path: Path) -> None:
     """A withdrawn pair counts no more in the rank correlation; every similarity is the same again."""
+    from workers.evaluators.embeddings import spearman  # torch: two seconds of each process that collects tests
+
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model()), 3))
     assert outcome.details is not None, (outcome.failure, stand.log)
     path = outcome.details.results_path

@@ -1,7 +1,8 @@
 """kill -9, cancel, stall and out of memory during an evaluation by shared prefix: the same ends as the harness's way.
 
 A real worker runs real children, whose model misbehaves while the requests are compared, or while the engine runs.
-`make test` runs some cells; `make matrices` all, and the same for the harness's way.
+`make matrices` runs all, and the same for the harness's way. In `make test`, `test_resume` kills a worker whose engine
+computes, and unit tests let the engine run out of memory.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from leaderboard.attempts import Outcome
 from leaderboard.failures import diagnose
 from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
-from tests.support.sizes import WHOLE
+from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job, runs
 from workers.models.tiny_model import model
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.timeout(400),
+    left_out("a worker that imports the harness, and half a dozen evaluations"),
+]
 SECONDS = 350.0
 """The longest wait for an end: a worker imports the harness first."""
 PLACES = ["shared-prefix-running", "shared-prefix-comparing", "harness-running"]
@@ -106,7 +110,7 @@ def check_answers(worker: WorkerProcess, expected: list[Any], engine: str) -> di
     return record
 
 
-@pytest.mark.parametrize("place", PLACES if WHOLE else PLACES[:1])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
     bot: AttemptQueue, worker: WorkerProcess, place: str, answers: list[Any]
 ) -> None:
@@ -130,7 +134,6 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
     assert check_answers(worker, answers, "shared-prefix")["compared"] >= 64
 
 
-@pytest.mark.skipif(not WHOLE, reason="test_worker_deaths kills each process in each phase: `make matrices` runs it")
 @pytest.mark.parametrize("kind", ["job", "zygote"])
 def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: WorkerProcess, kind: str) -> None:
     """kill -9 of the job or the zygote inside a step: the child ends with it, and the attempt as lost."""
@@ -142,7 +145,6 @@ def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: Work
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
 
 
-@pytest.mark.skipif(not WHOLE, reason="a heartbeat of ten seconds, as in test_worker_attempts: `make matrices` runs it")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess, place: str) -> None:
     """A cancellation stops the child inside a step; the attempt ends as cancelled."""
@@ -153,7 +155,6 @@ def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess
     wait_until(lambda: worker.pids("child") == [])
 
 
-@pytest.mark.skipif(not WHOLE, reason="20 seconds by the clock, as in test_worker_attempts: `make matrices` runs it")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_model_that_hangs_inside_a_step_has_stalled(bot: AttemptQueue, worker: WorkerProcess, place: str) -> None:
     """No answer is reported for longer than the worker allows: the child is stopped, and the attempt says so."""
@@ -164,7 +165,6 @@ def test_a_model_that_hangs_inside_a_step_has_stalled(bot: AttemptQueue, worker:
     wait_until(lambda: worker.pids("child") == [])
 
 
-@pytest.mark.skipif(not WHOLE, reason="a minute by the clock, and test_shared_prefix_harness: `make matrices` runs it")
 @pytest.mark.parametrize("place", PLACES[:2])
 def test_a_slow_model_has_not_stalled(bot: AttemptQueue, worker: WorkerProcess, place: str, answers: list[Any]) -> None:
     """Steps that take long, together much longer than the worker waits for progress, end in results."""
@@ -182,9 +182,7 @@ OUT_OF_MEMORY = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("place", "trouble", "engine", "line"), OUT_OF_MEMORY if WHOLE else OUT_OF_MEMORY[:1], ids=lambda word: word[:23]
-)
+@pytest.mark.parametrize(("place", "trouble", "engine", "line"), OUT_OF_MEMORY, ids=lambda word: word[:23])
 def test_out_of_memory_ends_in_the_same_answers(
     bot: AttemptQueue, worker: WorkerProcess, place: str, trouble: str, engine: str, line: str, answers: list[Any]
 ) -> None:

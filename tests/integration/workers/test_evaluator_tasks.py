@@ -1,31 +1,64 @@
-"""An evaluator whose questions are not those of the board's results, in a real worker."""
+"""An evaluator other than lm-eval through a real worker, Hub and queue; its questions may change."""
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
+import pyarrow.parquet as pq
 import pytest
 
+from bot.core.context import BoardContext
+from bot.evaluations.samples import compare_with_samples
+from hub.client import Hub
+from hub.records import Repo
 from leaderboard.comparability import DigestParts, ResultDigests, combine
+from leaderboard.details import table_path
+from leaderboard.results import read_results
 from redis_state.accepted_digests import AcceptedDigests
-from tests.support.evaluators.suites import REPO, question_files, suite_fields
-from tests.support.sizes import WHOLE
+from tests.support.evaluators.suites import QUESTIONS, REPO, question_files, suite_fields
+from tests.support.probe import shared_probe
+from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
 
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(not WHOLE, reason="a worker and a Hub of its own: `make matrices` runs it"),
-]
+pytestmark = pytest.mark.timeout(400)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A worker whose suite names the good evaluator."""
     with running_worker(tmp_path_factory.mktemp("pairs"), suite_fields()) as stand:
         stand.upload(REPO, question_files(), kind="dataset")
+        stand.start_worker()
         yield stand
+
+
+def test_an_evaluation_is_published_as_those_of_lm_eval_are(stand: RealWorker) -> None:
+    """Results, details, digests and standard errors are in files that the bot accepts."""
+    (outcome,) = stand.run(stand.job("trial/one", stand.upload("trial/one", tiny_model())))
+    assert outcome.details is not None, (outcome.failure, stand.log)
+    results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
+    block, accuracy = results.block, results.data["results"]["nearer"]["accuracy"]
+    assert block.evaluator is not None and (block.evaluator.name, block.evaluator.version) == ("pairs", "1.0")
+    assert block.digests is not None and block.digests.tasks["nearer"].asked.questions == len(QUESTIONS)
+    assert block.digests.tasks["nearer"].asked.dataset.startswith(f"{REPO}@")
+    assert set(block.errors) == set(results.scores.by_name) == {"Nearer"}
+
+    with Hub(stand.hub.url, "hf_worker") as hub:
+        context = SimpleNamespace(suite=stand.suite, hub=hub, probe=shared_probe())
+        repo = Repo("dataset", outcome.details.repo)
+        checked = compare_with_samples(cast(BoardContext, context), "trial/one", repo, outcome.details, results)
+    assert (checked.samples, checked.unchecked) == (len(QUESTIONS), ())
+
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = pq.read_table(io.BytesIO(stand.read(outcome, table_path("nearer", time)))).to_pylist()
+    assert [json.loads(row["doc"]) for row in table] == QUESTIONS
+    assert sum(row["score"] for row in table) == pytest.approx(len(QUESTIONS) * accuracy)
 
 
 def other(stand: RealWorker, digests: ResultDigests) -> ResultDigests:
@@ -37,9 +70,9 @@ def other(stand: RealWorker, digests: ResultDigests) -> ResultDigests:
     return combine(changed, stand.suite)
 
 
+@left_out("three evaluations more; test_other_tasks is quick")
 def test_other_questions_wait_for_an_operator(stand: RealWorker) -> None:
     """The same tasks are published again. Where the board's results have others, the worker says why it waits."""
-    stand.start_worker()
     revision = stand.upload("trial/good", tiny_model())
     (first,) = stand.run(stand.job("trial/good", revision))
     digests = ResultDigests.model_validate(stand.results(first)["steward"]["digests"])

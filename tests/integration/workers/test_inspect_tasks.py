@@ -21,7 +21,6 @@ from leaderboard.suites import parse_suite
 from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUITE, question_files
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
-from workers.evaluators.inspect_tasks.answers import BETWEEN_EPOCHS
 from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator
 from workers.models.tiny_model import VOCABULARY, WIDTH, model, safetensors, tensors
 from workers.rescoring.process import RescoringProcess
@@ -78,6 +77,8 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 @whole
 def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> None:
     """Results, details and standard errors are as those of other evaluators; the logs lie beside them."""
+    from workers.evaluators.inspect_tasks.answers import BETWEEN_EPOCHS  # a second of each process that collects tests
+
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)

@@ -212,16 +212,13 @@ def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
     assert found["steward"]["digests"]["asked"] == wanted["steward"]["digests"]["asked"]
 
 
+@LARGE
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (
-            "max_gen_toks: ",
-            "max_gen_toks: 1",
-            "arguments of the requests of starter_object_counting differ",
-        ),
-        pytest.param("{{input}}", "{{input | upper}}", "is worded otherwise", marks=LARGE),
-        pytest.param("sampler: first_n", "sampler: default", "fewshot_config of", marks=LARGE),
+        ("max_gen_toks: ", "max_gen_toks: 1", "arguments of the requests of starter_object_counting differ"),
+        ("{{input}}", "{{input | upper}}", "is worded otherwise"),
+        ("sampler: first_n", "sampler: default", "fewshot_config of"),
     ],
 )
 def test_tasks_that_are_configured_otherwise_and_ask_otherwise_are_refused(
