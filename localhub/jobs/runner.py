@@ -152,7 +152,8 @@ class JobRunner:
             run.processes = [self._process(run) for _ in range(1 + ("twice" in run.faults))]
         except (OSError, HubError) as error:
             return "ERROR", f"The command cannot be run: {error}"
-        readers = [threading.Thread(target=_read, args=(process, run.lines)) for process in run.processes]
+        # A process that outlives its Job may hold the pipe: it must not keep this server from ending.
+        readers = [threading.Thread(target=_read, args=(each, run.lines), daemon=True) for each in run.processes]
         for reader in readers:
             reader.start()
         if "lost" in run.faults:

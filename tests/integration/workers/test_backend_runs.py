@@ -15,6 +15,7 @@ from leaderboard.backends import CostLimits, JobsBackend
 from leaderboard.tiers import TIERS
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
 from tests.support.sizes import WHOLE
+from tests.support.waiting import wait_until
 from tests.support.workers.backend_board import (
     IMAGE,
     BackendBoard,
@@ -77,16 +78,18 @@ def test_requests_end_through_jobs_as_through_rq(with_rq: dict[str, RequestEnd],
 
 
 def test_a_mounted_model_is_evaluated_without_a_download(tmp_path: Path, probe: Probe) -> None:
-    """The Hub serves no weights: the worker of the Job takes them from the volume."""
+    """The Hub serves no weights once the bot has looked at them: the worker of the Job takes them from the volume."""
     with backend_stand(tmp_path) as stand:
         backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, mount_models=True)
         with (
             jobs_platforms(stand, tmp_path, backend) as platforms,
             backend_board(stand, tmp_path, probe, dict.fromkeys(TIERS, backend), platforms) as board,
         ):
-            stand.hub.state.faults.fail("GET */resolve/*/model.safetensors", times=None)
-            stand.hub.state.faults.fail("HEAD */resolve/*/model.safetensors", times=None)
-            ends = board.ends(board.submit_good(1), 600)
+            paths = board.submit_good(1)
+            wait_until(board.runs, seconds=PATIENCE)
+            for method in ("GET", "HEAD"):
+                stand.hub.state.faults.fail(f"{method} */resolve/*/model.safetensors", times=None)
+            ends = board.ends(paths, PATIENCE)
             assert [end.status for end in ends.values()] == ["FINISHED"]
 
 
