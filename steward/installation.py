@@ -8,6 +8,7 @@ lets one distribution overwrite the files of another without a word. This module
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import importlib.util
 import json
@@ -168,8 +169,8 @@ def _files(distribution: metadata.Distribution) -> Iterator[InstallationCheck]:
     if _editable_folder(distribution) is not None:
         return
     name = _normalized(distribution.metadata["Name"])
-    recorded = [file for file in distribution.files or () if file.hash is not None]
-    wrong = [str(file) for file in recorded if not _is_unchanged(file)]
+    recorded = _recorded_hashes(distribution)
+    wrong = [file for file, expected in recorded.items() if not _is_unchanged(distribution, file, expected)]
     if wrong:
         shown = ", ".join(wrong[:_SHOWN]) + (", …" if len(wrong) > _SHOWN else "")
         words = f"{len(wrong)} of {len(recorded)} files of {name} are missing or changed: {shown}"
@@ -178,13 +179,19 @@ def _files(distribution: metadata.Distribution) -> Iterator[InstallationCheck]:
         yield InstallationCheck("files", "ok", f"All {len(recorded)} files of {name} are as they were installed.")
 
 
-def _is_unchanged(file: metadata.PackagePath) -> bool:
-    assert file.hash is not None
+def _recorded_hashes(distribution: metadata.Distribution) -> dict[str, str]:
+    """The hash of each file, as `algorithm=digest`; `Distribution.files` leaves out missing files in newer Pythons."""
+    rows = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    return {row[0]: row[1] for row in rows if len(row) > 1 and row[1]}
+
+
+def _is_unchanged(distribution: metadata.Distribution, file: str, expected: str) -> bool:
+    mode, _, digest = expected.partition("=")
     try:
-        digest = hashlib.new(file.hash.mode, Path(str(file.locate())).read_bytes()).digest()
+        actual = hashlib.new(mode, Path(str(distribution.locate_file(file))).read_bytes()).digest()
     except OSError:
         return False
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value
+    return base64.urlsafe_b64encode(actual).rstrip(b"=").decode() == digest
 
 
 # --- requirements
