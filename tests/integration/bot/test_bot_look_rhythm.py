@@ -102,6 +102,24 @@ def test_a_lost_webhook_is_noticed_within_the_bound(
     assert looks(stand, 3) == 3
 
 
+def test_reported_changes_are_no_reason_to_look_often(stand: BoardDriver, valkey_url: str) -> None:
+    """A commit that a delivery reported, and the bot's own comments and discussions, leave looks rare."""
+    trusting(stand, valkey_url)
+    stand.submit("ada/remote")
+    deliver(stand, valkey_url)
+    stand.time += 60
+    stand.settle()  # the bot opens the maintainers' list
+    comment = {"author": {"id": stand.context.me().id}, "content": "Not accepted"}
+    for thread in stand.threads():
+        about = {"event": {"action": "create", "scope": "discussion"}, "discussion": {"num": thread.num}}
+        stand.time += 1
+        deliver(stand, valkey_url, {**COMMIT, **about, "comment": comment})
+    stand.time += 1
+    deliver(stand, valkey_url)
+    assert len(stand.threads()) == 2
+    assert looks(stand, 12) == 1
+
+
 def test_a_start_makes_looks_frequent(stand: BoardDriver, valkey_url: str) -> None:
     """A new process looks at once, and every minute until the next delivery; so does one whose Redis was lost."""
     trusting(stand, valkey_url)
