@@ -68,9 +68,19 @@ def _jobs_cancelled(client: ContractClient) -> list[str]:
         except NotTried as error:
             problems.append(f"The Job {job} could not be cancelled: {error}")
             continue
-        if job in live and answer.status not in _GONE:  # a Hub may refuse to cancel one that has ended
+        # A Hub may refuse to cancel one that has ended, perhaps since it was listed.
+        if job in live and answer.status not in _GONE and not _has_ended(client, job):
             problems.append(f"The Job {job} could not be cancelled: {answer.status} {answer.error}")
     return problems
+
+
+def _has_ended(client: ContractClient, job: str) -> bool:
+    """Whether the Hub says so of a Job of this run."""
+    try:
+        answer = client.get(f"/api/jobs/{client.guard.namespace}/{job}").expect(200)
+        return part(part(answer.json(), "status"), "stage") not in ("SCHEDULING", "RUNNING")
+    except (Differs, NotTried):
+        return False
 
 
 def _live_jobs(client: ContractClient, namespace: str) -> Iterator[tuple[str, str]]:

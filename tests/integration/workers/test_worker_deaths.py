@@ -138,6 +138,7 @@ def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
     bot.enqueue(asked)
     bot.reaches(asked, "taken", seconds=150)
     bot.attempts.answer_claim(asked.attempt, granted=True)
+    bot.running(asked)
     wait_until(worker.busy_child)
     worker.processes()
     worker.process.send_signal(number)
