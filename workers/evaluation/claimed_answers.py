@@ -39,6 +39,8 @@ CLAIMS_MODEL = "steward-claims"
 NOT_ASKED: ScoredAnswer = (-1.0, False)
 """The answer to questions that are not computed; their scores mean nothing."""
 AT_RANDOM = "its tokens are drawn at random"
+CLAIM_TOLERANCE = 10 * trust.TOLERANCE
+"""The largest difference of a log-likelihood in float32: other hardware rounds otherwise, which is no forgery."""
 LONG_CHARACTERS = 100_000
 """Characters of answers that may have been cut when they were published."""
 UNREADABLE = "its answers cannot be read, and the model's have {count} characters"
@@ -161,7 +163,8 @@ def scores_differ(claimed: Sequence[ScoredAnswer], computed: Sequence[ScoredAnsw
     answer is the most likely text is not compared: two tokens may be equally likely.
     """
     if epsilon is None:
-        return trust.Comparison(dict(enumerate(computed))).disagreement(dict(enumerate(claimed)))
+        comparison = trust.Comparison(dict(enumerate(computed)), tolerance=CLAIM_TOLERANCE)
+        return comparison.disagreement(dict(enumerate(claimed)))
     scores, own = [float(score) for score, _ in claimed], [float(score) for score, _ in computed]
     unit = trust.SPREAD_FACTOR * epsilon * max(trust.LOGIT_SIZE, sum(map(abs, own)) / len(own))
     differences = sorted(abs(score - other) for score, other in zip(scores, own, strict=True))

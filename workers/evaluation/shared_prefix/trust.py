@@ -129,7 +129,7 @@ def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) 
 class Comparison:
     """Answers of the harness, and whether those of the engine agree with them.
 
-    `epsilon` is None in float32: every answer must agree. In half precision the harness's own answers depend on the
+    `epsilon` is None in float32: every answer must agree within `tolerance`. In half precision the harness's own answers depend on the
     batch, so `repeated`, its answers to the same requests with batch size 1, is the measure; `epsilon` is the
     distance of 1.0 to the next number of that dtype.
     """
@@ -139,9 +139,10 @@ class Comparison:
         expected: Mapping[int, ScoredAnswer],
         repeated: Mapping[int, ScoredAnswer] | None = None,
         epsilon: float | None = None,
+        tolerance: float = TOLERANCE,
     ) -> None:
         self.expected = dict(expected)
-        self.epsilon = epsilon
+        self.epsilon, self.tolerance = epsilon, tolerance
         self.differences: dict[int, float] = {}
         self._own_spread = percentile(
             [abs(expected[index][0] - answer[0]) for index, answer in (repeated or {}).items()]
@@ -159,7 +160,7 @@ class Comparison:
             self.differences[index] = actual - expected
             if self.epsilon is not None:
                 continue
-            if not abs(actual - expected) <= TOLERANCE * max(1.0, abs(expected) / 100):
+            if not abs(actual - expected) <= self.tolerance * max(1.0, abs(expected) / 100):
                 return f"a log-likelihood is {actual:.6f} instead of {expected:.6f}"
             if greedy != expected_greedy:
                 return "an answer is the most likely one in one of the two ways only"

@@ -32,8 +32,8 @@ def moved(*differences: float) -> list[Score]:
     ("claimed", "epsilon", "words"),
     [
         pytest.param(OWN, None, "", id="the same"),
-        pytest.param(moved(5e-5, -5e-5, 0, 2e-5), None, "", id="other last digits"),
-        pytest.param(moved(0, 0, 0, 1e-3), None, "is -8.999000 instead of -9.000000", id="another number"),
+        pytest.param(moved(5e-4, -8e-4, 0, 2e-5), None, "", id="digits of other hardware"),
+        pytest.param(moved(0, 0, 0, 2e-3), None, "is -8.998000 instead of -9.000000", id="another number"),
         pytest.param([(-3.0, True), *OWN[1:]], None, "most likely one", id="another most likely text"),
         pytest.param(moved(0.2, -0.3, 0.1, 0.2), EPSILON, "", id="half precision"),
         pytest.param(moved(0, 0, 0, 3.2), EPSILON, "differs by 3.2000", id="half precision, one far away"),
