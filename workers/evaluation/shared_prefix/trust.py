@@ -129,9 +129,9 @@ def choose_sample(requests: Sequence[AnswerRequest], kinds: Sequence[Hashable]) 
 class Comparison:
     """Answers of the harness, and whether those of the engine agree with them.
 
-    `epsilon` is None in float32: every answer must agree within `tolerance`. In half precision the harness's own answers depend on the
-    batch, so `repeated`, its answers to the same requests with batch size 1, is the measure; `epsilon` is the
-    distance of 1.0 to the next number of that dtype.
+    `epsilon` is None in float32: every answer must agree within `tolerance`. In half precision the harness's own
+    answers depend on the batch, so `repeated`, its answers to the same requests with batch size 1, is the measure;
+    `epsilon` is the distance of 1.0 to the next number of that dtype.
     """
 
     def __init__(
