@@ -28,7 +28,7 @@ RepoKind = Literal["models", "datasets", "spaces"]
 class HubRoute(APIRoute):
     """A route that answers reads in the event loop: most take less time than the way to another thread and back.
 
-    Readers wait for nobody; what writes runs in a thread of its own, where it may wait for another writer.
+    A read waits for no write. A write runs in a thread of its own, where it may wait for another write.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:

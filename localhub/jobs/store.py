@@ -1,4 +1,4 @@
-"""Jobs as rows: what was asked for, and what became of it. Secrets are not stored: only running processes have them."""
+"""Jobs as rows: their specification and their state. Secrets are not stored: only running processes have them."""
 
 from __future__ import annotations
 

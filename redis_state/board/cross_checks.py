@@ -1,4 +1,4 @@
-"""How far the cross-checks of attempts are: what was drawn, which workers were asked, and what they reported.
+"""The progress of cross-checks of attempts: drawn questions, the workers that compute them again, and their reports.
 
 Only the sync of the request writes. Redis may lose all of this: reports of the operator's own workers, in the details
 repo, name the nonce, and are found again; without one the check begins anew.

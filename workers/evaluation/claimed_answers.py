@@ -144,7 +144,7 @@ class ClaimsModel(ReportingModel):
         return ""
 
     def get_model_info(self) -> Any:
-        """Write what was compared to the spool: the harness calls this right after its evaluation."""
+        """Write the verdicts of the comparison to the spool: the harness calls this right after its evaluation."""
         compared = [
             {"task": task, "number": number, "verdict": verdict, "reason": reason}
             for (task, number), (verdict, reason) in self.compared.items()

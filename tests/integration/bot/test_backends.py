@@ -190,7 +190,7 @@ def test_a_run_that_dies_before_it_takes_its_job_is_started_again_later_and_late
 def test_a_run_that_outlives_its_attempt_is_cancelled_until_it_is_gone(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """Its worker has some time to end by itself; a platform that loses the wish hears it again."""
+    """Its worker has some time to end by itself; the bot repeats a cancel that the platform lost."""
     submit(stand, "a1")
     later(stand, platform)
     stand.end(take(stand, platform, "run-1"), failure=THEIRS)

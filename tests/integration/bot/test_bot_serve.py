@@ -1,4 +1,4 @@
-"""The web server as people run it, killed in the middle: what was acknowledged is in Redis, marked, and there once.
+"""The web server as people run it, killed in the middle: each acknowledged delivery is in Redis once, and marked.
 
 `make test` kills it once, `make chaos` also at its first delivery and at named points.
 """

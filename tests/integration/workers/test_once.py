@@ -86,7 +86,7 @@ class Once:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
-    """A board whose attempts nobody takes unless a test starts a worker."""
+    """A board without workers: a test starts the one that takes an attempt."""
     backend = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": "steward"}
     with running_worker(tmp_path_factory.mktemp("once"), backends={TIER: backend}) as stand:
         upload_questions(stand)

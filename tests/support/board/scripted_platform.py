@@ -51,7 +51,7 @@ class ScriptedPlatform:
         return run.id
 
     def cancel(self, run: BackendRun) -> None:
-        """Note the wish; the test decides whether the run ends."""
+        """Record the cancel; the test decides whether the run ends."""
         self._answer()
         self.cancelled.append(run.id)
 

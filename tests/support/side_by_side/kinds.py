@@ -24,7 +24,7 @@ GOOD = (BY_FORM, BY_COMMAND, BY_PULL)
 ANSWERS_ORG = "secrets"
 ANSWERS = f"{ANSWERS_ORG}/answers"
 SECRET_WORD = "zanzibar-quokka"
-"""Part of every private answer that nobody predicts, so that a leak of any of them is found."""
+"""Part of each private answer. No submission predicts it, so a test finds a leak of any of them."""
 
 
 @dataclass(frozen=True)

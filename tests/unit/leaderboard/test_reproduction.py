@@ -175,7 +175,7 @@ def test_a_shell_gets_every_word_as_it_is_and_runs_nothing_else(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["torch-eval", "numpy-base", "Evil_Package", "lm.eval", "requests"])
 def test_a_worker_chooses_no_package_that_readers_install(name: str) -> None:
-    """Whoever evaluates says which packages were used, and can register any free name; it is named, and left out."""
+    """A worker names the packages, and its owner can register any free name: an unknown one is named, and left out."""
     digests = ResultDigests.model_construct(versions={"lm_eval.tasks.x": f"sympy 1.14.0, {name} 6.6.6"})
     for changes in ({"versions": {"lm-eval": "0.4.13", name: "6.6.6"}}, {"digests": digests}):
         command = made(**changes)

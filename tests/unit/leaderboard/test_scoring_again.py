@@ -101,7 +101,7 @@ def test_other_answers_are_needed(before: Suite, now: Suite, facts: dict[str, An
 
 
 def test_a_report_that_follows_from_stored_metrics() -> None:
-    """Means are computed, what was reported stays, and what was not reported is missed."""
+    """Means are computed, reported values stay, and a value that was not reported is an error."""
     of = reported(max_errors=3)
     lines = [line(number, metrics={"accuracy": 0.5}) for number in range(4)]
     made = results_of_stored_metrics(parse_results(results()), of, collected(of, nearer=lines))

@@ -77,7 +77,7 @@ def stored(folder: Path, of: Suite, lines: list[bytes] = LINES) -> StoredEvaluat
 
 
 def test_a_withdrawn_question_counts_no_more(tmp_path: Path) -> None:
-    """Scores, standard errors, tables and digests are those of the other questions; what was asked stays."""
+    """Scores, standard errors, tables and digests are those of the other questions; the digest `asked` stays."""
     evaluation, now = stored(tmp_path, plain()), plain(errata=ERRATA)
     for name in ("samples", "tables"):
         (tmp_path / name).mkdir()
