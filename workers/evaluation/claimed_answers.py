@@ -121,13 +121,14 @@ class ClaimsModel(ReportingModel):
     ) -> tuple[str, str]:
         """Verdict and reason for the answers to one question."""
         if not claimed:
-            count = sum(len(str(one)) for one in computed)
+            count = sum(len(str(answer)) for answer in computed)
             return (
                 ("not-compared", TOO_LONG) if count > LONG_CHARACTERS else ("differs", UNREADABLE.format(count=count))
             )
         if len(claimed) != len(computed):
             return "differs", OTHER_NUMBER.format(claimed=len(claimed), here=len(computed))
-        if any(isinstance(one, str) != isinstance(other, str) for one, other in zip(claimed, computed, strict=True)):
+        pairs = zip(claimed, computed, strict=True)
+        if any(isinstance(claim, str) != isinstance(answer, str) for claim, answer in pairs):
             return "differs", "it has another kind of answer"
         try:
             reason = differ(requests, claimed, computed)

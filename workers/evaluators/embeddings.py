@@ -153,11 +153,11 @@ def _metrics(samples: Sequence[dict[str, Any]], counted: Sequence[dict[str, Any]
     return {"spearman": spearman([sample["metrics"]["similarity"] for sample in counted], scores)}
 
 
-def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """The correlation of the ranks; 0 if it is negative, or if all values of a side are equal."""
-    if len(set(one)) < 2 or len(set(other)) < 2:
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """The correlation of the ranks; 0 if it is negative, or if all values of one sequence are equal."""
+    if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
-    return max(0.0, min(1.0, statistics.correlation(_ranks(one), _ranks(other))))
+    return max(0.0, min(1.0, statistics.correlation(_ranks(first), _ranks(second))))
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -42,8 +42,8 @@ from workers.settings import WorkerSettings
 
 _NUMERIC_VERSIONS = ("transformers", "torch", "steward")
 """Packages whose versions the numerics name already, or that do not change an answer."""
-_VERSION = "versions of {name} differ: {one} and {other}"
-_HARDWARE = "hardware: {one} and {other}"
+_VERSION = "versions of {name} differ: {published} and {here}"
+_HARDWARE = "hardware: {published} and {here}"
 _SCORING = "{count} answers are the same, but scored otherwise"
 _BATCHES = (
     "only {count} questions were asked, so batches hold other questions than they did: the last digits may differ"
@@ -218,17 +218,17 @@ class _Run:
         if replayed:
             yield from numeric_differences(self.block, here)
         else:
-            found = compare_results(self.block, here)
+            differences = compare_results(self.block, here)
             # Of the first questions alone, the digests of requests and prompts differ in any case.
-            asked = found.asked if limit is None or self.other.shots is not None else ()
-            prompts = found.prompts if limit is None else ()
+            asked = differences.asked if limit is None or self.other.shots is not None else ()
+            prompts = differences.prompts if limit is None else ()
             template = [difference] if (difference := template_difference(self.block, here)) else []
-            yield from dict.fromkeys((*asked, *found.scored, *template, *prompts, *found.numerics))
-        for name, (one, there) in version_differences(self.block, here.versions).items():
+            yield from dict.fromkeys((*asked, *differences.scored, *template, *prompts, *differences.numerics))
+        for name, (published, version) in version_differences(self.block, here.versions).items():
             if name not in _NUMERIC_VERSIONS:
-                yield _VERSION.format(name=name, one=one, other=there)
+                yield _VERSION.format(name=name, published=published, here=version)
         if self.block.hardware != self.worker_context.hardware:
-            yield _HARDWARE.format(one=self.block.hardware, other=self.worker_context.hardware)
+            yield _HARDWARE.format(published=self.block.hardware, here=self.worker_context.hardware)
         if limit is not None and comparison.verdict == "other-digits":
             yield _BATCHES.format(count=limit)
 

@@ -167,12 +167,10 @@ def _decimals_differ(published: Sample, here: Sample) -> float | None:
     old, new = (" ".join(answers_of(sample)) for sample in (published, here))
     if _DECIMAL.sub("0.0", old) != _DECIMAL.sub("0.0", new):
         return None
-    pairs = [
-        (float(one), float(other)) for one, other in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True)
-    ]
-    if any(abs(one - other) > LAST_DIGITS * max(1.0, abs(one)) for one, other in pairs):
+    pairs = [(float(then), float(now)) for then, now in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True)]
+    if any(abs(then - now) > LAST_DIGITS * max(1.0, abs(then)) for then, now in pairs):
         return None
-    return max((abs(one - other) for one, other in pairs), default=0.0)
+    return max((abs(then - now) for then, now in pairs), default=0.0)
 
 
 def _choice(answers: list[ScoredAnswer]) -> tuple[int, bool]:
@@ -187,7 +185,7 @@ def _metrics_differ(published: Sample, here: Sample) -> bool:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return False
     pairs = [(old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]]
-    numbers = (isinstance(one, int | float) for pair in pairs for one in pair)
+    numbers = (isinstance(value, int | float) for pair in pairs for value in pair)
     return not all(numbers) or any(abs(then - now) >= 0.5 for then, now in pairs)
 
 

@@ -111,7 +111,7 @@ class AnswerDigests(NamedTuple):
     def difference(self, other: AnswerDigests) -> str:
         """The name of the first part that differs; "" if all are the same."""
         pairs = zip(self._fields, self, other, strict=True)
-        return next((name for name, one, another in pairs if one != another), "")
+        return next((name for name, own, others in pairs if own != others), "")
 
 
 def answer_digests(samples: Path) -> dict[int, AnswerDigests]:

@@ -95,7 +95,7 @@ class BatchReplay(Generic[Answer]):
 
     def answers(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, Answer]:
         """The answers of all batches, by the index of the request."""
-        stored = self._found(batches, keys)
+        stored = self._stored_answers(batches, keys)
         answers: dict[int, Answer] = {}
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
             if number in stored:
@@ -109,7 +109,7 @@ class BatchReplay(Generic[Answer]):
             answers |= dict(zip(batch, stored.pop(number), strict=True))
         return answers
 
-    def _found(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, list[Answer]]:
+    def _stored_answers(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, list[Answer]]:
         """The answers in the journal by number of the batch, of which a sample was computed afresh."""
         stored = {
             number: answers

@@ -47,7 +47,7 @@ class PrefixEngine:
         memory, this one does too.
         """
         journal = AnswerJournal() if journal is None else journal
-        stored = self._found(plan, journal)
+        stored = self._stored_steps(plan, journal)
         missing = [number for number, step in enumerate(plan.steps) if step.scores and number not in stored]
         end = len(plan.steps)
         if missing and journal.units and journal.get(out_of_memory_key(plan)) is True:
@@ -70,7 +70,7 @@ class PrefixEngine:
         if end < len(plan.steps):
             raise MemoryError("an earlier attempt had too little memory for the next step")
 
-    def _found(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
+    def _stored_steps(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
         """The steps in the journal, of which a sample was computed afresh."""
         stored = {
             number: scored

@@ -98,7 +98,7 @@ def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequenc
 def common_beginning(prompts: Sequence[Tokens]) -> int:
     """The number of tokens with which all prompts begin."""
     first, last = min(prompts), max(prompts)
-    return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
 
 
 def generate(

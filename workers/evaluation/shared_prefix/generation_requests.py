@@ -77,7 +77,7 @@ class GenerationGroup:
         """Yield each request's number and text, those in the journal first. Raises what `generate` raises."""
         lm = self.lm
         prompts = [self._prompt(request.args[0]) for request in self.requests]
-        stored = self._found(prompts, replay_checker)
+        stored = self._stored_answers(prompts, replay_checker)
         for number, answer in stored.items():
             lm.journal.replayed += 1
             yield number, self._text(answer)
@@ -100,7 +100,7 @@ class GenerationGroup:
         text: str = postprocess_generated_text(self.lm.tok_decode(answer), stop=self.until, think_end_token=None)
         return text
 
-    def _found(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
+    def _stored_answers(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
         """The answers in the journal, by number; some were compared as those that are generated."""
         journal = self.lm.journal
         stored = {

@@ -72,7 +72,7 @@ class AnswerJournal:
         self._is_writable = is_writable
         self._values: dict[bytes, tuple[int, int]] = {}
         """Key → the place of the value in the file, and its length."""
-        self._found = self._checked = 0
+        self._matching_units = self._checked = 0
         self._end = 0
         self._checksum = b""
         self._is_full = False
@@ -141,8 +141,8 @@ class AnswerJournal:
         The caller computes them afresh before it uses any of the units.
         """
         numbers = list(units)
-        self._found += len(numbers)
-        due = math.ceil(self._found / CHECKED_SHARE) - self._checked
+        self._matching_units += len(numbers)
+        due = math.ceil(self._matching_units / CHECKED_SHARE) - self._checked
         chosen = random.SystemRandom().sample(numbers, max(0, min(due, CHECKED_AT_ONCE, len(numbers))))
         self._checked += len(chosen)
         return sorted(chosen)
@@ -151,7 +151,7 @@ class AnswerJournal:
         """Forget all answers, in the file, too."""
         log.warning("the journal of an earlier attempt is not used, and its answers are computed: %s", problem)
         self._values.clear()
-        self.replayed = self._found = self._checked = 0
+        self.replayed = self._matching_units = self._checked = 0
         if self._descriptor is not None:
             self._begin(self._descriptor)
 

@@ -130,7 +130,7 @@ def _extend(
     row: BatchRow, guess: Tokens, best: Tokens, max_new_tokens: int, has_ended: Callable[[Tokens], bool]
 ) -> bool:
     """Add the model's tokens to a row as far as its guesses are confirmed; return whether the answer has ended."""
-    confirmed = next((at for at, (one, other) in enumerate(zip(guess, best, strict=False)) if one != other), len(guess))
+    confirmed = next((at for at, pair in enumerate(zip(guess, best, strict=False)) if pair[0] != pair[1]), len(guess))
     row.draft.judge(len(guess), confirmed)
     for token in best[: confirmed + 1]:
         row.draft.append(token)
