@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, RevisionNotFound, Transient
-from hub.reads import Reads
 from hub.records import Repo, WatchedItem, Webhook
 
 
-class Admin(Reads):
+class Admin(HubCalls):
     """The part of `Hub` for `steward init` and `steward doctor`."""
 
     def repo_exists(self, repo: Repo) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub import parse
-from hub.reads import Reads
+from hub.calls import HubCalls
 
 WRITE = "repo.write"
 TALK = "discussion.write"
@@ -60,7 +60,7 @@ class Rights:
         return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", JOBS)
 
 
-def rights_of(hub: Reads) -> Rights:
+def rights_of(hub: HubCalls) -> Rights:
     """Return the permissions of the token in one call, which the Hub limits more strictly than others."""
     return parse.parsed(_rights, hub.session.send("GET", "/api/whoami-v2", route="whoami").json())
 

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.errors import Conflict, Denied, NotFound
-from hub.reads import Reads
 from hub.records import Repo, SpaceMachine, SpaceVolume
 
 
-class SpaceCalls(Reads):
+class SpaceCalls(HubCalls):
     """The part of `Hub` for the settings of Spaces."""
 
     def space_sdk(self, space: Repo) -> str:
