@@ -23,7 +23,7 @@ MAX_LISTED = 100_000
 MAX_ITERATED = 2_000_000
 """Entries of a listing that is read as it comes: two thousand calls."""
 MAX_MODEL_FACTS = 16 * MIB
-"""Bytes of the Hub's facts about one model: a repo of a hundred thousand files needs as many."""
+"""Maximal bytes of the Hub's facts about one model: those of a repo of a hundred thousand files."""
 _AS_IT_IS = {"accept-encoding": "identity"}
 _PARTIAL, _PAST_ITS_END = 206, 416
 
@@ -49,7 +49,7 @@ class Reads(HubCalls):
         span: tuple[int, int] | None = None,
         into: BinaryIO | None = None,
     ) -> HubResponse:
-        """Read a file, or its bytes in `span`, and check that the response is what the Hub says of the file.
+        """Read a file, or its bytes in `span`, and check that the response is the file that the Hub announces.
 
         One call; one more, that lists the file, if it seems to have more than `limit` bytes.
         """
@@ -155,8 +155,8 @@ class Reads(HubCalls):
     ) -> File | None:
         """Return `read_file`; None if the repo has no such file.
 
-        A 404 may come from a cache, so one more call lists the file. Without `confirm` the 404 is believed: for callers
-        that compare again before they act.
+        A 404 may come from a cache, so one more call lists the file. Without `confirm` a 404 means that there is no
+        such file: for callers that check again before they act.
         """
         try:
             return self.read_file(repo, path, revision, max_bytes=max_bytes)

@@ -63,7 +63,10 @@ class SpaceCalls(HubCalls):
             self._repeated("DELETE", f"{space.api}/variables", "space-variables", {"key": key})
 
     def request_space_hardware(self, space: Repo, hardware: str, sleep: int | None = None) -> None:
-        """Have a Space run on `hardware`, and sleep after `sleep` seconds without a visitor (-1: never)."""
+        """Request that a Space runs on `hardware`, and sleeps after `sleep` seconds without a visitor.
+
+        -1: it never sleeps; None: that time stays unchanged.
+        """
         body: dict[str, Any] = {"flavor": hardware} | ({} if sleep is None else {"sleepTimeSeconds": sleep})
         self._repeated("POST", f"{space.api}/hardware", "space-hardware", body)
 
@@ -76,7 +79,7 @@ class SpaceCalls(HubCalls):
             self._repeated("DELETE", f"{space.api}/volumes", "space-volumes", None)
 
     def bucket_is_private(self, bucket: str) -> bool | None:
-        """Whether a bucket (`owner/name`) is private; None if the token sees none of that name."""
+        """Whether a bucket (`owner/name`) is private; None if the token sees no bucket of that name."""
         try:
             answer = self._get(_bucket(bucket), "bucket").json()
         except NotFound:
@@ -89,7 +92,7 @@ class SpaceCalls(HubCalls):
             self._repeated("POST", _bucket(bucket), "bucket", {"visibility": "private"})
 
     def delete_bucket(self, bucket: str) -> bool:
-        """Delete a bucket with what lies in it. Return False if it is gone."""
+        """Delete a bucket with its content. Return False if it is gone."""
         try:
             self._repeated("DELETE", _bucket(bucket), "bucket", None)
         except NotFound:

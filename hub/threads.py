@@ -23,6 +23,7 @@ from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadS
 from hub.session import MAX_ANSWER, HubResponse
 
 _LOOK_FIRST = (Transient, Busy, RateLimited)
+"""Errors after which a write may have had an effect: the next try reads the thread before it writes."""
 
 
 class ThreadCalls(AccountCalls):
