@@ -47,10 +47,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Account:
-    """An account on the Hub. `id` identifies it; its name can change.
-
-    `created` is the time of its creation in seconds since the epoch; 0: not known.
-    """
+    """An account on the Hub; `id` identifies it, its name can change. `created` in seconds since the epoch, or 0."""
 
     id: str
     name: str
