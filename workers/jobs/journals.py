@@ -28,12 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from workers.common.folders import folder_bytes
 from workers.common.run_plan import RunPlan
 from workers.errors import WorkerError
 from workers.evaluation.shared_prefix.journal import HEADER_BYTES, MAX_BYTES
 from workers.evaluation.shared_prefix.trust import VERSION
 from workers.models.disk_store import locked
-from workers.sandbox.supervision import folder_bytes
 
 log = logging.getLogger(__name__)
 
