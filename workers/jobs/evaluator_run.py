@@ -30,9 +30,9 @@ from workers.evaluation.evaluator_command import evaluator_command
 from workers.evaluation.evaluator_sandbox import EvaluatorSandbox
 from workers.evaluation.model_requirements import estimate_requirements
 from workers.evaluation.placement import choose_placement
+from workers.jobs.planning import MEMORY_SHARE
 from workers.publication.evaluator_results import read_evaluator_results
 
-MEMORY_SHARE = 0.9
 DISK_BYTES = 64 << 30
 
 

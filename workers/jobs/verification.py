@@ -157,8 +157,9 @@ def verify(
 
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
     """Run `plan` in a child, and return its results in the form of the harness's. Raises CannotVerify."""
-    stop = {True: "handed-back", False: ""}
-    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: stop[worker_context.stopping()], log=log)
+    callbacks = ChildCallbacks(
+        report=lambda _: None, stop=lambda: "handed-back" if worker_context.stopping() else "", log=log
+    )
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:
