@@ -123,13 +123,13 @@ class IndexEntry(BaseModel):
         return self.model_copy(update={**changes})
 
     @property
-    def whose(self) -> str:
+    def known_submitter(self) -> str:
         """The submitter, if known."""
         return self.submitter or self.standing.submitter
 
     @property
-    def whose_id(self) -> str:
-        """The id of `whose`, where it is known."""
+    def known_submitter_id(self) -> str:
+        """The id of `known_submitter`, where it is known."""
         return self.submitter_id if self.submitter else self.standing.submitter_id
 
     @property

@@ -22,7 +22,7 @@ from redis_state.board.catalog import Catalog
 from redis_state.board.entry import IndexEntry, Origin
 from redis_state.board.neighbours import Neighbours, starting_with
 from redis_state.board.request_snapshot import RequestSnapshot
-from redis_state.board.waiting import SET_LINES, WaitingList, turn_of
+from redis_state.board.waiting import SET_LINES, WaitingList, waiting_request_of
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
@@ -86,7 +86,9 @@ class Index:
     def _write(self, pipe: Any, entries: Sequence[IndexEntry]) -> None:
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
-        lines = [part for e in entries for part in (e.path, json.dumps(turn_of(e)) if e.state == "waiting" else "")]
+        lines: list[str] = []
+        for entry in entries:
+            lines += (entry.path, json.dumps(waiting_request_of(entry)) if entry.state == "waiting" else "")
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},

@@ -59,7 +59,7 @@ class Scoreboard:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._mend = redis.register_script(REPLACE)
+        self._replace = redis.register_script(REPLACE)
 
     def put(self, scored: EvaluationScores) -> None:
         """Write scores; they replace earlier ones of the same request. One round trip."""
@@ -83,13 +83,13 @@ class Scoreboard:
         """All stored values, by path, unparsed. One round trip."""
         return {text(path): raw for path, raw in self._redis.hgetall(self._keys.scores).items()}
 
-    def mend(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
+    def replace_unchanged(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
         """Write each of `changes` (stored value, new scores) if the stored value is unchanged; return their paths.
 
         Scores that were published meanwhile stay, because they are newer. One round trip.
         """
         args = [part for stored, new in changes for part in (new.path, stored or b"", new.model_dump_json())]
-        written: Any = self._mend(keys=[self._keys.scores], args=args) if args else []
+        written: Any = self._replace(keys=[self._keys.scores], args=args) if args else []
         return [text(path) for path in written]
 
     def missing(self, paths: Iterable[str]) -> list[str]:

@@ -116,7 +116,7 @@ def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier,
     return WaitingRequest(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known_fields)  # type: ignore[arg-type]
 
 
-def turn_of(entry: IndexEntry) -> WaitingRequest:
+def waiting_request_of(entry: IndexEntry) -> WaitingRequest:
     """The facts of a request that decide its position in the queue."""
     return WaitingRequest(
         path=entry.path,
