@@ -160,8 +160,7 @@ class Attempts:
     def asking(self, path: str) -> str | None:
         """The attempt whose worker last asked for the claim of the request at `path`, if it still waits for an answer.
 
-        It may not be the current one: its worker may have been suspended while Redis lost its data and the bot gave
-        the attempt up.
+        It may be an earlier attempt, whose worker was suspended while Redis lost its data and the bot gave it up.
         """
         raw = self.redis.hget(self.keys.claims, path)
         state = self.read(text(raw)) if raw is not None else None

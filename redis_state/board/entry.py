@@ -16,7 +16,7 @@ from redis_state.jobs import EvaluationJob
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
 
 UNANSWERED_SECONDS = 600.0
-"""Time after which people read that the Hub does not answer about a model."""
+"""Seconds without an answer of the Hub about a model, after which pages and threads say so."""
 
 
 class EntryChanges(TypedDict, total=False):

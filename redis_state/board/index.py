@@ -235,12 +235,12 @@ class Index:
         return None if raw is None else text(raw)
 
     def life(self) -> str:
-        """Return an id of this life of Redis: another one after Redis was emptied. Read it before `put_head`."""
+        """Return a random id that Redis holds until it is emptied, or make one. Read it before `put_head`."""
         new = secrets.token_hex(8)
         return text(self._redis.set(self._keys.life, new, nx=True, get=True) or new)
 
     def put_head(self, repo: str, commit: str, life: str) -> bool:
-        """Record that all changes up to `commit` of `repo` were marked dirty, in this `life` of Redis.
+        """Record that all changes up to `commit` of `repo` were marked dirty since `life` was read.
 
         False, and nothing recorded, if Redis was emptied since `life` was read: the marks are gone.
         """
@@ -248,7 +248,7 @@ class Index:
 
 
 def _by_model(path: str) -> str:
-    """The member of `keys.models` for a path; a path that is no request's is listed under itself."""
+    """The member of `keys.models` for a path; a path that does not parse stands in for its model."""
     parsed = parse_path(path)
     return f"{(parsed.model if isinstance(parsed, RequestPath) else path).lower()}\0{path}"
 

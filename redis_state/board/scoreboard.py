@@ -49,7 +49,7 @@ class EvaluationScores(BaseModel):
     benchmark_influences: dict[str, str] = Field(default_factory=dict, description="those of benchmarks, if known")
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
-    note: str = Field(default="", description="what a reader should know of them, in a sentence")
+    note: str = Field(default="", description="a sentence for readers of the scores")
     replayed: int = Field(default=0, description="answers that an earlier attempt had computed")
 
 
@@ -98,13 +98,13 @@ class Scoreboard:
         return sorted(path for path in paths if path not in known)
 
     def state(self) -> tuple[str, str]:
-        """The source from which scores were last filled, and the last change that was noted."""
+        """The source from which scores were last filled, and the commits of the last noted change."""
         filled, stated = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
         return text(filled or b""), text(stated or b"")
 
-    def note_filled(self, word: str) -> None:
-        """Record the source, `word`, from which the scores were filled."""
-        self._redis.hset(self._keys.scores_state, "filled", word)
+    def note_filled(self, source: str) -> None:
+        """Record the source from which the scores were filled."""
+        self._redis.hset(self._keys.scores_state, "filled", source)
 
     def note_told(self, commits: str) -> None:
         """Record that the results, or what requests say of them, have changed, up to `commits`."""

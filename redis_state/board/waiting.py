@@ -1,4 +1,4 @@
-"""The requests that wait for dispatch: a copy in memory of up to ten thousand, updated from Redis by the few changes.
+"""The requests that wait for dispatch, up to ten thousand: a copy in memory that reads only changes from Redis.
 
 One script writes a request's line, raises the version and records it for the path; a process with an older version
 reads only the lines changed since. A version is a time in microseconds, and Redis also holds the first one: a process
