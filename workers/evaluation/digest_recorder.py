@@ -2,7 +2,7 @@
 
 Everything is computed from what the harness really used: the requests that it made, the documents that its tasks
 prepared, the tokens that the model got, and the source files of the modules that were loaded. So a task's own code may
-come from any folder, and shuffles, samples and a stale cache of the `datasets` library are seen as they are.
+come from any folder, and the digests show what shuffles, samples and a stale cache of the `datasets` library did.
 
     asked     one digest per document, from its requests (kind, texts, generation arguments, repeats) and from the
               document itself; then one over all documents in order
@@ -38,13 +38,13 @@ def unchanged_randomness(task: Any) -> Iterator[None]:
     """Leave the generators that the harness draws examples and shuffles from as they were before the block."""
     sampler = getattr(task, "sampler", None)
     draws = [rnd for rnd in (getattr(sampler, "rnd", None), getattr(task, "fewshot_rnd", None)) if rnd is not None]
-    states, python, numpy_state = [rnd.getstate() for rnd in draws], random.getstate(), np.random.get_state()
+    states, random_state, numpy_state = [rnd.getstate() for rnd in draws], random.getstate(), np.random.get_state()
     try:
         yield
     finally:
         for rnd, state in zip(draws, states, strict=True):
             rnd.setstate(state)
-        random.setstate(python)
+        random.setstate(random_state)
         np.random.set_state(numpy_state)
 
 

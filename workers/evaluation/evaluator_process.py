@@ -1,4 +1,4 @@
-"""Runs an evaluator other than lm-eval inside the child: writes its plan, relays its progress, tells how it ended.
+"""Runs an evaluator other than lm-eval inside the child: writes its plan, relays its progress, raises its failure.
 
 The evaluator is a process of the child's sandbox, with the same limits. It inherits the log as standard output and
 error, and a pipe for its progress; neither the worker's stream nor any other descriptor. Its files are those of

@@ -1,6 +1,6 @@
 """Estimates what a model needs of a machine, from the downloaded files' sizes and its config.
 
-Nothing here rejects a model: for invalid files the estimate is small, and the child reports what is wrong with them.
+This module rejects no model: for invalid files the estimate is small, and the child reports what is wrong with them.
 """
 
 from __future__ import annotations

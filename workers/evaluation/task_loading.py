@@ -1,4 +1,4 @@
-"""What evaluations and rescoring have in common: where a suite's tasks are, and how their answers are scored.
+"""Shared by evaluations and rescoring: where a suite's tasks are, and how their answers are aggregated.
 
 Needs the harness, but none of its models: it imports neither torch nor transformers.
 """

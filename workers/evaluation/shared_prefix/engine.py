@@ -71,7 +71,7 @@ class PrefixEngine:
             raise MemoryError("an earlier attempt had too little memory for the next step")
 
     def _stored_steps(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
-        """The steps in the journal, of which a sample was computed afresh."""
+        """The steps in the journal, after a sample of them was computed afresh."""
         stored = {
             number: scored
             for number, step in enumerate(plan.steps if journal.units else ())
@@ -84,15 +84,15 @@ class PrefixEngine:
         return stored
 
     def _compute_steps(self, plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, ScoredTokens]]:
-        """Compute these steps, among which are those that they continue; yield the scored tokens of each."""
-        kept: dict[int, Any] = {}
+        """Compute these steps, which include those that they continue; yield the scored tokens of each."""
+        caches_by_step: dict[int, Any] = {}
         for number in numbers:
             step = plan.steps[number]
-            parent = None if step.parent is None else kept[step.parent]
+            parent = None if step.parent is None else caches_by_step[step.parent]
             cache, scored = self._compute(step, parent)
-            kept = {other: cache for other, cache in kept.items() if _last_use(plan, other) > number}
+            caches_by_step = {n: other for n, other in caches_by_step.items() if _last_use(plan, n) > number}
             if _last_use(plan, number) > number:
-                kept[number] = cache
+                caches_by_step[number] = cache
             del cache, parent
             yield number, ScoredTokens.of(scored)
 

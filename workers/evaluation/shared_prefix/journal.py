@@ -8,9 +8,9 @@
 step of the engine, a text. Its key is a digest of the unit's tokens or texts and options.
 
 A checksum covers its record and the checksum before it, so a record counts only behind all that were written before
-it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. Of the
-units that are found a sample is computed afresh before any is used: on the same machine they are equal digit for digit.
-If one is not, nothing of the journal is used. So a damaged or foreign journal costs time.
+it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. A sample
+of the stored units is computed afresh before any is used: on the same machine they are equal digit for digit. If one
+differs, nothing of the journal is used. So a damaged or foreign journal costs time only.
 
 The child writes this file, through a descriptor that the zygote opened for it: it may be as wrong as the child.
 """
@@ -40,7 +40,7 @@ MAX_VALUE_BYTES = 16 << 20
 MAX_UNITS = 1_000_000
 """The most units that are read: the largest suite has a fifth of them, and each takes memory."""
 CHECKED_SHARE, CHECKED_AT_ONCE = 100, 32
-"""One in so many of the units found is computed afresh, at least one, and at most so many at once."""
+"""One in CHECKED_SHARE of the stored units is computed afresh, at least one, at most CHECKED_AT_ONCE at a time."""
 
 _HEAD = struct.Struct(">I16s16s")
 """A record before its value: the value's length, the key, the checksum."""
@@ -101,7 +101,7 @@ class AnswerJournal:
         start, length = place
         try:
             return json.loads(os.pread(self._descriptor, length, start))
-        except (ValueError, RecursionError):  # the checksum is right: the child that wrote it was not sane
+        except (ValueError, RecursionError):  # the checksum is right, so the child itself wrote it wrong
             log.warning("the journal holds a record that is no JSON: its unit is computed")
             return None
 

@@ -97,7 +97,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> bytes:
-        """Names all that the plan computes, and how: plans with the same digest give the same numbers."""
+        """A digest of all steps: plans with the same digest compute the same numbers."""
         digest = hashlib.blake2b(digest_size=16)
         for step in self.steps:
             numbers = (len(step.rows), step.start, _or_none(step.parent), _or_none(step.kept_until))
