@@ -142,7 +142,7 @@ class AttemptRun:
     def _carry_out(self, download: BackgroundCall[Provisions]) -> Outcome:
         self.evaluation.enter_phase("download")
         self._check_suite()
-        # The outcome of the previous job, which died while Redis was away.
+        # An earlier job may have left an outcome: it died while Redis was away.
         self._retry(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.link))
         self.evaluation.accepted = self._retry(lambda: self.link.accepted_digests(self.job.suite_digest).read())
         if not self.evaluation.accepted.permitted:
@@ -174,14 +174,14 @@ class AttemptRun:
         return self._outcome(details=details)
 
     def _failure(self, child_exit: ChildExit) -> Outcome:
-        """The outcome of a child that failed. If the model cannot be evaluated, what was shared is of no use."""
+        """The outcome of a child that failed; removes shared answers if no later attempt can succeed."""
         outcome = self._outcome(evidence=child_exit.evidence(self.log.tail()))
         if outcome.failure is not None and fails_always(outcome.failure.cause):
             self.journals.give_up()
         return outcome
 
     def _carry_out_trial(self, provisions: Provisions) -> Outcome:
-        """Ask a few questions of each benchmark, and report what was seen. Nothing is published."""
+        """Ask a few questions of each benchmark, and report times and answers. Publishes nothing."""
         results = []
         for part in trial_parts(self.worker_context.suite, self.job.questions):
             self.log.say(f"trial of {part.name}")

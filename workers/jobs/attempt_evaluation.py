@@ -41,7 +41,7 @@ class AttemptEvaluation:
         self.journals = journals
         self.phase = "claim"
         self.replayed = 0
-        """Answers that no child computed: they come from a journal, or from another machine."""
+        """Answers that come from a journal, or from another machine, instead of a child's computation."""
         self.accepted = AcceptedTasks(frozenset(), None)
         """What the board accepts as the tasks of its suite."""
         self.trial_part: TrialPart | None = None

@@ -1,4 +1,4 @@
-"""What a worker's job says to the bot about its attempt and reads from it: through Redis, or over HTTPS.
+"""The link between a worker's job and the bot, about one attempt: through Redis, or over HTTPS.
 
 `BoardRedis` is the link of workers that reach the board's Redis. `workers.jobs.https_link` has the one of a worker that
 reaches only the bot's web server. Every call of a link may raise one of AWAY while its other end does not answer; the

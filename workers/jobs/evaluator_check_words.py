@@ -56,7 +56,7 @@ def _progress_words(progress: Sequence[RunProgress]) -> str:
 
 
 def answered_words(results: JsonObject | None) -> str:
-    """How many questions each task asked: only the author knows how many there are."""
+    """The number of questions that each task asked, for the author to compare with the task."""
     assert results is not None
     tasks = results[BLOCK]["digests"]["tasks"]
     counts = [f"{parts['asked']['questions']:,} of {task}" for task, parts in tasks.items()]
@@ -65,7 +65,7 @@ def answered_words(results: JsonObject | None) -> str:
 
 
 def broken_model_words(reported: bool, cause: str) -> tuple[bool, str]:
-    """Whether an evaluator treats a broken model well, and what is wrong or could be better.
+    """Whether an evaluator gives no results for a broken model, and what it could do better.
 
     `reported`: whether it left results; otherwise `cause` is that of its failure.
     """

@@ -98,7 +98,7 @@ class HttpsLink:
 
 
 class HttpsAttempts:
-    """`AttemptsLink` over HTTPS. The bot knows attempt, path and time; what is passed here for them is not sent."""
+    """`AttemptsLink` over HTTPS. It sends neither attempt, path nor time: the bot knows them."""
 
     def __init__(self, calls: _AttemptCalls) -> None:
         self._calls = calls
@@ -174,7 +174,7 @@ class HttpsCanary:
     def __init__(self, calls: _AttemptCalls, suite: str) -> None:
         self._calls = calls
         self.key = f"outbreak:{suite}"
-        """Of no use here: the bot marks it itself."""
+        """The outbreak's dirty key, which the bot marks itself."""
 
     def take(self, worker: str) -> str | None:  # noqa: ARG002
         """Claim the canary for this worker and return its cause; None if no canary is due."""

@@ -56,7 +56,7 @@ PLAN_FIELDS = frozenset(
 )  # fmt: skip
 """The fields of a plan that its answers depend on; engine and batch size are in the keys of units."""
 MACHINE_FIELDS = frozenset({"device", "spread", "copies", "threads"})
-"""The fields of these that depend on the machine, and change no more than last digits."""
+"""Those of PLAN_FIELDS that depend on the machine; they change only the last digits of answers."""
 
 
 def evaluation_identity(
@@ -110,7 +110,7 @@ class HeldJournals:
 
     @property
     def holds_answers(self) -> bool:
-        """Whether an earlier attempt on this machine left answers, digit for digit."""
+        """Whether an earlier attempt on this machine left answers in its journals."""
         return any(file.stat().st_size > HEADER_BYTES for file in self.files)
 
     @property

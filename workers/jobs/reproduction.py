@@ -1,4 +1,4 @@
-"""`steward reproduce`: runs a published evaluation again, and says in what its answers differ, and why.
+"""`steward reproduce`: runs a published evaluation again, and reports which answers differ, and why.
 
 It runs the whole evaluation as recorded, or asks some of its recorded prompts again. The caller may choose another
 precision, batch size, engine, chat template or number of examples, to see whether that explains another score. The
@@ -54,7 +54,7 @@ _UNKNOWN = "nothing that the results record explains it"
 
 @dataclass(frozen=True)
 class OtherSettings:
-    """What the caller chooses otherwise than it was recorded."""
+    """Settings that the caller chooses instead of the recorded ones."""
 
     precision: str = ""
     batch_size: int | None = None
@@ -70,7 +70,7 @@ class OtherSettings:
 
 @dataclass(frozen=True)
 class ResultHere:
-    """What this run records, in the words of a results file, for comparisons."""
+    """The record of this run with the field names of a results file, for comparisons."""
 
     suite: str
     suite_digest: str
@@ -212,7 +212,7 @@ class _Run:
     def _reasons(
         self, here: ResultHere, comparison: SampleDifferences, *, limit: int | None, replayed: bool
     ) -> Iterator[str]:
-        """In what the two evaluations differ, the published one first."""
+        """Sentences about the differences of the two evaluations, the published one first."""
         if comparison.rescored and not replayed:
             yield _SCORING.format(count=comparison.rescored)
         if replayed:
@@ -282,7 +282,7 @@ class _Run:
         )
 
     def _tokens(self, prompts: list[RecordedPrompt]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The tokens of both prompts: the model's tokenizer runs in a child, as all that comes with a model does."""
+        """The tokens of both prompts. The model's tokenizer runs in a child, like all untrusted files of a model."""
         first, second = prompts
         alike = [first, replace(second, choices=first.choices, generation=first.generation)]  # so they are one task
         plan, _, _ = self._ask(alike, keep_tokens=True)

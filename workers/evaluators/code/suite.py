@@ -1,4 +1,4 @@
-"""What a suite asks of the evaluator of code: its options, metrics and problems."""
+"""Reads a suite's options, metrics and problems for the evaluator of code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CodeOptions(BaseModel):
-    """The options, with what holds if they are left out."""
+    """The options with their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +110,7 @@ def _parquet(path: Path) -> list[Question]:
 
 
 def problem_of(number: int, question: Question) -> CodeProblem:
-    """The problem that a question is. Raises SuiteUnusable."""
+    """A question as a problem. Raises SuiteUnusable."""
     name = str(question.get("task_id", number)) if isinstance(question, dict) else str(number)
     try:
         fields = [question[field] for field in ("prompt", "entry_point", "test")]

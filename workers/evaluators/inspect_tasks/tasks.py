@@ -1,7 +1,7 @@
 """Makes the tasks of a plan: inspect-ai's own objects, of an eval.yaml or of an installed package.
 
-A task that needs a sandbox with tools, another model, or the network is refused before the model is loaded, as far as
-its object tells; what shows only while it runs ends as an error of its questions.
+It refuses a task whose object needs a sandbox with tools, another model, or the network, before the model is loaded. A
+need that shows only while the task runs ends as an error of its questions.
 """
 
 from __future__ import annotations
