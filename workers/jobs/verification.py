@@ -50,9 +50,10 @@ from workers.settings import WorkerSettings
 
 @dataclass(frozen=True)
 class Verification:
-    """A verification's result: `scores`, `engines` and `hardware` are (published, here), and so are `versions`.
+    """The result of a verification. Pairs are (published, here).
 
-    `versions` are those that differ. `disagreement` says why log-likelihoods in half precision do not agree.
+    `versions` holds the packages whose versions differ. `disagreement` says why log-likelihoods in half precision do
+    not agree.
     """
 
     block: StewardBlock

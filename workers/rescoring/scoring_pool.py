@@ -1,4 +1,4 @@
-"""The processes that score parts of the answers to tasks, and what joins the scores of the parts.
+"""Scores parts of the answers to tasks in a pool of processes, and joins the scores of the parts.
 
 A question whose metric ran out of time is scored once more when nothing else runs; if it runs out of time again, the
 harness's value for that counts, as in an evaluation.
@@ -152,7 +152,7 @@ class ScoringPool:
                     break
 
     def _processes(self) -> ProcessPoolExecutor:
-        """The processes, which are forked from this one when the tasks are made."""
+        """The pool, whose processes are forked from this one after the tasks were made."""
         if self._pool is None:
             _tasks.clear()
             _tasks.update(self.tasks)
