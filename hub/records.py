@@ -264,7 +264,7 @@ class SpaceVolume:
 
 @dataclass(frozen=True)
 class SpaceMachine:
-    """What a Space runs on: the hardware that it requested, what is mounted, and seconds until it sleeps.
+    """The machine of a Space: the hardware that it requested, its volumes, and seconds until it sleeps.
 
     `storage` is that of Spaces from before volumes: small, medium or large at /data; "" for none.
     """

@@ -27,7 +27,7 @@ class SpaceCalls(HubCalls):
         return parse.parsed(lambda it: str(it.get("host") or "").rstrip("/"), answer)
 
     def space_machine(self, space: Repo) -> SpaceMachine:
-        """Return what a Space runs on."""
+        """Return the machine of a Space."""
         return parse.parsed(_machine, self._get(f"{space.api}/runtime", "space-runtime").json())
 
     def space_hardware(self) -> frozenset[str]:

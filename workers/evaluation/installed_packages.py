@@ -26,7 +26,7 @@ def list_packages_without_pip() -> None:
 
 
 def installed_packages() -> str:
-    """What `pip list --format=freeze` prints."""
+    """The output of `pip list --format=freeze`."""
     lines: dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]

@@ -23,7 +23,7 @@ from redis_state.redis import connect
 from workers.errors import BoardUnreachable
 
 AWAY = (redis.RedisError, BoardUnreachable)
-"""What a link raises while its other end does not answer."""
+"""The errors that a link raises while its other end does not answer."""
 CALL_TIMEOUT_SECONDS = 5.0
 
 
@@ -56,7 +56,7 @@ class DigestsLink(Protocol):
     """The worker's side of `redis_state.accepted_digests.AcceptedDigests`."""
 
     def read(self) -> AcceptedTasks:
-        """What the board accepts of the suite."""
+        """The tasks that the board accepts for the suite."""
 
     def refuse(self, refused: RefusedTasks) -> None:
         """Record that the worker waits for the operator."""
@@ -89,7 +89,7 @@ class BoardLink(Protocol):
         """The board's attempts."""
 
     def accepted_digests(self, suite: str) -> DigestsLink:
-        """What the board accepts of the version of a suite that has the digest `suite`."""
+        """The accepted tasks of the version of a suite that has the digest `suite`."""
 
     def canaries(self, suite: str) -> CanaryLink:
         """The canary of `suite`."""
@@ -123,7 +123,7 @@ class BoardRedis:
         return self._attempts
 
     def accepted_digests(self, suite: str) -> AcceptedDigests:
-        """What the board accepts of the version of a suite that has the digest `suite`."""
+        """The accepted tasks of the version of a suite that has the digest `suite`."""
         return AcceptedDigests(self.attempts().redis, self.keys, suite)
 
     def canaries(self, suite: str) -> Canaries:

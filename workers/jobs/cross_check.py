@@ -162,7 +162,7 @@ class CrossCheckRun:
         return ""
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
-        """The published rows of the questions, and why there are none of a task whose table is none.
+        """The published rows of the questions; and for each task whose table was refused, the reason.
 
         Raises CannotVerify and TableNotRead.
         """
@@ -185,7 +185,7 @@ class CrossCheckRun:
         tables: PublishedTables,
         claimed: tuple[ClaimedAnswer, ...],
     ) -> tuple[dict[CheckedQuestion, tuple[str, str]], Rows]:
-        """What the child says of each question, and its rows of them. Raises WorkerError."""
+        """The child's verdict and reason for each question, and its rows of these questions. Raises WorkerError."""
         context, rows = self._worker_context, Rows()
         plan = self._plan(gateway, recorded, claimed)
         settings = context.settings

@@ -63,7 +63,7 @@ def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None)
 
 
 def _steps(run: TrialRun) -> Iterator[EvaluatorFinding]:
-    """What a run did, up to the step in which it failed."""
+    """A finding for each of STEPS, up to the step in which the run failed."""
     failed: int | None = None
     if run.results is None:
         by_default = next(place for place, (_, causes) in enumerate(STEPS) if not causes)

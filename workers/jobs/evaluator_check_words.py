@@ -1,4 +1,4 @@
-"""What `steward evaluator check` says about a run that failed: sentences for the evaluator's author."""
+"""Sentences of `steward evaluator check` about a run, for the evaluator's author."""
 
 from __future__ import annotations
 

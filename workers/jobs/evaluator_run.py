@@ -38,7 +38,7 @@ DISK_BYTES = 64 << 30
 
 @dataclass(frozen=True)
 class LocalEvaluation:
-    """What to evaluate: the folder of a model, and the folder of each dataset of the suite."""
+    """The order of one evaluation: the folder of a model, and the folder of each dataset of the suite."""
 
     suite: Suite
     model: Path
@@ -72,7 +72,7 @@ class LocalEvaluation:
 
 @dataclass(frozen=True)
 class LocalResults:
-    """The scores of an evaluation, and the digests of what was asked and how it was scored."""
+    """The scores of an evaluation, the digests of its questions and its scoring, and its results file as `data`."""
 
     scores: Scores
     digests: ResultDigests

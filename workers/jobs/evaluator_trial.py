@@ -53,7 +53,7 @@ class TrialRun:
 
     @property
     def asked(self) -> object:
-        """What was asked: the digests of each task."""
+        """The digests of the questions of each task."""
         assert self.results is not None
         return {task: parts["asked"] for task, parts in self.results[BLOCK]["digests"]["tasks"].items()}
 

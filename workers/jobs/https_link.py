@@ -82,7 +82,7 @@ class HttpsLink:
         return HttpsAttempts(self._calls)
 
     def accepted_digests(self, suite: str) -> HttpsDigests:  # noqa: ARG002  # the bot knows the board's suite
-        """What the board accepts of its suite."""
+        """The tasks that the board accepts for its suite."""
         return HttpsDigests(self._calls)
 
     def canaries(self, suite: str) -> HttpsCanary:
@@ -156,7 +156,7 @@ class HttpsDigests:
         self._calls = calls
 
     def read(self) -> AcceptedTasks:
-        """What the board accepts of its suite."""
+        """The tasks that the board accepts for its suite."""
         try:
             accepted = _Accepted.model_validate(self._calls.send("accepted"))
         except ValidationError as error:

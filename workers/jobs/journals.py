@@ -149,7 +149,7 @@ class JournalStore:
         self.max_bytes = max_bytes
 
     def open(self, identity: str, copies: int) -> HeldJournals | None:
-        """The journals of an evaluation, which are created if there are none.
+        """The journals of an evaluation; creates those that are missing.
 
         None: the bound is too small for any. Raises JournalsInUse, OSError.
         """
@@ -199,7 +199,7 @@ class JournalStore:
 
 
 def _create(file: Path, max_bytes: int) -> None:
-    """Create the journal if there is none; empty one that is larger than it may be now."""
+    """Create the journal if there is none; empty it if it exceeds `max_bytes`."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         size = os.fstat(descriptor).st_size

@@ -113,7 +113,7 @@ class AnswerBranches:
         return fetched
 
     def _fetch_branch(self, client: Hub, branch: str, head: str, folder: Path, fetched: FetchedAnswers) -> None:
-        """Read one branch at the commit `head`. Raises TimeoutError, HubError, OSError; what was read stays."""
+        """Read one branch at the commit `head`. Raises TimeoutError, HubError, OSError; files that were read stay."""
         history = client.commits(self.repo, head, limit=MAX_COMMITS + 1)
         if history and _is_old(history[0]):
             client.delete_branch(self.repo, branch)
@@ -226,7 +226,7 @@ class _Uploaded:
     tail: bytes = b""
 
     def is_beginning_of(self, file: Path) -> bool:
-        """Whether the journal still begins with what was uploaded: the child may have cut it."""
+        """Whether the journal still begins with the uploaded bytes: the child may have cut it."""
         start = self.size - len(self.tail)
         return _read(file, start, self.size) == self.tail
 

@@ -38,7 +38,7 @@ class StoredDocs:
         self._characters = 0
 
     def read(self, text: str) -> Any:
-        """The question with this JSON text. Raises ValueError if it is none; a text that is no object is returned."""
+        """The question with this JSON text. Raises ValueError for invalid JSON. Returns any value."""
         doc = self._docs.get(text)
         if doc is None:
             fields = json.loads(text)

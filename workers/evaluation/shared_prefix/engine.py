@@ -212,7 +212,7 @@ def _scores(row: Row) -> Iterator[tuple[int, Score]]:
 
 
 def _tree_mask(step: Step) -> tuple[Any, Any]:
-    """What each token may see, [row, 1, token, cached and own tokens], and its position in its sequence.
+    """The mask of the tokens that each token sees, [row, 1, token, cached and own tokens], and its position.
 
     A token sees the cached tokens, and in its row those of the segments that its own one continues.
     """

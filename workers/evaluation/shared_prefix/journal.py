@@ -187,7 +187,7 @@ class AnswerJournal:
                 os.ftruncate(descriptor, self._end)
 
     def _read_records(self, file: Any, size: int) -> str:
-        """Read records to the end or to the first that does not count; return what is wrong with that one."""
+        """Read records to the end or to the first invalid one; return what is wrong with it, "" if all are valid."""
         while self._end < size:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:

@@ -226,7 +226,7 @@ class _Scheduler:
 
 
 def _by_end(batch: list[_Continuation], start: int) -> dict[int, list[_Continuation]]:
-    """Number of cached tokens → the branches that continue so many, each with its row of the batch."""
+    """Number of cached tokens → the branches that continue this number, each with its row of the batch."""
     groups: dict[int, list[_Continuation]] = {}
     for row, (branch, _) in enumerate(batch):
         groups.setdefault(start + branch.width, []).extend((below, row) for below in branch.below)

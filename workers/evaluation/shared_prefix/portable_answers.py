@@ -119,7 +119,7 @@ def request_key(kind: str, request: Any) -> bytes | None:
 
 
 def read_answer(kind: str, value: Any) -> Any:
-    """A value of a journal as an answer to a request of this kind; None if it is none."""
+    """A value of a journal as an answer to a request of this kind; None if it is something else."""
     if kind == TEXTS:
         return value if isinstance(value, str) else None
     scores = read_scores([value], 1)

@@ -111,7 +111,7 @@ def _admit(active: list[BatchRow], waiting: deque[BatchRow], rows: int, cache_to
 
 
 def _choose(active: Sequence[BatchRow], max_new_tokens: int) -> list[tuple[BatchRow, Tokens, int]]:
-    """What the next step computes: of each row the tokens that are missing in its cache, and how many guesses."""
+    """The tokens of the next step: for each row those that its cache lacks and guesses, with the number of guesses."""
     chosen, room, guesses = [], STEP_TOKENS, CHEAP_TOKENS - len(active)
     for row in sorted(active, key=lambda row: len(row.draft.tokens) - row.cached):
         missing = row.missing[:room]

@@ -18,11 +18,11 @@ SHARED_PREFIX = "shared-prefix"
 VERSION = 1
 """The version of the computation; a change that may change numbers raises it."""
 COMPARED = 64
-"""Requests that are computed both ways before the others, if there are so many."""
+"""Requests that are computed both ways before the others; fewer if there are fewer."""
 COMPARED_STRATA = 256
 """Kinds of requests up to which one of each kind is compared, even if these are more than COMPARED."""
 COMPARED_EVERY = 500
-"""One in so many requests is computed both ways while the engine works."""
+"""One in COMPARED_EVERY requests is computed both ways while the engine works."""
 TOLERANCE = 1e-4
 """The largest difference of a log-likelihood in float32; beyond 100 it grows in proportion to the log-likelihood."""
 SPREAD_FACTOR = 3
@@ -154,7 +154,7 @@ class Comparison:
         return max((abs(value) for value in self.differences.values() if math.isfinite(value)), default=0.0)
 
     def disagreement(self, answers: Mapping[int, ScoredAnswer]) -> str:
-        """What is wrong with `answers` (those that are compared), or with all so far in half precision; or nothing."""
+        """How `answers` disagree with the expected ones, in half precision all answers so far; "" if they agree."""
         for index in answers.keys() & self.expected.keys():
             (expected, expected_greedy), (actual, greedy) = self.expected[index], answers[index]
             self.differences[index] = actual - expected

@@ -27,7 +27,7 @@ class CodeOptions(BaseModel):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_new_tokens: int = Field(default=512, ge=1, le=32_768)
     stop: tuple[Text, ...] = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-    """What ends an answer, unless the chat template is used; HumanEval's own."""
+    """Texts that end an answer, unless the chat template is used; the defaults are HumanEval's."""
     files: dict[str, str] = {}
     """Task → the path of its problems in the first dataset; `{task}.jsonl` if left out. `.jsonl` or `.parquet`."""
     seconds: float = Field(default=10.0, gt=0.0, le=600.0)
