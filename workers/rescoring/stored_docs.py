@@ -38,7 +38,7 @@ class StoredDocs:
         self._characters = 0
 
     def read(self, text: str) -> Any:
-        """The question with this JSON text. Raises ValueError for invalid JSON. Returns any value."""
+        """The question with this JSON text; any other JSON value as it is. Raises ValueError for invalid JSON."""
         doc = self._docs.get(text)
         if doc is None:
             fields = json.loads(text)
