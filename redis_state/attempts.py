@@ -41,7 +41,7 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 LOST = 3.5 * BEAT
 """Seconds without a heartbeat after which an attempt, or a worker, is lost."""
 RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
-"""Seconds for which Redis keeps an attempt without heartbeats, and one that no worker has."""
+"""Seconds for which Redis stores an attempt without heartbeats, and one that no worker has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 """Largest outcome that is read, and largest log that is stored, in bytes."""
 MAX_HARNESS_REQUESTS = 10**12

@@ -73,7 +73,7 @@ class Keys:
     hub_state = BoardKey("hub-state")
     """Hash: when the Hub last answered a sync process, its last error, and `me`, the bot's id."""
     born = BoardKey("born")
-    """String: since when Redis and a timer run without a gap, which tells silence from lost data."""
+    """String: the time since which Redis and a timer have run without a gap; earlier data may be lost."""
     ticked = BoardKey("ticked")
     """String: when a timer last ticked."""
     webhook_quota = BoardKey("echoes")

@@ -14,7 +14,7 @@ TEMPLATE_SECONDS = 5.0
 TEMPLATE_CPU_SECONDS = TEMPLATE_SECONDS + 1
 """Processor seconds after which the kernel ends the process, because one huge computation delays Python's handlers."""
 TEMPLATE_BYTES = 64 << 20
-"""Memory that suffices for any honest template; if so much is free, a template that ran out of memory is at fault."""
+"""More memory than a usual template needs: if this much is free, a template that ran out of memory is at fault."""
 TEMPLATE_CHARACTERS = 1_000_000
 """Characters that a template may add to a conversation; most add some hundred."""
 

@@ -33,7 +33,7 @@ _KILLED = "{words}; the system ends a process in this way if it needs too much m
 
 
 def failure_words(cause: str, words: str, stopped: str, limits: RunLimits, progress: Sequence[RunProgress]) -> str:
-    """Why a run failed: `stopped` is the worker's reason to end it, or ""; `words` tell how it ended otherwise."""
+    """Why a run failed: `stopped` is the worker's reason to end it, or ""; `words` say how it ended otherwise."""
     if stopped in _STOPPED:
         return _STOPPED[stopped].format(
             seconds=limits.max_seconds,

@@ -85,7 +85,7 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
 
 
 def stop_sequences(tokenizer: Any, texts: Sequence[str]) -> list[StopSequence]:
-    """The stop sequences as the harness looks for them: in two tokens more than it takes to write them."""
+    """The stop sequences; the harness searches each in two tokens more than its text has."""
     return [StopSequence(text, len(tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts if text]
 
 

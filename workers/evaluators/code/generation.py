@@ -73,7 +73,7 @@ class CodeModel:
         message = {"role": "user", "content": _REQUEST.format(prompt=problem.prompt)}
         try:
             text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # noqa: BLE001  # a template is a stranger's program
+        except Exception as error:  # noqa: BLE001  # a template is an untrusted program
             refuse("model", f"its chat template fails: {first_line(error)}")
         return text
 

@@ -45,7 +45,7 @@ def _of_package(name: str, source: TaskSource) -> Task:
     module, _, function = source.function.partition(":")
     try:
         made = getattr(importlib.import_module(module), function)(**source.args)
-    except Exception as error:  # any error of a stranger's code: people read it
+    except Exception as error:  # untrusted code may raise anything
         raise CannotEvaluate("evaluator", f"task {name}: {source.function} fails: {one_line(error)}") from error
     if isinstance(made, list) and len(made) == 1:
         (made,) = made
