@@ -1,4 +1,4 @@
-"""Idempotent creation of repos, branches and webhooks."""
+"""Idempotent creation, change and deletion of repos, branches and webhooks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, RevisionNotFound, Transient
-from hub.reads import Reads
 from hub.records import Repo, WatchedItem, Webhook
 
 
-class Admin(Reads):
-    """The part of `Hub` for `steward init` and `steward doctor`."""
+class Admin(HubCalls):
+    """The part of `Hub` for whole repos, their branches, and webhooks."""
 
     def repo_exists(self, repo: Repo) -> bool:
         """Whether the token can see the repo."""
@@ -53,7 +53,7 @@ class Admin(Reads):
             except Busy:
                 raise
             except Conflict:
-                # After an error, the first try may have created it.
+                # A conflict in a later try may be with the repo that the first try created before its error.
                 if not exist_ok and tries == 1:
                     raise
                 return False

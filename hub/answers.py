@@ -82,7 +82,7 @@ def _kind(status: int, code: str, text: str, path: str, *, with_token: bool) -> 
     if status == 404 and text.startswith("Repository not found"):
         return RepoNotFound
     if status == 404 and not code and not text:
-        return Garbled  # the Hub always says what it misses; a proxy, or the store of large files, does not
+        return Garbled  # the Hub says in each 404 what is missing; a proxy, or the store of large files, does not
     if status == 409 and "in progress" in text:
         return Busy
     if status >= 500 and status != 501:
@@ -118,7 +118,7 @@ def retry_wait(headers: Mapping[str, str], text: str) -> tuple[float, str]:
     Only the text names the quota of commits per repo; the `RateLimit` header then still has calls left.
     """
     if "repository commits" in text:
-        return _spoken(text) or COMMITS_WAIT, "commits"
+        return _seconds_in(text) or COMMITS_WAIT, "commits"
     limit = rate_limit(headers)
     if limit is not None and limit.remaining == 0:
         return limit.resets_in + 1.0, limit.resource
@@ -127,7 +127,7 @@ def retry_wait(headers: Mapping[str, str], text: str) -> tuple[float, str]:
         return seconds, quota
     if "concurrency queue" in text:
         return QUEUE_WAIT, "concurrency"
-    return _spoken(text) or DEFAULT_WAIT, quota
+    return _seconds_in(text) or DEFAULT_WAIT, quota
 
 
 def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
@@ -136,7 +136,8 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     return RateLimit(info.resource_type, info.remaining, float(info.reset_in_seconds), info.limit) if info else None
 
 
-def _spoken(text: str) -> float | None:
+def _seconds_in(text: str) -> float | None:
+    """The time to wait that a sentence names, such as "in about 2 minutes"; None if it names none."""
     match = _WAITS.search(text)
     return float(match.group(1) or 1) * _UNIT[match.group(2).lower()] if match else None
 

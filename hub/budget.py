@@ -64,7 +64,8 @@ class Calls:
         """`limits` is `HubSession.limits`: the limits in the newest responses, by resource."""
         self._limits = limits
         self._clock = clock
-        self._heard: dict[str, tuple[RateLimit, float, int]] = {}
+        self._counted: dict[str, tuple[RateLimit, float, int]] = {}
+        """Resource → its newest limit, the time of that response, and the calls sent since."""
         self._lock = threading.Lock()
 
     def __call__(self, _method: str, route: str) -> None:
@@ -82,18 +83,18 @@ class Calls:
                     seconds=resets + 1.0,
                     what=resource,
                 )
-            heard, at, since = self._heard[resource]
-            self._heard[resource] = (heard, at, since + 1)
+            newest, at, calls = self._counted[resource]
+            self._counted[resource] = (newest, at, calls + 1)
 
     def _left(self, resource: str) -> tuple[RateLimit | None, int | None, float]:
         """Return the newest limit of `resource`, the calls left by local count, and the seconds until it resets."""
         limit, now = self._limits.get(resource), self._clock()
         if limit is None:
             return None, None, 0.0
-        counted = self._heard.get(resource)
+        counted = self._counted.get(resource)
         if counted is None or counted[0] is not limit:
             # Count from the time of the response: after a quiet hour, its window has ended.
-            counted = self._heard[resource] = (limit, now if limit.at is None else limit.at, 0)
+            counted = self._counted[resource] = (limit, now if limit.at is None else limit.at, 0)
         _, at, calls = counted
         resets = at + limit.resets_in - now
         return (limit, limit.remaining - calls, resets) if resets > 0 else (limit, None, 0.0)

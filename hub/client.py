@@ -2,11 +2,11 @@
 
     hub = Hub("https://huggingface.co", token)
     requests = Repo("dataset", "open-llm-leaderboard/requests")
-    hub.commit(requests, [Put("a.json", b"{}")], "Add a", parent=hub.head(requests))
+    hub.commit(requests, [WriteFile("a.json", b"{}")], "Add a", parent=hub.head(requests))
 
-Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests),
-`admin.py` (repos, webhooks), `spaces.py` (settings of Spaces) and `jobs.py` (Jobs). `session.py` makes one HTTP call,
-and `retries.py` repeats calls where that is safe.
+Its parts are `reads.py` (files, history, facts), `writes.py` (commits), `accounts.py` (users, members), `threads.py`
+(discussions and pull requests), `admin.py` (repos, webhooks), `spaces.py` (settings of Spaces) and `jobs.py` (Jobs).
+`session.py` makes one HTTP call; `calls.py` repeats it where `retries.py` says that this is safe.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Checks that a response is the file that the caller asked for, by what the Hub says of the file in the headers.
+"""Checks that a response is the requested file, by the commit and the content id in its headers.
 
 A proxy between Steward and the Hub may answer 200 with a page of its own, with an old copy, or with a part of a file.
 The Hub sends the commit of each file and the id of its content: the git blob id, or the sha256 of a file in LFS. A
-response that does not fit them is Garbled: the call is repeated, and no file is judged by it.
+response that does not match them raises Garbled, after which the client repeats the call.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.errors import NotFound
-from hub.reads import Reads
 from hub.records import HubJob
 
 
-class JobCalls(Reads):
+class JobCalls(HubCalls):
     """The part of `Hub` for Jobs."""
 
     def jobs(self, namespace: str, labels: Mapping[str, str], stages: Sequence[str] = ()) -> Iterator[HubJob]:

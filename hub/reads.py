@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.diffs import changes_in, paths_in
 from hub.errors import BadRequest, EntryNotFound, Garbled, RevisionNotFound, TooLarge
 from hub.file_checks import check_file, check_headers, check_part, content_id
-from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, PublishedScore, Repo
-from hub.retries import Retries
-from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
+from hub.records import File, FileEntry, LogEntry, ModelInfo, PublishedScore, Repo
+from hub.session import MAX_ANSWER, MIB, HubResponse
 from leaderboard.changes import FileChange
 
-NAME_LASTS = 300.0
-"""Seconds until `me()` reads the account's name again; `comments.py` says why."""
 _PATHS_BATCH = 1000
 MAX_LISTED = 100_000
 """Files in a list that is held in memory."""
 MAX_ITERATED = 2_000_000
 """Entries of a listing that is read as it comes: two thousand calls."""
 MAX_MODEL_FACTS = 16 * MIB
-"""Bytes of the Hub's facts about one model: a repo of a hundred thousand files needs as many."""
+"""Maximal bytes of the Hub's facts about one model: those of a repo of a hundred thousand files."""
 _AS_IT_IS = {"accept-encoding": "identity"}
 _PARTIAL, _PAST_ITS_END = 206, 416
 
@@ -39,27 +36,8 @@ def quoted_path(path: str) -> str:
     return quote(path, safe="/", errors="surrogateescape")
 
 
-class Reads:
-    """The reading part of `Hub`."""
-
-    def __init__(self, session: HubSession, retries: Retries) -> None:
-        self.session = session
-        self.retries = retries
-        self._me: tuple[Account, float] | None = None
-
-    def _get(
-        self,
-        path: str,
-        route: str,
-        params: Mapping[str, str] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        limit: int = MAX_ANSWER,
-    ) -> HubResponse:
-        def once() -> HubResponse:
-            return self.session.send("GET", path, route=route, params=params, headers=headers, limit=limit)
-
-        return self.retries.call(once, repeatable=True)
+class Reads(HubCalls):
+    """The part of `Hub` that reads repos."""
 
     def _file(
         self,
@@ -71,33 +49,14 @@ class Reads:
         span: tuple[int, int] | None = None,
         into: BinaryIO | None = None,
     ) -> HubResponse:
-        """Read a file, or its bytes in `span`, and check that the response is what the Hub says of the file.
+        """Read a file, or its bytes in `span`, and check that the response is the file that the Hub announces.
 
         One call; one more, that lists the file, if it seems to have more than `limit` bytes.
         """
-        headers = _AS_IT_IS if span is None else {**_AS_IT_IS, "range": f"bytes={span[0]}-{span[1] - 1}"}
-
-        def once() -> HubResponse:
-            answer = self.session.send(
-                "GET",
-                f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}",
-                route="resolve",
-                headers=headers,
-                limit=limit,
-                first=None if span is None else limit,
-                into=into,
-                check=lambda received: check_headers(received, revision),
-            )
-            if span is None:
-                check_file(answer.headers, into if into is not None else BytesIO(answer.body))
-            elif span[0] and answer.status != _PARTIAL:
-                raise BadRequest(f"The Hub did not send a part of {path[:200]!r}, but all of it.")
-            else:
-                check_part(answer.headers, answer.body, *span)
-            return answer
-
         try:
-            return self.retries.call(once, repeatable=True)
+            return self.retries.call(
+                lambda: self._send_file(repo, path, revision, limit=limit, span=span, into=into), repeatable=True
+            )
         except TooLarge as error:
             if span is not None:
                 raise
@@ -106,68 +65,35 @@ class Reads:
                 raise Garbled(f"The Hub announces more bytes of {path[:200]} than it lists.") from error
             raise
 
-    def _repeated(
-        self, method: str, path: str, route: str, body: object, params: Mapping[str, str] | None = None
+    def _send_file(
+        self,
+        repo: Repo,
+        path: str,
+        revision: str,
+        *,
+        limit: int,
+        span: tuple[int, int] | None,
+        into: BinaryIO | None,
     ) -> HubResponse:
-        """Send an idempotent call with a body, and repeat it after transient errors."""
-        return self.retries.call(
-            lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
+        """Read a file, or a part of it, in one call that is not repeated. Raises Garbled unless it is the file."""
+        headers = _AS_IT_IS if span is None else {**_AS_IT_IS, "range": f"bytes={span[0]}-{span[1] - 1}"}
+        answer = self.session.send(
+            "GET",
+            f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}",
+            route="resolve",
+            headers=headers,
+            limit=limit,
+            first=None if span is None else limit,
+            into=into,
+            check=lambda received: check_headers(received, revision),
         )
-
-    def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
-        """Yield the items of a list with pages, following the `Link` headers."""
-        answer, read = self._get(path, route, params), set[str]()
-        yield from parse.parsed(list, answer.json())
-        while following := parse.next_page(answer.headers):
-            if following in read:
-                raise Garbled(f"The Hub's pages of {path} lead in a circle.")
-            read.add(following)
-            answer = self._get(following, route)
-            yield from parse.parsed(list, answer.json())
-
-    def whoami(self) -> Account:
-        """Return the account of the token. The Hub limits this call more strictly than others: see `me`."""
-        return parse.parsed(lambda it: Account(it["id"], it["name"]), self._get("/api/whoami-v2", "whoami").json())
-
-    def whoami_and_kind(self) -> tuple[Account, str]:
-        """Return the account of the token and its kind: `user`, `org` or `app`."""
-        answer = self._get("/api/whoami-v2", "whoami").json()
-        return parse.parsed(lambda it: (Account(str(it["id"]), str(it["name"])), str(it["type"])), answer)
-
-    def organisations(self) -> frozenset[str]:
-        """Return the account's organisations in lower case; the token may read their private repos."""
-        answer = self._get("/api/whoami-v2", "whoami").json()
-        mine = parse.parsed(lambda it: [(org["name"], org.get("roleInOrg")) for org in it.get("orgs") or ()], answer)
-        return frozenset(str(name).lower() for name, role in mine if role != "no_access")
-
-    def me(self) -> Account:
-        """Return `whoami`, cached for a few minutes."""
-        now = time.monotonic()
-        if self._me is None or now - self._me[1] > NAME_LASTS:
-            self._me = (self.whoami(), now)
-        return self._me[0]
-
-    def user(self, name: str) -> Account:
-        """Return the account that has this name now. Raises NotFound."""
-        return parse.parsed(parse.user, self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json())
-
-    def member(self, org: str, user_id: str, name: str) -> str | None:
-        """Return the role in `org` of the user with this id and present name; "" if the Hub hides roles.
-
-        None if the user is no member. Raises NotFound if there is no such organisation. Only members see roles.
-        """
-        members = self._pages(
-            f"/api/organizations/{quote(org, safe='')}/members", "members", {"search": name, "limit": "100"}
-        )
-        for member in members:
-            if parse.parsed(lambda it: it["_id"], member) == user_id:
-                return str(member.get("role") or "")
-        return None
-
-    def members(self, org: str) -> dict[str, str]:
-        """Map every member's user id to the role, as in `member`; one call per thousand. Raises NotFound."""
-        pages = self._pages(f"/api/organizations/{quote(org, safe='')}/members", "members", {"limit": "1000"})
-        return {parse.parsed(lambda it: str(it["_id"]), member): str(member.get("role") or "") for member in pages}
+        if span is None:
+            check_file(answer.headers, into if into is not None else BytesIO(answer.body))
+        elif span[0] and answer.status != _PARTIAL:
+            raise BadRequest(f"The Hub did not send a part of {path[:200]!r}, but all of it.")
+        else:
+            check_part(answer.headers, answer.body, *span)
+        return answer
 
     def present_id(self, repo: Repo) -> str:
         """Return the repo's present name in one call; the Hub redirects earlier names.
@@ -229,8 +155,8 @@ class Reads:
     ) -> File | None:
         """Return `read_file`; None if the repo has no such file.
 
-        A 404 may come from a cache, so one more call lists the file. Without `confirm` the 404 is believed: for callers
-        that compare again before they act.
+        A 404 may come from a cache, so one more call lists the file. Without `confirm` a 404 means that there is no
+        such file: for callers that check again before they act.
         """
         try:
             return self.read_file(repo, path, revision, max_bytes=max_bytes)

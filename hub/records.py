@@ -47,7 +47,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Account:
-    """An account on the Hub. `id` identifies it; its name can change. `created` is when; 0: not known."""
+    """An account on the Hub; `id` identifies it, its name can change. `created` in seconds since the epoch, or 0."""
 
     id: str
     name: str
@@ -192,7 +192,7 @@ class WriteFile:
 
 @dataclass(frozen=True)
 class WriteLocalFile:
-    """Write the content of the local file `source` to `path`. It is read when it is needed, not kept in memory."""
+    """Write the content of the local file `source` to `path`. `data` reads it at each access."""
 
     path: str
     source: Path
@@ -249,7 +249,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class SpaceVolume:
-    """A repo or a bucket that a Space finds at `path`; `fields` are the Hub's, to be sent back."""
+    """A repo or a bucket that is mounted in a Space at `path`. A write sends `fields`, the Hub's JSON, back."""
 
     kind: str
     source: str
@@ -264,7 +264,7 @@ class SpaceVolume:
 
 @dataclass(frozen=True)
 class SpaceMachine:
-    """What a Space runs on: the hardware that it requested, what is mounted, and seconds until it sleeps.
+    """The machine of a Space: the hardware that it requested, its volumes, and seconds until it sleeps.
 
     `storage` is that of Spaces from before volumes: small, medium or large at /data; "" for none.
     """
@@ -290,7 +290,7 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class HubJob:
-    """A Job: its stage in the Hub's word, and times in seconds since the epoch, 0 while unknown."""
+    """A Job: its stage as the Hub names it, and times in seconds since the epoch, 0 while unknown."""
 
     id: str
     stage: str

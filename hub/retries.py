@@ -19,7 +19,9 @@ from hub.errors import Busy, HubError, RateLimited, Transient, Unreachable
 T = TypeVar("T")
 
 _WITHOUT_EFFECT = (Unreachable, Busy, RateLimited)
-_PASSING = (Transient, *_WITHOUT_EFFECT)
+"""Errors that prove that the call changed nothing."""
+_TEMPORARY = (Transient, *_WITHOUT_EFFECT)
+"""Errors after which the same call may succeed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Retries:
 
     def call(self, action: Callable[[], T], *, repeatable: bool) -> T:
         """Return `action()`, repeating it after errors that `repeatable` allows. Raises its last HubError."""
-        return self.until(action, on=_PASSING if repeatable else _WITHOUT_EFFECT)
+        return self.until(action, on=_TEMPORARY if repeatable else _WITHOUT_EFFECT)
 
     def until(self, action: Callable[[], T], *, on: tuple[type[HubError], ...], attempts: int | None = None) -> T:
         """Return `action()`, repeating it after the errors in `on`; for actions that read the Hub before each write."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub import parse
-from hub.reads import Reads
+from hub.calls import HubCalls
 
 WRITE = "repo.write"
 TALK = "discussion.write"
@@ -49,18 +49,21 @@ class Rights:
 
     def may_create_in(self, namespace: str) -> bool:
         """Whether account and token allow the creation of repos in `namespace`."""
-        mine = namespace.lower() == self.name.lower()
-        role = self.roles.get(namespace.lower())
-        return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", WRITE)
+        return self._may_use(namespace, WRITE)
 
     def may_start_jobs_in(self, namespace: str) -> bool:
         """Whether account and token allow Jobs of `namespace` to be started."""
-        mine = namespace.lower() == self.name.lower()
+        return self._may_use(namespace, JOBS)
+
+    def _may_use(self, namespace: str, permission: str) -> bool:
+        """Whether the account may write in `namespace`, and the token has `permission`. A hidden role counts as yes."""
+        is_own = namespace.lower() == self.name.lower()
         role = self.roles.get(namespace.lower())
-        return (mine or role in ("admin", "write", "contributor", "")) and not self.missing(f"{namespace}/x", JOBS)
+        may_write = is_own or role in ("admin", "write", "contributor", "")
+        return may_write and not self.missing(f"{namespace}/x", permission)
 
 
-def rights_of(hub: Reads) -> Rights:
+def rights_of(hub: HubCalls) -> Rights:
     """Return the permissions of the token in one call, which the Hub limits more strictly than others."""
     return parse.parsed(_rights, hub.session.send("GET", "/api/whoami-v2", route="whoami").json())
 
@@ -72,7 +75,7 @@ def _rights(answer: Any) -> Rights:
     for grant in fine_grained.get("scoped") or ():
         name = str(grant["entity"].get("name") or grant["entity"].get("_id")).lower()
         scoped[name] = scoped.get(name, frozenset()) | frozenset(map(str, grant["permissions"]))
-    mine = (
+    accounts = (
         (answer["name"], answer.get("canPay")),
         *((org["name"], org.get("canPay")) for org in answer.get("orgs") or ()),
     )
@@ -83,5 +86,5 @@ def _rights(answer: Any) -> Rights:
         scoped=scoped,
         everywhere=frozenset(map(str, fine_grained.get("global") or ())),
         roles={str(org["name"]).lower(): str(org.get("roleInOrg") or "") for org in answer.get("orgs") or ()},
-        payers=frozenset(str(name).lower() for name, pays in mine if pays is True),
+        payers=frozenset(str(name).lower() for name, pays in accounts if pays is True),
     )

@@ -36,6 +36,7 @@ MAX_ANSWER = 64 * MIB
 _MAX_REFUSAL = 65_536
 _MAX_HOPS = 5
 _FROM_FIRST_HOP = ("x-repo-commit", "x-linked-etag", "x-linked-size")
+"""Headers about a file that the first response of a chain of redirects has, and the later ones lack."""
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -48,7 +49,7 @@ class HubResponse:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises Garbled, and TooLarge for values that a person wrote and no parser reads."""
+        """Return the body as JSON. Raises Garbled, and TooLarge for values that exceed the parser's limits."""
         try:
             return jsonlib.loads(self.body)
         except (jsonlib.JSONDecodeError, UnicodeDecodeError) as error:
@@ -149,7 +150,7 @@ class HubSession:
 
     def _follow(self, request: httpx2.Request, route: str, body: _Body) -> HubResponse:
         """Follow redirects that keep the method: to a renamed repo, and from reads to the file store."""
-        first: dict[str, str] = {}
+        first_hop: dict[str, str] = {}
         deadline = time.monotonic() + 3 * self._timeout
         for _ in range(_MAX_HOPS):
             if self._on_call is not None:
@@ -158,9 +159,10 @@ class HubSession:
             try:
                 self._note_limits(response)
                 self.answers += response.status_code < 500
-                first = {name: response.headers[name] for name in _FROM_FIRST_HOP if name in response.headers} | first
+                own = {name: response.headers[name] for name in _FROM_FIRST_HOP if name in response.headers}
+                first_hop = own | first_hop
                 if response.next_request is None:
-                    return self._read(response, first, body, deadline)
+                    return self._read(response, first_hop, body, deadline)
                 if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
                     # The redirected call would be a GET and look like a success.
                     raise BadRequest(f"The Hub answered {response.status_code} to a write at {request.url.path}.")
@@ -169,9 +171,9 @@ class HubSession:
                 response.close()
         raise Transient(f"The Hub redirected {request.url.path} too many times.")
 
-    def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> HubResponse:
+    def _read(self, response: httpx2.Response, first_hop: dict[str, str], body: _Body, deadline: float) -> HubResponse:
         ok = response.is_success or response.status_code == 304
-        headers = {name.lower(): value for name, value in response.headers.items()} | first
+        headers = {name.lower(): value for name, value in response.headers.items()} | first_hop
         if ok and body.check is not None:
             body.check(headers)
         if ok and response.request.method != "HEAD":

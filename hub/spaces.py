@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import parse
+from hub.calls import HubCalls
 from hub.errors import Conflict, Denied, NotFound
-from hub.reads import Reads
 from hub.records import Repo, SpaceMachine, SpaceVolume
 
 
-class SpaceCalls(Reads):
+class SpaceCalls(HubCalls):
     """The part of `Hub` for the settings of Spaces."""
 
     def space_sdk(self, space: Repo) -> str:
@@ -27,7 +27,7 @@ class SpaceCalls(Reads):
         return parse.parsed(lambda it: str(it.get("host") or "").rstrip("/"), answer)
 
     def space_machine(self, space: Repo) -> SpaceMachine:
-        """Return what a Space runs on."""
+        """Return the machine of a Space."""
         return parse.parsed(_machine, self._get(f"{space.api}/runtime", "space-runtime").json())
 
     def space_hardware(self) -> frozenset[str]:
@@ -63,7 +63,10 @@ class SpaceCalls(Reads):
             self._repeated("DELETE", f"{space.api}/variables", "space-variables", {"key": key})
 
     def request_space_hardware(self, space: Repo, hardware: str, sleep: int | None = None) -> None:
-        """Have a Space run on `hardware`, and sleep after `sleep` seconds without a visitor (-1: never)."""
+        """Request that a Space runs on `hardware`, and sleeps after `sleep` seconds without a visitor.
+
+        -1: it never sleeps; None: that time stays unchanged.
+        """
         body: dict[str, Any] = {"flavor": hardware} | ({} if sleep is None else {"sleepTimeSeconds": sleep})
         self._repeated("POST", f"{space.api}/hardware", "space-hardware", body)
 
@@ -76,7 +79,7 @@ class SpaceCalls(Reads):
             self._repeated("DELETE", f"{space.api}/volumes", "space-volumes", None)
 
     def bucket_is_private(self, bucket: str) -> bool | None:
-        """Whether a bucket (`owner/name`) is private; None if the token sees none of that name."""
+        """Whether a bucket (`owner/name`) is private; None if the token sees no bucket of that name."""
         try:
             answer = self._get(_bucket(bucket), "bucket").json()
         except NotFound:
@@ -89,7 +92,7 @@ class SpaceCalls(Reads):
             self._repeated("POST", _bucket(bucket), "bucket", {"visibility": "private"})
 
     def delete_bucket(self, bucket: str) -> bool:
-        """Delete a bucket with what lies in it. Return False if it is gone."""
+        """Delete a bucket with its content. Return False if it is gone."""
         try:
             self._repeated("DELETE", _bucket(bucket), "bucket", None)
         except NotFound:

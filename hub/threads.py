@@ -16,16 +16,17 @@ from itertools import count
 from typing import Any
 
 from hub import parse
+from hub.accounts import AccountCalls
 from hub.comments import Marker, find_marked, marked
 from hub.errors import BadRequest, Busy, HubError, NotMergeable, RateLimited, Transient
-from hub.reads import Reads
 from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadSummary
 from hub.session import MAX_ANSWER, HubResponse
 
 _LOOK_FIRST = (Transient, Busy, RateLimited)
+"""Errors after which a write may have had an effect: the next try reads the thread before it writes."""
 
 
-class ThreadCalls(Reads):
+class ThreadCalls(AccountCalls):
     """The part of `Hub` for discussions and pull requests."""
 
     def thread(self, repo: Repo, num: int) -> Thread:

@@ -33,7 +33,8 @@ _SAMPLE = 512
 _PREUPLOAD_BATCH = 256
 _LFS_TYPE = "application/vnd.git-lfs+json"
 _LFS_BATCH = 100
-_LOOK_BACK = 100  # commits that may land on top of ours between an error and the look at the history
+_LOOK_BACK = 100
+"""Newest commits among which a commit is searched after an error: others may have landed on top of it."""
 
 
 class Writes(Reads):

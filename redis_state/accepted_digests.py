@@ -1,8 +1,8 @@
-"""What evaluations of a suite may ask and how they may score it: as the board's results do, or as an operator accepted.
+"""The tasks that a board accepts for a suite: those of its results, and those that an operator accepted.
 
-    bot        note(…)      a result was published: what it asked, and how it was scored, is accepted
-    worker     read()       before an evaluation; `refuse` where its own tasks differ, and then it takes no job
-    operator   waiting()    the workers that wait, and why; `accept` lets them go on
+    bot        note(…)      accepts what a published result asked, and how it was scored
+    worker     read()       before an evaluation; where its own tasks differ it calls `refuse`, and takes no job
+    operator   waiting()    lists the workers that wait, and why; `accept` lets them go on
 
 Workers may read what is accepted, and write that they wait: two keys, so that Redis can tell who may write which. On a
 board whose Redis users are from before these keys, workers may do neither, and evaluate without the comparison.
@@ -28,7 +28,7 @@ _REFERENCE, _ACCEPTED = "reference", "accepted:"
 
 
 _RUN_OF = "run of "
-"""What the name of a run's record begins with, before its attempt: no worker's name has a space."""
+"""Prefix of the name of a run's record, before the attempt. No worker has such a name, because it has spaces."""
 
 
 class RefusedTasks(BaseModel):
@@ -42,7 +42,7 @@ class RefusedTasks(BaseModel):
     at: float = Field(ge=0, allow_inf_nan=False)
 
     def of_run(self, attempt: str, *, now: float) -> RefusedTasks:
-        """The same for the run of `attempt`: its worker is gone, so the record is by the attempt."""
+        """The same for the run of `attempt`, whose worker has ended; the attempt names the record."""
         return RefusedTasks(
             worker=_RUN_OF + attempt, fingerprint=self.fingerprint, differences=self.differences, at=now
         )
@@ -66,7 +66,7 @@ class AcceptedTasks:
 
 
 class AcceptedDigests:
-    """What is accepted of one version of a suite; `suite` is its digest."""
+    """The accepted tasks of one version of a suite; `suite` is its digest."""
 
     def __init__(self, redis: Redis, keys: Keys, suite: str) -> None:
         self.redis = redis
@@ -76,12 +76,12 @@ class AcceptedDigests:
     # --- the bot
 
     def note(self, digests: ResultDigests) -> None:
-        """Accept what a published result says, and compare others with it. One round trip."""
+        """Accept the tasks of a published result, with which differences are named from now on. One round trip."""
         fields: Fields = {_ACCEPTED + digests.fingerprint: "result", _REFERENCE: digests.model_dump_json()}
         self.redis.hset(self._accepted, mapping=fields)
 
     def note_all(self, fingerprints: Iterable[str]) -> None:
-        """Accept what other results say. One round trip, or none."""
+        """Accept the tasks of other results. One round trip, or none."""
         fields: Fields = {_ACCEPTED + fingerprint: "result" for fingerprint in fingerprints}
         if fields:
             self.redis.hset(self._accepted, mapping=fields)
@@ -89,7 +89,7 @@ class AcceptedDigests:
     # --- a worker
 
     def read(self) -> AcceptedTasks:
-        """What is accepted; nothing before the first result. One round trip."""
+        """The accepted tasks; none before the first result. One round trip."""
         try:
             fields = {text(name): value for name, value in self.redis.hgetall(self._accepted).items()}
         except NoPermissionError:
@@ -106,7 +106,7 @@ class AcceptedDigests:
         try:
             refused = _refused(self.redis.hget(self._refused, worker))
         except NoPermissionError:
-            return False  # it has read nothing with which its tasks could have been compared
+            return False  # Redis does not let it read accepted tasks either, so it compared nothing
         if refused is None:
             return False
         if self.redis.hexists(self._accepted, _ACCEPTED + refused.fingerprint):
@@ -115,7 +115,7 @@ class AcceptedDigests:
         return True
 
     def leave(self, worker: str) -> None:
-        """Forget a worker that waited: it goes on, or stops."""
+        """Remove a worker that waited from the list: it goes on, or stops."""
         self.redis.hdel(self._refused, worker)
 
     # --- the operator

@@ -41,7 +41,7 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 LOST = 3.5 * BEAT
 """Seconds without a heartbeat after which an attempt, or a worker, is lost."""
 RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
-"""Seconds for which Redis keeps an attempt without heartbeats, and one that no worker has."""
+"""Seconds for which Redis stores an attempt without heartbeats, and one that no worker has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 """Largest outcome that is read, and largest log that is stored, in bytes."""
 MAX_HARNESS_REQUESTS = 10**12
@@ -160,8 +160,7 @@ class Attempts:
     def asking(self, path: str) -> str | None:
         """The attempt whose worker last asked for the claim of the request at `path`, if it still waits for an answer.
 
-        It may not be the current one: its worker may have been suspended while Redis lost its data and the bot gave
-        the attempt up.
+        It may be an earlier attempt, whose worker was suspended while Redis lost its data and the bot gave it up.
         """
         raw = self.redis.hget(self.keys.claims, path)
         state = self.read(text(raw)) if raw is not None else None

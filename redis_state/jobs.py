@@ -56,7 +56,7 @@ class EvaluationJob(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what an evaluation does not need, so that processes of earlier versions accept it."""
+        """Leave out unset fields that processes of earlier versions do not know and would refuse."""
         fields: dict[str, Any] = write(self)
         absent = {name for name in ("questions", "cross_check") if not getattr(self, name)}
         return {name: value for name, value in fields.items() if name not in absent}
@@ -126,7 +126,7 @@ def delete(connection: Redis, attempt: str) -> None:
 
 
 def waiting_jobs(connection: Redis, name: str) -> dict[str, EvaluationJob]:
-    """Attempt → its job, for the jobs that wait in the queue `name`, in its order. Leaves out what is no such job."""
+    """Attempt → its job, for the jobs that wait in the queue `name`, in its order. Leaves out invalid jobs."""
     ids = [text(attempt) for attempt in connection.lrange(queue(connection, name).key, 0, -1)]
     jobs = Job.fetch_many(ids, connection=connection, serializer=JSONSerializer) if ids else []
     waiting = {}

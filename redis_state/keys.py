@@ -73,7 +73,7 @@ class Keys:
     hub_state = BoardKey("hub-state")
     """Hash: when the Hub last answered a sync process, its last error, and `me`, the bot's id."""
     born = BoardKey("born")
-    """String: since when Redis and a timer run without a gap, which tells silence from lost data."""
+    """String: the time since which Redis and a timer have run without a gap; earlier data may be lost."""
     ticked = BoardKey("ticked")
     """String: when a timer last ticked."""
     webhook_quota = BoardKey("echoes")
@@ -109,7 +109,7 @@ class Keys:
     unjudged = BoardKey("unjudged")
     """Set: paths of the requests whose file was seen but not judged yet."""
     unanswered = BoardKey("unanswered")
-    """Set: paths of those about whose model the Hub answers no questions."""
+    """Set: paths of unjudged requests about whose model the Hub does not answer."""
     request_changes = BoardKey("request-changes")
     """Stream: `paths`, as JSON, of requests whose entry was added, removed or changed; the newest few thousand."""
     request_threads = BoardKey("request-threads")
@@ -174,7 +174,7 @@ class Keys:
     newest = BoardKeyOf("newest")
     """String: the newest known commit of a repo; after `?` where a newer one may be known (`redis_state.heads`)."""
     life = BoardKey("life")
-    """String: a random word that is another one after Redis was emptied."""
+    """String: a random id, made anew after Redis was emptied."""
     person = BoardKeyOf("person")
     """String: the Hub's answer to a question about a person, for a short time."""
     called_now = BoardKeyOf("called-now")
@@ -211,7 +211,7 @@ class Keys:
     flag_reports = BoardKey("flag-reports")
     """Hash: model in lower case → JSON of its reporters and of the findings since."""
     flag_rechecks = BoardKey("flag-cures")
-    """Hash: flagged model in lower case → JSON of how far the cause of its flag is removed."""
+    """Hash: flagged model in lower case → JSON of the last check whether the cause of its flag is gone."""
     adoption = BoardKey("adoption")
     """Hash: the record of adoption, its git blob id, and the commit whose files `adopted_files` holds."""
     adopted_files = BoardKey("adopted-files")
@@ -263,7 +263,7 @@ class Keys:
     backend_past = BoardKeyOf("backend-past")
     """Hash: the same for runs that ended within 30 days."""
     backend_troubles = BoardKey("backend-troubles")
-    """Hash: tier → JSON of what keeps its backend's attempts from running."""
+    """Hash: tier → JSON of why its backend's attempts do not run."""
 
     # --- evaluations in progress: attempts, workers, canaries, and RQ's queues
 
@@ -284,7 +284,7 @@ class Keys:
     canary_taken = BoardKeyOf("canary-taken")
     """String: the worker that runs the canary of a suite; expires."""
     accepted_digests = BoardKeyOf("accepted-digests")
-    """Hash, by the digest of a suite: what evaluations may ask and how they may score it. Workers only read it."""
+    """Hash, by the digest of a suite: fingerprints of accepted tasks. Workers only read it."""
     refused_tasks = BoardKeyOf("refused-tasks")
     """Hash, by the digest of a suite: worker → why it waits for an operator."""
     set_aside = BoardKey("set-aside")
@@ -293,7 +293,7 @@ class Keys:
     """Hash: the records of comparing published results with their samples; expires."""
 
     cross_check = BoardKeyOf("cross-check")
-    """String: JSON of how far the cross-check of an attempt is; expires."""
+    """String: JSON of the progress of an attempt's cross-check; expires."""
 
     def worker_queue(self, worker: str) -> str:
         """Name of the RQ queue from which one worker alone takes: cross-checks."""

@@ -1,11 +1,11 @@
-"""Workers that the bot set aside: results of theirs did not follow from the samples that they published, or other
-workers found that their answers are not the model's.
+"""Workers that the bot set aside: their results did not follow from their samples, or other workers found that their
+answers are not the model's.
 
     bot        put(…)        the worker takes no further job, and a claim of it is refused
     worker     includes(…)   before each job; workers may read this key, and not write it
 
-A worker's name is new at each start: one that is started again, after its cause was mended, takes jobs. Where answers
-were not the model's, all workers of the Hub account are set aside, under the name that `account_name` gives. On a board
+A worker has a new name at each start: one that an operator repairs and restarts takes jobs again. Where answers were
+not the model's, all workers of the Hub account are set aside, under the name that `account_name` gives. On a board
 whose Redis users are from before this key, workers may not read it: then only their claims are refused. Redis may lose
 all of this: a worker whose results are refused again is set aside again.
 """
@@ -54,7 +54,7 @@ class SetAsideWorkers:
         self._key = keys.set_aside
 
     def put(self, worker: SetAsideWorker) -> bool:
-        """Set a worker aside; False if it is so already, for the reason that was first."""
+        """Set a worker aside; False if it is set aside already: the first reason stays."""
         with self.redis.pipeline() as pipe:
             pipe.hsetnx(self._key, worker.worker, worker.model_dump_json())
             pipe.expire(self._key, RETENTION)

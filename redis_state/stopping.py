@@ -1,4 +1,4 @@
-"""Ends a process within a time limit after a signal, whatever its threads wait for.
+"""Ends a process within a time limit after a signal, even while its threads wait.
 
 Threads wait where no flag reaches them: for a Hub that hangs (minutes, with all retries), an unresponsive Redis, git,
 or a lock of another thread; and Python's shutdown waits for all threads. So a timer starts with the signal, and work

@@ -1,8 +1,8 @@
 """Counts deliveries against the daily quota of webhooks; the bot's own writes cause deliveries too.
 
 Two counts per repo, domain (`repo.content`, `discussion`) and hour: `own`, the deliveries that Steward's writes cause,
-and `all`, the deliveries that came. Past POLL_AT of the quota, whatever used it up, webhooks may stop at any moment: a
-flag then says so, and the processes poll.
+and `all`, the deliveries that came. Once POLL_AT of the quota is used, webhooks may stop at any moment: a flag then
+says so, and the processes poll.
 
 Race accepted: a process dies after a write and before it counts it. The count of deliveries includes it.
 """

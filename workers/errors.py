@@ -140,7 +140,7 @@ class EvaluatorFilesInvalid(EvaluationFailed):
 
 
 class EvaluatorContradiction(EvaluationFailed):
-    """The suite's evaluator reported what its samples do not give."""
+    """The suite's evaluator reported scores that do not follow from its samples."""
 
 
 class EvaluatorOtherRun(EvaluationFailed):
@@ -172,7 +172,7 @@ class GenerationEndless(EvaluationFailed):
 
 
 class TasksChanged(WorkerError):
-    """This worker's tasks ask or score otherwise than the board's results, and no operator has accepted that."""
+    """This worker's tasks ask or score otherwise than the board's results, and no operator has accepted them."""
 
 
 class CanaryFailed(WorkerError):
@@ -192,11 +192,11 @@ class RescoringRefused(WorkerError):
 
 
 class BoardUnreachable(WorkerError):
-    """The bot's web server did not answer, or not as it should."""
+    """The bot's web server did not answer, or its answer is malformed."""
 
 
 class TableRefused(WorkerError):
-    """A published table of answers is none that a worker writes."""
+    """A published table of answers does not have the form in which workers write it."""
 
 
 class TableNotRead(WorkerError):

@@ -31,13 +31,13 @@ from hub.records import Comment, Repo, Thread
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameCheckLine
 from leaderboard.waiting_items import PLAN
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 
 KIND = "proposal"
 MIN_DIGEST_LENGTH, SHOWN_DIGEST = 7, 8
 What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
-_OUTCOMES: Mapping[State, Outcome] = {
+_OUTCOMES: Mapping[State, DecisionOutcome] = {
     "open": "proposed",
     "approved": "done",
     "done": "done",

@@ -83,8 +83,8 @@ def _as_maintainer(context: BoardContext, person: Person, fresh: bool) -> _Looke
 def _as_submitter(context: BoardContext, person: Person, model: str, submitter: str, fresh: bool) -> _Looked:
     if not submitter:
         return (), frozenset()
-    entries = [entry for entry in context.index.of_model(model) if entry.whose.lower() == submitter.lower()]
-    if ids := {entry.whose_id for entry in entries if entry.whose_id}:
+    entries = [entry for entry in context.index.of_model(model) if entry.known_submitter.lower() == submitter.lower()]
+    if ids := {entry.known_submitter_id for entry in entries if entry.known_submitter_id}:
         return (), frozenset({Role.SUBMITTER} if person.id in ids else ())
     if submitter.lower() != person.name.lower():
         return (), frozenset()
@@ -96,7 +96,11 @@ def _as_owner(context: BoardContext, person: Person, model: str, fresh: bool) ->
     namespace = model.partition("/")[0] if "/" in model else ""
     if namespace and namespace.lower() == person.name.lower():
         entries = context.index.of_model(model)
-        ids = {entry.whose_id for entry in entries if entry.whose.lower() == namespace.lower() and entry.whose_id}
+        ids = {
+            entry.known_submitter_id
+            for entry in entries
+            if entry.known_submitter.lower() == namespace.lower() and entry.known_submitter_id
+        }
         if ids and person.id not in ids:
             return (), frozenset()
         submitted = (entry.time for entry in entries)

@@ -22,7 +22,7 @@ from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
 from bot.flags.flag_thread import thread_at
 from leaderboard.flags import CATEGORIES, FlagScope
 from leaderboard.roles import Role
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 from redis_state.dirty import SyncPriority
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
@@ -31,7 +31,7 @@ MODELS = Param("models", "words", "the models, if the reason comes first, in quo
 REVISION = Param("revision", "word", "flag only this commit", by_name=True)
 PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
 
-OUTCOMES: Mapping[str, Outcome] = {
+OUTCOMES: Mapping[str, DecisionOutcome] = {
     **dict.fromkeys(("flagged", "lifted", "dismissed", "upheld", "reported"), "done"),
     **dict.fromkeys(("not-flagged", "nothing"), "unchanged"),
 }

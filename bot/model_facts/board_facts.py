@@ -71,7 +71,7 @@ def gather_board_facts(
         submitter=submitter,
         same=tuple(_earlier(context, entry) for entry in same),
         copies=tuple(_earlier(context, entry) for entry in copies),
-        by_submitter=sum(_is_same_name(submitter, entry.whose) for entry in counted),
+        by_submitter=sum(_is_same_name(submitter, entry.known_submitter) for entry in counted),
         by_organisation=sum(_is_same_name(organisation, _organisation(entry)) for entry in counted),
         flags=(
             *context.flags([*models, *(model_of(entry) for entry in copies)], weights),
@@ -88,7 +88,7 @@ def counted_submissions(context: BoardContext, submitter: str) -> int:
     window = (context.now() - context.board.admission.quota_days * DAY, float("inf"))
     paths = context.index.neighbours.find(models=[], weights="", accounts=[("submitter", submitter)], window=window)
     entries = (entry for entry in context.index.find(sorted(paths)) if entry is not None and entry.time > window[0])
-    return sum(counts(entry) and _is_same_name(submitter, entry.whose) for entry in entries)
+    return sum(counts(entry) and _is_same_name(submitter, entry.known_submitter) for entry in entries)
 
 
 def at_evaluated_commit(context: BoardContext, request: Request, facts: ModelFacts) -> ModelFacts:

@@ -14,10 +14,10 @@ from bot.pulls.merging import MergeResult, merge_checked, settle_merged
 from bot.pulls.pull_texts import Approval, approval_answer
 from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 from redis_state.dirty import SyncPriority
 
-_OUTCOMES: Mapping[Approval, Outcome] = {
+_OUTCOMES: Mapping[Approval, DecisionOutcome] = {
     "merged": "done",
     "over": "unchanged",
     "refused": "failed",
@@ -34,7 +34,7 @@ class ApprovalResult:
 
     merged: bool
     text: Safe
-    outcome: Outcome = "refused"
+    outcome: DecisionOutcome = "refused"
 
 
 def approve(context: BoardContext, repo: Repo, number: int, sha: str, by: str) -> Answer:

@@ -45,7 +45,7 @@ from leaderboard.transitions import (
     previous_result_of,
     priority_transition,
 )
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
@@ -92,7 +92,7 @@ class QueueCommandResult:
     reason: str = ""
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> DecisionOutcome:
         """What came of the command."""
         if self.done:
             return "done"

@@ -161,13 +161,13 @@ def _identity_fields(entry: IndexEntry | None) -> dict[str, str | None]:
     if entry is None or entry.is_private:
         return {"path": None, "model": None, "precision": "", "submitter": ""}
     precision = entry.precision
-    return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": entry.whose}
+    return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": entry.known_submitter}
 
 
 def _matches(entry: IndexEntry, status: str, model: str, submitter: str) -> bool:
     if entry.is_private or (status and entry.standing.status != status):
         return False
-    if submitter and entry.whose.casefold() != submitter.casefold():
+    if submitter and entry.known_submitter.casefold() != submitter.casefold():
         return False
     return not model or entry.model.casefold() == model.casefold()
 

@@ -22,7 +22,7 @@ from leaderboard.tiers import Tier
 from redis_state import jobs
 from redis_state.attempts import AttemptState
 from redis_state.board.entry import IndexEntry
-from redis_state.board.waiting import turn_of
+from redis_state.board.waiting import waiting_request_of
 from redis_state.set_aside import names_of
 
 MAX_AGE_SECONDS = 30.0
@@ -34,7 +34,7 @@ def take_snapshot(context: BoardContext) -> QueueSnapshot:
     """The queue now; the last snapshot where nothing that decides about the order has changed."""
     queued_in = jobs.queued_attempts(context.redis, context.queues)
     busy = [entry for entry in context.index.busy() if entry.attempt is not None]
-    queued = tuple(turn_of(entry) for entry in busy if entry.attempt in queued_in)
+    queued = tuple(waiting_request_of(entry) for entry in busy if entry.attempt in queued_in)
     taken = [entry for entry in busy if entry.attempt not in queued_in]
     states = context.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
     running = tuple(_running_attempt(entry, states) for entry in taken)
@@ -101,7 +101,7 @@ def _budget_use(context: BoardContext, running: tuple[RunningAttempt, ...], dura
 
 def _running_attempt(entry: IndexEntry, states: Mapping[str, AttemptState]) -> RunningAttempt:
     assert entry.attempt is not None
-    turn = turn_of(entry)
+    turn = waiting_request_of(entry)
     state = states.get(entry.attempt)
     started = state.started if state is not None else 0.0
     return RunningAttempt(entry.attempt, entry.submitter, entry.tier, entry.path, entry.size, turn.suite, started)

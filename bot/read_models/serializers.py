@@ -89,7 +89,7 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         weight_type=names.weight_type if names else "",
         status=standing.status,
         state=state_of(entry),
-        submitter=entry.whose,
+        submitter=entry.known_submitter,
         submitted=iso(entry.time) if 0 < entry.time < 1e11 else None,
         request_url=context.address(context.requests, entry.path),
         thread_url=thread if shows_details else None,

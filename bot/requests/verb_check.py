@@ -27,7 +27,7 @@ from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 from leaderboard.steward_facts import Access
 from redis_state.board.entry import IndexEntry
-from redis_state.board.waiting import turn_of
+from redis_state.board.waiting import waiting_request_of
 from redis_state.clock import iso
 
 ANY_SUBMITTER = "(anyone)"
@@ -135,7 +135,9 @@ def _outlook(context: BoardContext, submission: Submission) -> QueueOutlook | No
     if path in snapshot.by_path:
         return None
     entry = with_queue_facts(context, IndexEntry(path=path), request, submission.model)
-    turn = turn_of(entry.changed(submitter=submitter, submitted=context.now()))._replace(suite=context.suite.name)
+    turn = waiting_request_of(entry.changed(submitter=submitter, submitted=context.now()))._replace(
+        suite=context.suite.name
+    )
     waiting = (*snapshot.waiting, turn)
     return QueueSnapshot(waiting, snapshot.running, snapshot.conditions, snapshot.now).outlook(path)
 

@@ -12,10 +12,10 @@ from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb
 from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
 from bot.requests.relaunching import RelaunchResult, relaunch
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 
 CAUSE = "relaunch"
-OUTCOMES: Mapping[str, Outcome] = {"done": "done", "under-way": "unchanged"}
+OUTCOMES: Mapping[str, DecisionOutcome] = {"done": "done", "under-way": "unchanged"}
 """All other results are refusals."""
 
 

@@ -22,7 +22,7 @@ from bot.requests.verb_check import AT, REVISION
 from leaderboard.categories import ModelCategory, read_category
 from leaderboard.options import DEFAULT_PRECISION
 from leaderboard.roles import Person, who_may
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 from redis_state.board.entry import IndexEntry
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
@@ -30,7 +30,7 @@ CATEGORIES = tuple(category.value.replace(" ", "-") for category in ModelCategor
 TYPE = Param("type", "choice", "its category, in which it is ranked", choices=CATEGORIES, by_name=True)
 BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
 
-OUTCOMES: Mapping[str, Outcome] = {
+OUTCOMES: Mapping[str, DecisionOutcome] = {
     "submitted": "done",
     "resubmitted": "done",
     "exists": "unchanged",

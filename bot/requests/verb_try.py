@@ -15,9 +15,9 @@ from bot.requests.trials import UNDER_WAY, TrialView, ask_for_trial
 from bot.requests.verb_check import AT, REVISION
 from bot.requests.verb_submit import BASE, CHAT
 from leaderboard.trials import MAX_PENDING, QUESTIONS
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 
-OUTCOMES: dict[str, Outcome] = {"ended": "done", "exists": "unchanged", "no-worker": "failed"}
+OUTCOMES: dict[str, DecisionOutcome] = {"ended": "done", "exists": "unchanged", "no-worker": "failed"}
 """All other final states are refusals."""
 
 

@@ -94,7 +94,7 @@ def fill(context: BoardContext) -> None:
     sources = gather(context)
     changes = list(_changes(context, noted, sources))
     for start in range(0, len(changes), CHUNK):
-        context.index.tell(context.scores.mend(changes[start : start + CHUNK]))
+        context.index.tell(context.scores.replace_unchanged(changes[start : start + CHUNK]))
     if context.contents is None:
         _write_rows(context, sources)
     _accept_digests(context, sources)

@@ -120,7 +120,7 @@ def values_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str =
         "category": standing.category,
         "architecture": standing.architecture,
         "status": standing.status,
-        "submitter": entry.whose,
+        "submitter": entry.known_submitter,
         "base": entry.base_model or standing.base_model,
         "revision": _commit(entry, scored),
         "asked": scored.asked[:SHORT_DIGEST] if scored is not None else "",

@@ -1,4 +1,4 @@
-"""The runs that the bot started on worker backends, by tier: for their costs, and while their platform lists them not.
+"""The runs that the bot started on worker backends, by tier. Their costs count, and a platform may list a run late.
 
 Redis may lose all of this: the platform lists the runs of the last weeks by their labels.
 """
@@ -58,15 +58,15 @@ class BackendRuns:
             pipe.execute()
 
     def troubles(self) -> list[BackendTrouble]:
-        """What keeps attempts from running, by tier."""
+        """Why attempts of tiers do not run, sorted by tier."""
         stored = (_trouble(raw) for raw in self._redis.hvals(self._keys.backend_troubles))
         return sorted((trouble for trouble in stored if trouble is not None), key=lambda trouble: trouble.tier)
 
     def put_trouble(self, trouble: BackendTrouble) -> None:
-        """Record a tier's trouble in the place of its last one; trouble that was there before keeps its time."""
+        """Record why attempts of a tier do not run; `since` stays as recorded while the tier has trouble."""
         earlier = next((each for each in self.troubles() if each.tier == trouble.tier), None)
-        kept = replace(trouble, since=earlier.since) if earlier is not None else trouble
-        self._redis.hset(self._keys.backend_troubles, trouble.tier, _TROUBLE.dump_json(kept))
+        current = replace(trouble, since=earlier.since) if earlier is not None else trouble
+        self._redis.hset(self._keys.backend_troubles, trouble.tier, _TROUBLE.dump_json(current))
 
     def clear_trouble(self, tier: Tier) -> None:
         """Record that `tier` has no trouble."""

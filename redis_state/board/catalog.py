@@ -36,8 +36,8 @@ class Catalog:
         for entry in entries:
             times[entry.path] = entry.time
             statuses.setdefault(entry.standing.status, {})[entry.path] = entry.time
-            if entry.whose:
-                submitters.setdefault(entry.whose.casefold(), {})[entry.path] = entry.time
+            if entry.known_submitter:
+                submitters.setdefault(entry.known_submitter.casefold(), {})[entry.path] = entry.time
         if not times:
             return
         pipe.zadd(self._keys.catalog(), times)

@@ -1,10 +1,10 @@
-"""The highest number of an attempt that was claimed at each path, as the messages of the bot's commits tell.
+"""The highest number of a claimed attempt at each path, read from the messages of the bot's commits.
 
 An index entry goes when its file is removed; these numbers stay. They are complete up to one commit of the requests
 repo: the bot reads the commits since that one before it relies on them.
 
-Race closed: Redis is emptied while the bot reads commits. What it read is recorded only upon the commit from which it
-read on, which an emptied Redis does not have.
+Race closed: Redis is emptied while the bot reads commits. The script records the numbers only if Redis still holds the
+commit after which the bot began to read.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ RETENTION = 14 * 86_400
 
 
 class CrossCheckTry(BaseModel):
-    """One job of a cross-check: the worker that got it, its account by its own word, and when."""
+    """One job of a cross-check: the worker that got it, the account that this worker states, and the time."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,7 +37,7 @@ class StoredVote(BaseModel):
 
 
 class CrossCheckState(BaseModel):
-    """How far the cross-check of one attempt is. `worker` is the Hub account that published its answers."""
+    """The progress of the cross-check of one attempt. `worker` is the Hub account that published its answers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,7 +51,7 @@ class CrossCheckState(BaseModel):
 
     @property
     def in_order(self) -> tuple[CrossCheckVote, ...]:
-        """The votes, that of the first try first."""
+        """The votes in the order of their tries."""
         ordered = sorted(self.votes, key=lambda vote: vote.number)
         return tuple(CrossCheckVote(vote.account, vote.report) for vote in ordered)
 
@@ -59,24 +59,24 @@ class CrossCheckState(BaseModel):
         """The same with more votes."""
         return self.model_copy(update={"votes": (*self.votes, *votes)})
 
-    def with_try(self, attempt: CrossCheckTry) -> CrossCheckState:
+    def with_try(self, next_try: CrossCheckTry) -> CrossCheckState:
         """The same with another try."""
-        return self.model_copy(update={"tries": (*self.tries, attempt)})
+        return self.model_copy(update={"tries": (*self.tries, next_try)})
 
     def settled(self, record: CrossCheckRecord) -> CrossCheckState:
-        """The same, once it is known what results say."""
+        """The same with the record that the results get."""
         return self.model_copy(update={"record": record})
 
 
 class CrossChecks:
-    """The cross-checks of one board; `claim` names what a worker published of an attempt, by its contents."""
+    """The cross-checks of one board; `claim` identifies what a worker published of an attempt."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def get(self, claim: str) -> CrossCheckState | None:
-        """How far it is; None if it has not begun."""
+        """The progress of a cross-check; None if it has not begun."""
         raw = self._redis.get(self._keys.cross_check(claim))
         try:
             return CrossCheckState.model_validate_json(raw) if raw is not None else None
@@ -84,5 +84,5 @@ class CrossChecks:
             return None  # written by another version
 
     def put(self, claim: str, state: CrossCheckState) -> None:
-        """Store how far it is."""
+        """Store the progress of a cross-check."""
         self._redis.set(self._keys.cross_check(claim), state.model_dump_json(), ex=RETENTION)

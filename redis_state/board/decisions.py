@@ -20,9 +20,9 @@ MAX_ANSWER_LENGTH = 2_000
 """Characters of an answer that Redis holds; the thread and the file in the logs repo have all of it."""
 
 
-Outcome = Literal["done", "proposed", "refused", "failed", "unchanged"]
-"""What came of a command: it had its effect; a plan waits for approval; it was not run, for a reason of the board's;
-it was run and failed; what it asks for is so already."""
+DecisionOutcome = Literal["done", "proposed", "refused", "failed", "unchanged"]
+"""The result of a command, in this order: it had its effect; its plan waits for approval; a rule of the board refused
+it; it failed; the board was already as the command asks."""
 
 
 class DecisionAuthor(BaseModel):
@@ -57,7 +57,7 @@ class CommandDecision(BaseModel):
     model: str = Field(default="", max_length=300)
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
-    outcome: str = Field(default="", max_length=20, description="an `Outcome`; '' where it was not recorded")
+    outcome: str = Field(default="", max_length=20, description="a `DecisionOutcome`; '' where it was not recorded")
     answer: str = Field(default="", max_length=100_000)
     thread: DecisionThread | None = Field(default=None, description="the thread; null for a shell, a page or a program")
     comment: str = Field(max_length=100)

@@ -16,7 +16,7 @@ from redis_state.jobs import EvaluationJob
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
 
 UNANSWERED_SECONDS = 600.0
-"""Time after which people read that the Hub does not answer about a model."""
+"""Seconds without an answer of the Hub about a model, after which pages and threads say so."""
 
 
 class EntryChanges(TypedDict, total=False):
@@ -123,13 +123,13 @@ class IndexEntry(BaseModel):
         return self.model_copy(update={**changes})
 
     @property
-    def whose(self) -> str:
+    def known_submitter(self) -> str:
         """The submitter, if known."""
         return self.submitter or self.standing.submitter
 
     @property
-    def whose_id(self) -> str:
-        """The id of `whose`, where it is known."""
+    def known_submitter_id(self) -> str:
+        """The id of `known_submitter`, where it is known."""
         return self.submitter_id if self.submitter else self.standing.submitter_id
 
     @property

@@ -22,7 +22,7 @@ from redis_state.board.catalog import Catalog
 from redis_state.board.entry import IndexEntry, Origin
 from redis_state.board.neighbours import Neighbours, starting_with
 from redis_state.board.request_snapshot import RequestSnapshot
-from redis_state.board.waiting import SET_LINES, WaitingList, turn_of
+from redis_state.board.waiting import SET_LINES, WaitingList, waiting_request_of
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
@@ -86,7 +86,9 @@ class Index:
     def _write(self, pipe: Any, entries: Sequence[IndexEntry]) -> None:
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
-        lines = [part for e in entries for part in (e.path, json.dumps(turn_of(e)) if e.state == "waiting" else "")]
+        lines: list[str] = []
+        for entry in entries:
+            lines += (entry.path, json.dumps(waiting_request_of(entry)) if entry.state == "waiting" else "")
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
@@ -233,12 +235,12 @@ class Index:
         return None if raw is None else text(raw)
 
     def life(self) -> str:
-        """Return an id of this life of Redis: another one after Redis was emptied. Read it before `put_head`."""
+        """Return a random id that Redis holds until it is emptied, or make one. Read it before `put_head`."""
         new = secrets.token_hex(8)
         return text(self._redis.set(self._keys.life, new, nx=True, get=True) or new)
 
     def put_head(self, repo: str, commit: str, life: str) -> bool:
-        """Record that all changes up to `commit` of `repo` were marked dirty, in this `life` of Redis.
+        """Record that all changes up to `commit` of `repo` were marked dirty since `life` was read.
 
         False, and nothing recorded, if Redis was emptied since `life` was read: the marks are gone.
         """
@@ -246,7 +248,7 @@ class Index:
 
 
 def _by_model(path: str) -> str:
-    """The member of `keys.models` for a path; a path that is no request's is listed under itself."""
+    """The member of `keys.models` for a path; a path that does not parse stands in for its model."""
     parsed = parse_path(path)
     return f"{(parsed.model if isinstance(parsed, RequestPath) else path).lower()}\0{path}"
 

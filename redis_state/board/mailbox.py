@@ -85,7 +85,7 @@ class Mailbox(Generic[M, A]):
     def answer(self, message_id: str, answer: A, *, seconds: int, rest: M | None = None) -> None:
         """Store the answer; it and the message expire after `seconds`.
 
-        `rest` takes the place of the message, without what only its sync needed.
+        `rest` replaces the message: a copy without the fields that only the sync needed.
         """
         key = self._key(message_id)
         with self._redis.pipeline() as pipe:

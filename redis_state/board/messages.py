@@ -15,7 +15,7 @@ from leaderboard.roles import Person
 from redis_state.board.mailbox import Message
 
 NAMES_RETENTION = 900
-"""Seconds for which the names of models are stored that a person may be typing."""
+"""Seconds for which the answer to a NameQuestion is stored."""
 CHECK_ANSWER_RETENTION = 60
 """Seconds for which the answer to a check is stored."""
 DETAILS_RETENTION = 300
@@ -28,7 +28,7 @@ ROLE_RETENTION = 120
 """Seconds for which a role that the Hub reported is reused."""
 
 Code = Literal["maintainer", "owner", "stranger", "woken", "not-parked", "not-allowed"]
-"""Outcomes of actions: the first three of looks at a role, the others of a wake."""
+"""Results of actions: the first three of role checks, the others of waking a sync."""
 
 
 class CheckQuestion(Message):
@@ -108,7 +108,7 @@ class DetailsQuestion(Message):
 
 
 class PersonMessage(Message):
-    """A message that a person sends whom the Hub identified."""
+    """A message of a person whom the Hub identified."""
 
     person_id: str = Field(max_length=100)
     person_name: str = Field(max_length=100)
@@ -150,9 +150,9 @@ class ApiSubmission(PersonMessage):
 
 
 class PredictionUpload(PersonMessage):
-    """A file of predictions that a signed-in person sends by a form. It is text: `data` is what the file has.
+    """A file of predictions that a signed-in person sends by a form; `data` is the file's text.
 
-    A click that comes twice has the same `key`, and so one answer and one effect.
+    A repeated click sends the same `key`, so it has one answer and one effect.
     """
 
     KIND: ClassVar[str] = "predictions"
@@ -175,14 +175,14 @@ class PredictionUpload(PersonMessage):
         return f"upload:{self.message_id}"
 
     def without_data(self) -> PredictionUpload:
-        """The same without the file, whose place in memory others need. Its id is not the message's any more."""
+        """The same without the file, which frees memory in Redis. Its `message_id` differs from the original's."""
         return self.model_copy(update={"data": ""})
 
 
 class PageCommand(PersonMessage):
     """A command of threads that a signed-in person gives by a button of a page. `arguments` are those of its verb.
 
-    A click that comes twice has the same `key`, and so one answer and one effect.
+    A repeated click sends the same `key`, so it has one answer and one effect.
     """
 
     KIND: ClassVar[str] = "command"

@@ -37,7 +37,7 @@ class Neighbours:
             if entry.weights:
                 weights[f"{entry.weights}\0{entry.path}"] = 0
             organisation = entry.path.rpartition("/")[0]
-            for kind, name in (("submitter", entry.whose), ("organisation", organisation)):
+            for kind, name in (("submitter", entry.known_submitter), ("organisation", organisation)):
                 if name:
                     accounts.setdefault(self._keys.submissions(kind, name.casefold()), {})[entry.path] = entry.time
         if weights:

@@ -41,10 +41,10 @@ class Pauses:
         return known is not None and text(known) == (oid or "")
 
     def learn(self, oid: str | None, data: bytes | None) -> None:
-        """Store the file; `oid` None: there is none. An invalid file, or one too large to be read (`data` None), is not
-        stored, and the last valid one applies.
+        """Store the file; `oid` None: there is no file.
 
-        If no valid file was read before, as after a loss of Redis, everything is paused until the file is repaired.
+        An invalid file, or one too large to be read (`data` None), is not stored, and the last valid one applies. If no
+        valid file was read before, as after a loss of Redis, everything is paused until the file is repaired.
         """
         fields: Fields = {"oid": oid or ""}
         try:

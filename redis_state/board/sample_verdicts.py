@@ -21,10 +21,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class RecomputedMetrics(BaseModel):
-    """What became of computing the metrics of an attempt's samples again.
+    """The result of computing the metrics of an attempt's samples again.
 
-    `samples` were computed. `differs` says what differs, `not_done` why nothing was computed; both are "" if all agree,
-    but for what `notes` name.
+    `samples` is the number of samples. `differs` says what differs, `not_done` why nothing was computed; both are "" if
+    all metrics agree, except for those that `notes` name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -36,12 +36,12 @@ class RecomputedMetrics(BaseModel):
 
 
 def published_as(attempt: str, details: Details) -> str:
-    """Names what a worker published of an attempt: verdicts are about nothing else."""
+    """The id of what a worker published of an attempt, under which the verdicts about it are stored."""
     return f"{attempt}:{details.commit}:{hashlib.sha256(details.results_path.encode()).hexdigest()[:16]}"
 
 
 class SampleVerdicts:
-    """The verdicts of one board; `published` is that of `published_as`."""
+    """The verdicts of one board; `published` is an id from `published_as`."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -56,15 +56,15 @@ class SampleVerdicts:
         self._write(published, "compared", checked.model_dump_json())
 
     def recomputed(self, published: str) -> RecomputedMetrics | None:
-        """What became of computing the metrics again; None while that is not done."""
+        """The result of computing the metrics again; None before that is done."""
         return self._read(published, "recomputed", RecomputedMetrics)
 
     def note_recomputed(self, published: str, verdict: RecomputedMetrics) -> None:
-        """Store what became of it."""
+        """Store that result."""
         self._write(published, "recomputed", verdict.model_dump_json())
 
     def began(self, published: str, *, now: float) -> float:
-        """When a bot first began to compute the metrics again, which is `now` for the first one."""
+        """The time at which a bot first began to compute the metrics again; `now` if none has yet."""
         key = self._keys.sample_verdict(published)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "began", repr(now))

@@ -49,7 +49,7 @@ class EvaluationScores(BaseModel):
     benchmark_influences: dict[str, str] = Field(default_factory=dict, description="those of benchmarks, if known")
     revision: str = Field(default="", description="the evaluated commit, if known")
     results: str = Field(default="", description="path of the results file")
-    note: str = Field(default="", description="what a reader should know of them, in a sentence")
+    note: str = Field(default="", description="a sentence for readers of the scores")
     replayed: int = Field(default=0, description="answers that an earlier attempt had computed")
 
 
@@ -59,7 +59,7 @@ class Scoreboard:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._mend = redis.register_script(REPLACE)
+        self._replace = redis.register_script(REPLACE)
 
     def put(self, scored: EvaluationScores) -> None:
         """Write scores; they replace earlier ones of the same request. One round trip."""
@@ -83,13 +83,13 @@ class Scoreboard:
         """All stored values, by path, unparsed. One round trip."""
         return {text(path): raw for path, raw in self._redis.hgetall(self._keys.scores).items()}
 
-    def mend(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
+    def replace_unchanged(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
         """Write each of `changes` (stored value, new scores) if the stored value is unchanged; return their paths.
 
         Scores that were published meanwhile stay, because they are newer. One round trip.
         """
         args = [part for stored, new in changes for part in (new.path, stored or b"", new.model_dump_json())]
-        written: Any = self._mend(keys=[self._keys.scores], args=args) if args else []
+        written: Any = self._replace(keys=[self._keys.scores], args=args) if args else []
         return [text(path) for path in written]
 
     def missing(self, paths: Iterable[str]) -> list[str]:
@@ -98,13 +98,13 @@ class Scoreboard:
         return sorted(path for path in paths if path not in known)
 
     def state(self) -> tuple[str, str]:
-        """The source from which scores were last filled, and the last change that was noted."""
+        """The source from which scores were last filled, and the commits of the last noted change."""
         filled, stated = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
         return text(filled or b""), text(stated or b"")
 
-    def note_filled(self, word: str) -> None:
-        """Record the source, `word`, from which the scores were filled."""
-        self._redis.hset(self._keys.scores_state, "filled", word)
+    def note_filled(self, source: str) -> None:
+        """Record the source from which the scores were filled."""
+        self._redis.hset(self._keys.scores_state, "filled", source)
 
     def note_told(self, commits: str) -> None:
         """Record that the results, or what requests say of them, have changed, up to `commits`."""

@@ -1,4 +1,4 @@
-"""The rows of the board's aggregated table, for the pages: what a row shows beside its request and its scores.
+"""The rows of the board's aggregated table, for the pages.
 
 A row has the columns of `leaderboard.columns`. The newest evaluation of a request lies under the request's path; rows
 of earlier commits, and of other programs, lie under an id of their own.

@@ -39,7 +39,7 @@ class Trial(BaseModel):
 
     @property
     def path(self) -> str:
-        """Its name, which is its dirty key, too."""
+        """Its name, which is also its dirty key."""
         return self.job.path
 
     @property

@@ -1,4 +1,4 @@
-"""The requests that wait for dispatch: a copy in memory of up to ten thousand, updated from Redis by the few changes.
+"""The requests that wait for dispatch, up to ten thousand: a copy in memory that reads only changes from Redis.
 
 One script writes a request's line, raises the version and records it for the path; a process with an older version
 reads only the lines changed since. A version is a time in microseconds, and Redis also holds the first one: a process
@@ -116,7 +116,7 @@ def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier,
     return WaitingRequest(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known_fields)  # type: ignore[arg-type]
 
 
-def turn_of(entry: IndexEntry) -> WaitingRequest:
+def waiting_request_of(entry: IndexEntry) -> WaitingRequest:
     """The facts of a request that decide its position in the queue."""
     return WaitingRequest(
         path=entry.path,

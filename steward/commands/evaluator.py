@@ -63,7 +63,8 @@ def check(
     """
     from leaderboard.suites import find_suite
     from workers.errors import WorkerError
-    from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator, failures
+    from workers.jobs.evaluator_check import check_evaluator, failures
+    from workers.jobs.evaluator_trial import EvaluatorTrial
 
     chosen = _with_command(find_suite(suite), command)
     folders = _folders(chosen, questions)

@@ -47,15 +47,15 @@ Where the plan names `answers`, the journals of each copy's answers follow, then
 
 
 CHANGED_TASKS = "changed_tasks.json"
-"""The file in the spool with what the child would ask and how it would score, where its plan does not accept that."""
+"""The file in the spool with the digests of the child's tasks, if its plan does not accept these tasks."""
 
 
 CLAIMS_COMPARED = "claims_compared.json"
-"""The file in the spool that says of each claimed answer whether it is the model's, where the plan names claims."""
+"""The file in the spool with the verdict about each claimed answer, if the plan names claimed answers."""
 
 
 PROMPT_TOKENS = "prompt_tokens.json"
-"""The file in the spool with the tokens of each question's prompt, where the plan asks for it."""
+"""The file in the spool with the tokens of each question's prompt, if the plan asks for them."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,10 @@ class EvaluatorCommand(EvaluatorIdentity):
 
 
 class ClaimedAnswer(BaseModel):
-    """The answers that another worker claims to one question: log-likelihoods and whether they are the most likely
-    texts, or texts; one for each request of the harness. Without answers, they could not be read."""
+    """The answers that another worker claims to one question, one for each request of the harness.
+
+    An answer is a text, or a log-likelihood and whether its text is the most likely one. None: they could not be read.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

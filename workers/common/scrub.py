@@ -14,9 +14,9 @@ _TOKENS = re.compile(
     r"|\bsteward-attempt-\d+\.[\w=.-]+"
 )
 _BREAK = r"(?:\r?\n[ \t|]*)?"
-"""Between two characters of a secret: the end of a line, and the beginning of the next."""
+"""A line break, which may stand between two characters of a secret, with the indentation of the next line."""
 _MIN_ENCODED = 8
-"""Characters of an encoded secret from which on it is recognised."""
+"""Length from which an encoded secret is searched for: shorter ones would match other text."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _ADDRESSES = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b")
 _FOLDERS = re.compile(r"(?:(?<![\w/.])|(?<=[^:]/))(?:/[\w.@+-]+){2,}/(?=[\w.@+-])")

@@ -29,7 +29,7 @@ def document_digests(instances: Iterable[Any]) -> DocumentDigests:
 
 
 def asked_parts(documents: DocumentDigests, *, shots: int = 0, dataset: str = "") -> AskedParts:
-    """What a task asked, from the digests of all its documents."""
+    """The `asked` parts of a task's digests, from the digests of all its documents."""
     ordered = [documents[number] for number in sorted(documents)]
     return AskedParts(
         requests=hashlib.sha256(b"".join(requests for requests, _ in ordered)).hexdigest(),

@@ -1,4 +1,4 @@
-"""Limits on a chat template, which is a stranger's program: time, memory and what it makes of a conversation."""
+"""Limits on a chat template, which is an untrusted program: its time, its memory and the text that it makes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEMPLATE_SECONDS = 5.0
 TEMPLATE_CPU_SECONDS = TEMPLATE_SECONDS + 1
 """Processor seconds after which the kernel ends the process, because one huge computation delays Python's handlers."""
 TEMPLATE_BYTES = 64 << 20
-"""Memory that suffices for any honest template; if so much is free, a template that ran out of memory is at fault."""
+"""More memory than a usual template needs: if this much is free, a template that ran out of memory is at fault."""
 TEMPLATE_CHARACTERS = 1_000_000
 """Characters that a template may add to a conversation; most add some hundred."""
 
@@ -29,8 +29,8 @@ def checked_conversation(apply: Callable[[], str], messages: Sequence[Mapping[st
     except (ChatTemplateEndless, ChatTemplateBroken):
         raise
     except MemoryError:
-        pass  # what the template held is free below
-    except Exception as error:  # boundary: a template is a stranger's program, and may raise anything
+        pass  # outside this handler the template's memory is free
+    except Exception as error:  # boundary: a template is an untrusted program, and may raise anything
         raise ChatTemplateBroken(f"{type(error).__name__}: {error}") from error
     bytearray(TEMPLATE_BYTES)  # raises MemoryError if memory is short without the template, too
     raise ChatTemplateBroken("one conversation takes it more memory than an evaluation may hold")

@@ -121,13 +121,14 @@ class ClaimsModel(ReportingModel):
     ) -> tuple[str, str]:
         """Verdict and reason for the answers to one question."""
         if not claimed:
-            count = sum(len(str(one)) for one in computed)
+            count = sum(len(str(answer)) for answer in computed)
             return (
                 ("not-compared", TOO_LONG) if count > LONG_CHARACTERS else ("differs", UNREADABLE.format(count=count))
             )
         if len(claimed) != len(computed):
             return "differs", OTHER_NUMBER.format(claimed=len(claimed), here=len(computed))
-        if any(isinstance(one, str) != isinstance(other, str) for one, other in zip(claimed, computed, strict=True)):
+        pairs = zip(claimed, computed, strict=True)
+        if any(isinstance(claim, str) != isinstance(answer, str) for claim, answer in pairs):
             return "differs", "it has another kind of answer"
         try:
             reason = differ(requests, claimed, computed)
@@ -157,7 +158,7 @@ class ClaimsModel(ReportingModel):
 
 
 def scores_differ(claimed: Sequence[ScoredAnswer], computed: Sequence[ScoredAnswer], epsilon: float | None) -> str:
-    """In what the log-likelihoods of the answers to one question differ by more than they may, or "".
+    """How the log-likelihoods of the answers to one question differ by more than they may; "" if they do not.
 
     `epsilon` is None in float32, else the distance of 1.0 to the next number of the model's dtype. Then whether an
     answer is the most likely text is not compared: two tokens may be equally likely.
@@ -179,7 +180,7 @@ def scores_differ(claimed: Sequence[ScoredAnswer], computed: Sequence[ScoredAnsw
 
 
 def text_differs(lm: Any, request: Any, text: str, own: str) -> str:
-    """In what the claimed `text` is not the model's, which gives `own` here, or ""."""
+    """How the claimed `text` differs from the model's, which is `own` here; "" if the model may give it, too."""
     if lm.backend != "causal" or lm.think_end_token is not None:
         raise NotComparable("texts of such a model are compared letter for letter, and this one is another")
     context, prompt = request.args[0], lm._prompt_of(request)
@@ -187,9 +188,9 @@ def text_differs(lm: Any, request: Any, text: str, own: str) -> str:
     own_tokens = answer_tokens(lm, context, own) if own else []
     ends_early = own.startswith(text)
     if not ends_early and tokens[:-1] != own_tokens[: len(tokens) - 1]:
-        tokens = tokens[:-1]  # they parted before the last token, which a stop sequence may have cut
+        tokens = tokens[:-1]  # the texts differ before the last token, which a stop sequence may have cut
     if not ends_early:
-        return _fed(lm, prompt, tokens)
+        return _tokens_differ(lm, prompt, tokens)
     return _end_differs(lm, request, prompt, tokens)
 
 
@@ -200,12 +201,12 @@ def _end_differs(lm: Any, request: Any, prompt: list[int], tokens: list[int]) ->
     ends = {lm.eot_token_id}
     for words in until:
         ends.update(lm.tokenizer.encode(words, add_special_tokens=False)[:1])
-    reasons = [_fed(lm, prompt, [*tokens, end]) for end in sorted(ends)]
+    reasons = [_tokens_differ(lm, prompt, [*tokens, end]) for end in sorted(ends)]
     return "" if "" in reasons else f"a text ends elsewhere: {reasons[0]}"
 
 
-def _fed(lm: Any, prompt: list[int], tokens: list[int]) -> str:
-    """Why these tokens are not the model's, or ""."""
+def _tokens_differ(lm: Any, prompt: list[int], tokens: list[int]) -> str:
+    """Why the model does not generate these tokens after the prompt; "" if each is the likeliest, or nearly so."""
     if not tokens:
         return ""
     tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)

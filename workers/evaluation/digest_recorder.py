@@ -1,8 +1,8 @@
-"""Computes what the digests of a result are made from; `leaderboard.result_digests` says what they mean.
+"""Computes the parts of a result's digests; `leaderboard.result_digests` says what they mean.
 
 Everything is computed from what the harness really used: the requests that it made, the documents that its tasks
 prepared, the tokens that the model got, and the source files of the modules that were loaded. So a task's own code may
-come from any folder, and shuffles, samples and a stale cache of the `datasets` library are seen as they are.
+come from any folder, and the digests show what shuffles, samples and a stale cache of the `datasets` library did.
 
     asked     one digest per document, from its requests (kind, texts, generation arguments, repeats) and from the
               document itself; then one over all documents in order
@@ -38,18 +38,18 @@ def unchanged_randomness(task: Any) -> Iterator[None]:
     """Leave the generators that the harness draws examples and shuffles from as they were before the block."""
     sampler = getattr(task, "sampler", None)
     draws = [rnd for rnd in (getattr(sampler, "rnd", None), getattr(task, "fewshot_rnd", None)) if rnd is not None]
-    states, python, numpy_state = [rnd.getstate() for rnd in draws], random.getstate(), np.random.get_state()
+    states, random_state, numpy_state = [rnd.getstate() for rnd in draws], random.getstate(), np.random.get_state()
     try:
         yield
     finally:
         for rnd, state in zip(draws, states, strict=True):
             rnd.setstate(state)
-        random.setstate(python)
+        random.setstate(random_state)
         np.random.set_state(numpy_state)
 
 
 class DigestRecorder:
-    """Records, while the harness evaluates, what the digests of the result are made from."""
+    """Records the parts of the result's digests while the harness evaluates."""
 
     def __init__(self, revisions: Mapping[str, str] | None = None, moved: Mapping[str, str] | None = None) -> None:
         """`revisions`: dataset → commit; `moved`: dataset that a task names → the one that holds its questions here."""
@@ -105,7 +105,7 @@ class DigestRecorder:
             prompts[request.doc_id, request.idx] = digest.digest()[:16]
 
     def state(self) -> tuple[Any, Any]:
-        """What this process recorded, for the process that gathers the shares of all copies."""
+        """The records of this process, for the process that gathers the shares of all copies."""
         return self._documents, self._prompts
 
     def merge(self, states: Iterable[tuple[Any, Any]]) -> None:
@@ -116,7 +116,7 @@ class DigestRecorder:
                     own.setdefault(task, {}).update(digests)
 
     def parts(self) -> DigestParts:
-        """What the digests of the result are made from."""
+        """The parts of the result's digests."""
         tasks: dict[str, TaskDigests] = {}
         modules: dict[str, str] = {}
         versions: dict[str, str] = {}
@@ -143,7 +143,7 @@ class DigestRecorder:
         return hashlib.sha256(b"".join(prompts[key] for key in sorted(prompts))).hexdigest() if prompts else ""
 
     def _dataset_of(self, task: Any) -> str:
-        """Where the questions come from, as repo@commit, if they are from the Hub."""
+        """The source of the questions as repo@commit; "" if they are not from the Hub."""
         path = task.DATASET_PATH or ""
         repo = self.moved.get(path, path)
         revision = self.revisions.get(repo, "")

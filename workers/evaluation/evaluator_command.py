@@ -1,7 +1,7 @@
-"""Finds the program of a suite's evaluator on this machine, and what the sandbox must show for it.
+"""Finds the program of a suite's evaluator on this machine, and the files that the sandbox must show it.
 
 A word of the command that names a file or a folder becomes an absolute path, from the folder where the worker started;
-the sandbox shows it, read-only. A virtual environment is shown whole, with the interpreter that it was made of.
+the sandbox shows it, read-only. A virtual environment is shown whole, with its base interpreter.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def evaluator_command(suite: Suite) -> EvaluatorCommand | None:
 
 
 def _located(evaluator: Evaluator) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """The command with absolute paths, and what it needs of the machine."""
+    """The command with absolute paths, and the files and folders of this machine that it needs."""
     program, *arguments = evaluator.command
     if program in _OWN:
         words, folders = [sys.executable], list[Path]()
@@ -68,7 +68,7 @@ def _program(name: str) -> Path:
 
 
 def _needed(program: Path) -> Iterator[Path]:
-    """The program itself; for an interpreter of a virtual environment, the environment and what it was made of."""
+    """The program itself; for an interpreter of a virtual environment, the environment and its base interpreter."""
     environment = program.parent.parent
     settings = environment / _ENVIRONMENT
     if not settings.is_file():

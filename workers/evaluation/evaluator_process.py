@@ -1,4 +1,4 @@
-"""Runs an evaluator other than lm-eval inside the child: writes its plan, relays its progress, tells how it ended.
+"""Runs an evaluator other than lm-eval inside the child: writes its plan, relays its progress, raises its failure.
 
 The evaluator is a process of the child's sandbox, with the same limits. It inherits the log as standard output and
 error, and a pipe for its progress; neither the worker's stream nor any other descriptor. Its files are those of
@@ -75,7 +75,7 @@ def run_evaluator(plan: RunPlan, report: Report) -> None:
 
 
 def evaluator_plan(plan: RunPlan) -> EvaluatorPlan:
-    """What the evaluator reads of `plan`."""
+    """The part of `plan` that the evaluator gets."""
     command = plan.evaluator
     assert command is not None
     devices = PlannedDevices(
@@ -128,7 +128,7 @@ def _planned_model(plan: RunPlan) -> PlannedModel:
 
 
 def _questions(plan: RunPlan) -> list[PlannedQuestions]:
-    """The datasets under the names that the suite uses, whichever copies the board has."""
+    """The datasets by the names in the suite, also where the board has copies of them."""
     named = {copy: repo for repo, copy in plan.moved.items()}
     return [
         PlannedQuestions(repo=named.get(repo, repo), revision=revision, folder=str(plan.datasets / repo))
@@ -186,7 +186,7 @@ def _report_line(line: bytes, report: Report) -> None:
 
 
 def _raise_failure(path: Path) -> None:
-    """Raise what the evaluator says in failure.json, if it left one."""
+    """Raise the failure that the evaluator reports in failure.json, if it left one."""
     if not path.is_file() or path.is_symlink():
         return
     with path.open("rb") as file:

@@ -42,7 +42,7 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.config.HF_DATASETS_CACHE = _writable_view(plan.datasets, plan.spool / "datasets")
     if plan.moved:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
-    # It would run git, which prints in the log that the child's folder is no repository, or describes Steward's.
+    # The harness would run git, which prints in the log that the folder is no repository, or describes Steward's.
     lm_eval.evaluator.get_git_commit_hash = lambda: None
     list_packages_without_pip()
     evaluator = lm_eval.evaluator

@@ -87,7 +87,7 @@ class ReportingModel(SharedPrefixModel):
         return checked_conversation(lambda: apply(*arguments, **options), *arguments)
 
     def _check_tasks(self) -> None:
-        """Compare the tasks with what is accepted, before the first answer. All copies call this at the same time.
+        """Compare the tasks with the accepted ones, before the first answer. All copies call this at the same time.
 
         Raises TasksChanged, and writes the parts of the digests to the spool.
         """

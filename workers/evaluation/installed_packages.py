@@ -9,11 +9,11 @@ from packaging.utils import canonicalize_name
 from torch.utils import collect_env
 
 _PIP_LIST = ["-mpip", "list", "--format=freeze"]
-"""What follows the interpreter in the command by which torch lists packages."""
+"""The arguments that torch gives to the interpreter to list packages."""
 
 
 def list_packages_without_pip() -> None:
-    """Let torch's report of the environment, of which the harness makes use, read the packages in this process.
+    """Make torch's report of the environment, which the harness uses, list the packages without another process.
 
     pip takes a third of a second of processor time, and is missing in some environments.
     """
@@ -26,7 +26,7 @@ def list_packages_without_pip() -> None:
 
 
 def installed_packages() -> str:
-    """What `pip list --format=freeze` prints."""
+    """The output of `pip list --format=freeze`."""
     lines: dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]

@@ -1,6 +1,6 @@
-"""Estimates what a model needs of a machine, from the downloaded files' sizes and its config.
+"""Estimates the requirements of a model on a machine, from the sizes of its downloaded files and its config.
 
-Nothing here rejects a model: for invalid files the estimate is small, and the child reports what is wrong with them.
+This module rejects no model: for invalid files the estimate is small, and the child reports what is wrong with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_l
 
 
 def estimate_requirements(job: EvaluationJob, model: Path, base: Path | None) -> ModelRequirements:
-    """What the job needs, with its model in the folder `model` and its base model, if any, in `base`."""
+    """The requirements of the job's model in the folder `model`; `base` is the folder of its base model, if any."""
     loaded = base or model
     config = _config(loaded)
     file_bytes = _bytes(loaded)

@@ -1,4 +1,4 @@
-"""The code that makes scores of a task's answers: its modules and packages, found by following what they refer to."""
+"""Finds the code that scores a task's answers: the modules and packages to which its configuration leads."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ AGGREGATING = ("lm_eval.evaluator", "lm_eval.evaluator_utils", "lm_eval.api.grou
 GENERAL_PACKAGES = frozenset(
     {"__main__", "datasets", "jinja2", "numpy", "packaging", "pkg_resources", "torch", "tqdm", "transformers", "yaml"}
 )
-"""Packages whose version does not tell how an answer is scored: they load, count and add up."""
+"""Packages whose version does not change how an answer is scored: they load, count and add up."""
 
 
 def scored_parts(task: Any) -> tuple[ScoredParts, dict[str, str], dict[str, str]]:
-    """What makes scores of a task's answers; the digests of its modules; the versions of its packages.
+    """The parts of a task that scoring depends on; the digests of their modules; the versions of their packages.
 
     Call it before the task scores an answer: some metrics add to its aggregations.
     """
     config, used = task.config, UsedCode()
     for kind in type(task).__mro__:
-        if is_harness_code(sys.modules[kind.__module__]):  # and not a class of Steward's that loads its questions
+        if is_harness_code(sys.modules[kind.__module__]):  # leaves out Steward's own class that loads the questions
             used.add_module(sys.modules[kind.__module__])
     for name in AGGREGATING:
         used.add_source(name, _source_of(name))
@@ -78,7 +78,7 @@ class UsedCode:
         self.packages: dict[str, str] = {}
         """Name → version."""
         self._seen: dict[int, object] = {}
-        """By id; the objects are held, so that no other object gets the id of one."""
+        """By id; holding the objects keeps Python from giving their ids to others."""
 
     def describe(self, value: Any) -> Any:
         """`value` of a configuration as JSON data: functions by module and name, after their code was followed."""

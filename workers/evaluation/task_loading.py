@@ -1,4 +1,4 @@
-"""What evaluations and rescoring have in common: where a suite's tasks are, and how their answers are scored.
+"""Shared by evaluations and rescoring: where a suite's tasks are, and how their answers are aggregated.
 
 Needs the harness, but none of its models: it imports neither torch nor transformers.
 """
@@ -29,7 +29,8 @@ def task_folders(run: Sequence[str], task_folder: Path | None) -> list[Path]:
     folders = [shipped / name for name in run]
     if all(folder.is_dir() for folder in folders):
         return folders
-    folders = list(dict.fromkeys(one if one.is_dir() else shipped / one.name.partition("_")[0] for one in folders))
+    folders = [folder if folder.is_dir() else shipped / folder.name.partition("_")[0] for folder in folders]
+    folders = list(dict.fromkeys(folders))
     if not all(folder.is_dir() for folder in folders):
         return []
     known = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False).all_tasks

@@ -74,7 +74,7 @@ def _evaluated_samples(plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _stored_samples(plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The samples of each task, as they are stored: their similarities follow from the model alone."""
+    """The stored samples of each task, with the similarities that the model gave."""
     samples = {}
     for task in plan["tasks"]:
         lines = (Path(plan["stored"]) / f"{task['name']}.jsonl").read_text("utf-8").split("\n")
@@ -127,7 +127,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _sample(number: int, question: dict[str, Any], embedder: Embedder) -> dict[str, Any]:
-    """A line of samples: the similarities, and whether they are right where a question tells that alone."""
+    """A sample: its similarity, or for a question with a negative text whether the positive one is nearer."""
     others = [question[name] for name in ("positive", "negative", "other") if name in question]
     vector = embedder(question["text"])
     similarities = [float(vector @ embedder(other)) for other in others]
@@ -146,18 +146,18 @@ def _sample(number: int, question: dict[str, Any], embedder: Embedder) -> dict[s
 
 
 def _metrics(samples: Sequence[dict[str, Any]], counted: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The metric of a task: a mean is over all samples, and what is reported over those that count."""
+    """The metric of a task: `accuracy` is the mean of all `samples`, `spearman` follows from the `counted` ones."""
     if "score" not in samples[0]["question"]:
         return {"accuracy": sum(sample["metrics"]["accuracy"] for sample in samples) / len(samples)}
     scores = [float(sample["question"]["score"]) for sample in counted]
     return {"spearman": spearman([sample["metrics"]["similarity"] for sample in counted], scores)}
 
 
-def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """The correlation of the ranks; 0 if it is negative, or if all values of a side are equal."""
-    if len(set(one)) < 2 or len(set(other)) < 2:
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """The correlation of the ranks; 0 if it is negative, or if all values of one sequence are equal."""
+    if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
-    return max(0.0, min(1.0, statistics.correlation(_ranks(one), _ranks(other))))
+    return max(0.0, min(1.0, statistics.correlation(_ranks(first), _ranks(second))))
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -36,16 +36,16 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.common.scrub import scrub
-from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
+from workers.errors import DatasetUnavailable, TasksChanged, WorkerError
 from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
-from workers.jobs.board_link import AWAY, BoardLink, BoardRedis, DigestsLink
-from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
+from workers.jobs.board_link import AWAY, BoardLink, BoardRedis
+from workers.jobs.canary import evaluate_canary, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.outbox import send_outcome, send_unsent_outcome, store_outcome
-from workers.jobs.outcomes import outcome_of
+from workers.jobs.outcomes import outcome_of, publication_of
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import changed_tasks, refused_tasks
 from workers.jobs.trials import read_part, report_of, trial_parts
@@ -142,14 +142,19 @@ class AttemptRun:
     def _carry_out(self, download: BackgroundCall[Provisions]) -> Outcome:
         self.evaluation.enter_phase("download")
         self._check_suite()
-        # The outcome of the previous job, which died while Redis was away.
+        # An earlier job may have left an outcome: it died while Redis was away.
         self._retry(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.link))
-        self.evaluation.accepted = self._retry(lambda: self._accepted_digests().read())
+        self.evaluation.accepted = self._retry(lambda: self.link.accepted_digests(self.job.suite_digest).read())
         if not self.evaluation.accepted.permitted:
             log.warning("Redis does not let workers read what is accepted: give it the users of deploy/redis/users.acl")
         self.worker_context.slot.prepare(own_user=self.worker_context.own_user)
         provisions = self._wait_for_provisions(download)
-        run_canary(self.link, self.job.suite, self.worker_context.worker, lambda: self._evaluate_canary(provisions))
+        run_canary(
+            self.link,
+            self.job.suite,
+            self.worker_context.worker,
+            lambda: evaluate_canary(self.evaluation, provisions, lambda plan: self._publication(plan, provisions)),
+        )
         self.evaluation.phase = "start"
         with self.evaluation.device_locked():
             if self.job.questions:
@@ -169,14 +174,14 @@ class AttemptRun:
         return self._outcome(details=details)
 
     def _failure(self, child_exit: ChildExit) -> Outcome:
-        """The outcome of a child that failed. If the model cannot be evaluated, what was shared is of no use."""
+        """The outcome of a child that failed; removes shared answers if no later attempt can succeed."""
         outcome = self._outcome(evidence=child_exit.evidence(self.log.tail()))
         if outcome.failure is not None and fails_always(outcome.failure.cause):
             self.journals.give_up()
         return outcome
 
     def _carry_out_trial(self, provisions: Provisions) -> Outcome:
-        """Ask a few questions of each benchmark, and report what was seen. Nothing is published."""
+        """Ask a few questions of each benchmark, and report times and answers. Publishes nothing."""
         results = []
         for part in trial_parts(self.worker_context.suite, self.job.questions):
             self.log.say(f"trial of {part.name}")
@@ -200,33 +205,6 @@ class AttemptRun:
             )
             raise
 
-    def _evaluate_canary(self, provisions: Provisions) -> str:
-        """Run the known-good canary model in this attempt's place. Return its failure in words, empty if it passed."""
-        worker_context = self.worker_context
-        self.log.say("one cause has struck many models: a model that is known to work goes first")
-        if worker_context.settings.canary:
-            canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, self.job))
-            folder, snapshots = canary_provisions.model, canary_provisions.held
-        else:
-            folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
-        with self.evaluation.device_locked():
-            plan = canary_plan(self.evaluation.plan(provisions), folder)
-            child_exit = self.evaluation.run_child(plan)
-        for snapshot in snapshots:
-            snapshot.release()
-        if child_exit.stopped in ("cancelled", "time-limit"):
-            raise AttemptStopped(child_exit.stopped)
-        evidence = None if child_exit.finished else child_exit.evidence(self.log.tail())
-        if evidence is None:
-            try:
-                read_spool(self._publication(plan, provisions))
-            except EvaluationFailed as error:
-                evidence = evidence_of(error, child_exit.phase)
-        worker_context.slot.prepare(own_user=worker_context.own_user)
-        if evidence is None:
-            return ""
-        return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
-
     def _check_suite(self) -> None:
         own_suite = (self.worker_context.suite.name, self.worker_context.suite.digest)
         if own_suite != (self.job.suite, self.job.suite_digest):
@@ -234,10 +212,6 @@ class AttemptRun:
             raise SuiteDiffers(
                 f"the job asks for the suite {job_suite}; this worker has {own_suite[0]} {own_suite[1][:12]}"
             )
-
-    def _accepted_digests(self) -> DigestsLink:
-        """What the board accepts of this suite. Raises one of AWAY while the bot does not answer."""
-        return self.link.accepted_digests(self.worker_context.suite.digest)
 
     def _check_tasks(self, plan: RunPlan, provisions: Provisions) -> None:
         """Compare what an evaluator other than lm-eval asked with the board's results: lm-eval's child did so itself.
@@ -259,7 +233,7 @@ class AttemptRun:
         for difference in refused.differences:
             self.log.say(difference)
             log.warning("%s", difference)
-        self._retry(lambda: self._accepted_digests().refuse(refused))
+        self._retry(lambda: self.link.accepted_digests(self.job.suite_digest).refuse(refused))
         raise AttemptStopped("handed-back")
 
     def _confirm_current(self) -> None:
@@ -275,23 +249,15 @@ class AttemptRun:
             raise AttemptStopped("cancelled")
 
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
-        return Publication(
-            repo=self.worker_context.board.repos.details(self.job.model),
-            restricted_repo=self.worker_context.board.repos.restricted_details(self.job.model),
-            confirm_current=self._confirm_current,
-            plan=plan,
-            suite=self.worker_context.suite,
-            request=self.job.path,
-            precision=self.job.precision,
+        return publication_of(
+            self.worker_context,
+            self.job,
+            plan,
+            provisions.questions.revisions,
             started=self.started,
-            ended=now(),
-            revisions=provisions.questions.revisions,
-            log=self.log.text(),
-            versions=self.worker_context.versions,
-            hardware=self.worker_context.hardware,
-            secrets=self.worker_context.secrets,
-            private=self.job.private,
             replayed=self.evaluation.replayed,
+            log=self.log.text(),
+            confirm_current=self._confirm_current,
         )
 
     # --- the end

@@ -41,9 +41,9 @@ class AttemptEvaluation:
         self.journals = journals
         self.phase = "claim"
         self.replayed = 0
-        """Answers that no child computed: they come from a journal, or from another machine."""
+        """Answers that come from a journal, or from another machine, instead of a child's computation."""
         self.accepted = AcceptedTasks(frozenset(), None)
-        """What the board accepts as the tasks of its suite."""
+        """The tasks that the board accepts for its suite."""
         self.trial_part: TrialPart | None = None
         """The part of a trial that is computed; None for an evaluation."""
         self.deadline = time.monotonic() + self._max_seconds()

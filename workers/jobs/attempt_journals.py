@@ -29,7 +29,7 @@ GRACE_SHARE = 0.7
 READING_PHASES = ("start", "load")
 """The phases of a child until it has read the answers of other machines."""
 STOPPED = ("cancelled", "handed-back", "time-limit")
-"""Why a child is stopped that is not to be started again."""
+"""Reasons to stop a child that also end the attempt here: no child runs after it."""
 
 
 class AttemptJournals:
@@ -150,7 +150,7 @@ class AttemptJournals:
     def drop_offered(self, plan: RunPlan, child_exit: ChildExit) -> bool:
         """Use no answers of other machines if the child of `plan` failed because of them; return whether it did.
 
-        It says so if a sample differs. A journal that is forged to take much memory ends the child while it reads it.
+        The child reports that a sample differs. A journal that was forged to take much memory ends it while it reads.
         """
         if not plan.offered or child_exit.finished or child_exit.stopped in STOPPED:
             return False
@@ -167,22 +167,22 @@ class AttemptJournals:
     # --- the end
 
     def hand_over(self) -> None:
-        """The attempt goes on later, perhaps on another machine: upload answers, if that saves time."""
+        """Upload answers, if that saves time: a later attempt goes on, perhaps on another machine."""
         if self.shared is not None:
             self.shared.hand_over(self.worker_context.settings.grace_seconds * GRACE_SHARE)
 
     def remove_shared(self) -> None:
-        """The details are published: remove what was shared."""
+        """Remove the shared answers: the details are published."""
         if self.shared is not None:
             self.shared.remove()
 
     def give_up(self) -> None:
-        """The model cannot be evaluated: remove what was shared, unless no attempt can have got as far as to share."""
+        """Remove the shared answers, if an attempt can have shared any: the model cannot be evaluated."""
         if self.shared is not None and self.held is not None and (self.shared.has_answers or self.held.offered):
             self.shared.remove()
 
     def remove(self) -> None:
-        """The evaluation has ended with results."""
+        """Remove the journals: the evaluation has ended with results."""
         if self.held is not None:
             self.held.remove()
 

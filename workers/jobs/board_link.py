@@ -1,4 +1,4 @@
-"""What a worker's job says to the bot about its attempt and reads from it: through Redis, or over HTTPS.
+"""The link between a worker's job and the bot, about one attempt: through Redis, or over HTTPS.
 
 `BoardRedis` is the link of workers that reach the board's Redis. `workers.jobs.https_link` has the one of a worker that
 reaches only the bot's web server. Every call of a link may raise one of AWAY while its other end does not answer; the
@@ -23,7 +23,7 @@ from redis_state.redis import connect
 from workers.errors import BoardUnreachable
 
 AWAY = (redis.RedisError, BoardUnreachable)
-"""What a link raises while its other end does not answer."""
+"""The errors that a link raises while its other end does not answer."""
 CALL_TIMEOUT_SECONDS = 5.0
 
 
@@ -56,7 +56,7 @@ class DigestsLink(Protocol):
     """The worker's side of `redis_state.accepted_digests.AcceptedDigests`."""
 
     def read(self) -> AcceptedTasks:
-        """What the board accepts of the suite."""
+        """The tasks that the board accepts for the suite."""
 
     def refuse(self, refused: RefusedTasks) -> None:
         """Record that the worker waits for the operator."""
@@ -89,7 +89,7 @@ class BoardLink(Protocol):
         """The board's attempts."""
 
     def accepted_digests(self, suite: str) -> DigestsLink:
-        """What the board accepts of the version of a suite that has the digest `suite`."""
+        """The accepted tasks of the version of a suite that has the digest `suite`."""
 
     def canaries(self, suite: str) -> CanaryLink:
         """The canary of `suite`."""
@@ -123,7 +123,7 @@ class BoardRedis:
         return self._attempts
 
     def accepted_digests(self, suite: str) -> AcceptedDigests:
-        """What the board accepts of the version of a suite that has the digest `suite`."""
+        """The accepted tasks of the version of a suite that has the digest `suite`."""
         return AcceptedDigests(self.attempts().redis, self.keys, suite)
 
     def canaries(self, suite: str) -> Canaries:

@@ -12,11 +12,16 @@ from pathlib import Path
 
 from redis_state.canaries import CanaryVerdict
 from redis_state.jobs import EvaluationJob
+from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.run_plan import RunPlan
-from workers.errors import CanaryFailed
+from workers.common.scrub import scrub
+from workers.errors import CanaryFailed, EvaluationFailed
+from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.board_link import AWAY, BoardLink, CanaryLink
+from workers.jobs.provisions import Provisions
 from workers.models.tiny_model import model
+from workers.publication.spool import Publication, read_spool
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +68,18 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
     return RunPlan.model_validate({**plan.model_dump(), **changes})
 
 
-def run_canary(link: BoardLink, suite: str, worker: str, evaluate_canary: Callable[[], str]) -> None:
-    """If the bot asks for a canary of `suite`, run `evaluate_canary` and report its verdict.
+def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], str]) -> None:
+    """If the bot asks for a canary of `suite`, run `evaluate` and report its verdict.
 
-    `evaluate_canary` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed.
-    Releases the canary to other workers if `evaluate_canary` raises AttemptStopped.
+    `evaluate` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed. Releases the
+    canary to other workers if `evaluate` raises AttemptStopped.
     """
     claimed = _claim_canary(link, suite, worker)
     if claimed is None:
         return
     canaries, cause = claimed
     try:
-        died_of = evaluate_canary()
+        died_of = evaluate()
     except AttemptStopped:
         with suppress(*AWAY):  # the claim then expires by itself
             canaries.release()
@@ -82,6 +87,39 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate_canary: Callab
     _report(link, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
         raise CanaryFailed(died_of)
+
+
+def evaluate_canary(
+    evaluation: AttemptEvaluation, provisions: Provisions, publication: Callable[[RunPlan], Publication]
+) -> str:
+    """Run the canary model in the place of the attempt's model. Return its failure in words, empty if it passed.
+
+    `provisions` are the attempt's; `publication` describes what would be published of a plan.
+    """
+    worker_context, job = evaluation.worker_context, evaluation.job
+    evaluation.log.say("one cause has struck many models: a model that is known to work goes first")
+    if worker_context.settings.canary:
+        canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, job))
+        folder, snapshots = canary_provisions.model, canary_provisions.held
+    else:
+        folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
+    with evaluation.device_locked():
+        plan = canary_plan(evaluation.plan(provisions), folder)
+        child_exit = evaluation.run_child(plan)
+    for snapshot in snapshots:
+        snapshot.release()
+    if child_exit.stopped in ("cancelled", "time-limit"):
+        raise AttemptStopped(child_exit.stopped)
+    evidence = None if child_exit.finished else child_exit.evidence(evaluation.log.tail())
+    if evidence is None:
+        try:
+            read_spool(publication(plan))
+        except EvaluationFailed as error:
+            evidence = evidence_of(error, child_exit.phase)
+    worker_context.slot.prepare(own_user=worker_context.own_user)
+    if evidence is None:
+        return ""
+    return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
 
 
 def report_canary_failure(link: BoardLink, suite: str, worker: str, cause: str, detail: str) -> None:

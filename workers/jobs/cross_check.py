@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
@@ -46,6 +45,7 @@ from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
+from workers.jobs.row_verdicts import claimed_answers, question_verdict, row_verdict
 from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
@@ -58,13 +58,7 @@ MAX_TRIES = 5
 MAX_COMPARED_BYTES = 1 << 20
 MAX_COMMITS = 2_000
 """Commits of a dataset among which that of the recorded questions is looked for."""
-ROW = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter")
-"""The columns that are the same letter for letter: the harness here has the claimed answers. `metrics` come besides."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
-NO_ROW = "the published table has no such question"
-NOT_SEEN = "answers of this kind are not computed again"
-OTHER_ROW = "its {column} is another one"
-OTHER_METRICS = "its metrics are not those of its answer"
 Rows = dict[CheckedQuestion, list[Sample]]
 
 
@@ -122,17 +116,16 @@ class CrossCheckRun:
         recorded = self._recorded()
         gateway = token_hub_gateway(context.settings, context.suite, context.board)
         if strange := self._strange_questions(gateway, recorded):
-            return tuple(question_verdict(question, ("differs", strange)) for question in self._order.questions)
+            return tuple(question_verdict(question, "differs", strange) for question in self._order.questions)
         with published_tables(context, gateway, recorded, self._order.restricted or "main") as tables:
             published, refused = self._published(tables)
             claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
             compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})
         return tuple(
-            question_verdict(
-                question,
-                ("differs", refused[question.task])
-                if question.task in refused
-                else row_verdict(published.get(question, ()), compared.get(question), here.get(question, ())),
+            question_verdict(question, "differs", refused[question.task])
+            if question.task in refused
+            else question_verdict(
+                question, *row_verdict(published.get(question, ()), compared.get(question), here.get(question, ()))
             )
             for question in self._order.questions
         )
@@ -169,7 +162,7 @@ class CrossCheckRun:
         return ""
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
-        """The published rows of the questions, and why there are none of a task whose table is none.
+        """The published rows of the questions; and for each task whose table was refused, the reason.
 
         Raises CannotVerify and TableNotRead.
         """
@@ -192,7 +185,7 @@ class CrossCheckRun:
         tables: PublishedTables,
         claimed: tuple[ClaimedAnswer, ...],
     ) -> tuple[dict[CheckedQuestion, tuple[str, str]], Rows]:
-        """What the child says of each question, and its rows of them. Raises WorkerError."""
+        """The child's verdict and reason for each question, and its rows of these questions. Raises WorkerError."""
         context, rows = self._worker_context, Rows()
         plan = self._plan(gateway, recorded, claimed)
         settings = context.settings
@@ -203,8 +196,8 @@ class CrossCheckRun:
             run_again(context, plan, self._log, self._seconds)
         data = json.loads(read_plain_file(plan.spool / CLAIMS_COMPARED, MAX_COMPARED_BYTES))
         compared = {
-            CheckedQuestion(str(one["task"]), int(one["number"])): (str(one["verdict"]), str(one["reason"])[:500])
-            for one in data
+            CheckedQuestion(str(each["task"]), int(each["number"])): (str(each["verdict"]), str(each["reason"])[:500])
+            for each in data
         }
         for benchmark in context.suite.benchmarks:
             for task in benchmark.tasks:
@@ -255,73 +248,3 @@ def _pick(task: str, table: Iterable[dict[str, Any]], numbers: set[int], rows: R
     for row in table:
         if row["doc_id"] in numbers:
             rows.setdefault(CheckedQuestion(task, int(row["doc_id"])), []).append(row)
-
-
-def claimed_answers(question: CheckedQuestion, rows: Sequence[Sample]) -> ClaimedAnswer:
-    """The claimed answers in the published rows of a question; without answers if they were cut, or are none."""
-    try:
-        responses = json.loads(rows[0]["responses"])
-        answers = tuple(_answer(response) for each in responses for response in each)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError):
-        answers = ()
-    return ClaimedAnswer(task=question.task, number=question.number, answers=answers)
-
-
-def _answer(response: Any) -> tuple[float, bool] | str:
-    """A log-likelihood and whether the answer is the most likely text, or a text."""
-    if isinstance(response, str):
-        return response
-    score, greedy = response
-    if greedy not in ("True", "False") or not math.isfinite(float(score)):
-        raise ValueError(response)
-    return float(score), greedy == "True"
-
-
-def question_verdict(question: CheckedQuestion, found: tuple[str, str]) -> QuestionVerdict:
-    """The verdict about one question, from its word and the reason."""
-    verdict, reason = found
-    return QuestionVerdict.model_validate(
-        {"task": question.task, "number": question.number, "verdict": verdict, "reason": reason[:500]}
-    )
-
-
-def row_verdict(
-    published: Sequence[Sample], compared: tuple[str, str] | None, here: Sequence[Sample]
-) -> tuple[str, str]:
-    """Verdict and reason from the published rows of a question, those of the child, and what the child says."""
-    if not published:
-        return "differs", NO_ROW
-    if compared is None:
-        return "not-compared", NOT_SEEN
-    if compared[0] != "agrees":
-        return compared
-    own = {row["filter"]: row for row in here}
-    for row in published:
-        other = own.get(row["filter"])
-        column = "filter" if other is None else next((name for name in ROW if row[name] != other[name]), "")
-        if column:
-            return "differs", OTHER_ROW.format(column=column)
-        if other is not None and not _metrics_agree(row, other):
-            return "differs", OTHER_METRICS
-    return "agrees", ""
-
-
-def _metrics_agree(published: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
-    """Whether published metrics are those of the answer. Smaller ones agree: some metrics give up after some time, on
-    a busy machine more often, and a worker gains nothing by them."""
-    if published["metrics"] == here["metrics"]:
-        return True
-    try:
-        then, now = json.loads(published["metrics"]), json.loads(here["metrics"])
-        if not isinstance(then, dict) or not isinstance(now, dict) or then.keys() != now.keys():
-            return False
-        return all(_at_most(then[name], now[name]) for name in now)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _at_most(claimed: Any, here: Any) -> bool:
-    if claimed == here:
-        return True
-    numbers = all(isinstance(value, bool | int | float) for value in (claimed, here))
-    return numbers and claimed <= here

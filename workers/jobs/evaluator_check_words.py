@@ -1,4 +1,4 @@
-"""What `steward evaluator check` says about a run that failed: sentences for the evaluator's author."""
+"""Sentences of `steward evaluator check` about a run, for the evaluator's author."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KILLED = "{words}; the system ends a process in this way if it needs too much m
 
 
 def failure_words(cause: str, words: str, stopped: str, limits: RunLimits, progress: Sequence[RunProgress]) -> str:
-    """Why a run failed: `stopped` is the worker's reason to end it, or ""; `words` tell how it ended otherwise."""
+    """Why a run failed: `stopped` is the worker's reason to end it, or ""; `words` say how it ended otherwise."""
     if stopped in _STOPPED:
         return _STOPPED[stopped].format(
             seconds=limits.max_seconds,
@@ -56,7 +56,7 @@ def _progress_words(progress: Sequence[RunProgress]) -> str:
 
 
 def answered_words(results: JsonObject | None) -> str:
-    """How many questions each task asked: only the author knows how many there are."""
+    """The number of questions that each task asked, for the author to compare with the task."""
     assert results is not None
     tasks = results[BLOCK]["digests"]["tasks"]
     counts = [f"{parts['asked']['questions']:,} of {task}" for task, parts in tasks.items()]
@@ -65,7 +65,7 @@ def answered_words(results: JsonObject | None) -> str:
 
 
 def broken_model_words(reported: bool, cause: str) -> tuple[bool, str]:
-    """Whether an evaluator treats a broken model well, and what is wrong or could be better.
+    """Whether an evaluator gives no results for a broken model, and what it could do better.
 
     `reported`: whether it left results; otherwise `cause` is that of its failure.
     """

@@ -30,15 +30,15 @@ from workers.evaluation.evaluator_command import evaluator_command
 from workers.evaluation.evaluator_sandbox import EvaluatorSandbox
 from workers.evaluation.model_requirements import estimate_requirements
 from workers.evaluation.placement import choose_placement
+from workers.jobs.planning import MEMORY_SHARE
 from workers.publication.evaluator_results import read_evaluator_results
 
-MEMORY_SHARE = 0.9
 DISK_BYTES = 64 << 30
 
 
 @dataclass(frozen=True)
 class LocalEvaluation:
-    """What to evaluate: the folder of a model, and the folder of each dataset of the suite."""
+    """The order of one evaluation: the folder of a model, and the folder of each dataset of the suite."""
 
     suite: Suite
     model: Path
@@ -72,7 +72,7 @@ class LocalEvaluation:
 
 @dataclass(frozen=True)
 class LocalResults:
-    """The scores of an evaluation, and the digests of what was asked and how it was scored."""
+    """The scores of an evaluation, the digests of its questions and its scoring, and its results file as `data`."""
 
     scores: Scores
     digests: ResultDigests

@@ -82,7 +82,7 @@ class HttpsLink:
         return HttpsAttempts(self._calls)
 
     def accepted_digests(self, suite: str) -> HttpsDigests:  # noqa: ARG002  # the bot knows the board's suite
-        """What the board accepts of its suite."""
+        """The tasks that the board accepts for its suite."""
         return HttpsDigests(self._calls)
 
     def canaries(self, suite: str) -> HttpsCanary:
@@ -98,7 +98,7 @@ class HttpsLink:
 
 
 class HttpsAttempts:
-    """`AttemptsLink` over HTTPS. The bot knows attempt, path and time; what is passed here for them is not sent."""
+    """`AttemptsLink` over HTTPS. It sends neither attempt, path nor time: the bot knows them."""
 
     def __init__(self, calls: _AttemptCalls) -> None:
         self._calls = calls
@@ -156,7 +156,7 @@ class HttpsDigests:
         self._calls = calls
 
     def read(self) -> AcceptedTasks:
-        """What the board accepts of its suite."""
+        """The tasks that the board accepts for its suite."""
         try:
             accepted = _Accepted.model_validate(self._calls.send("accepted"))
         except ValidationError as error:
@@ -174,7 +174,7 @@ class HttpsCanary:
     def __init__(self, calls: _AttemptCalls, suite: str) -> None:
         self._calls = calls
         self.key = f"outbreak:{suite}"
-        """Of no use here: the bot marks it itself."""
+        """The outbreak's dirty key, which the bot marks itself."""
 
     def take(self, worker: str) -> str | None:  # noqa: ARG002
         """Claim the canary for this worker and return its cause; None if no canary is due."""

@@ -57,7 +57,7 @@ def end_as_lost(board_redis: BoardRedis, job: Job, worker_context: WorkerContext
     def send() -> None:
         message = _message(job)
         send_unsent_outcome(worker_context.slot.attempt, board_redis)
-        is_check = message is not None and message.cross_check is not None  # of these the bot keeps no attempt
+        is_check = message is not None and message.cross_check is not None  # the bot stores no attempt for these
         if message is None or is_check or _has_ended(board_redis, message.attempt, worker_context.worker):
             return
         board_redis.attempts().end(

@@ -28,12 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from workers.common.folders import folder_bytes
 from workers.common.run_plan import RunPlan
 from workers.errors import WorkerError
 from workers.evaluation.shared_prefix.journal import HEADER_BYTES, MAX_BYTES
 from workers.evaluation.shared_prefix.trust import VERSION
 from workers.models.disk_store import locked
-from workers.sandbox.supervision import folder_bytes
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ PLAN_FIELDS = frozenset(
 )  # fmt: skip
 """The fields of a plan that its answers depend on; engine and batch size are in the keys of units."""
 MACHINE_FIELDS = frozenset({"device", "spread", "copies", "threads"})
-"""The fields of these that depend on the machine, and change no more than last digits."""
+"""Those of PLAN_FIELDS that depend on the machine; they change only the last digits of answers."""
 
 
 def evaluation_identity(
@@ -110,7 +110,7 @@ class HeldJournals:
 
     @property
     def holds_answers(self) -> bool:
-        """Whether an earlier attempt on this machine left answers, digit for digit."""
+        """Whether an earlier attempt on this machine left answers in its journals."""
         return any(file.stat().st_size > HEADER_BYTES for file in self.files)
 
     @property
@@ -149,7 +149,7 @@ class JournalStore:
         self.max_bytes = max_bytes
 
     def open(self, identity: str, copies: int) -> HeldJournals | None:
-        """The journals of an evaluation, which are created if there are none.
+        """The journals of an evaluation; creates those that are missing.
 
         None: the bound is too small for any. Raises JournalsInUse, OSError.
         """
@@ -199,7 +199,7 @@ class JournalStore:
 
 
 def _create(file: Path, max_bytes: int) -> None:
-    """Create the journal if there is none; empty one that is larger than it may be now."""
+    """Create the journal if there is none; empty it if it exceeds `max_bytes`."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         size = os.fstat(descriptor).st_size

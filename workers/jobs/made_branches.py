@@ -1,10 +1,10 @@
-"""The branches with answers that workers of this machine made, so that they remove those that stayed.
+"""The branches with answers that workers of this machine made, so that they can remove old ones.
 
     journals/branches/{branch}      holds the name of its repo; its time is that of the last upload
 
-A branch is removed at the end of its request. It stays if the request fails for a reason on the board's side, so that a
-relaunch goes on with its answers, or if the worker dies before it has removed the branch. No call to the Hub lists the
-branches of all repos, so the machine that made a branch remembers it.
+A worker removes a branch at the end of its request. The branch stays if the request fails for a reason on the board's
+side, so that a relaunch goes on with its answers, or if the worker dies before. No call to the Hub lists the branches
+of all repos, so the machine that made a branch remembers it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workers.publication.answer_branches import MAX_AGE_SECONDS, PREFIX, BranchN
 MAX_NOTES = 1_000
 """Branches that are remembered at most; older ones are forgotten."""
 MAX_ABANDONED = 8
-"""Branches that stayed and are removed at one time."""
+"""Old branches that are removed at one time."""
 
 
 class MadeBranches:

@@ -44,7 +44,7 @@ HAND_BACK_SECONDS = 3.0
 
 
 class NotAnAttempt(WorkerError):
-    """This is no attempt's id."""
+    """The argument is not the id of an attempt."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
-"""Builds the outcome of an attempt: the record that a worker sends to the bot."""
+"""Builds the records of an attempt: the outcome that a worker sends to the bot, and what it publishes on the Hub."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import FailureEvidence
@@ -8,7 +10,9 @@ from leaderboard.trials import TrialReport
 from redis_state.clock import now
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, scrubbed_evidence
+from workers.common.run_plan import RunPlan
 from workers.jobs.worker_context import WorkerContext
+from workers.publication.spool import Publication
 
 
 def outcome_of(
@@ -45,4 +49,36 @@ def outcome_of(
         evidence=scrubbed_evidence(evidence, worker_context.secrets) if evidence else None,
         versions=worker_context.versions,
         hardware=worker_context.hardware,
+    )
+
+
+def publication_of(
+    worker_context: WorkerContext,
+    job: EvaluationJob,
+    plan: RunPlan,
+    revisions: dict[str, str],
+    *,
+    started: float,
+    replayed: int,
+    log: str,
+    confirm_current: Callable[[], None],
+) -> Publication:
+    """The publication of an attempt that ran `plan` and ends now; `Publication` describes its fields."""
+    return Publication(
+        repo=worker_context.board.repos.details(job.model),
+        restricted_repo=worker_context.board.repos.restricted_details(job.model),
+        confirm_current=confirm_current,
+        plan=plan,
+        suite=worker_context.suite,
+        request=job.path,
+        precision=job.precision,
+        started=started,
+        ended=now(),
+        revisions=revisions,
+        log=log,
+        versions=worker_context.versions,
+        hardware=worker_context.hardware,
+        secrets=worker_context.secrets,
+        private=job.private,
+        replayed=replayed,
     )

@@ -36,14 +36,13 @@ def plan_of(
 ) -> RunPlan:
     """The plan for `job` with a time limit of `seconds` and at most `batch_size` questions at once.
 
-    `engine` is the suite's, or else the board's, unless it is given.
-
+    Without `engine` the suite's is used, or else the board's.
     Raises ModelTooLarge, NotQuantised or NoQuantiser if this machine cannot run it.
     """
+    suite = worker_context.suite
     memory_bytes = worker_context.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
-    requirements = estimate_requirements(job, provisions.model, provisions.base)
     placement = choose_placement(
-        requirements,
+        estimate_requirements(job, provisions.model, provisions.base),
         _machine(worker_context, memory_bytes),
         batch_size=batch_size or worker_context.settings.batch_size,
     )
@@ -62,20 +61,20 @@ def plan_of(
         spread=placement.spread,
         copies=placement.copies,
         batch_size=placement.batch_size,
-        engine=engine or worker_context.suite.engine or worker_context.board.engine,
-        evaluator=evaluator_command(worker_context.suite),
-        tasks=worker_context.suite.run or worker_context.suite.tasks,
+        engine=engine or suite.engine or worker_context.board.engine,
+        evaluator=evaluator_command(suite),
+        tasks=suite.run or suite.tasks,
         task_folder=_task_folder(worker_context, provisions),
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
         revisions=provisions.questions.revisions,
         use_chat_template=job.use_chat_template,
-        shots={} if worker_context.suite.own else worker_context.suite.shots,
-        withdrawn=_withdrawn(worker_context.suite),
+        shots={} if suite.own else suite.shots,
+        withdrawn=_withdrawn(suite),
         limits=_limits(worker_context, memory_bytes, seconds),
         spool=worker_context.slot.spool,
-        suite=worker_context.suite.name,
-        suite_digest=worker_context.suite.digest,
+        suite=suite.name,
+        suite_digest=suite.digest,
     )
 
 
@@ -112,7 +111,7 @@ def _task_folder(worker_context: WorkerContext, provisions: Provisions) -> Path 
 def smaller_batch(evidence: FailureEvidence, plan: RunPlan) -> int | None:
     """The batch size to retry with after the child ran out of memory; None if a smaller one would not help.
 
-    One question at a time is computed the harness's way, also after an engine had no memory for it.
+    1 again after the shared-prefix engine ran out of memory with 1: the harness's way needs less.
     """
     cause = diagnose(evidence).cause
     if evidence.phase not in COMPUTING_PHASES or cause not in OUT_OF_MEMORY:

@@ -2,8 +2,8 @@
 
 Such a table is a stranger's file: it may grow without limit when it is read, or attack its reader. So a process without
 tokens opens it (`workers.jobs.table_process`). A table that is not what `workers.publication.details` writes raises
-TableRefused: its author made it so. Otherwise a worker could escape a cross-check by a table that only the bot, which
-reads other columns, is able to read.
+TableRefused, which counts against its author. Otherwise a worker could escape a cross-check by a table that only the
+bot, which reads other columns, is able to read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def published_rows(table: Path, numbers: Collection[int]) -> list[dict[str, Any]
 
 def _rows_in(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
     """The rows that the process wrote. Raises TableRefused and TableNotRead."""
-    # SIGKILL is the machine's: it has too little memory. All else that ends a process at work is the table's.
+    # The machine sends SIGKILL if it has too little memory. Any other end of a process at work is the table's fault.
     if not done.stdout.startswith(READY) or done.returncode == -signal.SIGKILL:
         words = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise TableNotRead(f"the process that reads published tables ended with {done.returncode}: {words}")

@@ -1,4 +1,4 @@
-"""The published record of an attempt: its results, the job to repeat it, and what computed it, there and here."""
+"""The published record of an attempt: its results, the job that repeats it, and the versions that computed it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def versions_here(worker_context: WorkerContext, results: Mapping[str, Any]) -> 
 
 
 def engine_names(block: StewardBlock, results: Mapping[str, Any]) -> tuple[str, str]:
-    """What gave the recorded answers, and what gave those in `results`: an engine, or another evaluator."""
+    """The engine or the evaluator of the recorded answers, and that of the answers in `results`."""
     if block.evaluator is not None:  # the results of another version are of another suite
         name = f"{block.evaluator.name} {block.evaluator.version}"
         return name, name

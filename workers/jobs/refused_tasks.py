@@ -1,4 +1,4 @@
-"""Says in what a worker's tasks differ from those of the board's results, from what its child left."""
+"""Compares a worker's tasks, as its child recorded them, with those of the board's results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_REFERENCE = "no result of the board is at hand to say what differs"
 
 
 def changed_tasks(plan: RunPlan, suite: Suite) -> ResultDigests:
-    """What the child of `plan` would ask, and how it would score. Raises EvaluationFailed if it left nothing valid."""
+    """The digests of the tasks that the child of `plan` refused. Raises EvaluationFailed if they are not valid."""
     data = read_plain_file(plan.spool / CHANGED_TASKS, MAX_BYTES)
     try:
         return combine(DigestParts.model_validate_json(data), suite)
@@ -31,7 +31,7 @@ def changed_tasks(plan: RunPlan, suite: Suite) -> ResultDigests:
 def refused_tasks(
     digests: ResultDigests, worker_context: WorkerContext, reference: ResultDigests | None
 ) -> RefusedTasks:
-    """In what `digests`, of this worker's tasks, differ from `reference`, a result of the board."""
+    """The record that this worker's tasks, with these `digests`, differ from `reference`, a result of the board."""
     differences: list[str] = []
     if reference is None:
         differences.append(NO_REFERENCE)

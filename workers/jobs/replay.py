@@ -1,4 +1,4 @@
-"""Task files that ask a model recorded prompts again, as they were: examples, chat template and all.
+"""Task files that ask a model the recorded prompts again, including their examples and their chat template.
 
 A details table holds the prompt and the choices of each question, or the arguments of generation. Questions with the
 same arguments become one task. Its scores mean nothing; its samples hold the model's answers.
@@ -19,7 +19,7 @@ from workers.publication.details import CUT
 
 
 class NotReplayable(ValueError):
-    """The table does not hold all that the model was given; the message says why."""
+    """The table does not hold everything that the model was given; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`steward reproduce`: runs a published evaluation again, and says in what its answers differ, and why.
+"""`steward reproduce`: runs a published evaluation again, and reports which answers differ, and why.
 
 It runs the whole evaluation as recorded, or asks some of its recorded prompts again. The caller may choose another
 precision, batch size, engine, chat template or number of examples, to see whether that explains another score. The
@@ -42,8 +42,8 @@ from workers.settings import WorkerSettings
 
 _NUMERIC_VERSIONS = ("transformers", "torch", "steward")
 """Packages whose versions the numerics name already, or that do not change an answer."""
-_VERSION = "versions of {name} differ: {one} and {other}"
-_HARDWARE = "hardware: {one} and {other}"
+_VERSION = "versions of {name} differ: {published} and {here}"
+_HARDWARE = "hardware: {published} and {here}"
 _SCORING = "{count} answers are the same, but scored otherwise"
 _BATCHES = (
     "only {count} questions were asked, so batches hold other questions than they did: the last digits may differ"
@@ -54,7 +54,7 @@ _UNKNOWN = "nothing that the results record explains it"
 
 @dataclass(frozen=True)
 class OtherSettings:
-    """What the caller chooses otherwise than it was recorded."""
+    """Settings that the caller chooses instead of the recorded ones."""
 
     precision: str = ""
     batch_size: int | None = None
@@ -70,7 +70,7 @@ class OtherSettings:
 
 @dataclass(frozen=True)
 class ResultHere:
-    """What this run records, in the words of a results file, for comparisons."""
+    """The record of this run with the field names of a results file, for comparisons."""
 
     suite: str
     suite_digest: str
@@ -212,23 +212,23 @@ class _Run:
     def _reasons(
         self, here: ResultHere, comparison: SampleDifferences, *, limit: int | None, replayed: bool
     ) -> Iterator[str]:
-        """In what the two evaluations differ, the published one first."""
+        """Sentences about the differences of the two evaluations, the published one first."""
         if comparison.rescored and not replayed:
             yield _SCORING.format(count=comparison.rescored)
         if replayed:
             yield from numeric_differences(self.block, here)
         else:
-            found = compare_results(self.block, here)
+            differences = compare_results(self.block, here)
             # Of the first questions alone, the digests of requests and prompts differ in any case.
-            asked = found.asked if limit is None or self.other.shots is not None else ()
-            prompts = found.prompts if limit is None else ()
+            asked = differences.asked if limit is None or self.other.shots is not None else ()
+            prompts = differences.prompts if limit is None else ()
             template = [difference] if (difference := template_difference(self.block, here)) else []
-            yield from dict.fromkeys((*asked, *found.scored, *template, *prompts, *found.numerics))
-        for name, (one, there) in version_differences(self.block, here.versions).items():
+            yield from dict.fromkeys((*asked, *differences.scored, *template, *prompts, *differences.numerics))
+        for name, (published, version) in version_differences(self.block, here.versions).items():
             if name not in _NUMERIC_VERSIONS:
-                yield _VERSION.format(name=name, one=one, other=there)
+                yield _VERSION.format(name=name, published=published, here=version)
         if self.block.hardware != self.worker_context.hardware:
-            yield _HARDWARE.format(one=self.block.hardware, other=self.worker_context.hardware)
+            yield _HARDWARE.format(published=self.block.hardware, here=self.worker_context.hardware)
         if limit is not None and comparison.verdict == "other-digits":
             yield _BATCHES.format(count=limit)
 
@@ -282,7 +282,7 @@ class _Run:
         )
 
     def _tokens(self, prompts: list[RecordedPrompt]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The tokens of both prompts: the model's tokenizer runs in a child, as all that comes with a model does."""
+        """The tokens of both prompts. The model's tokenizer runs in a child, like all untrusted files of a model."""
         first, second = prompts
         alike = [first, replace(second, choices=first.choices, generation=first.generation)]  # so they are one task
         plan, _, _ = self._ask(alike, keep_tokens=True)

@@ -1,4 +1,4 @@
-"""What `steward reproduce` found: the verdict, the samples by verdict, and the first sample that differs."""
+"""The result of `steward reproduce`: the verdict, the samples by verdict, and the first sample that differs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DifferentSample:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The questions that ran again, and their differences: `counts` are samples by verdict."""
+    """The comparison of the questions that ran again; `counts` are samples by verdict."""
 
     block: StewardBlock
     verdict: SampleVerdict

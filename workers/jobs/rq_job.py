@@ -51,7 +51,7 @@ class EvaluationOnlyJob(Job):  # type: ignore[misc]  # rq is typed in part
 
 
 class NoDeathPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
-    """Replaces RQ's timer in a job's process: the job limits its own time, and an exception at a random place harms."""
+    """Replaces RQ's timer in a job's process: the job limits its own time; a timer would raise at a random place."""
 
     def setup_death_penalty(self) -> None:
         """Set no timer."""

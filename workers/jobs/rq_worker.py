@@ -37,16 +37,15 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
-from redis_state.accepted_digests import AcceptedDigests
 from redis_state.attempts import BEAT
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, oldest_first, parse
 from redis_state.redis import TRANSIENT, Redis
-from redis_state.set_aside import SetAsideWorkers
 from redis_state.stopping import exit_in
 from workers.common import kernel
 from workers.jobs.board_link import BoardRedis
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
+from workers.jobs.operator_hold import OperatorHold
 from workers.jobs.prefetcher import Prefetcher
 from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty, deferred_alarm
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
@@ -64,10 +63,6 @@ REDIS_RETRY_SECONDS = 1.0
 """Seconds between two attempts to reach Redis while it is away."""
 HAND_BACK_SECONDS = 3.0
 """Seconds to hand an attempt back after its job ended: an unresponsive Redis would block the exit for minutes."""
-SET_ASIDE = (
-    "the bot set it aside, because of results that it, or its account, published. The maintainers' thread says more."
-)
-TASKS_DIFFER = "its tasks differ from the board's results. See `steward tasks`."
 IDLE_POLL_SECONDS = 1
 """Seconds of one wait for jobs, after which the worker checks whether it should stop."""
 
@@ -88,10 +83,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.worker_context = worker_context
         self.board_redis = BoardRedis(worker_context.settings.redis_url, worker_context.board.name)
         self.worker_heartbeat = WorkerHeartbeat(worker_context, self.board_redis)
+        self.operator_hold = OperatorHold(worker_context, self.board_redis)
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
-        self.waits = False
         self.seconds: float | None = None
         self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next_job)
 
@@ -132,12 +127,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
                 os.kill(self.horse_pid, signal.SIGTERM)
 
     def leave(self) -> None:
-        """Remove what the board's state holds of this worker, which stops."""
+        """Remove this worker, which stops, from the board's state."""
         self.worker_heartbeat.leave()
-        with contextlib.suppress(redis.RedisError):  # the operator's command shows only workers that live
-            attempts = self.board_redis.attempts()
-            suite = self.worker_context.suite.digest
-            AcceptedDigests(attempts.redis, attempts.keys, suite).leave(self.worker_context.worker)
+        self.operator_hold.leave()
 
     # --- taking jobs
 
@@ -147,7 +139,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.worker_heartbeat.announce()
             self._ensure_zygote()
             try:
-                if self._waits_for_operator():
+                if self.operator_hold.applies():
                     time.sleep(IDLE_POLL_SECONDS)
                     continue
                 return self._pop()
@@ -160,18 +152,6 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
                 log.error("the queue holds something that is no job, or Redis refuses the pop: %s", error)
                 time.sleep(REDIS_RETRY_SECONDS)
         return None
-
-    def _waits_for_operator(self) -> bool:
-        """Whether this worker must take no job: the bot set it aside, or its tasks differ from those of the board's
-        results, and no operator has accepted them."""
-        attempts, name = self.board_redis.attempts(), self.worker_context.worker
-        is_aside = SetAsideWorkers(attempts.redis, attempts.keys).includes(name, self.worker_context.account)
-        differs = AcceptedDigests(attempts.redis, attempts.keys, self.worker_context.suite.digest).must_wait(name)
-        waits = is_aside or differs
-        if waits and not self.waits:
-            log.warning("the worker takes no job: %s", SET_ASIDE if is_aside else TASKS_DIFFER)
-        self.waits = waits
-        return waits
 
     def _pop(self) -> tuple[Job, Queue]:
         """Pop one job. Raises DequeueTimeout after IDLE_POLL_SECONDS without a job."""
@@ -217,18 +197,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         if self.stopping:
             self.prefetcher.stop()
             self.worker_context.zygote_client.stop()
-        if self.stopping or self._refused():
+        if self.stopping or self.operator_hold.began_with_job():
             hand_back(self.board_redis, self.worker_context, job, queue)
         self.worker_heartbeat.announce(at_once=True)
-
-    def _refused(self) -> bool:
-        """Whether the job that ended was refused because of this worker's tasks. While Redis is away: no, and the bot
-        ends the silent attempt as lost."""
-        try:
-            return self._waits_for_operator()
-        except redis.RedisError as error:
-            log.warning("cannot ask Redis whether the worker must wait: %s", error)
-            return False
 
     def _sweep(self) -> None:
         """Kill processes that the job left running, such as a download, and then those that these left.

@@ -1,6 +1,6 @@
 """Compares the samples of two evaluations of one model: digit for digit, or as far as two engines agree.
 
-Between two engines the last digits of log-likelihoods differ, and a text may differ from a token on that is nearly as
+Between two engines the last digits of log-likelihoods differ, and texts may differ after a token that is nearly as
 likely as another one. Questions, prompts and metrics are the same.
 """
 
@@ -22,7 +22,7 @@ QUESTION = ("doc_id", "doc", "prompt", "continuations", "target", "filter")
 NO_CONTINUATIONS = "[]"
 """The column `continuations` of the samples of an evaluator other than lm-eval."""
 LAST_DIGITS = 1e-3
-"""The largest relative difference of decimals that counts as one of last digits."""
+"""The largest relative difference of two decimals that counts as a difference of last digits only."""
 _DECIMAL = re.compile(r"-?\d{1,9}\.\d{2,20}(?:e[-+]?\d{1,3})?")
 EPSILONS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 """Half precision: the distance of 1.0 to the next number."""
@@ -145,7 +145,7 @@ ASKED = ("doc_id", "prompt", "continuations", "filter")
 
 
 def sample_verdict(published: Sample, here: Sample) -> SampleVerdict:
-    """In what two samples of one question differ: the answer to a question with choices is the most likely choice.
+    """The verdict about two samples of one question. The answer to a question with choices is the most likely choice.
 
     Metrics decide where both samples have those of one task: they may weigh likelihoods by the length of a choice.
     """
@@ -167,12 +167,10 @@ def _decimals_differ(published: Sample, here: Sample) -> float | None:
     old, new = (" ".join(answers_of(sample)) for sample in (published, here))
     if _DECIMAL.sub("0.0", old) != _DECIMAL.sub("0.0", new):
         return None
-    pairs = [
-        (float(one), float(other)) for one, other in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True)
-    ]
-    if any(abs(one - other) > LAST_DIGITS * max(1.0, abs(one)) for one, other in pairs):
+    pairs = [(float(then), float(now)) for then, now in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True)]
+    if any(abs(then - now) > LAST_DIGITS * max(1.0, abs(then)) for then, now in pairs):
         return None
-    return max((abs(one - other) for one, other in pairs), default=0.0)
+    return max((abs(then - now) for then, now in pairs), default=0.0)
 
 
 def _choice(answers: list[ScoredAnswer]) -> tuple[int, bool]:
@@ -187,7 +185,7 @@ def _metrics_differ(published: Sample, here: Sample) -> bool:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return False
     pairs = [(old[name], new[name]) for name in old.keys() & new.keys() if old[name] != new[name]]
-    numbers = (isinstance(one, int | float) for pair in pairs for one in pair)
+    numbers = (isinstance(value, int | float) for pair in pairs for value in pair)
     return not all(numbers) or any(abs(then - now) >= 0.5 for then, now in pairs)
 
 

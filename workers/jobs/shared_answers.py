@@ -1,7 +1,7 @@
 """Shares the answers of one attempt with workers on other machines, by branches of the model's details repo.
 
-An upload takes place in its own thread while the child computes. It is never a reason for an attempt to fail: what goes
-wrong is a line in the attempt's log.
+An upload runs in its own thread while the child computes. An attempt never fails because of it: an error of an upload
+is a line in the attempt's log.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ComputingTime:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.began: float | None = None
-        """When the child gave its first answer, or that of the last upload."""
+        """The time of the child's first answer, or the beginning of the last upload."""
         self._computed = self._replayed = 0
         self._last = 0.0
 
@@ -137,7 +137,7 @@ class SharedAnswers:
         self._wait(deadline)
 
     def remove(self) -> None:
-        """Delete the branches of this request, which nothing needs any more, and some that stayed of other requests."""
+        """Delete the branches of this request, and some old ones that workers of this machine left."""
         deadline = time.monotonic() + LAST_UPLOAD_SECONDS
         self._wait(deadline)  # it would create the branch again
         removal = BackgroundCall(self._remove)

@@ -28,21 +28,21 @@ MAX_LINE = 4 << 20
 
 @dataclass(frozen=True)
 class TrialPart:
-    """What one child of a trial is asked: `limit` questions of each task in `run`, a benchmark called `name`."""
+    """The part of a trial that one child computes: `limit` questions of each task in `run`, of the benchmark `name`."""
 
     name: str
     run: tuple[str, ...]
     limit: int
 
     def plan(self, plan: RunPlan) -> RunPlan:
-        """`plan` for this part alone; what is asked is not compared with the board's results."""
+        """`plan` for this part alone, without a comparison of its tasks with the board's results."""
         changes = {"tasks": self.run, "limit": self.limit, "accepted": (), "withdrawn": {}}
         return plan.model_copy(update=changes)
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """What the child of one part left: seconds to load the model, the time of its questions, and answers to show."""
+    """The results of one part: seconds to load the model, the time of its questions, and answers to show."""
 
     load_seconds: float
     task: TrialTask

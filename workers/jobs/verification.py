@@ -50,9 +50,10 @@ from workers.settings import WorkerSettings
 
 @dataclass(frozen=True)
 class Verification:
-    """A verification's result: `scores`, `engines` and `hardware` are (published, here), and so are `versions`.
+    """The result of a verification. Pairs are (published, here).
 
-    `versions` are those that differ. `disagreement` says why log-likelihoods in half precision do not agree.
+    `versions` holds the packages whose versions differ. `disagreement` says why log-likelihoods in half precision do
+    not agree.
     """
 
     block: StewardBlock
@@ -157,8 +158,9 @@ def verify(
 
 def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> Mapping[str, Any]:
     """Run `plan` in a child, and return its results in the form of the harness's. Raises CannotVerify."""
-    stop = {True: "handed-back", False: ""}
-    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: stop[worker_context.stopping()], log=log)
+    callbacks = ChildCallbacks(
+        report=lambda _: None, stop=lambda: "handed-back" if worker_context.stopping() else "", log=log
+    )
     supervisor = ChildSupervisor(worker_context.zygote_client, worker_context.sandbox_spec(plan), plan, callbacks)
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:

@@ -29,6 +29,7 @@ from redis_state.errors import RedisAway, RedisMissing
 from redis_state.keys import Keys
 from redis_state.redis import TRANSIENT, Redis, connect
 from workers.common import kernel
+from workers.common.devices import Device
 from workers.errors import WorkerError
 from workers.evaluation import machine, task_requirements
 from workers.evaluation.evaluator_command import evaluator_command
@@ -38,7 +39,7 @@ from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
 from workers.jobs.worker_context import WorkerContext
 from workers.sandbox.sandbox_spec import SandboxSpec
-from workers.sandbox.slots import take_slot
+from workers.sandbox.slots import Slot, take_slot
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 from workers.settings import WorkerSettings
 
@@ -80,25 +81,11 @@ def open_worker_context(
     task_requirements.check_task_requirements(suite)
     evaluator_command(suite)  # raises now if its program is missing
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
-    if served is not None:
-        if has_unsent_outcome(slot.attempt):  # its token was another one: the bot ended that attempt as lost
-            log.warning("an earlier worker could not send the outcome that %s holds; it is dropped", slot.attempt)
-    elif not alone:
-        connect(settings.redis_url).close()
-        send_unsent_outcome(slot.attempt, BoardRedis(settings.redis_url, board.name))
-    elif has_unsent_outcome(slot.attempt):
-        raise OutcomeUnsent("a worker ended here before it could send its attempt's outcome: run `steward work` first")
+    _settle_outbox(slot, settings, board, alone=alone, served=served is not None)
     slot.prepare()
     token = settings.token()
     devices = machine.select_devices(settings.device, machine.gpus())
-    zygote_client = ZygoteClient(
-        SandboxSpec(
-            home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()
-        ),
-        harness=settings.harness,
-        preload=settings.preload if suite.evaluator is None else (),
-        devices=devices,
-    )
+    zygote_client = _zygote_client(settings, suite, slot, devices)
     try:
         yield WorkerContext(
             settings=settings,
@@ -118,6 +105,34 @@ def open_worker_context(
         zygote_client.stop()
         if not has_unsent_outcome(slot.attempt):  # the next worker of this slot sends it
             slot.clear()
+
+
+def _settle_outbox(slot: Slot, settings: WorkerSettings, board: Board, *, alone: bool, served: bool) -> None:
+    """Send the outcome that an earlier worker left in the slot, which is emptied afterwards.
+
+    A worker that the bot `served` cannot send it, because that needs the token of the earlier attempt: the bot has
+    ended that attempt as lost. A worker that runs `alone` has no Redis, and raises OutcomeUnsent.
+    """
+    if not (alone or served):
+        connect(settings.redis_url).close()  # raises now if Redis does not answer
+        send_unsent_outcome(slot.attempt, BoardRedis(settings.redis_url, board.name))
+    elif has_unsent_outcome(slot.attempt):
+        if not served:
+            raise OutcomeUnsent(
+                "a worker ended here before it could send its attempt's outcome: run `steward work` first"
+            )
+        log.warning("an earlier worker could not send the outcome that %s holds; it is dropped", slot.attempt)
+
+
+def _zygote_client(settings: WorkerSettings, suite: Suite, slot: Slot, devices: tuple[Device, ...]) -> ZygoteClient:
+    """The client of a zygote that imports the harness, unless another evaluator evaluates the suite."""
+    gpus = machine.device_files(devices) if devices else ()
+    return ZygoteClient(
+        SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid, gpus=gpus),
+        harness=settings.harness,
+        preload=settings.preload if suite.evaluator is None else (),
+        devices=devices,
+    )
 
 
 def board_and_suite(settings: WorkerSettings) -> tuple[Board, Suite]:

@@ -1,4 +1,4 @@
-"""Checks a checkpoint before and after it is loaded, where libraries check nothing or fail without a clear message.
+"""Checks a checkpoint before and after it is loaded, because libraries do not, or fail without a clear message.
 
 Before the load only headers and the config are read, within limits, because the files are untrusted. After the load:
 whether all weights were there, in the shapes that the config demands, and whether they are finite.
@@ -60,8 +60,7 @@ BOUNDS = {
 
 GENERATION_CONFIG = "generation_config.json"
 GENERATION_BOUNDS = {"num_beams": 100, "num_beam_groups": 100, "num_return_sequences": 100}
-"""Largest values in generation_config.json, and in config.json, which has them in old models: each beam and each answer
-needs memory."""
+"""Largest values in generation_config.json, or in config.json of old models: each beam and each answer needs memory."""
 
 
 class TensorHeader(NamedTuple):
@@ -113,7 +112,7 @@ def _check_generation(name: str, settings: dict[str, object]) -> None:
 
 
 def _is_no_float(tensor: str, entry: TensorHeader) -> bool:
-    """Whether the tensor is a weight matrix in an integer format, which needs a quantisation config; buffers may be."""
+    """Whether the tensor is a weight matrix in an integer format, which needs a quantisation config. Buffers do not."""
     return tensor.endswith(".weight") and len(entry.shape) > 1 and entry.dtype not in FLOATS
 
 

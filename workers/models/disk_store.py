@@ -4,8 +4,8 @@
     snapshots/{org--name}/{commit}/…          one model at one commit: only hard links to blobs
     snapshots/{org--name}/{commit}.complete   marks a complete snapshot; touched at each use
     snapshots/{org--name}/{commit}.lock       held shared by users of the snapshot, exclusively to fill or evict it
-    staging/{org--name}/{commit}/…            a download under way, with links to blobs that were already here
-    staging/{org--name}/{commit}.bytes        the number of bytes that the download still brings
+    staging/{org--name}/{commit}/…            a download under way, with links to blobs that the store already had
+    staging/{org--name}/{commit}.bytes        the number of bytes that the download will add
     lock                                      held briefly to link or evict
 
 A blob is compared with the Hub's size and checksum when it arrives, before it is shared, and reaches the disk before
@@ -36,7 +36,7 @@ POLL_SECONDS = 0.1
 COMPARED = 1_000_000_000
 """The modification time, in seconds, of a blob that was compared with its checksum; a write changes it."""
 PINNED = ".kept"
-"""The folder of a download that links to the blobs that were already here, so that they are not removed."""
+"""The folder of a download with links to the blobs that the store already had, so that it does not remove them."""
 
 
 class BlobDiffers(DownloadError):
@@ -188,7 +188,7 @@ class ModelStore:
         return sum(blob.stat().st_size for blob in _files(self.blobs))
 
     def _incoming_bytes(self) -> int:
-        """Bytes that downloads under way still bring."""
+        """Bytes that downloads under way will add."""
         return sum(int(note.read_text() or 0) for note in (self.root / "staging").glob("*/*.bytes"))
 
     def _evict_one(self) -> bool:

@@ -48,7 +48,7 @@ INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "
 """Files that are downloaded: weights as safetensors, configs, tokenizers. No code, no pickles."""
 
 MAX_FILES = 2_000
-"""Files of one model: each takes a call to the Hub, and the library's time grows with the square of their number."""
+"""Limit on a model's files: each takes a call to the Hub, and the library's time grows with the number's square."""
 EXCLUDED_PATTERNS = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
 TEMPLATES = "additional_chat_templates"
 """The only subfolder that is downloaded, for tokenizers; all other files lie at the top of the repo."""
@@ -62,7 +62,7 @@ CALL_SECONDS = 30
 _HUB_AWAY = re.compile(
     r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b"
 )
-"""The beginning of the fetching process's error if the Hub is away, which is not the suite's fault."""
+"""Beginnings of the fetching process's error if the Hub is away: such an error says nothing about the suite."""
 _ERROR_LINE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
 """The line of a traceback that names its error; it has no indentation."""
 MAX_ERROR_LINE = 2_000

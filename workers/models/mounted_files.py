@@ -1,8 +1,8 @@
 """Takes a model's files from a folder that the platform mounted, where they are those that the Hub names.
 
-The folder is trusted no more than the network: a file counts only if its copy on this machine's disk has the Hub's size
-and checksum. The child never reads the folder itself, because a file system over a network may fail while weights are
-read, and what it answers then was not compared.
+The folder is as untrusted as the network: a file counts only if its copy on this machine's disk has the Hub's size and
+checksum. The child never reads the folder itself, because a network file system may fail, or return other bytes than
+those that were compared.
 """
 
 from __future__ import annotations

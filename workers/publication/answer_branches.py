@@ -1,16 +1,16 @@
 """The branches of a details repo that hold the answers of attempts which are not finished.
 
-    steward-answers-{request}-{evaluation}-{writer}     a branch without history but its own
+    steward-answers-{request}-{evaluation}-{writer}     a branch with a history of its own
         {copy}/{number}.bin                             the next bytes of the journal of one copy of the model
 
-`request` are the digits with which the ids of a request's attempts begin, `evaluation` a digest of what the answers
-depend on besides the machine, `writer` a random name of the machine that uploads. A worker adds to its own branch,
-reads all branches of its evaluation, and removes those of its request when it has published results, or when the model
-cannot be evaluated. Its machine remembers the branches that it made (`workers.jobs.made_branches`), and removes those
-that stayed after a week, in whichever repo they are.
+`request` is the first 12 digits of the ids of a request's attempts, `evaluation` a digest of what the answers depend on
+besides the machine, `writer` a random name of the machine that uploads. A worker adds to its own branch, reads all
+branches of its evaluation, and removes those of its request when it has published results, or when the model cannot be
+evaluated. Its machine remembers the branches that it made (`workers.jobs.made_branches`), and removes those that still
+exist after a week, in any repo.
 
-What a branch holds is not believed: its commits must be by the worker's own account, as the Hub reports it, the bytes
-are limited, and the child checks them (`workers.evaluation.shared_prefix.portable_answers`).
+A branch is untrusted: its commits must be by the worker's own account, as the Hub reports it, its bytes are limited,
+and the child checks its answers (`workers.evaluation.shared_prefix.portable_answers`).
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from workers.publication.publish import create_details_repo
 
 PREFIX = "steward-answers-"
 MAX_AGE_SECONDS = 7 * 86_400
-"""The age of its last commit from which on a branch is removed instead of read."""
+"""A branch whose last commit is older than this is removed instead of read."""
 MAX_BRANCHES, MAX_COMMITS, MAX_FILES = 8, 200, 64
-"""Branches that are read at most, commits of each, and files that they become."""
+"""Limits of one fetch: branches, commits of each branch, and files that are written."""
 MAX_REMOVED = 100
 PARTS = 64
-"""Uploads after which the parts of a branch become one."""
+"""Uploads to a branch after which the next one replaces all parts by one."""
 FETCH_SECONDS = 60.0
 """Seconds after which no further file is read."""
 TAIL_BYTES = 64
-"""Bytes before the end of what was uploaded, by which a journal that was cut meanwhile is recognised."""
+"""Last uploaded bytes that are remembered, to recognise a journal that the child cut since."""
 _PART = re.compile(r"^(\d{1,2})/(\d{5})\.bin$")
 
 
@@ -67,8 +67,8 @@ class BranchName:
 
 
 @dataclass
-class Fetched:
-    """What was read: files, their bytes, and sentences for the attempt's log about branches that are not used.
+class FetchedAnswers:
+    """The result of a fetch: files, their bytes, and sentences for the attempt's log about branches that are not used.
 
     No more than `max_bytes` are read, and none after the `deadline` on the monotonic clock.
     """
@@ -81,9 +81,9 @@ class Fetched:
 
 
 class AnswerBranches:
-    """The branches of one request in `repo`, which is created if there is none.
+    """The branches of one request in `repo`, which an upload creates if there is none.
 
-    `is_private`: the model is. `is_gated`: the repo is the one for answers that must not be public.
+    `is_private`: whether the model is private. `is_gated`: whether `repo` is for answers to restricted benchmarks.
     """
 
     def __init__(self, hub: HubAccess, repo: str, name: BranchName, *, is_private: bool, is_gated: bool) -> None:
@@ -96,9 +96,9 @@ class AnswerBranches:
         self._number = 0
         self._uploaded: list[_Uploaded] = []
 
-    def fetch(self, folder: Path, max_bytes: int) -> Fetched:
+    def fetch(self, folder: Path, max_bytes: int) -> FetchedAnswers:
         """Read the branches of this evaluation into files `offered-…` in `folder`. Never raises HubError."""
-        fetched = Fetched(max_bytes, time.monotonic() + FETCH_SECONDS)
+        fetched = FetchedAnswers(max_bytes, time.monotonic() + FETCH_SECONDS)
         try:
             with self._client() as client:
                 branches = self._branches(client, self.name.is_of_evaluation)
@@ -112,8 +112,8 @@ class AnswerBranches:
             fetched.problems.append(f"answers of other machines cannot be read: {error}")
         return fetched
 
-    def _fetch_branch(self, client: Hub, branch: str, head: str, folder: Path, fetched: Fetched) -> None:
-        """Read one branch at the commit `head`. Raises TimeoutError, HubError, OSError; what was read stays."""
+    def _fetch_branch(self, client: Hub, branch: str, head: str, folder: Path, fetched: FetchedAnswers) -> None:
+        """Read one branch at the commit `head`. Raises TimeoutError, HubError, OSError; files that were read stay."""
         history = client.commits(self.repo, head, limit=MAX_COMMITS + 1)
         if history and _is_old(history[0]):
             client.delete_branch(self.repo, branch)
@@ -199,7 +199,7 @@ class AnswerBranches:
         return len(branches)
 
     def remove_abandoned(self, branches: Mapping[str, str]) -> list[str]:
-        """Delete these branches, each of the repo that is its value; return those that are gone. Raises HubError."""
+        """Delete these branches (branch → its repo); return those that are gone. Raises HubError."""
         gone = []
         with self._client() as client:
             for branch, repo in branches.items():
@@ -220,18 +220,18 @@ class AnswerBranches:
 
 @dataclass(frozen=True)
 class _Uploaded:
-    """What was uploaded of one journal: the number of bytes, and the last of them."""
+    """The part of one journal that was uploaded: the number of bytes, and the last of them."""
 
     size: int = 0
     tail: bytes = b""
 
     def is_beginning_of(self, file: Path) -> bool:
-        """Whether the journal still begins with what was uploaded: the child may have cut it."""
+        """Whether the journal still begins with the uploaded bytes: the child may have cut it."""
         start = self.size - len(self.tail)
         return _read(file, start, self.size) == self.tail
 
     def with_part(self, part: bytes) -> _Uploaded:
-        """What was uploaded after one more part."""
+        """The uploaded part after one more upload."""
         return _Uploaded(self.size + len(part), (self.tail + part)[-TAIL_BYTES:])
 
 

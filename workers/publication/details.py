@@ -41,7 +41,7 @@ def write_samples(
     `as_row` makes a row of a line; without it, lines are as the harness writes them. `metrics` are the benchmark's
     (`acc_norm,none`): `score` is their mean. `collect` is called with each row. One batch of rows is in memory at a
     time, which is small also where answers are long.
-    Raises EvaluationFailed if a line is not as it must be.
+    Raises EvaluationFailed if a line is invalid.
     """
     names = tuple(metric.partition(",")[0] for metric in metrics)
     return write_rows(((as_row or sample_row)(line, names) for line in _lines(samples)), table, collect)
@@ -128,7 +128,7 @@ def sample_row(line: bytes, metrics: Sequence[str]) -> SampleRow:
 
 
 def scored_again(row: SampleRow, filter_name: str, scored: Mapping[str, Any], metrics: Sequence[str]) -> SampleRow:
-    """A row with what follows from other scoring: `scored` has the filtered `answers` and the `metrics` of the row."""
+    """The row with new scores: `scored` has its filtered `answers` and its `metrics`."""
     values = scored["metrics"]
     return {
         **row,
@@ -280,7 +280,7 @@ The newest run: suite `{suite.name}` ({suite.title}), precision {block.precision
 
 
 def _restricted_note(repo: str, suite: Suite, restricted_repo: str) -> str:
-    """Where the answers to restricted benchmarks are, as a paragraph; "" for a suite without such ones."""
+    """A paragraph that says where the answers to restricted benchmarks are; "" for a suite without such benchmarks."""
     names = ", ".join(benchmark.name for benchmark in suite.benchmarks if benchmark.restricted)
     if not names:
         return ""

@@ -1,4 +1,4 @@
-"""Reads what an evaluator other than lm-eval left in the spool, and gives it the form of lm-eval's results and samples.
+"""Reads the files that an evaluator other than lm-eval left in the spool, in the form of lm-eval's results and samples.
 
 The files are checked by `leaderboard.evaluator_files`; each kind of problem is an error of its own, which decides the
 cause of the failure.
@@ -63,7 +63,7 @@ REPORTED = "evaluator"
 
 
 def read_evaluator_results(plan: RunPlan, suite: Suite) -> JsonObject:
-    """What the evaluator of `plan` left, as lm-eval's results with a block. Raises EvaluationFailed."""
+    """The results of the evaluator of `plan`, in the form of lm-eval's, with a block. Raises EvaluationFailed."""
     results, samples = read_reports(plan, suite)
     parts = digest_parts(results, suite, samples, plan.revisions)
     return {
@@ -95,7 +95,7 @@ def evaluation_failed(problem: EvaluatorProblem) -> EvaluationFailed:
 
 
 class AnswerDigests(NamedTuple):
-    """Digests of what a sample holds besides its metrics and its target: scoring does not change it."""
+    """Digests of the parts of a sample that scoring does not change: all but its metrics and its target."""
 
     question: str
     prompt: bytes
@@ -111,7 +111,7 @@ class AnswerDigests(NamedTuple):
     def difference(self, other: AnswerDigests) -> str:
         """The name of the first part that differs; "" if all are the same."""
         pairs = zip(self._fields, self, other, strict=True)
-        return next((name for name, one, another in pairs if one != another), "")
+        return next((name for name, own, others in pairs if own != others), "")
 
 
 def answer_digests(samples: Path) -> dict[int, AnswerDigests]:

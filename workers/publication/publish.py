@@ -1,7 +1,7 @@
 """Publishes an attempt: all its files in one commit to the model's details repo, at most once.
 
-What must not be public, the answers to restricted benchmarks and the log that may quote them, is committed first, to a
-gated repo of its own; so the outcome file in the details repo tells that both are there.
+The answers to restricted benchmarks, and the log that may quote them, must not be public. They are committed first, to
+a gated repo; so the outcome file in the details repo proves that both commits were made.
 
 The commit names its parent, so that it never overwrites a concurrent commit. Before it, the repo is searched for the
 outcome file of the same attempt: a worker, also a restarted one, thus recognises a commit whose answer it did not get.
@@ -93,7 +93,7 @@ def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
 
 
 def _attachments(publication: Publication) -> Iterator[WriteLocalFile]:
-    """What the suite's evaluator attached; `read_spool` has checked it."""
+    """The files that the suite's evaluator attached; `read_spool` has checked them."""
     if publication.suite.evaluator is not None:
         for file in attachments(publication.plan.spool):
             yield WriteLocalFile(attachment_path(publication.plan.attempt, file.name), file)
@@ -121,20 +121,20 @@ def _tables(
 
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
-    """Make the commit, unless an earlier try made it; first that of what must not be public, if there is such."""
+    """Make the commit, unless an earlier try made it; before it that to the gated repo, if the suite needs one."""
     repo = create_details_repo(client, publication.repo, private=publication.private)
     if publication.suite.restricted:
         if (published := _earlier_publication(client, publication, repo, client.head(repo))) is not None:
             return published
         attempt = publication.plan.attempt
-        hidden = {log_path(attempt), *(file.path for file in _attachments(publication))}
-        hidden |= {table_path(task, publication.time) for task in publication.restricted_tasks}
+        restricted_paths = {log_path(attempt), *(file.path for file in _attachments(publication))}
+        restricted_paths |= {table_path(task, publication.time) for task in publication.restricted_tasks}
         outcome = outcome_path(attempt)
         restricted = create_details_repo(client, publication.restricted_repo, private=publication.private)
         client.gate(restricted)
-        of_restricted = [file for file in files if file.path in {outcome, *hidden}]
+        of_restricted = [file for file in files if file.path in {outcome, *restricted_paths}]
         _commit_to(client, publication, restricted, results, of_restricted)
-        files = [file for file in files if file.path not in hidden]
+        files = [file for file in files if file.path not in restricted_paths]
     return _commit_to(client, publication, repo, results, files)
 
 
@@ -152,8 +152,8 @@ def _commit_to(
 ) -> Details:
     """Commit to one repo, unless an earlier try did; read the repo again if its head moved meanwhile.
 
-    What an earlier try left in the gated repo, before it died on the way to the details repo, is replaced: both repos
-    hold the files of one time.
+    An earlier try may have died between the commits to the gated repo and to the details repo. This one replaces its
+    files in the gated repo, so that both repos hold the files of one time.
     """
     for tries_left in reversed(range(MAX_TRIES)):
         head = client.head(repo)

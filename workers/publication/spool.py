@@ -27,7 +27,7 @@ from workers.evaluation.evaluate import RESULTS
 from workers.publication.evaluator_results import read_evaluator_results
 
 OWN_VERSIONS = ("steward", "python")
-"""The versions of the worker that concern results of an evaluator other than lm-eval, which names its own."""
+"""Versions of the worker that are recorded for an evaluator other than lm-eval, beside those that it names itself."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _evaluation_results(publication: Publication) -> JsonObject:
 
 
 def _evaluator_facts(publication: Publication, harness: JsonObject) -> dict[str, object]:
-    """The evaluator, and the versions of what computed its results; nothing for lm-eval."""
+    """The evaluator and its versions, as members of the block; none for lm-eval."""
     if publication.suite.evaluator is None:
         return {}
     own = {name: publication.versions[name] for name in OWN_VERSIONS if name in publication.versions}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Answer orders until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the harness and its metrics print is no answer
+    os.dup2(2, 1)  # keeps output of the harness and its metrics apart from the answers
     beginning: dict[str, Any] = json.loads(sys.stdin.readline())
     kernel.die_with_parent(beginning["parent"])
     logging.disable(logging.WARNING)  # the harness warns of each question that lacks a choice
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _rescorer(suite: Suite, processes: int, tasks: Path | None) -> Rescorer | EvaluatorRescorer:
-    """What scores answers for the suite; only lm-eval's needs the harness, which takes seconds to import."""
+    """The rescorer for the suite's evaluator. Only that for lm-eval imports the harness, which takes seconds."""
     if suite.evaluator is not None:
         from workers.rescoring.evaluator_rescorer import EvaluatorRescorer
 

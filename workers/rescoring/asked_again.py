@@ -1,7 +1,7 @@
-"""Finds out whether a task that is configured otherwise asks the same, from what the evaluation stored.
+"""Finds out whether a task with a changed configuration still asks the same, from the stored questions and prompts.
 
-A newer harness may spell a template otherwise, or name an option that had no name before, and ask the same. So the
-requests are made again by the harness's own code, from each stored question and prompt, and compared with the digest
+A newer harness may spell a template otherwise, or add an option with a default, and ask the same. So the requests are
+made again by the harness's own code, from each stored question and prompt, and compared with the digest
 `asked` of the evaluation: kinds, texts, choices and arguments of generation. The text of each question, as the task
 words it now, has to stand at the end of its stored prompt, where the task asked before.
 
@@ -36,7 +36,7 @@ def can_compare(fields: Collection[str], shots: int) -> bool:
 
 
 def asked_otherwise(name: str, task: Any, table: AnswersTable, recorded: AskedParts) -> str:
-    """In what the task would ask otherwise than the evaluation did, as a sentence; "" if it asks the same."""
+    """A sentence that says what the task would ask otherwise than the evaluation did; "" if it asks the same."""
     digests: DocumentDigests = {}
     try:
         for question, doc, prompt in _rows(table):

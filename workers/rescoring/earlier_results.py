@@ -1,4 +1,4 @@
-"""What every rescoring takes from the results of the evaluation, and what it returns."""
+"""Reads the results of the evaluation for every kind of rescoring, and makes the parts of the new results file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def origin_of(
 ) -> RescoredFrom:
     """The evaluation that gave the answers: the first one, if the scores of `source` were computed again already.
 
-    `versions` are of what scores the answers now.
+    `versions` are those of the packages that score the answers now.
     """
     first = block.rescored_from
     return RescoredFrom(

@@ -61,7 +61,7 @@ DISK_BYTES = 8 << 30
 
 @dataclass
 class ScoredSamples:
-    """Samples with their new metrics: the file of each task, and the report that follows from them."""
+    """The samples of all tasks with their new metrics: the files, and the report that follows from them."""
 
     results: EvaluatorResults
     samples: Mapping[str, TaskSamples]
@@ -141,7 +141,7 @@ class EvaluatorRescorer:
         return ScoredSamples(results, samples, {task: each.file for task, each in stored.items()})
 
     def _by_evaluator(self, block: StewardBlock, stored: Mapping[str, StoredSamples], folder: Path) -> ScoredSamples:
-        """What the evaluator leaves after it scored the stored samples."""
+        """The samples and the report that the evaluator leaves after it scored the stored samples."""
         sandbox, log = self._started(), BoundedLog()
         plan = self._plan(sandbox, block, folder)
         child_exit = sandbox.run(plan, log, lambda _: None)
@@ -199,7 +199,7 @@ class EvaluatorRescorer:
                     scored.graded[task] = collector.answers()
 
     def _digests(self, block: StewardBlock, scored: ScoredSamples) -> ResultDigests:
-        """The digests of the evaluation with what scores its answers now."""
+        """The digests of the evaluation, with the code that scores its answers now."""
         recorded = block.digests
         assert recorded is not None
         parts = digest_parts(scored.results, self.suite, scored.samples, {})

@@ -1,4 +1,4 @@
-"""Makes the results file of a rescored evaluation: the evaluation's, with all that follows from scoring replaced."""
+"""Makes the results file of a rescored evaluation from the evaluation's: all that follows from scoring is replaced."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from workers.rescoring.scoring_pool import TaskScores
 from workers.rescoring.stored_tasks import ASKED
 
 BOOTSTRAP_ITERATIONS = 100_000
-"""As the harness itself computes its standard errors."""
+"""The number with which the harness computes standard errors."""
 PACKAGES = ("lm-eval", "math-verify", "sympy", "antlr4-python3-runtime", "langdetect", "nltk", "numpy")
 """The packages that compute scores."""
 
 
 ScoredCode = Mapping[str, tuple[ScoredParts, dict[str, str], dict[str, str]]]
-"""Task → what scores its answers here, as `scored_parts` returns it."""
+"""Task → the code that scores its answers here, as `scored_parts` returns it."""
 
 
 def aggregate(loaded: Mapping[str, Any], scored: Mapping[str, TaskScores]) -> dict[str, Any]:
@@ -71,14 +71,14 @@ def results_file(
 
 
 def _with_metadata(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's configuration with what the evaluation recorded of its model, questions and prompts."""
+    """A task's configuration here, with the recorded fields about its model, questions and prompts."""
     now = {name: value for name, value in (config.get("metadata") or {}).items() if name != "config_source"}
     asked = {name: recorded[name] for name in (*ASKED, "dataset_kwargs") if name in recorded}
     return {**config, **asked, "metadata": {**(recorded.get("metadata") or {}), **now}}
 
 
 def digests_here(recorded: ResultDigests | None, scored_code: ScoredCode, suite: Suite) -> ResultDigests | None:
-    """The digests of the evaluation with what scores its answers here; None if it has none."""
+    """The digests of the evaluation, with the code that scores its answers here; None if it has no digests."""
     if recorded is None:
         return None
     modules, packages = dict[str, str](), dict[str, str]()

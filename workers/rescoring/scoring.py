@@ -70,7 +70,7 @@ class PartScores:
 
 
 class StoredRequest:
-    """What the harness's filters read of a request, and where they put its filtered response."""
+    """The fields of a request that the harness's filters read, and the filtered responses that they write."""
 
     __slots__ = ("doc", "filtered_resps", "resps")
 
@@ -123,12 +123,12 @@ def score_part(task: Any, part: ScoringPart, alarms: AlarmWatch) -> PartScores:
         usable = [answer for answer in batch if isinstance(answer, StoredAnswer)]
         scores.unusable += [answer for answer in batch if isinstance(answer, UnusableAnswer)]
         requests = [[StoredRequest(responses, a.doc) for responses in a.responses] for a in usable]
-        every = [request for of_one in requests for request in of_one]
+        every = [request for of_answer in requests for request in of_answer]
         if every:
             for ensemble in task._filters:
                 ensemble.apply(every)
-        for answer, of_one in zip(usable, requests, strict=True):
-            _score(task, answer, of_one, scores, collector, alarms, lines if part.samples is not None else None)
+        for answer, of_answer in zip(usable, requests, strict=True):
+            _score(task, answer, of_answer, scores, collector, alarms, lines if part.samples is not None else None)
     if part.samples is not None:
         part.samples.write_text("".join(lines), encoding="utf-8")
     scores.graded = _as_arrays(collector.answers())
@@ -156,7 +156,7 @@ def _score(
     alarms: AlarmWatch,
     lines: list[str] | None,
 ) -> None:
-    """Add the metrics of one answer after each filter to `scores`; nothing of it if one of them fails."""
+    """Add the metrics of one answer after each filter to `scores`; none of them if one fails."""
     alarms.fired, results = False, list[tuple[str, list[Any], Mapping[str, Any]]]()
     may_draw = task.config.process_results is not None
     try:
@@ -189,7 +189,7 @@ def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_arrays(graded: TaskAnswers | None) -> TaskAnswers | None:
-    """The same as arrays, which another process gets sooner."""
+    """The same as arrays, which are faster to send to another process."""
     if graded is None:
         return None
     return TaskAnswers(

@@ -1,4 +1,4 @@
-"""The processes that score parts of the answers to tasks, and what joins the scores of the parts.
+"""Scores parts of the answers to tasks in a pool of processes, and joins the scores of the parts.
 
 A question whose metric ran out of time is scored once more when nothing else runs; if it runs out of time again, the
 harness's value for that counts, as in an evaluation.
@@ -110,7 +110,7 @@ class ScoringPool:
         For the same reason, tasks with many answers come before those with few.
         """
         tasks = [(benchmark, task.name) for benchmark in self.suite.benchmarks for task in benchmark.tasks]
-        tasks.sort(key=lambda one: (not one[0].generative, -len(tables[one[1]].questions)))
+        tasks.sort(key=lambda pair: (not pair[0].generative, -len(tables[pair[1]].questions)))
         for benchmark, task in tasks:
             yield from self._parts_of(task, benchmark, tables[task], samples)
 
@@ -152,7 +152,7 @@ class ScoringPool:
                     break
 
     def _processes(self) -> ProcessPoolExecutor:
-        """The processes, which are forked from this one when the tasks are made."""
+        """The pool, whose processes are forked from this one after the tasks were made."""
         if self._pool is None:
             _tasks.clear()
             _tasks.update(self.tasks)
@@ -195,15 +195,15 @@ def _join(scores: TaskScores, part: PartScores) -> None:
         scores.graded = part.graded if is_first else _joined(scores.graded, part.graded)
 
 
-def _joined(one: TaskAnswers | None, other: TaskAnswers | None) -> TaskAnswers | None:
+def _joined(first: TaskAnswers | None, second: TaskAnswers | None) -> TaskAnswers | None:
     """The graded questions of both; None if some are missing."""
-    if one is None or other is None:
+    if first is None or second is None:
         return None
     return TaskAnswers(
-        np.concatenate((one.clusters, other.clusters)),
-        np.concatenate((one.strata, other.strata)),
-        np.concatenate((one.sums, other.sums)),
-        np.concatenate((one.counts, other.counts)),
+        np.concatenate((first.clusters, second.clusters)),
+        np.concatenate((first.strata, second.strata)),
+        np.concatenate((first.sums, second.sums)),
+        np.concatenate((first.counts, second.counts)),
     )
 
 

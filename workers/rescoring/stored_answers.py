@@ -67,7 +67,7 @@ class AnswersTable:
 
 
 def open_table(path: Path, task: str) -> AnswersTable:
-    """Look at the table of `task`. Raises RescoringRefused if it is none, or of another layout."""
+    """Look at the table of `task`. Raises RescoringRefused if it is missing, or of another layout."""
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             return _table(file, path, task)

@@ -1,6 +1,7 @@
-"""Questions that a process keeps in memory: evaluations of one suite answer the same ones, one after the other.
+"""A cache of questions in the memory of a process: one evaluation of a suite after the other answers the same ones.
 
-The harness fills the templates of a task (choices, target) in for each answer. A kept question keeps these texts too.
+The harness fills the templates of a task (choices, target) in for each answer. A cached question caches these texts
+too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import lm_eval.utils
 
 MAX_CHARACTERS = 64_000_000
-"""Characters of the questions that are kept, above which they are all forgotten. The largest suite has 40 million."""
+"""Characters of cached questions above which the cache is emptied. The largest suite has 40 million."""
 OWN_CODE = ("process_results", "doc_to_target", "doc_to_choice")
 """Fields of a task's configuration that may be functions, which scoring calls, and which could change a question."""
 
@@ -29,7 +30,7 @@ class StoredDoc(dict[str, Any]):
 
 
 class StoredDocs:
-    """Makes questions of their texts, and keeps them."""
+    """Parses questions from their texts, and caches them."""
 
     def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
         self._docs: dict[str, Any] = {}
@@ -37,7 +38,7 @@ class StoredDocs:
         self._characters = 0
 
     def read(self, text: str) -> Any:
-        """The question with this JSON text. Raises ValueError if it is none; a text that is no object is returned."""
+        """The question with this JSON text; any other JSON value as it is. Raises ValueError for invalid JSON."""
         doc = self._docs.get(text)
         if doc is None:
             fields = json.loads(text)
@@ -52,7 +53,7 @@ class StoredDocs:
 
 
 def render_once() -> None:
-    """Let the harness fill in each template of a kept question once, for the rest of this process."""
+    """Let the harness fill in each template of a cached question once, for the rest of this process."""
     lm_eval.utils.apply_template = _rendered
 
 
@@ -66,7 +67,7 @@ def _rendered(template: str, doc: Any) -> str:
 
 
 def leaves_questions_alone(task: Any) -> bool:
-    """Whether a task has no code of its own that could change a question, so that it may be kept."""
+    """Whether a task has no code of its own that could change a question, so that it may be cached."""
     # With several inputs, the right answer is the number that the text is.
     names = (*OWN_CODE, "doc_to_text") if getattr(task, "multiple_input", 0) else OWN_CODE
     return not any(callable(getattr(task.config, name, None)) for name in names)

@@ -1,4 +1,4 @@
-"""Makes an evaluator's samples of its tables of answers again, as lines of JSON, and checks them against their digests.
+"""Restores an evaluator's samples from its tables of answers, as lines of JSON, and checks them against their digests.
 
 Tables hold text that strangers' models wrote: rows and row groups are bounded, and each line is parsed as that of an
 evaluator is.
@@ -31,7 +31,7 @@ _TEXTS = ("doc", "prompt", "target", "responses", "metrics")
 
 @dataclass(frozen=True)
 class StoredSamples:
-    """The samples of one task: the file of those that count, what follows from all, and digests of those that count."""
+    """The samples of one task: the file and the digests of those that count, and the collected facts about all."""
 
     file: Path
     samples: TaskSamples
@@ -43,7 +43,7 @@ def write_stored_samples(
 ) -> StoredSamples:
     """Write the samples in `table` that count to `file`, and feed all of them to `samples`.
 
-    `recorded` is what the evaluation says that it asked; `with_questions`: the stored questions have to be those, too.
+    `recorded` has the evaluation's digests of what it asked; `with_questions`: the stored questions must match, too.
     Raises RescoringRefused.
     """
     task, answers = samples.task, dict[int, AnswerDigests]()
@@ -68,7 +68,7 @@ def write_stored_samples(
 
 
 def _check_asked(samples: TaskSamples, recorded: AskedParts, *, with_questions: bool) -> None:
-    """Raise RescoringRefused unless the samples are all that the evaluation says."""
+    """Raise RescoringRefused unless the samples match the evaluation's record of what it asked."""
     now, task = samples.asked(recorded.shots, recorded.dataset), samples.task
     if now.questions != recorded.questions:
         raise RescoringRefused(

@@ -1,7 +1,8 @@
 """The harness's own tasks, made from stored questions instead of their data sets.
 
-A data set made anew would be another one: GPQA's choices are shuffled while it is made, and MATH's questions lose
-fields. So a task never loads or derives its questions here. All else is the harness's: filters, metrics, aggregations.
+A data set that is derived again would differ: GPQA's choices are shuffled while it is derived, and MATH's questions
+lose fields. So a task never loads or derives its questions here. All else is the harness's: filters, metrics,
+aggregations.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def load_tasks(suite: Suite, tables: Mapping[str, AnswersTable], task_folder: Pa
 
 
 def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suite: Suite) -> dict[str, dict[str, str]]:
-    """What the tasks' configurations here ask otherwise than those in the results of an evaluation.
+    """The fields of the tasks' configurations here that ask otherwise than those in the results of an evaluation.
 
     Task → field of its configuration → a sentence; the field is "" where the results have no configuration of the task.
     """

@@ -1,8 +1,8 @@
 """The memory that a child holds: of its processes, temporary file systems, sockets and pipes.
 
-It works without privileges: /proc tells of each process and network namespace what any user may read. The filter in
-`workers.sandbox.seccomp` denies memory that this does not count. Buffers are counted by the bytes that they may hold at
-most, because the kernel does not report the actual bytes to other processes.
+It works without privileges: it reads what /proc shows to every user about processes and network namespaces. The filter
+in `workers.sandbox.seccomp` denies memory that this does not count. Buffers are counted by the bytes that they may hold
+at most, because the kernel does not report the actual bytes to other processes.
 Accepted: a child may hold more than its limit until the next check, a tenth of a second later. With a GPU, whose driver
 shares memory without a file, pages of such memory that no process maps any more are not counted; nor are the first 64
 MiB of all pipes.
@@ -61,7 +61,7 @@ class MemoryUse:
         return descriptor is not None and os.fstatvfs(descriptor).f_bfree == 0
 
     def close(self) -> None:
-        """Let go of the child's temporary file systems."""
+        """Close the descriptors of the child's temporary file systems."""
         for descriptor in self._file_systems.values():
             os.close(descriptor)
         self._file_systems.clear()

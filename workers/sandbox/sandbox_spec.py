@@ -49,7 +49,7 @@ class SandboxSpec(BaseModel):
     root: Path
     readable: tuple[Path, ...] = ()
     programs: tuple[Path, ...] = ()
-    """Programs, and whole environments: no link in them leads to a folder that is not named here."""
+    """Programs, and whole environments, whose links lead only to folders that are named here."""
     writable: tuple[Path, ...] = ()
     uid: int
     gpus: tuple[str, ...] = ()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from workers.common.folders import remove_folder
 from workers.errors import WorkerError
 
 MAX_SLOTS = 64
@@ -59,13 +59,13 @@ class Slot:
         None: not known yet. The zygote's mode check, which tries both, is the only child that may run then.
         """
         self.prepare_home(own_user=own_user)
-        remove(self.attempt)
+        remove_folder(self.attempt)
         self.attempt.mkdir()
         self._create(self.spool, own_user)
 
     def prepare_home(self, *, own_user: bool | None = None) -> None:
         """Empty and create home and root, as `prepare` does: all that the zygote's mode check needs."""
-        remove(self.home)
+        remove_folder(self.home)
         self.root.mkdir(exist_ok=True)
         for folder in (self.home, self.home / "tmp"):
             self._create(folder, own_user)
@@ -80,32 +80,7 @@ class Slot:
     def clear(self) -> None:
         """Remove the files of the last attempt."""
         for folder in (self.home, self.attempt):
-            remove(folder)
-
-
-def remove(folder: Path) -> None:
-    """Remove `folder`, if it exists, and everything below it, whatever a child did to it.
-
-    shutil.rmtree fails on folders without permissions, and on trees deeper than paths may be long or calls may nest;
-    it would then fail for every later attempt. Here each folder is made accessible and moved to the top, then emptied.
-    """
-    if not folder.exists():
-        return
-    folders = [folder]
-    while folders:
-        current = folders.pop()
-        current.chmod(0o700)
-        with os.scandir(current) as scan:
-            entries = list(scan)
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry).unlink()
-                continue
-            Path(entry).chmod(0o700)  # a folder without permissions cannot be moved
-            folders.append(Path(entry).rename(folder / uuid.uuid4().hex))
-        if current != folder:
-            current.rmdir()
-    folder.rmdir()
+            remove_folder(folder)
 
 
 def take_slot(work_dir: Path, *, first_uid: int) -> Slot:

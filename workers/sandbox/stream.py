@@ -46,7 +46,7 @@ class _Message(BaseModel):
 
 
 class StartedMessage(_Message):
-    """The child is isolated and begins."""
+    """The child is isolated and begins to evaluate."""
 
     kind: Literal["started"] = "started"
 

@@ -17,12 +17,13 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from leaderboard.evidence import MAX_TAIL, FailureEvidence
+from workers.common.folders import folder_bytes
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
 from workers.sandbox.child import ChildOrder, ZygoteAnswer
@@ -286,20 +287,3 @@ def _read(descriptor: int) -> bytes | None:
         return os.read(descriptor, 65536)
     except BlockingIOError:
         return None
-
-
-def folder_bytes(folder: Path) -> int:
-    """Bytes of the files below `folder`; links are not followed.
-
-    Raises OSError where a folder cannot be read: its permissions forbid it, or its path is too long.
-    """
-    total, folders = 0, [str(folder)]
-    while folders:
-        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    with suppress(FileNotFoundError):
-                        total += entry.stat(follow_symlinks=False).st_size
-    return total

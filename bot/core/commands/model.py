@@ -16,7 +16,7 @@ from bot.core.context import BoardContext
 from bot.core.render import Safe
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role
-from redis_state.board.decisions import Outcome
+from redis_state.board.decisions import DecisionOutcome
 from redis_state.board.entry import IndexEntry
 
 Arguments = Mapping[str, str]
@@ -137,4 +137,4 @@ class Answer:
     act: Callable[[], Answer] | None = None
     allowed: bool = True
     """False if the person may not run it, or it makes no sense in the present state: nothing was changed."""
-    outcome: Outcome = "done"
+    outcome: DecisionOutcome = "done"

@@ -53,7 +53,7 @@ def _choices(entries: Sequence[IndexEntry]) -> list[str]:
 
 def submitter_of(context: BoardContext, entry: IndexEntry) -> str:
     """The submitter of a request: by its acceptance, else by its file, else the author of its last commit."""
-    return entry.whose or context.index.origin(entry.path).author
+    return entry.known_submitter or context.index.origin(entry.path).author
 
 
 def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> list[IndexEntry]:

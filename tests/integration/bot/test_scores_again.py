@@ -274,8 +274,8 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) ->
     commit(stand, newer.results, {"results": {}})
     scoreboard.fill(stand.context)
     assert stand.context.scores.find([path]) == {path: newer}
-    assert stand.context.scores.mend([(was.model_dump_json(), was), (None, was)]) == []
-    assert stand.context.scores.mend([(newer.model_dump_json(), was)]) == [path]
+    assert stand.context.scores.replace_unchanged([(was.model_dump_json(), was), (None, was)]) == []
+    assert stand.context.scores.replace_unchanged([(newer.model_dump_json(), was)]) == [path]
     assert stand.context.scores.find([path]) == {path: was}
 
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from hub import reads
+from hub import accounts
 from hub.client import Hub
 from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
 from hub.records import Repo, WriteFile
@@ -299,7 +299,7 @@ def test_our_own_name_is_read_anew_after_a_while(
     """A bot that was renamed must not go on believing its old name."""
     script.say(WHO, Reply(body={"id": "b" * 24, "name": "renamed"}))
     assert [scripted.me().name, scripted.me().name] == ["bot", "bot"]
-    monkeypatch.setattr(reads, "NAME_LASTS", -1.0)
+    monkeypatch.setattr(accounts, "NAME_SECONDS", -1.0)
     assert scripted.me().name == "renamed"
 
 

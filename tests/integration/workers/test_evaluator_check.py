@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from steward.cli import app
 from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, suite, write_questions
 from tests.support.sizes import WHOLE
-from workers.jobs.evaluator_check import EvaluatorFinding, EvaluatorTrial, check_evaluator
+from workers.jobs.evaluator_check import EvaluatorFinding, check_evaluator
 from workers.jobs.evaluator_check_words import LOG_LINES
+from workers.jobs.evaluator_trial import EvaluatorTrial
 from workers.models.tiny_model import model as tiny_model
 
 ROOT = Path(__file__).parents[3]
@@ -88,8 +89,8 @@ def test_output_without_end_does_not_hide_what_is_wrong(trial: EvaluatorTrial) -
 @whole
 def test_memory_and_disk_have_limits(trial: EvaluatorTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluator that takes all memory, or fills the disk, is ended before the machine suffers."""
-    monkeypatch.setattr("workers.jobs.evaluator_check.MEMORY_BYTES", 512 << 20)
-    monkeypatch.setattr("workers.jobs.evaluator_check.DISK_BYTES", 64 << 20)
+    monkeypatch.setattr("workers.jobs.evaluator_trial.MEMORY_BYTES", 512 << 20)
+    monkeypatch.setattr("workers.jobs.evaluator_trial.DISK_BYTES", 64 << 20)
     hoarding = first_failure(trial, "hoarding")
     assert hoarding.title == "It stays within memory and disk" and "more than 512 MiB of memory" in hoarding.words
     assert first_failure(trial, "flooding-disk").title in (

@@ -23,7 +23,7 @@ from tests.support.sizes import WHOLE
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_process import SAMPLES
-from workers.jobs.evaluator_check import MODEL, EvaluatorTrial
+from workers.jobs.evaluator_trial import MODEL, EvaluatorTrial
 from workers.publication.details import write_samples
 from workers.publication.evaluator_results import evaluator_row
 from workers.rescoring.process import RescoringProcess

@@ -15,7 +15,8 @@ from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, scoring,
 from tests.support.sizes import WHOLE
 from workers.errors import EvaluatorMissing
 from workers.evaluation.evaluator_command import evaluator_command
-from workers.jobs.evaluator_check import EvaluatorFinding, EvaluatorTrial, TrialRun, check_evaluator, failures
+from workers.jobs.evaluator_check import EvaluatorFinding, check_evaluator, failures
+from workers.jobs.evaluator_trial import EvaluatorTrial, TrialRun
 
 SECONDS = 60.0
 whole = pytest.mark.skipif(not WHOLE, reason="one run of an evaluator more: `make matrices` runs it")
@@ -130,7 +131,7 @@ def test_endless_output_is_cut_and_ended_with_the_evaluator(trial: EvaluatorTria
 @whole
 def test_gigabytes_are_not_written(trial: EvaluatorTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluator that fills the disk is ended at its limit."""
-    monkeypatch.setattr("workers.jobs.evaluator_check.DISK_BYTES", 64 << 20)
+    monkeypatch.setattr("workers.jobs.evaluator_trial.DISK_BYTES", 64 << 20)
     assert run(trial, "flooding-disk").cause in ("file-limit", "disk-full", "evaluator-ended")
 
 

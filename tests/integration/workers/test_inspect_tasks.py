@@ -22,7 +22,8 @@ from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUIT
 from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS
-from workers.jobs.evaluator_check import EvaluatorTrial, check_evaluator
+from workers.jobs.evaluator_check import check_evaluator
+from workers.jobs.evaluator_trial import EvaluatorTrial
 from workers.models.tiny_model import VOCABULARY, WIDTH, model, safetensors, tensors
 from workers.rescoring.process import RescoringProcess
 

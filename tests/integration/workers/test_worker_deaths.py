@@ -26,9 +26,9 @@ from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs
+from workers.common.folders import remove_folder
 from workers.jobs.outbox import store_outcome
 from workers.models.tiny_model import model
-from workers.sandbox.slots import remove
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
@@ -171,7 +171,7 @@ def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
     """If the killed job left no home for children, or one that they cannot enter, the worker takes the next job."""
     asked, worker = bring("claim", survives=True)
     home = worker.folder / "work" / "slots" / "0" / "home"
-    remove(home)
+    remove_folder(home)
     if left == "a locked home":
         home.mkdir(mode=0)
     worker.kill("job")

@@ -20,7 +20,7 @@ from workers.jobs.attempt_journals import AttemptJournals
 from workers.jobs.journals import JournalStore
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.worker_context import WorkerContext
-from workers.publication.answer_branches import BranchName, Fetched
+from workers.publication.answer_branches import BranchName, FetchedAnswers
 from workers.sandbox.stream import FailedMessage
 from workers.sandbox.supervision import ChildExit
 
@@ -70,11 +70,11 @@ class Branches:
         self.name = name
         return self
 
-    def fetch(self, folder: Path, max_bytes: int) -> Fetched:
+    def fetch(self, folder: Path, max_bytes: int) -> FetchedAnswers:
         """Leave the answers of one other machine."""
         self.read += 1
         (folder / "offered-00").write_bytes(b"answers")
-        return Fetched(max_bytes, 0.0, [folder / "offered-00"], 7)
+        return FetchedAnswers(max_bytes, 0.0, [folder / "offered-00"], 7)
 
     def remove(self) -> None:
         """Count it."""

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.evaluator_contract import EvaluatorSample
-from workers.evaluators.code.answers import answers_of, code_sample, pass_at_k, program, until
+from workers.evaluators.code.answers import answers_of, before_stops, code_sample, pass_at_k, program
 from workers.evaluators.code.messages import INVALID, Channel, Ended, NotPlain, TooMuch, decode, encode
 from workers.evaluators.code.runner import CodeProblem, SolutionVerdict, SuiteUnusable
 from workers.evaluators.code.suite import read_options, read_task
@@ -131,9 +131,9 @@ def test_a_sample_says_how_its_answers_ended() -> None:
 
 def test_an_answer_ends_before_the_first_stop_sequence() -> None:
     """Whatever the order of the stop sequences."""
-    assert until("    return 1\nprint(2)\ndef f", ("\ndef", "\nprint")) == "    return 1"
-    assert until("    return 1", ("\ndef",)) == "    return 1"
-    assert until("    return 1\ndef f", ()) == "    return 1\ndef f"
+    assert before_stops("    return 1\nprint(2)\ndef f", ("\ndef", "\nprint")) == "    return 1"
+    assert before_stops("    return 1", ("\ndef",)) == "    return 1"
+    assert before_stops("    return 1\ndef f", ()) == "    return 1\ndef f"
 
 
 CHAT = {

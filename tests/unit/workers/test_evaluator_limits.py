@@ -20,7 +20,7 @@ from workers.common.run_plan import RunPlan
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs import recorded_attempt, verification
-from workers.jobs.evaluator_check import MODEL, EvaluatorTrial
+from workers.jobs.evaluator_trial import MODEL, EvaluatorTrial
 from workers.jobs.planning import smaller_batch
 from workers.jobs.reproduction import OtherSettings, reproduce
 from workers.rescoring.rescorer import Rescorer

@@ -18,8 +18,9 @@ from leaderboard.cross_checks import CheckedQuestion
 from tests.support.units.details_samples import STARTER
 from workers.errors import TableNotRead, TableRefused
 from workers.jobs import published_rows as module
-from workers.jobs.cross_check import CrossCheckRun, _metrics_agree
+from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.published_rows import published_rows
+from workers.jobs.row_verdicts import _metrics_agree
 from workers.jobs.table_process import READY, WantedRows, wanted_rows
 from workers.publication.details import MAX_TEXT, TEXTS, write_rows
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
+from workers.common.folders import remove_folder
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan
 from workers.sandbox.sandbox_spec import SandboxSpec
-from workers.sandbox.slots import remove
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 from workers.sandbox.zygote_client import ZygoteClient
 
@@ -98,7 +98,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "spool").mkdir()
     (tmp_path / "home").mkdir()
     yield tmp_path / "home"
-    remove(tmp_path / "spool")  # what is nested there is too deep for whoever tidies up after tests
+    remove_folder(tmp_path / "spool")  # what is nested there is too deep for whoever tidies up after tests
 
 
 @pytest.mark.parametrize("speaks", [True, False])

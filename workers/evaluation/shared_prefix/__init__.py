@@ -1,1 +1,1 @@
-"""Answers many requests with few tokens: what prompts begin with alike is computed once."""
+"""Answers many requests with few computed tokens: a beginning that several prompts share is computed once."""

@@ -27,7 +27,7 @@ _TRIED = Budget(cache_tokens=1000, step_tokens=1000)
 
 @dataclass(frozen=True)
 class Admission:
-    """What the engine can do with a model. `engine` is None where it cannot be used, and `reason` says why.
+    """The use of the engine with a model. `engine` is None if it cannot be used; `reason` then says why.
 
     `longest_input` is the longest sequence that it takes (None: any). A row of a batch may hold a tree of tokens with
     `trees_in_rows`, if no sequence is as long as `window`, the smallest window of its layers (None: it has none).

@@ -74,8 +74,8 @@ def draws_at_random(options: Mapping[str, Any]) -> bool:
 class BatchReplay(Generic[Answer]):
     """Computes batches, or takes them from the journal.
 
-    `compute` computes the answers of a batch and reports them, `recompute` computes them without a report, `read` makes
-    them of a value of the journal (None: it is none), and `report` reports an answer that was not computed.
+    `compute` computes the answers of a batch and reports them; `recompute` computes them without a report. `read`
+    parses a value of the journal as answers (None: it holds none), and `report` reports an answer from the journal.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class BatchReplay(Generic[Answer]):
 
     def answers(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, Answer]:
         """The answers of all batches, by the index of the request."""
-        stored = self._found(batches, keys)
+        stored = self._stored_answers(batches, keys)
         answers: dict[int, Answer] = {}
         for number, (batch, key) in enumerate(zip(batches, keys, strict=True)):
             if number in stored:
@@ -109,8 +109,8 @@ class BatchReplay(Generic[Answer]):
             answers |= dict(zip(batch, stored.pop(number), strict=True))
         return answers
 
-    def _found(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, list[Answer]]:
-        """The answers in the journal by number of the batch, of which a sample was computed afresh."""
+    def _stored_answers(self, batches: Sequence[list[int]], keys: Sequence[bytes | None]) -> dict[int, list[Answer]]:
+        """The answers in the journal by number of the batch, after a sample of the batches was computed afresh."""
         stored = {
             number: answers
             for number, (batch, key) in enumerate(zip(batches, keys, strict=True))

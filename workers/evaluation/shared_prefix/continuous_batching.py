@@ -1,4 +1,4 @@
-"""Greedy generation with transformers' continuous batching, for GPUs: the cache is in pages that answers can share."""
+"""Greedy generation with transformers' continuous batching, for GPUs: its cache has pages that answers share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def generate_pages(
             output = _next_output(manager)
             number, answer = int(output.request_id), output.generated_tokens
             if number not in missing:
-                continue  # computed before the scheduler saw that the answer had ended
+                continue  # a step that was under way when this answer was cancelled
             if not output.is_finished():
                 if not has_ended(answer):
                     continue
@@ -59,10 +59,10 @@ def generate_pages(
 
 
 class _AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
-    """transformers' scheduler, for which answers that are cancelled end, too.
+    """transformers' scheduler, which also lets new answers in after one was cancelled.
 
-    When it takes answers out of a full cache, it lets none in until one ends. If all others are cancelled, as they are
-    at a stop sequence, it would wait for ever.
+    When it removes answers from a full cache, it admits none until another ends. If all others are cancelled, as they
+    are at a stop sequence, it would wait for ever.
     """
 
     def clear_cancelled_requests(self) -> Any:

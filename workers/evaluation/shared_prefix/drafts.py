@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 COMPARED_TOKENS = 3
-"""A guess is what followed the last so many tokens when they occurred before."""
+"""Number of last tokens that are looked up in the text so far: a guess repeats what followed them there."""
 FIRST_GUESS, LONGEST_GUESS = 2, 16
 """Tokens of a row's first guess, and of any. Guesses that the model confirms get longer, others shorter."""
 
@@ -20,7 +20,7 @@ class Draft:
     def __init__(self, tokens: Iterable[int]) -> None:
         self.tokens: list[int] = []
         self._next: dict[tuple[int, ...], int] = {}
-        """The place after the latest occurrence of some tokens, of which the text's last ones are left out."""
+        """Tokens → the place after their latest occurrence that another token follows."""
         self._length = FIRST_GUESS
         for token in tokens:
             self.append(token)
@@ -32,7 +32,7 @@ class Draft:
         self.tokens.append(token)
 
     def guess(self, most: int) -> list[int]:
-        """The next tokens as they followed the last ones before, at most `most`; none if these are new."""
+        """The tokens that followed the same last tokens earlier, at most `most`; none if these did not occur before."""
         at = self._next.get(tuple(self.tokens[-COMPARED_TOKENS:]))
         length = min(most, self._length)
         if at is None or length < 1:

@@ -18,18 +18,19 @@ Tokens = list[int]
 class BatchEncoder:
     """Encodes the texts of requests in the order in which the harness asks for them, some requests ahead.
 
-    `one` encodes a text as the harness does, and `many` a list of texts. If they differ, `one` encodes all.
+    `encode_text` encodes a text as the harness does, `encode_texts` a list of texts. If the two differ for the first
+    text of a list, `encode_text` encodes this list and all that follow.
     """
 
     def __init__(
         self,
         pairs: Iterable[tuple[str, str]],
-        one: Callable[[str], Tokens],
-        many: Callable[[list[str]], list[Tokens]],
+        encode_text: Callable[[str], Tokens],
+        encode_texts: Callable[[list[str]], list[Tokens]],
     ) -> None:
         self._pairs = iter(pairs)
-        self._one = one
-        self._many = many
+        self._encode_text = encode_text
+        self._encode_texts = encode_texts
         self._encoded: dict[str, Tokens] = {}
 
     def encode(self, text: str) -> Tokens:
@@ -37,14 +38,14 @@ class BatchEncoder:
         if text not in self._encoded:
             self._encode_ahead()
         tokens = self._encoded.get(text)
-        return self._one(text) if tokens is None else tokens
+        return self._encode_text(text) if tokens is None else tokens
 
     def _encode_ahead(self) -> None:
         """Encode the texts of the next requests; forget those before."""
         chunk = [(context, context + answer) for context, answer in islice(self._pairs, CHUNK) if context]
         texts = list(dict.fromkeys(text for context, whole in chunk for text in (whole, context.rstrip())))
-        encoded = self._many(texts) if texts else []
-        if texts and encoded[0] != self._one(texts[0]):
+        encoded = self._encode_texts(texts) if texts else []
+        if texts and encoded[0] != self._encode_text(texts[0]):
             self._pairs = iter(())
             encoded = []
         self._encoded = dict(zip(texts, encoded, strict=False))

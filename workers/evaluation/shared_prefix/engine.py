@@ -47,7 +47,7 @@ class PrefixEngine:
         memory, this one does too.
         """
         journal = AnswerJournal() if journal is None else journal
-        stored = self._found(plan, journal)
+        stored = self._stored_steps(plan, journal)
         missing = [number for number, step in enumerate(plan.steps) if step.scores and number not in stored]
         end = len(plan.steps)
         if missing and journal.units and journal.get(out_of_memory_key(plan)) is True:
@@ -70,8 +70,8 @@ class PrefixEngine:
         if end < len(plan.steps):
             raise MemoryError("an earlier attempt had too little memory for the next step")
 
-    def _found(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
-        """The steps in the journal, of which a sample was computed afresh."""
+    def _stored_steps(self, plan: Plan, journal: AnswerJournal) -> dict[int, ScoredTokens]:
+        """The steps in the journal, after a sample of them was computed afresh."""
         stored = {
             number: scored
             for number, step in enumerate(plan.steps if journal.units else ())
@@ -84,15 +84,15 @@ class PrefixEngine:
         return stored
 
     def _compute_steps(self, plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, ScoredTokens]]:
-        """Compute these steps, among which are those that they continue; yield the scored tokens of each."""
-        kept: dict[int, Any] = {}
+        """Compute these steps, which include those that they continue; yield the scored tokens of each."""
+        caches_by_step: dict[int, Any] = {}
         for number in numbers:
             step = plan.steps[number]
-            parent = None if step.parent is None else kept[step.parent]
+            parent = None if step.parent is None else caches_by_step[step.parent]
             cache, scored = self._compute(step, parent)
-            kept = {other: cache for other, cache in kept.items() if _last_use(plan, other) > number}
+            caches_by_step = {n: other for n, other in caches_by_step.items() if _last_use(plan, n) > number}
             if _last_use(plan, number) > number:
-                kept[number] = cache
+                caches_by_step[number] = cache
             del cache, parent
             yield number, ScoredTokens.of(scored)
 
@@ -212,7 +212,7 @@ def _scores(row: Row) -> Iterator[tuple[int, Score]]:
 
 
 def _tree_mask(step: Step) -> tuple[Any, Any]:
-    """What each token may see, [row, 1, token, cached and own tokens], and its position in its sequence.
+    """The mask of the tokens that each token sees, [row, 1, token, cached and own tokens], and its position.
 
     A token sees the cached tokens, and in its row those of the segments that its own one continues.
     """

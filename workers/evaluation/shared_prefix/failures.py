@@ -1,4 +1,4 @@
-"""Why a computation ends without its answers."""
+"""The failures of a computation that ends without its answers."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 until its longest answer ends.
 
 The module needs nothing of the board, the queue or the Hub. A text ends exactly where the harness ends it with one
-prompt a batch. Whether the texts are right is not assumed: `AnswerChecker` computes an answer once more in one plain
-forward pass, in which each generated token has to be the most likely one.
+prompt a batch. `AnswerChecker` checks the texts: it computes an answer once more in one plain forward pass, in which
+each generated token has to be the most likely one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workers.evaluation.shared_prefix.failures import GenerationFailed
 from workers.evaluation.shared_prefix.row_batch import Tokens
 
 SHORTEST_BEGINNING = 32
-"""Tokens with which all prompts begin, from which on they are computed once."""
+"""Length in tokens from which a common beginning of all prompts is computed once."""
 CHECKED_ROWS, CHECKED_POSITIONS = 8, 512
 """Answers that are checked in one pass at most, and positions whose scores it computes, unless one answer has more."""
 GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
@@ -48,7 +48,7 @@ class AnswersDiffer(Exception):
 
 @dataclass(frozen=True)
 class StopSequence:
-    """A text that ends an answer, and how many tokens before the end of the answer it is looked for in."""
+    """A text that ends an answer; it is searched in the last `tokens` tokens of the answer."""
 
     text: str
     tokens: int
@@ -85,7 +85,7 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
 
 
 def stop_sequences(tokenizer: Any, texts: Sequence[str]) -> list[StopSequence]:
-    """The stop sequences as the harness looks for them: in two tokens more than it takes to write them."""
+    """The stop sequences; the harness searches each in two tokens more than its text has."""
     return [StopSequence(text, len(tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts if text]
 
 
@@ -98,7 +98,7 @@ def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequenc
 def common_beginning(prompts: Sequence[Tokens]) -> int:
     """The number of tokens with which all prompts begin."""
     first, last = min(prompts), max(prompts)
-    return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
 
 
 def generate(
@@ -128,8 +128,9 @@ def generate(
     def ended(answer: Tokens) -> bool:
         return answer[-1] in end_tokens or has_ended(tokenizer, answer, stops)
 
-    way = row_generation.generate_rows if model.device.type == "cpu" else continuous_batching.generate_pages
-    answers = way(
+    on_cpu = model.device.type == "cpu"
+    generate_batch = row_generation.generate_rows if on_cpu else continuous_batching.generate_pages
+    answers = generate_batch(
         model, prompts, checker.beginning, rows=capacity.rows, cache_tokens=capacity.tokens,
         max_new_tokens=max_new_tokens, has_ended=ended,
     )  # fmt: skip
@@ -170,7 +171,7 @@ class AnswerChecker:
 
     @cached_property
     def _cache(self) -> Any:
-        """The keys and values of the beginning; None if it is short, or the model's cache cannot be continued."""
+        """The keys and values of the beginning; None if it is empty, or this cache cannot be continued."""
         if not self.beginning or reason_of_class(self.model) is not None:
             return None
         cache = self.model(torch.tensor([[0]], device=self.model.device), use_cache=True).cache

@@ -1,4 +1,4 @@
-"""Answers a harness model's generation requests with the engine where that gives the model's own texts."""
+"""Answers a harness model's generation requests with the engine, as long as it gives the model's own texts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 """How far the score of a generated token may be below the best one, by the model's dtype."""
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
-"""Of each group of requests, the number of first answers that are checked, and then one in so many."""
+"""Answers of each group of requests that are checked: the first COMPARED_FIRST, then one in COMPARED_EVERY."""
 SMALL_GROUP_FIRST, SMALL_GROUP_SHARE = 8, 5
-"""Of a small group at least so many of the first answers are checked, and one in so many."""
+"""Of a smaller group, the first SMALL_GROUP_FIRST answers, or one in SMALL_GROUP_SHARE if these are more."""
 
 ROWS_ON_CPU = 4
-"""Rows of a batch in relation to the harness's: the cache of its batch holds so many answers if they end early."""
+"""Rows of a batch in relation to the harness's batch, whose cache also holds more answers if they end early."""
 
 
 class GenerationGroup:
@@ -77,7 +77,7 @@ class GenerationGroup:
         """Yield each request's number and text, those in the journal first. Raises what `generate` raises."""
         lm = self.lm
         prompts = [self._prompt(request.args[0]) for request in self.requests]
-        stored = self._found(prompts, replay_checker)
+        stored = self._stored_answers(prompts, replay_checker)
         for number, answer in stored.items():
             lm.journal.replayed += 1
             yield number, self._text(answer)
@@ -100,8 +100,8 @@ class GenerationGroup:
         text: str = postprocess_generated_text(self.lm.tok_decode(answer), stop=self.until, think_end_token=None)
         return text
 
-    def _found(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
-        """The answers in the journal, by number; some were compared as those that are generated."""
+    def _stored_answers(self, prompts: list[list[int]], checker: AnswerChecker) -> dict[int, list[int]]:
+        """The answers in the journal, by number, after `checker` compared some of them."""
         journal = self.lm.journal
         stored = {
             number: answer
@@ -126,7 +126,7 @@ class GenerationGroup:
         return unit_key("text", [self.options, self.until, self.max_new_tokens], [prompt])
 
     def _is_answer(self, value: Any) -> bool:
-        """Whether a value of the journal is a list of so many tokens as an answer may have."""
+        """Whether a value of the journal is a list of tokens that may be an answer."""
         size = self.lm.model.config.get_text_config().vocab_size
         return (
             isinstance(value, list)

@@ -8,9 +8,9 @@
 step of the engine, a text. Its key is a digest of the unit's tokens or texts and options.
 
 A checksum covers its record and the checksum before it, so a record counts only behind all that were written before
-it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. Of the
-units that are found a sample is computed afresh before any is used: on the same machine they are equal digit for digit.
-If one is not, nothing of the journal is used. So a damaged or foreign journal costs time.
+it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. A sample
+of the stored units is computed afresh before any is used: on the same machine they are equal digit for digit. If one
+differs, nothing of the journal is used. So a damaged or foreign journal costs time only.
 
 The child writes this file, through a descriptor that the zygote opened for it: it may be as wrong as the child.
 """
@@ -40,7 +40,7 @@ MAX_VALUE_BYTES = 16 << 20
 MAX_UNITS = 1_000_000
 """The most units that are read: the largest suite has a fifth of them, and each takes memory."""
 CHECKED_SHARE, CHECKED_AT_ONCE = 100, 32
-"""One in so many of the units found is computed afresh, at least one, and at most so many at once."""
+"""One in CHECKED_SHARE of the stored units is computed afresh, at least one, at most CHECKED_AT_ONCE at a time."""
 
 _HEAD = struct.Struct(">I16s16s")
 """A record before its value: the value's length, the key, the checksum."""
@@ -72,7 +72,7 @@ class AnswerJournal:
         self._is_writable = is_writable
         self._values: dict[bytes, tuple[int, int]] = {}
         """Key → the place of the value in the file, and its length."""
-        self._found = self._checked = 0
+        self._matching_units = self._checked = 0
         self._end = 0
         self._checksum = b""
         self._is_full = False
@@ -101,7 +101,7 @@ class AnswerJournal:
         start, length = place
         try:
             return json.loads(os.pread(self._descriptor, length, start))
-        except (ValueError, RecursionError):  # the checksum is right: the child that wrote it was not sane
+        except (ValueError, RecursionError):  # the checksum is right, so the child itself wrote it wrong
             log.warning("the journal holds a record that is no JSON: its unit is computed")
             return None
 
@@ -141,8 +141,8 @@ class AnswerJournal:
         The caller computes them afresh before it uses any of the units.
         """
         numbers = list(units)
-        self._found += len(numbers)
-        due = math.ceil(self._found / CHECKED_SHARE) - self._checked
+        self._matching_units += len(numbers)
+        due = math.ceil(self._matching_units / CHECKED_SHARE) - self._checked
         chosen = random.SystemRandom().sample(numbers, max(0, min(due, CHECKED_AT_ONCE, len(numbers))))
         self._checked += len(chosen)
         return sorted(chosen)
@@ -151,7 +151,7 @@ class AnswerJournal:
         """Forget all answers, in the file, too."""
         log.warning("the journal of an earlier attempt is not used, and its answers are computed: %s", problem)
         self._values.clear()
-        self.replayed = self._found = self._checked = 0
+        self.replayed = self._matching_units = self._checked = 0
         if self._descriptor is not None:
             self._begin(self._descriptor)
 
@@ -187,7 +187,7 @@ class AnswerJournal:
                 os.ftruncate(descriptor, self._end)
 
     def _read_records(self, file: Any, size: int) -> str:
-        """Read records to the end or to the first that does not count; return what is wrong with that one."""
+        """Read records to the end or to the first invalid one; return what is wrong with it, "" if all are valid."""
         while self._end < size:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:

@@ -1,7 +1,7 @@
 """The harness's `hf` model, which computes shared beginnings of log-likelihood requests once.
 
-The harness makes the requests and scores the answers as always. What the engine does not take, or computes otherwise
-than the harness on this very model, is computed the harness's way, and the log says why.
+The harness makes the requests and scores the answers as always. Requests that the engine does not take, or for
+which its answers disagree with the harness's, are computed the harness's way, and the log says why.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         super().__init__(*arguments, **options)
         self.engine = engine
         self.engine_record: trust.EngineRecord | None = None
-        """How the requests so far were computed; None if the engine was not asked to."""
+        """The record of how the requests so far were computed; None if `engine` is the harness."""
         self.journal = AnswerJournal()
         """Answers of an earlier attempt, and those of this one for a later."""
         self.portable_answers = PortableAnswers()
@@ -49,7 +49,7 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self._encoder: BatchEncoder | None = None
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
-        """Compute log-likelihoods; the names of the requests' tasks tell which to compare."""
+        """Compute log-likelihoods. The engine chooses requests of each task for its comparison with the harness."""
         self._task_names = [str(request.task_name) for request in requests]
         if self.engine != HARNESS and self.backend == "causal" and self.tokenizer.is_fast:
             encode = super().tok_encode
@@ -152,9 +152,9 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
     def harness_answers(
         self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
     ) -> list[ScoredAnswer]:
-        """Compute requests the harness's way, with its cache of logits only where that gathers the right ones.
+        """Compute requests the harness's way, with its cache of logits only if that returns the right ones.
 
-        It gathers others where two splits of one sequence meet.
+        It returns wrong ones if two requests split one sequence differently into context and answer.
         """
         lengths: dict[tuple[int, ...], set[int]] = {}
         for _, context, answer in requests:

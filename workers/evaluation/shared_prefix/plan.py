@@ -97,7 +97,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> bytes:
-        """Names all that the plan computes, and how: plans with the same digest give the same numbers."""
+        """A digest of all steps: plans with the same digest compute the same numbers."""
         digest = hashlib.blake2b(digest_size=16)
         for step in self.steps:
             numbers = (len(step.rows), step.start, _or_none(step.parent), _or_none(step.kept_until))
@@ -226,7 +226,7 @@ class _Scheduler:
 
 
 def _by_end(batch: list[_Continuation], start: int) -> dict[int, list[_Continuation]]:
-    """Number of cached tokens → the branches that continue so many, each with its row of the batch."""
+    """Number of cached tokens → the branches that continue this number, each with its row of the batch."""
     groups: dict[int, list[_Continuation]] = {}
     for row, (branch, _) in enumerate(batch):
         groups.setdefault(start + branch.width, []).extend((below, row) for below in branch.below)

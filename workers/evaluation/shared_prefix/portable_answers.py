@@ -4,8 +4,8 @@ A journal of batches is of use on the same machine only: elsewhere batches diffe
 have the request alone as their key: its kind, its texts and its options. They are recorded in a journal of their own,
 which the worker uploads from time to time, and another worker offers them to its child.
 
-Answers that are offered are not believed. Of each journal's some are computed afresh, on this machine, before any is
-used, of every task in turn, chosen at random. If they differ by more than the engine may differ from the harness,
+Offered answers are checked first. Before any of a journal is used, this machine computes some of its answers afresh, of
+every task in turn, chosen at random. If they differ by more than the engine may differ from the harness,
 OfferedAnswersDiffer ends the child, and the worker starts another one without them.
 """
 
@@ -34,7 +34,7 @@ SCORES, TEXTS = "loglikelihood", "generate_until"
 MAX_VALUE_BYTES = 1 << 20
 """The largest answer: longer texts are computed again."""
 MIN_CHECKED, CHECKED_SHARE = 16, 100
-"""Of each journal's answers so many are computed afresh at least, and one in so many."""
+"""Answers of each journal that are computed afresh: at least MIN_CHECKED, and one in CHECKED_SHARE."""
 GREEDY_SHARE = 0.05
 """Half precision: the share of answers that may be the most likely ones on one of two machines only."""
 OUTLIER_FACTOR = 8
@@ -71,7 +71,7 @@ class PortableAnswers:
         """The answers to all requests, of which only those are computed that are not offered, and a sample of these.
 
         `compute` computes and reports the answers to the requests of these indexes, `report` reports an offered answer,
-        and `differ` says in what answers that are offered differ from those that are computed, or "".
+        and `differ` says how offered answers differ from computed ones, "" if they agree.
         Raises OfferedAnswersDiffer.
         """
         answers, sources = self._find(kind, requests)
@@ -119,7 +119,7 @@ def request_key(kind: str, request: Any) -> bytes | None:
 
 
 def read_answer(kind: str, value: Any) -> Any:
-    """A value of a journal as an answer to a request of this kind; None if it is none."""
+    """A value of a journal as an answer to a request of this kind; None if it is something else."""
     if kind == TEXTS:
         return value if isinstance(value, str) else None
     scores = read_scores([value], 1)
@@ -152,7 +152,7 @@ def choose_sample(sources: Mapping[int, int], tasks: Sequence[str]) -> list[int]
 def scores_differ(
     offered: Mapping[int, ScoredAnswer], computed: Mapping[int, ScoredAnswer], epsilon: float | None
 ) -> str:
-    """In what log-likelihoods of two machines differ by more than they may, or "".
+    """How log-likelihoods of two machines differ by more than they may; "" if they do not.
 
     `epsilon` is None in float32, else the distance of 1.0 to the next number of the model's dtype. There single answers
     differ, so their spread, mean and largest difference are limited, in relation to the rounding of a logit.
@@ -186,10 +186,10 @@ def epsilon_of(lm: Any) -> float | None:
 def texts_differ(
     lm: Any, contexts: Sequence[str], prompts: Sequence[list[int]], offered: Sequence[str], computed: Sequence[str]
 ) -> str:
-    """In what texts of two machines differ by more than they may, or "".
+    """How texts of two machines differ by more than they may; "" if they do not.
 
     Where they differ, each token of the offered text must be the most likely one on this machine, or nearly so: then
-    they parted where two tokens have nearly the same score. `prompts` are the tokens of `contexts`.
+    they first differ where two tokens have nearly the same score. `prompts` are the tokens of `contexts`.
     """
     tolerance = TOLERANCES.get(str(lm.model.dtype).removeprefix("torch."), 0.0)
     checker = AnswerChecker(lm.model, tolerance, len(offered), 1)
@@ -204,14 +204,14 @@ def texts_differ(
         if not tokens:
             return "a text is another one"
         if tokens[:-1] != own_tokens[: len(tokens) - 1]:
-            tokens = tokens[:-1]  # they parted before the last token, which a stop sequence may have cut
+            tokens = tokens[:-1]  # the texts differ before the last token, which a stop sequence may have cut
         if checker.add(prompt, tokens) and (problem := checker_problem(checker)):
             return problem
     return checker_problem(checker)
 
 
 def checker_problem(checker: AnswerChecker) -> str:
-    """In what the collected texts are not the model's, or ""."""
+    """Why the collected texts are not the model's; "" if they are."""
     try:
         checker.check()
     except AnswersDiffer as error:

@@ -147,7 +147,7 @@ class RowBatch:
             logits = self.model(
                 torch.tensor([tokens]),
                 position_ids=torch.tensor([positions]),
-                attention_mask=torch.ones(1, 1, len(tokens), len(tokens), dtype=torch.bool),  # so that it makes none
+                attention_mask=torch.ones(1, 1, len(tokens), len(tokens), dtype=torch.bool),  # else the model makes one
                 cache=self._cache,
                 use_cache=True,
                 logits_to_keep=torch.tensor(places),
@@ -190,7 +190,7 @@ class RowBatch:
         heads = key.shape[1]
         group = all_heads // heads  # heads of the query that have the same keys
         query = query.reshape(heads, group, tokens, size).transpose(1, 2).reshape(1, heads, tokens * group, size)
-        # this one returns the logarithm of the sum of weights, too, by which the results of two parts can be joined
+        # this function also returns the logarithm of the sum of weights, with which the results of two parts are joined
         attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
         scale = options.get("scaling")
         outputs, sums = [], []
@@ -213,7 +213,7 @@ class RowBatch:
         return output.reshape(1, tokens, all_heads, size), None
 
     def _mask(self, part: RowTokens, first: int, window: int | None, group: int, dtype: torch.dtype) -> torch.Tensor:
-        """What each token of a part sees of its row's own tokens from `first` on."""
+        """The mask of the tokens that each token of a part sees among its row's own tokens from `first` on."""
         mask = self._masks.get((part.first, window))
         if mask is None:
             place = part.row.cached - self._offset - first + torch.arange(len(part.tokens)).unsqueeze(1)

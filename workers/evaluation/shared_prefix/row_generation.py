@@ -19,7 +19,7 @@ from workers.evaluation.shared_prefix.failures import GenerationFailed, is_out_o
 from workers.evaluation.shared_prefix.row_batch import STEP_TOKENS, BatchRow, RowBatch, Tokens
 
 CHEAP_TOKENS = 48
-"""Tokens of a step up to which it guesses: as long as reading the weights is most of its time."""
+"""Tokens of a step up to which guesses are added: reading the weights still takes most of its time."""
 GROWTH_TOKENS = 64
 """Tokens by which the cache of a row grows at least."""
 
@@ -67,7 +67,7 @@ def _generate(
     active: list[BatchRow] = []
     while waiting or active:
         _make_room(active, waiting, cache_tokens, shared)
-        _let_in(active, waiting, rows, cache_tokens, shared)
+        _admit(active, waiting, rows, cache_tokens, shared)
         chosen = _choose(active, max_new_tokens)
         for (row, tokens, guessed), best in zip(chosen, batch.compute(chosen), strict=True):
             if best and _extend(row, tokens[len(tokens) - guessed :], best, max_new_tokens, has_ended):
@@ -97,7 +97,7 @@ def _make_room(active: list[BatchRow], waiting: deque[BatchRow], cache_tokens: i
         waiting.appendleft(row)
 
 
-def _let_in(active: list[BatchRow], waiting: deque[BatchRow], rows: int, cache_tokens: int, shared: int) -> None:
+def _admit(active: list[BatchRow], waiting: deque[BatchRow], rows: int, cache_tokens: int, shared: int) -> None:
     """Move rows that wait into the batch while there is room for them, and for the others to grow once more."""
     used = sum(row.capacity + GROWTH_TOKENS for row in active)
     while waiting and len(active) < rows:
@@ -111,7 +111,7 @@ def _let_in(active: list[BatchRow], waiting: deque[BatchRow], rows: int, cache_t
 
 
 def _choose(active: Sequence[BatchRow], max_new_tokens: int) -> list[tuple[BatchRow, Tokens, int]]:
-    """What the next step computes: of each row the tokens that are missing in its cache, and how many guesses."""
+    """The tokens of the next step: for each row those that its cache lacks and guesses, with the number of guesses."""
     chosen, room, guesses = [], STEP_TOKENS, CHEAP_TOKENS - len(active)
     for row in sorted(active, key=lambda row: len(row.draft.tokens) - row.cached):
         missing = row.missing[:room]
@@ -130,12 +130,12 @@ def _extend(
     row: BatchRow, guess: Tokens, best: Tokens, max_new_tokens: int, has_ended: Callable[[Tokens], bool]
 ) -> bool:
     """Add the model's tokens to a row as far as its guesses are confirmed; return whether the answer has ended."""
-    confirmed = next((at for at, (one, other) in enumerate(zip(guess, best, strict=False)) if one != other), len(guess))
+    confirmed = next((at for at, pair in enumerate(zip(guess, best, strict=False)) if pair[0] != pair[1]), len(guess))
     row.draft.judge(len(guess), confirmed)
     for token in best[: confirmed + 1]:
         row.draft.append(token)
         answer = row.answer
         if len(answer) >= max_new_tokens or has_ended(answer):
             return True
-    row.cached = len(row.draft.tokens) - 1  # what follows in the cache was guessed wrong, and is written over
+    row.cached = len(row.draft.tokens) - 1  # the rest of the cache holds wrong guesses, which the next step overwrites
     return False

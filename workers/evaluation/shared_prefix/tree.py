@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 MIN_SAVED_TOKENS = 64
-"""A prefix gets a step of its own if this spares the computation of at least so many tokens."""
+"""A prefix gets a step of its own if this saves the computation of at least this number of tokens."""
 MAX_SIDE_TOKENS = 256
 """Tokens of a subtree beside its longest path, up to which one row holds the whole subtree."""
 _TOKEN_BYTES = array("i").itemsize

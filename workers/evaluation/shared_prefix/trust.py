@@ -16,15 +16,15 @@ SHARED_PREFIX = "shared-prefix"
 """Names of the engines."""
 
 VERSION = 1
-"""The version of the computation: it grows when numbers may change."""
+"""The version of the computation; a change that may change numbers raises it."""
 COMPARED = 64
-"""Requests that are computed both ways before the others, if there are so many."""
+"""Requests that are computed both ways before the others; fewer if there are fewer."""
 COMPARED_STRATA = 256
 """Kinds of requests up to which one of each kind is compared, even if these are more than COMPARED."""
 COMPARED_EVERY = 500
-"""One in so many requests is computed both ways while the engine works."""
+"""One in COMPARED_EVERY requests is computed both ways while the engine works."""
 TOLERANCE = 1e-4
-"""The largest difference of a log-likelihood in float32; in relation to 100 for log-likelihoods beyond it."""
+"""The largest difference of a log-likelihood in float32; beyond 100 it grows in proportion to the log-likelihood."""
 SPREAD_FACTOR = 3
 """Half precision: the engine's differences in relation to the harness's own between two batch sizes."""
 
@@ -33,7 +33,7 @@ LOGIT_SIZE = 16
 
 
 class OfferedAnswersDiffer(Exception):
-    """Answers that another machine left are not those that this one computes."""
+    """Answers that another machine uploaded differ from those that this one computes."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class GenerationRecord:
 class EngineRecord:
     """How log-likelihoods were computed: a part of the results. `reason` says why the engine was not used.
 
-    `tokens` are those of the requests that the engine took, as the harness computes them, and `computed` its own.
+    `tokens` is the number that the harness computes for the requests that the engine took, `computed` the engine's.
     `generation` is about texts, if the suite has such tasks.
     """
 
@@ -130,8 +130,8 @@ class Comparison:
     """Answers of the harness, and whether those of the engine agree with them.
 
     `epsilon` is None in float32: every answer must agree within `tolerance`. In half precision the harness's own
-    answers depend on the batch, so `repeated`, its answers to the same requests with batch size 1, is the measure;
-    `epsilon` is the distance of 1.0 to the next number of that dtype.
+    answers depend on the batch, so `repeated`, its answers to the same requests with another batch size, is the
+    measure; `epsilon` is the distance of 1.0 to the next number of that dtype.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Comparison:
         return max((abs(value) for value in self.differences.values() if math.isfinite(value)), default=0.0)
 
     def disagreement(self, answers: Mapping[int, ScoredAnswer]) -> str:
-        """What is wrong with `answers` (those that are compared), or with all so far in half precision; or nothing."""
+        """How `answers` disagree with the expected ones, in half precision all answers so far; "" if they agree."""
         for index in answers.keys() & self.expected.keys():
             (expected, expected_greedy), (actual, greedy) = self.expected[index], answers[index]
             self.differences[index] = actual - expected

@@ -1,4 +1,4 @@
-"""Answers of a model: the programs that they are, and the samples that tell how many passed."""
+"""Makes programs of a model's answers, and samples that say how many of them passed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def program(problem: CodeProblem, answer: str, *, chat: bool) -> str:
     return f"{problem.prompt}\n    pass\n\n{block}" if whole else problem.prompt + block
 
 
-def until(answer: str, stops: Sequence[str]) -> str:
+def before_stops(answer: str, stops: Sequence[str]) -> str:
     """The answer before the first of `stops`."""
     return answer[: min((at for stop in stops if (at := answer.find(stop)) >= 0), default=len(answer))]
 

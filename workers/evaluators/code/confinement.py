@@ -55,7 +55,7 @@ def confine(*, parent: int, keep: Collection[int], seconds: float, memory_bytes:
     os.chdir("/")
     for descriptor in set(range(3, _MAX_DESCRIPTORS)) - set(keep):
         _close(descriptor)
-    cpu_seconds = math.ceil(seconds) + 1  # one for what was done so far
+    cpu_seconds = math.ceil(seconds) + 1  # one more for the time that this process has used so far
     for kind, value in {
         resource.RLIMIT_CPU: cpu_seconds,
         resource.RLIMIT_AS: memory_bytes,

@@ -1,4 +1,4 @@
-"""An evaluation of a model's code: the model answers, and solutions run meanwhile."""
+"""Evaluates a model's code: the model answers problem after problem, and solutions run at the same time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.evaluators.code.suite import CodeOptions, CodeTask
 
 
 class CodeEvaluation:
-    """One evaluation: the model answers, and solutions run meanwhile."""
+    """One evaluation, whose solutions run in a pool of threads while the model answers."""
 
     def __init__(self, plan: dict[str, Any], options: CodeOptions, folder: Path, total: int) -> None:
         self._options, self._folder, self._total, self._done = options, folder, total, 0

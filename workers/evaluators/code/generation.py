@@ -15,7 +15,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from workers.evaluators.code.answers import program, until
+from workers.evaluators.code.answers import before_stops, program
 from workers.evaluators.code.plan_files import refuse
 from workers.evaluators.code.runner import CodeProblem
 from workers.evaluators.code.suite import CodeOptions
@@ -46,7 +46,8 @@ class CodeModel:
         self._prompt_tokens = context - self._new_tokens if context else None
         ends = self._model.generation_config.eos_token_id
         drawn = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
-        self._model.generation_config = GenerationConfig(  # nothing of the model's own settings, but how texts end
+        # Replaces all of the model's own settings, except for the tokens that end a text.
+        self._model.generation_config = GenerationConfig(
             max_new_tokens=self._new_tokens,
             eos_token_id=self._tokenizer.eos_token_id if ends is None else ends,
             pad_token_id=self._tokenizer.pad_token_id,
@@ -72,7 +73,7 @@ class CodeModel:
         message = {"role": "user", "content": _REQUEST.format(prompt=problem.prompt)}
         try:
             text: str = self._tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # noqa: BLE001  # a template is a stranger's program
+        except Exception as error:  # noqa: BLE001  # a template is an untrusted program
             refuse("model", f"its chat template fails: {first_line(error)}")
         return text
 
@@ -94,7 +95,7 @@ class CodeModel:
             logits_processor=LogitsProcessorList([_Finite()]),
         )
         answers = self._tokenizer.batch_decode(generated[:, length:], skip_special_tokens=True)
-        return [until(answer, stops) for answer in answers]
+        return [before_stops(answer, stops) for answer in answers]
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed
@@ -102,7 +103,7 @@ class _Stop(StoppingCriteria):  # type: ignore[misc]  # transformers is not type
 
     def __init__(self, tokenizer: Any, length: int, stops: Sequence[str]) -> None:
         self._tokenizer, self._length, self._stops = tokenizer, length, stops
-        self._tail = max(map(len, stops)) + 8  # every token of it adds a byte at least
+        self._tail = max(map(len, stops)) + 8  # each token adds a byte or more: enough for the longest stop sequence
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002  # transformers' interface
         """Whether each row has ended."""

@@ -54,7 +54,7 @@ class Channel:
             raise Ended from error
 
     def receive(self) -> dict[str, Any]:
-        """The next message. Raises Ended, TooMuch, and ValueError if it is none."""
+        """The next message. Raises Ended, TooMuch, and ValueError for an invalid one."""
         while (end := self._rest.find(b"\n")) < 0:
             if len(self._rest) > MAX_BYTES:
                 raise TooMuch(f"a message has more than {MAX_BYTES:,} bytes")
@@ -112,7 +112,7 @@ _KINDS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[list[Any]], Any]]] 
 
 
 def decode(value: Any, depth: int = 0) -> Any:
-    """The plain data of a JSON value. Raises ValueError, TypeError, KeyError or OverflowError if there is none."""
+    """The plain data that a JSON value encodes. Raises ValueError, TypeError, KeyError or OverflowError."""
     if depth > 2 * MAX_DEPTH + 2:  # a list of tuples has two levels for each of its own
         raise ValueError("data is too deep")
     if isinstance(value, list):
@@ -130,4 +130,4 @@ def _pairs(parts: Sequence[Any]) -> dict[Any, Any]:
 
 
 INVALID = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
-"""What `receive` and `decode` raise for data that they do not accept."""
+"""The errors that `receive` and `decode` raise for data that they do not accept."""

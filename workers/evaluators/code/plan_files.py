@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 VERSION = "1"
 _PYTHON = "python of solutions"
-"""A version that scores, unlike `python`, which the contract counts among what loads models."""
+"""Name of Python's version in results.json: it affects scores, and the contract holds that `python` does not."""
 
 
 def refuse(fault: str, message: str) -> NoReturn:

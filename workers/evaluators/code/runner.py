@@ -45,7 +45,7 @@ class CodeProblem:
 
 @dataclass(frozen=True)
 class SolutionLimits:
-    """What one solution may use."""
+    """The limits of one solution."""
 
     seconds: float = 10.0
     """Of time with all its tests, and of processor time."""
@@ -68,7 +68,7 @@ class SolutionVerdict:
 
 
 def at_once(threads: int) -> int:
-    """How many solutions run at once on so many cores: each has two processes."""
+    """The number of solutions that run at once on this number of cores: each has two processes."""
     return max(1, min(_MAX_SOLUTIONS, threads // 2))
 
 
@@ -118,9 +118,9 @@ def _start(
 def _follow(
     process: subprocess.Popen[bytes], job: dict[str, str], problem: CodeProblem, limits: SolutionLimits
 ) -> SolutionVerdict:
-    """Read what the test process says, until its verdict or the end of the time."""
+    """Give the test process its job and read its verdict, within the time limit."""
     assert process.stdin is not None and process.stdout is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # broken: the next line tells it
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # a broken pipe shows at the next read
         stdin.write(json.dumps(job).encode())
     lines = _Lines(process.stdout.fileno())
     try:

@@ -1,4 +1,4 @@
-"""Runs the stored answers of an earlier evaluation under the tests of their problems again: no model takes part."""
+"""Runs the stored answers of an earlier evaluation under the tests of their problems again, without a model."""
 
 from __future__ import annotations
 

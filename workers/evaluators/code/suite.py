@@ -1,4 +1,4 @@
-"""What a suite asks of the evaluator of code: its options, metrics and problems."""
+"""Reads a suite's options, metrics and problems for the evaluator of code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CodeOptions(BaseModel):
-    """The options, with what holds if they are left out."""
+    """The options with their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class CodeOptions(BaseModel):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_new_tokens: int = Field(default=512, ge=1, le=32_768)
     stop: tuple[Text, ...] = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-    """What ends an answer, unless the chat template is used; HumanEval's own."""
+    """Texts that end an answer, unless the chat template is used; the defaults are HumanEval's."""
     files: dict[str, str] = {}
     """Task → the path of its problems in the first dataset; `{task}.jsonl` if left out. `.jsonl` or `.parquet`."""
     seconds: float = Field(default=10.0, gt=0.0, le=600.0)
@@ -110,7 +110,7 @@ def _parquet(path: Path) -> list[Question]:
 
 
 def problem_of(number: int, question: Question) -> CodeProblem:
-    """The problem that a question is. Raises SuiteUnusable."""
+    """A question as a problem. Raises SuiteUnusable."""
     name = str(question.get("task_id", number)) if isinstance(question, dict) else str(number)
     try:
         fields = [question[field] for field in ("prompt", "entry_point", "test")]

@@ -21,7 +21,7 @@ _MAX_WORDS = 300
 
 
 class _SolutionFailed(BaseException):
-    """The solution gave no answer that counts; a test cannot catch it by `except Exception`."""
+    """The solution gave no valid answer; a test cannot catch this by `except Exception`."""
 
     def __init__(self, outcome: Outcome, words: str) -> None:
         super().__init__(words)
@@ -29,7 +29,7 @@ class _SolutionFailed(BaseException):
 
 
 class _Unusable(BaseException):
-    """The tests call the solution with what is no plain data."""
+    """The tests pass arguments to the solution that are not plain data."""
 
 
 class Solution:
@@ -38,7 +38,7 @@ class Solution:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.failure: _SolutionFailed | None = None
-        """The first call without an answer: what the tests do afterwards counts no more."""
+        """The failure of the first call without a valid answer, which decides the verdict."""
 
     def load(self, program: str, entry_point: str) -> None:
         """Have the program executed."""

@@ -130,7 +130,7 @@ def _log_of(name: str, task: Task, **settings: Any) -> EvalLog:
             display="none",
             **settings,
         )
-    except Exception as error:  # whatever a stranger's task raises: people read it
+    except Exception as error:  # a task is untrusted code, and may raise anything
         raise CannotEvaluate("evaluator", f"task {name} ended with an error: {one_line(error)}") from error
     return log
 
@@ -148,7 +148,7 @@ def _attach(plan: Mapping[str, Any], folder: Path, logs: Mapping[str, EvalLog]) 
 
 
 def _versions(options: InspectOptions) -> dict[str, str]:
-    """Everything that computed the results, with the packages of the tasks."""
+    """The versions of the packages that computed the results, among them those of the tasks."""
     modules = {source.function.partition(".")[0].partition(":")[0] for source in options.tasks.values()} - {""}
     distributions = metadata.packages_distributions() if modules else {}
     packages = {*_PACKAGES, *(name for module in modules for name in distributions.get(module, ()))}

@@ -1,7 +1,7 @@
 """Turns a log of inspect-ai into lines of samples and the report of a task.
 
-A question's value for a metric is that of a scorer: of the first one for `accuracy` and `mean`, of the one that the
-metric names, or of the member of that name where a score has several. Any other metric is inspect-ai's own aggregate.
+A question's value for a metric is that of a scorer: of the first one for `accuracy` and `mean`, of the scorer that
+the metric names, or of the member of that name if a score has several. Any other metric is inspect-ai's own aggregate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS, CannotEval
 FIRST_SCORER = ("accuracy", "mean")
 """Names of the first scorer's mean."""
 MAX_TEXT = MAX_QUESTION = 100_000
-"""Characters of a text, and of a question as JSON, whose digest stands alone if it is longer: a table holds both."""
+"""Maximal characters of a text, and of a question as JSON; a longer question is replaced by its digest."""
 CUT = " … [cut]"
 _MAX_METRICS = 50
 _to_float = value_to_float()
@@ -41,7 +41,7 @@ class InspectedTask:
 def task_answers(
     name: str, metrics: Sequence[str], log: EvalLog, dataset: Dataset, withdrawn: Sequence[int] = ()
 ) -> InspectedTask:
-    """What `log` says of the task `name`, of which the suite scores `metrics`. Raises CannotEvaluate.
+    """The samples and the report of the task `name` in `log`; the suite scores `metrics`. Raises CannotEvaluate.
 
     `withdrawn` are the questions that do not count in metrics that are no mean.
     """
@@ -87,7 +87,7 @@ def metric_name(name: str) -> str:
 
 
 def _numbers(scores: Mapping[str, Score]) -> dict[str, float]:
-    """Metric → value, for what is a number in the scores of a question."""
+    """Metric → value, for the numbers in the scores of a question."""
     values: dict[str, float] = {}
     for place, (scorer, score) in enumerate(scores.items()):
         value = score.value
@@ -162,7 +162,7 @@ def _prompt(sample: EvalSample) -> str:
 
 
 def _error(sample: EvalSample) -> str:
-    """Why there is no answer."""
+    """Why a sample has no answer; "" if it has one."""
     if sample.error is not None:
         return (sample.error.message.strip() or "an error without a message")[:1000]
     if sample.limit is not None and sample.limit.type in ("time", "working"):
@@ -197,7 +197,7 @@ def _report(
 
 
 def _aggregates(log: EvalLog) -> Iterator[tuple[str, float]]:
-    """What inspect-ai computed over all questions; the scorer's name stands before the metric's, but for the first."""
+    """inspect-ai's aggregates over all questions; the scorer's name precedes the metric's, except for the first."""
     scores = log.results.scores if log.results else []
     for place, score in enumerate(scores):
         for metric, result in score.metrics.items():

@@ -114,7 +114,7 @@ def _wrong(message: str) -> CannotEvaluate:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    """What an eval.yaml says of each of its tasks."""
+    """The entries of an eval.yaml, one for each task. Raises CannotEvaluate."""
     if not path.is_file():
         raise _wrong("the dataset has no such file")
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ from workers.evaluators.inspect_tasks.settings import CannotEvaluate, InspectOpt
 
 
 class CheckedCausalLM:
-    """Loads as AutoModelForCausalLM does, and refuses a model whose weights are not all there."""
+    """Loads as AutoModelForCausalLM does, and refuses a model that lacks weights."""
 
     @classmethod
     def from_pretrained(cls, folder: str, **settings: Any) -> Any:
@@ -69,13 +69,13 @@ def load_model(plan: dict[str, Any], options: InspectOptions) -> Model:
 
 
 def _prepare(provider: Any, options: InspectOptions, *, chat: bool) -> None:
-    """Nothing of the model's own settings but how texts end; prompts that leave room for the answer."""
+    """Replace the model's own settings, except for the tokens that end a text; cut prompts so that answers fit."""
     network, tokenizer = provider.model, provider.tokenizer
     if chat and not tokenizer.chat_template:
         raise CannotEvaluate("model", "it has no chat template, and the request asks for it")
     known = network.get_input_embeddings().num_embeddings
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= known:
-        tokenizer.pad_token_id = 0  # what stands there is masked
+        tokenizer.pad_token_id = 0  # padding is masked, so any token will do
     ends = network.generation_config.eos_token_id
     network.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id if ends is None else ends,
@@ -103,7 +103,7 @@ def answer_tokens(network: Any, options: InspectOptions) -> int:
 
 
 def _guarded(generate: Callable[..., Any]) -> Callable[..., Any]:
-    """Generation that ends this process where each question would end with the same error."""
+    """Wrap `generate` so that this process ends on errors that every question would meet."""
     processors = LogitsProcessorList([_FiniteLogits()])
 
     def guarded(**settings: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Says how many questions are done, at the end of each."""
+"""Reports the number of questions that are done, at the end of each."""
 
 from __future__ import annotations
 

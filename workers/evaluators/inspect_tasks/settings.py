@@ -1,4 +1,4 @@
-"""The suite's options for the evaluator of inspect-ai's tasks, and how it says that it cannot evaluate."""
+"""The suite's options for the evaluator of inspect-ai's tasks, and the file that reports a failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fault = Literal["model", "evaluator"]
 
 
 class CannotEvaluate(Exception):
-    """There is no evaluation: the model or the evaluator must change, as the message says."""
+    """The evaluation is impossible; the message says what must change in the model or in the evaluator's suite."""
 
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)

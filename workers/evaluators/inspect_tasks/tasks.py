@@ -1,7 +1,7 @@
 """Makes the tasks of a plan: inspect-ai's own objects, of an eval.yaml or of an installed package.
 
-A task that needs a sandbox with tools, another model, or the network is refused before the model is loaded, as far as
-its object tells; what shows only while it runs ends as an error of its questions.
+It refuses a task whose object needs a sandbox with tools, another model, or the network, before the model is loaded. A
+need that shows only while the task runs ends as an error of its questions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _of_package(name: str, source: TaskSource) -> Task:
     module, _, function = source.function.partition(":")
     try:
         made = getattr(importlib.import_module(module), function)(**source.args)
-    except Exception as error:  # any error of a stranger's code: people read it
+    except Exception as error:  # untrusted code may raise anything
         raise CannotEvaluate("evaluator", f"task {name}: {source.function} fails: {one_line(error)}") from error
     if isinstance(made, list) and len(made) == 1:
         (made,) = made

@@ -14,8 +14,8 @@ from tests.support.models.shared_prefix import harness_model
 from workers.common.run_plan import ClaimedAnswer
 from workers.evaluation import claimed_answers
 from workers.evaluation.claimed_answers import NotComparable, scores_differ, text_differs
-from workers.jobs.cross_check import NOT_SEEN, row_verdict
-from workers.jobs.cross_check import claimed_answers as answers_in
+from workers.jobs.row_verdicts import NOT_SEEN, row_verdict
+from workers.jobs.row_verdicts import claimed_answers as answers_in
 
 QUESTION = CheckedQuestion("task", 3)
 EPSILON = 2.0**-7
