@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboard.graded_answers import AnswerCollector
 from leaderboard.result_digests import combine
 from leaderboard.results import dump
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, errors_in_block, scores_in_block, with_block
 from leaderboard.suites import Suite, parse_suite
-from leaderboard.uncertainty import AnswerCollector, standard_errors
+from leaderboard.uncertainty import standard_errors
 
 SOURCE = "ada/tiny/results_2026-11-24T12-00-00.000000.json"
 """The path of the evaluation in the results repo."""

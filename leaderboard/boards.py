@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from leaderboard.backends import Backend
+from leaderboard.backend_settings import Backend
 from leaderboard.budgets import Budgets
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects

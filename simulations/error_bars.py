@@ -25,10 +25,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.graded_answers import TaskAnswers
 from leaderboard.ranks import RankedScore, rank_ranges
 from leaderboard.scores import score
 from leaderboard.suites import Benchmark, find_suite
-from leaderboard.uncertainty import TaskAnswers, Z, standard_errors
+from leaderboard.uncertainty import Z, standard_errors
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]

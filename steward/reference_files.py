@@ -15,7 +15,7 @@ def files_page() -> str:
     """Return the reference page of files."""
     from leaderboard.adoption import AdoptionRecord
     from leaderboard.attempts import Failure, Outcome
-    from leaderboard.backends import CostLimits, JobsBackend, SlurmBackend
+    from leaderboard.backend_settings import CostLimits, JobsBackend, SlurmBackend
     from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.cross_checks import (
