@@ -23,7 +23,7 @@ class CostLimits(BaseModel):
 
 
 class BackendSettings(BaseModel):
-    """What all kinds of backends have."""
+    """The settings that all kinds of backends have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -26,9 +26,9 @@ INTENT_SECONDS = 180.0
 UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
 FAILING_RUNS = 4
-"""Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
+"""The bot tells maintainers of an attempt once so many of its runs ended within a day before the attempt did."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
-"""Seconds until an attempt gets another run after its first one ended, and after many did."""
+"""Seconds until an attempt gets another run: after its first run ended, and at most, after many runs ended."""
 
 Blocked = Literal["", "by_day", "by_month", "tasks"]
 RunStage = Literal["waiting", "running", "ended", "failed", "lost"]
@@ -70,10 +70,10 @@ class BackendRun:
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What is known when the runs of one tier are planned.
+    """The facts from which the runs of one tier are planned.
 
     `queued`: attempts whose job waits in the tier's queue, in the order of the queue. `runs`: all runs of 30 days.
-    `refused`: when a run last found that its tasks are not those of the board's results; 0: none did.
+    `refused`: when a run last reported that its tasks differ from those of the board's results; 0: no run did.
     """
 
     queued: Sequence[str]
@@ -161,7 +161,7 @@ def _since(is_so: bool, earlier: BackendRun | None, name: Literal["unwanted", "c
 
 
 def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> BackendRun | None:
-    """A recorded run that the platform does not list; None for a start that it lists by its own id, or that failed."""
+    """Return a recorded run that the platform does not list; None for a start that failed or is listed by its id."""
     if run.stage not in LIVE:
         return run
     if not run.seen:
@@ -188,7 +188,7 @@ def spent_since(backend: BackendSettings, runs: Iterable[BackendRun], since: flo
 
 
 def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
-    """When the runs of each queued attempt ended, within a day: none of them took the job, or they handed it back."""
+    """Return when the runs of each queued attempt ended within a day, without taking the job or after returning it."""
     ended: dict[str, list[float]] = {attempt: [] for attempt in facts.queued}
     for run in facts.runs:
         if run.stage not in LIVE and run.attempt in ended and facts.now - run.closed < DAY:
@@ -197,14 +197,14 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
 
 
 def _next_start(ended: Sequence[float]) -> float:
-    """When an attempt whose runs ended at these times may be started again: each time twice as late."""
+    """Return when an attempt whose runs `ended` at these times may get another one; each wait doubles the last one."""
     if not ended:
         return 0.0
     return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
 
 
 def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> tuple[int, Blocked]:
-    """How many more runs the cost limits allow, each to its time limit, and which limit allows the fewest."""
+    """Return how many more runs, each up to its time limit, the costs allow, and the limit that allows the fewest."""
     limit_seconds = backend.seconds(attempt_seconds)
     reserve = cost_of(backend, limit_seconds)
     count = backend.parallel
@@ -227,7 +227,7 @@ def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: 
 
 
 def exceeded_by_one_run(backend: BackendSettings, attempt_seconds: float) -> tuple[Blocked, float]:
-    """The limit that one run alone may exceed, so that none ever starts, and what a run may cost; "" if none is."""
+    """Return the limit that a single run may exceed, so that no run ever starts ("": none), and a run's top price."""
     price = cost_of(backend, backend.seconds(attempt_seconds))
     if backend.costs.by_day is not None and price > backend.costs.by_day + 1e-9:
         return "by_day", price

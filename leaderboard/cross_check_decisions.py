@@ -22,11 +22,11 @@ CrossCheckOutcome = Literal["open", "agrees", "differs", "undecided", "nothing"]
 
 @dataclass(frozen=True)
 class CrossCheckDecision:
-    """What follows from the reports.
+    """The decision about a claim that follows from the reports.
 
-    `open`: another worker has to compute. `agrees`: the claim holds; `alone` is the account of a worker that said
-    otherwise. `differs`: two workers found the same answers not to be the model's. `undecided`: both found other
-    answers. `nothing`: no answer is of a kind that can be compared. `by` are the accounts that decided.
+    `open`: another worker has to compute. `agrees`: the claim holds; `alone` is the account of a worker that reported
+    otherwise. `differs`: two workers report that the same answers are not the model's. `undecided`: the two report
+    different answers. `nothing`: no answer is of a kind that can be compared. `by` are the accounts that decided.
     """
 
     outcome: CrossCheckOutcome

@@ -96,7 +96,7 @@ def _question_at(index: int, tasks: Iterable[tuple[str, int]]) -> CheckedQuestio
 
 
 class CrossCheckOrder(BaseModel):
-    """What a worker computes again: these questions of the attempt whose details are published there."""
+    """An order to a worker: compute these questions of an attempt, whose `details` are published, again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,7 +129,7 @@ class QuestionVerdict(BaseModel):
 
 
 class CrossCheckReport(BaseModel):
-    """The file in a details repo with which a worker answers an order. Whose it is, the Hub says: by its commit."""
+    """A worker's answer to an order, a file in a details repo; its author is the account of its commit on the Hub."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -175,7 +175,7 @@ def report_path(check: str) -> str:
 
 @dataclass(frozen=True)
 class AvailableWorker:
-    """A worker that lives, by its own words: the Hub account of its token, its tiers, and whether it is idle."""
+    """A running worker as it reports itself: the Hub account of its token, its tiers, and whether it is idle."""
 
     name: str
     account: str
@@ -191,7 +191,7 @@ def choose_worker(
     tried: Collection[str],
     tier: Tier,
 ) -> AvailableWorker | None:
-    """The worker that computes next: the operator's own ones first, then those that are idle.
+    """Return the worker that computes next: one of the operator's own first, then an idle one; None without any.
 
     `excluded` are accounts: the one whose claim is checked, those that reported already, and those that are set aside.
     `tried` are workers that got the order already.
@@ -216,7 +216,7 @@ CrossCheckStatus = Literal["agrees", "disputed", "not-compared"]
 
 
 class CrossCheckRecord(BaseModel):
-    """What results say about their cross-check."""
+    """The cross-check of an evaluation's answers, as its results record it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -237,7 +237,7 @@ DISPUTED = "Workers disagree about some of its answers, and it is not decided wh
 
 
 def scores_note(again: CrossCheckRecord | None, doubted: str) -> str:
-    """What a reader should know of scores, in a sentence; "" if their answers were confirmed, or are the operator's."""
+    """Return a sentence for readers of scores whose answers are in doubt; "" for confirmed ones and the operator's."""
     if doubted or again is None or again.status == "agrees":
         return doubted
     return (DISPUTED if again.status == "disputed" else NOT_COMPARED).format(reason=again.reason.rstrip("."))

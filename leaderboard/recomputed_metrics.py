@@ -9,7 +9,7 @@ from leaderboard.sample_checks import refuse_differences
 from leaderboard.suites import Suite
 
 BELOW = 0.05
-"""Part of a task's generated answers on which a worker's metrics may have given up: see `check_recomputed`."""
+"""The share of a task's generated answers on which a worker's metrics may have run out of time."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class MetricComparison:
 def check_recomputed(tasks: Mapping[str, MetricComparison], suite: Suite) -> list[str]:
     """Compare metrics that were computed again with those that a worker published. Raises SamplesDiffer.
 
-    Some metrics of generated texts give an answer up as wrong after some seconds by the clock, on a busy machine more
-    often. So a part of them, BELOW, may have a smaller value than here; the sentences that are returned name them.
+    Some metrics of generated texts count an answer as wrong if they are not done with it after some seconds, which
+    happens more often on a busy machine. So the share BELOW of a task's published values may be smaller than the
+    computed ones; the returned sentences name these tasks.
     """
     differences, notes = list[str](), list[str]()
     for task, comparison in tasks.items():

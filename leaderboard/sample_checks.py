@@ -65,13 +65,13 @@ class SampleTotals:
 
 @dataclass(frozen=True)
 class UnreadableSamples:
-    """A table of samples that the bot may not read, or cannot; `reason` is a part of a sentence."""
+    """A table of samples that the bot may not or cannot read; `reason` is a part of a sentence."""
 
     reason: str
 
 
 class CheckedSamples(BaseModel):
-    """What the bot compared before it published the results."""
+    """The bot's comparison of results with their samples before it published them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -214,7 +214,7 @@ def _compare_group(
     metric: str,
     tables: Mapping[str, SampleTotals | UnreadableSamples],
 ) -> _Finding | None:
-    """The same for the value of the group of tasks that is the source of `benchmark`."""
+    """As `_compare_metric`, for the value of the group of tasks that is the source of `benchmark`."""
     tasks, source = suite_tasks(benchmark), benchmark.source
     sums = [table.metrics.get(metric) for task in tasks if isinstance(table := tables[task], SampleTotals)]
     counted = [each for each in sums if each is not None and each.count and not each.without]
@@ -274,5 +274,5 @@ def _value(results: Mapping[str, Any], source: str, metric: str) -> float:
     return float(results["results"][source][metric])
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=0, abs_tol=TOLERANCE)
+def _same(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=0, abs_tol=TOLERANCE)
