@@ -188,7 +188,7 @@ def printed(hub: LocalHub) -> list[str]:
     """What all Jobs of the board have printed."""
     owner = hub.state.accounts.by_name("fresh")
     assert owner is not None
-    return [line for job in hub.state.job_store.of(owner.id, (), ()) for line in hub.state.jobs.printed(job.id)]
+    return [line for job in hub.state.job_store.of_owner(owner.id, (), ()) for line in hub.state.jobs.printed(job.id)]
 
 
 def only_with_its_password(data: Path) -> None:
