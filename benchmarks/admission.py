@@ -43,12 +43,14 @@ def main() -> None:
     if options.hub:
         print(json.dumps(measure(options.hub, options.rounds)))
         return
-    found = in_a_process(options.rounds)
-    for name, said in found.pop("models").items():
-        print(f"{name:>16}: {said['calls']:3} calls, {said['seconds']:6.3f} s, {said['words']}")
-    print(f"ordinary: {found['calls']} calls, {found['seconds']} s; most memory {found['rss_mb']} MB")
+    figures = in_a_process(options.rounds)
+    for name, model_figures in figures.pop("models").items():
+        print(
+            f"{name:>16}: {model_figures['calls']:3} calls, {model_figures['seconds']:6.3f} s, {model_figures['words']}"
+        )
+    print(f"ordinary: {figures['calls']} calls, {figures['seconds']} s; most memory {figures['rss_mb']} MB")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def in_a_process(rounds: int) -> dict[str, Any]:
@@ -71,8 +73,8 @@ def in_a_process(rounds: int) -> dict[str, Any]:
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
             finally:
                 hub.terminate()
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def measure(url: str, rounds: int) -> dict[str, Any]:
@@ -83,11 +85,11 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
 
     calls: list[str] = []
     models: dict[str, Any] = {}
-    watch = Watch()
+    descendant_memory = DescendantMemory()
     with (
         Hub(url, TOKEN, on_call=lambda _, route: calls.append(route)) as hub,
         Probe() as probe,
-        sampling(watch.look, every=0.02),
+        sampling(descendant_memory.look, every=0.02),
     ):
         probe.load(b'{"model_type": "llama"}')
         for name in MODELS:
@@ -105,11 +107,11 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
             assert facts.tokenizer.state == ("too-large" if name == MODELS[-1] else "loaded"), words
             models[name] = {"calls": len(calls), "seconds": round(statistics.median(times), 3), "words": words}
     first = models[MODELS[0]]
-    memory = {"rss_mb": round(peak_mb(os.getpid()), 1), "probe_mb": round(watch.most / 2**20, 1)}
+    memory = {"rss_mb": round(peak_mb(os.getpid()), 1), "probe_mb": round(descendant_memory.most / 2**20, 1)}
     return {"calls": first["calls"], "seconds": first["seconds"], **memory, "models": models}
 
 
-class Watch:
+class DescendantMemory:
     """The peak memory of all descendants together in any sample; each page counts once."""
 
     def __init__(self) -> None:
@@ -121,9 +123,13 @@ class Watch:
 
 
 def _below(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children")
+    children_file = Path(f"/proc/{pid}/task/{pid}/children")
     try:
-        children = [int(one) for task in found.parents[1].iterdir() for one in (task / "children").read_text().split()]
+        children = [
+            int(child)
+            for task in children_file.parents[1].iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [below for child in children for below in (child, *_below(child))]
@@ -139,7 +145,7 @@ def _proportional(pid: int) -> int:
 
 
 def upload(url: str) -> None:
-    """Return the models."""
+    """Upload the models."""
     from hub.client import Hub
     from hub.records import Repo, WriteFile
 
@@ -159,8 +165,8 @@ def upload(url: str) -> None:
 
 def config(**fields: Any) -> bytes:
     """Return a usual config."""
-    said = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 32_000, "dtype": "bfloat16"}
-    return json.dumps({**said, "num_hidden_layers": 32, **fields}).encode()
+    usual = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 32_000, "dtype": "bfloat16"}
+    return json.dumps({**usual, "num_hidden_layers": 32, **fields}).encode()
 
 
 def words() -> dict[str, bytes]:

@@ -135,9 +135,9 @@ def job(number: int, sha: str) -> EvaluationJob:
 def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Random) -> None:
     """Write the scores of the finished requests in `numbers`, and their rows of the aggregated table."""
     with connection.pipeline(transaction=False) as pipe:
-        for one in scores(numbers, dice):
-            pipe.hset(keys.scores, one.path, one.model_dump_json())
-            pipe.hset(keys.table_rows, one.path, json.dumps(table_row(one, dice)))
+        for scored in scores(numbers, dice):
+            pipe.hset(keys.scores, scored.path, scored.model_dump_json())
+            pipe.hset(keys.table_rows, scored.path, json.dumps(table_row(scored, dice)))
         pipe.execute()
 
 

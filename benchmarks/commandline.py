@@ -30,14 +30,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
-    found = {f"steward {' '.join(words)}": measure(words, options.rounds) for words in COMMANDS}
+    by_command = {f"steward {' '.join(words)}": measure(words, options.rounds) for words in COMMANDS}
     print(f"{'milliseconds':28}{'least':>10}{'median':>10}{'most':>10}{'processor':>12}")
-    for name, figures in found.items():
+    for name, figures in by_command.items():
         print(f"{name:28}" + "".join(f"{figures[word]:10.0f}" for word in ("least", "median", "most")), end="")
         print(f"{figures['processor']:12.0f}")
     if options.json:
-        print(json.dumps({"bar": BAR, "commands": found}))
-    return int(found["steward --help"]["median"] > BAR)
+        print(json.dumps({"bar": BAR, "commands": by_command}))
+    return int(by_command["steward --help"]["median"] > BAR)
 
 
 def measure(words: tuple[str, ...], rounds: int) -> dict[str, float]:

@@ -64,9 +64,11 @@ def main() -> None:
     steward = measure_steward(options)
     template = measure_template(options.attempts, whole=options.whole)
     print(f"{options.attempts:,} attempts{'commits':>18}{'comments':>12}{'calls':>12}{'calls/attempt':>16}")
-    for name, found in (("steward", steward), ("template", template)):
-        each = found["calls"] / options.attempts
-        print(f"{name:16}{found['commits']:18,}{found['comments']:12,}{found['calls']:12,}{each:16,.1f}")
+    for name, board_figures in (("steward", steward), ("template", template)):
+        each = board_figures["calls"] / options.attempts
+        print(
+            f"{name:16}{board_figures['commits']:18,}{board_figures['comments']:12,}{board_figures['calls']:12,}{each:16,.1f}"
+        )
     print(f"steward: {steward['hours']} hours by the simulated clock, {steward['most_commits_an_hour']} commits in the")
     print(f"         busiest hour of any repo, {steward['seconds']} s of real time")
     if template["computed_from"]:
@@ -124,7 +126,7 @@ def spent(hub: Any, account: str) -> dict[str, int]:
     }
 
 
-# --- the one that polls
+# --- the backend that polls
 
 
 def measure_template(attempts: int, *, whole: bool) -> dict[str, Any]:
@@ -182,9 +184,9 @@ def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
         hub.state.stats.reset()
         hours = stand.run()
         stand.check()
-        found = {**spent(hub, "steward-bot"), "hours": round(hours, 1), "most_commits_an_hour": stand.busiest()}
+        figures = {**spent(hub, "steward-bot"), "hours": round(hours, 1), "most_commits_an_hour": stand.busiest()}
         stand.close()
-    return {**found, "seconds": round(time.monotonic() - started, 1)}
+    return {**figures, "seconds": round(time.monotonic() - started, 1)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The demo's processes with its first model uploaded, for `spine` and `evaluation`."""
+"""Starts the demo's processes, with its first model uploaded, for `benchmarks.spine` and `benchmarks.evaluation`."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def has_worker(stage: Any) -> bool:
 def wait_for(stage: Any, condition: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.05) -> T:
     """Return the value of `condition()` once it is true, while the processes run. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         stage.children.check()
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing within {seconds:.0f} s")
         time.sleep(every)
-    return found
+    return value

@@ -35,10 +35,10 @@ def main() -> int:
     if options.part:
         print(PARTS[options.part](options.folder, options.samples, options.answer))
         return 0
-    found = measure(options.samples, options.answer)
-    print("\n".join(f"{name:>12}  {value}" for name, value in found.items()), "target: under 300 MiB each", sep="\n")
+    figures = measure(options.samples, options.answer)
+    print("\n".join(f"{name:>12}  {value}" for name, value in figures.items()), "target: under 300 MiB each", sep="\n")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
     return 0
 
 

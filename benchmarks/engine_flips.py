@@ -16,7 +16,7 @@ adapter, trained for a minute on other questions of the starter suite's kinds. `
 folder that holds a complete model; it may be repeated.
 
 The engine compares its answers with the harness's as always; it looks these up in the answers computed before. The
-column `engine` says what it found.
+column `engine` says how many it compared, or why it stepped aside.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ import argparse
 import json
 import logging
 import math
-import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine_flip_models import MADE_MODELS, chosen_models
 from benchmarks.engine_shapes import SHAPES
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.model import SharedPrefixModel
@@ -48,16 +47,6 @@ DTYPES = ("float32", "bfloat16")
 SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
 COMPARED = 24
 """Requests that the engine compares at first here, where there are few."""
-WINDOW = 128
-MADE_MODELS = {
-    "smollm2": "SmolLM2-135M-Instruct",
-    "window": f"with a window of {WINDOW}",
-    "adapter": "with an adapter",
-}
-"""Models that are made here, with their titles."""
-TRAINING_SEED = 7
-"""Another seed than the starter suite's: the adapter is not trained on the questions that are asked."""
-TRAINING_STEPS, TRAINING_ROWS = 24, 6
 
 
 @dataclass(frozen=True)
@@ -208,9 +197,9 @@ def _compare(
     answers = model.loglikelihood(requests, disable_tqdm=True)
     record = model.engine_record
     assert record is not None
-    engine_seconds, found = time.monotonic() - began, record.reason or f"{record.compared} compared"
+    engine_seconds, engine_note = time.monotonic() - began, record.reason or f"{record.compared} compared"
     row = difference(questions, by_size[1], answers)
-    yield Difference(name, dtype, SHARED_PREFIX, **row, seconds=round(engine_seconds, 1), engine=found)
+    yield Difference(name, dtype, SHARED_PREFIX, **row, seconds=round(engine_seconds, 1), engine=engine_note)
     row = difference(questions, by_size[1], by_size[size])
     yield Difference(name, dtype, f"batch size {size}", **row, seconds=round(seconds[size], 1))
 
@@ -256,71 +245,6 @@ def _print(row: Difference) -> None:
         f"{row.flips:11}{row.mean:+11.1e}{row.percentile_95:11.1e}{row.largest:11.1e}{row.seconds:11.1f}  {row.engine}",
         flush=True,
     )
-
-
-def chosen_models(chosen: Sequence[str | Path], folder: Path) -> dict[str, dict[str, str]]:
-    """Title → the arguments of the harness's model; `chosen` are names in MADE_MODELS, which are made in `folder`."""
-    from workers.models.gguf import convert, packaged_gguf
-
-    given = [model for model in chosen if isinstance(model, Path)]
-    same_names = Counter(model.name for model in dict.fromkeys(given))
-    plain = folder / "plain"
-    if len(given) < len(chosen):
-        convert(packaged_gguf(), plain, "float32")
-    models: dict[str, dict[str, str]] = {}
-    for model in chosen:
-        if isinstance(model, Path):
-            models[model.name if same_names[model.name] == 1 else str(model)] = {"pretrained": str(model)}
-        elif model == "window":
-            models[MADE_MODELS[model]] = {"pretrained": str(_windowed(plain, folder / "windowed"))}
-        elif model == "adapter":
-            adapter = _adapter(plain, folder / "adapter")
-            models[MADE_MODELS[model]] = {"pretrained": str(plain), "peft": str(adapter)}
-        else:
-            models[MADE_MODELS[model]] = {"pretrained": str(plain)}
-    return models
-
-
-def _windowed(plain: Path, folder: Path) -> Path:
-    """The same weights as a Mistral whose layers see the last tokens only."""
-    from transformers import AutoTokenizer, LlamaForCausalLM, MistralConfig, MistralForCausalLM
-
-    llama = LlamaForCausalLM.from_pretrained(plain)  # nosec B615  # a folder
-    entries = {
-        name: value for name, value in llama.config.to_dict().items() if name not in ("model_type", "architectures")
-    }
-    mistral = MistralForCausalLM(MistralConfig(**entries | {"sliding_window": WINDOW}))
-    mistral.load_state_dict(llama.state_dict())
-    mistral.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(plain).save_pretrained(folder)  # nosec B615  # a folder
-    return folder
-
-
-def _adapter(plain: Path, folder: Path) -> Path:
-    """A LoRA adapter, trained on the answers to questions of the starter suite's kinds."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(plain)  # nosec B615  # a folder
-    base = AutoModelForCausalLM.from_pretrained(plain)  # nosec B615  # a folder
-    model = get_peft_model(base, LoraConfig(r=8, lora_alpha=32, target_modules=["q_proj", "v_proj", "down_proj"]))
-    optimizer = torch.optim.AdamW((weight for weight in model.parameters() if weight.requires_grad), lr=1e-3)
-    count = TRAINING_STEPS * TRAINING_ROWS // len(MAKERS)
-    taught = [question for task, maker in MAKERS.items() for question in distinct(task, maker, count, TRAINING_SEED)]
-    random.Random(0).shuffle(taught)
-    for step in range(TRAINING_STEPS):
-        rows = taught[step * TRAINING_ROWS : (step + 1) * TRAINING_ROWS]
-        for question in rows:
-            prompt = tokenizer(f"Q: {question.input}\nA:")["input_ids"]
-            answer = tokenizer(f" {question.target}\n\n")["input_ids"]
-            tokens, labels = torch.tensor([prompt + answer]), torch.tensor([[-100] * len(prompt) + answer])
-            (model(input_ids=tokens, labels=labels).loss / len(rows)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    model.save_pretrained(folder)
-    return folder
 
 
 if __name__ == "__main__":

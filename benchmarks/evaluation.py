@@ -47,11 +47,11 @@ def main() -> int:
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         rounds = measure(Path(folder), options.rounds, options.batch_size)
-    found = summary(rounds)
-    show(rounds, found)
+    figures = summary(rounds)
+    show(rounds, figures)
     if options.json:
-        print(json.dumps(found))
-    return 0 if found["equal"] else 1
+        print(json.dumps(figures))
+    return 0 if figures["equal"] else 1
 
 
 def summary(rounds: list[Round]) -> dict[str, Any]:
@@ -68,21 +68,21 @@ def summary(rounds: list[Round]) -> dict[str, Any]:
     }
 
 
-def show(rounds: list[Round], found: dict[str, Any]) -> None:
+def show(rounds: list[Round], figures: dict[str, Any]) -> None:
     """Print two tables: times, and scores side by side."""
     print(f"{'round':>8}{'steward':>12}{'command':>12}{'harness':>12}{'ratio':>10}{'overhead':>12}")
     for number, each in enumerate(rounds, 1):
         times = f"{each.steward:11.2f}s{each.command:11.2f}s{each.harness:11.2f}s"
         print(f"{number:8}{times}{each.steward / each.command:10.3f}{each.steward - each.harness:11.2f}s")
     print(*(f"{phase} {seconds:.2f}s" for phase, seconds in rounds[-1].phases.items()), sep="   ")
-    print(f"{'best':>8}{'':36}{found['ratio']:10.3f}{found['overhead_seconds']:11.2f}s   targets: 0.5 and 5 s\n")
+    print(f"{'best':>8}{'':36}{figures['ratio']:10.3f}{figures['overhead_seconds']:11.2f}s   targets: 0.5 and 5 s\n")
     print(f"{'task':32}{'metric':24}{'steward':>22}{'lm_eval':>22}")
     last = rounds[-1]
     for task, metrics in last.ours.items():
         for metric, value in metrics.items():
             if isinstance(value, float):
                 print(f"{task:32}{metric:24}{value!r:>22}{last.theirs.get(task, {}).get(metric)!r:>22}")
-    print("equal, digit for digit" if found["equal"] else "THE SCORES DIFFER")
+    print("equal, digit for digit" if figures["equal"] else "THE SCORES DIFFER")
 
 
 def measure(folder: Path, rounds: int, batch_size: int) -> list[Round]:

@@ -19,25 +19,17 @@ next request, the position of one of them, its estimate (medians). `again_ms`: t
 from __future__ import annotations
 
 import argparse
-import gc
 import heapq
 import json
 import random
-import tempfile
-import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
+from benchmarks.dispatch_speed import SIZES, evaluation_seconds, speed
 from leaderboard.dispatch import QueueConditions, RunningAttempt, WaitingRequest, WorkerCapacity, in_turn
 from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, level, share_waited, starts
 
-SIZES = {30: 0.15, 32: 0.4, 33: 0.8, 34: 1.5, 36: 4.0}
-"""Mean hours of an evaluation by size class."""
-SPREAD = 0.4
-"""Standard deviation of the logarithm of its duration."""
 LOAD = 1.0
 """Arriving work as a share of the workers' capacity: enough for a long queue at all times."""
 CROWDS, CROWD = 0.05, 200
@@ -46,7 +38,6 @@ ASKED = 5
 """One in ASKED requests gets an estimate."""
 ROUNDS = 12
 """Mean number of evaluations per submitter of the saturated workload."""
-LOOKS = 40
 
 
 @dataclass
@@ -82,11 +73,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
-    found = {**fairness(options), **speed(options)}
-    for name, value in found.items():
+    figures = {**fairness(options), **speed(options)}
+    for name, value in figures.items():
         print(f"{name:>18}  {value:10.3f}")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def fairness(options: argparse.Namespace) -> dict[str, float]:
@@ -133,7 +124,9 @@ def crowd(options: argparse.Namespace) -> Workload:
         more[f"s{number_of_submitter}"] = deque(own_requests[1 + extra[number_of_submitter] :])
     requests.sort(key=lambda request: (request.submitted, request.path))
     everyone = [*requests, *(request for queue in more.values() for request in queue)]
-    return Workload(requests, {request.path: _lasts(chance, request.size) for request in everyone}, Durations(), more)
+    return Workload(
+        requests, {request.path: evaluation_seconds(chance, request.size) for request in everyone}, Durations(), more
+    )
 
 
 def settle(options: argparse.Namespace) -> Workload:
@@ -150,9 +143,11 @@ def settle(options: argparse.Namespace) -> Workload:
             path, size = f"{submitter}/m{len(requests)}", chance.choice(classes)
             requests.append(WaitingRequest(path, path, submitter, arrival, size=size, suite="x"))
     requests.sort(key=lambda request: (request.submitted, request.path))
-    seconds = {request.path: _lasts(chance, request.size) for request in requests}
+    seconds = {request.path: evaluation_seconds(chance, request.size) for request in requests}
     return Workload(
-        requests, seconds, Durations({("x", size): [_lasts(chance, size) for _ in range(60)] for size in classes})
+        requests,
+        seconds,
+        Durations({("x", size): [evaluation_seconds(chance, size) for _ in range(60)] for size in classes}),
     )
 
 
@@ -162,7 +157,7 @@ class Simulation:
     def __init__(self, workload: Workload, workers: int, *, fair: bool) -> None:
         self.workload, self.workers, self.fair = workload, workers, fair
         self.now = 0.0
-        self.found = Run()
+        self.result = Run()
         self.waiting: dict[str, deque[WaitingRequest]] = defaultdict(deque)
         """The waiting requests by submitter, oldest first."""
         self.ends: list[tuple[float, str]] = []
@@ -187,10 +182,10 @@ class Simulation:
                 while coming and coming[0].submitted == self.now:
                     fresh.append(coming.popleft())
                 self.come(fresh)
-            while len(self.ends) < self.workers and (one := self.next()) is not None:
-                self.begin(one)
+            while len(self.ends) < self.workers and (request := self.next()) is not None:
+                self.begin(request)
                 turns -= 1
-        return self.found
+        return self.result
 
     def come(self, fresh: list[WaitingRequest]) -> None:
         """Submit requests, and estimate the start of one in ASKED of them."""
@@ -230,9 +225,9 @@ class Simulation:
         queue, submitter = self.waiting[request.submitter], request.submitter
         queue.popleft()
         since = max(request.submitted, self.last.get(submitter, 0.0))
-        self.found.turns[submitter].append(self.now - since)
+        self.result.turns[submitter].append(self.now - since)
         if not queue and submitter not in {busy.submitter for busy in self.running.values()}:
-            self.found.singles.append(self.now - request.submitted)
+            self.result.singles.append(self.now - request.submitted)
         self.last[submitter] = self.now
         self.running[request.path] = RunningAttempt(
             request.path, submitter, path=request.path, size=request.size, suite="x", started=self.now
@@ -240,7 +235,7 @@ class Simulation:
         heapq.heappush(self.ends, (self.now + self.workload.seconds[request.path], request.path))
         if request.path in self.estimated:
             asked, estimate, expected, turn = self.estimated.pop(request.path)
-            self.found.estimates.append((asked, estimate, self.now))
+            self.result.estimates.append((asked, estimate, self.now))
             self.shares[level(turn)].append(share_waited(expected - asked, self.now - asked))
 
 
@@ -248,88 +243,6 @@ def jain(values: list[float]) -> float:
     """Return Jain's index: 1 if all values are equal, one over their number if one has everything."""
     squares = sum(value * value for value in values)
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
-
-
-def _lasts(chance: random.Random, size: int) -> float:
-    return SIZES[size] * 3600 * chance.lognormvariate(-SPREAD * SPREAD / 2, SPREAD)
-
-
-def speed(options: argparse.Namespace) -> dict[str, float]:
-    """Measure the real code, from Redis to the answer."""
-    from steward.valkey import Valkey
-
-    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder)) as server:
-        context, entries = _context(server.url, options)
-        return _timed(context, entries, options)
-
-
-def _context(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
-    from benchmarks.simulated_board import board_of
-    from bot.core.context import BoardContext
-    from hub.client import Hub
-    from leaderboard.suites import find_suite
-    from redis_state.board.entry import IndexEntry
-    from redis_state.heartbeats import WorkerCard
-    from redis_state.redis import connect
-
-    options.attempts, options.threads = 1, "never"
-    chance, now = random.Random(options.seed), time.time()
-    context = BoardContext(
-        board_of(options), find_suite("starter"), Hub("http://127.0.0.1:9", None), connect(url), now=time.time
-    )
-    entries = [
-        IndexEntry(
-            path=f"org-{number % 997}/model-{number}_eval_request_False_bfloat16_Original.json",
-            state="waiting",
-            attempt=f"{number:012x}-aaaaaaaa-1",
-            submitter=f"s{chance.randrange(options.submitters)}",
-            submitted=now - chance.uniform(0, 1e6),
-            size=chance.choice(list(SIZES)),
-            place=number + 1,
-        )
-        for number in range(options.waiting)
-    ]
-    for at in range(0, len(entries), 1_000):
-        context.index.put(*entries[at : at + 1_000])
-    for size in SIZES:
-        for _ in range(60):
-            context.measures.learn("", size, _lasts(chance, size))
-    for number in range(options.workers):
-        context.workers.announce(WorkerCard(name=f"w{number}", tiers=("all",), since=now, beat=now))
-    return context, entries
-
-
-def _timed(context: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
-    from bot.read_models.queue_snapshot import take_snapshot
-    from leaderboard.dispatch import choose
-
-    chance = random.Random(options.seed)
-    take_snapshot(context).outlook(entries[0].path)
-    gc.freeze()  # keeps the objects of this measurement out of garbage collection, as in a real process
-    times: dict[str, list[float]] = defaultdict(list)
-
-    def timed(name: str, ask: Any) -> Any:
-        started = time.perf_counter()
-        answer = ask()
-        times[name].append(1_000 * (time.perf_counter() - started))
-        return answer
-
-    def next_to_run() -> Any:
-        line = take_snapshot(context)
-        return choose(line.turns, line.running, line.conditions)
-
-    for _ in range(LOOKS):
-        for name, ask in {
-            "next_ms": lambda _: next_to_run(),
-            "position_ms": lambda path: take_snapshot(context).positions[path],
-            "estimate_ms": lambda path: take_snapshot(context).outlook(path),
-        }.items():
-            entry = chance.choice(entries)
-            changed = chance.choice(entries)
-            context.index.put(changed.model_copy(update={"submitted": time.time()}))
-            timed(name, lambda ask=ask, entry=entry: ask(entry.path))
-        timed("again_ms", lambda entry=entry: take_snapshot(context).outlook(entry.path))
-    return {name: round(median(found), 1) for name, found in times.items()}
 
 
 if __name__ == "__main__":

@@ -34,11 +34,13 @@ def main() -> None:
     parser.add_argument("--flags", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    found = measure(parser.parse_args())
-    print(f"{found['models']:,} models, {found['flags']} flags: {found['seconds']} s and {found['calls']} calls")
-    print(f"with the flags read again: {found['first_seconds']} s and {found['first_calls']} calls")
-    print(f"found: {', '.join(found['codes'])}")
-    print(json.dumps(found))
+    figures = measure(parser.parse_args())
+    print(
+        f"{figures['models']:,} models, {figures['flags']} flags: {figures['seconds']} s and {figures['calls']} calls"
+    )
+    print(f"with the flags read again: {figures['first_seconds']} s and {figures['first_calls']} calls")
+    print(f"found: {', '.join(figures['codes'])}")
+    print(json.dumps(figures))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def evidence(context: Any, calls: list[str]) -> tuple[float, int, list[str]]:
     sync_evidence(context, "ada/copy")
     seconds, report = time.monotonic() - started, find_report(context, "ada/copy")
     assert report is not None
-    return seconds, len(calls), sorted({one.code for one in report.findings})
+    return seconds, len(calls), sorted({finding.code for finding in report.findings})
 
 
 def fill(context: Any, count: int) -> None:
@@ -118,7 +120,7 @@ def world(flags: int) -> HubWorld:
         card = f"---\nlicense: mit\n{f'base_model: {base}' if base else ''}\n---\n# {name}\n"
         index = json.dumps({"weight_map": {f"layer.{n}": place for n, place in enumerate(names)}})
         usual = {"README.md": card, "model.safetensors.index.json": index, "config.json": "{}"}
-        return usual | {one: {"lfs": shard} for one, shard in zip(names, shards, strict=True)}
+        return usual | {path: {"lfs": shard} for path, shard in zip(names, shards, strict=True)}
 
     return (
         HubWorld()

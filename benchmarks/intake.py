@@ -37,12 +37,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = measure(Path(folder), options.files, FREE_ACCOUNT if options.budget else {})
+        figures = measure(Path(folder), options.files, FREE_ACCOUNT if options.budget else {})
     bars = {"seconds": "" if options.budget else "60", "calls_per_file": "5", "commits": "10", "refused": ""}
-    for name, value in found.items():
+    for name, value in figures.items():
         print(f"{name:20}{value:12,}{bars.get(name, ''):>12}")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def measure(folder: Path, files: int, limits: dict[str, int]) -> dict[str, Any]:

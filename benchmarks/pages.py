@@ -56,26 +56,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
-    found = measure(options.rows, options.rounds)
+    figures = measure(options.rows, options.rounds)
     print(f"{'':>16}{'first ms':>10}{'p50':>8}{'p95':>8}{'cpu p50':>9}{'cpu p95':>9}{'kB':>8}")
-    for name, said in found["pages"].items():
+    for name, page_figures in figures["pages"].items():
         print(
-            f"{name:>16}{said['first_ms']:10.1f}{said['p50']:8.1f}{said['p95']:8.1f}{said['cpu_p50']:9.1f}{said['cpu_p95']:9.1f}{said['kb']:8.1f}"
+            f"{name:>16}{page_figures['first_ms']:10.1f}{page_figures['p50']:8.1f}{page_figures['p95']:8.1f}{page_figures['cpu_p50']:9.1f}{page_figures['cpu_p95']:9.1f}{page_figures['kb']:8.1f}"
         )
     print(f"{'target':>16}{'':10}{'':8}{BARS['p95']:8.1f}{'':18}{BARS['kb']:8.1f}")
-    print(f"ready after {found['ready_s']} s, {found['rows']:,} rows, {found['memory_mb']} MB")
+    print(f"ready after {figures['ready_s']} s, {figures['rows']:,} rows, {figures['memory_mb']} MB")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def measure(rows: int, rounds: int) -> dict[str, Any]:
     """Return the figures of a board with `rows` requests."""
     with board(rows) as settings:
         ready, pages = asyncio.run(ask(create_app(settings), rows, rounds))
-        over = [name for name, said in pages.items() if any(said.get(what, 0) > bar for what, bar in BARS.items())]
-        found = {"rows": rows, "rounds": rounds, "pages": pages, "over": over}
+        over = [
+            name
+            for name, page_figures in pages.items()
+            if any(page_figures.get(what, 0) > bar for what, bar in BARS.items())
+        ]
+        figures = {"rows": rows, "rounds": rounds, "pages": pages, "over": over}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return {**found, "ready_s": round(ready, 1), "memory_mb": round(peak)}
+        return {**figures, "ready_s": round(ready, 1), "memory_mb": round(peak)}
 
 
 @contextmanager
@@ -92,7 +96,7 @@ def board(rows: int) -> Iterator[BotSettings]:
 async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dict[str, float]]]:
     """Return the seconds until the table is ready, and the figures of every kind of page."""
     dice = random.Random(11)
-    found = {}
+    pages = {}
     transport = httpx2.ASGITransport(app=app)
     client = httpx2.AsyncClient(transport=transport, base_url="http://bench", timeout=600)
     began = time.monotonic()
@@ -112,7 +116,7 @@ async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dic
                 assert answer.status_code == 200, (target, answer.status_code)
                 sizes.append(len(answer.content))
             first, rest = times[0], sorted(times[1:])
-            found[name] = {
+            pages[name] = {
                 "first_ms": round(first, 1),
                 "p50": round(statistics.median(rest), 1),
                 "p95": round(rest[int(0.95 * (len(rest) - 1))], 1),
@@ -120,56 +124,31 @@ async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dic
                 "cpu_p95": round(sorted(cpu[1:])[int(0.95 * (len(cpu) - 2))], 1),
                 "kb": round(max(sizes) / 1e3, 1),
             }
-    return ready, found
+    return ready, pages
 
 
 def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
     """Map each kind of page to a function that returns a URL of that kind."""
-
-    def words() -> str:
-        return f"{dice.choice(WORDS)}; Average: <= {dice.uniform(20, 90):.2f}".replace(" ", "%20").replace(";", "%3B")
-
-    def asked() -> str:
-        return f"/requests?q={dice.choice(WORDS).replace(' ', '%20')};{dice.randrange(100)}b"
-
-    def filters() -> str:
-        columns = dice.sample(BENCHMARKS, dice.randrange(2, len(BENCHMARKS)))
-        fields = {
-            "type": dice.sample([category.value for category in ModelCategory], 3),
-            "smallest": [str(dice.randrange(30))],
-            "largest": [str(dice.randrange(31, 70))],
-            "merges": [dice.choice("01")],
-            "moe": [dice.choice("01")],
-            "official": [dice.choice("0001")],
-            "per": [dice.choice(("model", "evaluation"))],
-            "sort": [dice.choice((*BENCHMARKS, "likes", "uploaded", "model", "average"))],
-            "column": [*columns, "average", "model", "rank"],
-        }
-        return urlencode(fields, doseq=True)
-
-    def plotted() -> str:
-        return urlencode({"by": dice.choice(("parameters", "time")), "type": dice.choice(["", *ModelCategory])})
-
     return {
         "leaderboard": lambda: "/",
         "leaderboard, deep": lambda: f"/?page={dice.randrange(1, rows // 120)}",
         "leaderboard, sorted": lambda: (
             f"/?sort={dice.choice(BENCHMARKS).replace(' ', '%20')}&page={dice.randrange(99)}"
         ),
-        "leaderboard, found": lambda: f"/?q={words()}",
-        "filter": lambda: f"/api/leaderboard?{filters()}",
-        "filter, found": lambda: f"/api/leaderboard?{filters()}&q={words()}",
+        "leaderboard, found": lambda: f"/?q={_words(dice)}",
+        "filter": lambda: f"/api/leaderboard?{_filters(dice)}",
+        "filter, found": lambda: f"/api/leaderboard?{_filters(dice)}&q={_words(dice)}",
         "suggestions": lambda: f"/api/suggestions?q={dice.choice('abcdeghlmq')}{dice.choice('aeiou')}",
         "queue": lambda: "/queue",
         "queue, deep": lambda: f"/queue?after={dice.randrange(rows // 12)}",
         "requests": lambda: f"/requests?page={dice.randrange(1, rows // 60)}",
-        "requests, found": asked,
+        "requests, found": lambda: f"/requests?q={dice.choice(WORDS).replace(' ', '%20')};{dice.randrange(100)}b",
         "nothing found": lambda: f"/requests?q=Qwen3-{dice.randrange(10**6)}b-Instrukt",
         "request": lambda: f"/requests/{path_of(dice.randrange(rows))}",
         "model": lambda: f"/models/{model_of(dice.randrange(rows))}",
         "badge": lambda: f"/badges/{model_of(dice.randrange(rows))}.svg",
-        "plots": lambda: f"/plots?{plotted()}&page={dice.randrange(1, 20)}",
-        "plot": lambda: f"/charts/plots/{dice.choice(('parameters', 'time'))}.svg?{plotted()}",
+        "plots": lambda: f"/plots?{_plotted(dice)}&page={dice.randrange(1, 20)}",
+        "plot": lambda: f"/charts/plots/{dice.choice(('parameters', 'time'))}.svg?{_plotted(dice)}",
         "flags": lambda: "/flags",
         "workers": lambda: "/workers",
         "decisions": lambda: "/decisions",
@@ -177,6 +156,30 @@ def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
         "queue.json": lambda: "/api/queue.json",
         "api/results": lambda: f"/api/results?page={dice.randrange(1, rows // 160)}",
     }
+
+
+def _words(dice: random.Random) -> str:
+    return f"{dice.choice(WORDS)}; Average: <= {dice.uniform(20, 90):.2f}".replace(" ", "%20").replace(";", "%3B")
+
+
+def _filters(dice: random.Random) -> str:
+    columns = dice.sample(BENCHMARKS, dice.randrange(2, len(BENCHMARKS)))
+    fields = {
+        "type": dice.sample([category.value for category in ModelCategory], 3),
+        "smallest": [str(dice.randrange(30))],
+        "largest": [str(dice.randrange(31, 70))],
+        "merges": [dice.choice("01")],
+        "moe": [dice.choice("01")],
+        "official": [dice.choice("0001")],
+        "per": [dice.choice(("model", "evaluation"))],
+        "sort": [dice.choice((*BENCHMARKS, "likes", "uploaded", "model", "average"))],
+        "column": [*columns, "average", "model", "rank"],
+    }
+    return urlencode(fields, doseq=True)
+
+
+def _plotted(dice: random.Random) -> str:
+    return urlencode({"by": dice.choice(("parameters", "time")), "type": dice.choice(["", *ModelCategory])})
 
 
 if __name__ == "__main__":

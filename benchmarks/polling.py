@@ -46,14 +46,18 @@ class Polling:
                 token=self.token,
                 max_workers=4,
             )
-        found = {path: json.loads(path.read_text()) for path in self._files(self.requests, "*_eval_request_*.json")}
-        for path, fields in found.items():
+        fields_by_path = {
+            path: json.loads(path.read_text()) for path in self._files(self.requests, "*_eval_request_*.json")
+        }
+        for path, fields in fields_by_path.items():
             if fields["status"] == "RUNNING":
                 self._set(path, fields, "FINISHED" if self._has_results(path) else "FAILED")
-        waiting = sorted((fields["submitted_time"], str(path)) for path, fields in found.items() if _waits(fields))
+        waiting = sorted(
+            (fields["submitted_time"], str(path)) for path, fields in fields_by_path.items() if _waits(fields)
+        )
         if waiting:
-            self._evaluate(Path(waiting[0][1]), found[Path(waiting[0][1])])
-        return bool(waiting) or any(fields["status"] == "RUNNING" for fields in found.values())
+            self._evaluate(Path(waiting[0][1]), fields_by_path[Path(waiting[0][1])])
+        return bool(waiting) or any(fields["status"] == "RUNNING" for fields in fields_by_path.values())
 
     def _evaluate(self, path: Path, fields: dict[str, Any]) -> None:
         self._set(path, fields, "RUNNING")

@@ -36,14 +36,14 @@ def main() -> None:
     options = parser.parse_args()
     names = ("files", "seconds", "cpu_seconds", "calls", "rss_mb", "steady_seconds", "steady_calls")
     print("".join(f"{name:>16}" for name in names))
-    found = []
+    figures = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-            found.append(measure(Path(folder), size))
-        print("".join(f"{found[-1][name]:16,}" for name in names), flush=True)
+            figures.append(measure(Path(folder), size))
+        print("".join(f"{figures[-1][name]:16,}" for name in names), flush=True)
     print(f"{'target':>16}{'60 (at 100,000)':>16}{'':48}{'< 1':>16}{'< 10':>16}")
     if options.json:
-        print(json.dumps({"sizes": found}))
+        print(json.dumps({"sizes": figures}))
 
 
 def measure(folder: Path, size: int) -> dict[str, Any]:

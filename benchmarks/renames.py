@@ -40,13 +40,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = measure(Path(folder), options.files)
+        figures = measure(Path(folder), options.files)
     for name in ("check", "again"):
-        one = found[name]
-        print(f"{name:>8}{one['seconds']:8.2f} s{one['calls']:6} calls{one['cpu']:8.2f} s of this process")
+        timing = figures[name]
+        print(f"{name:>8}{timing['seconds']:8.2f} s{timing['calls']:6} calls{timing['cpu']:8.2f} s of this process")
     print(f"{'target':>8}{BAR_SECONDS:8.2f} s{BAR_CALLS:6} calls")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def measure(folder: Path, size: int) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def _propose(board: BenchmarkBoard) -> int:
     """Open a pull request that makes the whole rename, and return its number."""
     context = board.context
     base = source_of(context, context.requests).base(OLD, NEW)
-    it = plan("requests", OLD, NEW, base.files)
-    operations: list[Any] = [CommitOperationDelete(one.path) for one in it.files if one.moves]
-    operations += [CommitOperationAdd(one.place, one.data) for one in it.files]
+    rename_plan = plan("requests", OLD, NEW, base.files)
+    operations: list[Any] = [CommitOperationDelete(file.path) for file in rename_plan.files if file.moves]
+    operations += [CommitOperationAdd(file.place, file.data) for file in rename_plan.files]
     made = HfApi(board.url, token=FORM).create_commit(
         REQUESTS, operations, commit_message=f"Rename {OLD}", repo_type="dataset", create_pr=True
     )

@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=0, help="of each task, at most; 0: as the real suite has")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    found = measure(parser.parse_args())
-    print(json.dumps(found))
+    figures = measure(parser.parse_args())
+    print(json.dumps(figures))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass
 class Timing:
-    """What scoring some evaluations, with this many answers each, took."""
+    """The time that scoring took, for `evaluations` evaluations with `answers` answers each."""
 
     answers: int
     evaluations: int = 0

@@ -1,4 +1,4 @@
-"""What the journal of an evaluation costs, and how little an attempt that follows a killed one computes.
+"""Measures the costs of an evaluation's journal, and how much an attempt that continues a killed one computes.
 
     python -m benchmarks.resume [--quick] [--json]
 
@@ -34,7 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_shapes import SHAPES, instructions
-from benchmarks.engines import NEW_TOKENS, _model, _requests
+from benchmarks.engine_texts import NEW_TOKENS
+from benchmarks.engines import converted_model, requests_of
 
 QUESTIONS = {"bbh": 120, "gpqa": 160, "musr": 8}
 TEXTS, TEXT_TOKENS = 400, 16
@@ -64,25 +65,12 @@ def main() -> int:
 
 def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
     """Run the evaluations one after the other, and print each."""
-    real = _model(folder)
+    real = converted_model(folder)
     small = _small_model(real, folder / "small")
 
     def start(model: Path, journal: str, killed_at: int = 0) -> dict[str, Any]:
-        order = {"model": str(model), "divisor": divisor if model == real else 1, "killed_at": killed_at}
-        order["threads"] = threads
-        order |= {"journal": str(folder / journal) if journal else "", "result": str(folder / "result")}
-        code = subprocess.run([sys.executable, "-m", "benchmarks.resume", "--run", json.dumps(order)], check=False)
-        if code.returncode != (-signal.SIGKILL if killed_at else 0):
-            raise RuntimeError(f"a run ended with status {code.returncode}")
-        result: dict[str, Any] = json.loads((folder / "result").read_text())
-        (folder / "result").unlink()
-        title = f"killed at {killed_at:,} tokens" if killed_at else "to the end"
-        print(
-            f"{model.name:24} {title:26} {result['tokens']:>9,} tokens {result['seconds']:>7.1f} s  "
-            f"journal: {journal or 'none'} {result.get('journal_seconds', 0.0):.2f} s",
-            flush=True,
-        )
-        return result
+        settings = {"divisor": divisor if model == real else 1, "threads": threads, "killed_at": killed_at}
+        return run_in_a_process(folder, model, journal, settings)
 
     all_of_it = start(small, "whole-of-small")
     equal, shares = True, {}
@@ -103,6 +91,25 @@ def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
     }
     print(*(f"{name}: {value}" for name, value in figures.items()), sep="\n")
     return figures
+
+
+def run_in_a_process(folder: Path, model: Path, journal: str, settings: dict[str, int]) -> dict[str, Any]:
+    """Run one evaluation in a process of its own, print its costs, and return its measurements."""
+    paths = {"journal": str(folder / journal) if journal else "", "result": str(folder / "result")}
+    order = {"model": str(model), **settings, **paths}
+    ended = subprocess.run([sys.executable, "-m", "benchmarks.resume", "--run", json.dumps(order)], check=False)
+    killed_at = settings["killed_at"]
+    if ended.returncode != (-signal.SIGKILL if killed_at else 0):
+        raise RuntimeError(f"a run ended with status {ended.returncode}")
+    result: dict[str, Any] = json.loads((folder / "result").read_text())
+    (folder / "result").unlink()
+    title = f"killed at {killed_at:,} tokens" if killed_at else "to the end"
+    print(
+        f"{model.name:24} {title:26} {result['tokens']:>9,} tokens {result['seconds']:>7.1f} s  "
+        f"journal: {journal or 'none'} {result.get('journal_seconds', 0.0):.2f} s",
+        flush=True,
+    )
+    return result
 
 
 def _small_model(real: Path, folder: Path) -> Path:
@@ -193,7 +200,7 @@ def evaluate(lm: Any, divisor: int, journal: str) -> tuple[list[Any], dict[str, 
     from lm_eval.api.instance import Instance
 
     questions = {shape: shape.first(QUESTIONS[shape.name] // divisor) for shape in SHAPES if shape.name in QUESTIONS}
-    requests = [request for shape, asked in questions.items() for request in _requests(shape, asked)]
+    requests = [request for shape, asked in questions.items() for request in requests_of(shape, asked)]
     answers = lm.loglikelihood(requests, disable_tqdm=True)
     middle = Path(journal).stat().st_size if journal else 0
     texts = instructions(random.Random("resume"), TEXTS // divisor)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboard.graded_answers import AnswerCollector, TaskAnswers
 from leaderboard.result_digests import combine
 from leaderboard.results import dump
-from leaderboard.scores import score
+from leaderboard.scores import Scores, score
 from leaderboard.steward_block import StewardBlock, errors_in_block, scores_in_block, with_block
 from leaderboard.suites import Suite, parse_suite
-from leaderboard.uncertainty import AnswerCollector, standard_errors
+from leaderboard.uncertainty import standard_errors
 
 SOURCE = "ada/tiny/results_2026-11-24T12-00-00.000000.json"
 """The path of the evaluation in the results repo."""
@@ -82,14 +83,30 @@ def answer_text(draw: int) -> str:
 
 
 def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str] = answer_text) -> None:
-    """Evaluate the scripted model as a worker's child does, and publish what a worker publishes."""
-    import lm_eval.evaluator
+    """Evaluate the scripted model as a worker's child does, and write the files that a worker publishes to `out`."""
     from lm_eval.loggers import EvaluationTracker
+
+    from workers.evaluation.digest_recorder import DigestRecorder
+
+    recorder = DigestRecorder()
+    tracker = EvaluationTracker(output_path=str(out))
+    results = _run_harness(suite, tasks, text_of, tracker, recorder)
+    samples = results.pop("samples")
+    tracker.general_config_tracker.model_name_sanitized = "tiny"
+    tracker.save_results_aggregated(results=results, samples=samples)
+    graded = _write_samples(suite, tracker, samples, out)
+    (written,) = (out / "tiny").glob("results_*.json")
+    harness = json.loads(written.read_text())
+    block = _block(suite, score(harness["results"], suite), graded, recorder)
+    (out / "results.json").write_bytes(dump(with_block(harness, block)))
+
+
+def _run_harness(suite: Suite, tasks: Path, text_of: Callable[[int], str], tracker: Any, recorder: Any) -> Any:
+    """Run the harness's evaluation loop with the suite's shots, and without its withdrawn questions."""
+    import lm_eval.evaluator
     from lm_eval.tasks import TaskManager
 
     from workers.evaluation import task_loading
-    from workers.evaluation.digest_recorder import DigestRecorder
-    from workers.publication.details import write_samples
 
     withdrawn = {task: suite.withdrawn(task) for task in suite.tasks}
     aggregate = lm_eval.evaluator._process_results
@@ -107,10 +124,8 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
             recorder.watch(loaded["tasks"])
             return loaded
 
-    recorder = DigestRecorder()
-    tracker = EvaluationTracker(output_path=str(out))
     try:
-        results = lm_eval.evaluator.simple_evaluate(
+        return lm_eval.evaluator.simple_evaluate(
             model=scripted_model(text_of),
             tasks=list(suite.run),
             task_manager=WithShots(include_path=[tasks], include_defaults=False, metadata={"pretrained": "ada/tiny"}),
@@ -119,9 +134,12 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
         )
     finally:
         lm_eval.evaluator._process_results = aggregate
-    samples = results.pop("samples")
-    tracker.general_config_tracker.model_name_sanitized = "tiny"
-    tracker.save_results_aggregated(results=results, samples=samples)
+
+
+def _write_samples(suite: Suite, tracker: Any, samples: Any, out: Path) -> dict[str, TaskAnswers | None]:
+    """Write the harness's samples and the published tables of each task; return the graded questions."""
+    from workers.publication.details import write_samples
+
     (out / "samples").mkdir()
     (out / "tables").mkdir()
     graded = {}
@@ -133,10 +151,11 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
             collector = AnswerCollector(task.name, benchmark, suite.withdrawn(task.name))
             write_samples(file, out / "tables" / f"{task.name}.parquet", benchmark.metrics, collector.add)
             graded[task.name] = collector.answers()
-    (written,) = (out / "tiny").glob("results_*.json")
-    harness = json.loads(written.read_text())
-    scores = score(harness["results"], suite)
-    block = StewardBlock(
+    return graded
+
+
+def _block(suite: Suite, scores: Scores, graded: Mapping[str, TaskAnswers | None], recorder: Any) -> StewardBlock:
+    return StewardBlock(
         attempt="0123456789ab-00000000-1",
         request="ada/tiny_eval_request_False_float32_Original.json",
         model="ada/tiny",
@@ -151,7 +170,6 @@ def evaluate(suite: Suite, tasks: Path, out: Path, text_of: Callable[[int], str]
         **scores_in_block(scores),
         **errors_in_block(standard_errors(graded, scores, suite).normalised),
     )
-    (out / "results.json").write_bytes(dump(with_block(harness, block)))
 
 
 def run(orders: Sequence[str], rows_of: RowsOf) -> None:

@@ -178,11 +178,11 @@ class SimulatedBoard:
         from redis_state import jobs
 
         queues = [jobs.queue(self.context.redis, name) for name in self.context.queues]
-        found = [job for queue in queues for job in queue.jobs]
-        if len(self.running) >= self.options.workers or not found:
+        waiting_jobs = [job for queue in queues for job in queue.jobs]
+        if len(self.running) >= self.options.workers or not waiting_jobs:
             return False
-        message = jobs.parse(found[0].kwargs["message"])
-        found[0].delete()
+        message = jobs.parse(waiting_jobs[0].kwargs["message"])
+        waiting_jobs[0].delete()
         number = int(message.precision.removeprefix("p"))
         self.running[message.attempt] = Job(message.attempt, number)
         self.context.attempts.take(message.attempt, message.path, "w", now=self.time)
@@ -223,9 +223,9 @@ class SimulatedBoard:
     def check(self) -> None:
         """Raise SystemExit if a request did not end as expected, because the figures would be wrong."""
         expected = ["FAILED" if fails(number) else "FINISHED" for number in range(self.options.attempts)]
-        found = [self.status(number) for number in range(self.options.attempts)]
-        if found != expected:
-            raise SystemExit(f"Not every attempt ended as expected: {Counter(found)}.")
+        statuses = [self.status(number) for number in range(self.options.attempts)]
+        if statuses != expected:
+            raise SystemExit(f"Not every attempt ended as expected: {Counter(statuses)}.")
 
     def status(self, number: int) -> str:
         """Return the status in the request file, read anonymously."""

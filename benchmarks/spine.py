@@ -32,14 +32,14 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = measure(Path(folder), options.rounds)
+        figures = measure(Path(folder), options.rounds)
     print(f"{'':28}{'first':>10}{'best':>10}{'target':>10}")
     for name, bar in (("commit_to_job_seconds", 1.0), ("job_to_child_seconds", 3.0)):
-        print(f"{name:28}{found[name][0]:10.2f}{min(found[name]):10.2f}{bar:10.2f}")
+        print(f"{name:28}{figures[name][0]:10.2f}{min(figures[name]):10.2f}{bar:10.2f}")
     for name, bar in (("web_rss_mb", 150), ("sync_rss_mb", 250), ("probe_rss_mb", 0)):
-        print(f"{name:28}{found[name]:10}{'':10}{bar or '-':>10}")
+        print(f"{name:28}{figures[name]:10}{'':10}{bar or '-':>10}")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def measure(folder: Path, rounds: int) -> dict[str, Any]:

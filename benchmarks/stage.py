@@ -1,4 +1,4 @@
-"""A board with very many requests on a local Hub, and the bot's processes, for benchmarks.
+"""Starts a board with very many requests on a local Hub, and the bot's processes, for benchmarks.
 
 The requests repo is written as git objects, in one commit of one pack, before the Hub starts, so that only the bot is
 measured. All processes are real and run on the same machine.
@@ -161,12 +161,12 @@ class BenchmarkBoard:
     def wait(self, condition: Callable[[], T], *, every: float = 0.01) -> T:
         """Return the value of `condition()` once it is true, while all processes run. Raises TimeoutError."""
         deadline = time.monotonic() + PATIENCE
-        while not (found := condition()):
+        while not (value := condition()):
             self.children.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"still {found!r} after {PATIENCE} s: {self.children.started[-1].last_words()}")
+                raise TimeoutError(f"still {value!r} after {PATIENCE} s: {self.children.started[-1].last_words()}")
             time.sleep(every)
-        return found
+        return value
 
 
 @contextmanager

@@ -86,13 +86,13 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = measure(Path(folder), options.models, options.workers, options.batch_size)
+        figures = measure(Path(folder), options.models, options.workers, options.batch_size)
     print(f"{options.models} models, {options.workers} workers")
     print("targets: ratio 4 or more, idle_fraction under 0.1, resident_mib under 700")
-    for name, value in found.items():
+    for name, value in figures.items():
         print(f"{name:>18}  {value}")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
     return 0
 
 

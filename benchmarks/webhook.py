@@ -55,10 +55,10 @@ def main() -> None:
         serve(options.serve)
         return
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = measure(Path(folder), options)
-    print_table(found)
+        figures = measure(Path(folder), options)
+    print_table(figures)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -80,7 +80,10 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     """Return the medians over the rounds, by server."""
     figures = {
-        name: {key: round(statistics.median(one[name][key] for one in rounds), 2) for key in ("per_second", *TIMES)}
+        name: {
+            key: round(statistics.median(by_server[name][key] for by_server in rounds), 2)
+            for key in ("per_second", *TIMES)
+        }
         for name in rounds[0]
     }
     return {
@@ -93,7 +96,7 @@ def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
 
 def ratio(rounds: list[dict[str, dict[str, Any]]], other: str) -> float:
     """Return the median over rounds of the ratio of Steward's requests per second to another server's."""
-    ratios = [float(one[STEWARD]["per_second"] / one[other]["per_second"]) for one in rounds]
+    ratios = [float(by_server[STEWARD]["per_second"] / by_server[other]["per_second"]) for by_server in rounds]
     return round(statistics.median(ratios), 3)
 
 
@@ -146,22 +149,22 @@ def load(port: int, connections: int, seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(port)]
     command += ["--connections", str(connections), "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    if any(not status.startswith("2") for status in found["statuses"]):
-        raise RuntimeError(f"port {port} answered {found['statuses']}")
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout)
+    if any(not status.startswith("2") for status in figures["statuses"]):
+        raise RuntimeError(f"port {port} answered {figures['statuses']}")
+    return figures
 
 
-def print_table(found: dict[str, Any]) -> None:
+def print_table(measured: dict[str, Any]) -> None:
     """Print the figures as a table."""
     print(f"{'':16}{'a second':>12}{'p50 ms':>10}{'p99 ms':>10}")
-    for name, figures in found["servers"].items():
+    for name, figures in measured["servers"].items():
         print(f"{name:16}{figures['per_second']:12,.0f}{figures['p50_ms']:10.2f}{figures['p99_ms']:10.2f}")
-    print(f"{found['ratio_to_bare']:.2f} × the bare route (target: {BAR})")
-    if found["ratio_to_webhooks_server"] is None:
+    print(f"{measured['ratio_to_bare']:.2f} × the bare route (target: {BAR})")
+    if measured["ratio_to_webhooks_server"] is None:
         print("WebhooksServer was not measured: no gradio; name an interpreter that has it with --gradio-python.")
     else:
-        print(f"{found['ratio_to_webhooks_server']:.2f} × WebhooksServer (target: above 1)")
+        print(f"{measured['ratio_to_webhooks_server']:.2f} × WebhooksServer (target: above 1)")
 
 
 # --- inside the server processes

@@ -18,7 +18,7 @@ from leaderboard.trials import TrialReport
 Fault = Literal["submission", "us", "hub", "unknown"]
 
 TRIAL = "trial:"
-"""How the paths of trials begin, in place of the path of a request file; such a path is the trial's dirty key."""
+"""The prefix of a trial's path, which stands in place of a request file's path and is the trial's dirty key too."""
 ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
 MAX_NUMBER = 900_000
 """The highest attempt number that a file may claim, so that numbers are left for later attempts."""
@@ -35,7 +35,7 @@ def attempt_prefix(board: str, path: str) -> str:
 
 
 def dirty_key(path: str) -> str:
-    """The dirty key of what an attempt at `path` is about: a request, or a trial."""
+    """Return the dirty key of the request or the trial at `path`."""
     return path if path.startswith(TRIAL) else f"request:{path}"
 
 

@@ -1,4 +1,4 @@
-"""What keeps the attempts of a worker backend from running, as maintainers are told of it."""
+"""The trouble that keeps the attempts of a worker backend from running, in words for maintainers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AWAY_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class BackendTrouble:
-    """What keeps the attempts of one tier from running, `since` when; an `error` is the platform's, for maintainers."""
+    """Why the attempts of one tier have not run since the time `since`; `error` is the platform's own message."""
 
     tier: Tier
     since: float
@@ -23,19 +23,19 @@ class BackendTrouble:
     failing: tuple[str, ...] = ()
 
     def is_told(self, now: float) -> bool:
-        """Whether maintainers are told by now: a platform that is away for a moment is no news."""
+        """Whether the bot tells maintainers by now: it does not report a platform that fails for a moment."""
         return not self.error or now - self.since >= AWAY_SECONDS
 
     @property
     def kind(self) -> Literal["away", "tasks", "failing", "by_day", "by_month", ""]:
-        """What the trouble is, in a word."""
+        """The kind of trouble in one word; "" without trouble."""
         if self.error:
             return "away"
         return "tasks" if self.blocked == "tasks" else "failing" if self.failing else self.blocked
 
     @property
     def title(self) -> str:
-        """What a maintainer is told in public: neither models nor the platform's words are in it."""
+        """The public sentence for maintainers, without names of models and without the platform's message."""
         if self.error:
             return f"tier {self.tier}: its platform refuses or does not answer"
         if self.blocked == "tasks":

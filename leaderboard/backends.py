@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-
+from leaderboard.backend_settings import BackendSettings
 from leaderboard.tiers import Tier
 
 DAY, MONTH = 86_400.0, 30 * 86_400.0
@@ -22,83 +21,19 @@ GRACE_SECONDS = 180.0
 """Seconds that a run may go on although no attempt needs it: it ends by itself in that time."""
 WAITING_GRACE_SECONDS = 30.0
 """The same for a run that waits for a machine: it cannot end by itself, and its platform's list may be late."""
-MARGIN_SECONDS = 900.0
-"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published."""
 INTENT_SECONDS = 180.0
 """Seconds for which the bot's record of a run that it starts counts although the platform lists no such run."""
 UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
 FAILING_RUNS = 4
-"""Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
+"""The bot tells maintainers of an attempt once so many of its runs ended within a day before the attempt did."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
-"""Seconds until an attempt gets another run after its first one ended, and after many did."""
+"""Seconds until an attempt gets another run: after its first run ended, and at most, after many runs ended."""
 
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")]
 Blocked = Literal["", "by_day", "by_month", "tasks"]
 RunStage = Literal["waiting", "running", "ended", "failed", "lost"]
 """`lost`: the platform no longer knows a run that did not end."""
 LIVE: frozenset[RunStage] = frozenset({"waiting", "running"})
-
-
-class CostLimits(BaseModel):
-    """What a backend's runs may cost, in the currency of `hourly`. None: no limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    hourly: float = Field(default=0.0, ge=0, description="price of an hour of one run; 0: it costs nothing")
-    by_attempt: float | None = Field(default=None, gt=0, description="of one run; its time limit follows from it")
-    by_day: float | None = Field(default=None, gt=0, description="in any 24 hours")
-    by_month: float | None = Field(default=None, gt=0, description="in any 30 days")
-
-
-class BackendSettings(BaseModel):
-    """What all kinds of backends have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parallel: int = Field(default=1, ge=1, le=1_000, description="maximal runs at the same time")
-    costs: CostLimits = Field(default_factory=CostLimits)
-    wait_seconds: int = Field(
-        default=3_600, ge=60, le=14 * 86_400, description="for which a run may wait for a machine before it must start"
-    )
-
-    def seconds(self, attempt_seconds: float) -> float:
-        """The time limit of one run, for attempts that may take `attempt_seconds`: the price cap may shorten it."""
-        if self.costs.by_attempt is None or not self.costs.hourly:
-            return attempt_seconds
-        return min(attempt_seconds, self.costs.by_attempt / self.costs.hourly * 3_600)
-
-    def evaluation_seconds(self, attempt_seconds: float) -> float:
-        """The time limit of the evaluation in such a run: it ends by itself, with its cause, before the run is cut."""
-        seconds = self.seconds(attempt_seconds)
-        return max(seconds - MARGIN_SECONDS, 0.75 * seconds)
-
-
-class JobsBackend(BackendSettings):
-    """Jobs on the Hub: one Job for each attempt."""
-
-    kind: Literal["jobs"]
-    namespace: Label = Field(description="the account or organisation that pays for the Jobs")
-    flavor: Label = Field(description="the hardware, by the Hub's name: `a100-large`")
-    image: str = Field(max_length=300, description="the worker's image")
-    mount_models: bool = Field(
-        default=False,
-        description="whether the Hub mounts the model in the Job, at its commit, and the worker copies it from there",
-    )
-
-
-class SlurmBackend(BackendSettings):
-    """Jobs of a Slurm cluster: the bot runs where `sbatch` is."""
-
-    kind: Literal["slurm"]
-    template: str = Field(max_length=500, description="the site's batch script; see docs/backends.md")
-    partition: Label | None = Field(default=None, description="where its jobs run; without it, the template's")
-    spool: str = Field(
-        max_length=500, description="folder for the attempts' tokens and logs, which the cluster's nodes share"
-    )
-
-
-Backend = Annotated[JobsBackend | SlurmBackend, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -135,10 +70,10 @@ class BackendRun:
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What is known when the runs of one tier are planned.
+    """The facts from which the runs of one tier are planned.
 
     `queued`: attempts whose job waits in the tier's queue, in the order of the queue. `runs`: all runs of 30 days.
-    `refused`: when a run last found that its tasks are not those of the board's results; 0: none did.
+    `refused`: when a run last reported that its tasks differ from those of the board's results; 0: no run did.
     """
 
     queued: Sequence[str]
@@ -226,7 +161,7 @@ def _since(is_so: bool, earlier: BackendRun | None, name: Literal["unwanted", "c
 
 
 def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> BackendRun | None:
-    """A recorded run that the platform does not list; None for a start that it lists by its own id, or that failed."""
+    """Return a recorded run that the platform does not list; None for a start that failed or is listed by its id."""
     if run.stage not in LIVE:
         return run
     if not run.seen:
@@ -253,7 +188,7 @@ def spent_since(backend: BackendSettings, runs: Iterable[BackendRun], since: flo
 
 
 def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
-    """When the runs of each queued attempt ended, within a day: none of them took the job, or they handed it back."""
+    """Return when the runs of each queued attempt ended within a day, without taking the job or after returning it."""
     ended: dict[str, list[float]] = {attempt: [] for attempt in facts.queued}
     for run in facts.runs:
         if run.stage not in LIVE and run.attempt in ended and facts.now - run.closed < DAY:
@@ -262,14 +197,14 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
 
 
 def _next_start(ended: Sequence[float]) -> float:
-    """When an attempt whose runs ended at these times may be started again: each time twice as late."""
+    """Return when an attempt whose runs `ended` at these times may get another one; each wait doubles the last one."""
     if not ended:
         return 0.0
     return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
 
 
 def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> tuple[int, Blocked]:
-    """How many more runs the cost limits allow, each to its time limit, and which limit allows the fewest."""
+    """Return how many more runs, each up to its time limit, the costs allow, and the limit that allows the fewest."""
     limit_seconds = backend.seconds(attempt_seconds)
     reserve = cost_of(backend, limit_seconds)
     count = backend.parallel
@@ -292,7 +227,7 @@ def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: 
 
 
 def exceeded_by_one_run(backend: BackendSettings, attempt_seconds: float) -> tuple[Blocked, float]:
-    """The limit that one run alone may exceed, so that none ever starts, and what a run may cost; "" if none is."""
+    """Return the limit that a single run may exceed, so that no run ever starts ("": none), and a run's top price."""
     price = cost_of(backend, backend.seconds(attempt_seconds))
     if backend.costs.by_day is not None and price > backend.costs.by_day + 1e-9:
         return "by_day", price

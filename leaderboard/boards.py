@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from leaderboard.backends import Backend
+from leaderboard.backend_settings import Backend
 from leaderboard.budgets import Budgets
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
@@ -42,9 +42,9 @@ DetailsName = Annotated[str, StringConstraints(max_length=40), AfterValidator(_d
 
 
 def models_with_same_details(model: str) -> tuple[str, ...]:
-    """Return the other possible models of which a details dataset has the name of one of `model`.
+    """Return the other models whose details datasets may have the same name as one of `model`.
 
-    They are `a__b/c` for `a/b__c`, and a model whose name ends as the dataset of answers to restricted benchmarks does.
+    They are `a__b/c` for `a/b__c`, and the model whose name is that of `model` with or without RESTRICTED at its end.
     """
     name = model.replace("/", "__")
     models = [f"{name[:at]}/{name[at + 2 :]}" for at in range(1, len(name) - 2) if name[at : at + 2] == "__"]
@@ -78,7 +78,7 @@ class BoardRepos(BaseModel):
 
     @property
     def private_logs(self) -> str:
-        """The dataset of the logs that not everybody may read, beside a public logs repo."""
+        """The private dataset of logs that may not be public, beside a public logs repo."""
         return f"{self.logs}-private"
 
     def details(self, model: str) -> str:

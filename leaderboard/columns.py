@@ -109,7 +109,7 @@ class ContentsColumn:
 
 
 def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
-    """Return a board's columns in order, with the benchmarks in the middle, each raw (0-1) and normalised."""
+    """Return a board's columns in order; each benchmark has two in the middle, raw (0-1) and normalised."""
     names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
     scores = [ContentsColumn(column, "number") for name in names for column in (f"{name} Raw", name)]
     return (*(ContentsColumn(*column) for column in _FRONT), *scores, *(ContentsColumn(*column) for column in _BACK))

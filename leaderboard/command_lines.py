@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 MAX_NAMED = 20
-"""Packages that a note names."""
+"""The most packages that a note names."""
 MAX_LINE = 30_000
 """Characters of a command line that a comment can show."""
 KNOWN_PACKAGES = frozenset({
@@ -21,8 +21,8 @@ KNOWN_PACKAGES = frozenset({
     "latex2sympy2-extended", "levenshtein", "math-verify", "nltk", "pandas", "rapidfuzz", "regex", "rouge",
     "rouge-score", "sacrebleu", "scikit-learn", "scipy", "six", "sympy", "unidecode", "word2number",
 })  # fmt: skip
-"""The packages that a line installs. The worker that evaluated says which ones it used, and readers run the line: of
-another name, anybody may have put a package into the index."""
+"""The packages that a line installs. A worker reports the packages that it used, and readers run the line: a package
+with another name may be malicious, because anyone may upload one to the package index."""
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!]{0,60}")
 
@@ -33,7 +33,7 @@ class NotReproducible(ValueError):
 
 @dataclass(frozen=True)
 class ReproductionCommand:
-    """The two halves of the command line, and what a reader should know of it."""
+    """The two halves of the command line, and notes for its reader."""
 
     install: str
     run: str
@@ -46,7 +46,7 @@ class ReproductionCommand:
 
 
 def quoted(*words: str) -> str:
-    """The words for a shell."""
+    """Return the words, quoted and joined for a POSIX shell."""
     return shlex.join(words)
 
 

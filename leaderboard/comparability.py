@@ -18,7 +18,7 @@ MAX_NAMED = 5
 
 
 class ComparedResult(Protocol):
-    """What a comparison reads of a result; a `steward` block has it."""
+    """The fields of a result that a comparison reads; a `steward` block has them."""
 
     @property
     def suite(self) -> str: ...
@@ -192,7 +192,7 @@ def _common(first: DigestParts, second: DigestParts) -> list[str]:
 
 
 def _asked_details(first: AskedParts, second: AskedParts) -> str:
-    """What is known of a difference of requests: numbers of questions and examples, and commits."""
+    """The known details of a difference in the requests: numbers of questions and examples, and commits."""
     pairs = [
         (f"{first.questions} questions", f"{second.questions} questions"),
         (f"{first.shots} examples", f"{second.shots} examples"),

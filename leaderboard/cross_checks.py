@@ -11,7 +11,7 @@ probability of 1 - (1 - s)^k, or a little more, because no question is drawn twi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -65,7 +65,7 @@ class CheckedQuestion(NamedTuple):
     number: int
 
 
-# --- which questions
+# --- drawing questions
 
 
 def draw_questions(nonce: str, attempt: str, sizes: Mapping[str, int], count: int) -> tuple[CheckedQuestion, ...]:
@@ -92,11 +92,11 @@ def _question_at(index: int, tasks: Iterable[tuple[str, int]]) -> CheckedQuestio
     raise IndexError(index)
 
 
-# --- what is asked, and reported
+# --- orders and reports
 
 
 class CrossCheckOrder(BaseModel):
-    """What a worker computes again: these questions of the attempt whose details are published there."""
+    """An order to a worker: compute these questions of an attempt, whose `details` are published, again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,7 +129,7 @@ class QuestionVerdict(BaseModel):
 
 
 class CrossCheckReport(BaseModel):
-    """The file in a details repo with which a worker answers an order. Whose it is, the Hub says: by its commit."""
+    """A worker's answer to an order, a file in a details repo; its author is the account of its commit on the Hub."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -170,12 +170,12 @@ def report_path(check: str) -> str:
     return f"cross-checks/{check}.json"
 
 
-# --- who computes
+# --- choosing a worker
 
 
 @dataclass(frozen=True)
 class AvailableWorker:
-    """A worker that lives, by its own words: the Hub account of its token, its tiers, and whether it is idle."""
+    """A running worker as it reports itself: the Hub account of its token, its tiers, and whether it is idle."""
 
     name: str
     account: str
@@ -191,7 +191,7 @@ def choose_worker(
     tried: Collection[str],
     tier: Tier,
 ) -> AvailableWorker | None:
-    """The worker that computes next: the operator's own ones first, then those that are idle.
+    """Return the worker that computes next: one of the operator's own first, then an idle one; None without any.
 
     `excluded` are accounts: the one whose claim is checked, those that reported already, and those that are set aside.
     `tried` are workers that got the order already.
@@ -209,82 +209,14 @@ def choose_worker(
     )
 
 
-# --- what follows
-
-
-@dataclass(frozen=True)
-class CrossCheckVote:
-    """A report, and the Hub account that committed it."""
-
-    account: str
-    report: CrossCheckReport
-
-
-CrossCheckOutcome = Literal["open", "agrees", "differs", "undecided", "nothing"]
-
-
-@dataclass(frozen=True)
-class CrossCheckDecision:
-    """What follows from the reports.
-
-    `open`: another worker has to compute. `agrees`: the claim holds; `alone` is the account of a worker that said
-    otherwise. `differs`: two workers found the same answers not to be the model's. `undecided`: both found other
-    answers. `nothing`: no answer is of a kind that can be compared. `by` are the accounts that decided.
-    """
-
-    outcome: CrossCheckOutcome
-    by: tuple[str, ...] = ()
-    alone: str = ""
-    compared: int = 0
-    questions: tuple[CheckedQuestion, ...] = ()
-    reason: str = ""
-
-
-def decide(votes: Sequence[CrossCheckVote]) -> CrossCheckDecision:
-    """Decide about a claim by the reports of workers of different accounts, the first one first."""
-    usable = [vote for vote in votes if not vote.report.problem]
-    if not usable:
-        return CrossCheckDecision("open")
-    first = usable[0]
-    differing = first.report.with_verdict("differs")
-    if not differing:
-        outcome: CrossCheckOutcome = "agrees" if first.report.compared else "nothing"
-        return CrossCheckDecision(outcome, (first.account,), compared=first.report.compared, reason=_reason(first))
-    if len(usable) == 1:
-        questions = tuple(sorted(differing))
-        return CrossCheckDecision(
-            "open", (first.account,), compared=first.report.compared, questions=questions, reason=_reason(first)
-        )
-    return _decide_between(first, usable[1])
-
-
-def _decide_between(first: CrossCheckVote, second: CrossCheckVote) -> CrossCheckDecision:
-    """Decide with the second report, after the first one disagreed with the claim."""
-    by, differing = (first.account, second.account), first.report.with_verdict("differs")
-    compared = second.report.compared
-    if both := differing & second.report.with_verdict("differs"):
-        return CrossCheckDecision(
-            "differs", by, compared=compared, questions=tuple(sorted(both)), reason=_reason(first)
-        )
-    if not second.report.with_verdict("differs") and differing <= second.report.with_verdict("agrees"):
-        return CrossCheckDecision("agrees", (second.account,), first.account, compared)
-    questions = tuple(sorted(differing | second.report.with_verdict("differs")))
-    return CrossCheckDecision("undecided", by, compared=compared, questions=questions, reason=_reason(first))
-
-
-def _reason(vote: CrossCheckVote) -> str:
-    """The first reason that a report names."""
-    ordered = sorted(vote.report.answers, key=lambda answer: answer.verdict != "differs")
-    return next(
-        (f"{answer.task}, question {answer.number}: {answer.reason}" for answer in ordered if answer.reason), ""
-    )
+# --- in the results file
 
 
 CrossCheckStatus = Literal["agrees", "disputed", "not-compared"]
 
 
 class CrossCheckRecord(BaseModel):
-    """What results say about their cross-check."""
+    """The cross-check of an evaluation's answers, as its results record it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -305,7 +237,7 @@ DISPUTED = "Workers disagree about some of its answers, and it is not decided wh
 
 
 def scores_note(again: CrossCheckRecord | None, doubted: str) -> str:
-    """What a reader should know of scores, in a sentence; "" if their answers were confirmed, or are the operator's."""
+    """Return a sentence for readers of scores whose answers are in doubt; "" for confirmed ones and the operator's."""
     if doubted or again is None or again.status == "agrees":
         return doubted
     return (DISPUTED if again.status == "disputed" else NOT_COMPARED).format(reason=again.reason.rstrip("."))

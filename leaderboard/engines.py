@@ -1,4 +1,4 @@
-"""The engines that compute a model's answers, and what a results file says of the one that was used."""
+"""The engines that compute a model's answers, and the records in results files of the engine that was used."""
 
 from __future__ import annotations
 

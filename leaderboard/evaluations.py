@@ -45,9 +45,9 @@ class MeasuredResults:
     fingerprint: str = ""
     """The beginnings of the digests `asked` and `scored`; "" if the file has none."""
     again: CrossCheckRecord | None = None
-    """What another worker said about its answers; None for the operator's own workers."""
+    """The cross-check of its answers; None for those of the operator's own workers."""
     note: str = ""
-    """What a reader should know of its scores."""
+    """A sentence for readers of its scores about doubts; "" without any."""
     replayed: int = 0
     """Answers that an earlier attempt had computed."""
 

@@ -203,7 +203,7 @@ class TaskReport(_Part):
 
 
 class EvaluatorResults(_Part):
-    """results.json: what came out."""
+    """results.json: the results of the evaluation."""
 
     contract: Literal[1] = Field(description="version of this contract")
     evaluator: EvaluatorIdentity = Field(description="name and version of the program that wrote this")

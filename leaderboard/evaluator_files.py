@@ -1,7 +1,7 @@
-"""Checks what an evaluator left: its samples and its results, which are as untrusted as a stranger's files.
+"""Checks the files that an evaluator left: its samples and its results, which are as untrusted as a stranger's files.
 
 `TaskSamples` reads the samples of one task line by line; `check_results` compares results.json with the plan and with
-the samples; `harness_results` and `digest_parts` say the same in the terms in which lm-eval's results are stored. A
+the samples; `harness_results` and `digest_parts` convert them to the form in which lm-eval's results are stored. A
 metric's value is computed here, from the samples, unless the suite says that the evaluator reports it.
 """
 
@@ -39,11 +39,12 @@ GENERAL_PACKAGES = frozenset({"accelerate", "datasets", "numpy", "python", "toke
 """Packages that load models and count, and so change last digits: recorded, and no part of `scored`."""
 
 ProblemKind = Literal["missing", "invalid", "contradiction", "other-run", "errors"]
-"""Nothing left; not what the contract says; results that the samples do not give; of another run; too many errors."""
+"""A file or a part of it is missing; it breaks the contract; the results do not follow from the samples; they are of
+another run; too many questions ended with an error."""
 
 
 class EvaluatorProblem(ValueError):
-    """What an evaluator left cannot be published; the message says why, in words for its author."""
+    """An evaluator's files cannot be published; the message says why, in words for the evaluator's author."""
 
     def __init__(self, kind: ProblemKind, message: str) -> None:
         super().__init__(message)
@@ -73,7 +74,7 @@ def _parsed(model: type[T], data: bytes, where: str) -> T:
 
 @dataclass
 class TaskSamples:
-    """The samples of one task: what results and digests need of them. Feed `add` each line of the file in order."""
+    """The parts of one task's samples that results and digests need. Call `add` with each line of the file in order."""
 
     task: str
     benchmark: Benchmark
@@ -234,7 +235,7 @@ def _check_task(report: TaskReport, samples: TaskSamples, evaluator: Evaluator) 
         raise EvaluatorProblem("errors", words)
 
 
-# --- in the terms of stored results
+# --- in the form of stored results
 
 
 def harness_results(

@@ -1,7 +1,7 @@
 """The command line that repeats an evaluation by another evaluator than lm-eval: `steward evaluator run`.
 
 It downloads model and questions at their commits, writes the suite, and runs the evaluator in Steward's sandbox. A
-results file is untrusted input: what is not of the expected form is refused, and the rest is quoted.
+results file is untrusted input: values that do not have the expected form are refused, and all others are quoted.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ the model's present name on the Hub, and names that rows of the board still use.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.flag_categories import CATEGORIES, FlagCategory
 from leaderboard.options import precision_named
 from leaderboard.request_paths import is_model
 
@@ -28,62 +28,6 @@ MAX_RECORD = 200_000
 Status = Literal["flagged", "lifted"]
 Word = Annotated[str, Field(max_length=500)]
 Text = Annotated[str, Field(max_length=2_000)]
-
-
-@dataclass(frozen=True)
-class FlagCategory:
-    """A category of flags. `words` describe the objection to a model; `cure` says what its author can do.
-
-    `rechecked_codes` are codes of findings (`leaderboard.suspicions`): if the findings of a flag can no longer be
-    reproduced, its reason is gone. `hides`: front ends hide the rows of such a model. `follows_weights`: models with
-    the same weights are flagged too; False where that would flag the original of a copy.
-    """
-
-    name: str
-    words: str
-    cure: str
-    rechecked_codes: frozenset[str] = frozenset()
-    hides: bool = True
-    follows_weights: bool = True
-
-
-CATEGORIES: Mapping[str, FlagCategory] = {
-    category.name: category
-    for category in (
-        FlagCategory(
-            "contamination",
-            "trained on the test questions of a benchmark",
-            "Explain how its training data was made, and how test questions were removed from it.",
-        ),
-        FlagCategory(
-            "copy",
-            "another model's weights without attribution",
-            "Name the original model in base_model of the model card, and keep its licence.",
-            frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
-            follows_weights=False,
-        ),
-        FlagCategory(
-            "merge",
-            "an undeclared merge or derivative of other models",
-            "Declare it in the model card: add the tag merge, and list the source models in base_model.",
-            frozenset({"merge-undeclared", "base-undeclared"}),
-        ),
-        FlagCategory(
-            "category",
-            "listed in the wrong category",
-            "Name the right category in a comment; a maintainer corrects it.",
-            frozenset({"wrong-category"}),
-            follows_weights=False,
-        ),
-        FlagCategory(
-            "opt-out",
-            "the authors opted out of this leaderboard",
-            "If you are one of the authors and have changed your mind, say so in a comment.",
-            hides=False,
-        ),
-        FlagCategory("other", "see the reason", "Say in a comment why the reason does not apply."),
-    )
-}
 
 
 class _Record(BaseModel):

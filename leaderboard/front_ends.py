@@ -1,6 +1,6 @@
-"""The front end of a board: where the known ones differ in what they read of the board's files.
+"""The front end of a board. The known front ends differ in the files of the board that they read.
 
-template    what boards are copied from; it reads requests and results, and no table
+template    the Space from which boards are copied; it reads requests and results, and no table
 gradio-v1   the Open LLM Leaderboard of 2023 and 2024, as it was in its last months
 gradio-v2   the Gradio Space of its second version
 react       the React Space that followed it

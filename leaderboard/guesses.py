@@ -19,11 +19,11 @@ PRECISION_OF_DTYPE = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 """Dtype of safetensors → the precision of an evaluation in it."""
 DEFAULT = "the default, since its files do not say"
 QUANTIZED = "quantized"
-"""The relation of a model to the one that it is the quantised form of: its category is that of the other."""
+"""The `base_model_relation` of a quantised model, which has the category of the model from which it was made."""
 
 
 class Guess(BaseModel):
-    """The likely value of one field of a submission, and what says so."""
+    """The likely value of one field of a submission, and the source of the guess."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -14,7 +14,7 @@ AWAKE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class BoardActivity:
-    """What goes on at one moment."""
+    """The work that is due or in progress at one moment."""
 
     due: int = 0
     """Keys whose sync is due within AWAKE_SECONDS, without the restless ones."""
@@ -42,7 +42,7 @@ class BoardActivity:
             (self.queued, "evaluation is queued", "evaluations are queued"),
             (self.runs, "run of a backend lives", "runs of backends live"),
         )
-        return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
+        return ", ".join(f"{count} {singular if count == 1 else plural}" for count, singular, plural in counts if count)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class QuietPeriod:
     was_at_rest: bool = False
 
     def note(self, activity: BoardActivity, now: float) -> bool:
-        """Note what goes on at the time `now` of a monotonic clock; return whether all is done."""
+        """Note the activity at the time `now` of a monotonic clock; return whether nothing was left for long enough."""
         if activity.remains:
             self.since, self.was_at_rest = None, False
             return False

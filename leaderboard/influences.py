@@ -25,7 +25,7 @@ _MOST = 127
 
 
 def sums_of(clusters: NDArray[np.uint64], influence: Floats, length: int) -> Floats:
-    """The influences of `clusters` as so many sums."""
+    """Add the influence of each cluster, with its sign, to one of `length` sums."""
     place = (clusters % np.uint64(length)).astype(np.intp)
     sign = np.where(clusters >> np.uint64(63), 1.0, -1.0)
     sums: Floats = np.bincount(place, weights=influence * sign, minlength=length).astype(float)

@@ -123,6 +123,6 @@ class _Layout:
         return json.dumps(value, ensure_ascii=True, **layout) if has_surrogate else text
 
 
-def is_same(one: Any, other: Any) -> bool:
+def is_same(value: Any, other: Any) -> bool:
     """Whether two values are the same JSON: True is not 1, 1 is not 1.0; the order of members does not matter."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)

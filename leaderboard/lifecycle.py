@@ -215,5 +215,5 @@ def _ended(outcome: Outcome, *, may_try_again: bool) -> Step:
 
 
 def submission_digest(request: Request) -> str:
-    """What identifies one submission at a path: a person who submits again writes a new file at the same path."""
+    """Return a text that identifies a submission at its path, because a person who submits again reuses the path."""
     return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"

@@ -1,8 +1,8 @@
-"""How often a bot looks for changes that no webhook reported: the longer its webhooks have told everything, the less.
+"""How often the bot looks for changes that no webhook reported: the longer webhooks have reported all, the more rarely.
 
 A look costs calls to the Hub, whether or not anything happened. Webhooks that work make most looks needless, but they
-can stop without a word. So each proof and each doubt counts: a delivery proves that they work, and these make them
-doubtful again: a start of the bot, a change that a look found and no delivery had reported, a webhook that was off.
+can stop without notice. A delivery proves that they work. They become doubtful again when the bot starts, when a look
+finds a change that no delivery reported, and when a webhook was disabled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SILENCE_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class WebhookRecord:
-    """What deliveries and looks have shown of the webhooks. Times in seconds since the epoch; None: not known."""
+    """The evidence from deliveries and looks that webhooks work. Times in seconds since the epoch; None: unknown."""
 
     are_complete: bool = False
     """Whether enabled webhooks cover everything that a look reads."""

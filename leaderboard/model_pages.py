@@ -145,5 +145,5 @@ def best_precision(precisions: Iterable[str]) -> str:
 
 
 def adds_only_scores(paths: Collection[str]) -> bool:
-    """Return whether a change of these paths of a model's repo leaves the model itself as it was."""
+    """Whether a change of these paths in a model's repo changes scores only, and not the model itself."""
     return bool(paths) and all(path.startswith(RESULTS_FOLDER) for path in paths)

@@ -45,7 +45,7 @@ class Outbreak:
     models: tuple[str, ...]
 
     @property
-    def is_one(self) -> bool:
+    def is_large_enough(self) -> bool:
         """Whether enough models failed; the report of one worker alone is no outbreak."""
         return len(self.models) >= MIN_MODELS
 

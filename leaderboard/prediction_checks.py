@@ -33,7 +33,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """The rows of a file that could be read; `bad_lines` are numbers of lines that are no rows, `bad_count` of all."""
+    """The rows of a readable file; `bad_lines` are numbers of some lines that are no rows, `bad_count` counts all."""
 
     rows: tuple[PredictionRow, ...] = ()
     bad_lines: tuple[int, ...] = ()

@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class PredictionMetric:
-    """One metric: `compute` takes pairs and a tolerance. `is_mean`: it is the share of right predictions."""
+    """One metric: `compute` takes pairs and a tolerance. `is_mean`: its value is the share of right predictions."""
 
     compute: Callable[[Pairs, float], float]
     types: tuple[PredictionType, ...]

@@ -1,4 +1,4 @@
-"""What a board takes of predictions, who may submit them, and when."""
+"""Checks submissions of predictions apart from their files: whether the board takes them, from whom, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue at one moment: who waits in which order, what holds requests back, and when each is expected to start."""
+"""The queue at one moment: the order of the requests, what holds them back, and when each is expected to start."""
 
 from __future__ import annotations
 

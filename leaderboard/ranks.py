@@ -49,9 +49,9 @@ def rank_ranges(rows: Sequence[RankedScore], *, level: float = 0.05) -> list[tup
     for numbers in by_suite.values():
         scores = RankedScores.of([rows[number] for number in numbers])
         falling = np.argsort(-scores.averages, kind="stable").astype(np.int32)
-        found = scores.ranges(np.arange(len(numbers), dtype=np.int32), falling, level)
-        for number, place in zip(numbers, found, strict=True):
-            ranges[number] = place
+        of_suite = scores.ranges(np.arange(len(numbers), dtype=np.int32), falling, level)
+        for number, best_and_worst in zip(numbers, of_suite, strict=True):
+            ranges[number] = best_and_worst
     return ranges
 
 
@@ -60,17 +60,18 @@ def benchmark_difference_error(errors: tuple[float, float], influences: tuple[st
     vectors; as of independent scores, if one has no vector ("")."""
     if not all(influences):
         return math.hypot(*errors)
-    one, other = map(benchmark_vector, influences)
-    excess = (max(0.0, error**2 - float(vector @ vector)) for error, vector in zip(errors, (one, other), strict=True))
-    return math.sqrt(float(np.square(one - other).sum()) + sum(excess))
+    first, second = map(benchmark_vector, influences)
+    vectors = zip(errors, (first, second), strict=True)
+    excess = (max(0.0, error**2 - float(vector @ vector)) for error, vector in vectors)
+    return math.sqrt(float(np.square(first - second).sum()) + sum(excess))
 
 
-def difference_error(one: RankedScore, other: RankedScore) -> float | None:
-    """The standard error of the difference of two averages; None if one has no error."""
-    if one.error is None or other.error is None:
+def difference_error(first: RankedScore, second: RankedScore) -> float | None:
+    """The standard error of the difference of two averages; None if one of them has no error."""
+    if first.error is None or second.error is None:
         return None
-    first, second = np.arange(2, dtype=np.int32).reshape(2, 1)
-    return float(RankedScores.of([one, other]).difference_errors(first, second)[0, 0])
+    rows = np.arange(2, dtype=np.int32).reshape(2, 1)
+    return float(RankedScores.of([first, second]).difference_errors(*rows)[0, 0])
 
 
 class RankedScores:

@@ -1,4 +1,4 @@
-"""What the rename of a model changes in one file: its path, and the places in its contents that name the model."""
+"""The changes that the rename of a model makes in one file: its path, and the fields that name the model."""
 
 from __future__ import annotations
 

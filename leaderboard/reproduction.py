@@ -1,10 +1,10 @@
 """The command line that repeats an evaluation, with the harness alone where lm-eval evaluated, for any reader.
 
 It is one line for a POSIX shell: it installs the recorded versions, writes the suite's own task files where there are
-any, and runs `lm_eval` with the arguments of the worker. Everything in a results file is untrusted input: what is not
-of the expected form is left out or refused, and the rest is quoted.
+any, and runs `lm_eval` with the arguments of the worker. A results file is untrusted input: values that do not have the
+expected form are left out or refused, and all others are quoted.
 
-What the line cannot repeat stands in `notes`; `steward reproduce` can do all of it.
+`notes` name the parts of the evaluation that the line cannot repeat; `steward reproduce` repeats all of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from leaderboard.task_configs import task_configs
 TASKS_FOLDER, RESULTS_FOLDER = "steward-tasks", "steward-results"
 """Folders that the command makes: of the suite's own tasks, and of its results."""
 DEFAULT_SEEDS = (0, 1234, 1234, 1234)
-"""Of `random`, numpy, torch and the sampler of examples, as the harness has them where the results do not say it."""
+"""The harness's default seeds of `random`, numpy, torch and the sampler of examples, for results that name none."""
 _DTYPES = frozenset({"auto", "bfloat16", "float16", "float32"})
 _EXTRAS = "[ifeval,math]"
 _DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")

@@ -1,4 +1,4 @@
-"""The digests of a result, which tell whether it can be compared with another, and what they are made from.
+"""The digests of a result, which show whether it can be compared with another one, and the parts of these digests.
 
 A results file names three digests beside `suite_digest`, each a SHA-256 of what the evaluation used:
 
@@ -43,7 +43,7 @@ def digest_of(value: Any) -> str:
 
 
 class AskedParts(BaseModel):
-    """What one task asked. The digest `asked` covers requests and documents; the rest is for people."""
+    """The questions of one task. The digest `asked` covers requests and documents; the other fields are for people."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,7 +55,7 @@ class AskedParts(BaseModel):
 
 
 class ScoredParts(BaseModel):
-    """What makes scores of one task's answers. `modules` and `packages` name entries of the result's own lists."""
+    """The scoring of one task's answers. `modules` and `packages` name entries of the result's own lists."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -81,7 +81,7 @@ class TaskDigests(BaseModel):
 
 
 class DigestParts(BaseModel):
-    """What the digests of one result are made from, as the evaluation reports it."""
+    """The parts from which the digests of one result are computed, as the evaluation reports them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -96,7 +96,7 @@ class DigestParts(BaseModel):
     softmax_dtype: str = Field(default="", max_length=32, description="dtype of the softmax, if not the model's")
 
     def scored_of(self, task: str) -> dict[str, Any]:
-        """What makes scores of the answers to `task`, as JSON data."""
+        """The scoring of the answers to `task`, as JSON data."""
         scored = self.tasks[task].scored
         return {
             "metrics": scored.metrics,
@@ -108,7 +108,7 @@ class DigestParts(BaseModel):
 
 
 class ResultDigests(DigestParts):
-    """The digests of one result, and what they were made from."""
+    """The digests of one result, and the parts from which they were computed."""
 
     asked: Digest = Field(description="of all questions: results with the same one answered the same questions")
     scored: Digest = Field(description="of all that makes scores of the answers")
@@ -163,12 +163,12 @@ def prompts_digest(parts: DigestParts) -> str:
 
 
 def fingerprint(parts: DigestParts, rules: str) -> str:
-    """What a result with these parts asks and how it is scored, in 33 characters."""
+    """The digests `asked` and `scored` of a result with these parts, shortened to 33 characters together."""
     return short(asked_digest(parts), scored_digest(parts, rules))
 
 
 def short(asked: str, scored: str) -> str:
-    """Both digests in 33 characters."""
+    """Return both digests, shortened to 33 characters together."""
     return f"{asked[:16]}-{scored[:16]}"
 
 

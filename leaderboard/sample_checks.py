@@ -32,8 +32,6 @@ MEANS = frozenset({"acc", "acc_norm", "acc_mutual_info", "acc_bytes", "exact_mat
 """Metrics of the harness whose aggregation is the mean where a task does not name another one."""
 FLAT_MEANS = ("agg_inst_level_acc",)
 """Functions that tasks name as an aggregation, and which take the mean of all values of all samples."""
-BELOW = 0.05
-"""Part of a task's generated answers on which a worker's metrics may have given up: see `check_recomputed`."""
 MAX_NAMED = 5
 MAX_UNCHECKED = 200
 
@@ -67,13 +65,13 @@ class SampleTotals:
 
 @dataclass(frozen=True)
 class UnreadableSamples:
-    """A table of samples that the bot may not read, or cannot; `reason` is a part of a sentence."""
+    """A table of samples that the bot may not or cannot read; `reason` is a part of a sentence."""
 
     reason: str
 
 
 class CheckedSamples(BaseModel):
-    """What the bot compared before it published the results."""
+    """The bot's comparison of results with their samples before it published them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -119,7 +117,7 @@ def check_samples(
         if benchmark.source not in suite_tasks(benchmark):
             for metric in benchmark.metrics:
                 _sort_in(_compare_group(results, benchmark, metric, tables), differences, unchecked)
-    _refuse(differences)
+    refuse_differences(differences)
     return CheckedSamples(samples=samples, unchecked=tuple(unchecked[:MAX_UNCHECKED]))
 
 
@@ -134,7 +132,7 @@ def suite_tasks(benchmark: Benchmark) -> tuple[str, ...]:
     return tuple(task.name for task in benchmark.tasks)
 
 
-def _refuse(differences: Sequence[str]) -> None:
+def refuse_differences(differences: Sequence[str]) -> None:
     """Raise SamplesDiffer if there are differences, with the first ones."""
     if differences:
         more = len(differences) - MAX_NAMED
@@ -216,7 +214,7 @@ def _compare_group(
     metric: str,
     tables: Mapping[str, SampleTotals | UnreadableSamples],
 ) -> _Finding | None:
-    """The same for the value of the group of tasks that is the source of `benchmark`."""
+    """As `_compare_metric`, for the value of the group of tasks that is the source of `benchmark`."""
     tasks, source = suite_tasks(benchmark), benchmark.source
     sums = [table.metrics.get(metric) for task in tasks if isinstance(table := tables[task], SampleTotals)]
     counted = [each for each in sums if each is not None and each.count and not each.without]
@@ -276,46 +274,5 @@ def _value(results: Mapping[str, Any], source: str, metric: str) -> float:
     return float(results["results"][source][metric])
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=0, abs_tol=TOLERANCE)
-
-
-# --- metrics that were computed again
-
-
-@dataclass(frozen=True)
-class MetricComparison:
-    """The samples of one task, compared with metrics that were computed again from their answers.
-
-    In `above` of them the worker's value is the larger one, in `below` the smaller one; `first` is the number of the
-    first question that differs, -1 without one. `error` says what is wrong with the table.
-    """
-
-    compared: int = 0
-    above: int = 0
-    below: int = 0
-    first: int = -1
-    error: str = ""
-
-
-def check_recomputed(tasks: Mapping[str, MetricComparison], suite: Suite) -> list[str]:
-    """Compare metrics that were computed again with those that a worker published. Raises SamplesDiffer.
-
-    Some metrics of generated texts give an answer up as wrong after some seconds by the clock, on a busy machine more
-    often. So a part of them, BELOW, may have a smaller value than here; the sentences that are returned name them.
-    """
-    differences, notes = list[str](), list[str]()
-    for task, comparison in tasks.items():
-        benchmark, count = suite.benchmark_of(task), comparison.above + comparison.below
-        allowed = max(1.0, BELOW * comparison.compared) if benchmark is not None and benchmark.generative else 0.0
-        words = f"{count:,} of {comparison.compared:,} samples of {task} have other metrics than their answers give"
-        if comparison.error or not comparison.compared:
-            differences.append(
-                f"the metrics of {task} cannot be compared: its table {comparison.error or 'has no samples'}"
-            )
-        elif comparison.above or comparison.below > allowed:
-            differences.append(f"{words}, as question {comparison.first}")
-        elif comparison.below:
-            notes.append(f"{words}: smaller ones, as of metrics that give up after some time")
-    _refuse(differences)
-    return notes
+def _same(value: float, other: float) -> bool:
+    return math.isclose(value, other, rel_tol=0, abs_tol=TOLERANCE)

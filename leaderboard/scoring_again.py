@@ -38,7 +38,7 @@ def questions_differ(recorded: Mapping[str, str], suite: Suite) -> list[str]:
 
 
 def scored_by(block: StewardBlock, recorded: EvaluatorResults, suite: Suite) -> ScoredBy:
-    """What scores the stored samples of a result for a `suite` that names an evaluator.
+    """Decide what scores the stored samples of a result for a `suite` that names an evaluator.
 
     `block` is the result's, and `recorded` the evaluator's own report in it. Raises OtherAnswersNeeded.
     """
@@ -95,10 +95,10 @@ def _is_configured_alike(used: EvaluatorUse, digests: ResultDigests, evaluator: 
 
 
 def _are_stored(block: StewardBlock, recorded: EvaluatorResults, suite: Suite) -> bool:
-    """Whether all metrics of the suite follow from what is stored.
+    """Whether all metrics of the suite follow from the stored ones.
 
-    A metric that the evaluator reports is over the questions that counted then. Results of this very suite are scored
-    again only because what computes the metrics may be another one here.
+    They do not if the evaluator reports one, because that covers the questions that counted at the time. Nor do they
+    for results of this very suite: scoring these again makes sense only if the evaluator may compute other metrics now.
     """
     evaluator = suite.evaluator
     assert evaluator is not None

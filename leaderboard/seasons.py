@@ -15,7 +15,7 @@ from leaderboard.scores import Scores
 from leaderboard.times import write_time
 
 BLOCK = "predictions"
-"""The object in a results file that says of which predictions its scores are."""
+"""The object in a results file that names the predictions which its scores are of."""
 Points = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -89,7 +89,7 @@ def read_season(data: bytes) -> FrozenSeason:
 
 
 def submitted_predictions(results: JsonObject) -> SubmittedPredictions | None:
-    """Return what a results file says of its predictions; None if it is not of predictions."""
+    """Return the object about predictions in a results file; None if the results are not of predictions."""
     try:
         return SubmittedPredictions.model_validate(results.get(BLOCK))
     except ValidationError:

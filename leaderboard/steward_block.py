@@ -136,7 +136,7 @@ class StewardBlock(BaseModel):
 
     @property
     def again(self) -> CrossCheckRecord | None:
-        """What another worker said about its answers; None for the operator's own workers."""
+        """The cross-check of its answers; None for those of the operator's own workers."""
         return self.checked.again if self.checked is not None else None
 
     @property
@@ -192,7 +192,7 @@ def phase_seconds(harness: Mapping[str, Any]) -> dict[str, float]:
 
 
 def engine_use(harness: Mapping[str, Any]) -> EngineUse | None:
-    """Return what the child reported about its engine; None if that is nothing, or invalid."""
+    """Return the use of an engine that the child reported; None if it reported none, or an invalid one."""
     block = harness.get(BLOCK)
     try:
         return EngineUse.model_validate(block.get("engine")) if isinstance(block, Mapping) else None
@@ -243,7 +243,7 @@ def _benchmark_influence_norm(text: str) -> float:
 
 
 def digest_parts(harness: Mapping[str, Any]) -> DigestParts | None:
-    """Return what the child reported of what it asked and how it scored; None for nothing. Raises BadResults."""
+    """Return the parts of digests that the child reported; None if it reported none. Raises BadResults."""
     block = harness.get(BLOCK)
     parts = block.get("digests") if isinstance(block, Mapping) else None
     try:

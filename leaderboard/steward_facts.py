@@ -1,4 +1,4 @@
-"""The object `steward` in a request file: what Steward knows of a request, which must survive the loss of Redis."""
+"""The object `steward` in a request file: Steward's own facts about the request, which must survive a loss of Redis."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PreviousResult(BaseModel):
 
 
 class ScoresConsent(BaseModel):
-    """The word of a model's owner, given before there are scores, that they are published on the model's own page.
+    """The consent of a model's owner, given before there are scores, to publish them on the model's own page.
 
     `thread` is the URL of the discussion of the command; "" for the form.
     """

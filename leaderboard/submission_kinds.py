@@ -1,4 +1,4 @@
-"""What people submit to a board: models, predictions or both. Pages, answers and forms speak of these alone."""
+"""The kinds of submissions that a board takes: models, predictions or both. Pages, answers and forms name no others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODELS_ALONE = SubmissionKinds()
 
 
 def submission_kinds(board: Board, suite: Suite) -> SubmissionKinds:
-    """What people submit to `board`, whose suite is `suite`."""
+    """Return the kinds of submissions that `board` takes, whose suite is `suite`."""
     rules, evaluator = suite.predictions, suite.evaluator
     models = models_problem(board.precisions, takes_predictions=rules is not None) is None
     return SubmissionKinds(

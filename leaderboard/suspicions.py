@@ -112,7 +112,7 @@ class ExaminedModel:
 
     def names(self, other: str) -> bool:
         """Whether its card declares `other` as a base model."""
-        return any(_is(one, other) for one in self.declared)
+        return any(_is(name, other) for name in self.declared)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ _EVALUATE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 SUBMIT, EVALUATE = "submit", "evaluate"
-"""Questions how to submit a model, and requests to evaluate one that is named."""
+"""Names of two answers: to questions how to submit a model, and to requests to evaluate a model that a thread names."""
 _UPGRADE = re.compile(r"\b(upgrad(e|ed|ing)|new(er)? (version|commit))\b", re.IGNORECASE)
 _SHORT_CODE = re.compile(r"(?<!`)`([^`\n]{1,60})`(?!`)")
 

@@ -25,7 +25,7 @@ MAX_ANSWERS, MAX_ANSWER = 3, 400
 
 
 class TrialTask(BaseModel):
-    """How long `asked` of the `questions` of a benchmark took."""
+    """The `seconds` that `asked` of a benchmark's `questions` took."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,7 +41,7 @@ class TrialTask(BaseModel):
 
 
 class TrialAnswer(BaseModel):
-    """What the model wrote, or chose, in answer to one question of a task."""
+    """The model's answer to one question of a task: the text that it wrote, or the choice."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class TrialAnswer(BaseModel):
 
 
 class TrialReport(BaseModel):
-    """What a trial showed. A worker writes it, so it is untrusted."""
+    """The report of a trial. A worker writes it, so it is untrusted."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

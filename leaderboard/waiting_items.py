@@ -1,4 +1,4 @@
-"""What waits for a maintainer: one list, the longest waiting first, with what a maintainer can write about each item.
+"""The list of what waits for a maintainer, the longest waiting first, with the commands that settle each item.
 
 Items are threads, syncs that are not retried, workers that take no job, and suites that stand still. The list is
 public, so an item about a private model has no name.
@@ -16,7 +16,7 @@ from leaderboard.triage import Topic
 
 MAX_LISTED = 100
 MAX_OF_AUTHOR = 10
-"""Items of one author on the list, or without author of one topic: one account, or one fault, cannot fill it."""
+"""Items of one author on the list, or of one topic if they have no author, so that no account and no fault fills it."""
 PLAN, PULL = "plan to approve", "pull request"
 """Topics of waiting threads beside those of triage."""
 PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
@@ -34,9 +34,9 @@ class WaitingAction:
 
 @dataclass(frozen=True)
 class WaitingItem:
-    """One thing that waits for a maintainer since `since` (seconds since the epoch); without `actions` they answer it.
+    """An item that waits for a maintainer since the time `since`, in seconds; without `actions` it needs an answer.
 
-    `url` and `place` lead to it, if it has a page that everybody can read.
+    `url` and `place` lead to it, if it has a public page.
     """
 
     topic: str

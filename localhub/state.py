@@ -92,7 +92,7 @@ class HubState:
         self._folder_lock.close()
 
     def _mount(self, account_id: str, volume: JsonObject, folder: Path) -> None:
-        """Write what a volume of a Job names, as the account that started the Job may read it."""
+        """Write the files of a Job's volume to `folder`, with the access of the account that started the Job."""
         self.volumes.write(Caller(self.accounts.by_id(account_id)), Volume.model_validate(volume), folder)
 
     def _webhook_service(self) -> WebhookService:

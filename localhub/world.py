@@ -42,7 +42,7 @@ from localhub.repos.store import author_of
 from localhub.state import HubState
 
 USERS_SINCE = datetime(2016, 1, 1, tzinfo=UTC)
-"""When the users of a world were created: before anything that its repos are about."""
+"""The creation date of the users of a world: they are older than all its repos."""
 _SECTIONS = ("users", "orgs", "repos", "spaceHosts", "webhooks", "oauthApps", "uploads", "limits", "jobs")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")

@@ -23,7 +23,7 @@ class WebhookPlan:
 
 
 def repos(board: Board) -> list[tuple[Repo, bool]]:
-    """Return the board's repos, and whether each is created private, as that for logs that not everybody may read."""
+    """Return the board's repos, and whether each is created private, which only the repo of private logs is."""
     from hub.records import Repo
 
     optional = [repo for repo in (board.repos.flags, board.repos.contents) if repo]
@@ -96,7 +96,7 @@ def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
 
 
 def missing_library(board: Board) -> Iterator[str]:
-    """Yield what to install here for the board's table of evaluations; the sync process may run elsewhere."""
+    """Yield the library to install here for the board's table of evaluations, unless it can already be written."""
     from bot.core.mirrors.contents_table import MISSING, can_write
 
     if board.repos.contents and not can_write():

@@ -1,7 +1,7 @@
-"""Checks this installation: who provides each of its import packages, and whether its files and requirements are there.
+"""Checks this installation: which distribution provides each import package, and whether files and requirements exist.
 
 Steward's import packages have general names (`hub`, `workers`, …), which distributions of other projects use, too. pip
-lets one distribution overwrite the files of another without a word. This module imports the standard library and
+lets one distribution overwrite the files of another without a warning. This module imports the standard library and
 `packaging` alone, because any other package may be broken.
 """
 
@@ -47,7 +47,7 @@ class InstallationCheck:
 
 
 def check_installation() -> list[InstallationCheck]:
-    """Every check of the Steward that this interpreter would run."""
+    """Return the findings of every check of the Steward that this interpreter runs."""
     installed = _installed()
     own = installed.get(DISTRIBUTION)
     if own is None:
@@ -248,7 +248,7 @@ def _required(own: metadata.Distribution, extra: str) -> list[Requirement]:
 def _unmet(
     requirements: list[Requirement], installed: Mapping[str, metadata.Distribution]
 ) -> tuple[list[str], list[str]]:
-    """The names of missing packages, and the others whose version does not fit, with what is needed."""
+    """Return the names of missing packages, and those whose version does not fit, with the version that is needed."""
     missing, unfit = [], []
     for requirement in requirements:
         distribution = installed.get(_normalized(requirement.name))

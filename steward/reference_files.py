@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from steward.reference_words import COMMON, FOOT, HEAD, PLACES, WORDS
@@ -11,122 +12,119 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+CHAPTERS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "A request",
+        "Fields that are not listed are preserved.",
+        (
+            ("", "leaderboard.requests:RequestFile"),
+            ("`steward`", "leaderboard.steward_facts:StewardFacts"),
+            ("`failure`", "leaderboard.attempts:Failure"),
+            ("`kept`", "leaderboard.steward_facts:PreviousResult"),
+        ),
+    ),
+    (
+        "A pause, or a hold",
+        "In `.steward/pauses` by its target; in a request as `hold` or `cancelled`.",
+        (("", "leaderboard.holds:Hold"),),
+    ),
+    (
+        "The block in results",
+        "The member `steward` of a results file. Its [digests](scores.md#what-can-be-compared) tell which results "
+        "can be compared; `tasks` has the parts of each task, as `{asked, scored, prompts}`.",
+        (
+            ("", "leaderboard.steward_block:StewardBlock"),
+            ("`digests`", "leaderboard.result_digests:ResultDigests"),
+            ("`asked`", "leaderboard.result_digests:AskedParts"),
+            ("`scored`", "leaderboard.result_digests:ScoredParts"),
+            ("`rescored_from`", "leaderboard.steward_block:RescoredFrom"),
+            ("`checked`", "leaderboard.sample_checks:CheckedSamples"),
+            ("`checked.again`", "leaderboard.cross_checks:CrossCheckRecord"),
+            ("`evaluator`", "leaderboard.steward_block:EvaluatorUse"),
+            (
+                "`predictions`, beside `steward`, if the scores are of predictions",
+                "leaderboard.seasons:SubmittedPredictions",
+            ),
+        ),
+    ),
+    ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", "leaderboard.attempts:Outcome"),)),
+    (
+        "A cross-check",
+        "The report of a worker that computed some answers of another one again "
+        "([how](other-workers.md)). The account of its commit says whose report it is.",
+        (("", "leaderboard.cross_checks:CrossCheckReport"), ("`answers`", "leaderboard.cross_checks:QuestionVerdict")),
+    ),
+    (
+        "A decision",
+        "One command that decided something, or tried to.",
+        (("", "redis_state.board.decisions:CommandDecision"),),
+    ),
+    ("A flag", "", (("", "leaderboard.flags:FlagRecord"),)),
+    ("The record of adoption", "", (("", "leaderboard.adoption:AdoptionRecord"),)),
+    (
+        "The board file",
+        "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first version. All fields except `name`, "
+        "`title`, `repos` and `suite` are optional. `effects` is `off`, `shadow` or `on`, or one of these for each "
+        "[kind](adoption.md#effects).",
+        (
+            ("", "leaderboard.boards:Board"),
+            ("`repos`", "leaderboard.boards:BoardRepos"),
+            ("`front_end`", "leaderboard.front_ends:FrontEnd"),
+            ("`admission`", "leaderboard.policy:AdmissionPolicy"),
+            ("`tiers`", "leaderboard.tiers:TierLimits"),
+            ("`budgets`", "leaderboard.budgets:Budgets"),
+            ("`workers`", "leaderboard.cross_checks:WorkerPolicy"),
+            ("`workers.check`", "leaderboard.cross_checks:CrossCheckPolicy"),
+            (
+                "`backends`, of the kind `jobs` ([worker backends](backends.md))",
+                "leaderboard.backend_settings:JobsBackend",
+            ),
+            ("`backends`, of the kind `slurm`", "leaderboard.backend_settings:SlurmBackend"),
+            ("`backends.costs`", "leaderboard.backend_settings:CostLimits"),
+        ),
+    ),
+    (
+        "The suite file",
+        "YAML, named in the board file; see [writing a suite](writing-a-suite.md).",
+        (
+            ("", "leaderboard.suites:Suite"),
+            ("`benchmarks`", "leaderboard.suites:Benchmark"),
+            ("`datasets`", "leaderboard.suites:Dataset"),
+            ("`definitions`", "leaderboard.suites:Definition"),
+            ("`errata`", "leaderboard.suites:Erratum"),
+            ("`evaluator`", "leaderboard.evaluators:Evaluator"),
+            ("`evaluator.needs`", "leaderboard.evaluators:EvaluatorNeeds"),
+            ("`evaluator.scores_again`", "leaderboard.evaluators:ScoresAgain"),
+            ("`predictions`", "leaderboard.predictions:PredictionRules"),
+            ("`predictions.answers`", "leaderboard.predictions:PrivateAnswers"),
+            ("`predictions.seasons`", "leaderboard.predictions:Season"),
+        ),
+    ),
+    (
+        "The table of a season",
+        "`seasons/{name}.season` in the results repo, as JSON, written once, when the season has ended "
+        "([predictions](predictions.md#seasons)). Front ends take every file that ends in `.json` for results.",
+        (("", "leaderboard.seasons:FrozenSeason"), ("`rows`", "leaderboard.seasons:FrozenRow")),
+    ),
+)
+"""Title, introduction and tables of each chapter; a table has a title, and the model of its fields: `module:class`."""
+
+
 def files_page() -> str:
     """Return the reference page of files."""
-    from leaderboard.adoption import AdoptionRecord
-    from leaderboard.attempts import Failure, Outcome
-    from leaderboard.backends import CostLimits, JobsBackend, SlurmBackend
-    from leaderboard.boards import Board, BoardRepos
-    from leaderboard.budgets import Budgets
-    from leaderboard.cross_checks import (
-        CrossCheckPolicy,
-        CrossCheckRecord,
-        CrossCheckReport,
-        QuestionVerdict,
-        WorkerPolicy,
-    )
-    from leaderboard.evaluators import Evaluator, EvaluatorNeeds, ScoresAgain
-    from leaderboard.flags import FlagRecord
-    from leaderboard.front_ends import FrontEnd
-    from leaderboard.holds import Hold
-    from leaderboard.policy import AdmissionPolicy
-    from leaderboard.predictions import PredictionRules, PrivateAnswers, Season
-    from leaderboard.requests import RequestFile
-    from leaderboard.result_digests import AskedParts, ResultDigests, ScoredParts
-    from leaderboard.sample_checks import CheckedSamples
-    from leaderboard.seasons import FrozenRow, FrozenSeason, SubmittedPredictions
-    from leaderboard.steward_block import EvaluatorUse, RescoredFrom, StewardBlock
-    from leaderboard.steward_facts import PreviousResult, StewardFacts
-    from leaderboard.suites import Benchmark, Dataset, Definition, Erratum, Suite
-    from leaderboard.tiers import TierLimits
-    from redis_state.board.decisions import CommandDecision
-
-    chapters: tuple[tuple[str, str, tuple[tuple[str, type[BaseModel]], ...]], ...] = (
-        (
-            "A request",
-            "Fields that are not listed are preserved.",
-            (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", PreviousResult)),
-        ),
-        (
-            "A pause, or a hold",
-            "In `.steward/pauses` by its target; in a request as `hold` or `cancelled`.",
-            (("", Hold),),
-        ),
-        (
-            "The block in results",
-            "The member `steward` of a results file. Its [digests](scores.md#what-can-be-compared) tell which results "
-            "can be compared; `tasks` has the parts of each task, as `{asked, scored, prompts}`.",
-            (
-                ("", StewardBlock),
-                ("`digests`", ResultDigests),
-                ("`asked`", AskedParts),
-                ("`scored`", ScoredParts),
-                ("`rescored_from`", RescoredFrom),
-                ("`checked`", CheckedSamples),
-                ("`checked.again`", CrossCheckRecord),
-                ("`evaluator`", EvaluatorUse),
-                ("`predictions`, beside `steward`, if the scores are of predictions", SubmittedPredictions),
-            ),
-        ),
-        ("The outcome of an attempt", "The worker reports it; the bot checks it.", (("", Outcome),)),
-        (
-            "A cross-check",
-            "The report of a worker that computed some answers of another one again "
-            "([how](other-workers.md)). The account of its commit says whose report it is.",
-            (("", CrossCheckReport), ("`answers`", QuestionVerdict)),
-        ),
-        ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
-        ("A flag", "", (("", FlagRecord),)),
-        ("The record of adoption", "", (("", AdoptionRecord),)),
-        (
-            "The board file",
-            "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first version. All fields except `name`, "
-            "`title`, `repos` and `suite` are optional. `effects` is `off`, `shadow` or `on`, or one of these for each "
-            "[kind](adoption.md#effects).",
-            (
-                ("", Board),
-                ("`repos`", BoardRepos),
-                ("`front_end`", FrontEnd),
-                ("`admission`", AdmissionPolicy),
-                ("`tiers`", TierLimits),
-                ("`budgets`", Budgets),
-                ("`workers`", WorkerPolicy),
-                ("`workers.check`", CrossCheckPolicy),
-                ("`backends`, of the kind `jobs` ([worker backends](backends.md))", JobsBackend),
-                ("`backends`, of the kind `slurm`", SlurmBackend),
-                ("`backends.costs`", CostLimits),
-            ),
-        ),
-        (
-            "The suite file",
-            "YAML, named in the board file; see [writing a suite](writing-a-suite.md).",
-            (
-                ("", Suite),
-                ("`benchmarks`", Benchmark),
-                ("`datasets`", Dataset),
-                ("`definitions`", Definition),
-                ("`errata`", Erratum),
-                ("`evaluator`", Evaluator),
-                ("`evaluator.needs`", EvaluatorNeeds),
-                ("`evaluator.scores_again`", ScoresAgain),
-                ("`predictions`", PredictionRules),
-                ("`predictions.answers`", PrivateAnswers),
-                ("`predictions.seasons`", Season),
-            ),
-        ),
-        (
-            "The table of a season",
-            "`seasons/{name}.season` in the results repo, as JSON, written once, when the season has ended "
-            "([predictions](predictions.md#seasons)). Front ends take every file that ends in `.json` for results.",
-            (("", FrozenSeason), ("`rows`", FrozenRow)),
-        ),
-    )
     parts = [HEAD, *(f"| {' | '.join(place)} |" for place in PLACES), FOOT]
-    for title, words, tables in chapters:
+    for title, words, tables in CHAPTERS:
         parts += [f"## {title}\n", *([f"{words}\n"] if words else [])]
         for name, model in tables:
-            parts += [*([f"**{name}**\n"] if name else []), *field_table(model), ""]
+            parts += [*([f"**{name}**\n"] if name else []), *field_table(_model(model)), ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _model(name: str) -> type[BaseModel]:
+    """Return the model `module:class`, which is imported late, so that commands start fast."""
+    module, _, model = name.partition(":")
+    loaded: type[BaseModel] = getattr(import_module(module), model)
+    return loaded
 
 
 def field_table(model: type[BaseModel]) -> Iterator[str]:

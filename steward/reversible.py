@@ -1,7 +1,7 @@
-"""Undoes the writes of a command that fails half-way: what this run made, the newest first, and nothing older.
+"""Undoes the writes of a command that fails half-way: those of this run, the newest first, and no older ones.
 
-Each write is noted before it is sent, because a call that fails may have had its effect. What cannot be undone, such as
-a secret that was replaced, comes last in a command and stays.
+Each write is noted before it is sent, because a call that fails may have had its effect. Writes that cannot be undone,
+such as the replacement of a secret, come last in a command, and stay.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Journal:
             self.note(f"the folder {folder}", remove)
 
     def undo(self) -> Iterator[tuple[str, str]]:
-        """Undo all writes, the newest first. Yields what was undone, and "" or the reason why it could not be."""
+        """Undo all writes, the newest first. Yields each write, and "" or the reason why it cannot be undone."""
         while self._writes:
             write = self._writes.pop()
             try:

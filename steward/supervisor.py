@@ -45,20 +45,23 @@ class SupervisedProcess:
 class Supervisor:
     """Runs `parts`, with the output of this process. `say` gets a message about every restart.
 
-    `mind` is called at each poll before anything starts; it takes care of services that the parts need.
+    `keep_services` is called at each poll before anything starts; it restarts services that the parts need.
     """
 
     def __init__(
-        self, parts: Sequence[SupervisedProcess], say: Callable[[str], None], mind: Callable[[], object] = lambda: None
+        self,
+        parts: Sequence[SupervisedProcess],
+        say: Callable[[str], None],
+        keep_services: Callable[[], object] = lambda: None,
     ) -> None:
         self.parts = tuple(parts)
-        self._say, self._mind = say, mind
+        self._say, self._keep_services = say, keep_services
 
     def run(self, stop: Stop) -> int:
         """Keep the processes running until `stop` is set, and return 0, or the status of one that cannot start."""
         try:
             while not stop.is_set():
-                self._mind()
+                self._keep_services()
                 for part in self.parts:
                     if status := self._poll(part, time.monotonic()):
                         return status

@@ -1,4 +1,4 @@
-"""`steward sync --until-idle`: a bot that starts, does what there is to do, and ends.
+"""`steward sync --until-idle`: a bot that starts, does all work that is due, and ends.
 
 Without REDIS_URL it starts a queue server of its own in a temporary folder, which it deletes at the end: the Hub is the
 only database. On a board with worker backends it runs the web server too, as a process without the bot's token: the
@@ -30,7 +30,7 @@ JOB_ID, EVENT = "JOB_ID", "WEBHOOK_PAYLOAD"
 def sync_until_idle(*, seconds: float | None, namespace: str) -> int:
     """Sync until nothing is due; return an exit status. Raises SettingsError, ValkeyMissing, HubError, RedisMissing.
 
-    With `namespace`, this is one of the board's Jobs there, of which one runs at a time.
+    With `namespace`, this process is one of the board's Jobs there, of which one syncs at a time.
     """
     from bot.core.settings import BotSettings
     from bot.processes.until_idle import run_until_idle

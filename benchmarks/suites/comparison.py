@@ -12,7 +12,7 @@ TOLERANCE, RELATIVE = 1e-4, 1e-6
 
 @dataclass(frozen=True)
 class Cost:
-    """What one side needed; `requests` are log-likelihoods and texts."""
+    """The costs of one side's evaluation; `requests` counts log-likelihoods and texts."""
 
     seconds: float
     processor_seconds: float
@@ -68,7 +68,7 @@ class SideResult:
 
 def count_requests(answers: dict[str, Answers]) -> int:
     """The number of log-likelihoods and texts."""
-    return sum(max(1, len(answer.values)) for found in answers.values() for answer in found.values())
+    return sum(max(1, len(answer.values)) for of_task in answers.values() for answer in of_task.values())
 
 
 def compare(suite: Suite, ours: SideResult, theirs: SideResult | None, *, whole: bool) -> list[TaskFigures]:
@@ -86,9 +86,9 @@ def compare_task(task: str, metric: str, ours: SideResult, theirs: SideResult | 
     pairs = [(published[number], answer) for number, answer in computed.items()]
     by_value = any(answer.values for answer in published.values())
     differences = [
-        (abs(one - other), abs(other))
+        (abs(own - other), abs(other))
         for mine, their in pairs
-        for one, other in zip(mine.values, their.values, strict=True)
+        for own, other in zip(mine.values, their.values, strict=True)
     ]
     if by_value:
         differing = sum(mine.best() != their.best() for mine, their in pairs)

@@ -135,4 +135,4 @@ def processor_seconds(pid: int) -> float:
     while len(family) > size:
         size = len(family)
         family |= {child for child, values in fields.items() if int(values[1]) in family}
-    return sum(sum(map(int, fields[one][11:15])) for one in family) / os.sysconf("SC_CLK_TCK")
+    return sum(sum(map(int, fields[member][11:15])) for member in family) / os.sysconf("SC_CLK_TCK")

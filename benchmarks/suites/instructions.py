@@ -105,9 +105,9 @@ def ifeval(count: int | None) -> Splits:
         prompt = " ".join([request, sentences(rng, rng.randint(5, 30)), *(text for text, _ in asked)])
         arguments = [
             dict.fromkeys(_ARGUMENT_NAMES.split())
-            | found
+            | values
             | ({"prompt_to_repeat": prompt} if kind.endswith("repeat_prompt") else {})
-            for kind, (_, found) in zip(chosen, asked, strict=True)
+            for kind, (_, values) in zip(chosen, asked, strict=True)
         ]
         rows.append({"key": 1000 + at, "prompt": prompt, "instruction_id_list": chosen, "kwargs": arguments})
     return {("default", "train"): rows}

@@ -112,8 +112,8 @@ def gsm8k(count: int | None) -> Splits:
 
     def row(_: int) -> dict[str, str]:
         numbers = [rng.randint(2, 90) for _ in range(rng.randint(3, 6))]
-        steps = [f"{sentences(rng, 12)} {one}*{two}=<<{one}*{two}={one * two}>>{one * two}."
-                 for one, two in pairwise(numbers)]  # fmt: skip
+        steps = [f"{sentences(rng, 12)} {first}*{second}=<<{first}*{second}={first * second}>>{first * second}."
+                 for first, second in pairwise(numbers)]  # fmt: skip
         question = f"{sentences(rng, rng.randint(25, 70))} How many is {' and '.join(map(str, numbers))}?"
         return {"question": question, "answer": "\n".join([*steps, f"#### {numbers[-1] * numbers[-2]}"])}
 

@@ -1,4 +1,4 @@
-"""The rows of generated datasets: what all of them are made of, and the files of a repo that holds them.
+"""The parts from which the rows of all generated datasets are made, and the files of a repo that holds them.
 
 All words are drawn at random, the same in each run; no text of a real dataset is copied. A dataset is a map from
 (config, split) to rows.

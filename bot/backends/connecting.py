@@ -10,7 +10,7 @@ from bot.core.attempt_tokens import AttemptTokens
 from bot.core.platforms import Platform, Platforms
 from bot.core.settings import BotSettings, SettingsError
 from hub.client import Hub
-from leaderboard.backends import Backend, SlurmBackend
+from leaderboard.backend_settings import Backend, SlurmBackend
 from leaderboard.boards import Board
 from leaderboard.tiers import Tier
 

@@ -17,7 +17,8 @@ from hub.errors import BadRequest, Denied, HubError, NotFound
 from hub.records import HubJob
 from hub.rights import rights_of
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.backends import MONTH, BackendRun, JobsBackend, RunStage
+from leaderboard.backend_settings import JobsBackend
+from leaderboard.backends import MONTH, BackendRun, RunStage
 from leaderboard.tiers import Tier
 from redis_state import clock
 

@@ -17,8 +17,9 @@ import structlog
 from bot.core.attempt_tokens import AttemptGrant
 from bot.core.context import BoardContext
 from bot.core.platforms import LaunchOrder, Platform, PlatformError
+from leaderboard.backend_settings import BackendSettings
 from leaderboard.backend_troubles import BackendTrouble
-from leaderboard.backends import LIVE, BackendFacts, BackendPlan, BackendRun, BackendSettings, merge_runs, plan_runs
+from leaderboard.backends import LIVE, BackendFacts, BackendPlan, BackendRun, merge_runs, plan_runs
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from redis_state import jobs

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from bot.core.platforms import LaunchOrder, PlatformError
 from leaderboard.attempts import ATTEMPT_ID
-from leaderboard.backends import MONTH, BackendRun, RunStage, SlurmBackend
+from leaderboard.backend_settings import SlurmBackend
+from leaderboard.backends import MONTH, BackendRun, RunStage
 from leaderboard.tiers import Tier
 
 PROGRAMS = ("sbatch", "squeue", "scancel")

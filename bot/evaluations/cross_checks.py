@@ -29,17 +29,16 @@ from bot.evaluations.doubts import set_account_aside
 from bot.queue.dispatching import job_for
 from hub.records import Repo
 from leaderboard.attempts import Details
+from leaderboard.cross_check_decisions import CrossCheckDecision, decide
 from leaderboard.cross_checks import (
     MAX_SECONDS,
     MAX_TRIES,
     AvailableWorker,
     CheckedQuestion,
-    CrossCheckDecision,
     CrossCheckOrder,
     CrossCheckRecord,
     CrossCheckStatus,
     choose_worker,
-    decide,
 )
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile

@@ -21,15 +21,10 @@ from bot.results.details_tables import MAX_TABLE
 from hub.errors import Denied, HubError, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import Details
+from leaderboard.recomputed_metrics import MetricComparison, check_recomputed
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile, dump
-from leaderboard.sample_checks import (
-    MetricComparison,
-    SamplesDiffer,
-    UnreadableSamples,
-    check_recomputed,
-    check_samples,
-)
+from leaderboard.sample_checks import SamplesDiffer, UnreadableSamples, check_samples
 from redis_state.board.sample_verdicts import RecomputedMetrics
 
 log = structlog.get_logger()

@@ -41,6 +41,7 @@ from bot.flags.reports import (
     reports,
 )
 from leaderboard import flags
+from leaderboard.flag_categories import CATEGORIES
 from leaderboard.flags import FlagDecision, FlagRecord
 from leaderboard.links import models_in
 from redis_state.clock import iso
@@ -100,7 +101,7 @@ def flag(context: BoardContext, command: FlagCommand, source: FlagSource) -> Fla
     records = [_with_decision(context, draft.with_thread(url), decision) for draft in drafts]
     if not stage(context, records, source.cause, "Flag"):
         return FlagResult("off")
-    kind, is_here = flags.CATEGORIES[command.category], url == _address(context, source)
+    kind, is_here = CATEGORIES[command.category], url == _address(context, source)
     return FlagResult("flagged", models, (), command.reason, kind.words, url, is_here=is_here, hides=kind.hides)
 
 
@@ -132,7 +133,7 @@ def _draft(context: BoardContext, named: ResolvedName, command: FlagCommand, sou
         reporter=reporter[0],
         reporter_id=reporter[1] or source.thread.author_id or "",
         evidence=gathered.evidence,
-        weights=gathered.weights if flags.CATEGORIES[command.category].follows_weights else "",
+        weights=gathered.weights if CATEGORIES[command.category].follows_weights else "",
         also=named.also,
     )
 

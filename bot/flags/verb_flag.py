@@ -20,7 +20,8 @@ from bot.core.render import Safe, plain, render
 from bot.flags import appeals, decisions
 from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
 from bot.flags.flag_thread import thread_at
-from leaderboard.flags import CATEGORIES, FlagScope
+from leaderboard.flag_categories import CATEGORIES
+from leaderboard.flags import FlagScope
 from leaderboard.roles import Role
 from redis_state.board.decisions import DecisionOutcome
 from redis_state.dirty import SyncPriority

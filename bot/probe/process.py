@@ -35,7 +35,7 @@ from bot.probe.questions import (
     WeightFileHead,
 )
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
-from leaderboard.sample_checks import MetricComparison
+from leaderboard.recomputed_metrics import MetricComparison
 
 MAX_CONFIG = 1_000_000
 _IMPORT_SECONDS = 60.0

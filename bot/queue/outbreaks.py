@@ -41,7 +41,7 @@ def sync_outbreak(context: BoardContext, suite: str) -> None:
     if (verdict := canaries.verdict()) is not None:
         # The canary may have taken long, so failures from before it was asked for count too.
         struck = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW_SECONDS)
-        if not struck.is_one:
+        if not struck.is_large_enough:
             log.warning("an unexpected verdict of a canary", suite=suite, cause=verdict.cause, worker=verdict.worker)
         elif verdict.died_of and not paused:
             ruling = pause(context, f"suite:{suite}", struck.reason(verdict.died_of), BY)

@@ -126,7 +126,8 @@ def _read(context: BoardContext, results: LackingErrors) -> ResultsFile:
 
 def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) -> ScoreErrors:
     """The errors of all scores in `file`. Raises CannotCompute if they do not follow from the answers."""
-    from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors  # numpy is heavy
+    from leaderboard.graded_answers import AnswerCollector, TaskAnswers  # numpy is heavy
+    from leaderboard.uncertainty import standard_errors
 
     if file.block.rescored_from is not None:
         raise CannotCompute("its scores were computed again: `steward rescore` writes the errors with them")

@@ -19,7 +19,7 @@ from bot.web.lineage import LineageReader
 from bot.web.request_row import RequestRow, category_of
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
-from leaderboard.flags import CATEGORIES
+from leaderboard.flag_categories import CATEGORIES
 from leaderboard.search import MisreadTerm, Query
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso

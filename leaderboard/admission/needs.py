@@ -1,4 +1,4 @@
-"""Turns off the rules of admission about what a suite's evaluator does not need of a model."""
+"""Turns off the admission rules about properties of a model that a suite's evaluator does not need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES_OF: Mapping[str, tuple[Switchable, ...]] = {
 
 
 def board_with_needs(board: Board, suite: Suite) -> Board:
-    """`board` with those rules off which the evaluator of its suite does not need; lm-eval needs all."""
+    """Return `board` without the rules that its suite's evaluator does not need; lm-eval needs all of them."""
     if suite.evaluator is None:
         return board
     needs = suite.evaluator.needs.model_dump()

@@ -14,7 +14,7 @@ from types import FrameType
 
 from localhub.contract.options import ContractOptions, UsageError, read_options
 from localhub.contract.plan import fact_lines, plan_lines
-from localhub.contract.session import left_overs_removed, note, tested
+from localhub.contract.session import note, remove_left_overs, try_facts
 
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
@@ -25,13 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = read_options(arguments, os.environ)
         if options.cleanup:
-            return _cleaned(options)
+            return _clean_up(options)
         if options.dry_run:
             print("\n".join([*plan_lines(options), *fact_lines(options), "", "A dry run: nothing was called."]))
             return 0
         note("\n".join(plan_lines(options)))
         confirm(options)
-        return _reported(options)
+        return _test_and_report(options)
     except UsageError as error:
         note(f"localhub.contract: {error}")
         return _USAGE
@@ -42,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _reported(options: ContractOptions) -> int:
-    report, was_interrupted = tested(options)
+def _test_and_report(options: ContractOptions) -> int:
+    report, was_interrupted = try_facts(options)
     print(report.as_markdown() if options.markdown else report.as_text())
     if options.json_file is not None:
         options.json_file.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -54,10 +54,10 @@ def _reported(options: ContractOptions) -> int:
     return _FAILED if report.differs or report.left else 0
 
 
-def _cleaned(options: ContractOptions) -> int:
+def _clean_up(options: ContractOptions) -> int:
     if not options.dry_run:
         confirm(options)
-    problems = left_overs_removed(options)
+    problems = remove_left_overs(options)
     for problem in problems:
         note(problem)
     return _FAILED if problems else 0

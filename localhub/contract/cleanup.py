@@ -14,7 +14,7 @@ from localhub.contract.scratch import PREFIX, RepoKind, ScratchRepo, is_run_labe
 _HOOKS = "/api/settings/webhooks"
 _MOST_PAGES = 20
 _TRIES, _CALLS = 2, 6
-"""How often a removal is tried, and the most calls that it makes, since each waits for rate limits."""
+"""Attempts at one removal, and the most calls that they make: the client repeats calls after rate limits."""
 _GONE = (200, 204, 301, 307, 308, 404)
 """Answers after which a repo is not there under its name: removed, renamed, or never made."""
 
@@ -28,16 +28,16 @@ def remove_all(client: ContractClient) -> list[str]:
     client.budget.most = client.budget.used + _CALLS * (len(guard.repos) + len(guard.webhooks) + MOST_JOBS + 1)
     problems = []
     if guard.jobs_started or guard.jobs:
-        problems += _jobs_cancelled(client)
+        problems += _cancel_jobs(client)
     for hook in reversed(list(guard.webhooks)):
-        problems += _removed(client, f"webhook {hook}", f"{_HOOKS}/{hook}", None)
+        problems += _remove(client, f"webhook {hook}", f"{_HOOKS}/{hook}", None)
     for repo in reversed(list(guard.repos)):
         body = {"name": repo.name, "organization": repo.owner, "type": repo.kind}
-        problems += _removed(client, f"{repo.kind} {repo.id}", "/api/repos/delete", body)
+        problems += _remove(client, f"{repo.kind} {repo.id}", "/api/repos/delete", body)
     return problems
 
 
-def _removed(client: ContractClient, name: str, path: str, body: object) -> list[str]:
+def _remove(client: ContractClient, name: str, path: str, body: object) -> list[str]:
     why = ""
     for _ in range(_TRIES):
         try:
@@ -51,8 +51,8 @@ def _removed(client: ContractClient, name: str, path: str, body: object) -> list
     return [f"The {name} could not be removed: {why}"]
 
 
-def _jobs_cancelled(client: ContractClient) -> list[str]:
-    """Cancel the Jobs that the guard knows, and those of its run whose start got no answer."""
+def _cancel_jobs(client: ContractClient) -> list[str]:
+    """Cancel the Jobs that the guard knows, and those of its run whose start was not answered; return what failed."""
     guard, problems = client.guard, []
     try:
         live = {
@@ -75,7 +75,7 @@ def _jobs_cancelled(client: ContractClient) -> list[str]:
 
 
 def _has_ended(client: ContractClient, job: str) -> bool:
-    """Whether the Hub says so of a Job of this run."""
+    """Whether a Job of this run has ended; False if the Hub does not answer."""
     try:
         answer = client.get(f"/api/jobs/{client.guard.namespace}/{job}").expect(200)
         return part(part(answer.json(), "status"), "stage") not in ("SCHEDULING", "RUNNING")
@@ -88,7 +88,7 @@ def _live_jobs(client: ContractClient, namespace: str) -> Iterator[tuple[str, st
     answer = client.get(f"/api/jobs/{namespace}?stage=SCHEDULING&stage=RUNNING").expect(200)
     for _ in range(_MOST_PAGES):
         for job in answer.json():
-            label = str((job.get("labels") or {}).get(JOB_LABEL, ""))  # without labels it is none of a run's
+            label = str((job.get("labels") or {}).get(JOB_LABEL, ""))  # a Job without the label is of no contract run
             if is_run_label(label):
                 yield str(part(job, "id")), label
         if not (following := next_page(answer)):
@@ -117,7 +117,7 @@ def admit_left_overs(client: ContractClient, namespace: str) -> list[str]:
 
 
 def _left_jobs(client: ContractClient, namespace: str) -> list[str]:
-    """Admit the Jobs of earlier runs that still run; return their names. None where the token may list no Jobs."""
+    """Admit the Jobs of earlier runs that still run; return their names, or [] if the token may not list Jobs."""
     try:
         live = [job for job, _ in _live_jobs(client, namespace)]
     except Differs:

@@ -18,7 +18,7 @@ _HOOKS = "/api/settings/webhooks"
 JOB_FLAVOR, JOB_LABEL = "cpu-basic", "steward-contract"
 """The hardware of all Jobs, and the label that marks them."""
 MOST_JOBS, MOST_JOB_SECONDS = 8, 120
-"""What a run may start at most, and the time limit of each."""
+"""The most Jobs that a run may start, and the longest time limit of a Job."""
 _REPO_PATH = re.compile(r"/(?:api/(?:model|dataset|space)s/|datasets/|spaces/)?([^/]+/[^/]+?)(?:\.git)?/.+")
 
 
@@ -39,7 +39,7 @@ class WriteGuard:
         """Ids of the Jobs that may run."""
         self.jobs_started = 0
         self.run_label = ""
-        """What marks the Jobs of this run; empty before the first one."""
+        """The label of the Jobs of this run; empty before the first one."""
         self._uploads: set[str] = set()
 
     def admit_repo(self, repo: ScratchRepo) -> None:
@@ -61,7 +61,7 @@ class WriteGuard:
         if path.startswith(_HOOKS):
             allowed = self._is_own_webhook(path, fields)
         elif path.startswith("/api/jobs/"):
-            allowed = self._is_own_job(path, fields)
+            allowed = self._admits_job(path, fields)
         elif path.startswith("/api/repos/"):
             allowed = self._names_own_repos(path, fields)
         else:
@@ -81,8 +81,8 @@ class WriteGuard:
             return bool(watched)
         return path.removeprefix(f"{_HOOKS}/").partition("/")[0] in self.webhooks
 
-    def _is_own_job(self, path: str, fields: Mapping[str, Any]) -> bool:
-        """Whether the call starts a small Job with the mark of a run, or is about one that was started so."""
+    def _admits_job(self, path: str, fields: Mapping[str, Any]) -> bool:
+        """Whether the call starts a small Job with the label of a run, or is about such a Job. Counts each start."""
         namespace, job, call = (*path.removeprefix("/api/jobs/").split("/"), "", "")[:3]
         if namespace != self.namespace:
             return False

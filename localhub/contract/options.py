@@ -53,7 +53,7 @@ class ContractOptions:
         return bool(self.webhook_url) or self.is_local
 
     def available(self, organisation: str | None) -> set[Need]:
-        """What facts may need and this run has."""
+        """The needs of facts that this run meets."""
         has: dict[Need, bool] = {
             "organisation": organisation is not None,
             "webhook address": self.has_address,

@@ -1,4 +1,4 @@
-"""What a run would do, in words: printed before each run, and alone by `--dry-run`."""
+"""The plan of a run as text: printed before each run, and alone by `--dry-run`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from localhub.contract.registry import NEEDS, Fact
 from localhub.contract.scratch import MISSING, PREFIX, PUBLIC, SCRATCH_REPOS, RepoKind
 
 SET_UP_CALLS = 80
-"""At most so many calls make what several facts need."""
+"""The most calls that create things for several facts."""
 REPEATED_CALLS = 40
-"""At most so many calls are sent again after a 429, or follow a redirect that the Hub adds."""
+"""The most calls that are sent again after a 429, or that follow a redirect that the Hub adds."""
 MOST_WEBHOOKS = 4
 
 
 def most_calls(facts: tuple[Fact, ...]) -> int:
-    """The bound of calls that a run of these facts has, without those that remove what it made."""
+    """The most calls that a run of these facts makes, without those that remove its repos, webhooks and Jobs."""
     return sum(fact.calls for fact in facts) + SET_UP_CALLS + REPEATED_CALLS
 
 

@@ -18,12 +18,12 @@ NEEDS: dict[Need, str] = {
     "exhaustive": "it uses up the limit of commits of a repo; --exhaustive tries it",
     "jobs": "starting Jobs costs money; --jobs starts a few small ones",
 }
-"""What a fact may need → why it is not tried without."""
+"""A need of facts → the reason that the report gives if the run does not meet it."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One statement about the Hub, and the test of it. `calls` bounds its calls.
+    """One statement about the Hub, and the test of it. `calls` is the most calls that the test makes.
 
     `is_choice`: the Hub's documents say nothing about it, localhub has chosen an answer, and Steward does not rely on
     it.

@@ -36,7 +36,7 @@ class ContractReport:
         counts = Counter(result.ending for result in self.results)
         return " · ".join(f"{counts[ending]} {ending}" for ending in ("confirmed", "differs", "not tried"))
 
-    def hidden(self, text: str) -> str:
+    def without_secrets(self, text: str) -> str:
         """The text without secrets."""
         for secret in self.secrets:
             text = text.replace(secret, _HIDDEN)
@@ -58,13 +58,13 @@ class ContractReport:
         yield f"{result.ending:<10} {result.fact.id:<36} {result.fact.sentence}"
         indent = " " * 11
         if result.ending == "differs":
-            yield f"{indent}expected  {self.hidden(result.expected)}"
-            yield f"{indent}got       {self.hidden(result.got)}"
+            yield f"{indent}expected  {self.without_secrets(result.expected)}"
+            yield f"{indent}got       {self.without_secrets(result.got)}"
         elif result.reason:
-            yield f"{indent}because   {self.hidden(result.reason)}"
+            yield f"{indent}because   {self.without_secrets(result.reason)}"
 
     def _notes(self) -> list[str]:
-        notes = list(map(self.hidden, self.left))
+        notes = list(map(self.without_secrets, self.left))
         if any(result.fact.is_choice and result.ending == "differs" for result in self.results):
             notes.append(
                 "Where a choice of localhub differs, the Hub answers a question that its documents leave open."
@@ -76,8 +76,8 @@ class ContractReport:
         lines = [f"`{self.endpoint}`, {self.at}: {self.summary()}; {self.calls} calls", ""]
         lines += ["| fact | | statement | expected | got |", "|---|---|---|---|---|"]
         for result in self.results:
-            got = self.hidden(result.got or result.reason)
-            cells = (result.fact.id, result.ending, result.fact.sentence, self.hidden(result.expected), got)
+            got = self.without_secrets(result.got or result.reason)
+            cells = (result.fact.id, result.ending, result.fact.sentence, self.without_secrets(result.expected), got)
             lines.append("| " + " | ".join(map(_cell, cells)) + " |")
         return "\n".join([*lines, "", *self._notes()]).rstrip()
 
@@ -90,7 +90,7 @@ class ContractReport:
             "calls": self.calls,
             "seconds": round(self.seconds, 1),
             "counts": dict(Counter(result.ending for result in self.results)),
-            "left": list(map(self.hidden, self.left)),
+            "left": list(map(self.without_secrets, self.left)),
             "facts": [self._item(result) for result in self.results],
         }
 
@@ -102,7 +102,7 @@ class ContractReport:
             "is_choice": result.fact.is_choice,
             "ending": result.ending,
             "calls": result.calls,
-            **{name: self.hidden(text) for name, text in texts.items() if text},
+            **{name: self.without_secrets(text) for name, text in texts.items() if text},
         }
 
 

@@ -16,7 +16,7 @@ from localhub.contract.workspace import Workspace
 Ending = Literal["confirmed", "differs", "not tried"]
 
 _WRONG_SHAPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading an answer of another form than the documented one raises."""
+"""The errors that code raises when it reads an answer of another form than the documented one."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class FactResult:
     got: str = ""
     reason: str = ""
     calls: int = 0
-    """The calls of the fact itself, without those that made what several facts need."""
+    """The calls of the fact itself, without those that create things for several facts."""
 
 
 def run_facts(workspace: Workspace, facts: Sequence[Fact], available: Collection[Need]) -> Iterator[FactResult]:
-    """Yield the result of each fact. `available`: what facts may need and this run has."""
+    """Yield the result of each fact. `available`: the needs of facts that this run meets."""
     for fact in facts:
         missing = [need for need in fact.needs if need not in available]
-        yield FactResult(fact, "not tried", reason=NEEDS[missing[0]]) if missing else _tested(workspace, fact)
+        yield FactResult(fact, "not tried", reason=NEEDS[missing[0]]) if missing else _try_fact(workspace, fact)
 
 
-def _tested(workspace: Workspace, fact: Fact) -> FactResult:
+def _try_fact(workspace: Workspace, fact: Fact) -> FactResult:
     budget = workspace.client.budget
     before = budget.used - budget.set_up
 
@@ -60,6 +60,6 @@ def _tested(workspace: Workspace, fact: Fact) -> FactResult:
     return FactResult(fact, "confirmed", calls=calls())
 
 
-def interrupted(facts: Sequence[Fact], results: Sequence[FactResult]) -> list[FactResult]:
+def unreached(facts: Sequence[Fact], results: Sequence[FactResult]) -> list[FactResult]:
     """The results of the facts that were not reached."""
     return [FactResult(fact, "not tried", reason="the run was interrupted") for fact in facts[len(results) :]]

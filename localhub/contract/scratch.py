@@ -30,9 +30,9 @@ SCRATCH_REPOS: dict[str, RepoKind] = {
 }
 """The end of a repo's name → its kind. `new` and `hooksnew` are the later names of two others."""
 PUBLIC = "open"
-"""The one repo that everybody can read."""
+"""The only public repo of a run."""
 MISSING = "never"
-"""The one that is never made."""
+"""The repo that no run creates."""
 _NAME = re.compile(rf"{PREFIX}[0-9a-f]{{8}}-[a-z]{{1,20}}")
 
 

@@ -17,7 +17,7 @@ from localhub.contract.listener import WebhookListener
 from localhub.contract.options import ContractOptions, UsageError
 from localhub.contract.plan import most_calls, testable
 from localhub.contract.report import ContractReport
-from localhub.contract.runner import FactResult, interrupted, run_facts
+from localhub.contract.runner import FactResult, run_facts, unreached
 from localhub.contract.scratch import fresh_prefix
 from localhub.contract.workspace import Workspace
 
@@ -25,7 +25,7 @@ _MAY_CREATE = ("admin", "write", "contributor")
 
 
 def note(text: str) -> None:
-    """Tell the caller what happens, beside the report on standard output."""
+    """Print to standard error what happens; standard output is for the report."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -79,7 +79,7 @@ def check_other_account(client: ContractClient, account: Mapping[str, Any], name
         raise UsageError(f"The other token is of a member of {namespace}: take one of an account outside it.")
 
 
-def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
+def try_facts(options: ContractOptions) -> tuple[ContractReport, bool]:
     """Test the facts; return the report, and whether the run was interrupted. Raises UsageError before any write."""
     began, results, was_interrupted = time.monotonic(), list[FactResult](), False
     listener = WebhookListener(*options.listen, options.webhook_url) if options.has_address else None
@@ -111,7 +111,7 @@ def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
             listener.close()
     report = ContractReport(
         endpoint=options.endpoint,
-        results=[*results, *interrupted(options.facts, results)],
+        results=[*results, *unreached(options.facts, results)],
         calls=calls,
         seconds=time.monotonic() - began,
         at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -121,7 +121,7 @@ def tested(options: ContractOptions) -> tuple[ContractReport, bool]:
     return report, was_interrupted
 
 
-def left_overs_removed(options: ContractOptions) -> list[str]:
+def remove_left_overs(options: ContractOptions) -> list[str]:
     """Remove what earlier runs left in the namespace; with a dry run only name it. Return sentences about what stays.
 
     Raises UsageError.

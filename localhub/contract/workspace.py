@@ -1,4 +1,4 @@
-"""What the facts of one run share: the account, and scratch repos that are made when the first fact needs them."""
+"""The account and the scratch repos of one run, which its facts share; a fact creates a repo when it first needs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Files = Mapping[str, bytes | None]
 """Path → content; None removes the file."""
 
 WHILE_MAKING = "while making"
-"""Stands in a difference that was met before the test of a fact could begin."""
+"""Words in a difference that appears while a fact's repo or thread is created, before its own test."""
 BENCHMARK = "TIGER-Lab/MMLU-Pro"
 """A dataset whose leaderboard the Hub keeps."""
 JOB_IMAGE = "ubuntu"
@@ -37,7 +37,7 @@ BASE_FILES: Mapping[str, bytes] = {
 class Workspace:
     """The account of the token, and the repos of this run.
 
-    `patience`: seconds to wait for what the Hub does later, such as a delivery.
+    `patience`: seconds to wait for effects that the Hub may delay, such as a delivery.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Workspace:
 
     @property
     def run_label(self) -> str:
-        """What marks the Jobs of this run."""
+        """The label of the Jobs of this run."""
         return self.prefix.rstrip("-")
 
     @property
@@ -107,7 +107,7 @@ class Workspace:
         """A private dataset with BASE_FILES."""
         return self.repo("contents", BASE_FILES)
 
-    def talk(self) -> ScratchRepo:
+    def threads_repo(self) -> ScratchRepo:
         """A private dataset for discussions and pull requests."""
         return self.repo("talk", {"a.txt": b"one\n"})
 
@@ -117,7 +117,7 @@ class Workspace:
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        """Count the calls in here as made for several facts."""
+        """Count calls inside this context as calls that create things for several facts."""
         budget = self.client.budget
         budget.in_set_up, before = True, budget.in_set_up
         try:
@@ -126,9 +126,9 @@ class Workspace:
             budget.in_set_up = before
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what `make` returned when it was called under this name first.
+        """Call `make` the first time that a fact uses this name, and return its result each time.
 
-        Raises what `make` raises of Differs and NotTried, and NotTried for all facts after that.
+        If `make` raises Differs or NotTried, this raises the same error, and NotTried to all later facts.
         """
         if name not in self._made:
             try:
@@ -147,7 +147,7 @@ class Workspace:
         return result
 
     def eventually(self, look: Callable[[], T | None], calls: int) -> T | None:
-        """Call `look` up to `calls` times, until it returns something, with growing waits within the patience."""
+        """Call `look` up to `calls` times, until its result is not None; the waits double, within `patience` in all."""
         wait = self.patience / 2**calls
         for attempt in range(calls):
             if (result := look()) is not None or attempt == calls - 1:
@@ -252,7 +252,7 @@ def thread(workspace: Workspace, repo: ScratchRepo, number: int) -> Any:
     return workspace.client.get(f"{repo.api}/discussions/{number}").expect(200).json()
 
 
-def say(workspace: Workspace, repo: ScratchRepo, number: int, action: str, body: object = None) -> HubAnswer:
+def act_in_thread(workspace: Workspace, repo: ScratchRepo, number: int, action: str, body: object = None) -> HubAnswer:
     """Act in a thread: `comment`, `status`, `merge`, `title`, `comment/ID/edit`."""
     return workspace.client.post(f"{repo.api}/discussions/{number}/{action}", json={} if body is None else body)
 

@@ -1,1 +1,1 @@
-"""What tests control and observe: faults, rate limits, statistics."""
+"""Faults and rate limits that tests set, and statistics that they read."""

@@ -31,7 +31,7 @@ class FaultRule:
     """One fault: `kind` happens to the next `times` calls that match `route` (None: until removed).
 
     fail: answered with `status` before anything happens. fail-after: the same, after the effect has happened.
-    delay: answered `seconds` later. hang, hang-after: no answer until the caller gives up
+    delay: answered `seconds` later. hang, hang-after: no answer until the caller disconnects
     (at most `seconds`, if above 0).
     cut: the connection breaks in the middle of the true answer's body. short: half of the body comes as if it were all.
     drip: the body comes in DRIPS pieces, `seconds` apart.

@@ -39,7 +39,7 @@ class HubRoute(APIRoute):
 
 
 class HubRouter(APIRouter):
-    """A router of such routes."""
+    """A router whose routes are HubRoutes."""
 
     def __init__(self, *, route_class: type[HubRoute] = HubRoute, **options: Any) -> None:
         super().__init__(route_class=route_class, **options)

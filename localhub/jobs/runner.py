@@ -1,9 +1,9 @@
 """Runs Jobs as processes of this machine.
 
 A Job's image stands for folders with programs, which the world file lists: nothing else can be run, and a Hub without
-images runs no Jobs. A process gets the variables of its Job and nothing of this server's own environment, except where
-programs and temporary files are. It is not confined: run only Jobs that you trust. A volume is a folder with its files,
-whose path replaces the mount path in the Job's command and variables.
+images runs no Jobs. A process gets the variables of its Job, and of this server's own environment only `PATH` and
+PASSED_ON. It is not confined: run only Jobs that you trust. A volume is a folder with its files, whose path replaces
+the mount path in the Job's command and variables, because nothing is mounted here.
 
 Faults that a test asks for happen to the next Job: `lost` (its process is killed, and the Hub forgets it), `twice` (two
 processes run it), `deaf` (it is not stopped when it is cancelled).
@@ -30,15 +30,15 @@ Mount = Callable[[str, JsonObject, Path], None]
 JobFault = Literal["lost", "twice", "deaf"]
 MAX_LINES = 100_000
 STOP_SECONDS = 20.0
-"""Seconds that a cancelled Job has to end after SIGTERM."""
+"""Seconds from SIGTERM to SIGKILL when a Job is cancelled."""
 PASSED_ON = ("TMPDIR", "LANG", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What Jobs may run here: image → folders with its programs; flavor → price in micro-dollars a minute.
+    """The images (name → folders with its programs) and flavors (name → micro-dollars a minute) that Jobs may use.
 
-    `parallel` Jobs run at the same time; others wait.
+    At most `parallel` Jobs run at the same time; others wait.
     """
 
     images: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class JobSettings:
 
 @dataclass
 class _JobRun:
-    """The processes of one Job, and what they printed."""
+    """The processes of one Job, and the lines that they print."""
 
     job: Job
     secrets: Mapping[str, str]
@@ -67,7 +67,7 @@ class JobRunner:
         self._folder = folder
         self._mount = mount
         self._runs: dict[str, _JobRun] = {}
-        self._places = threading.Semaphore(self.settings.parallel)
+        self._free_slots = threading.Semaphore(self.settings.parallel)
         self._next_faults: list[JobFault] = []
         self._closing = False
         for job in store.live():
@@ -76,7 +76,7 @@ class JobRunner:
     def configure(self, settings: JobSettings) -> None:
         """Allow these images and flavors."""
         self.settings = settings
-        self._places = threading.Semaphore(settings.parallel)
+        self._free_slots = threading.Semaphore(settings.parallel)
 
     def fault(self, fault: JobFault) -> None:
         """Let `fault` happen to the next Job."""
@@ -96,7 +96,7 @@ class JobRunner:
         threading.Thread(target=self._run, args=(run,), name=f"job-{job.id}", daemon=True).start()
         return job
 
-    def again(self, job: Job, initiator_id: str) -> Job:
+    def duplicate(self, job: Job, initiator_id: str) -> Job:
         """Start a Job like `job`, with its secrets while this server still has them [?]. Raises HubError."""
         run = self._runs.get(job.id)
         return self.start(job.owner_id, initiator_id, job.spec, run.secrets if run is not None else {})
@@ -110,7 +110,7 @@ class JobRunner:
         self._stop(run)
 
     def lines(self, job_id: str, tail: int | None) -> Iterator[str]:
-        """What a Job printed, or its last `tail` lines, and what it prints until it ends."""
+        """Yield the lines that a Job has printed, or the last `tail` of them, and further lines until it ends."""
         run = self._runs.get(job_id)
         if run is None:
             return
@@ -125,7 +125,7 @@ class JobRunner:
             run.ended.wait(0.2)
 
     def printed(self, job_id: str) -> list[str]:
-        """What a Job has printed so far."""
+        """The lines that a Job has printed so far."""
         run = self._runs.get(job_id)
         return list(run.lines) if run is not None else []
 
@@ -138,7 +138,7 @@ class JobRunner:
             run.ended.wait(5)
 
     def _run(self, run: _JobRun) -> None:
-        with self._places:
+        with self._free_slots:
             try:
                 if not self._closing and self._store.begin(run.job.id):
                     self._store_end(run, *self._execute(run))
@@ -146,10 +146,10 @@ class JobRunner:
                 run.ended.set()
 
     def _execute(self, run: _JobRun) -> tuple[JobStage, str | None]:
-        """Run the processes of a Job to their end; return its last stage, and why."""
+        """Run the processes of a Job to their end; return its last stage, and the message about it, if any."""
         spec = run.job.spec
         try:
-            run.processes = [self._process(run) for _ in range(1 + ("twice" in run.faults))]
+            run.processes = [self._start_process(run) for _ in range(1 + ("twice" in run.faults))]
         except (OSError, HubError) as error:
             return "ERROR", f"The command cannot be run: {error}"
         # A process that outlives its Job may hold the pipe: it must not keep this server from ending.
@@ -180,22 +180,22 @@ class JobRunner:
         if not self._closing:
             self._store.end(run.job.id, stage, message)
 
-    def _process(self, run: _JobRun) -> subprocess.Popen[bytes]:
+    def _start_process(self, run: _JobRun) -> subprocess.Popen[bytes]:
         spec = run.job.spec
         folder = self._folder / run.job.id
         folder.mkdir(parents=True, exist_ok=True)
-        mounted = self._mounted(run, folder)
+        mounted = self._write_volumes(run, folder)
         system = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part]
         environment = {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "PATH": os.pathsep.join([*self.settings.images[spec.image], *system]),
             "HOME": str(folder),
             "JOB_ID": run.job.id,
-            **{name: _at(mounted, value) for name, value in spec.environment.items()},
+            **{name: _with_folder(mounted, value) for name, value in spec.environment.items()},
             **run.secrets,
         }
         return subprocess.Popen(  # the world's file allows it
-            [_at(mounted, word) for word in spec.command],
+            [_with_folder(mounted, word) for word in spec.command],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -204,8 +204,8 @@ class JobRunner:
             start_new_session=True,
         )
 
-    def _mounted(self, run: _JobRun, folder: Path) -> dict[str, str]:
-        """Write the files of the Job's volumes; mount path → the folder that stands for it. Raises HubError."""
+    def _write_volumes(self, run: _JobRun, folder: Path) -> dict[str, str]:
+        """Write the files of the Job's volumes; return mount path → folder with the files. Raises HubError."""
         paths = {}
         for number, volume in enumerate(run.job.spec.volumes):
             target = folder / f"volume-{number}"
@@ -227,8 +227,8 @@ class JobRunner:
         threading.Thread(target=kill, daemon=True).start()
 
 
-def _at(mounted: Mapping[str, str], text: str) -> str:
-    """A word or a value with the folder in place of a mount path that it begins with: nothing is mounted here."""
+def _with_folder(mounted: Mapping[str, str], text: str) -> str:
+    """Replace a mount path at the beginning of `text` by the folder with the volume's files."""
     for path, folder in mounted.items():
         if text == path or text.startswith(f"{path}/"):
             return folder + text.removeprefix(path)
@@ -242,7 +242,7 @@ def _read(process: subprocess.Popen[bytes], lines: deque[str]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to a process and all that it started."""
+    """Send a signal to a process and to the processes that it has started."""
     if process.poll() is None:
         try:
             os.killpg(process.pid, number)

@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner_id);
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a Job runs: a command in an image, on a flavor of hardware, for a limited time."""
+    """A command in an image, the flavor of hardware to run it on, and its time limit."""
 
     command: tuple[str, ...]
     image: str
@@ -92,7 +92,7 @@ class JobStore:
             raise HubError(404, "Job not found")
         return _job(row)
 
-    def of(self, owner_id: str, labels: Sequence[tuple[str, str]], stages: Sequence[str]) -> list[Job]:
+    def of_owner(self, owner_id: str, labels: Sequence[tuple[str, str]], stages: Sequence[str]) -> list[Job]:
         """The account's Jobs with all these labels, in one of these stages if there are any; newest first."""
         rows = self._database.rows(
             "SELECT * FROM jobs WHERE owner_id = ? AND stage != 'DELETED' ORDER BY rowid DESC", (owner_id,)

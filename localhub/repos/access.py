@@ -106,7 +106,7 @@ class Access:
             return False
         if self.role_in(caller.account, repo) is not None:
             return True
-        return caller.account is not None and self._grants.of(repo, caller.account) == "accepted"
+        return caller.account is not None and self._grants.status(repo, caller.account) == "accepted"
 
 
 def repo_disabled() -> HubError:

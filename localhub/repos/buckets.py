@@ -77,7 +77,7 @@ class Buckets:
             raise HubError(404, "Bucket not found", "RepoNotFound")
         return bucket
 
-    def of(self, caller: Caller, namespace: str) -> list[Bucket]:
+    def visible(self, caller: Caller, namespace: str) -> list[Bucket]:
         """The buckets of an account that the caller may see, newest first."""
         rows = self._database.rows(
             "SELECT * FROM buckets WHERE lower(namespace) = lower(?) ORDER BY rowid DESC", (namespace,)

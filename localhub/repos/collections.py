@@ -79,7 +79,7 @@ class Collections:
         database.ensure(SCHEMA)
 
     def create(self, owner: Account, title: str, description: str | None, *, private: bool) -> Collection:
-        """Create an empty collection, the last of its owner's."""
+        """Create an empty collection at the end of its owner's list."""
         with self._database.write() as db:
             (position,) = db.execute("SELECT count(*) FROM collections WHERE owner_id = ?", (owner.id,)).fetchone()
             row = (new_id(), owner.id, owner.name, title, description, private, "orange", position)
@@ -108,7 +108,7 @@ class Collections:
         return self.get(collection.id)
 
     def delete(self, collection: Collection) -> None:
-        """Delete a collection, and what names it in others."""
+        """Delete a collection, and the items of other collections that name it."""
         with self._database.write() as db:
             db.execute("DELETE FROM collection_items WHERE collection = ?", (collection.id,))
             db.execute("DELETE FROM collection_items WHERE type = 'collection' AND target = ?", (collection.id,))

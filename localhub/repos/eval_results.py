@@ -34,7 +34,7 @@ class EvalFile:
 
 
 class _Invalid(ValueError):
-    """What is wrong with a file."""
+    """A file is invalid; the message names the field and the problem."""
 
 
 def is_result_path(path: str) -> bool:
@@ -66,7 +66,7 @@ def parse_results(path: str, content: bytes) -> EvalFile:
 
 
 def benchmark_problem(content: bytes) -> str:
-    """What is wrong with an `eval.yaml`; "" for a valid one."""
+    """The problem of an `eval.yaml`; "" for a valid one."""
     try:
         _tasks(content)
     except _Invalid as error:

@@ -28,7 +28,7 @@ class Grants:
         self._clock = clock
         database.ensure(SCHEMA)
 
-    def of(self, repo: Repo, account: Account) -> Grant | None:
+    def status(self, repo: Repo, account: Account) -> Grant | None:
         """The status of the account's access request; None without one."""
         row = self._database.row("SELECT status FROM grants WHERE repo = ? AND user = ?", (repo.oid, account.id))
         return row["status"] if row else None

@@ -1,4 +1,4 @@
-"""Valid paths of files: none that leaves the repo or breaks a checkout of it."""
+"""Checks paths of files: a path must not leave the repo or break a checkout of it."""
 
 from __future__ import annotations
 

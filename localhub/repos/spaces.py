@@ -152,7 +152,7 @@ class Spaces:
         }
 
     def environment(self, repo: Repo) -> dict[str, str]:
-        """What a Space's process would find in its environment, values of secrets included; no call answers them."""
+        """The environment that a Space's process gets, with the values of secrets; no call of the API returns it."""
         rows = self._database.rows("SELECT key, value FROM space_entries WHERE repo = ? ORDER BY kind", (repo.oid,))
         host = self.host(repo).partition("://")[2]
         known = {"SPACE_ID": repo.full_name, "SPACE_AUTHOR_NAME": repo.namespace, "SPACE_HOST": host}

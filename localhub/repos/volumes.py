@@ -1,4 +1,4 @@
-"""Volumes: repos and buckets that a Space or a Job finds as a folder of its file system."""
+"""Volumes: repos and buckets that a Space or a Job gets as a folder of its file system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Volume(BaseModel):
 
 
 class Volumes:
-    """Finds what volumes name, and writes it where a process can read it."""
+    """Checks access to the repos and buckets of volumes, and writes their files to folders."""
 
     def __init__(self, access: Access, buckets: Buckets, lfs: LfsStore) -> None:
         self._access = access
@@ -36,7 +36,7 @@ class Volumes:
         self._lfs = lfs
 
     def check(self, caller: Caller, volume: Volume) -> None:
-        """Raise BadRequest unless the caller may read what the volume names [?]."""
+        """Raise BadRequest unless the caller may read the repo or bucket of the volume [?]."""
         try:
             self._commit(caller, volume)
         except HubError as error:

@@ -31,7 +31,7 @@ def list_buckets(
     state: StateDep, caller: CallerDep, ns: Namespace, search: Annotated[str, Query(max_length=200)] = ""
 ) -> list[JsonObject]:
     """The buckets of an account; `me` is the caller's."""
-    buckets = state.buckets.of(caller, _owner(caller, ns))
+    buckets = state.buckets.visible(caller, _owner(caller, ns))
     return [each.as_json() for each in buckets if search.lower() in each.full_name.lower()]
 
 

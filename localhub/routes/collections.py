@@ -117,8 +117,8 @@ def collections(
     page = listed[cursor : cursor + limit]
     # The client numbers the list itself, and refuses a `position` here.
     return [
-        {name: value for name, value in _fields(state, found, items[:LISTED_ITEMS]).items() if name != "position"}
-        for found, items in page
+        {name: value for name, value in _fields(state, collection, items[:LISTED_ITEMS]).items() if name != "position"}
+        for collection, items in page
     ]
 
 
@@ -134,46 +134,46 @@ def create(state: StateDep, caller: CallerDep, body: NewCollection) -> JsonObjec
 
 
 @router.get("/api/collections/{ns}/{name}")
-def collection(state: StateDep, caller: CallerDep, found: Readable) -> JsonObject:
+def collection(state: StateDep, caller: CallerDep, collection: Readable) -> JsonObject:
     """A collection with all items."""
-    return _fields(state, found, _items(state, caller, found))
+    return _fields(state, collection, _items(state, caller, collection))
 
 
 @router.patch("/api/collections/{ns}/{name}")
-def update(state: StateDep, caller: CallerDep, found: Writable, body: CollectionChanges) -> JsonObject:
+def update(state: StateDep, caller: CallerDep, collection: Writable, body: CollectionChanges) -> JsonObject:
     """Change a collection; a new title changes its slug, and the earlier one still works."""
-    changed = state.collections.update(found, body.model_dump(exclude_none=True))
+    changed = state.collections.update(collection, body.model_dump(exclude_none=True))
     return {"success": True, "data": _fields(state, changed, _items(state, caller, changed))}
 
 
 @router.delete("/api/collections/{ns}/{name}")
-def delete(state: StateDep, found: Writable) -> JsonObject:
+def delete(state: StateDep, collection: Writable) -> JsonObject:
     """Delete a collection."""
-    state.collections.delete(found)
+    state.collections.delete(collection)
     return {"success": True}
 
 
 @router.post("/api/collections/{ns}/{name}/items")
 @router.post("/api/collections/{ns}/{name}/item")
-def add_item(state: StateDep, caller: CallerDep, found: Writable, body: NewItem) -> JsonObject:
-    """Add a repo or a collection at the end; 404 for one that the caller cannot see, 409 for one that is in it."""
+def add_item(state: StateDep, caller: CallerDep, collection: Writable, body: NewItem) -> JsonObject:
+    """Add a repo or a collection at the end; 404 if the caller cannot see it, 409 if the collection has it already."""
     item_type, target = _target(state, caller, body.item)
-    state.collections.add_item(found, item_type, target, body.note)
-    changed = state.collections.get(found.id)
+    state.collections.add_item(collection, item_type, target, body.note)
+    changed = state.collections.get(collection.id)
     return _fields(state, changed, _items(state, caller, changed))
 
 
 @router.patch("/api/collections/{ns}/{name}/items/{item_id}")
-def change_item(state: StateDep, found: Writable, item_id: ItemId, body: ItemChanges) -> JsonObject:
+def change_item(state: StateDep, collection: Writable, item_id: ItemId, body: ItemChanges) -> JsonObject:
     """Change an item's note or its place."""
-    state.collections.change_item(found, item_id, note=body.note, position=body.position)
+    state.collections.change_item(collection, item_id, note=body.note, position=body.position)
     return {"success": True}
 
 
 @router.delete("/api/collections/{ns}/{name}/items/{item_id}")
-def remove_item(state: StateDep, found: Writable, item_id: ItemId) -> JsonObject:
+def remove_item(state: StateDep, collection: Writable, item_id: ItemId) -> JsonObject:
     """Remove an item."""
-    state.collections.remove_item(found, item_id)
+    state.collections.remove_item(collection, item_id)
     return {"success": True}
 
 

@@ -133,7 +133,7 @@ async def commit(
 @router.get("/api/{kind:kind}/{ns}/{name}/xet-write-token/{rev:seg}")
 @router.get("/api/{kind:kind}/{ns}/{name}/xet-read-token/{rev:seg}")
 def xet_token(repo: Readable, rev: Rev) -> Response:
-    """Redirect to an address that says what to do without Xet: the client shows only the address of a refusal."""
+    """Redirect to an address whose path is advice about Xet: of a refusal the client shows only the address."""
     return RedirectResponse(f"{repo.api_path}/no-xet-here/set-HF_HUB_DISABLE_XET=1-in-the-client?revision={quote(rev)}")
 
 

@@ -1,4 +1,4 @@
-"""Reading the content of a repo: tree, paths-info, treesize, compare and diffs."""
+"""Routes that read the content of a repo: tree, paths-info, treesize, compare and diffs."""
 
 from __future__ import annotations
 

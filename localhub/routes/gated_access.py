@@ -43,9 +43,9 @@ def request_access(state: StateDep, caller: CallerDep, prefix: RepoKind, ns: Nam
     account = caller.require_account()
     if not repo.gated:
         raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
-    if state.grants.of(repo, account) is None:
+    if state.grants.status(repo, account) is None:
         state.grants.set(repo, account, "accepted" if repo.gated == "auto" else "pending")
-    return {"status": state.grants.of(repo, account)}
+    return {"status": state.grants.status(repo, account)}
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
@@ -61,7 +61,7 @@ def list_access_requests(
 def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> JsonObject:
     """Accept a request, reject it, or make it pending again."""
     account = _requester(state, _gated(repo), body)
-    if state.grants.of(repo, account) == body.status:
+    if state.grants.status(repo, account) == body.status:
         raise HubError(404, f"The request of {account.name} is {body.status} already.")
     state.grants.set(repo, account, body.status)
     return {}
@@ -71,7 +71,7 @@ def decide_access(repo: Owned, state: StateDep, body: AccessDecision) -> JsonObj
 def grant_access(repo: Owned, state: StateDep, body: AccessGrantBody) -> JsonObject:
     """Give access to a user without a request."""
     account = _user(state, body.user)
-    if state.grants.of(_gated(repo), account) == "accepted":
+    if state.grants.status(_gated(repo), account) == "accepted":
         raise BadRequest(f"{account.name} has access to {repo.full_name} already.")
     state.grants.set(repo, account, "accepted")
     return {}

@@ -78,7 +78,7 @@ def list_jobs(
     """The Jobs of a namespace with all these labels, newest first [?]."""
     owner = namespace_owner(state, caller, namespace, write=False)
     pairs = [(name, value) for name, _, value in (each.partition("=") for each in label or ())]
-    jobs = state.job_store.of(owner.id, pairs, stage or ())
+    jobs = state.job_store.of_owner(owner.id, pairs, stage or ())
     begin = int(cursor) if cursor.isascii() and cursor.isdecimal() else 0
     link_next(request, response, public_url(request), end=begin + PAGE, total=len(jobs))
     return [_json(state, owner, job) for job in jobs[begin : begin + PAGE]]
@@ -144,7 +144,7 @@ def duplicate_job(state: StateDep, caller: CallerDep, namespace: Namespace, job_
     """Start a Job like another one: labels, secrets and all [?]."""
     owner = namespace_owner(state, caller, namespace, write=True)
     source = state.job_store.get(job_id, owner.id)
-    return _json(state, owner, state.jobs.again(source, caller.require_account().id))
+    return _json(state, owner, state.jobs.duplicate(source, caller.require_account().id))
 
 
 @router.put("/{namespace}/{job_id}/labels")

@@ -1,7 +1,7 @@
 """The settings of Spaces: secrets, variables, hardware, sleep time, storage, volumes, pause and restart.
 
-No Space runs here: the calls store the settings and answer as the Hub would. What the client does not show of the
-Hub's answers is marked with [?].
+No Space runs here: the calls store the settings and answer as the Hub would. [?] marks parts of an answer that the
+code of huggingface_hub does not show.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Discussions and pull requests as rows: one counter per repo, a timeline of events per thread.
 
-service.py checks access and emits the events; nothing here does.
+This module checks no access and emits no events: `localhub.threads.service` does both.
 """
 
 from __future__ import annotations

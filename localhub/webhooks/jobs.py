@@ -1,4 +1,4 @@
-"""Webhooks that start a Job for each event: a copy of the Job that they were made from, which gets the event.
+"""Webhooks that start a Job for each event: a copy of the Job that they name, with the event in its environment.
 
 The secrets of that Job are not copied: the Job gets those that were given with the webhook, which are stored here.
 """
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS webhook_jobs (
 
 @dataclass(frozen=True)
 class WebhookJob:
-    """What a webhook starts: the Job `source_id` again, in the namespace that it ran in."""
+    """The Job that a webhook starts: `source_id` again, in the namespace that it ran in."""
 
     source_id: str
     namespace_id: str
@@ -51,7 +51,7 @@ class WebhookJob:
 
 
 class WebhookJobs:
-    """The table of what webhooks start, and the start."""
+    """Stores the Job of each webhook that starts one, and starts it."""
 
     def __init__(self, database: Database, jobs: JobStore, runner: JobRunner) -> None:
         self._database = database
@@ -64,14 +64,14 @@ class WebhookJobs:
         return self._jobs.find(job_id)
 
     def put(self, webhook_id: str, source: Job, secrets: Mapping[str, str]) -> None:
-        """Store what a webhook starts."""
+        """Store the Job that a webhook starts."""
         spec = {**vars(source.spec), "command": list(source.spec.command)}
         row = (webhook_id, source.id, source.owner_id, json.dumps(spec), json.dumps(dict(secrets)))
         with self._database.write() as db:
             db.execute("INSERT OR REPLACE INTO webhook_jobs VALUES (?, ?, ?, ?, ?)", row)
 
     def find(self, webhook_id: str) -> WebhookJob | None:
-        """What a webhook starts; None for one that calls a URL."""
+        """The Job that a webhook starts; None for a webhook that calls a URL."""
         row = self._database.row("SELECT * FROM webhook_jobs WHERE webhook_id = ?", (webhook_id,))
         if row is None:
             return None
@@ -80,7 +80,7 @@ class WebhookJobs:
         return WebhookJob(row["source_id"], row["namespace_id"], spec, json.loads(row["secrets"]))
 
     def remove(self, webhook_id: str) -> None:
-        """Forget what a webhook starts."""
+        """Delete the Job that a webhook starts."""
         with self._database.write() as db:
             db.execute("DELETE FROM webhook_jobs WHERE webhook_id = ?", (webhook_id,))
 

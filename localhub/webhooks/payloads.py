@@ -1,7 +1,7 @@
 """The payload that a webhook sends for each kind of event.
 
 A payload is built when the event happens, except for `webhook`, which `for_webhook` adds for each receiver. It names
-people by id alone, and no field says who caused an event of a repo: a receiver that needs to know asks the API.
+people by id alone, and no field names the author of an event of a repo: a receiver that needs it asks the API.
 """
 
 from __future__ import annotations

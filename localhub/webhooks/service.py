@@ -108,7 +108,7 @@ class WebhookService:
         return self.store.change(webhook, {"disabled": "", "failures": 0})
 
     def disable(self, webhook: Webhook, reason: str = "disabled") -> Webhook:
-        """Let no event trigger the webhook; its pending deliveries are given up."""
+        """Let no event trigger the webhook, and give up its pending deliveries."""
         changed = self.store.change(webhook, {"disabled": reason})
         self.deliveries.forget(webhook.id, "suspended" if reason == SUSPENDED else "disabled")
         return changed

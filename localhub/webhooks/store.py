@@ -126,7 +126,7 @@ class WebhookStore:
         return webhooks
 
     def change(self, webhook: Webhook, columns: Mapping[str, object]) -> Webhook:
-        """Set columns of a webhook; the webhook as it is then."""
+        """Set columns of a webhook; return the changed webhook."""
         if columns:
             setters = ", ".join(f"{name} = ?" for name in columns)
             values = [_column(name, value) for name, value in columns.items()]

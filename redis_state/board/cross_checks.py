@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.cross_checks import NONCE, CrossCheckRecord, CrossCheckReport, CrossCheckVote
+from leaderboard.cross_check_decisions import CrossCheckVote
+from leaderboard.cross_checks import NONCE, CrossCheckRecord, CrossCheckReport
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 

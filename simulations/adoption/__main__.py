@@ -41,31 +41,31 @@ def main() -> None:
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
 
     from redis_state.logs import configure_logs
-    from simulations.adoption.run import tell
+    from simulations.adoption.run import simulate
 
     disable_progress_bars()
     configure_logs("error")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = tell(Path(folder), options)
-    print_all(found)
+        figures = simulate(Path(folder), options)
+    print_all(figures)
     print(f"{time.monotonic() - started:.0f} s of real time")
     if options.json:
-        print(json.dumps(found))
-    sys.exit(bool(found["wrong"]))
+        print(json.dumps(figures))
+    sys.exit(bool(figures["wrong"]))
 
 
-def print_all(found: dict[str, Any]) -> None:
+def print_all(figures: dict[str, Any]) -> None:
     """Print the figures as a table."""
     print(f"{'':24}{'seconds':>10}{'calls':>10}{'memory MB':>12}")
-    for name, step in found["steps"].items():
+    for name, step in figures["steps"].items():
         memory = f"{step['memory_mb']:12,.0f}" if "memory_mb" in step else ""
         print(f"{name:24}{step['seconds']:10,.1f}{step['calls']:10,}{memory}")
     for name in ("listed", "overtaken", "done", "followed"):
-        counts = Counter(kind for kind, *_ in found[name])
+        counts = Counter(kind for kind, *_ in figures[name])
         print(f"{name.replace('_', ' '):12}" + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
-    print(f"asked for {found['asked']}, answered {found['answered']}, too long ago {found['too_late']}")
-    for wrong in found["wrong"]:
+    print(f"asked for {figures['asked']}, answered {figures['answered']}, too long ago {figures['too_late']}")
+    for wrong in figures["wrong"]:
         print(f"wrong: {wrong}")
 
 

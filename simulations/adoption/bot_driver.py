@@ -20,7 +20,7 @@ from redis_state.attempts import AttemptProgress
 from redis_state.dirty import SyncPriority
 from redis_state.heartbeats import WorkerCard
 from redis_state.redis import connect
-from simulations.adoption.user_actions import BOT, REQUESTS, Act, token
+from simulations.adoption.user_actions import BOT, REQUESTS, TimedAction, token
 
 STEP = 1_800.0
 """Maximal simulated seconds between two ticks."""
@@ -58,7 +58,7 @@ class BotDriver:
         self.context.hub.close()
         self.probe.close()
 
-    def live(self, seconds: float, acts: Iterable[Act] = ()) -> None:
+    def live(self, seconds: float, acts: Iterable[TimedAction] = ()) -> None:
         """Let `seconds` pass, in which people act: `acts` in order of seconds from now."""
         clock, todo = self.hub.state.clock, list(acts)
         began = clock.seconds()
@@ -81,14 +81,14 @@ class BotDriver:
 
     def _take(self) -> bool:
         """Let the worker take all jobs and claim them; return whether there were any."""
-        found = [job for name in self.context.queues for job in jobs.queue(self.redis, name).jobs]
-        for job in found:
+        waiting_jobs = [job for name in self.context.queues for job in jobs.queue(self.redis, name).jobs]
+        for job in waiting_jobs:
             message = jobs.parse(job.kwargs["message"])
             job.delete()
             self.running[message.attempt] = message.path
             self.context.attempts.take(message.attempt, message.path, WORKER, now=self.context.now())
             self.context.mark(f"request:{message.path}")
-        return bool(found)
+        return bool(waiting_jobs)
 
     def _deliver(self, event: HubEvent) -> None:
         """Mark the key of an event dirty, as the delivery of a webhook does."""

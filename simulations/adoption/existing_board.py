@@ -19,8 +19,11 @@ FLAGS = 111
 
 
 @dataclass(frozen=True)
-class Old:
-    """One old request; `kind` 2: of the second generation; 1: of the first; 0: with an obsolete status."""
+class OldRequest:
+    """A request from before the adoption, whose `number` decides everything about it.
+
+    `kind` 2: of the second generation; 1: of the first; 0: with an obsolete status.
+    """
 
     number: int
 
@@ -52,7 +55,7 @@ class Old:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of its file."""
-        found = {
+        fields = {
             "model": self.model,
             "base_model": "",
             "revision": SHA if self.kind == 2 else "main",
@@ -66,9 +69,9 @@ class Old:
         }
         if self.kind == 2:
             job = self.number if self.status == "RUNNING" else -1
-            found |= {"architectures": "MistralForCausalLM", "job_id": job, "job_start_time": None}
-            found |= {"use_chat_template": bool(self.number % 3), "sender": f"user-{self.number % 97}"}
-        return found | ({} if self.kind == 2 else {"likes": 3, "license": "cc-by-nc-4.0"})
+            fields |= {"architectures": "MistralForCausalLM", "job_id": job, "job_start_time": None}
+            fields |= {"use_chat_template": bool(self.number % 3), "sender": f"user-{self.number % 97}"}
+        return fields | ({} if self.kind == 2 else {"likes": 3, "license": "cc-by-nc-4.0"})
 
     def file(self) -> bytes:
         """Return its file; some are unreadable."""
@@ -81,21 +84,21 @@ class Old:
         """Return path and content of its results, in the format of its generation."""
         time = (START + timedelta(hours=self.number / 2 + 5)).strftime("%Y-%m-%dT%H-%M-%S.%f")
         scores: dict[str, Any] = {task: {metric: 0.5, f"{metric}_stderr": 0.01} for task, metric in TASKS.items()}
-        found: dict[str, Any] = {"results": scores, "versions": dict.fromkeys(TASKS, 0)}
+        contents: dict[str, Any] = {"results": scores, "versions": dict.fromkeys(TASKS, 0)}
         if self.kind == 2:
             args = f"pretrained={self.model},revision={SHA},dtype={self.precision}"
-            found |= {"config": {"model": "hf", "model_args": args}, "model_name": self.model}
+            contents |= {"config": {"model": "hf", "model_args": args}, "model_name": self.model}
         else:
-            found["config_general"] = {"model_name": self.model, "model_dtype": f"torch.{self.precision}"}
-        return f"{self.model}/results_{time}.json", json.dumps(found).encode()
+            contents["config_general"] = {"model_name": self.model, "model_dtype": f"torch.{self.precision}"}
+        return f"{self.model}/results_{time}.json", json.dumps(contents).encode()
 
 
-def old_requests(count: int) -> Iterator[Old]:
+def old_requests(count: int) -> Iterator[OldRequest]:
     """Yield `count` requests; one in TWICE is a duplicate."""
-    return (Old(number) for number in range(count))
+    return (OldRequest(number) for number in range(count))
 
 
-def double_of(old: Old) -> bytes:
+def double_of(old: OldRequest) -> bytes:
     """Return the file of the request of which `old` is a duplicate."""
     return json.dumps({**old.fields(), "model": old.model.replace("Org-", "org-")}).encode()
 
@@ -108,9 +111,9 @@ def flags(hub: str) -> str:
     return "\n".join(["FLAGGED_MODELS = {", *lines, "}", ""])
 
 
-def talk(number: int) -> tuple[str, str, str]:
+def old_thread(number: int) -> tuple[str, str, str]:
     """Return title, opening post and answer of one old thread."""
-    old = Old(13 * number % 20_000)
+    old = OldRequest(13 * number % 20_000)
     model, url = old.model, f"https://huggingface.co/datasets/board/requests/blob/main/{old.path}"
     return (
         (f"{model} failed", f"My model failed, please restart it: {url}", "Restarted."),

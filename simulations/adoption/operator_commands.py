@@ -17,7 +17,7 @@ from steward.children import Children
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """The result of a command; `memory_mb` is its peak memory."""
 
     status: int
@@ -32,15 +32,15 @@ class Operator:
         self.hub, self.redis_url, self.folder = hub, redis_url, folder
         self.board, self.mirrors = folder / "board.yaml", folder / "mirrors"
 
-    def steward(self, *arguments: str) -> Ran:
+    def steward(self, *arguments: str) -> CommandResult:
         """Run a command that has to succeed. Raises SystemExit."""
-        ran = self.run(*arguments)
-        if ran.status:
-            words = ran.printed + (self.folder / "commands.log").read_text("utf-8", "replace")[-2_000:]
-            raise SystemExit(f"steward {' '.join(arguments)} ended with {ran.status}: {words}")
-        return ran
+        result = self.run(*arguments)
+        if result.status:
+            words = result.printed + (self.folder / "commands.log").read_text("utf-8", "replace")[-2_000:]
+            raise SystemExit(f"steward {' '.join(arguments)} ended with {result.status}: {words}")
+        return result
 
-    def run(self, *arguments: str) -> Ran:
+    def run(self, *arguments: str) -> CommandResult:
         """Run a command that may fail; its standard error goes to `commands.log`."""
         command = [sys.executable, "-m", "steward.cli", *arguments]
         with (self.folder / "commands.log").open("ab") as log:
@@ -49,7 +49,7 @@ class Operator:
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        return Ran(process.returncode, printed, usage.ru_maxrss / 1024)
+        return CommandResult(process.returncode, printed, usage.ru_maxrss / 1024)
 
     def sync_until(self, condition: Callable[[], bool]) -> float:
         """Run a sync process until `condition()`, and return its peak memory in MB."""

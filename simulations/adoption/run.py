@@ -23,7 +23,7 @@ from localhub.git.repository import Author, SetFile
 from localhub.testing import LocalHub
 from redis_state.shadowed_writes import ShadowedWrite
 from simulations.adoption.bot_driver import BotDriver
-from simulations.adoption.existing_board import Old, double_of, flags, old_requests, talk
+from simulations.adoption.existing_board import OldRequest, double_of, flags, old_requests, old_thread
 from simulations.adoption.operator_commands import Operator
 from simulations.adoption.user_actions import (
     BACKEND,
@@ -38,7 +38,7 @@ from simulations.adoption.user_actions import (
     AdoptionUsers,
     world,
 )
-from simulations.adoption.write_audit import Past, Witness, keyed, mentioned
+from simulations.adoption.write_audit import BoardBefore, WriteRecorder, by_key, mentioned
 from steward.valkey import Valkey
 
 EPOCH = 1_790_000_000.0
@@ -61,48 +61,50 @@ MORE = (
 QUOTAS = ("quota-submitter", "quota-organisation", "merge", "base-declared")
 
 
-def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = Operator) -> dict[str, Any]:
+def simulate(folder: Path, options: argparse.Namespace, operator: type[Operator] = Operator) -> dict[str, Any]:
     """Run everything, from the history to the last effect; `operator` runs the commands."""
-    past = list(old_requests(options.requests))
+    old = list(old_requests(options.requests))
     with (
         LocalHub(folder / "hub", world(options.days), clock=Clock(f"{EPOCH},0")) as hub,
         Valkey(folder / "valkey") as valkey,
     ):
-        story = Story(hub, operator(hub, valkey.url, folder))
-        story.past(past, options.threads)
-        story.adopt()
-        with closing(story.first_look()):
-            story.week(AdoptionUsers(hub, options.seed), past, options.days)
-            story.switch_on()
-            story.judge()
-        return story.found
+        simulation = AdoptionSimulation(hub, operator(hub, valkey.url, folder))
+        simulation.write_history(old, options.threads)
+        simulation.adopt()
+        with closing(simulation.first_sync()):
+            simulation.week(AdoptionUsers(hub, options.seed), old, options.days)
+            simulation.switch_on()
+            simulation.compare()
+        return simulation.figures
 
 
-class Story:
-    """One adoption; `found` holds the figures and everything that went wrong."""
+class AdoptionSimulation:
+    """One simulated adoption; `figures` holds the costs of each step, and everything that went wrong."""
 
     def __init__(self, hub: Any, operator: Operator) -> None:
         self.hub, self.operator = hub, operator
-        self.found: dict[str, Any] = {"steps": {}, "wrong": []}
-        self.witness = Witness(hub, BOT)
+        self.figures: dict[str, Any] = {"steps": {}, "wrong": []}
+        self.recorder = WriteRecorder(hub, BOT)
 
-    # --- before
+    # --- before the adoption
 
-    def past(self, old: list[Old], threads: int) -> None:
+    def write_history(self, old: list[OldRequest], threads: int) -> None:
         """Write the history to the Hub, and the board file."""
         me = Author(BACKEND, "old@example.com")
         requests, results = (self._repo(name) for name in (REQUESTS, RESULTS))
-        files = [SetFile(one.path, one.file()) for one in old]
-        files += [SetFile(one.path.replace("Org-", "org-"), double_of(one)) for one in old if one.is_double]
+        files = [SetFile(request.path, request.file()) for request in old]
+        files += [
+            SetFile(request.path.replace("Org-", "org-"), double_of(request)) for request in old if request.is_double
+        ]
         requests.git.commit("refs/heads/main", files, None, me, "Requests", when=EPOCH)
-        ended = [one for one in old if one.kind and one.status in ("FINISHED", "PENDING_NEW_EVAL")]
+        ended = [request for request in old if request.kind and request.status in ("FINISHED", "PENDING_NEW_EVAL")]
         results.git.commit(
-            "refs/heads/main", [SetFile(*one.results()) for one in ended], None, me, "Results", when=EPOCH
+            "refs/heads/main", [SetFile(*request.results()) for request in ended], None, me, "Results", when=EPOCH
         )
         people = [Caller(self.hub.state.accounts.by_name(f"person-{number}")) for number in range(12)]
         places = (requests, *(4 * [self.hub.state.repos.get("space", SPACE)]))
         for number in range(threads):
-            title, post, answer = talk(number)
+            title, post, answer = old_thread(number)
             repo = places[number % 5]
             thread = self.hub.state.threads.open_discussion(repo, people[number % 12], title, post)
             self.hub.state.threads.comment(repo, people[(number + 1) % 12], thread, answer)
@@ -130,15 +132,15 @@ class Story:
         entries = self._repo(REQUESTS).git.entries(head, recursive=True)
         files = {entry.path: entry.oid for entry in entries if is_request_path(entry.path)}
         with self._step("steward adopt") as step:
-            ran = self.operator.steward("adopt", "--by", MAINTAINER, "--json")
-            step["memory_mb"] = ran.memory_mb
-        record = json.loads(ran.printed)["record"]
-        self.before = Past(files, record["threads"])
-        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [RECORD]:
-            self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
-        self.witness.deeds.clear()
+            result = self.operator.steward("adopt", "--by", MAINTAINER, "--json")
+            step["memory_mb"] = result.memory_mb
+        record = json.loads(result.printed)["record"]
+        self.before = BoardBefore(files, record["threads"])
+        if record["files"] != len(files) or [write.path for write in self.recorder.writes] != [RECORD]:
+            self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.recorder.writes}")
+        self.recorder.writes.clear()
 
-    def first_look(self) -> BotDriver:
+    def first_sync(self) -> BotDriver:
         """Run the sync process until every request is indexed and no work is left; return the bot that follows it."""
         operator = self.operator
         with self._step("first steward sync") as step:
@@ -153,32 +155,32 @@ class Story:
 
     # --- in shadow
 
-    def week(self, town: AdoptionUsers, old: list[Old], days: int) -> None:
+    def week(self, users: AdoptionUsers, old: list[OldRequest], days: int) -> None:
         """Let people act and the old backend continue while the bot is in shadow."""
-        self.town = town
+        self.users = users
         self.began = self.hub.state.clock.seconds() + days * DAY + DAY + HOUR
         with self._step(f"{days} days in shadow"):
-            self.bot.live(days * DAY, town.week(days, old))
+            self.bot.live(days * DAY, users.week(days, old))
         self._expect_silence("a week in shadow")
         with self._step("a round, nothing new"):
             self.bot.live(HOUR / 60)
-        if (ran := self.operator.run("effects", "set", "edit", "on")).status != 1:
-            self._wrong(f"`steward effects set edit on` ended with {ran.status} beside another backend")
+        if (result := self.operator.run("effects", "set", "edit", "on")).status != 1:
+            self._wrong(f"`steward effects set edit on` ended with {result.status} beside another backend")
         with self._step("a day without the other"):
             self.bot.live(DAY + HOUR)
         self._expect_silence("a quiet day")
-        self.listed = keyed(self.bot.context.effects.shadow.read().things)
+        self.listed = by_key(self.bot.context.effects.shadow.read().things)
         self.overtaken = {key for key, shadowed in self.listed.items() if self._is_overtaken(shadowed)}
-        self.found["listed"] = sorted(self.listed)
-        self.found["overtaken"] = sorted(self.overtaken)
+        self.figures["listed"] = sorted(self.listed)
+        self.figures["overtaken"] = sorted(self.overtaken)
 
     def _is_overtaken(self, shadowed: ShadowedWrite) -> bool:
         """Whether the old backend has ended the request meanwhile, or it was asked for too long ago."""
         about = marker_of(f"<!-- {shadowed.id.partition('<!-- ')[2]}")
         path = shadowed.path if shadowed.effect == "edit" else about.key if about is not None else ""
         if is_request_path(path) and shadowed.repo == f"dataset/{REQUESTS}":
-            return self.town.read(path)["status"] not in ("PENDING", "RERUN")
-        return self._is_late(self.town.asked.get((shadowed.repo, shadowed.thread or 0), EPOCH * 2))
+            return self.users.read(path)["status"] not in ("PENDING", "RERUN")
+        return self._is_late(self.users.asked.get((shadowed.repo, shadowed.thread or 0), EPOCH * 2))
 
     def _is_late(self, asked: float) -> bool:
         return bool(self.began - asked > ASKED_AT_MOST)
@@ -191,34 +193,34 @@ class Story:
                 self.operator.steward("effects", "set", kind, "on")
                 self.bot.restart()
                 self.bot.live(HOUR)
-        self.done = list(self.witness.deeds)
+        self.done = list(self.recorder.writes)
         with self._step("flags imported, a day"):
             table = str(self.operator.folder / "flags.py")
-            ran = self.operator.run("flags", "import", table, "--category", "contamination", "--write")
-            if ran.status != 1:  # the command reports two keys without a model, and imports the others
+            result = self.operator.run("flags", "import", table, "--category", "contamination", "--write")
+            if result.status != 1:  # the command reports two keys without a model, and imports the others
                 self._wrong("the flags were not imported as expected")
             self.bot.live(DAY)
 
-    # --- and after
+    # --- after the adoption
 
-    def judge(self) -> None:
+    def compare(self) -> None:
         """Compare the bot's effects with the list, the history, and the requests of people."""
-        done = {deed.key for deed in self.done if deed.what in KINDS}
-        self.found["done"] = sorted(done)
-        self.found["followed"] = sorted(done - self.listed.keys())
+        done = {write.key for write in self.done if write.what in KINDS}
+        self.figures["done"] = sorted(done)
+        self.figures["followed"] = sorted(done - self.listed.keys())
         for key in sorted(self.listed.keys() - done - self.overtaken):
             if key[-1] == "RUNNING" and self.bot.context.index.get(key[3]).state in ("waiting", "queued"):
                 continue  # a request from a pull request is now before it in the queue
             self._wrong(f"listed and not done: {key}")
-        for deed in self.before.touched(self.witness.deeds, asked=self.town.asked, paths=self.town.paths):
-            self._wrong(f"changed an old file or thread: {deed}")
-        for name in sorted(mentioned(self.witness.deeds) - self.town.spoken):
+        for write in self.before.touched(self.recorder.writes, asked=self.users.asked, paths=self.users.paths):
+            self._wrong(f"changed an old file or thread: {write}")
+        for name in sorted(mentioned(self.recorder.writes) - self.users.spoken):
             self._wrong(f"mentioned {name}, who had done nothing")
-        spoken = {(deed.repo, deed.thread) for deed in self.witness.deeds if deed.what in ("comment", "merged")}
-        silent = set(self.town.asked) - spoken
-        late = {place for place in silent if self._is_late(self.town.asked[place])}
-        self.found |= {"asked": len(self.town.asked), "answered": len(spoken & set(self.town.asked))}
-        self.found["too_late"] = len(late)
+        spoken = {(write.repo, write.thread) for write in self.recorder.writes if write.what in ("comment", "merged")}
+        silent = set(self.users.asked) - spoken
+        late = {place for place in silent if self._is_late(self.users.asked[place])}
+        self.figures |= {"asked": len(self.users.asked), "answered": len(spoken & set(self.users.asked))}
+        self.figures["too_late"] = len(late)
         for place in sorted(silent - late):
             self._wrong(f"no answer in {place}")
 
@@ -228,12 +230,12 @@ class Story:
         return self.hub.state.repos.get("dataset", name)
 
     def _wrong(self, words: str) -> None:
-        self.found["wrong"].append(words)
+        self.figures["wrong"].append(words)
 
     def _expect_silence(self, when: str) -> None:
-        for deed in self.witness.deeds:
-            self._wrong(f"in shadow, in {when}: {deed}")
-        self.witness.deeds.clear()
+        for write in self.recorder.writes:
+            self._wrong(f"in shadow, in {when}: {write}")
+        self.recorder.writes.clear()
 
     @contextmanager
     def _step(self, name: str) -> Iterator[dict[str, Any]]:
@@ -241,7 +243,7 @@ class Story:
         calls, started = self._calls(), time.monotonic()
         yield step
         step |= {"seconds": round(time.monotonic() - started, 2), "calls": self._calls() - calls}
-        self.found["steps"][name] = step
+        self.figures["steps"][name] = step
         print(f"{name}: {step}", file=sys.stderr, flush=True)
 
     def _calls(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import HubWorld
-from simulations.adoption.existing_board import Old
+from simulations.adoption.existing_board import OldRequest
 
 REQUESTS, RESULTS, SPACE = "board/requests", "board/results", "board/space"
 PEOPLE = [f"person-{number}" for number in range(12)]
@@ -20,7 +20,7 @@ DAY, HOUR = 86_400.0, 3_600.0
 GOOD = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
 BAD = json.dumps({"auto_map": {"AutoConfig": "x.Y"}})
 Fields = dict[str, Any]
-Act = tuple[float, Callable[[], object]]
+TimedAction = tuple[float, Callable[[], object]]
 
 
 def token(name: str) -> str:
@@ -67,18 +67,18 @@ class AdoptionUsers:
         self.spoken.add(name)
         return self.api.setdefault(name, HfApi(self.hub.url, token=token(name)))
 
-    def week(self, days: int, old: list[Old]) -> list[Act]:
+    def week(self, days: int, old: list[OldRequest]) -> list[TimedAction]:
         """Return all actions of `days` days, by seconds since their start."""
         models = list(new_models(days))
         acts = [act for day in range(days) for act in self._day(day, models[6 * day : 6 * day + 6], old)]
         return sorted(acts, key=lambda act: act[0])
 
-    def _day(self, day: int, models: list[str], old: list[Old]) -> Iterator[Act]:
+    def _day(self, day: int, models: list[str], old: list[OldRequest]) -> Iterator[TimedAction]:
         def at() -> float:
             return day * DAY + self.chance.uniform(0, 0.8 * DAY)
 
-        failed = [one for one in old if one.status == "FAILED" and one.kind == 2]
-        waiting = [one for one in old if one.status == "PENDING" and one.kind == 2]
+        failed = [request for request in old if request.status == "FAILED" and request.kind == 2]
+        waiting = [request for request in old if request.status == "PENDING" and request.kind == 2]
         for number, model in enumerate(models):
             yield (
                 at(),
@@ -123,7 +123,7 @@ class AdoptionUsers:
         self.of(BACKEND).create_commit(RESULTS, [add], commit_message="Add results", repo_type="dataset")
         self.put(BACKEND, path, {**fields, "status": "FINISHED", "job_id": "77"}, "Finish")
 
-    def resubmit(self, old: Old) -> None:
+    def resubmit(self, old: OldRequest) -> None:
         """Submit an old failed request again: the form overwrites its file."""
         self.put(FORM, *self.again(old), f"Add {old.model} to eval queue")
         self.paths.add(old.path)
@@ -136,8 +136,8 @@ class AdoptionUsers:
     def read(self, path: str) -> Fields:
         """Return the present fields of a request file."""
         repo = self.hub.state.repos.get("dataset", REQUESTS)
-        found: Fields = json.loads(repo.git.file(repo.git.head(), path))
-        return found
+        fields: Fields = json.loads(repo.git.file(repo.git.head(), path))
+        return fields
 
     def now(self) -> str:
         """Return the time as forms write it."""
@@ -158,7 +158,7 @@ class AdoptionUsers:
         """Close an old thread as a maintainer."""
         self.of(MAINTAINER).change_discussion_status(SPACE, number, "closed", repo_type="space")
 
-    def report(self, old: Old) -> None:
+    def report(self, old: OldRequest) -> None:
         """Open a thread about an old failure."""
         url = f"https://huggingface.co/datasets/{REQUESTS}/blob/main/{old.path}"
         self.open(f"{old.model} failed", f"Why did my model fail? {url}", asks=True)
@@ -177,7 +177,7 @@ class AdoptionUsers:
         self.note(f"dataset/{REQUESTS}", int(made.pr_num or 0))
         self.paths.update(path for path, _ in files)
 
-    def again(self, old: Old) -> tuple[str, Fields]:
+    def again(self, old: OldRequest) -> tuple[str, Fields]:
         """Return the fields of an old request that waits again."""
         return old.path, {**old.fields(), "status": "PENDING", "submitted_time": self.now()}
 

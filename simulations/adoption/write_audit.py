@@ -1,4 +1,4 @@
-"""Records everything that the bot does on the Hub, and compares it with what it may do."""
+"""Records every write of the bot on the Hub, and selects the writes that touch old files and threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MENTIONED = re.compile(r"(?<![\w/`.@-])@([A-Za-z0-9][\w-]*)")
 
 
 @dataclass(frozen=True)
-class Deed:
+class BotWrite:
     """One action of the bot: `what` is edit, new-thread, comment, edit-comment, closed or merged."""
 
     what: str
@@ -42,13 +42,13 @@ class Deed:
         return self.what, self.repo, str(self.thread or ""), self.path, self.status
 
 
-class Witness:
-    """The actions of the account `bot`, in order."""
+class WriteRecorder:
+    """Records the writes of the account `bot`, in order."""
 
     def __init__(self, hub: Any, bot: str) -> None:
         self.hub = hub
         self.bot = bot
-        self.deeds: list[Deed] = []
+        self.writes: list[BotWrite] = []
         hub.state.subscribe(self._look)
 
     def _look(self, event: HubEvent) -> None:
@@ -56,75 +56,75 @@ class Witness:
             return
         repo = f"{event.repo.type}/{event.repo.full_name}"
         if event.kind == "repo.content":
-            self.deeds += self._edits(event, repo)
+            self.writes += self._edits(event, repo)
         elif isinstance(event, DiscussionEvent):
-            self.deeds.append(_thread_deed(event, repo))
+            self.writes.append(_thread_deed(event, repo))
 
-    def _edits(self, event: HubEvent, repo: str) -> Iterable[Deed]:
+    def _edits(self, event: HubEvent, repo: str) -> Iterable[BotWrite]:
         for change in event.updated_refs:
             if change.ref != MAIN or change.new is None:
                 continue
             for changed in event.repo.git.changed_paths(change.old, change.new):
                 data = event.repo.git.file(change.new, changed.path)
                 was = changed.old.oid if changed.old is not None else None
-                yield Deed("edit", repo, path=changed.path, status=_status(data), was=was)
+                yield BotWrite("edit", repo, path=changed.path, status=_status(data), was=was)
 
 
 @dataclass(frozen=True)
-class Past:
+class BoardBefore:
     """The state at adoption: the blob of each request file, the highest thread number of each repo."""
 
     files: dict[str, str]
     threads: dict[str, int]
 
     def touched(
-        self, deeds: Iterable[Deed], *, asked: Collection[tuple[str, int]], paths: Collection[str]
-    ) -> list[Deed]:
+        self, writes: Iterable[BotWrite], *, asked: Collection[tuple[str, int]], paths: Collection[str]
+    ) -> list[BotWrite]:
         """Return the bot's actions on old files and threads, except on the threads `asked` and the requests `paths`."""
         left = self.files.keys() - paths
-        return [deed for deed in deeds if self._is_touched(deed, asked, left)]
+        return [write for write in writes if self._is_touched(write, asked, left)]
 
-    def _is_touched(self, deed: Deed, asked: Collection[tuple[str, int]], left: Collection[str]) -> bool:
-        if deed.what == "edit" and is_request_path(deed.path):
-            return deed.path in self.files and self.files[deed.path] == deed.was
-        if deed.what == "edit":
-            return deed.was is not None and deed.repo != f"dataset/{FLAGS_REPO}"
-        if deed.what == "new-thread":
+    def _is_touched(self, write: BotWrite, asked: Collection[tuple[str, int]], left: Collection[str]) -> bool:
+        if write.what == "edit" and is_request_path(write.path):
+            return write.path in self.files and self.files[write.path] == write.was
+        if write.what == "edit":
+            return write.was is not None and write.repo != f"dataset/{FLAGS_REPO}"
+        if write.what == "new-thread":
             models = {path.partition("_eval_request_")[0] for path in left}
-            return any(model in models for model in _MODEL.findall(deed.text))
-        return (deed.thread or 0) <= self.threads.get(deed.repo, 0) and (deed.repo, deed.thread or 0) not in asked
+            return any(model in models for model in _MODEL.findall(write.text))
+        return (write.thread or 0) <= self.threads.get(write.repo, 0) and (write.repo, write.thread or 0) not in asked
 
 
-def _thread_deed(event: DiscussionEvent, repo: str) -> Deed:
+def _thread_deed(event: DiscussionEvent, repo: str) -> BotWrite:
     """Return the bot's action in a thread."""
     text = str(event.comment.data["raw"]) if event.comment is not None else ""
     if event.kind == "discussion.comment":
-        return Deed("comment" if event.action == "create" else "edit-comment", repo, event.thread.num, text=text)
+        return BotWrite("comment" if event.action == "create" else "edit-comment", repo, event.thread.num, text=text)
     kind = "new-thread" if event.action == "create" else event.thread.status
-    return Deed(kind, repo, event.thread.num, status=event.thread.status, text=text)
+    return BotWrite(kind, repo, event.thread.num, status=event.thread.status, text=text)
 
 
-def mentioned(deeds: Iterable[Deed]) -> set[str]:
+def mentioned(writes: Iterable[BotWrite]) -> set[str]:
     """Return the names that the bot mentioned."""
-    return {name for deed in deeds for name in _MENTIONED.findall(deed.text)}
+    return {name for write in writes for name in _MENTIONED.findall(write.text)}
 
 
-def keyed(things: Iterable[ShadowedWrite]) -> dict[tuple[str, ...], ShadowedWrite]:
+def by_key(things: Iterable[ShadowedWrite]) -> dict[tuple[str, ...], ShadowedWrite]:
     """Return shadowed effects by key, without edits of comments, which follow from other effects."""
-    found: dict[tuple[str, ...], ShadowedWrite] = {}
+    shadowed_writes: dict[tuple[str, ...], ShadowedWrite] = {}
     for shadowed in things:
         match shadowed.id.partition(" ")[0]:
             case "edit":
-                found["edit", shadowed.repo, "", shadowed.path, shadowed.status] = shadowed
+                shadowed_writes["edit", shadowed.repo, "", shadowed.path, shadowed.status] = shadowed
             case "open":
-                found["new-thread", shadowed.repo, shadowed.id.partition(" ")[2]] = shadowed
+                shadowed_writes["new-thread", shadowed.repo, shadowed.id.partition(" ")[2]] = shadowed
             case "comment":
-                found["comment", shadowed.repo, shadowed.id.split(" ", 2)[2]] = shadowed
+                shadowed_writes["comment", shadowed.repo, shadowed.id.split(" ", 2)[2]] = shadowed
             case "closed":
-                found["closed", shadowed.repo, str(shadowed.thread), "", "closed"] = shadowed
+                shadowed_writes["closed", shadowed.repo, str(shadowed.thread), "", "closed"] = shadowed
             case "merge":
-                found["merged", shadowed.repo, str(shadowed.thread), "", "merged"] = shadowed
-    return found
+                shadowed_writes["merged", shadowed.repo, str(shadowed.thread), "", "merged"] = shadowed
+    return shadowed_writes
 
 
 def _status(data: bytes | None) -> str:

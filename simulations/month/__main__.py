@@ -50,7 +50,7 @@ def main() -> int:
             folder = (options.folder or Path(temporary)).resolve()
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)  # the sandboxed child runs as another user
-            found = play(
+            figures = play(
                 write(seed, scale),
                 folder,
                 speed=options.speed,
@@ -58,10 +58,10 @@ def main() -> int:
                 minutes=options.minutes,
                 own_evaluator=options.own_evaluator,
             )
-        print("\n".join(table(found)))
+        print("\n".join(table(figures)))
         if options.json:
-            print(json.dumps(found), flush=True)
-        if found["findings"]:
+            print(json.dumps(figures), flush=True)
+        if figures["findings"]:
             return 1
     return 0
 

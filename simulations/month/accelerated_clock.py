@@ -34,16 +34,16 @@ class NoLibrary(RuntimeError):
 
 def find_library() -> str:
     """Return the path of libfaketime. Raises NoLibrary."""
-    found = [
+    paths = [
         *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
         *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
     ]
-    if not found:
+    if not paths:
         raise NoLibrary("The simulation of a month needs libfaketime: apt-get install libfaketime.")
-    return str(found[0])
+    return str(paths[0])
 
 
-class PlayedClock:
+class AcceleratedClock:
     """The clocks of the month's processes. `rate`: simulated seconds per real second."""
 
     def __init__(self, folder: Path, rate: float) -> None:

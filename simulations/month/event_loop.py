@@ -1,4 +1,4 @@
-"""Runs the scripted actions, and the actions that follow from them, by the simulated clock.
+"""Runs scripted actions, and the actions that follow from them, at their times on the simulated clock.
 
 An action is a generator, a *flow*. It yields simulated seconds to wait, or a condition to wait for, PATIENCE simulated
 seconds at most; `yield` then returns the last value of the condition.
@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulations.month.accelerated_clock import PlayedClock
+from simulations.month.accelerated_clock import AcceleratedClock
 
 PATIENCE = 5400.0
-PEOPLE_DO = ("submit", "scrawl", "report", "burst", "rename", "flag", "publish_scores", "try_out")
+ACTIONS_OF_PEOPLE = ("submit", "scrawl", "report", "burst", "rename", "flag", "publish_scores", "try_out")
 LOOK = 0.25
 """Real seconds between two checks of a condition."""
 
@@ -28,11 +28,11 @@ Flow = Generator[float | Callable[[], Any], Any, None]
 class EventLoop:
     """All running flows."""
 
-    clock: PlayedClock
-    closed: Callable[[], bool] = lambda: False
+    clock: AcceleratedClock
+    hub_is_away: Callable[[], bool] = lambda: False
     """Whether the Hub is unavailable now; people then retry later."""
-    trouble: list[str] = field(default_factory=list)
-    """Errors in flows: bugs of the script, and waits that timed out."""
+    errors: list[str] = field(default_factory=list)
+    """Errors in flows: faults of the script, and waits that timed out."""
     _due: list[tuple[float, int, str, Flow, Callable[[], Any] | None, float]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -47,7 +47,7 @@ class EventLoop:
         """Continue flows that are due, until the simulated clock shows `until`."""
         while (now := self.clock.now()) < until:
             if self._due and self._due[0][0] <= now:
-                self._go_on(*heapq.heappop(self._due))
+                self._continue(*heapq.heappop(self._due))
                 continue
             next_at = min(until, self._due[0][0] if self._due else until)
             time.sleep(max(0.0, min(LOOK, self.clock.real(next_at - now))))
@@ -56,10 +56,10 @@ class EventLoop:
         """Delay flows that wait for a time by `seconds`, after a jump of the clock."""
         self._due = [(at + seconds, order, name, flow, c, end + seconds) for at, order, name, flow, c, end in self._due]
 
-    def _go_on(
+    def _continue(
         self, _at: float, _order: int, name: str, flow: Flow, condition: Callable[[], Any] | None, end: float
     ) -> None:
-        if name.partition(" ")[0] in PEOPLE_DO and self.closed():
+        if name.partition(" ")[0] in ACTIONS_OF_PEOPLE and self.hub_is_away():
             self._later(LOOK * self.clock.rate, name, flow, condition, end)
             return
         try:
@@ -68,12 +68,12 @@ class EventLoop:
                 if self.clock.now() < end:
                     self._later(LOOK * self.clock.rate, name, flow, condition, end)
                     return
-                self.trouble.append(f"{self._date()} {name}: waited in vain at line {_line(flow)}")
+                self.errors.append(f"{self._date()} {name}: waited in vain at line {_line(flow)}")
             command = flow.send(answer)
         except StopIteration:
             return
         except Exception:  # noqa: BLE001  the error of one flow is reported at the end, and the month continues
-            self.trouble.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
+            self.errors.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
             return
         if callable(command):
             self._later(0.0, name, flow, command, self.clock.now() + PATIENCE)

@@ -58,7 +58,7 @@ def token_of(person: str) -> str:
     return f"hf_{person}"
 
 
-def world(script: Script, town: MonthProcesses) -> HubWorld:
+def world(script: Script, processes: MonthProcesses) -> HubWorld:
     """Return the world with which localhub starts; people can sign in to the board's pages, and Jobs run its worker."""
     people = [*map(name_of, range(script.scale.people)), *MAINTAINERS]
     accounts = {"bot": BOT, "form": FORM, "gpu": WORKER, "eyes": EYES, **LENDERS}
@@ -74,13 +74,13 @@ def world(script: Script, town: MonthProcesses) -> HubWorld:
         .repo("space", SPACE, sdk="static")
         .repo("dataset", BENCHMARK, {"eval.yaml": BENCHMARK_FILE})
         .repo("dataset", "steward-suites/starter", {name: data.decode() for name, data in dataset_files().items()})
-        .webhook("bot", town.webhook_url, *watched, ("space", SPACE), secret=SECRET)
+        .webhook("bot", processes.webhook_url, *watched, ("space", SPACE), secret=SECRET)
     )
     scores = {"token": SCORES, "role": "fineGrained", "global": ["discussion.write"]}
     made["users"].append({"name": "scores", "tokens": [scores]})
     app = {"clientId": APP, "clientSecret": APP_SECRET, "name": "Month"}
-    made["oauthApps"] = [{**app, "redirects": [f"{town.web_url}/signin/callback"]}]
-    made["jobs"] = {"images": {IMAGE: [str(town.image)]}, "parallel": 2}
+    made["oauthApps"] = [{**app, "redirects": [f"{processes.web_url}/signin/callback"]}]
+    made["jobs"] = {"images": {IMAGE: [str(processes.image)]}, "parallel": 2}
     for submission in script.submissions:
         _add_model(made, submission)
     return made

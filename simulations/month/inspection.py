@@ -23,7 +23,7 @@ TRACE = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
-class Seen:
+class BoardThread:
     """A thread and its repo."""
 
     repo: Repo
@@ -39,22 +39,24 @@ class Seen:
 class Findings:
     """The findings by kind, each with a list of places."""
 
-    found: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, where: Iterable[str]) -> None:
         """Add the findings of one kind, if there are any."""
-        self.found.setdefault(kind, []).extend(where)
+        self.places.setdefault(kind, []).extend(where)
 
     @property
     def count(self) -> int:
         """The number of findings."""
-        return sum(map(len, self.found.values()))
+        return sum(map(len, self.places.values()))
 
 
-def read_threads(context: BoardContext) -> list[Seen]:
+def read_threads(context: BoardContext) -> list[BoardThread]:
     """Return every thread of the board."""
     repos = (context.requests, context.results, context.community)
-    return [Seen(repo, context.hub.thread(repo, one.num)) for repo in repos for one in context.hub.threads(repo)]
+    return [
+        BoardThread(repo, context.hub.thread(repo, item.num)) for repo in repos for item in context.hub.threads(repo)
+    ]
 
 
 def waiting(context: BoardContext) -> set[str]:
@@ -62,47 +64,51 @@ def waiting(context: BoardContext) -> set[str]:
     return {text(key) for key in context.redis.hkeys(context.keys.waiting_threads)}
 
 
-def unanswered(seen: Iterable[Seen], on_list: set[str]) -> Iterator[str]:
+def unanswered(threads: Iterable[BoardThread], on_list: set[str]) -> Iterator[str]:
     """Yield threads of people without a comment of the bot that are not on the maintainers' list."""
-    for one in seen:
-        ours = one.thread.author_name == BOT or any(comment.author_name == BOT for comment in one.thread.comments)
-        if not ours and one.key not in on_list and one.thread.status == "open":
-            yield f"{one.key} {one.thread.title!r} ({one.thread.status})"
+    for item in threads:
+        has_answer = item.thread.author_name == BOT or any(
+            comment.author_name == BOT for comment in item.thread.comments
+        )
+        if not has_answer and item.key not in on_list and item.thread.status == "open":
+            yield f"{item.key} {item.thread.title!r} ({item.thread.status})"
 
 
-def doubled(seen: Iterable[Seen]) -> Iterator[str]:
+def repeated_markers(threads: Iterable[BoardThread]) -> Iterator[str]:
     """Yield markers that two comments of the bot have, in one thread or in two."""
-    counted = Counter(str(marker) for _, marker in _marked(seen))
+    counted = Counter(str(marker) for _, marker in _marked_comments(threads))
     yield from (f"{marker} {count} times" for marker, count in counted.items() if count > 1)
 
 
-def unfinished(seen: Iterable[Seen]) -> Iterator[str]:
+def unfinished_replies(threads: Iterable[BoardThread]) -> Iterator[str]:
     """Yield replies that still report work in progress."""
-    yield from (f"{one.key} {marker.key}" for one, marker in _marked(seen) if marker.kind == DOING)
+    yield from (f"{item.key} {marker.key}" for item, marker in _marked_comments(threads) if marker.kind == DOING)
 
 
-def without_reply(seen: Iterable[Seen]) -> Iterator[str]:
+def without_reply(threads: Iterable[BoardThread]) -> Iterator[str]:
     """Yield comments of people that are clearly commands and have no reply."""
-    for one in seen:
-        answered = {m.key for c in _ours(one.thread) if (m := marker_of(c.text)) and m.kind in (ANSWER, DOING)}
-        for comment in one.thread.comments:
+    for item in threads:
+        answered = {
+            m.key for c in _comments_of_bot(item.thread) if (m := marker_of(c.text)) and m.kind in (ANSWER, DOING)
+        }
+        for comment in item.thread.comments:
             if comment.author_name != BOT and comment.text.startswith("/") and comment.id not in answered:
-                yield f"{one.key} {comment.author_name}: {comment.text.splitlines()[0][:80]}"
+                yield f"{item.key} {comment.author_name}: {comment.text.splitlines()[0][:80]}"
 
 
-def _marked(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Marker]]:
-    for one in seen:
-        for comment in _ours(one.thread):
+def _marked_comments(threads: Iterable[BoardThread]) -> Iterator[tuple[BoardThread, Marker]]:
+    for item in threads:
+        for comment in _comments_of_bot(item.thread):
             if (marker := marker_of(comment.text)) is not None:
                 # The kind of a reply shows whether it is final.
-                yield one, marker
+                yield item, marker
 
 
-def _ours(thread: Thread) -> list[Comment]:
+def _comments_of_bot(thread: Thread) -> list[Comment]:
     return [comment for comment in thread.comments if comment.author_name == BOT]
 
 
-def unended(entries: Iterable[IndexEntry]) -> Iterator[str]:
+def without_end(entries: Iterable[IndexEntry]) -> Iterator[str]:
     """Yield requests that wait or run without a visible reason, and ended requests that the index does not know."""
     for entry in entries:
         if entry.state not in ("settled", "foreign") and entry.hold is None:
@@ -111,23 +117,23 @@ def unended(entries: Iterable[IndexEntry]) -> Iterator[str]:
             yield f"{entry.path} is settled, and known as {entry.standing.status}"
 
 
-def unheard(there: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
+def not_indexed(on_hub: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
     """Yield files that the index lacks or knows in another version, and entries without a file.
 
-    `there` maps the path of each request file on the Hub to its blob id.
+    `on_hub` maps the path of each request file on the Hub to its blob id.
     """
-    yield from (f"{path} is on the Hub, and in no index" for path in sorted(there.keys() - entries.keys()))
+    yield from (f"{path} is on the Hub, and in no index" for path in sorted(on_hub.keys() - entries.keys()))
     for path, entry in sorted(entries.items()):
-        if path not in there:
+        if path not in on_hub:
             yield f"{path} is {entry.state}, and not on the Hub"
-        elif entry.state in ("settled", "foreign") and entry.file_oid != there[path]:
+        elif entry.state in ("settled", "foreign") and entry.file_oid != on_hub[path]:
             yield f"{path} is {entry.state}, and changed since"
 
 
-def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
+def wrong_status_comments(threads: Iterable[BoardThread], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
     """Yield status comments that disagree with the end of their request."""
-    for one in seen:
-        for comment in _ours(one.thread):
+    for item in threads:
+        for comment in _comments_of_bot(item.thread):
             marker = marker_of(comment.text)
             entry = entries.get(marker.key) if marker is not None and marker.kind == STATUS else None
             if entry is None or entry.state != "settled" or entry.standing.access != "public":
@@ -136,15 +142,15 @@ def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator
             status = "FAILED" if standing.status == "FINISHED" and standing.failure else standing.status
             heading = next((line for line in comment.text.splitlines() if line.startswith("### ")), "")
             if not heading.endswith(HEADINGS.get(status, ())):
-                yield f"{one.key} {entry.path} is {standing.status}, and its thread says {heading[4:]!r}"
+                yield f"{item.key} {entry.path} is {standing.status}, and its thread says {heading[4:]!r}"
 
 
-def twice(attempts: Iterable[str]) -> Iterator[str]:
+def published_twice(attempts: Iterable[str]) -> Iterator[str]:
     """Yield attempts with several results on the board; `attempts` holds the attempt of each results file."""
     yield from (f"{attempt} {count} times" for attempt, count in Counter(attempts).items() if count > 1)
 
 
-def scored_otherwise(results: Iterable[Mapping[str, Any]], expected: Mapping[str, float]) -> Iterator[str]:
+def unexpected_scores(results: Iterable[Mapping[str, Any]], expected: Mapping[str, float]) -> Iterator[str]:
     """Yield attempts, interrupted and resumed ones among them, with another score than `expected` for their model.
 
     `results` are the results files of the board. Models without an expected score, which were renamed, are left out.
@@ -169,13 +175,13 @@ def several_pages(pulls: Mapping[str, list[int]]) -> Iterator[str]:
     yield from (f"{model}: {sorted(numbers)}" for model, numbers in pulls.items() if len(numbers) > 1)
 
 
-def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
+def unexpected_errors(logs: Mapping[str, str]) -> Iterator[str]:
     """Yield unexpected errors, even if the work succeeded later; `logs` maps processes to their logs."""
     for name, log in sorted(logs.items()):
         yield from (f"{name}: {line.strip()[-300:]}" for line in log.splitlines() if TRACE in line)
 
 
-def unexpected(
+def unexpected_ends(
     entries: Mapping[str, IndexEntry], expected: Mapping[str, str], fates: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield requests whose verdict or end differs from the expectation for their models.
@@ -204,7 +210,7 @@ def unexpected(
             yield f"{path}: {status} {cause or 'without a cause'}, where it should have finished"
 
 
-def silent(entries: Iterable[IndexEntry]) -> Iterator[str]:
+def failed_without_reason(entries: Iterable[IndexEntry]) -> Iterator[str]:
     """Yield requests that failed without a reason for their submitters."""
     for entry in entries:
         failure = entry.standing.failure
@@ -212,16 +218,16 @@ def silent(entries: Iterable[IndexEntry]) -> Iterator[str]:
             yield entry.path
 
 
-def answer_seconds(seen: Iterable[Seen]) -> list[float]:
+def answer_seconds(threads: Iterable[BoardThread]) -> list[float]:
     """Return the simulated seconds from each answered comment of a person to the bot's next comment."""
-    found = []
-    for one in seen:
+    seconds = []
+    for item in threads:
         asked: datetime | None = None
-        for comment in one.thread.comments:
+        for comment in item.thread.comments:
             if comment.author_name == BOT:
                 if asked is not None:
-                    found.append((comment.created_at - asked).total_seconds())
+                    seconds.append((comment.created_at - asked).total_seconds())
                 asked = None
             elif asked is None:
                 asked = comment.created_at
-    return found
+    return seconds

@@ -21,7 +21,7 @@ ENDLESS = 3 * "{% for a in range(9999) %}" + 3 * "{% endfor %}"
 class Kind:
     """One kind of submission: the model's files, the request's fields, and the code of the refusal (empty: accepted).
 
-    `org` is the owner of the model, if that is not the submitter.
+    `asks` holds further fields of the request.
     """
 
     name: str
@@ -65,16 +65,16 @@ def _template(text: str | None) -> Callable[[], Files]:
 
 
 def _changed(name: str, fields: Mapping[str, Any]) -> Files:
-    said = {**json.loads(good()[name]), **fields}
-    return {name: json.dumps({key: value for key, value in said.items() if value is not None}).encode()}
+    settings = {**json.loads(good()[name]), **fields}
+    return {name: json.dumps({key: value for key, value in settings.items() if value is not None}).encode()}
 
 
 def _adapter(base: str) -> Files:
-    said = {"base_model_name_or_path": base, "peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
+    settings = {"base_model_name_or_path": base, "peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
     name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
     shapes = {name.format("A"): (2, 16), name.format("B"): (16, 2)}
     weights = tiny_model.safetensors({name: ("F32", shape, bytes(128)) for name, shape in shapes.items()})
-    config = json.dumps(said).encode()
+    config = json.dumps(settings).encode()
     return {"adapter_config.json": config, "adapter_model.safetensors": weights, CARD: card(base_model=base)}
 
 
@@ -124,8 +124,8 @@ KINDS = {kind.name: kind for kind in (*GOOD, *BAD)}
 def files_of(kind: Kind, number: int) -> dict[str, bytes]:
     """Return the files of model `number`. All models have different weights, except copies, which have the same."""
     stamp = (0 if kind.name == "copy" else number + 1).to_bytes(4, "little")
-    found = dict(kind.files()) if kind.files else {}
-    for name, content in found.items():
+    files = dict(kind.files()) if kind.files else {}
+    for name, content in files.items():
         if name.endswith(".safetensors") and len(content) > 200:
-            found[name] = content[:-4] + stamp
-    return found
+            files[name] = content[:-4] + stamp
+    return files

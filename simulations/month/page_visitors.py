@@ -1,7 +1,7 @@
 """People who use the board's own pages: they sign in with their account on the Hub, submit, and press buttons.
 
-The web server may be away or restarted meanwhile. Each method then returns nothing, and its caller tries again: the
-key of a form lets what comes twice count once.
+The web server may be away or restarted meanwhile. Each method then returns nothing, and its caller tries again: each
+form has a key, by which the web server recognises a form that it received already.
 """
 
 from __future__ import annotations

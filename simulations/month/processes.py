@@ -25,7 +25,7 @@ from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state.redis import connect
 from simulations.month import scripted_evaluator, scripted_harness, scripted_scores
-from simulations.month.accelerated_clock import PlayedClock
+from simulations.month.accelerated_clock import AcceleratedClock
 from steward.children import Children
 from steward.valkey import find_server, free_port
 
@@ -45,12 +45,12 @@ PATIENCE = 60.0
 
 @dataclass
 class MonthProcesses:
-    """Starts and stops the board's processes; `processes` holds the running ones by name."""
+    """Starts and stops the board's processes; `running` holds them by name."""
 
     folder: Path
-    clock: PlayedClock
+    clock: AcceleratedClock
     children: Children
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     workers: int = 2
     own_evaluator: bool = False
     hub_url: str = ""
@@ -158,7 +158,7 @@ class MonthProcesses:
         child = self.children.start(
             name, command, environment={**kept, **time_settings, **(settings or {})}, stdout=stdout
         )
-        self.processes[name] = child.process
+        self.running[name] = child.process
         self.started += 1
         return child.process
 
@@ -195,7 +195,7 @@ class MonthProcesses:
 
         A process that has to be killed first writes the stacks of its threads to its log.
         """
-        process = self.processes.pop(name)
+        process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(seconds)
@@ -211,7 +211,7 @@ class MonthProcesses:
 
     def kill(self, name: str) -> None:
         """Kill the process with SIGKILL, as a power cut does."""
-        process = self.processes.pop(name)
+        process = self.running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self._forget(process)
@@ -228,7 +228,7 @@ class MonthProcesses:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Stop all processes with SIGSTOP while the block runs."""
-        groups = [process.pid for process in self.processes.values()]
+        groups = [process.pid for process in self.running.values()]
         for pid in groups:
             os.killpg(pid, signal.SIGSTOP)
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from simulations.month.accelerated_clock import DAY, PlayedClock
+from simulations.month.accelerated_clock import DAY, AcceleratedClock
 from simulations.month.processes import MonthProcesses
 
 EVERY = 1.0
@@ -22,8 +22,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
-class Lives:
-    """The resources of one part over all its processes."""
+class PartResources:
+    """The resources that one part of Steward used, over all its processes."""
 
     memory: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Resident MiB in each sample, by process id."""
@@ -31,7 +31,7 @@ class Lives:
     """Seconds of CPU including ended children, by process id."""
 
     def growth(self) -> tuple[float, float]:
-        """Return resident MiB early and late in the longest life: the medians of its second and its last fifth."""
+        """Return resident MiB early and late in the longest process: the medians of its second and its last fifth."""
         longest = max(self.memory.values(), key=len, default=[0.0])
         part = max(1, len(longest) // 5)
         return median(longest[part : 2 * part] or longest), median(longest[-part:])
@@ -43,17 +43,17 @@ class Lives:
 
 
 @dataclass
-class Watch:
-    """Samples everything every second in its own thread."""
+class ResourceMonitor:
+    """Samples memory, CPU, calls and deliveries every second, in its own thread."""
 
-    town: MonthProcesses
-    clock: PlayedClock
-    lives: dict[str, Lives] = field(default_factory=lambda: defaultdict(Lives))
+    processes: MonthProcesses
+    clock: AcceleratedClock
+    resources: dict[str, PartResources] = field(default_factory=lambda: defaultdict(PartResources))
     calls: list[tuple[float, int, int]] = field(default_factory=list)
     """Simulated time, the bot's API calls so far, and its file calls."""
     triggers: list[tuple[float, int]] = field(default_factory=list)
     """Simulated time, and the deliveries so far that count for the webhook's quota."""
-    beyond: list[tuple[float, int]] = field(default_factory=list)
+    over_quota: list[tuple[float, int]] = field(default_factory=list)
     """The same for deliveries beyond the quota, at each increase."""
     pace: float = EVERY
 
@@ -61,7 +61,7 @@ class Watch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ResourceMonitor:
         self._thread.start()
         return self
 
@@ -71,10 +71,10 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(self.pace):
-            for name, process in list(self.town.processes.items()):
+            for name, process in list(self.processes.running.items()):
                 self._look(name, process.pid)
             try:
-                self._count(self.clock.now(), self.town.admin("GET", "stats"))
+                self._count(self.clock.now(), self.processes.admin("GET", "stats"))
             except httpx2.HTTPError:
                 continue  # it is busy; the next sample counts the rest
 
@@ -82,8 +82,8 @@ class Watch:
         self.calls.append((now, *bot_calls(stats["calls"])))
         sent = total(stats["deliveries"])
         self.triggers.append((now, sent.get("queued", 0) + sent.get("dropped", 0)))
-        if sent.get("over-quota", 0) > (self.beyond[-1][1] if self.beyond else 0):
-            self.beyond.append((now, sent["over-quota"]))
+        if sent.get("over-quota", 0) > (self.over_quota[-1][1] if self.over_quota else 0):
+            self.over_quota.append((now, sent["over-quota"]))
 
     def _look(self, name: str, pid: int) -> None:
         try:
@@ -91,12 +91,12 @@ class Watch:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (OSError, IndexError):
             return  # the process has just ended
-        self.lives[name].memory[pid].append(round(memory, 1))
-        self.lives[name].seconds[pid] = sum(map(int, fields[11:15])) / TICKS
+        self.resources[name].memory[pid].append(round(memory, 1))
+        self.resources[name].seconds[pid] = sum(map(int, fields[11:15])) / TICKS
 
     def cpu(self) -> dict[str, float]:
         """Return seconds of CPU by part."""
-        return {name: round(sum(lives.seconds.values()), 1) for name, lives in sorted(self.lives.items())}
+        return {name: round(sum(resources.seconds.values()), 1) for name, resources in sorted(self.resources.items())}
 
     def most_triggers(self) -> int:
         """Return the most deliveries within any 24 simulated hours."""
@@ -112,23 +112,23 @@ class Watch:
 def bot_calls(counts: Iterable[dict[str, object]]) -> tuple[int, int]:
     """Return the bot's API calls and file calls from the Hub's counts."""
     api = files = 0
-    for one in counts:
-        if one["account"] != "bot":
+    for call in counts:
+        if call["account"] != "bot":
             continue
-        if "resolve" in str(one["route"]):
-            files += int(str(one["count"]))
+        if "resolve" in str(call["route"]):
+            files += int(str(call["count"]))
         else:
-            api += int(str(one["count"]))
+            api += int(str(call["count"]))
     return api, files
 
 
 def total(deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     """Return the deliveries of all webhooks by outcome."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for outcomes in deliveries.values():
         for outcome, count in outcomes.items():
-            found[outcome] = found.get(outcome, 0) + count
-    return found
+            counts[outcome] = counts.get(outcome, 0) + count
+    return counts
 
 
 def most_within(counted: list[tuple[float, int]], seconds: float) -> int:

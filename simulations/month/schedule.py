@@ -30,7 +30,7 @@ class Scale:
     days: int
     hours: float
     tenths: tuple[int, int]
-    """Shortest and longest evaluation, in tenths of a real second."""
+    """The shortest and the longest evaluation, in tenths of a real second."""
 
     def count(self, of: int) -> int:
         """Return the scaled number of `of` in a whole month."""
@@ -97,7 +97,7 @@ def write(seed: int, scale: Scale) -> Script:
     """Return the script of `seed`."""
     random = Random(seed)
     submissions = tuple(_submissions(random, scale))
-    acts = [*_people(random, scale, submissions), *_troubles(random, scale)]
+    acts = [*_people(random, scale, submissions), *_faults(random, scale)]
     return Script(scale, submissions, tuple(sorted(acts)))
 
 
@@ -130,7 +130,7 @@ def _people(random: Random, scale: Scale, submissions: tuple[Submission, ...]) -
             yield Act(*_moment(random, scale, first=min(2, scale.days - 1)), what, random.getrandbits(32))
 
 
-TROUBLES = (
+FAULTS = (
     # day of the month, part of the day, fault; the most important come first
     (8, 0.5, "redis"),
     (4, 0.4, "outage"),
@@ -148,9 +148,9 @@ TROUBLES = (
 )
 
 
-def _troubles(random: Random, scale: Scale) -> Iterator[Act]:
+def _faults(random: Random, scale: Scale) -> Iterator[Act]:
     """Yield all faults of a whole month; in a shorter one at most one a day, and none on the first day."""
-    chosen = sorted(TROUBLES[: max(0, scale.days - 1)])
+    chosen = sorted(FAULTS[: max(0, scale.days - 1)])
     for number, (day, part, what) in enumerate(chosen):
         fits = day if scale.days >= MONTH else 1 + number * (scale.days - 1) // len(chosen)
         yield Act(fits, part * scale.hours * 3600, what, random.getrandbits(32))

@@ -1,4 +1,4 @@
-"""What the script says of a model by its name: how its evaluation ends, how long it takes, and its score."""
+"""Reads from a model's name how its evaluation ends, how long it takes, and its score."""
 
 from __future__ import annotations
 

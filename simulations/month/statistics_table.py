@@ -27,18 +27,18 @@ def per(count: float, of: int) -> float:
     return round(count / of, 2) if of else 0.0
 
 
-def table(found: Mapping[str, Any], indent: str = "") -> list[str]:
-    """Return `found` as lines: names on the left, figures on the right, groups indented."""
-    width = max((len(str(name)) for name in found), default=0)
+def table(figures: Mapping[str, Any], indent: str = "") -> list[str]:
+    """Return `figures` as lines: names on the left, figures on the right, groups indented."""
+    width = max((len(str(name)) for name in figures), default=0)
     lines = []
-    for name, value in found.items():
-        if isinstance(value, Mapping) and value and not all(isinstance(one, int | float) for one in value.values()):
+    for name, value in figures.items():
+        if isinstance(value, Mapping) and value and not all(isinstance(item, int | float) for item in value.values()):
             lines += [f"{indent}{name}", *table(value, indent + "  ")]
         elif isinstance(value, Mapping):
-            lines.append(f"{indent}{name:<{width}}  " + "  ".join(f"{key} {one:,}" for key, one in value.items()))
+            lines.append(f"{indent}{name:<{width}}  " + "  ".join(f"{key} {number:,}" for key, number in value.items()))
         elif isinstance(value, list):
             lines.append(f"{indent}{name:<{width}}  {len(value)}")
-            lines += [f"{indent}  - {one}" for one in value[:20]]
+            lines += [f"{indent}  - {item}" for item in value[:20]]
         else:
             lines.append(
                 f"{indent}{name:<{width}}  {value:,}"

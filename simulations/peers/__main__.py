@@ -57,20 +57,20 @@ def main() -> None:
     disable_progress_bars()
     logging.set_verbosity(CRITICAL)  # an outage would log many errors
     configure_logs("critical")
-    found: dict[str, Any] = {"options": vars(options), "days": []}
+    measured: dict[str, Any] = {"options": vars(options), "days": []}
     for machines in options.machines:
-        found["days"].append(measure(machines, options))
-        print(table(found["days"][-1]), flush=True)
+        measured["days"].append(measure(machines, options))
+        print(table(measured["days"][-1]), flush=True)
     if not options.without_routes:
         from simulations.peers.lower_bounds import routes
 
         with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-            found["routes"] = routes(Path(folder))
-        print(json.dumps(found["routes"]))
+            measured["routes"] = routes(Path(folder))
+        print(json.dumps(measured["routes"]))
     if options.write:
-        write(found)
+        write(measured)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(measured))
 
 
 def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -78,10 +78,8 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.commits import listening
     from localhub.clock import Clock
     from localhub.testing import LocalHub
-    from redis_state.redis import connect
-    from simulations.peers.environment import EPOCH, Lab
-    from simulations.peers.hub_observer import Watch
-    from simulations.peers.hub_setup import people, world
+    from simulations.peers.environment import EPOCH
+    from simulations.peers.hub_setup import world
     from simulations.peers.scenario import scenario
     from steward.valkey import Valkey
 
@@ -98,26 +96,37 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
         LocalHub(Path(name) / "hub", world(day, boards, tokens, address), clock=Clock(f"{EPOCH},0")) as hub,
         Valkey(Path(name) / "valkey") as valkey,
     ):
-        lab, redis = Lab(hub, day), connect(valkey.url)
-        watch = Watch(lab, boards)
-        peers = all_peers(lab, boards, redis, valkey.url, Path(name))
-        with without_waits():
-            ended = lab.play(peers, people(lab, boards))
-        found = {
-            peer.name: one_peer(lab, watch, peer)
-            | {"hours": round((ended[peer.name][0] - EPOCH) / 3600, 2), "calls": ended[peer.name][1]}
-            for peer in peers
-        }
-        for peer in peers:
-            peer.close()
-        redis.close()
+        figures = play_day(hub, day, boards, valkey.url, Path(name))
     return {
         "machines": machines,
         "hours": options.hours,
         "faults": not options.no_faults,
-        "peers": found,
+        "peers": figures,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def play_day(hub: Any, day: Any, boards: list[str], redis_url: str, folder: Path) -> dict[str, Any]:
+    """Play the scenario `day` on `hub` with all peers, and return the figures of each."""
+    from redis_state.redis import connect
+    from simulations.peers.environment import EPOCH, Environment
+    from simulations.peers.hub_observer import HubObserver
+    from simulations.peers.hub_setup import people
+
+    environment, redis = Environment(hub, day), connect(redis_url)
+    observer = HubObserver(environment, boards)
+    peers = all_peers(environment, boards, redis, redis_url, folder)
+    with without_waits():
+        ended = environment.play(peers, people(environment, boards))
+    figures = {
+        peer.name: peer_figures(environment, observer, peer)
+        | {"hours": round((ended[peer.name][0] - EPOCH) / 3600, 2), "calls": ended[peer.name][1]}
+        for peer in peers
+    }
+    for peer in peers:
+        peer.close()
+    redis.close()
+    return figures
 
 
 @contextmanager
@@ -129,32 +138,32 @@ def without_waits() -> Iterator[None]:
         yield
 
 
-def all_peers(lab: Any, boards: list[str], redis: Any, redis_url: str, folder: Path) -> list[Any]:
+def all_peers(environment: Any, boards: list[str], redis: Any, redis_url: str, folder: Path) -> list[Any]:
     """Return all peers, each with its own board."""
     from simulations.peers.lower_bounds import BareQueue
     from simulations.peers.polling_boards import Cluster, Template
     from simulations.peers.steward_board import Steward
 
-    steward = Steward(lab, "steward", ("hf_steward", "hf_steward-worker"), redis, redis_url, folder)
+    steward = Steward(environment, "steward", ("hf_steward", "hf_steward-worker"), redis, redis_url, folder)
     polling = {"template": Template, "cluster": Cluster}
-    others = [kind(lab, name, f"hf_{name}", folder / name) for name, kind in polling.items() if name in boards]
-    return [steward, *others, BareQueue(lab, "bare queue", redis)]
+    others = [kind(environment, name, f"hf_{name}", folder / name) for name, kind in polling.items() if name in boards]
+    return [steward, *others, BareQueue(environment, "bare queue", redis)]
 
 
-def one_peer(lab: Any, watch: Any, peer: Any) -> dict[str, Any]:
+def peer_figures(environment: Any, observer: Any, peer: Any) -> dict[str, Any]:
     """Return the figures of one peer."""
     from huggingface_hub import HfApi
 
     from simulations.peers.hub_setup import FORM
     from simulations.peers.metrics import figures
 
-    seen, texts = watch.seen.get(peer.board), []
-    if seen is not None:
-        form, repo = HfApi(lab.hub.url, token=FORM), f"{peer.board}/requests"
-        for one in form.get_repo_discussions(repo, repo_type="dataset"):
-            whole = form.get_discussion_details(repo, one.num, repo_type="dataset")
-            texts.append(" ".join([whole.title, *(str(getattr(event, "content", "")) for event in whole.events)]))
-    return figures(seen, peer.machines, texts)
+    observed, texts = observer.observed.get(peer.board), []
+    if observed is not None:
+        form, repo = HfApi(environment.hub.url, token=FORM), f"{peer.board}/requests"
+        for discussion in form.get_repo_discussions(repo, repo_type="dataset"):
+            details = form.get_discussion_details(repo, discussion.num, repo_type="dataset")
+            texts.append(" ".join([details.title, *(str(getattr(event, "content", "")) for event in details.events)]))
+    return figures(observed, peer.machines, texts)
 
 
 if __name__ == "__main__":

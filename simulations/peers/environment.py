@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from simulations.peers.scenario import REPAIR, Scenario, Submission
 
-Life = Generator[float, None, None]
+Activity = Generator[float, None, None]
 """A simulated activity, which yields the seconds until it continues."""
 Ending = Literal["well", "broken", "disk full", "killed"]
 EPOCH = 1_800_000_000.0
@@ -26,7 +26,7 @@ SHARE_SECONDS = 900.0
 RESUMPTION = 0.04
 """The share of an evaluation that is computed again where another goes on: `benchmarks.resume` found 2 to 5 %."""
 ANYWHERE = ""
-"""Stands for every machine: answers that were uploaded."""
+"""The key, in place of a machine, of answers that were uploaded, with which every machine can continue."""
 
 
 class Peer(Protocol):
@@ -46,31 +46,31 @@ class Timetable:
     """The times at which activities continue."""
 
     def __init__(self) -> None:
-        self._turns: list[tuple[float, int, Life]] = []
+        self._turns: list[tuple[float, int, Activity]] = []
         self._count = itertools.count()
 
-    def add(self, life: Life, at: float) -> None:
-        """Start `life` at the time `at`."""
-        heapq.heappush(self._turns, (at, next(self._count), life))
+    def add(self, activity: Activity, at: float) -> None:
+        """Start `activity` at the time `at`."""
+        heapq.heappush(self._turns, (at, next(self._count), activity))
 
     def next_moment(self) -> float:
         """Return the time of the next event."""
         return self._turns[0][0] if self._turns else NEVER
 
-    def go_on(self, now: float) -> bool:
+    def continue_due(self, now: float) -> bool:
         """Continue all activities that are due, and return whether there were any."""
         some = False
         while self.next_moment() <= now:
-            _, _, life = heapq.heappop(self._turns)
+            _, _, activity = heapq.heappop(self._turns)
             some = True
-            for seconds in life:
-                self.add(life, now + seconds)
+            for seconds in activity:
+                self.add(activity, now + seconds)
                 break
         return some
 
 
 @dataclass(frozen=True)
-class Try:
+class EvaluationTry:
     """One evaluation on one machine: it ends after `seconds` as `ending`; after `repair` more the machine is free."""
 
     submission: Submission
@@ -85,26 +85,26 @@ class Machines:
     """The machines of one peer, which are the scarce resource."""
 
     scenario: Scenario
-    tries: list[Try] = field(default_factory=list)
+    tries: list[EvaluationTry] = field(default_factory=list)
     published: dict[str, float] = field(default_factory=dict)
     """The time of the first scores on the Hub, by path of the request."""
     answers: dict[str, dict[str, float]] = field(default_factory=dict)
     """Path of a request → machine, or ANYWHERE → the seconds of computation whose answers an ended evaluation left."""
 
-    def begin(self, submission: Submission, now: float, machine: str | None = None) -> Try:
+    def begin(self, submission: Submission, now: float, machine: str | None = None) -> EvaluationTry:
         """Start an evaluation of `submission`, and return its duration and end.
 
         On a named `machine` it goes on where an earlier one of the same submission ended, as far as answers are left.
         """
-        endings = [one.ending for one in self.tries if one.submission == submission]
+        endings = [earlier.ending for earlier in self.tries if earlier.submission == submission]
         left = self._left(submission, machine)
-        begun = Try(submission, now, left, "well")
+        begun = EvaluationTry(submission, now, left, "well")
         if submission.number in self.scenario.deaths and not endings:
-            begun = Try(submission, now, left / 2, "killed", REPAIR)
+            begun = EvaluationTry(submission, now, left / 2, "killed", REPAIR)
         elif submission.fate == "broken":
-            begun = Try(submission, now, left / 4, "broken")
+            begun = EvaluationTry(submission, now, left / 4, "broken")
         elif submission.fate == "unlucky" and "disk full" not in endings:
-            begun = Try(submission, now, left / 4, "disk full")
+            begun = EvaluationTry(submission, now, left / 4, "disk full")
         self.tries.append(begun)
         if machine is not None:
             self._keep_answers(begun, machine)
@@ -116,8 +116,8 @@ class Machines:
         known = max((seconds for where, seconds in answers.items() if where in (machine, ANYWHERE)), default=0.0)
         return submission.seconds - known + (RESUMPTION * submission.seconds if known else 0.0)
 
-    def _keep_answers(self, begun: Try, machine: str) -> None:
-        """Note the answers that an evaluation leaves: all of them on its machine, those uploaded anywhere."""
+    def _keep_answers(self, begun: EvaluationTry, machine: str) -> None:
+        """Record the answers that an evaluation leaves: all on its own machine, the uploaded ones for any machine."""
         whole, answers = begun.submission.seconds, self.answers.setdefault(begun.submission.path, {})
         before = whole - self._left(begun.submission, machine)
         answers[machine] = max(answers.get(machine, 0.0), before + begun.seconds)
@@ -130,13 +130,13 @@ class Machines:
         self.published.setdefault(submission.path, now)
 
 
-class Lab:
+class Environment:
     """The Hub of all peers, its clock, and the people who submit to all boards at the same times."""
 
     def __init__(self, hub: Any, scenario: Scenario) -> None:
         self.hub = hub
         self.scenario = scenario
-        self.by_path = {one.path: one for one in scenario.submissions}
+        self.by_path = {submission.path: submission for submission in scenario.submissions}
         self.is_away = False
 
     @property
@@ -145,10 +145,10 @@ class Lab:
         return float(self.hub.state.clock.seconds())
 
     def iso(self) -> str:
-        """The same as ISO text."""
+        """Return the simulated time as ISO text."""
         return datetime.fromtimestamp(self.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def play(self, peers: list[Peer], people: Life) -> dict[str, tuple[float, int]]:
+    def play(self, peers: list[Peer], people: Activity) -> dict[str, tuple[float, int]]:
         """Simulate the day; return for each peer the end of its last request, and its number of calls to the Hub."""
         table, ended = Timetable(), dict[str, tuple[float, int]]()
         table.add(people, self.now)
@@ -157,20 +157,20 @@ class Lab:
         over = EPOCH + self.scenario.hours * 3600
         while len(ended) < len(peers):
             at_work = [peer for peer in peers if peer.name not in ended]
-            self._turn_to(
+            self._advance_to(
                 min(table.next_moment(), over if self.now < over else NEVER, *(peer.next_moment() for peer in at_work))
             )
-            table.go_on(self.now)
+            table.continue_due(self.now)
             for peer in at_work:
                 peer.act()
                 if self.now >= over and peer.has_ended():
                     ended[peer.name] = (self.now, self._calls(peer))
         return ended
 
-    def _turn_to(self, moment: float) -> None:
+    def _advance_to(self, moment: float) -> None:
         self.hub.state.clock.advance(max(0.0, moment - self.now))
 
-    def _outage(self, begins: float, ends: float) -> Life:
+    def _outage(self, begins: float, ends: float) -> Activity:
         """Let the Hub answer every call with 503 for a while."""
         self.is_away = True
         rule = self.hub.state.faults.fail("*", times=None, status=503)

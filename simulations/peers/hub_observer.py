@@ -9,7 +9,7 @@ from typing import Any
 
 from localhub.repos.events import HubEvent
 from localhub.repos.records import Repo
-from simulations.peers.environment import Lab
+from simulations.peers.environment import Environment
 
 MAIN = "refs/heads/main"
 HOUR = 3600.0
@@ -17,7 +17,7 @@ ENDS = ("FINISHED", "FAILED")
 
 
 @dataclass
-class Seen:
+class BoardObservations:
     """The observations of one board."""
 
     statuses: dict[str, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -49,35 +49,35 @@ class Seen:
         )
 
 
-class Watch:
+class HubObserver:
     """Observes every commit to the boards without calls to the Hub."""
 
-    def __init__(self, lab: Lab, boards: list[str]) -> None:
-        self.lab = lab
-        self.seen = {board: Seen() for board in boards}
-        lab.hub.state.subscribe(self._look)
+    def __init__(self, environment: Environment, boards: list[str]) -> None:
+        self.environment = environment
+        self.observed = {board: BoardObservations() for board in boards}
+        environment.hub.state.subscribe(self._look)
 
     def _look(self, event: HubEvent) -> None:
         org, _, name = event.repo.full_name.partition("/")
-        seen = self.seen.get(org.removesuffix("-details"))
-        if seen is None or event.kind != "repo.content":
+        observed = self.observed.get(org.removesuffix("-details"))
+        if observed is None or event.kind != "repo.content":
             return
         for change in event.updated_refs:
             if change.ref == MAIN and change.new is not None:
-                seen.commits[event.repo.full_name].append(self.lab.now)
+                observed.commits[event.repo.full_name].append(self.environment.now)
                 for path in self._changed(event.repo, change.old, change.new):
-                    self._note(seen, name, path, event.repo.git.file(change.new, path))
+                    self._note(observed, name, path, event.repo.git.file(change.new, path))
 
     def _changed(self, repo: Repo, old: str | None, new: str) -> list[str]:
         return [change.path for change in repo.git.changed_paths(old, new) if change.path.endswith(".json")]
 
-    def _note(self, seen: Seen, name: str, path: str, data: bytes | None) -> None:
+    def _note(self, observed: BoardObservations, name: str, path: str, data: bytes | None) -> None:
         if data is None:
             return
-        fields, history = json.loads(data), seen.statuses
-        if name == "requests" and path in self.lab.by_path:
-            seen.files[path] = fields
+        fields, history = json.loads(data), observed.statuses
+        if name == "requests" and path in self.environment.by_path:
+            observed.files[path] = fields
             if not history[path] or history[path][-1][1] != fields["status"]:
-                history[path].append((self.lab.now, fields["status"]))
+                history[path].append((self.environment.now, fields["status"]))
         elif name == "results" and (request := fields.get("steward", {}).get("request")):
-            seen.scores.setdefault(request, self.lab.now)
+            observed.scores.setdefault(request, self.environment.now)

@@ -7,7 +7,7 @@ import json
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import HubWorld
-from simulations.peers.environment import EPOCH, Lab, Life
+from simulations.peers.environment import EPOCH, Activity, Environment
 from simulations.peers.scenario import Scenario, Submission
 
 FORM = "hf_form"
@@ -32,17 +32,17 @@ def world(scenario: Scenario, boards: list[str], tokens: dict[str, str], webhook
     return made.webhook("steward", webhook, *watched, secret="s3cret")
 
 
-def people(lab: Lab, boards: list[str]) -> Life:
+def people(environment: Environment, boards: list[str]) -> Activity:
     """Submit all requests through a form that retries until the Hub accepts them."""
-    form = HfApi(lab.hub.url, token=FORM)
-    for submission in lab.scenario.submissions:
-        yield max(0.0, EPOCH + submission.at - lab.now)
-        while lab.is_away:
+    form = HfApi(environment.hub.url, token=FORM)
+    for submission in environment.scenario.submissions:
+        yield max(0.0, EPOCH + submission.at - environment.now)
+        while environment.is_away:
             yield 60.0
         for board in boards:
             form.create_commit(
                 f"{board}/requests",
-                [CommitOperationAdd(submission.path, request(submission, lab.iso()))],
+                [CommitOperationAdd(submission.path, request(submission, environment.iso()))],
                 commit_message=f"Add {submission.model} to eval queue",
                 repo_type="dataset",
             )

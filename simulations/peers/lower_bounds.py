@@ -1,4 +1,4 @@
-"""Two lower bounds: a job queue without a board, and a route that ignores deliveries."""
+"""Two lower bounds for Steward's times: a job queue without a board, and a web route that ignores deliveries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rq import Queue
 
 from redis_state.redis import Redis
-from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable
+from simulations.peers.environment import EPOCH, Activity, Environment, Machines, Timetable
 
 ROUNDS = 3
 
@@ -25,18 +25,18 @@ class BareQueue:
 
     accounts: tuple[str, ...] = ()
 
-    def __init__(self, lab: Lab, board: str, redis: Redis) -> None:
-        self.lab = lab
+    def __init__(self, environment: Environment, board: str, redis: Redis) -> None:
+        self.environment = environment
         self.name = self.board = board
-        self.machines = Machines(lab.scenario)
+        self.machines = Machines(environment.scenario)
         self.queue = Queue("bare", connection=redis)
         self.table = Timetable()
         self.busy = self.to_come = 0
         self.enqueued: list[float] = []
         """The seconds of each `enqueue`."""
-        for one in lab.scenario.submissions:
+        for submission in environment.scenario.submissions:
             self.to_come += 1
-            self.table.add(self._submit(one.path), EPOCH + one.at)
+            self.table.add(self._submit(submission.path), EPOCH + submission.at)
 
     def next_moment(self) -> float:
         """Return the time of the next event."""
@@ -44,7 +44,7 @@ class BareQueue:
 
     def act(self) -> None:
         """Do everything that is due, and let idle machines take the next jobs."""
-        while self.table.go_on(self.lab.now) or self._take():
+        while self.table.continue_due(self.environment.now) or self._take():
             pass
 
     def has_ended(self) -> bool:
@@ -55,7 +55,7 @@ class BareQueue:
         """Delete the jobs."""
         self.queue.delete(delete_jobs=True)
 
-    def _submit(self, path: str) -> Life:
+    def _submit(self, path: str) -> Activity:
         started = time.perf_counter()
         self.queue.enqueue("no.such.function", path)
         self.enqueued.append(time.perf_counter() - started)
@@ -63,19 +63,19 @@ class BareQueue:
         yield 0.0
 
     def _take(self) -> bool:
-        if self.busy >= self.lab.scenario.machines or self.queue.is_empty():
+        if self.busy >= self.environment.scenario.machines or self.queue.is_empty():
             return False
         job = self.queue.fetch_job(str(self.queue.pop_job_id()))
         assert job is not None
         self.busy += 1
-        self.table.add(self._run(str(job.args[0])), self.lab.now)
+        self.table.add(self._run(str(job.args[0])), self.environment.now)
         return True
 
-    def _run(self, path: str) -> Life:
-        begun = self.machines.begin(self.lab.by_path[path], self.lab.now)
+    def _run(self, path: str) -> Activity:
+        begun = self.machines.begin(self.environment.by_path[path], self.environment.now)
         yield begun.seconds
         if begun.ending == "well":
-            self.machines.publish(begun.submission, self.lab.now)
+            self.machines.publish(begun.submission, self.environment.now)
         yield begun.repair
         self.busy -= 1
 
@@ -94,8 +94,8 @@ def routes(folder: Path) -> dict[str, Any]:
             children.check()
     return {
         name: {
-            "deliveries_a_second": round(statistics.median(one[name][0]["per_second"] for one in rounds)),
-            "ms_for_one": round(statistics.median(one[name][1]["p50_ms"] for one in rounds), 2),
+            "deliveries_a_second": round(statistics.median(figures[name][0]["per_second"] for figures in rounds)),
+            "ms_for_one": round(statistics.median(figures[name][1]["p50_ms"] for figures in rounds), 2),
         }
         for name in (BARE, STEWARD)
     }

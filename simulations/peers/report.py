@@ -62,12 +62,12 @@ def title(day: Day) -> str:
     return words if day["faults"] else f"{words}, no faults"
 
 
-def write(found: dict[str, Any]) -> None:
+def write(measured: dict[str, Any]) -> None:
     """Write figures and charts to docs/peers.md and docs/pictures."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text("\n".join([before + BEGIN, *_figures(found), END + after]))
-    day = [one for one in found["days"] if one["faults"]][-1]
+    PAGE.write_text("\n".join([before + BEGIN, *_figures(measured), END + after]))
+    day = [day for day in measured["days"] if day["faults"]][-1]
     for name, picture in (
         ("start", _curve(day, "to_start")),
         ("scores", _curve(day, "to_scores")),
@@ -76,12 +76,12 @@ def write(found: dict[str, Any]) -> None:
         (PICTURES / f"peers-{name}.svg").write_bytes(picture)
 
 
-def _figures(found: dict[str, Any]) -> Iterator[str]:
-    options = found["options"]
+def _figures(measured: dict[str, Any]) -> Iterator[str]:
+    options = measured["options"]
     yield f"Seed {options['seed']}; the submissions need {options['load']:.0%} of the machines' time."
-    for day in found["days"]:
+    for day in measured["days"]:
         yield from _markdown(title(day), list(day["peers"]), rows(day))
-    if routes := found.get("routes"):
+    if routes := measured.get("routes"):
         cells = (("deliveries a second, 64 senders", "deliveries_a_second"), ("ms for one, one sender", "ms_for_one"))
         yield from _markdown(
             "by the real clock", list(routes), ((w, [f"{r[n]:,}" for r in routes.values()]) for w, n in cells)

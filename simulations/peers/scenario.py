@@ -60,7 +60,7 @@ class Scenario:
     @property
     def models(self) -> list[str]:
         """Return the models in the order of their first submissions."""
-        return list(dict.fromkeys(one.model for one in self.submissions))
+        return list(dict.fromkeys(submission.model for submission in self.submissions))
 
 
 def scenario(*, seed: int, machines: int, hours: float, load: float, faults: bool = True) -> Scenario:
@@ -72,7 +72,7 @@ def scenario(*, seed: int, machines: int, hours: float, load: float, faults: boo
     count = max(5, round(load * machines * hours * 60 / MEAN_MINUTES))
     submissions = tuple(_submissions(chance, sorted(_times(chance, count, hours))))
     if not faults:
-        submissions = tuple(replace(one, fate="good") for one in submissions)
+        submissions = tuple(replace(submission, fate="good") for submission in submissions)
     return Scenario(
         machines=machines,
         hours=hours,
@@ -84,8 +84,8 @@ def scenario(*, seed: int, machines: int, hours: float, load: float, faults: boo
 
 def _first_good(submissions: tuple[Submission, ...], at: float) -> int:
     """Return the number of the first good submission from `at` on, or of the last good one of all."""
-    good = [one for one in submissions if one.fate == "good"]
-    return next((one for one in good if one.at >= at), good[-1]).number
+    good = [submission for submission in submissions if submission.fate == "good"]
+    return next((submission for submission in good if submission.at >= at), good[-1]).number
 
 
 def _times(chance: random.Random, count: int, hours: float) -> Iterator[float]:

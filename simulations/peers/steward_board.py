@@ -34,7 +34,7 @@ from redis_state import jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from redis_state.redis import Redis
-from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
+from simulations.peers.environment import EPOCH, Activity, Environment, EvaluationTry, Machines, Timetable
 
 DEATHS = {"broken": "weights-truncated", "disk full": "disk-full"}
 ASK, PUBLISH_AGAIN = 1.0, 60.0
@@ -45,43 +45,48 @@ class Steward:
     """A board run by Steward."""
 
     def __init__(
-        self, lab: Lab, board: str, tokens: tuple[str, str], redis: Redis, redis_url: str, folder: Path
+        self, environment: Environment, board: str, tokens: tuple[str, str], redis: Redis, redis_url: str, folder: Path
     ) -> None:
-        self.lab = lab
+        self.environment = environment
         self.name = self.board = board
         self.accounts = (board, f"{board}-worker")
-        self.machines = Machines(lab.scenario)
+        self.machines = Machines(environment.scenario)
         # Its waits would use the real clock: it gives up at once, and the sync retries later.
-        door = Hub(lab.hub.url, tokens[0], retries=Retries(attempts=1))
+        client = Hub(environment.hub.url, tokens[0], retries=Retries(attempts=1))
         self.context = BoardContext(
-            board_of(board), find_suite("starter"), door, redis, now=lambda: lab.now, mirrors=folder / "mirrors"
+            board_of(board),
+            find_suite("starter"),
+            client,
+            redis,
+            now=lambda: environment.now,
+            mirrors=folder / "mirrors",
         )
         self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
-        self.worker = HfApi(lab.hub.url, token=tokens[1])
+        self.worker = HfApi(environment.hub.url, token=tokens[1])
         self.table = Timetable()
-        self.names = [f"w{number}" for number in range(lab.scenario.machines)]
+        self.names = [f"w{number}" for number in range(environment.scenario.machines)]
         self.doing: dict[str, str] = {}
         """The attempt of each worker; empty during a repair."""
         self.beats = EPOCH
         self.deliveries: list[bytes] = []
         """Bodies of webhooks that the inbox has not received yet."""
         self.redis_url, self.received = redis_url, 0
-        lab.hub.state.subscribe(self._deliver)
+        environment.hub.state.subscribe(self._deliver)
 
     def next_moment(self) -> float:
         """Return the time of the next event."""
         marks: list[Any] = self.context.redis.zrange(self.context.keys.dirty, 0, -1, withscores=True)
         due = [float(at) % 1e12 for _, at in marks]
-        later = [moment for moment in due if moment > self.lab.now]
+        later = [moment for moment in due if moment > self.environment.now]
         return min([self.beats, self.table.next_moment(), *later])
 
     def act(self) -> None:
         """Do all work that is due."""
-        if self.beats <= self.lab.now:
+        if self.beats <= self.environment.now:
             self._beat()
             self.schedule.tick()
-            self.beats = self.lab.now + BEAT
-        while self.table.go_on(self.lab.now) or self._receive() or self._sync() or self._take():
+            self.beats = self.environment.now + BEAT
+        while self.table.continue_due(self.environment.now) or self._receive() or self._sync() or self._take():
             pass
 
     def has_ended(self) -> bool:
@@ -99,7 +104,7 @@ class Steward:
         """Note the webhook of an event in one of the repos that `hub_setup.world` has watched."""
         watched = (self.context.requests.id, self.context.results.id, self.context.community.id)
         if event.repo.full_name in watched and event.kind.partition(".")[0] in ("repo", "discussion"):
-            self.deliveries.append(json.dumps(payload(event, self.lab.hub.url)).encode())
+            self.deliveries.append(json.dumps(payload(event, self.environment.hub.url)).encode())
 
     def _receive(self) -> bool:
         """Let Steward's inbox receive the deliveries, and return whether there were any."""
@@ -114,7 +119,7 @@ class Steward:
         inbox = Inbox(redis, self.context.keys)
         for body in bodies:
             self.received += 1
-            delivery = Delivery(f"delivery-{self.received}", body, self.lab.now)
+            delivery = Delivery(f"delivery-{self.received}", body, self.environment.now)
             await inbox.receive(delivery, read_delivery(body, self.context.board))
         await redis.aclose()
 
@@ -124,7 +129,7 @@ class Steward:
     # --- the workers
 
     def _beat(self) -> None:
-        now = self.lab.now
+        now = self.environment.now
         for name in self.names:
             if self.doing.get(name) != "":
                 self.context.workers.announce(WorkerCard(name=name, tiers=("all",), since=now, beat=now))
@@ -138,26 +143,26 @@ class Steward:
     def _take(self) -> bool:
         """Let an idle worker take the next job, and return whether one did."""
         idle = [name for name in self.names if name not in self.doing]
-        found = [job for name in self.context.queues for job in jobs.queue(self.context.redis, name).jobs]
-        if not idle or not found:
+        jobs_waiting = [job for name in self.context.queues for job in jobs.queue(self.context.redis, name).jobs]
+        if not idle or not jobs_waiting:
             return False
-        message = jobs.parse(found[0].kwargs["message"])
-        found[0].delete()
-        if self.context.attempts.take(message.attempt, message.path, idle[0], now=self.lab.now):
+        message = jobs.parse(jobs_waiting[0].kwargs["message"])
+        jobs_waiting[0].delete()
+        if self.context.attempts.take(message.attempt, message.path, idle[0], now=self.environment.now):
             self.doing[idle[0]] = message.attempt
-            self.table.add(self._evaluate(idle[0], message), self.lab.now)
+            self.table.add(self._evaluate(idle[0], message), self.environment.now)
             self.context.mark(f"request:{message.path}")
         return True
 
-    def _evaluate(self, name: str, job: jobs.EvaluationJob) -> Life:
+    def _evaluate(self, name: str, job: jobs.EvaluationJob) -> Activity:
         yield 0.0
         while (state := self.context.attempts.read(job.attempt)) is not None and state.state == "taken":
             yield ASK
         if state is None or state.state != "claimed":
             del self.doing[name]
             return
-        begun = self.machines.begin(self.lab.by_path[job.path], self.lab.now, name)
-        started = self.lab.now
+        begun = self.machines.begin(self.environment.by_path[job.path], self.environment.now, name)
+        started = self.environment.now
         yield begun.seconds
         if begun.ending == "killed":
             self.doing[name] = ""
@@ -173,7 +178,7 @@ class Steward:
     def _publish(self, job: jobs.EvaluationJob) -> Details | None:
         """Make the worker's one commit; None in an outage. The scores are the same for all peers."""
         repo = self.context.board.repos.details(job.model)
-        time = datetime.fromtimestamp(self.lab.now, UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
+        time = datetime.fromtimestamp(self.environment.now, UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
         path = f"results_{time}.json"
         files = {**sample_tables(self.context.suite, raw_scores(self.context), time), path: results(self.context, job)}
         adds = [CommitOperationAdd(name, data) for name, data in files.items()]
@@ -184,7 +189,9 @@ class Steward:
             return None
         return Details(repo=repo, commit=commit.oid, results_path=path)
 
-    def _end(self, name: str, job: jobs.EvaluationJob, begun: Try, started: float, details: Details | None) -> None:
+    def _end(
+        self, name: str, job: jobs.EvaluationJob, begun: EvaluationTry, started: float, details: Details | None
+    ) -> None:
         died = cause(DEATHS.get(begun.ending, ""))
         outcome = Outcome(
             attempt=job.attempt,
@@ -193,7 +200,7 @@ class Steward:
             suite=job.suite,
             suite_digest=job.suite_digest,
             started=started,
-            ended=self.lab.now,
+            ended=self.environment.now,
             phase="evaluate",
             failure=died.failure() if details is None else None,
             details=details,

@@ -1,4 +1,4 @@
-"""From facts to problems, or to the steps that make the Space. Pure: it asks nothing and changes nothing."""
+"""Decides from facts which problems keep the bot's Space from being made, or which steps make it. Pure: no calls."""
 
 from __future__ import annotations
 
@@ -123,9 +123,9 @@ def _is_stored(space: SpaceFacts, wanted: WantedSpace) -> bool:
 
 
 def decide_steps(facts: SetupFacts, wanted: WantedSpace) -> list[SpaceStep]:
-    """The steps that turn the Space into `wanted`: what can be undone first; none if all is there.
+    """Return the steps that turn the Space into `wanted`, reversible ones first; none if the Space is that already.
 
-    A secret that exists stays, because the Hub does not show its value, unless a new one is asked for.
+    A secret that exists stays, because the Hub does not show its value, unless the operator asks for a new one.
     """
     space = facts.space
     steps = [] if space.exists else [SpaceStep("create")]

@@ -1,4 +1,4 @@
-"""What the Hub says about the bot's Space, and about what the board has beside it. Reads only."""
+"""Gathers facts from the Hub about the bot's Space and about the board's other repos. Writes nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from leaderboard.boards import BadBoard, Board, parse_board
 from steward.bot_space.wanted import BOARD_FILE, CARD, DOCKERFILE, MARK, WantedSpace, expected_host, is_space_id
 
 PLAIN = frozenset({CARD, ".gitattributes"})
-"""What the Hub itself writes into a new Space."""
+"""The files that the Hub itself writes into a new Space."""
 MAX_FILES = 1000
 NO_MACHINE = SpaceMachine(stage="", hardware="", storage="", sleep=None)
-"""Of a Space that does not exist."""
+"""The machine of a Space that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SpaceFacts:
     foreign: tuple[str, ...] = ()
     board: str = ""
     stale: frozenset[str] = frozenset()
-    """The wanted files that it lacks, or has otherwise."""
+    """The wanted files that it lacks, or has with other contents."""
     secrets: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict)
     machine: SpaceMachine = NO_MACHINE
@@ -40,7 +40,7 @@ class SpaceFacts:
 
 @dataclass(frozen=True)
 class SetupFacts:
-    """What the decision needs to know."""
+    """The facts from which `steward.bot_space.deciding` decides."""
 
     account: str
     space: SpaceFacts

@@ -1,4 +1,4 @@
-"""The bot's Space in one run of `steward init --space`: what is wanted, what is there, and what is left to do."""
+"""The bot's Space in one run of `steward init --space`: its problems, the steps that are left, and their execution."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class HostedBot:
-    """The bot of one board, hosted in a Space. First `problems`; only without any `create`, `url` and `fill`."""
+    """The bot of one board, hosted in a Space. Call `create`, `url` and `fill` once no problem is reported."""
 
     def __init__(self, settings: BotSettings, new_board: NewBoardOptions, options: BotSpaceOptions) -> None:
         self._settings, self._new_board, self._options = settings, new_board, options
@@ -103,7 +103,7 @@ class HostedBot:
             yield LOCAL_REDIS
 
     def next_step(self, hub: Hub) -> str:
-        """What the operator does next."""
+        """The next thing that the operator does, in a sentence."""
         wanted, _ = self._decided()
         page = f"{hub.endpoint}/spaces/{wanted.id}"
         return f"{DONE.format(host=self.url(hub, apply=True).removesuffix(PATH))} {LOOK.format(page=page)}"

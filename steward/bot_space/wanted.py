@@ -16,7 +16,7 @@ DOCKERFILE, CARD, BOARD_FILE = "Dockerfile", "README.md", "board.yaml"
 FOLDER = "/opt/board"
 """The folder of a Space's image with the board file and the suite file."""
 MARK = b"# Made by `steward init --space`"
-"""How a Dockerfile of Steward begins."""
+"""The beginning of a Dockerfile that Steward wrote."""
 BOT_TOKEN, WEBHOOK_SECRET = "STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET"  # nosec B105  # names
 FREE_HARDWARE = "cpu-basic"
 QUEUE_FOLDER = "/data/steward/redis"
@@ -72,7 +72,7 @@ run it again after a change of the board file or an upgrade.
 
 @dataclass(frozen=True)
 class BotSpaceOptions:
-    """What the operator asks for.
+    """The operator's options for the bot's Space.
 
     `id` is the Space's name, "" for ORG/bot; `url` an address of its own for the webhooks, "" for that of the Space.
     """
@@ -94,7 +94,7 @@ class BotSpaceOptions:
 class WantedSpace:
     """The Space that the bot needs. "" for hardware or storage leaves them as they are.
 
-    `storage` is the bucket for the queue server's data, or what the operator wrote instead of one.
+    `storage` is the bucket for the queue server's data, or the operator's text if that is no valid name of one.
     """
 
     id: str
@@ -113,7 +113,7 @@ def bucket_for(storage: str, space_id: str) -> str:
 
 
 def expected_host(space_id: str) -> str:
-    """The address that the Hub gives a Space's pages; a Space that exists says it itself."""
+    """The address that the Hub will give a Space's pages; of an existing Space, the Hub reports it."""
     return f"https://{re.sub(r'[^a-z0-9]+', '-', space_id.lower()).strip('-')}.hf.space"
 
 

@@ -1,4 +1,5 @@
-"""`steward evaluator check`: tries an evaluator in the sandbox of a worker, and says what is wrong with it."""
+"""`steward evaluator`: `check` tries an evaluator in a worker's sandbox and reports what is wrong with it; `run`
+evaluates one model by it."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from steward.exit_statuses import MISCONFIGURED
 if TYPE_CHECKING:
     from leaderboard.suites import Suite
     from workers.jobs.evaluator_check import EvaluatorFinding
+    from workers.jobs.evaluator_run import LocalResults
 
 FAILED = 1
 MARKS = {True: "ok", False: "FAIL", None: "-"}
@@ -143,6 +145,10 @@ def run(
         raise ending(f"The evaluation failed: {error}", FAILED) from error
     except (WorkerError, OSError, ValueError) as error:
         raise ending(f"The evaluator cannot run here: {error}", MISCONFIGURED) from error
+    _print_results(results, output, as_json=as_json)
+
+
+def _print_results(results: LocalResults, output: Path, *, as_json: bool) -> None:
     digests, scores = results.digests, results.scores
     if as_json:
         facts = {"average": scores.average, "benchmarks": scores.by_name, "asked": digests.asked}
@@ -161,7 +167,7 @@ def _with_command(suite: Suite, command: list[str] | None) -> Suite:
 
 
 def _folders(suite: Suite, questions: list[str]) -> Mapping[str, Path]:
-    """The folder of each dataset of the suite."""
+    """Return the folder of each dataset of the suite. Ends the command unless `questions` name one for each."""
     repos = [source.repo for source in suite.datasets]
     named = {repos[0]: Path(questions[0])} if len(repos) == len(questions) == 1 and "=" not in questions[0] else {}
     for words in questions if not named else ():

@@ -103,8 +103,8 @@ def import_table(
     """Import a hand-written table of flags and report unclear keys. Exit status 1 if a key cannot be imported."""
     from bot.flags import importing
     from hub.errors import HubError
+    from leaderboard.flag_categories import CATEGORIES
     from leaderboard.flag_tables import LOST, BadFlagTable
-    from leaderboard.flags import CATEGORIES
     from steward.commands.board import open_board
 
     if category not in CATEGORIES:

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What the operator asks for. `url` is the address of the webhooks; "" if the bot's Space has the Hub's own."""
+    """The operator's options. `url` is the address of the webhooks; "" stands for the address of the bot's Space."""
 
     url: str
     board: NewBoardOptions

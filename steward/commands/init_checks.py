@@ -1,4 +1,4 @@
-"""What `steward init` checks before it writes anything, so that it never stops halfway."""
+"""The checks of `steward init` before it writes anything, so that it does not stop halfway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_problems(
 ) -> Iterator[Problem]:
     """Yield everything that keeps `init` from making the board, with advice for each. Changes nothing.
 
-    `hosted` is the bot's Space, if it is to run in one: without a `url`, its own address is that of the webhooks.
+    `hosted` is the bot's Space, if the bot is to run in one: without a `url`, webhooks go to the Space's own address.
     """
     from bot.core.settings import SettingsError
     from hub.client import Hub
@@ -37,15 +37,8 @@ def find_problems(
     board, wrong = _read_board(settings, options)
     if hosted is not None and board is not None:
         wrong += hosted.machine_problems(board)
+    wrong += _secret_problems(settings)
     yield from wrong
-    secret_file = settings.webhook_secret_file
-    try:
-        if settings.webhook_secret is not None or secret_file is None or secret_file.exists():  # else it is generated
-            settings.secrets()
-    except SettingsError as error:
-        advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."
-        wrong.append(Problem(code="secret", message=str(error), advice=advice))
-        yield wrong[-1]
     try:
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             rights = rights_of(hub)
@@ -63,6 +56,19 @@ def find_problems(
             message=f"The Hub at {settings.hf_endpoint} could not be asked: {error}",
             advice="Check HF_ENDPOINT and the bot's token, and run the command again.",
         )
+
+
+def _secret_problems(settings: BotSettings) -> Iterator[Problem]:
+    """Yield why the webhook secret cannot be read; `init` generates one in a configured file that does not exist."""
+    from bot.core.settings import SettingsError
+
+    file = settings.webhook_secret_file
+    try:
+        if settings.webhook_secret is not None or file is None or file.exists():
+            settings.secrets()
+    except SettingsError as error:
+        advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."
+        yield Problem(code="secret", message=str(error), advice=advice)
 
 
 def _url_problems(endpoint: str, url: str) -> Iterator[Problem]:
@@ -94,7 +100,7 @@ def _url_problems(endpoint: str, url: str) -> Iterator[Problem]:
 
 
 def _shown(parts: SplitResult) -> str:
-    """The address without what may be a password."""
+    """Return the address without user, password, query and fragment, which may hold a secret."""
     return f"{parts.scheme}://{parts.hostname}{parts.path}"
 
 

@@ -31,7 +31,7 @@ class ReevaluationReport:
     """The survey, and the number of requests that were queued again; None for a dry run."""
 
     suite: str
-    found: ReevaluationSurvey
+    survey: ReevaluationSurvey
     put_back: int | None
 
 
@@ -77,7 +77,7 @@ def _put_back(context: BoardContext, survey: ReevaluationSurvey, by: str) -> int
 
 
 def _as_json(report: ReevaluationReport) -> str:
-    survey = report.found
+    survey = report.survey
     return json.dumps(
         {
             "suite": report.suite,
@@ -94,7 +94,7 @@ def _as_json(report: ReevaluationReport) -> str:
 
 
 def _sentences(report: ReevaluationReport) -> str:
-    survey = report.found
+    survey = report.survey
     lines = [f"The board's suite is {report.suite}, digest {survey.suite[:12]}."]
     lines += [f"  {item.path} ({_made_with(item.made_with)})" for item in survey.due[:SHOWN]]
     if len(survey.due) > SHOWN:
@@ -123,7 +123,7 @@ def _others(survey: ReevaluationSurvey) -> tuple[tuple[int, str], ...]:
 
 
 def _what_was_done(report: ReevaluationReport) -> str:
-    if not report.found.due:
+    if not report.survey.due:
         return "There is nothing to do."
     if report.put_back is None:
         return "Nothing was changed. With --apply, they are queued after all other requests and keep their results."

@@ -112,9 +112,9 @@ def _side_by_side(sample: DifferentSample) -> Iterator[str]:
         yield from _pair(f"tokens from {start} on", *(" ".join(map(str, tokens)) for tokens in shown))
     names = sample.choices or tuple("answer" for _ in published.answers)
     answers = zip(names, published.answers, here.answers, strict=False)
-    for name, one, other in answers:
+    for name, theirs, own in answers:
         label = f"log-likelihood of {name[:60]!r}" if sample.choices else name
-        texts = (one, other) if sample.choices else (repr(one[:MAX_TEXT]), repr(other[:MAX_TEXT]))
+        texts = (theirs, own) if sample.choices else (repr(theirs[:MAX_TEXT]), repr(own[:MAX_TEXT]))
         yield from _pair(label, *texts)
     if published.metrics != here.metrics:
         yield from _pair("metrics", *(side.metrics[:MAX_TEXT] for side in (published, here)))
@@ -126,7 +126,7 @@ def _pair(name: str, published: str, here: str) -> Iterator[str]:
     yield f"    here       {here}"
 
 
-def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
-    """The place of the first difference; the length of the shorter one if it is the beginning of the other."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(one), len(other)))
+def _first_difference(first: Sequence[object], second: Sequence[object]) -> int:
+    """The place of the first difference; the length of the shorter sequence if the longer one begins with it."""
+    pairs = zip(first, second, strict=False)
+    return next((at for at, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(first), len(second)))

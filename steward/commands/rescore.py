@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ def rescore(
             report = RescoringReport(new, survey(context, new, models=names, limit=limit, same_suite=harness))
             if report.survey.due:
                 with RescoringProcess(new.model_dump_json(), processes) as process:
-                    _rescore(context, process, report, output, dry_run=dry_run, is_quiet=as_json)
+                    RescoringRun(context, process, report, output, dry_run).rescore_all(is_quiet=as_json)
         except (HubError, MirrorDamaged, RescoringRefused) as error:
             raise ending(error, REFUSED) from error
     print(as_json_text(report, dry_run=dry_run)) if as_json else say(conclusion(report, dry_run=dry_run))
@@ -96,82 +97,77 @@ def _not_the_boards(context: BoardContext, new: Suite) -> str:
     )
 
 
-def _rescore(
-    context: BoardContext,
-    process: RescoringProcess,
-    report: RescoringReport,
-    output: Path | None,
-    *,
-    dry_run: bool,
-    is_quiet: bool,
-) -> None:
-    """Rescore one evaluation after the other, and print what changed, unless `is_quiet`."""
-    from bot.core.render import printable
-    from bot.results.rescoring import CannotRescore
-    from workers.errors import RescoringRefused
+@dataclass(frozen=True)
+class RescoringRun:
+    """One run of the command: it rescores the evaluations of `report` one after the other."""
 
-    for finished in report.survey.due:
-        evaluation = EvaluationReport(finished.path)
-        report.evaluations.append(evaluation)
-        try:
-            _rescore_one(context, process, report, finished, evaluation, output, dry_run=dry_run)
-        except (CannotRescore, RescoringRefused) as error:
-            evaluation.refused = str(error)
-        if not is_quiet:
-            for line in lines_of(evaluation):
-                print(printable(line), flush=True)
-        if report.is_off:
+    context: BoardContext
+    process: RescoringProcess
+    report: RescoringReport
+    output: Path | None
+    dry_run: bool
+
+    def rescore_all(self, *, is_quiet: bool) -> None:
+        """Rescore what is due, and print what changed, unless `is_quiet`. Raises HubError."""
+        from bot.core.render import printable
+        from bot.results.rescoring import CannotRescore
+        from workers.errors import RescoringRefused
+
+        for finished in self.report.survey.due:
+            evaluation = EvaluationReport(finished.path)
+            self.report.evaluations.append(evaluation)
+            try:
+                self._rescore(finished, evaluation)
+            except (CannotRescore, RescoringRefused) as error:
+                evaluation.refused = str(error)
+            if not is_quiet:
+                for line in lines_of(evaluation):
+                    print(printable(line), flush=True)
+            if self.report.is_off:
+                return
+
+    def _rescore(self, finished: FinishedRequest, evaluation: EvaluationReport) -> None:
+        """Download, compute, and write. Raises CannotRescore, RescoringRefused and HubError."""
+        from bot.results.rescoring import changes, may_publish, publish, read_earlier, save_tables
+        from leaderboard.results import read_results
+        from redis_state.clock import iso
+
+        context, report = self.context, self.report
+        earlier = read_earlier(context, finished)
+        if earlier.is_scored_as(report.suite, report.scored):
+            evaluation.is_alike = True
             return
-
-
-def _rescore_one(
-    context: BoardContext,
-    process: RescoringProcess,
-    report: RescoringReport,
-    finished: FinishedRequest,
-    evaluation: EvaluationReport,
-    output: Path | None,
-    *,
-    dry_run: bool,
-) -> None:
-    """Download, compute, and write. Raises CannotRescore, RescoringRefused and HubError."""
-    from bot.results.rescoring import changes, may_publish, publish, read_earlier, save_tables
-    from leaderboard.results import read_results
-    from redis_state.clock import iso
-
-    earlier = read_earlier(context, finished)
-    if earlier.is_scored_as(report.suite, report.scored):
-        evaluation.is_alike = True
-        return
-    now = context.now()
-    with tempfile.TemporaryDirectory(prefix="steward-rescore-") as name:
-        folder = Path(name)
-        samples = _output_folder(output, finished) if output is not None else folder / "samples"
-        for place in (folder / TABLES, folder / NEW_TABLES, samples):
-            place.mkdir(exist_ok=True)
-        repos = save_tables(context, finished, earlier, report.suite, folder / TABLES)
-        done, data = _compute(process, earlier, folder, samples, iso(now), dry_run=dry_run)
-        results = read_results(data, report.suite)
-        report.scored = done.scored or report.scored
-        evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
-        evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
-        evaluation.changed = changes(earlier, results)
-        if output is not None:
-            written = samples / "results.json"
-            written.write_bytes(data)
-            evaluation.written = str(written)
-        if dry_run or evaluation.is_alike:
-            return
-        if may_publish(context):
-            evaluation.details_refused = _publish_tables(context, finished, repos, results, folder / NEW_TABLES, now)
-        if publish(context, finished, earlier, data, now) is None:
-            report.is_off = True
+        now = context.now()
+        with tempfile.TemporaryDirectory(prefix="steward-rescore-") as name:
+            folder = Path(name)
+            samples = _output_folder(self.output, finished) if self.output is not None else folder / "samples"
+            for place in (folder / TABLES, folder / NEW_TABLES, samples):
+                place.mkdir(exist_ok=True)
+            repos = save_tables(context, finished, earlier, report.suite, folder / TABLES)
+            done, data = _compute(self.process, earlier, folder, samples, iso(now), dry_run=self.dry_run)
+            results = read_results(data, report.suite)
+            report.scored = done.scored or report.scored
+            evaluation.is_alike = earlier.is_scored_as(report.suite, done.scored)
+            evaluation.answers, evaluation.timed_out = done.answers, list(done.timed_out)
+            evaluation.changed = changes(earlier, results)
+            if self.output is not None:
+                written = samples / "results.json"
+                written.write_bytes(data)
+                evaluation.written = str(written)
+            if self.dry_run or evaluation.is_alike:
+                return
+            if may_publish(context):
+                evaluation.details_refused = _publish_tables(
+                    context, finished, repos, results, folder / NEW_TABLES, now
+                )
+            if publish(context, finished, earlier, data, now) is None:
+                report.is_off = True
 
 
 def _compute(
     process: RescoringProcess, earlier: EarlierResults, folder: Path, samples: Path, at: str, *, dry_run: bool
 ) -> tuple[RescoredFile, bytes]:
-    """Score the tables in `folder` again; the new results file. Raises RescoringRefused."""
+    """Score the tables in `folder` again; return the new results file too. Raises RescoringRefused."""
     old, new = folder / "earlier.json", folder / "results.json"
     old.write_bytes(earlier.data)
     new_tables = None if dry_run else folder / NEW_TABLES
@@ -191,8 +187,8 @@ def _publish_tables(
 ) -> str:
     """Publish the tables of answers with the new scores; return why not, where the Hub refuses them.
 
-    With the worker's token if it is set, as the bot's may be unable to write details repos. Before the results: a
-    reader who sees these looks for the tables of the same time. Raises HubError.
+    It uses the worker's token if that is set, as the bot's may be unable to write details repos. Publish the tables
+    before the results: a reader of the results looks for the tables of the same time. Raises HubError.
     """
     from hub.client import Hub
     from hub.errors import BadRequest, Denied, NotFound
@@ -222,7 +218,7 @@ def _publish_tables(
 
 
 def _output_folder(output: Path, finished: FinishedRequest) -> Path:
-    """The new folder of one evaluation: the request's path without its ending."""
+    """Make and return the folder of one evaluation: the request's path without its ending."""
     folder = output / finished.path.removesuffix(".json")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

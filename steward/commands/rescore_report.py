@@ -1,4 +1,4 @@
-"""What `steward rescore` did, as lines and as JSON."""
+"""The report of `steward rescore`, as lines and as JSON."""
 
 from __future__ import annotations
 

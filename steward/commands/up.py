@@ -30,7 +30,7 @@ WEB = (
 SYNC = ("STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN", "STEWARD_JOBS_TOKEN")
 WORK = ("STEWARD_WORKER_TOKEN",)
 RUNS = ("STEWARD_WEBHOOK_SECRET", "STEWARD_OLD_WEBHOOK_SECRET", "STEWARD_WORKER_TOKEN")
-"""What a sync process also needs on a board with `backends`: it signs the tokens of attempts, and gives Jobs theirs."""
+"""Further secrets of a sync process on a board with `backends`: it signs attempts' tokens, and gives Jobs theirs."""
 PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell, which no process gets."""
 
@@ -76,24 +76,24 @@ def up(
             if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
-                _keep(data, server.url)
-            wanted = worker_token() is not None if worker is None else worker
-        note = "" if wanted else " without a worker: this machine evaluates nothing"
+                _write_url(data, server.url)
+            has_worker = worker_token() is not None if worker is None else worker
+        note = "" if has_worker else " without a worker: this machine evaluates nothing"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
-        processes = parts(environment, worker=wanted, backends=bool(board.backends))
+        processes = parts(environment, worker=has_worker, backends=bool(board.backends))
         with sentences():
-            status = Supervisor(processes, _say, lambda: _mind(server, data)).run(stop)
+            status = Supervisor(processes, _say, lambda: _keep_server(server, data)).run(stop)
         stop.set()
     raise typer.Exit(status)
 
 
-def _mind(server: Valkey | None, data: Path) -> None:
+def _keep_server(server: Valkey | None, data: Path) -> None:
     """Restart the queue server if it has ended, and write its address again if the folder was deleted meanwhile."""
     if server is not None:
         server.revive()
         if not (data / URL_FILE).exists():
-            _keep(data, server.url)
+            _write_url(data, server.url)
 
 
 def parts(environment: Mapping[str, str], *, worker: bool, backends: bool = False) -> list[SupervisedProcess]:
@@ -129,7 +129,7 @@ def _announce(settings: BotSettings, stop: Stop) -> None:
                 return
 
 
-def _keep(data: Path, url: str) -> None:
+def _write_url(data: Path, url: str) -> None:
     """Write a URL with its password to a file in `data` that only this account can read and git ignores."""
     data.mkdir(parents=True, exist_ok=True)
     (data / ".gitignore").write_text("*\n", "utf-8")

@@ -83,12 +83,11 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
         stage = build_stage(folder, children, web_port)
         try:
             stage.start_hub(port=hub_port)
-            result = _story(stage, timeline, suite, lambda: beside.submit(_upload_first, stage, model))
+            result = _submit_all(stage, timeline, suite, lambda: beside.submit(_upload_first, stage, model))
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
-            if not all(request["right"] for request in result["requests"]):
-                console.print(words.not_as_expected(TIMEOUT_SECONDS / 60), markup=False, highlight=False)
+            if not _is_as_expected(result, console):
                 return 1
             if not headless:
                 timeline.serve_on(_next_steps(stage, result), children.check)
@@ -104,6 +103,14 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
             timeline.close()
             children.stop()
             stage.valkey.stop()
+
+
+def _is_as_expected(result: DemoResult, console: Console) -> bool:
+    """Whether every submission ended as expected; prints advice if not."""
+    if all(request["right"] for request in result["requests"]):
+        return True
+    console.print(words.not_as_expected(TIMEOUT_SECONDS / 60), markup=False, highlight=False)
+    return False
 
 
 def _next_steps(stage: Stage, result: DemoResult) -> str:
@@ -124,7 +131,10 @@ def _upload_first(stage: Stage, model: Future[Path]) -> str:
     return upload(stage.hub_url, stage.world.tokens[first.owner], first, model.result())
 
 
-def _story(stage: Stage, timeline: Timeline, suite: str, begin_first_upload: Callable[[], Future[str]]) -> DemoResult:
+def _submit_all(
+    stage: Stage, timeline: Timeline, suite: str, begin_first_upload: Callable[[], Future[str]]
+) -> DemoResult:
+    """Start the bot and a worker, submit all models, and return the result once every request has ended."""
     from hub.client import Hub
     from redis_state.keys import Keys
     from redis_state.redis import connect

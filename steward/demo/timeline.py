@@ -15,7 +15,7 @@ from steward.demo.watch import DemoResult, SubmissionReport, SubmissionStatus
 
 MARKS = {"FINISHED": "✅", "FAILED": "❌"}
 SILENCE = 5.0
-"""Seconds without a new line after which a line says what the demo waits for."""
+"""Seconds without a new line after which a line names what the demo waits for."""
 
 
 class Timeline:

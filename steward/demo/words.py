@@ -1,4 +1,4 @@
-"""What the demo says at its start, when its submissions have ended, and at its own end."""
+"""The texts that the demo prints: at its start, when its submissions have ended, and at its own end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEGABYTE = 1_000_000
 
 
 def next_steps(web: str, hub: str, threads: Mapping[str, str], env: Path) -> str:
-    """Return which pages to open, as which user, and what to try next while the demo goes on.
+    """Return the text about the pages to open, the user to open them as, and the commands to try while the demo runs.
 
     `web` and `hub` are addresses, `threads` maps a model to the address of its thread, and `env` is a file with
     settings for a shell.
@@ -45,7 +45,7 @@ def next_steps(web: str, hub: str, threads: Mapping[str, str], env: Path) -> str
 
 
 def not_as_expected(timeout_minutes: float) -> str:
-    """Return what to do after a demo in which a submission did not end as expected."""
+    """Return the advice after a demo in which a submission did not end as expected."""
     return (
         f"Not every submission ended as expected (see ❗). One that is still PENDING or RUNNING made no progress for "
         f"{timeout_minutes:.0f} minutes: run the demo again when this machine is less busy. Please report any other "
@@ -54,7 +54,7 @@ def not_as_expected(timeout_minutes: float) -> str:
 
 
 def stopped(cache: Path) -> str:
-    """Return what the end of the demo has removed, what stays on the disk and how to remove it."""
+    """Return the text about the files that the demo removed, those that stay on the disk, and how to remove them."""
     lines = ["Stopped. All processes of the demo have ended, and its Hub and its leaderboard are removed."]
     size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
     packages = sys.prefix if sys.prefix != sys.base_prefix else ""

@@ -5,27 +5,27 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.request_paths import is_request_path
-from simulations.adoption.existing_board import Old, old_requests
-from simulations.adoption.write_audit import Deed, Past
+from simulations.adoption.existing_board import OldRequest, old_requests
+from simulations.adoption.write_audit import BoardBefore, BotWrite
 
-ADOPTED = Past({"a/b_eval_request_False_float16_Original.json": "1" * 40}, {"dataset/board/requests": 7})
+ADOPTED = BoardBefore({"a/b_eval_request_False_float16_Original.json": "1" * 40}, {"dataset/board/requests": 7})
 PATH = next(iter(ADOPTED.files))
 REQUESTS, RESULTS = "dataset/board/requests", "dataset/board/results"
 DEEDS = [
-    (Deed("edit", REQUESTS, path=PATH, was="1" * 40), True),
-    (Deed("edit", REQUESTS, path=PATH, was="2" * 40), False),
-    (Deed("edit", REQUESTS, path=PATH.replace("a/b", "c/d"), was=None), False),
-    (Deed("edit", RESULTS, path="a/b/results_2024.json", was="3" * 40), True),
-    (Deed("edit", RESULTS, path="a/b/results_2025.json", was=None), False),
-    (Deed("comment", REQUESTS, 7), True),
-    (Deed("closed", REQUESTS, 7), True),
-    (Deed("comment", REQUESTS, 8), False),
-    (Deed("comment", REQUESTS, 3), False),
+    (BotWrite("edit", REQUESTS, path=PATH, was="1" * 40), True),
+    (BotWrite("edit", REQUESTS, path=PATH, was="2" * 40), False),
+    (BotWrite("edit", REQUESTS, path=PATH.replace("a/b", "c/d"), was=None), False),
+    (BotWrite("edit", RESULTS, path="a/b/results_2024.json", was="3" * 40), True),
+    (BotWrite("edit", RESULTS, path="a/b/results_2025.json", was=None), False),
+    (BotWrite("comment", REQUESTS, 7), True),
+    (BotWrite("closed", REQUESTS, 7), True),
+    (BotWrite("comment", REQUESTS, 8), False),
+    (BotWrite("comment", REQUESTS, 3), False),
 ]
 
 
 @pytest.mark.parametrize(("deed", "touches"), DEEDS)
-def test_the_witness_knows_what_is_of_the_past(deed: Deed, touches: bool) -> None:
+def test_the_witness_knows_what_is_of_the_past(deed: BotWrite, touches: bool) -> None:
     """What lay there at adoption and is changed counts, and every word in an old thread in which nobody asked."""
     assert bool(ADOPTED.touched([deed], asked={(REQUESTS, 3)}, paths=set())) is touches
 
@@ -37,4 +37,4 @@ def test_the_past_has_both_generations_and_files_that_nobody_can_read() -> None:
     assert all(is_request_path(one.path) for one in past)
     assert {one.kind for one in past} == {0, 1, 2}
     assert b"" in {one.file() for one in past}
-    assert Old(996).model.startswith("Org-")
+    assert OldRequest(996).model.startswith("Org-")

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from bot.probe import Probe
 from simulations.adoption.bot_driver import BotDriver
-from simulations.adoption.operator_commands import Operator, Ran
-from simulations.adoption.run import tell
+from simulations.adoption.operator_commands import CommandResult, Operator
+from simulations.adoption.run import simulate
 from steward.cli import app
 
 SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
@@ -31,9 +31,9 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
             super().__init__(hub, redis_url, folder)
             monkeypatch.setattr("redis_state.clock._clock", hub.state.clock.seconds)
 
-        def run(self, *arguments: str) -> Ran:
+        def run(self, *arguments: str) -> CommandResult:
             ran = CliRunner().invoke(app, arguments, env=self.environment())
-            return Ran(ran.exit_code, ran.stdout, 0.0)
+            return CommandResult(ran.exit_code, ran.stdout, 0.0)
 
         def sync_until(self, condition: Callable[[], bool]) -> float:
             bot = BotDriver(self.hub, self.redis_url, self.board, self.mirrors)
@@ -47,7 +47,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
 
 def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
     """Adoption, a day in shadow, each kind of effect switched on, flags imported: nothing is wrong about any of it."""
-    found = tell(tmp_path, SMALL, operator)
+    found = simulate(tmp_path, SMALL, operator)
     assert found["wrong"] == []
     assert {kind for kind, *_ in found["done"]} == {"comment", "edit", "merged", "new-thread"}
     assert found["answered"] == found["asked"] == 5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulations.error_bars import figures, simulate
+from simulations.error_bars import figures
+from simulations.simulated_boards import simulate
 
 
 @pytest.mark.timeout(600)

@@ -20,7 +20,7 @@ from redis_state.board.request_snapshot import RequestSnapshot
 from simulations.month import inspection, scripted_evaluator
 from simulations.month.models import BAD, KINDS
 from simulations.month.resource_monitor import bot_calls, most_within
-from simulations.month.schedule import MONTH, TROUBLES, Scale, write
+from simulations.month.schedule import FAULTS, MONTH, Scale, write
 from simulations.month.scripted_scores import fate_of, score_of
 from simulations.month.statistics_table import spread, table
 
@@ -38,7 +38,7 @@ def test_a_whole_month_has_what_was_asked_for() -> None:
     assert sum(bool(KINDS[one.kind].code) for one in script.submissions) == 1_000
     assert {one.kind for one in script.submissions} >= {kind.name for kind in BAD}
     assert len({one.owner for one in script.submissions}) > 390
-    assert sum(counted[what] for what in {what for _, _, what in TROUBLES}) == len(TROUBLES)
+    assert sum(counted[what] for what in {what for _, _, what in FAULTS}) == len(FAULTS)
 
 
 def test_a_seed_tells_the_same_script_again() -> None:
@@ -55,9 +55,9 @@ def test_a_seed_tells_the_same_script_again() -> None:
 @pytest.mark.parametrize("days", [1, 2, 5, 20])
 def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
     """And none on its first day, on which nothing is there yet to be troubled."""
-    whats = {what for _, _, what in TROUBLES}
+    whats = {what for _, _, what in FAULTS}
     found = [act for act in write(1, Scale(0.05, days, 0.2, (10, 80))).acts if act.what in whats]
-    assert len(found) == min(days - 1, len(TROUBLES))
+    assert len(found) == min(days - 1, len(FAULTS))
     assert len({act.day for act in found}) == len(found)
     assert all(0 < act.day < days for act in found)
 
@@ -86,14 +86,14 @@ def test_the_busiest_five_minutes_are_found() -> None:
     assert bot_calls([*calls, {"account": "ada", "route": "/api/x", "count": 9}]) == (3, 3)
 
 
-def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.Seen:
+def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.BoardThread:
     """A thread in which each (who, what) was said a minute after the one before."""
     comments = tuple(
         Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
         for n, (who, text) in enumerate(said)
     )
     made = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
-    return inspection.Seen(SPACE, made)
+    return inspection.BoardThread(SPACE, made)
 
 
 def test_silence_and_repetition_are_found_in_threads() -> None:
@@ -104,9 +104,9 @@ def test_silence_and_repetition_are_found_in_threads() -> None:
     assert not list(inspection.unanswered([asked], {asked.key}))
     command = thread(("ada", "/status"), ("bot", mark.format(f"{0:024x}")), ("eve", "/why a/b"))
     assert [line.partition(" ")[2] for line in inspection.without_reply([command])] == ["eve: /why a/b"]
-    assert not list(inspection.doubled([command]))
-    assert list(inspection.doubled([command, thread(("bot", mark.format(f"{0:024x}")))]))
-    assert list(inspection.unfinished([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
+    assert not list(inspection.repeated_markers([command]))
+    assert list(inspection.repeated_markers([command, thread(("bot", mark.format(f"{0:024x}")))]))
+    assert list(inspection.unfinished_replies([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
     assert inspection.answer_seconds([command]) == [60.0]
 
 
@@ -122,7 +122,7 @@ def test_files_that_the_index_did_not_hear_of_are_found() -> None:
     """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
     known = {one.path: one for one in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
-    wrong = list(inspection.unheard({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
+    wrong = list(inspection.not_indexed({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
 
@@ -137,7 +137,7 @@ def test_threads_that_tell_another_end_are_found() -> None:
         held = QueueBlockerView(kind="hub", reason="The Hub gives no answer.") if state == "unanswered" else None
         text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure, held=held))
         said = f"<!-- steward:1 month status {path} -->\n{text}"
-        return bool(list(inspection.mistold([thread(("bot", said), author="bot")], entries)))
+        return bool(list(inspection.wrong_status_comments([thread(("bot", said), author="bot")], entries)))
 
     right = {"good": {"finished"}, "bad": {"failed", "refused"}, "off": {"cancelled"}, "kept": {"failed", "refused"}}
     for path, states in right.items():
@@ -148,9 +148,9 @@ def test_threads_that_tell_another_end_are_found() -> None:
 
 def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found() -> None:
     """However well everything ended."""
-    assert list(inspection.twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
+    assert list(inspection.published_twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
     failed = "2026-01-01 [error    ] sync failed  trace='Traceback (most recent call last):\\n  KeyError: 1\\n'"
-    (found,) = inspection.stumbles({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
+    (found,) = inspection.unexpected_errors({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
     assert found.startswith("sync-0: ")
     assert "KeyError" in found
 
@@ -163,7 +163,7 @@ def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
         return {"results": tasks, "steward": {"attempt": f"{model}-1", "model": model}}
 
     files = [results("right", 0.5, 0.5), results("wrong", 0.5, 0.25), results("renamed", 0.1)]
-    found = list(inspection.scored_otherwise(files, {"right": 0.5, "wrong": 0.5}))
+    found = list(inspection.unexpected_scores(files, {"right": 0.5, "wrong": 0.5}))
     assert found == ["wrong-1: [0.25, 0.5] instead of 0.5"]
 
 
@@ -186,9 +186,9 @@ def test_ends_that_nobody_deserved_are_found() -> None:
         entry("unheard", "RUNNING"),
     ]
     expected = {"bad": "copy", "other": "copy", "quota": "", "good": "", "lost": "", "dying": "", "waits": ""}
-    wrong = inspection.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
+    wrong = inspection.unexpected_ends({one.path: one for one in entries}, expected, {"dying": "dies"})
     assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
-    assert list(inspection.unended(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
+    assert list(inspection.without_end(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
 
 
 def test_results_that_no_other_worker_confirmed_are_findings() -> None:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from localhub.clock import Clock
-from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
-from simulations.peers.hub_observer import Seen
+from simulations.peers.environment import EPOCH, Activity, Environment, EvaluationTry, Machines, Timetable
+from simulations.peers.hub_observer import BoardObservations
 from simulations.peers.metrics import figures, quantile
 from simulations.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
 
@@ -37,35 +37,35 @@ def test_everybody_goes_on_when_their_time_has_come() -> None:
     """Two lives take turns by the seconds that they wait, and nobody comes before the time."""
     said = list[str]()
 
-    def life(name: str, wait: float) -> Life:
+    def activity(name: str, wait: float) -> Activity:
         for number in range(2):
             said.append(f"{name}{number}")
             yield wait
 
     table = Timetable()
-    table.add(life("a", 10.0), 0.0)
-    table.add(life("b", 3.0), 5.0)
-    assert not table.go_on(-1.0)
+    table.add(activity("a", 10.0), 0.0)
+    table.add(activity("b", 3.0), 5.0)
+    assert not table.continue_due(-1.0)
     while table.next_moment() < 100.0:
-        table.go_on(table.next_moment())
+        table.continue_due(table.next_moment())
     assert said == ["a0", "b0", "b1", "a1"]
 
 
 class Slow:
     """A peer whose last request ends so many seconds after the beginning."""
 
-    def __init__(self, lab: Lab, name: str, seconds: float) -> None:
-        self.lab, self.name, self.board, self.accounts = lab, name, name, (name,)
+    def __init__(self, environment: Environment, name: str, seconds: float) -> None:
+        self.environment, self.name, self.board, self.accounts = environment, name, name, (name,)
         self.moments = [EPOCH + 10.0, EPOCH + seconds]
 
     def next_moment(self) -> float:
-        return next((moment for moment in self.moments if moment > self.lab.now), EPOCH * 2)
+        return next((moment for moment in self.moments if moment > self.environment.now), EPOCH * 2)
 
     def act(self) -> None:
         """Nothing but time passes."""
 
     def has_ended(self) -> bool:
-        return self.lab.now >= self.moments[-1]
+        return self.environment.now >= self.moments[-1]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -76,8 +76,8 @@ def test_who_takes_longer_than_the_day_is_waited_for() -> None:
     faults = SimpleNamespace(fail=lambda *_, **__: SimpleNamespace(id="x"), remove=lambda _: True)
     stats = SimpleNamespace(read=lambda: {"calls": [{"account": "late", "count": 7}]})
     hub = SimpleNamespace(state=SimpleNamespace(clock=Clock(f"{EPOCH},0"), faults=faults, stats=stats))
-    lab = Lab(hub, day(GOOD))
-    ended = lab.play([Slow(lab, "soon", 60.0), Slow(lab, "late", 2 * HOUR)], iter(()))
+    environment = Environment(hub, day(GOOD))
+    ended = environment.play([Slow(environment, "soon", 60.0), Slow(environment, "late", 2 * HOUR)], iter(()))
     assert ended == {"soon": (EPOCH + HOUR, 0), "late": (EPOCH + 2 * HOUR, 7)}
 
 
@@ -123,13 +123,13 @@ def test_without_faults_the_same_submissions_all_succeed() -> None:
 
 def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
     """A good request that failed without a word is wrong and silent; a broken one that says why is neither."""
-    machines, seen = Machines(day(GOOD, BROKEN, UNLUCKY)), Seen()
-    machines.tries += [Try(GOOD, EPOCH, 600.0, "well"), Try(GOOD, EPOCH + 60, 600.0, "well")]
+    machines, observed = Machines(day(GOOD, BROKEN, UNLUCKY)), BoardObservations()
+    machines.tries += [EvaluationTry(GOOD, EPOCH, 600.0, "well"), EvaluationTry(GOOD, EPOCH + 60, 600.0, "well")]
     for one, ends in ((GOOD, ["FAILED"]), (BROKEN, ["FAILED"]), (UNLUCKY, ["FAILED", "RERUN", "FINISHED"])):
-        seen.statuses[one.path] = [(EPOCH + 100.0 * at, status) for at, status in enumerate(["PENDING", *ends])]
-        seen.files[one.path] = {"status": ends[-1]}
-    seen.files[BROKEN.path]["steward"] = {"failure": {"message": "The weights are cut off."}}
-    found = figures(seen, machines, ["A thread about something else"])
+        observed.statuses[one.path] = [(EPOCH + 100.0 * at, status) for at, status in enumerate(["PENDING", *ends])]
+        observed.files[one.path] = {"status": ends[-1]}
+    observed.files[BROKEN.path]["steward"] = {"failure": {"message": "The weights are cut off."}}
+    found = figures(observed, machines, ["A thread about something else"])
     assert {name: found[name] for name in ("wrongly_failed", "wrongly_finished", "silent_ends")} == {
         "wrongly_failed": 1,
         "wrongly_finished": 1,  # of no evaluation of it were there scores
@@ -137,5 +137,5 @@ def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
     }
     assert (found["evaluated_twice"], found["changed_its_mind"], found["without_end"]) == (1, 1, 0)
     assert found["to_right_end"] == [40.0]
-    assert figures(seen, machines, [f"About {GOOD.path}"])["silent_ends"] == 0
+    assert figures(observed, machines, [f"About {GOOD.path}"])["silent_ends"] == 0
     assert (quantile([], 0.5), quantile([3.0], 0.5), quantile([1.0, 2.0, 3.0], 0.5)) == (None, 3.0, 2.0)

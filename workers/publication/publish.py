@@ -41,7 +41,7 @@ from workers.publication.details import card, write_samples, write_scores
 from workers.publication.evaluator_results import attachments, evaluator_row
 
 if TYPE_CHECKING:
-    from leaderboard.uncertainty import TaskAnswers
+    from leaderboard.graded_answers import TaskAnswers
 from workers.publication.spool import Publication, is_plain, read_spool
 
 MAX_TRIES = 5
@@ -103,7 +103,7 @@ def _tables(
     publication: Publication, results: ResultsFile, answers: dict[str, TaskAnswers | None], folder: Path
 ) -> Iterator[Change]:
     """Tables as files in `folder`: one for each task, whose graded questions are added to `answers`, and the scores."""
-    from leaderboard.uncertainty import AnswerCollector
+    from leaderboard.graded_answers import AnswerCollector
 
     for benchmark in publication.suite.benchmarks:
         for task in benchmark.tasks:

@@ -28,13 +28,14 @@ from leaderboard.evaluator_files import (
     samples_of,
 )
 from leaderboard.evidence import decisive_lines
+from leaderboard.graded_answers import AnswerCollector, TaskAnswers
 from leaderboard.result_digests import DigestParts, ResultDigests, TaskDigests, combine
 from leaderboard.results import dump
 from leaderboard.scores import BadResults, score
 from leaderboard.scoring_again import OtherAnswersNeeded, results_of_stored_metrics, scored_by
 from leaderboard.steward_block import RescoredFrom, StewardBlock, with_block
 from leaderboard.suites import Benchmark, Suite
-from leaderboard.uncertainty import AnswerCollector, TaskAnswers, standard_errors
+from leaderboard.uncertainty import standard_errors
 from workers.common.diagnosis import diagnose, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan

@@ -11,12 +11,13 @@ from lm_eval.evaluator_utils import _process_results
 from lm_eval.utils import handle_non_serializable
 from pydantic import ValidationError
 
+from leaderboard.graded_answers import TaskAnswers
 from leaderboard.result_digests import DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.results import dump
 from leaderboard.scores import BadResults, score
 from leaderboard.steward_block import RescoredFrom, StewardBlock, with_block
 from leaderboard.suites import Suite
-from leaderboard.uncertainty import TaskAnswers, standard_errors
+from leaderboard.uncertainty import standard_errors
 from workers.errors import RescoringRefused
 from workers.rescoring.earlier_results import rescored_block
 from workers.rescoring.scoring_pool import TaskScores

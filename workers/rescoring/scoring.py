@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from lm_eval.utils import handle_non_serializable
 
+from leaderboard.graded_answers import AnswerCollector, TaskAnswers
 from leaderboard.suites import Benchmark
-from leaderboard.uncertainty import AnswerCollector, TaskAnswers
 from workers.rescoring.stored_answers import (
     AnswersTable,
     StoredAnswer,

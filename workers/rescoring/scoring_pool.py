@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from leaderboard.graded_answers import TaskAnswers
 from leaderboard.suites import Benchmark, Suite
-from leaderboard.uncertainty import TaskAnswers
 from workers.common import kernel
 from workers.errors import RescoringRefused
 from workers.rescoring.rescored_tables import write_rescored_table

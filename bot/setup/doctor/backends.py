@@ -11,8 +11,9 @@ from bot.core.context import BoardContext
 from bot.core.platforms import Platform, PlatformError, Platforms
 from bot.core.settings import SettingsError
 from bot.setup.doctor.findings import Check, Checks
+from leaderboard.backend_settings import Backend
 from leaderboard.backend_troubles import BackendTrouble
-from leaderboard.backends import LIVE, Backend, costs_of, exceeded_by_one_run
+from leaderboard.backends import LIVE, costs_of, exceeded_by_one_run
 from leaderboard.tiers import Tier
 from redis_state.errors import SecretMissing
 

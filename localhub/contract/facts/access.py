@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localhub.contract.checks import check, check_equal, part
 from localhub.contract.registry import FactGroup
-from localhub.contract.workspace import Workspace, commit, open_pull, say, thread
+from localhub.contract.workspace import Workspace, act_in_thread, commit, open_pull, thread
 
 access = FactGroup("access")
 
@@ -71,7 +71,7 @@ def edit_of_another(ws: Workspace) -> None:
     """An account without the right to write may not edit the comment of another account."""
     repo = ws.public()
     number = ws.once("public thread", lambda: open_pull(ws, repo, {"edited.txt": b"1\n"}, "A pull request"))
-    message = part(say(ws, repo, number, "comment", {"comment": "Mine"}).expect(201).json(), "newMessage")
+    message = part(act_in_thread(ws, repo, number, "comment", {"comment": "Mine"}).expect(201).json(), "newMessage")
     path = f"{repo.api}/discussions/{number}/comment/{part(message, 'id')}/edit"
     ws.client.post(path, json={"content": "Theirs"}, sender="other").expect(401, 403)
 

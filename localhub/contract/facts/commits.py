@@ -1,4 +1,4 @@
-"""Commits: compare-and-swap by the parent commit, and what the history says of them."""
+"""Commits: compare-and-swap by the parent commit, and their entries in the history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localhub.contract.registry import FactGroup
 from localhub.contract.workspace import Workspace, commit, committed, head
 
 commits = FactGroup("commits")
-_NEVER = "0123456789" * 4
+_NO_COMMIT = "0123456789" * 4
 
 
 @commits.fact(calls=1)
@@ -55,7 +55,7 @@ def stale_parent(ws: Workspace) -> None:
 @commits.fact(calls=1)
 def unknown_parent(ws: Workspace) -> None:
     """A commit whose `parentCommit` does not exist is 412: by it Steward tests a token without writing."""
-    commit(ws, ws.contents(), {"a.txt": b"6"}, parent=_NEVER).expect(412)
+    commit(ws, ws.contents(), {"a.txt": b"6"}, parent=_NO_COMMIT).expect(412)
 
 
 def _two_at_once(ws: Workspace, parent: str | None) -> list[HubAnswer]:

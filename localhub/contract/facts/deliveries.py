@@ -1,4 +1,4 @@
-"""What a webhook delivers, after which change."""
+"""Deliveries of webhooks: their payloads and headers after each kind of change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from localhub.contract.checks import check, check_equal, only, part
 from localhub.contract.facts.webhooks import create_webhook, hooked_repo, webhook_secret
 from localhub.contract.listener import ReceivedDelivery
 from localhub.contract.registry import FactGroup
-from localhub.contract.workspace import Workspace, commit, committed, head, needs_listener, open_pull, open_thread, say
+from localhub.contract.workspace import (
+    Workspace,
+    act_in_thread,
+    commit,
+    committed,
+    head,
+    needs_listener,
+    open_pull,
+    open_thread,
+)
 
 deliveries = FactGroup("deliveries", needs=("webhook address",))
 
@@ -117,7 +126,7 @@ def new_comment(ws: Workspace) -> None:
     number = _thread(ws)
     payload = _payload(
         ws,
-        lambda: say(ws, hooked_repo(ws), number, "comment", {"comment": "A comment"}).expect(201),
+        lambda: act_in_thread(ws, hooked_repo(ws), number, "comment", {"comment": "A comment"}).expect(201),
         "discussion.comment/create",
     )
     check_equal("comment.content", part(payload, "comment", "content"), "A comment")
@@ -132,14 +141,14 @@ def hidden_comment(ws: Workspace) -> None:
     comment_id = str(ws.once("comment to hide", lambda: _comment(ws, number)))
     payload = _payload(
         ws,
-        lambda: say(ws, hooked_repo(ws), number, f"comment/{comment_id.lower()}/hide").expect(200),
+        lambda: act_in_thread(ws, hooked_repo(ws), number, f"comment/{comment_id.lower()}/hide").expect(200),
         "discussion.comment/update",
     )
     check("comment", "To be hidden" not in str(part(payload, "comment")), expected="no text", got=payload["comment"])
 
 
 def _comment(ws: Workspace, number: int) -> str:
-    answer = say(ws, hooked_repo(ws), number, "comment", {"comment": "To be hidden"}).expect(201).json()
+    answer = act_in_thread(ws, hooked_repo(ws), number, "comment", {"comment": "To be hidden"}).expect(201).json()
     return str(part(answer, "newMessage", "id"))
 
 
@@ -164,7 +173,7 @@ def status_with_comment(ws: Workspace) -> None:
     number = _thread(ws)
     _deliveries(
         ws,
-        lambda: say(ws, hooked_repo(ws), number, "status", {"status": "closed", "comment": "Because."}),
+        lambda: act_in_thread(ws, hooked_repo(ws), number, "status", {"status": "closed", "comment": "Because."}),
         "discussion/update",
         "discussion.comment/create",
     )
@@ -182,7 +191,7 @@ def merge(ws: Workspace) -> None:
         return any(ref.get("ref") == "refs/heads/main" for ref in payload.get("updatedRefs") or ())
 
     seen = len(needs_listener(ws).at(_address(ws)))
-    say(ws, repo, number, "merge").expect(200)
+    act_in_thread(ws, repo, number, "merge").expect(200)
 
     def arrived(received: list[ReceivedDelivery]) -> bool:
         new = [delivery.payload for delivery in received[seen:]]

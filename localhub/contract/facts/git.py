@@ -62,7 +62,7 @@ def _text(local: pygit2.Repository, path: str) -> bytes:
 @git.fact(calls=3)
 def fetch(ws: Workspace) -> None:
     """`git fetch --depth 1` with the token as Basic password brings the head of main of a private repo."""
-    repo = ws.talk()
+    repo = ws.threads_repo()
     with _fetched(ws, repo, "refs/heads/main") as local:
         check_equal("main", str(local.references[_LOCAL].target), head(ws, repo))
         check_equal("a.txt", _text(local, "a.txt"), b"one\n")
@@ -71,7 +71,7 @@ def fetch(ws: Workspace) -> None:
 @git.fact(calls=4)
 def fetch_pull(ws: Workspace) -> None:
     """`git fetch` brings the head of a pull request, `refs/pr/N`."""
-    repo = ws.talk()
+    repo = ws.threads_repo()
     number = open_pull(ws, repo, {"fetched.txt": b"by git\n"}, "To be fetched")
     with _fetched(ws, repo, f"refs/pr/{number}") as local:
         check_equal("fetched.txt", _text(local, "fetched.txt"), b"by git\n")
@@ -81,7 +81,7 @@ def fetch_pull(ws: Workspace) -> None:
 def refused(ws: Workspace) -> None:
     """`git fetch` of a private repo without a token is 401 or 404."""
     try:
-        with _fetched(ws, ws.talk(), "refs/heads/main", "anonymous"):
+        with _fetched(ws, ws.threads_repo(), "refs/heads/main", "anonymous"):
             got = "the repo"
     except pygit2.GitError as error:
         got = str(error)

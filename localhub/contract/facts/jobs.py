@@ -23,8 +23,8 @@ SECONDS, SHORT_SECONDS = 120, 2
 """Time limits: of a Job that ends by itself or is cancelled, and of the one that is cut."""
 LOG_SECONDS = 10.0
 """How long the log of an ended Job is read: the Hub may leave the stream open."""
-_LOOKS = 8
-_NEVER = "0" * 24
+_MOST_READS = 8
+_NO_JOB = "0" * 24
 _SECRET, _VARIABLE = "CONTRACT_SECRET", "CONTRACT_VARIABLE"
 
 
@@ -52,10 +52,10 @@ def _start(ws: Workspace, kind: str, script: str, seconds: int = SECONDS) -> Any
         "secrets": {_SECRET: _secret(ws)},
         "labels": _labels(ws, kind),
     }
-    return _noted(ws, ws.client.post(_address(ws), json=body))
+    return _admitted(ws, ws.client.post(_address(ws), json=body))
 
 
-def _noted(ws: Workspace, answer: HubAnswer) -> Any:
+def _admitted(ws: Workspace, answer: HubAnswer) -> Any:
     """Let the run cancel the Job that was just started; return the answer. Raises NotTried if none may be started."""
     if answer.status in (402, 403):
         raise NotTried(f"the Hub starts no Jobs for this token: {answer.status} {answer.error}")
@@ -64,21 +64,21 @@ def _noted(ws: Workspace, answer: HubAnswer) -> Any:
     return job
 
 
-def _whole(ws: Workspace) -> Any:
+def _completing_job(ws: Workspace) -> Any:
     """The answer to the start of a Job that ends well."""
     script = f'echo "$JOB_ID ${_VARIABLE} ${{#{_SECRET}}}"'
     return ws.once("a Job", lambda: _start(ws, "whole", script))
 
 
-def _failing(ws: Workspace) -> Any:
+def _failing_job(ws: Workspace) -> Any:
     return ws.once("a Job that fails", lambda: _start(ws, "failing", "exit 3"))
 
 
-def _endless(ws: Workspace) -> Any:
+def _endless_job(ws: Workspace) -> Any:
     return ws.once("a Job to cancel", lambda: _start(ws, "endless", f"sleep {SECONDS}"))
 
 
-def _short(ws: Workspace) -> Any:
+def _short_job(ws: Workspace) -> Any:
     return ws.once("a Job that takes too long", lambda: _start(ws, "short", f"sleep {SECONDS}", SHORT_SECONDS))
 
 
@@ -86,7 +86,7 @@ def _read(ws: Workspace, job: Any) -> Any:
     return ws.client.get(_address(ws, str(part(job, "id")))).expect(200).json()
 
 
-def _when(ws: Workspace, job: Any, wanted: Callable[[str], bool], expected: str) -> Any:
+def _await_stage(ws: Workspace, job: Any, wanted: Callable[[str], bool], expected: str) -> Any:
     """The Job once its stage is a wanted one. Raises Differs if it never is."""
     seen = ""
 
@@ -96,14 +96,14 @@ def _when(ws: Workspace, job: Any, wanted: Callable[[str], bool], expected: str)
         seen = str(part(answer, "status", "stage"))
         return answer if wanted(seen) else None
 
-    answer = ws.eventually(look, _LOOKS)
+    answer = ws.eventually(look, _MOST_READS)
     if answer is None:
         raise Differs(f"stage: {expected} within {ws.patience:.0f} s", f"stage: {seen}")
     return answer
 
 
-def _ended(ws: Workspace, job: Any) -> Any:
-    return _when(ws, job, lambda stage: stage not in LIVE, "an end")
+def _await_end(ws: Workspace, job: Any) -> Any:
+    return _await_stage(ws, job, lambda stage: stage not in LIVE, "an end")
 
 
 def _listed(ws: Workspace, labels: Mapping[str, str], *more: tuple[str, str]) -> list[Any]:
@@ -125,13 +125,13 @@ def flavors(ws: Workspace) -> None:
 @jobs.fact(calls=1)
 def unknown(ws: Workspace) -> None:
     """A Job that does not exist is 404."""
-    ws.client.get(_address(ws, _NEVER)).expect(404)
+    ws.client.get(_address(ws, _NO_JOB)).expect(404)
 
 
 @jobs.fact(calls=1, needs=PAID)
 def start(ws: Workspace) -> None:
     """A start is answered with `id`, `status.stage`, `createdAt`, `labels`, `flavor`, `dockerImage` and `owner`."""
-    job = _whole(ws)
+    job = _completing_job(ws)
     check("stage", part(job, "status", "stage") in LIVE, expected="one of " + ", ".join(LIVE), got=job["status"])
     check_date("createdAt", part(job, "createdAt"))
     labels = {name: part(job, "labels").get(name) for name in _labels(ws, "whole")}
@@ -141,39 +141,39 @@ def start(ws: Workspace) -> None:
     check_equal("owner", part(job, "owner", "name"), ws.namespace)
 
 
-@jobs.fact(calls=_LOOKS, needs=PAID)
+@jobs.fact(calls=_MOST_READS, needs=PAID)
 def completed(ws: Workspace) -> None:
     """A command that ends well is COMPLETED, with `startedAt` before `finishedAt`."""
-    job = _ended(ws, _whole(ws))
+    job = _await_end(ws, _completing_job(ws))
     check_equal("stage", job["status"]["stage"], "COMPLETED")
     begin, end = (check_date(name, part(job, name)) for name in ("startedAt", "finishedAt"))
     check("finishedAt", begin <= end, expected="after startedAt", got=(job["startedAt"], job["finishedAt"]))
 
 
-@jobs.fact(calls=_LOOKS, needs=PAID)
+@jobs.fact(calls=_MOST_READS, needs=PAID)
 def failed(ws: Workspace) -> None:
     """A command that ends with another status than 0 is ERROR."""
-    check_equal("stage", _ended(ws, _failing(ws))["status"]["stage"], "ERROR")
+    check_equal("stage", _await_end(ws, _failing_job(ws))["status"]["stage"], "ERROR")
 
 
-@jobs.fact(calls=_LOOKS + 2, needs=PAID)
+@jobs.fact(calls=_MOST_READS + 2, needs=PAID)
 def secret(ws: Workspace) -> None:
     """The value of a secret is in no answer: not to the start, not of the Job, not in the list."""
-    job = _whole(ws)
-    texts = [str(job), str(_ended(ws, job)), str(_listed(ws, _labels(ws, "whole")))]
+    job = _completing_job(ws)
+    texts = [str(job), str(_await_end(ws, job)), str(_listed(ws, _labels(ws, "whole")))]
     check("secret", not any(_secret(ws) in text for text in texts), expected="absent", got="there")
 
 
 @jobs.choice(calls=1, needs=PAID)
 def secret_names(ws: Workspace) -> None:
     """`secrets` of a Job is a list of their names."""
-    check_equal("secrets", part(_read(ws, _whole(ws)), "secrets"), [_SECRET])
+    check_equal("secrets", part(_read(ws, _completing_job(ws)), "secrets"), [_SECRET])
 
 
-@jobs.fact(calls=_LOOKS + 1, needs=PAID)
+@jobs.fact(calls=_MOST_READS + 1, needs=PAID)
 def logs(ws: Workspace) -> None:
     """`…/logs` of an ended Job are server-sent events with what it printed in `data`."""
-    job = _ended(ws, _whole(ws))
+    job = _await_end(ws, _completing_job(ws))
     answer = ws.client.get(_address(ws, job["id"], "logs"), seconds=LOG_SECONDS).expect(200)
     kind = answer.headers.get("content-type", "")
     check("Content-Type", kind.startswith("text/event-stream"), expected="text/event-stream", got=kind)
@@ -186,7 +186,7 @@ def logs(ws: Workspace) -> None:
 @jobs.fact(calls=2, needs=PAID)
 def listed(ws: Workspace) -> None:
     """`label=name=value` lists the Jobs that have all the labels, and no others."""
-    whole, failing = _whole(ws), _failing(ws)
+    whole, failing = _completing_job(ws), _failing_job(ws)
     by_run = {str(part(each, "id")) for each in _listed(ws, {JOB_LABEL: ws.run_label})}
     check("Jobs of the run", {whole["id"], failing["id"]} <= by_run, expected="both", got=sorted(by_run))
     ids = {str(part(each, "id")) for each in _listed(ws, _labels(ws, "failing"))}
@@ -194,10 +194,10 @@ def listed(ws: Workspace) -> None:
     check("Jobs with both labels", whole["id"] not in ids, expected=f"not {whole['id']}", got=sorted(ids))
 
 
-@jobs.fact(calls=_LOOKS + 2, needs=PAID)
+@jobs.fact(calls=_MOST_READS + 2, needs=PAID)
 def listed_by_stage(ws: Workspace) -> None:
     """`stage=` lists the Jobs in a stage, and no others."""
-    job = _ended(ws, _failing(ws))
+    job = _await_end(ws, _failing_job(ws))
     for stage, expected in ((job["status"]["stage"], True), ("RUNNING", False)):
         ids = [each["id"] for each in _listed(ws, _labels(ws, "failing"), ("stage", stage))]
         check_equal(f"whether the Job is among those in {stage}", job["id"] in ids, expected)
@@ -206,39 +206,39 @@ def listed_by_stage(ws: Workspace) -> None:
 @jobs.choice(calls=1, needs=PAID)
 def newest_first(ws: Workspace) -> None:
     """The list begins with the newest Job."""
-    whole, failing = _whole(ws), _failing(ws)
+    whole, failing = _completing_job(ws), _failing_job(ws)
     order = [part(each, "createdAt") for each in _listed(ws, {JOB_LABEL: ws.run_label})]
     check_equal("createdAt", order, sorted(order, reverse=True))
     check("Jobs", whole["id"] != failing["id"], expected="two", got="one")
 
 
-@jobs.fact(calls=_LOOKS * 2 + 1, needs=PAID)
+@jobs.fact(calls=_MOST_READS * 2 + 1, needs=PAID)
 def cancel(ws: Workspace) -> None:
     """`POST …/cancel` ends a Job that runs: it is CANCELED."""
-    job = _when(ws, _endless(ws), lambda stage: stage != "SCHEDULING", "RUNNING")
+    job = _await_stage(ws, _endless_job(ws), lambda stage: stage != "SCHEDULING", "RUNNING")
     ws.client.post(_address(ws, job["id"], "cancel"), json={}).expect(200)
-    check_equal("stage", _ended(ws, job)["status"]["stage"], "CANCELED")
+    check_equal("stage", _await_end(ws, job)["status"]["stage"], "CANCELED")
 
 
-@jobs.choice(calls=_LOOKS + 2, needs=PAID)
+@jobs.choice(calls=_MOST_READS + 2, needs=PAID)
 def cancel_of_ended(ws: Workspace) -> None:
     """A cancel of a Job that has ended is accepted, and changes nothing."""
-    job = _ended(ws, _failing(ws))
+    job = _await_end(ws, _failing_job(ws))
     ws.client.post(_address(ws, job["id"], "cancel"), json={}).expect(200)
     check_equal("stage", _read(ws, job)["status"]["stage"], job["status"]["stage"])
 
 
-@jobs.fact(calls=_LOOKS, needs=PAID)
+@jobs.fact(calls=_MOST_READS, needs=PAID)
 def timeout(ws: Workspace) -> None:
     """A Job that takes longer than its `timeoutSeconds` is stopped: it is ERROR."""
-    check_equal("stage", _ended(ws, _short(ws))["status"]["stage"], "ERROR")
+    check_equal("stage", _await_end(ws, _short_job(ws))["status"]["stage"], "ERROR")
 
 
 @jobs.fact(calls=1, needs=PAID)
 def labels_replaced(ws: Workspace) -> None:
     """`PUT …/labels` replaces the labels of a Job."""
     labels = {**_labels(ws, "failing"), "changed": "yes"}
-    answer = ws.client.call("PUT", _address(ws, _failing(ws)["id"], "labels"), json={"labels": labels})
+    answer = ws.client.call("PUT", _address(ws, _failing_job(ws)["id"], "labels"), json={"labels": labels})
     check_equal("labels", part(answer.expect(200).json(), "labels"), labels)
 
 
@@ -246,13 +246,13 @@ def labels_replaced(ws: Workspace) -> None:
 def wrong_label(ws: Workspace) -> None:
     """Labels have at most 100 letters, digits, dashes and underscores: another one is refused."""
     labels = {**_labels(ws, "whole"), "wrong": "a/b"}
-    ws.client.call("PUT", _address(ws, _whole(ws)["id"], "labels"), json={"labels": labels}).expect_refusal()
+    ws.client.call("PUT", _address(ws, _completing_job(ws)["id"], "labels"), json={"labels": labels}).expect_refusal()
 
 
 @jobs.fact(calls=1, needs=PAID)
 def started_twice(ws: Workspace) -> None:
     """The same start again is another Job: nothing makes it idempotent."""
-    first = _failing(ws)
+    first = _failing_job(ws)
     second = ws.once("the same Job again", lambda: _start(ws, "failing", "exit 3"))
     check("id", first["id"] != second["id"], expected="another one", got="the same")
 
@@ -260,8 +260,8 @@ def started_twice(ws: Workspace) -> None:
 @jobs.choice(calls=1, needs=PAID)
 def duplicate(ws: Workspace) -> None:
     """`POST …/duplicate` starts another Job with the same command and labels."""
-    source = _whole(ws)
-    again = _noted(ws, ws.client.post(_address(ws, source["id"], "duplicate"), json={}))
+    source = _completing_job(ws)
+    again = _admitted(ws, ws.client.post(_address(ws, source["id"], "duplicate"), json={}))
     check("id", part(again, "id") != source["id"], expected="another one", got=again["id"])
     check_equal("command", part(again, "command"), part(source, "command"))
     check_equal("labels", part(again, "labels"), part(source, "labels"))

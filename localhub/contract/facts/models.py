@@ -1,4 +1,4 @@
-"""What the Hub says of a model, from which Steward decides whether it can be evaluated; and scores on models' pages."""
+"""The info of a model, from which Steward decides whether it can evaluate it, and scores on models' pages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from localhub.contract.checks import NotTried, check, check_equal, described, on
 from localhub.contract.facts.files import upload_large
 from localhub.contract.registry import FactGroup
 from localhub.contract.scratch import ScratchRepo
-from localhub.contract.workspace import BENCHMARK, Workspace, commit, committed, open_pull, say
+from localhub.contract.workspace import BENCHMARK, Workspace, act_in_thread, commit, committed, open_pull
 
 models = FactGroup("models")
 
 _CARD = b"---\nlicense: mit\ntags:\n- scratch\n---\n# A scratch model\n"
-_LOOKS = 6
+_MOST_READS = 6
 _TASK = "mmlu_pro"
 """The task of BENCHMARK in the files of scores; they lie in a private model, so that no leaderboard shows them."""
 
@@ -53,7 +53,7 @@ def _results(ws: Workspace) -> list[Any]:
 
 def _results_of(ws: Workspace, path: str) -> Any:
     """The entry of one file of scores, as soon as the Hub shows it; None if it does not."""
-    return ws.eventually(lambda: next((it for it in _results(ws) if it.get("filename") == path), None), _LOOKS)
+    return ws.eventually(lambda: next((it for it in _results(ws) if it.get("filename") == path), None), _MOST_READS)
 
 
 @models.fact(calls=1)
@@ -64,10 +64,10 @@ def card(ws: Workspace) -> None:
     check("tags", "scratch" in part(fields, "tags"), expected="scratch among them", got=fields["tags"])
 
 
-@models.fact(calls=_LOOKS)
+@models.fact(calls=_MOST_READS)
 def parameters(ws: Workspace) -> None:
     """The info of a model gives the number of its parameters in `safetensors`, in all and by data type."""
-    tensors = ws.eventually(lambda: _info(ws).get("safetensors"), _LOOKS)
+    tensors = ws.eventually(lambda: _info(ws).get("safetensors"), _MOST_READS)
     check_equal("total", part(tensors, "total"), 6)
     check_equal("parameters", part(tensors, "parameters"), {"F32": 6})
 
@@ -91,7 +91,7 @@ def search(ws: Workspace) -> None:
         check("id", isinstance(part(item, "id"), str), expected="text", got=item["id"])
 
 
-@models.fact(calls=_LOOKS + 1)
+@models.fact(calls=_MOST_READS + 1)
 def scores(ws: Workspace) -> None:
     """`expand=evalResults` shows the entries of `.eval_results/*.yaml`: `filename`, `data.dataset`, `data.value`."""
     path = ".eval_results/on-main.yaml"
@@ -103,21 +103,21 @@ def scores(ws: Workspace) -> None:
     check("pullRequest", entry.get("pullRequest") is None, expected="absent on main", got=entry)
 
 
-@models.fact(calls=2 * _LOOKS + 2)
+@models.fact(calls=2 * _MOST_READS + 2)
 def scores_in_pull(ws: Workspace) -> None:
     """Scores in an open pull request are shown, with its number; those of a closed one are not."""
     repo, path = _model(ws), ".eval_results/in-pull.yaml"
     number = open_pull(ws, repo, {path: _scores(0.25)}, "Add a score by a pull request")
     check_equal("pullRequest", part(_results_of(ws, path), "pullRequest"), number)
-    say(ws, repo, number, "status", {"status": "closed"}).expect(200)
+    act_in_thread(ws, repo, number, "status", {"status": "closed"}).expect(200)
 
     def is_gone() -> bool | None:
         return None if any(it.get("filename") == path for it in _results(ws)) else True
 
-    check("scores of a closed pull request", ws.eventually(is_gone, _LOOKS) is True, expected="none", got="shown")
+    check("scores of a closed pull request", ws.eventually(is_gone, _MOST_READS) is True, expected="none", got="shown")
 
 
-@models.choice(calls=_LOOKS + 1)
+@models.choice(calls=_MOST_READS + 1)
 def invalid_scores(ws: Workspace) -> None:
     """A commit of an invalid `.eval_results/*.yaml` is accepted, and `evalResults` shows the error for this file."""
     path = ".eval_results/invalid.yaml"

@@ -1,4 +1,4 @@
-"""Reading what a repo holds: refs, listings, history and differences."""
+"""Reading a repo: refs, listings, history and differences."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ refusals = FactGroup("refusals")
 _NO_COMMIT = "0123456789" * 4
 
 
-def _is(answer: HubAnswer, code: str) -> None:
+def _check_missing(answer: HubAnswer, code: str) -> None:
     """Check a 404 with its code and its message."""
     answer.expect(404)
     check_equal("X-Error-Code", answer.code, code)
     check("error", bool(answer.error), expected="a message", got=answer.text)
 
 
-def _is_hidden(answer: HubAnswer) -> None:
+def _check_hidden(answer: HubAnswer) -> None:
     """Check the refusal of a repo to a caller without a token."""
     answer.expect(401, 404)
     check(
@@ -32,20 +32,20 @@ def _is_hidden(answer: HubAnswer) -> None:
 @refusals.fact(calls=1)
 def no_repo(ws: Workspace) -> None:
     """A repo that does not exist is 404, `RepoNotFound`, to a caller with a token."""
-    _is(ws.client.get(ws.named(MISSING).api), "RepoNotFound")
+    _check_missing(ws.client.get(ws.named(MISSING).api), "RepoNotFound")
 
 
 @refusals.fact(calls=1)
 def no_repo_without_token(ws: Workspace) -> None:
     """A repo that does not exist is 401, or 404 with `RepoNotFound`, to a caller without a token."""
-    _is_hidden(ws.client.get(ws.named(MISSING).api, sender="anonymous"))
+    _check_hidden(ws.client.get(ws.named(MISSING).api, sender="anonymous"))
 
 
 @refusals.fact(calls=2)
 def private_without_token(ws: Workspace) -> None:
     """A private repo is refused to a caller without a token like one that does not exist."""
     there = ws.client.get(ws.contents().api, sender="anonymous")
-    _is_hidden(there)
+    _check_hidden(there)
     missing = ws.client.get(ws.named(MISSING).api, sender="anonymous")
     check_equal("status and code", (there.status, there.code), (missing.status, missing.code))
 
@@ -53,26 +53,26 @@ def private_without_token(ws: Workspace) -> None:
 @refusals.fact(calls=1)
 def no_revision(ws: Workspace) -> None:
     """Repo info at a commit that does not exist is 404, `RevisionNotFound`."""
-    _is(ws.client.get(f"{ws.contents().api}/revision/{_NO_COMMIT}"), "RevisionNotFound")
+    _check_missing(ws.client.get(f"{ws.contents().api}/revision/{_NO_COMMIT}"), "RevisionNotFound")
 
 
 @refusals.fact(calls=1)
 def no_revision_of_tree(ws: Workspace) -> None:
     """A listing of a branch that does not exist is 404, `RevisionNotFound`."""
-    _is(ws.client.get(f"{ws.contents().api}/tree/no-such-branch"), "RevisionNotFound")
+    _check_missing(ws.client.get(f"{ws.contents().api}/tree/no-such-branch"), "RevisionNotFound")
 
 
 @refusals.fact(calls=1)
 def no_folder(ws: Workspace) -> None:
     """A listing of a folder that does not exist is 404, `EntryNotFound`."""
-    _is(ws.client.get(f"{ws.contents().api}/tree/main/no-such-folder"), "EntryNotFound")
+    _check_missing(ws.client.get(f"{ws.contents().api}/tree/main/no-such-folder"), "EntryNotFound")
 
 
 @refusals.fact(calls=2)
 def no_file(ws: Workspace) -> None:
     """A file that does not exist is 404, `EntryNotFound`, with `X-Repo-Commit`."""
     answer = ws.client.get(f"{ws.contents().web}/resolve/main/no-such-file.json", follow=True)
-    _is(answer, "EntryNotFound")
+    _check_missing(answer, "EntryNotFound")
     commit = answer.headers.get("x-repo-commit", "")
     check("X-Repo-Commit", len(commit) == 40, expected="a commit", got=commit)
 
@@ -80,7 +80,9 @@ def no_file(ws: Workspace) -> None:
 @refusals.fact(calls=1)
 def no_revision_of_file(ws: Workspace) -> None:
     """A file at a branch that does not exist is 404, `RevisionNotFound`."""
-    _is(ws.client.get(f"{ws.contents().web}/resolve/no-such-branch/README.md", follow=True), "RevisionNotFound")
+    _check_missing(
+        ws.client.get(f"{ws.contents().web}/resolve/no-such-branch/README.md", follow=True), "RevisionNotFound"
+    )
 
 
 @refusals.fact(calls=1)

@@ -1,4 +1,4 @@
-"""Webhooks: how they are made, changed and removed."""
+"""Webhooks: creating, changing and removing them."""
 
 from __future__ import annotations
 

@@ -26,8 +26,9 @@ from bot.web.page import NoQuery, page_routes
 from bot.web.pages.workers import PAGE, workers
 from bot.web.site import PAGES, Menu
 from leaderboard.attempts import Failure
+from leaderboard.backend_settings import JobsBackend
 from leaderboard.backend_troubles import AWAY_SECONDS
-from leaderboard.backends import FIRST_WAIT_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS, JobsBackend
+from leaderboard.backends import FIRST_WAIT_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS
 from leaderboard.tiers import Tier
 from leaderboard.trials import MAX_SECONDS
 from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC

@@ -17,8 +17,8 @@ from bot.backends.connecting import build_platforms
 from bot.core.settings import BotSettings
 from bot.setup.doctor.backends import backends, reached
 from bot.setup.doctor.findings import Check
+from leaderboard.backend_settings import JobsBackend, SlurmBackend
 from leaderboard.backend_troubles import AWAY_SECONDS, BackendTrouble
-from leaderboard.backends import JobsBackend, SlurmBackend
 from localhub.jobs.runner import JobSettings
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.sizes import every

@@ -15,7 +15,8 @@ from bot.backends.hub_jobs import MODEL_VOLUME, JobsPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
 from hub.client import Hub
 from hub.retries import Retries
-from leaderboard.backends import BackendRun, JobsBackend
+from leaderboard.backend_settings import JobsBackend
+from leaderboard.backends import BackendRun
 from localhub.testing import HubWorld, LocalHub
 from tests.support.waiting import wait_until
 

@@ -34,7 +34,7 @@ def stages(hub: AlteredHub) -> list[str]:
     """The stages of ada's Jobs, the oldest first."""
     owner = hub.state.accounts.by_name("ada")
     assert owner is not None
-    return [job.stage for job in hub.state.job_store.of(owner.id, (), ())][::-1]
+    return [job.stage for job in hub.state.job_store.of_owner(owner.id, (), ())][::-1]
 
 
 def test_without_the_option_no_job_is_started(

@@ -188,7 +188,7 @@ def printed(hub: LocalHub) -> list[str]:
     """What all Jobs of the board have printed."""
     owner = hub.state.accounts.by_name("fresh")
     assert owner is not None
-    return [line for job in hub.state.job_store.of(owner.id, (), ()) for line in hub.state.jobs.printed(job.id)]
+    return [line for job in hub.state.job_store.of_owner(owner.id, (), ()) for line in hub.state.jobs.printed(job.id)]
 
 
 def only_with_its_password(data: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_deleted_data_folder_is_made_again(tmp_path: Path) -> None:
         shutil.rmtree(data)
         server.process.kill()
         server.process.wait()
-        up._mind(server, data)
+        up._keep_server(server, data)
         assert connect(server.url).ping()
         assert (data / URL_FILE).read_text() == server.url
         assert [path.stat().st_mode & 0o077 for path in (data / URL_FILE, data / "redis")] == [0, 0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.probe import Probe
-from leaderboard.backends import CostLimits, JobsBackend
+from leaderboard.backend_settings import CostLimits, JobsBackend
 from leaderboard.tiers import TIERS
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
 from tests.support.sizes import WHOLE

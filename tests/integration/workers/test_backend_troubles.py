@@ -20,7 +20,8 @@ from bot.backends import launching
 from bot.probe import Probe
 from bot.queue import rulings
 from leaderboard import backends
-from leaderboard.backends import LIVE, CostLimits, JobsBackend, costs_of
+from leaderboard.backend_settings import CostLimits, JobsBackend
+from leaderboard.backends import LIVE, costs_of
 from leaderboard.tiers import TIERS
 from redis_state.board.backend_runs import BACKENDS
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster

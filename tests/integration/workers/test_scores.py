@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from leaderboard.graded_answers import AnswerCollector
 from leaderboard.result_digests import asked_digest, scored_digest
 from leaderboard.scores import score
 from leaderboard.steward_block import digest_parts, engine_use, phase_seconds
-from leaderboard.uncertainty import AnswerCollector, standard_errors
+from leaderboard.uncertainty import standard_errors
 from tests.support.sizes import left_out
 from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions

@@ -11,7 +11,7 @@ import pytest
 
 from bot.backends.slurm import SlurmPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
-from leaderboard.backends import SlurmBackend
+from leaderboard.backend_settings import SlurmBackend
 from tests.support.board.slurm_cluster import SlurmCluster, missing_for_slurm, slurm_cluster
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until

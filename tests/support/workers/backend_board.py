@@ -28,7 +28,8 @@ from bot.probe import Probe
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
-from leaderboard.backends import BackendRun, JobsBackend, SlurmBackend
+from leaderboard.backend_settings import JobsBackend, SlurmBackend
+from leaderboard.backends import BackendRun
 from leaderboard.boards import parse_board
 from leaderboard.tiers import TIERS, Tier
 from localhub.jobs.runner import JobSettings

@@ -12,7 +12,8 @@ import pytest
 from bot.evaluations.samples import GAP, neighbours_joined
 from bot.probe.questions import SampleSums
 from bot.probe.sample_sums import COLUMNS
-from leaderboard.sample_checks import MetricComparison, MetricSum
+from leaderboard.recomputed_metrics import MetricComparison
+from leaderboard.sample_checks import MetricSum
 from tests.support.probe import shared_probe
 from workers.publication.details import write_samples
 

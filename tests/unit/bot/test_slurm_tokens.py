@@ -8,7 +8,7 @@ import pytest
 
 from bot.backends.slurm import SlurmPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
-from leaderboard.backends import SlurmBackend
+from leaderboard.backend_settings import SlurmBackend
 
 ATTEMPT = "0123456789ab-01234567-1"
 ORDER = LaunchOrder(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.backend_settings import MARGIN_SECONDS, CostLimits, JobsBackend, SlurmBackend
 from leaderboard.backend_troubles import BackendTrouble
 from leaderboard.backends import (
     DAY,
@@ -17,14 +18,10 @@ from leaderboard.backends import (
     INTENT_SECONDS,
     LIVE,
     LONGEST_WAIT_SECONDS,
-    MARGIN_SECONDS,
     UNSEEN_SECONDS,
     WAITING_GRACE_SECONDS,
     BackendFacts,
     BackendRun,
-    CostLimits,
-    JobsBackend,
-    SlurmBackend,
     costs_of,
     launched_attempts,
     merge_runs,

@@ -11,18 +11,16 @@ from collections.abc import Collection
 import pytest
 
 from leaderboard.boards import BadBoard, parse_board
+from leaderboard.cross_check_decisions import CrossCheckDecision, CrossCheckVote, decide
 from leaderboard.cross_checks import (
     AnswerVerdict,
     AvailableWorker,
     CheckedQuestion,
-    CrossCheckDecision,
     CrossCheckReport,
-    CrossCheckVote,
     QuestionVerdict,
     WorkerPolicy,
     choose_worker,
     cross_check_id,
-    decide,
     draw_questions,
 )
 from leaderboard.tiers import TIERS

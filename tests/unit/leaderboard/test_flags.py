@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.flag_categories import CATEGORIES
 from leaderboard.flags import (
-    CATEGORIES,
     DO_NOT_SUBMIT,
     FLAGGED,
     SCOPED,

@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.sample_checks import (
-    MetricComparison,
-    MetricSum,
-    SamplesDiffer,
-    SampleTotals,
-    UnreadableSamples,
-    check_recomputed,
-    check_samples,
-)
+from leaderboard.recomputed_metrics import MetricComparison, check_recomputed
+from leaderboard.sample_checks import MetricSum, SamplesDiffer, SampleTotals, UnreadableSamples, check_samples
 from leaderboard.suites import Suite, parse_suite
 from tests.support.evaluators import embeddings
 

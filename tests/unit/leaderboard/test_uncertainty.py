@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leaderboard.graded_answers import AnswerCollector, TaskAnswers
 from leaderboard.ranks import benchmark_difference_error
 from leaderboard.scores import score as score_results
 from leaderboard.steward_block import INFLUENCE_LENGTH
 from leaderboard.suites import Suite, find_suite
-from leaderboard.uncertainty import AnswerCollector, TaskAnswers, Uncertainty, standard_errors
+from leaderboard.uncertainty import Uncertainty, standard_errors
 
 Z = 1.959964
 NUMBERS = itertools.count(1_000_000)

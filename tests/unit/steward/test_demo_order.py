@@ -38,5 +38,5 @@ def test_the_first_upload_begins_once_all_processes_are_started() -> None:
         return Future()
 
     with pytest.raises(KeyboardInterrupt):
-        run._story(cast(Stage, stage), Timeline(Console(quiet=True), live=False), "starter", upload)
+        run._submit_all(cast(Stage, stage), Timeline(Console(quiet=True), live=False), "starter", upload)
     assert stage.started == ["write_board", "start_worker", "start_bot", "upload"]

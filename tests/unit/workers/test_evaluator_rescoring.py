@@ -15,12 +15,13 @@ import pytest
 from leaderboard.cross_checks import CrossCheckRecord
 from leaderboard.evaluator_contract import EvaluatorSample, question_digest
 from leaderboard.evaluator_files import TaskSamples, digest_parts, harness_results, parse_results
+from leaderboard.graded_answers import AnswerCollector
 from leaderboard.result_digests import combine
 from leaderboard.results import dump, read_results
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import Suite
-from leaderboard.uncertainty import AnswerCollector, standard_errors
+from leaderboard.uncertainty import standard_errors
 from tests.unit.leaderboard.test_evaluator_files import collected, line, results
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK
 from tests.unit.leaderboard.test_scoring_again import CAN, ERRATA, plain, reported
