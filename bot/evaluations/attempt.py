@@ -55,7 +55,7 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
     queue_places.apply_ruling(context, request)
     context.mark(QUEUE, SyncPriority.PERSON)
     if entry.state in ("waiting", "queued"):
-        queue_places.tell_place(context, context.index.get(entry.path), request)
+        queue_places.show_place(context, context.index.get(entry.path), request)
 
 
 def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:

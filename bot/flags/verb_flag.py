@@ -26,7 +26,7 @@ from redis_state.board.decisions import Outcome
 from redis_state.dirty import SyncPriority
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
-WHY = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
+REASON_AFTER_MODELS = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
 MODELS = Param("models", "words", "the models, if the reason comes first, in quotes")
 REVISION = Param("revision", "word", "flag only this commit", by_name=True)
 PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
@@ -131,7 +131,7 @@ FLAG = Verb(
     summary="flag models for a public reason; if you are not a maintainer, report them to the maintainers",
     who=ANYONE,
     run=run_flag,
-    params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
+    params=(CATEGORY, REASON_AFTER_MODELS, MODELS, REVISION, PRECISION),
     form="category [org/model …] reason [revision=…] [precision=…]",
     examples=(
         "/flag merge org/model its card does not say that it is one",
@@ -146,7 +146,7 @@ UNFLAG = Verb(
     summary="lift a flag, for a public reason",
     who=MAINTAINERS,
     run=run_unflag,
-    params=(WHY, MODELS),
+    params=(REASON_AFTER_MODELS, MODELS),
     form="[org/model …] reason",
     examples=("/unflag its card names the base model now", "/unflag org/model its data are public"),
     irreversible=True,

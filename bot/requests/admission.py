@@ -78,7 +78,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     context.index.put(entry)
     context.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(context, replace(gathered, entry=entry))
-    queue_places.tell_place(context, entry, request)
+    queue_places.show_place(context, entry, request)
 
 
 def _wait_for_hub(context: BoardContext, request: Request) -> None:

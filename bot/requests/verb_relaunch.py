@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb
-from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.parameters import MODEL, PRECISION, SUBMITTERS, WEIGHTS
 from bot.requests.relaunching import RelaunchResult, relaunch
 from redis_state.board.decisions import Outcome
 
@@ -40,7 +40,7 @@ def _answer(call: Call, done: RelaunchResult) -> Answer:
 RELAUNCH = Verb(
     name="relaunch",
     summary="evaluate a request again that failed, was cancelled or finished",
-    who=THEIRS,
+    who=SUBMITTERS,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),
     about="request",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from bot.core import people
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Arguments, Call, Param, Verb
-from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.parameters import ANYONE, MODEL, PRECISION, REQUIRED_MODEL, SUBMITTERS, WEIGHTS
 from bot.core.commands.targets import submitter_of
 from bot.core.context import BoardContext
 from bot.core.render import Safe, code, plain, printable, render, url
@@ -141,14 +141,14 @@ SUBMIT = Verb(
     summary="submit a model; it is checked first",
     who=ANYONE,
     run=run_submit,
-    params=(NAMED, AT, WEIGHTS, REVISION, BASE, TYPE, CHAT),
+    params=(REQUIRED_MODEL, AT, WEIGHTS, REVISION, BASE, TYPE, CHAT),
     examples=("/submit org/model precision=bfloat16", "/submit org/adapter weight_type=Adapter base_model=org/model"),
     decides=True,
 )
 RESUBMIT = Verb(
     name="resubmit",
     summary="have a model evaluated at a newer commit; the old result stays until the new one is ready",
-    who=THEIRS,
+    who=SUBMITTERS,
     run=run_resubmit,
     params=(MODEL, PRECISION, WEIGHTS, REVISION),
     about="request",

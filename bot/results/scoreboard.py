@@ -22,7 +22,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.core.context import BoardContext
-from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, look_at_model, table_facts, table_settings
+from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, table_facts, table_settings
+from bot.results.model_lookup import look_at_model
 from bot.results.scores import scores_of_evaluation
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import columns

@@ -82,7 +82,7 @@ class MaintenanceReader:
             yield from (entry for entry in self.context.index.find(chunk) if entry is not None)
 
     def _key_states(self, page: Iterable[StoredDelivery]) -> dict[str, KeyState]:
-        return self.log.standings(mark.key for stored in page for mark in stored.marks[:MAX_MARKS])
+        return self.log.key_states(mark.key for stored in page for mark in stored.marks[:MAX_MARKS])
 
 
 def _fields(stored: StoredDelivery, states: dict[str, KeyState]) -> dict[str, object]:
