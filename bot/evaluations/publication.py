@@ -25,7 +25,7 @@ from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
-from bot.results.scores import keep_scores, with_score_table
+from bot.results.scores import store_scores, with_score_table
 from hub.errors import Garbled, NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
@@ -94,7 +94,7 @@ def _close(
     log_url: str,
 ) -> None:
     """Tell the thread, and then stage FINISHED: results, at `path`, and log are in the shared repos."""
-    scores = keep_scores(context, request, path, results)
+    scores = store_scores(context, request, path, results)
     view = replace(
         with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
         results_url=context.address(context.results, path),

@@ -79,7 +79,7 @@ def find_appeals(
 def appeal(context: BoardContext, repo: Repo, thread: Thread, reason: str, name: str, cause: str) -> bool:
     """Write the appeal of the model's owner `name`, by a button, into the flag's thread, once for each `cause`.
 
-    The sync of the thread does the rest, as for the owner's own comments. Return whether it stands there.
+    The sync of the thread handles it like the owner's own comments. Return whether the thread has it now.
     """
     key = f"{name} {cause}"
     is_known = find_marked(thread.comments, context.marker(APPEALED, key), context.me()) is not None

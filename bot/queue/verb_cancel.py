@@ -8,7 +8,7 @@ from bot.queue import rulings
 
 
 def run(call: Call) -> Answer:
-    """Withdraw it; a worker that has it stops."""
+    """Withdraw the request; a worker that evaluates it stops."""
     reason = call.get("reason") or "It is no longer wanted."
     return rulings.queue_ruling(call, lambda: rulings.cancel(call.context, call.entry.path, reason, call.person.name))
 
