@@ -60,11 +60,11 @@ def find_appeals(
 ) -> list[Appeal]:
     """Comments since the first of these flags, without those of the bot and of maintainers. `causes` are the comments
     that flagged the models."""
-    me, by_them, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
+    me, ids_by_maintainers, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
     comments = [
         (comment, owner)
         for comment in _since(context, thread, records, causes)
-        if not (comment.hidden or comment.id in by_them)
+        if not (comment.hidden or comment.id in ids_by_maintainers)
         if (owner := _owner_on_page(context, comment)) or not is_by(me, comment.author_id, comment.author_name)
     ]
     # A role costs calls to the Hub, so only the listed comments get one.

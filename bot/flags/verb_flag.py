@@ -100,24 +100,24 @@ def _source(call: Call) -> FlagSource:
     return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 
-def _reply(call: Call, done: FlagResult) -> Answer:
-    text = reply(done, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
-    return Answer(text, outcome=OUTCOMES.get(done.how, "refused"))
+def _reply(call: Call, result: FlagResult) -> Answer:
+    text = reply(result, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
+    return Answer(text, outcome=OUTCOMES.get(result.how, "refused"))
 
 
 def _models_first(call: Call) -> str:
     """The command with the models of its reason before it, as the person may have meant it; "" if there are none."""
     words = call.get("reason").split(" ")
     models = [word for word in words if _is_model(word)]
-    rest = [word for word in words if not _is_model(word)]
+    reason_words = [word for word in words if not _is_model(word)]
     category = [call.get("category")] if call.get("category") else []
-    return " ".join([f"/{call.verb.name}", *category, *models, *rest]) if models and rest else ""
+    return " ".join([f"/{call.verb.name}", *category, *models, *reason_words]) if models and reason_words else ""
 
 
-def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
+def reply(result: FlagResult, *, usage: str, example: str) -> Safe:
     """The reply to a command about flags; it shows `usage` and `example` where the command lacks something."""
-    models = _listed(done.models)
-    return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())
+    models = _listed(result.models)
+    return Safe(render("commands/flag", done=result, models=models, usage=usage, example=example).strip())
 
 
 def _listed(models: Sequence[str]) -> Safe:

@@ -82,14 +82,14 @@ def sync_request(context: BoardContext, path: str) -> float | None:
         return entry.again  # the retry table sets a delay for the cause of the failure
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
-    again = _act(context, gathered, step)
+    next_sync = _act(context, gathered, step)
     if gathered.entry.standing != before.standing and request.status in _WITH_SCORES:
         context.mark_model_page(request.path.model)
         mark_replaced_scores(context, before, gathered.entry)
     context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
         mark_followers(context, path)  # their syncs read the end from the index, so this comes after it
-    return again
+    return next_sync
 
 
 def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
@@ -147,8 +147,8 @@ def _gather(context: BoardContext, before: IndexEntry, file: File, request: Requ
     gathered = gather(context, entry, request, file)
     # Before a revision is pinned, the current attempt is unknown: the next sync will know it.
     asking = context.attempts.asking(entry.path) if gathered.attempt is not None else None
-    for other in {entry.attempt, asking}:
-        dismiss(context, other, gathered.attempt)
+    for attempt in {entry.attempt, asking}:
+        dismiss(context, attempt, gathered.attempt)
     return gathered
 
 

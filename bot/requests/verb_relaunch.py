@@ -20,7 +20,7 @@ OUTCOMES: Mapping[str, Outcome] = {"done": "done", "under-way": "unchanged"}
 
 
 def run(call: Call) -> Answer:
-    """Queue it again; admission judges it again, at the commit that its file names or that was tried last."""
+    """Queue the request again; admission judges it again, at the commit that its file names or that was tried last."""
     cause = f"{CAUSE}:{call.person.id}:{call.cause}"
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
@@ -30,11 +30,13 @@ def run(call: Call) -> Answer:
     return acting(act)
 
 
-def _answer(call: Call, done: RelaunchResult) -> Answer:
+def _answer(call: Call, result: RelaunchResult) -> Answer:
     context = call.context
-    is_here = (call.repo, call.thread.num) == (context.requests, done.thread)
-    thread = f"{context.address(context.requests)}/discussions/{done.thread}" if done.thread else ""
-    return Answer(say("relaunch", done=done, thread=thread, is_here=is_here), outcome=OUTCOMES.get(done.how, "refused"))
+    is_here = (call.repo, call.thread.num) == (context.requests, result.thread)
+    thread = f"{context.address(context.requests)}/discussions/{result.thread}" if result.thread else ""
+    return Answer(
+        say("relaunch", done=result, thread=thread, is_here=is_here), outcome=OUTCOMES.get(result.how, "refused")
+    )
 
 
 RELAUNCH = Verb(

@@ -108,7 +108,7 @@ def result_text(context: BoardContext, result: submitting.SubmitResult, *, by_pr
 
 
 def result_sentences(context: BoardContext, result: submitting.SubmitResult) -> tuple[str, str]:
-    """The message and the advice of the same answer, as plain text for a program; without the reasons."""
+    """The message and the advice of the answer to the submitter, as plain text for a program, without the reasons."""
     message, advice = _sentences(context, result, by_program=True, strong=_plain, mono=_plain, link=_plain)
     return message, " ".join(advice.split())
 
