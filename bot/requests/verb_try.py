@@ -22,7 +22,7 @@ OUTCOMES: dict[str, Outcome] = {"ended": "done", "exists": "unchanged", "no-work
 
 
 def run(call: Call) -> Answer:
-    """Ask for the trial once, and say how far it is."""
+    """Ask for the trial once, and answer with its state."""
     if len(commands_in(call.comment.text, str.isalpha)) > 1:
         return refusal("not-alone", verb=f"/{call.verb.name}")
     return acting(lambda: _answer(call))
