@@ -26,7 +26,7 @@ from bot.core.lease_fence import still_ours
 from bot.core.render import render
 from bot.model_pages import consent
 from bot.model_pages.own_pulls import MARKER, current_pull, may_reopen, own_pulls, scores_file_at, untaken_scores
-from bot.model_pages.page import Why, read_page
+from bot.model_pages.page import NoScoresReason, read_page
 from hub.client import Hub
 from hub.comments import marked
 from hub.errors import Denied, NotFound
@@ -187,7 +187,7 @@ def _follow(context: BoardContext, hub: Hub, model: str) -> None:
         _close(context, hub, model, pull, _close_reason(page.why))
 
 
-def _close_reason(why: Why) -> CloseReason:
+def _close_reason(why: NoScoresReason) -> CloseReason:
     return "taken" if not why or why == "unreadable" else why
 
 

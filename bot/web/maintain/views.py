@@ -19,7 +19,7 @@ from redis_state.parking import ParkedSync
 MAX_READ, CHUNK_SIZE = 2_000, 100
 """Deliveries, or failed requests, read for one page; and those read at a time."""
 MAX_MARKS, MAX_BODY_CHARACTERS = 10, 50_000
-"""Of one delivery, on a page."""
+"""Marked keys, and characters of the body, that a page shows of one delivery."""
 _UNKNOWN_VERDICT = "A verdict of another version of Steward."
 _REQUEST = "request:"
 
