@@ -95,7 +95,7 @@ class JobsPlatform:
             raise PlatformError(f"No Job could be started in {self.backend.namespace}. {reason}") from None
 
     def _without_tokens(self, error: HubError, order: LaunchOrder) -> str:
-        """What the Hub said. What it refuses it may quote, and troubles of backends are shown to everybody."""
+        """The Hub's message without tokens: it may quote the refused call, and pages show troubles of backends."""
         return str(error).replace(self.worker_token, HIDDEN).replace(order.token, HIDDEN)
 
     def _volume(self, order: LaunchOrder) -> dict[str, Any] | None:

@@ -104,14 +104,16 @@ class TierSync:
     def _refused(self, runs: Sequence[BackendRun], wanted: set[str]) -> float:
         """When a run of this tier last found that its tasks differ from the board's, unless another one ended well."""
         digests, attempts = self._context.accepted_digests, {run.attempt for run in runs}
-        refused = {each.attempt: each for each in digests.waiting() if each.attempt in attempts}
-        well = [run.closed for run in runs if run.stage == "ended" and run.attempt not in (wanted | refused.keys())]
+        refused = {refusal.attempt: refusal for refusal in digests.waiting() if refusal.attempt in attempts}
+        ended_well = [
+            run.closed for run in runs if run.stage == "ended" and run.attempt not in (wanted | refused.keys())
+        ]
         latest = 0.0
-        for each in refused.values():
-            if max(well, default=0.0) > each.at:
-                digests.leave(each.worker)
-            elif digests.must_wait(each.worker):
-                latest = max(latest, each.at)
+        for refusal in refused.values():
+            if max(ended_well, default=0.0) > refusal.at:
+                digests.leave(refusal.worker)
+            elif digests.must_wait(refusal.worker):
+                latest = max(latest, refusal.at)
         return latest
 
     def _launch(self, job: EvaluationJob) -> None:

@@ -189,5 +189,5 @@ def _stage(state: str) -> RunStage:
 
 
 def _time(field: str) -> float:
-    """Seconds since the epoch; 0 for what Slurm does not know."""
+    """Seconds since the epoch; 0 if Slurm gives no time."""
     return float(field) if field.isascii() and field.isdecimal() else 0.0

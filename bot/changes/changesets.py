@@ -7,7 +7,7 @@ reverted, also after a crash or after Redis is lost.
 
     a part has landed             skip it
     its plan differs now          do not commit it, and revert the parts before it
-    the Hub refuses the commit    the same
+    the Hub refuses the commit    revert the parts before it
     main moved                    plan the part again; a different plan counts as above
 
 Race closed: the process dies between two parts, or in the middle of a revert. The next process finds in both

@@ -119,16 +119,16 @@ class Removal:
         if len(paths) > MAX_RESULTS_FILES:
             return REASONS["too-much"].problem()
         files: list[FilePlan] = []
-        for plain, path in paths.items():
+        for original, path in paths.items():
             try:
                 data = context.hub.read_file(context.results, path, commit, max_bytes=MAX_FILE).data
             except TooLarge:
                 return REASONS["too-much"].problem()
-            if part_of(words) and not any(belongs(plain, data, request) for request in requests):
+            if part_of(words) and not any(belongs(original, data, request) for request in requests):
                 continue
-            if plain in taken:
-                return REASONS["in-the-way"].problem(path=plain)
-            files.append(FilePlan(path, archived(path) if self.what == "remove" else plain, data, data))
+            if original in taken:
+                return REASONS["in-the-way"].problem(path=original)
+            files.append(FilePlan(path, archived(path) if self.what == "remove" else original, data, data))
         return ChangesetPart(context.results, commit, tuple(files))
 
     def _archived(self, context: BoardContext, model: str, commit: str) -> dict[str, str]:

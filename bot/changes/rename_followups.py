@@ -18,14 +18,14 @@ from leaderboard.steward_facts import ours_in
 
 def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:
     """Follow up `rename`, done as a whole or in part; `contents` are the present files, by path."""
-    done = [file for file in rename.files if file.place in contents]
+    landed = [file for file in rename.files if file.place in contents]
     repo = context.requests if rename.kind == "requests" else context.results
     for path, missing in missing_facts(rename, contents).items():
         _stage(context, repo, path, missing.facts, f"Name {rename.new}", missing.guard, missing.fields)
     if rename.kind == "results":
         point_requests_at_results(context, rename.old, rename.new, [file.path for file in rename.files if file.moves])
         return
-    name_details(context, rename.old, rename.new, [file.place for file in done if file.moves])
+    name_details(context, rename.old, rename.new, [file.place for file in landed if file.moves])
 
 
 def name_details(context: BoardContext, old: str, new: str, paths: Sequence[str]) -> None:
@@ -33,8 +33,8 @@ def name_details(context: BoardContext, old: str, new: str, paths: Sequence[str]
     have results. A call for each."""
     details = {"details": context.board.repos.details(old)}
     for path in paths:
-        where = parse_path(path)
-        if not isinstance(where, RequestPath) or where.model != new:
+        parsed = parse_path(path)
+        if not isinstance(parsed, RequestPath) or parsed.model != new:
             continue
         file = context.hub.find_file(context.requests, path, max_bytes=context.board.max_request_bytes)
         ours = ours_in((object_in(file.data) if file is not None else None) or {})

@@ -11,7 +11,7 @@ from bot.changes.proposals import What, not_proposed, proposal_answer, proposed_
 from bot.changes.removals import REMOVE, RESTORE, Removal
 from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, Verb
-from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY
+from bot.core.commands.parameters import OPTIONAL_REASON, OWNERS, PRECISION, REASON, REQUIRED_MODEL, WEIGHTS
 from leaderboard.reasons import Problem
 from redis_state.clock import iso
 
@@ -57,7 +57,7 @@ REMOVE_VERB = Verb(
     summary="take a model's results and requests off the leaderboard; /restore puts them back",
     who=OWNERS,
     run=run_remove,
-    params=(NAMED, PRECISION, WEIGHTS, REASON),
+    params=(REQUIRED_MODEL, PRECISION, WEIGHTS, REASON),
     about="model",
     examples=("/remove org/model its weights were wrong", "/remove org/model precision=4bit evaluated by mistake"),
     irreversible=True,
@@ -68,7 +68,7 @@ RESTORE_VERB = Verb(
     summary="put back a model that was removed",
     who=OWNERS,
     run=run_restore,
-    params=(NAMED, PRECISION, WEIGHTS, WHY),
+    params=(REQUIRED_MODEL, PRECISION, WEIGHTS, OPTIONAL_REASON),
     about="model",
     examples=("/restore org/model",),
     irreversible=True,

@@ -132,7 +132,7 @@ class Adoption:
         return is_old(self.blobs([file.path])[0], git_id(file.oid, len(file.data)), request)
 
     def is_old_entry(self, entry: FileEntry) -> bool:
-        """The same for a file that is too large to read."""
+        """Whether a request file that is too large to read is from before adoption."""
         return is_old(self.blobs([entry.path])[0], git_id(entry.oid, entry.size), None)
 
     def _list(self, record: AdoptionRecord) -> None:

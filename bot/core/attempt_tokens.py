@@ -24,7 +24,7 @@ _PURPOSE = b"steward attempt token v1"
 
 
 class AttemptGrant(BaseModel):
-    """What a token allows: to speak about `attempt` of the request at `path` until `expires`."""
+    """The right that a token gives: to call the web server about `attempt` of the request at `path` until `expires`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,10 +47,10 @@ class AttemptTokens:
         return f"{PREFIX}.{payload}.{_signature(self._keys[0], payload)}"
 
     def read(self, token: str, *, now: float) -> AttemptGrant | None:
-        """Return what `token` allows; None if it is forged, malformed or expired."""
-        prefix, _, rest = token[: MAX_TOKEN + 1].partition(".")
-        payload, _, signature = rest.partition(".")
-        if len(token) > MAX_TOKEN or prefix != PREFIX or not rest.isascii():
+        """Return the right that `token` gives; None if it is forged, malformed or expired."""
+        prefix, _, signed = token[: MAX_TOKEN + 1].partition(".")
+        payload, _, signature = signed.partition(".")
+        if len(token) > MAX_TOKEN or prefix != PREFIX or not signed.isascii():
             return None
         matches = [hmac.compare_digest(signature, _signature(key, payload)) for key in self._keys]
         if not any(matches):

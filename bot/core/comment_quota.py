@@ -18,9 +18,9 @@ def left(context: BoardContext, repo: Repo) -> float:
     return context.webhook_quota.own_left("discussion", repo.id, now=context.now()) / (QUOTA * OWN_SHARE)
 
 
-def check(context: BoardContext, repo: Repo, what: str) -> None:
+def check(context: BoardContext, repo: Repo, subject: str) -> None:
     """Raise RateLimited if nothing is left for `what`, so that the sync writes it later."""
     if left(context, repo) > 0:
         return
-    message = f"The bot's half of the webhook's deliveries for today is used up; {what} is updated later."
+    message = f"The bot's half of the webhook's deliveries for today is used up; {subject} is updated later."
     raise RateLimited(message, seconds=HOUR - context.now() % HOUR + 1.0, what="deliveries", status=None)

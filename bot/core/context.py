@@ -71,7 +71,7 @@ Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
 
 @dataclass
 class BoardContext:
-    """The parts that the syncs of one board use in one process. Threads may share them."""
+    """The board, the clients and the state that the syncs of one board use in one process. Threads may share them."""
 
     board: Board
     suite: Suite
@@ -95,6 +95,22 @@ class BoardContext:
     def __post_init__(self) -> None:
         self.board = board_with_needs(self.board, self.suite)
         self.keys = Keys(self.board.name)
+        self._name_repos()
+        self._open_stores()
+        self._make_caches()
+        self._open_files()
+
+    def _name_repos(self) -> None:
+        self.requests = Repo("dataset", self.board.repos.requests)
+        self.results = Repo("dataset", self.board.repos.results)
+        self.logs = Repo("dataset", self.board.repos.logs)
+        self.private_logs = Repo("dataset", self.board.repos.private_logs)
+        self.community = Repo(self.board.repos.community_type, self.board.repos.community)
+        self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
+        self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
+
+    def _open_stores(self) -> None:
+        """The state that the processes share in Redis."""
         self.dirty = DirtyKeys(self.redis, self.keys)
         self.attempts = Attempts(self.redis, self.keys)
         self.workers = WorkerRegistry(self.redis, self.keys)
@@ -112,35 +128,34 @@ class BoardContext:
         self.table_rows = TableRows(self.redis, self.keys)
         self.webhook_quota = WebhookQuota(self.redis, self.keys)
         self.heads = Heads(self.redis, self.keys)
-        edits = EditStore(self.redis, self.keys)
-        budget = CommitBudget(self.hub, self.redis, self.keys, self.webhook_quota, self._present)
-        self.ledger = Ledger(self.hub, edits, budget, self.heads, self.parking, self._present)
-        self.requests = Repo("dataset", self.board.repos.requests)
-        self.results = Repo("dataset", self.board.repos.results)
-        self.logs = Repo("dataset", self.board.repos.logs)
-        self.private_logs = Repo("dataset", self.board.repos.private_logs)
-        self.community = Repo(self.board.repos.community_type, self.board.repos.community)
-        self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
-        self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
-        self.contents_memory = ContentsCache()
-        self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
-        self.flags: Flags = self.flag_book
-        self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)
         self.trials = Trials(self.redis, self.keys)
         self.backend_runs = BackendRuns(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
+        self.queues = tuple(self.queue(tier) for tier in TIERS)
+
+    def _make_caches(self) -> None:
+        """What this process holds in memory; all of it can be read again."""
+        self.contents_memory = ContentsCache()
         self.last_snapshot: QueueSnapshot | None = None
         self.answers_memory: tuple[str, AnswerKey] | None = None
         """The private answers to the suite with this digest (`bot.predictions`): in memory alone."""
         self._logs_private: tuple[bool, float] | None = None
         self.private_logs_ready: tuple[bool, float] | None = None
-        """Whether the private logs repo can be used, and when this was found out (`bot.core.log_repos`)."""
+        """Whether the private logs repo can be used, and when this was read (`bot.core.log_repos`)."""
+
+    def _open_files(self) -> None:
+        """Readers and writers of the files in the board's repos. Every write to the Hub passes through `effects`."""
+        edits = EditStore(self.redis, self.keys)
+        budget = CommitBudget(self.hub, self.redis, self.keys, self.webhook_quota, self._present)
+        self.ledger = Ledger(self.hub, edits, budget, self.heads, self.parking, self._present)
+        self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
+        self.flags: Flags = self.flag_book
         self.request_files = CommittedFiles(self.hub, self.heads, lambda: self.mirror, self.requests)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests, self.request_files)
         shadow = ShadowList(self.redis, self.keys)
-        # Every write to the Hub passes through this. It looks up the board at each call, so that a replaced one counts.
+        # The writer looks up the board at each call, so that a replaced board counts.
         self.effects = GuardedWriter(
             lambda: self.board.effects, self.hub, self.ledger, self.webhook_quota, shadow, self.adoption, self._present
         )

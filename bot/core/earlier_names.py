@@ -34,8 +34,8 @@ def paths_in_requests(context: BoardContext, links: Sequence[RequestLink]) -> li
     """
     requests_id = context.requests.id
     names = {link.path: link.repo or requests_id for link in links}
-    other = [path for path, name in names.items() if name.lower() != requests_id.lower()]
-    indexed = [entry.path for entry in context.index.find(other) if entry is not None and not entry.is_private]
+    foreign_paths = [path for path, name in names.items() if name.lower() != requests_id.lower()]
+    indexed = [entry.path for entry in context.index.find(foreign_paths) if entry is not None and not entry.is_private]
     ours = ours_among(context, [requests_id, *(names[path] for path in indexed)])
     return [path for path, name in names.items() if ours.get(name.lower()) == context.requests]
 
@@ -47,8 +47,8 @@ def ours_among(context: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
     """
     ours = {repo.id.lower(): repo for repo in (context.requests, context.results)}
     wanted = dict.fromkeys(name.lower() for name in names)
-    other = [name for name in wanted if name not in ours][:MAX_NAMES]
-    present_names = {name: name for name in wanted} | {name: _present_name(context, name) for name in other}
+    unknown_names = [name for name in wanted if name not in ours][:MAX_NAMES]
+    present_names = {name: name for name in wanted} | {name: _present_name(context, name) for name in unknown_names}
     return {name: ours[present] for name, present in present_names.items() if present in ours}
 
 

@@ -152,7 +152,7 @@ class FlagBook:
         with self._redis.pipeline() as pipe:  # a transaction: a partial table would admit flagged models
             pipe.delete(self._keys.flags)
             if fields:
-                mapping: Fields = {name: json.dumps(several) for name, several in fields.items()}
+                mapping: Fields = {name: json.dumps(flags) for name, flags in fields.items()}
                 pipe.hset(self._keys.flags, mapping=mapping)
             pipe.hset(self._keys.flags_state, _COMMIT, commit)
             pipe.execute()

@@ -101,9 +101,8 @@ def _move(context: BoardContext, repo: Repo) -> bool:
     paths = [entry.path for entry in entries]
     files = _moved_requests(context, paths, head) if repo == context.requests else _moved_results(context, paths, head)
     changes: list[Change] = [*map(DeleteFile, paths), *files]
-    context.ledger.budget.spend(
-        repo
-    )  # without a check: one commit above the bot's budget is still below the Hub's limit
+    # The answer does not matter: one commit above the bot's budget is still below the Hub's limit.
+    context.ledger.budget.spend(repo)
     commit = context.hub.commit(repo, changes, TITLE, parent=head, regular=(PAUSES, RECORD))
     context.heads.saw(repo.id, commit.oid, after=head)
     log.info("moved from former paths", repo=repo.id, paths=paths, commit=commit.oid)

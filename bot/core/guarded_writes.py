@@ -105,7 +105,7 @@ class GuardedWriter:
     # --- files
 
     def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
-        """Stage edits with the ledger; False if the board holds them back: then no key will be marked."""
+        """Stage edits with the ledger; False if the board holds them back: then they never land or mark a key."""
         if self.mode(Effect.EDIT, effect) is EffectMode.ON:
             self._ledger.stage(repo, *edits)
             return True
@@ -116,7 +116,7 @@ class GuardedWriter:
     def write(self, repo_id: str) -> float | None:
         """The sync of the dirty key `ledger:{repo_id}`: write the staged edits; return when to continue, if known.
 
-        If the board holds edits back now, the staged ones are listed and void.
+        If the board holds edits back now, list the staged ones as shadowed writes, and end them as void.
         """
         repo = Repo("dataset", repo_id)
         if self.mode(Effect.EDIT) is EffectMode.ON:

@@ -1,4 +1,4 @@
-"""What a platform of runs must be able to do: list the board's runs, start one for an attempt, cancel one."""
+"""The interface to a platform on which workers run: list the board's runs, start one for an attempt, cancel one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Platform(Protocol):
     """The runs of one board on one tier."""
 
     def problems(self) -> Iterator[str]:
-        """What keeps it from starting runs, in sentences for an operator. It starts nothing. Raises PlatformError."""
+        """The reasons why it cannot start runs, in sentences for an operator; starts none. Raises PlatformError."""
 
     def runs(self) -> Sequence[BackendRun]:
         """The board's runs of this tier that the platform still lists. Raises PlatformError."""

@@ -14,6 +14,7 @@ from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.evaluations.claims import SamplesRefused
 from bot.evaluations.cross_check_reports import AnswersRefuted, QuestionsNotCounted
+from bot.evaluations.published_files import OutcomeMismatch, find_outcome
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -55,7 +56,7 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
     queue_places.apply_ruling(context, request)
     context.mark(QUEUE, SyncPriority.PERSON)
     if entry.state in ("waiting", "queued"):
-        queue_places.tell_place(context, context.index.get(entry.path), request)
+        queue_places.show_place(context, context.index.get(entry.path), request)
 
 
 def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:
@@ -84,7 +85,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         revision=revision,
         thread=entry.thread,
         started=iso(context.now()),
-        cause=_what_reopened(context, gathered),
+        cause=_reopening_cause(context, gathered),
     )
     line = f"Run {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
@@ -93,7 +94,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
 
 
 def _is_set_aside(context: BoardContext, attempt: str) -> bool:
-    """Whether the worker that asks for the claim of `attempt` takes no jobs; its own process may not care."""
+    """Whether the worker that asks for the claim of `attempt` is set aside: its process may ask nevertheless."""
     state = context.attempts.read(attempt)
     if state is None:
         return False
@@ -101,7 +102,7 @@ def _is_set_aside(context: BoardContext, attempt: str) -> bool:
     return context.set_aside.includes(state.worker, accounts.get(state.worker, ""))
 
 
-def _what_reopened(context: BoardContext, gathered: RequestFacts) -> str:
+def _reopening_cause(context: BoardContext, gathered: RequestFacts) -> str:
     """The cause `commit:{sha}` if a person's commit reopened a request that had been claimed before; else empty."""
     current, commit = gathered.current, context.index.origin(gathered.entry.path).commit
     is_reopened = current.number == current.first > max(1, gathered.request.file.steward.attempt)
@@ -133,7 +134,7 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
     """
     if failure.cause not in ("worker-lost", "publication-failed") or gathered.attempt is None:
         return False
-    outcome = publication.find_outcome(context, gathered.request, gathered.attempt)
+    outcome = find_outcome(context, gathered.request, gathered.attempt)
     if outcome is not None:
         finish(context, gathered, outcome)
     return outcome is not None
@@ -148,7 +149,7 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> f
     request, file, entry = gathered.request, gathered.file, gathered.entry
     try:
         return publication.finish(context, request, file, entry, outcome, gathered.log)
-    except publication.OutcomeMismatch as error:
+    except OutcomeMismatch as error:
         _refuse(context, gathered, outcome, cause("results-refused").failure(str(error)))
     except SamplesRefused as error:
         _set_aside(context, gathered, outcome, str(error))
@@ -170,7 +171,7 @@ def _refuse(context: BoardContext, gathered: RequestFacts, outcome: Outcome, fai
 
 
 def _set_aside(context: BoardContext, gathered: RequestFacts, outcome: Outcome, reason: str) -> None:
-    """Let the worker of the attempt take no more jobs, if it is known, and tell the maintainers."""
+    """Set the worker of the attempt aside, if it is known: it takes no more jobs. Notify the maintainers."""
     state = context.attempts.read(outcome.attempt)
     if state is None or not state.worker:
         return
@@ -244,7 +245,7 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
     if context.now() < first_check:
         return first_check  # Redis is new: running workers have had no time for a heartbeat
     request, file, entry = gathered.request, gathered.file, gathered.entry
-    outcome = publication.find_outcome(context, request, attempt)
+    outcome = find_outcome(context, request, attempt)
     if outcome is not None:
         return finish(context, gathered, outcome)
     if attempt_life(context, attempt) not in ("silent", "unseen"):

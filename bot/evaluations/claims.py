@@ -1,5 +1,5 @@
-"""What a worker claims is compared with its samples, and with what another worker computes, before it is published;
-each comparison is made once."""
+"""Compares results that a worker published with its samples, and with answers that another worker computes, before the
+bot publishes them; each comparison is made once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PublishedResults:
 
     @property
     def key(self) -> str:
-        """Names exactly this publication of the attempt."""
+        """The key under which the comparisons of this publication of the attempt are stored."""
         return published_as(self.attempt, self.details)
 
 
@@ -67,24 +67,32 @@ def compared_results(context: BoardContext, request: Request, published: Publish
     Raises SamplesRefused, AnswersRefuted, HubError, MirrorDamaged and ProbeError.
     """
     checked = compare(context, request, published)
-    what = (published.repo, published.details, published.results)
-    metrics, again = recomputed_metrics(context, request, published.key, *what), cross_check(context, request, *what)
-    return _file(published, checked, metrics, again.record) if metrics is not None and again.done else None
+    location = (published.repo, published.details, published.results)
+    metrics, cross_checked = (
+        recomputed_metrics(context, request, published.key, *location),
+        cross_check(context, request, *location),
+    )
+    return (
+        _file(published, checked, metrics, cross_checked.record) if metrics is not None and cross_checked.done else None
+    )
 
 
 def restored_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes:
-    """The same file for results that were published before; nothing is computed again for it.
+    """The results file with the record of the comparisons, for results that were published before; computes no answers.
 
     Raises SamplesRefused, AnswersRefuted, HubError and ProbeError.
     """
     checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
     metrics = metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF)
-    what = (published.repo, published.details, published.results)
-    return _file(published, checked, metrics, settled_record(context, request, *what, unknown=RESTORED))
+    location = (published.repo, published.details, published.results)
+    return _file(published, checked, metrics, settled_record(context, request, *location, unknown=RESTORED))
 
 
 def _file(
-    published: PublishedResults, checked: CheckedSamples, metrics: RecomputedMetrics, again: CrossCheckRecord | None
+    published: PublishedResults,
+    checked: CheckedSamples,
+    metrics: RecomputedMetrics,
+    cross_checked: CrossCheckRecord | None,
 ) -> bytes:
     """The results file with the bot's own record of the comparisons, never a worker's. Raises SamplesRefused."""
     if metrics.differs:
@@ -94,7 +102,7 @@ def _file(
         "recomputed": metrics.samples,
         "not_recomputed": metrics.not_done,
         "unchecked": unchecked,
-        "again": again,
+        "again": cross_checked,
     }
     ours = {"checked": checked.model_copy(update=facts), "doubted": "", "rescored_from": None}
     block = published.results.block.model_copy(update=ours)

@@ -64,11 +64,11 @@ class CrossCheckClaim:
 
     @cached_property
     def contents(self) -> str:
-        """Names the contents of results and tables: what is found at a later commit may be the same. One call."""
+        """A digest of the contents of results and tables, which may be the same at a later commit. One call."""
         return self.contents_at(self.details.commit)
 
     def contents_at(self, commit: str) -> str:
-        """The same at another commit; "" if there is no such commit. One call."""
+        """The digest of these contents at `commit`; "" if there is no such commit. One call."""
         time = self.details.results_path.removeprefix("results_").removesuffix(".json")
         paths = [self.details.results_path, *(table_path(task, time) for task in self.context.suite.tasks)]
         try:
@@ -80,7 +80,7 @@ class CrossCheckClaim:
 
     @property
     def key(self) -> str:
-        """Names exactly these contents of this attempt."""
+        """The key under which the check of these contents of this attempt is stored."""
         return f"{self.attempt}:{self.contents[:32]}"
 
     def check_id(self, number: int) -> str:
@@ -96,13 +96,13 @@ class CrossCheckClaim:
 
 
 def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
-    """Find out whose answers they are, and draw a nonce, or find the one again that was drawn. Some calls."""
+    """Read which account committed the answers, and draw a nonce, or reuse that of an earlier report. Some calls."""
     entry = claim.context.hub.last_commit(claim.repo, claim.details.results_path, claim.details.commit)
     worker = entry.authors[0] if entry is not None and entry.authors else ""
     now = claim.context.now()
     state = CrossCheckState(worker=worker, nonce=secrets.token_hex(16), since=now, restricted=_restricted_commit(claim))
     if not claim.policy.owns(worker) and claim.context.suite.evaluator is None:
-        # Of others a report may lie there that no bot ordered, with a nonce of their choice.
+        # Reports of other accounts do not count here: they may name a nonce of their own choice, without an order.
         earlier = [vote for vote in _reports(claim, range(1, MAX_TRIES + 1)) if claim.policy.owns(vote.account)]
         if earlier and (votes := _valid(earlier, earlier[0].report.nonce, claim)):
             tries = tuple(
@@ -125,7 +125,7 @@ def _restricted_commit(claim: CrossCheckClaim) -> str:
 
 
 def with_reports(claim: CrossCheckClaim, state: CrossCheckState) -> CrossCheckState:
-    """The state with the reports that came since; read once; they count if the account that was asked made them."""
+    """`state` with the reports that came since, each read once. A report counts if the asked account committed it."""
     reported = {vote.number for vote in state.votes}
     asked = {attempt.number: attempt.account.casefold() for attempt in state.tries if attempt.number not in reported}
     reports = (vote for vote in _reports(claim, asked) if vote.account.casefold() == asked[vote.number])
@@ -148,15 +148,15 @@ def _reports(claim: CrossCheckClaim, numbers: Iterable[int]) -> Iterator[StoredV
             log.warning("report of a cross-check cannot be read", path=path, error=str(error)[:200])
             continue
         account = entry.authors[0] if entry is not None and entry.authors else ""
-        is_about_it = (report.check, report.attempt) == (claim.check_id(paths[path]), claim.attempt)
-        if account and is_about_it and claim.contents_at(report.commit) == claim.contents:
+        is_about_claim = (report.check, report.attempt) == (claim.check_id(paths[path]), claim.attempt)
+        if account and is_about_claim and claim.contents_at(report.commit) == claim.contents:
             yield StoredVote(number=paths[path], account=account, report=report)
         else:
             log.warning("report of a cross-check does not count", path=path, account=account)
 
 
 def _valid(votes: Iterable[StoredVote], nonce: str, claim: CrossCheckClaim) -> tuple[StoredVote, ...]:
-    """The reports about the questions that follow from `nonce`, that of the first try first."""
+    """Those of `votes` whose report answers the questions that follow from `nonce`, in the order of the tries."""
     questions = claim.questions(nonce)
     ordered = sorted(votes, key=lambda vote: vote.number)
     return tuple(vote for vote in ordered if vote.report.nonce == nonce and vote.report.answers_to(questions))

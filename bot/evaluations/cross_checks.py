@@ -4,11 +4,11 @@
                does not own is checked. Only now the bot draws a nonce, from which the questions follow
     order      a job in the queue of one worker of another account; a third one gets it if the second one disagrees
     report     a file in the details repo: its commit says whose it is. `leaderboard.cross_checks` decides
-    end        results say in `checked.again` what came of it; or they are refused, the account that stands alone is
-               set aside, and its results since its last good check are marked
+    end        the results hold the record in `checked.again`; or they are refused, the account whose answers no other
+               worker computes is set aside, and its results since its last good check are marked
 
 Results wait for the check, at most for the hours of the board's policy, and some minutes where no other worker runs:
-then they are published as not compared. A score that is found wrong later would have been read, copied and ranked by.
+then they are published as not compared. They wait because a wrong score, once published, is read, copied and ranked.
 
 Race closed: Redis was lost. Reports of the operator's own workers on the Hub name the nonce, so the same questions
 follow from them, and nothing is computed twice. Others' reports could name a nonce of their choice: without one of the
@@ -62,7 +62,7 @@ REFUTED = "{count} of {compared} answers that were drawn are not the model's, by
 
 @dataclass(frozen=True)
 class CrossCheckProgress:
-    """Whether a cross-check is over, and what the results say of it; None for workers that the operator owns."""
+    """Whether a cross-check is over, and its record for the results; None for workers that the operator owns."""
 
     done: bool
     record: CrossCheckRecord | None = None
@@ -71,7 +71,10 @@ class CrossCheckProgress:
 def cross_check(
     context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
 ) -> CrossCheckProgress:
-    """How far the cross-check of these results is; takes the next step. Raises AnswersRefuted and HubError."""
+    """Take the next step of the cross-check of these results, and return its progress.
+
+    Raises AnswersRefuted and HubError.
+    """
     policy = context.board.workers
     if policy is None:
         return CrossCheckProgress(done=True)
@@ -132,18 +135,18 @@ def _ask(
     waited = now - state.since
     cards = context.workers.alive(now=now)
     reported = {vote.number for vote in state.votes}
-    under_way = [one for one in state.tries if one.number not in reported and not _is_lost(claim, one, now=now)]
+    under_way = [check for check in state.tries if check.number not in reported and not _is_lost(claim, check, now=now)]
     if waited > claim.policy.check.hours * 3600:
         return _give_up(claim, state, decision, LATE, questions)
     if under_way:
         return CrossCheckProgress(done=False)
     workers = (AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards)
-    aside = {one.account for one in context.set_aside.all() if one.account}
+    aside = {worker.account for worker in context.set_aside.all() if worker.account}
     excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
-    tried = {one.worker for one in state.tries}
+    tried = {check.worker for check in state.tries}
     tier = context.index.get(str(claim.request.path)).tier
     worker = choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier)
-    number = max((one.number for one in state.tries), default=0) + 1
+    number = max((check.number for check in state.tries), default=0) + 1
     if worker is not None and number <= MAX_TRIES:
         _order(claim, state, worker, number, questions)
     elif waited > NO_WORKER_SECONDS:
@@ -171,15 +174,15 @@ def _order(
     # Model and precision come from the request: a worker could claim others.
     job = job_for(context, claim.request, entry).model_copy(update={"cross_check": order})
     seconds = int(min(MAX_SECONDS, context.board.attempt_seconds))
-    one = CrossCheckTry(number=number, worker=worker.name, account=worker.account, queued=context.now())
-    context.cross_checks.put(claim.key, state.with_try(one))
+    new_try = CrossCheckTry(number=number, worker=worker.name, account=worker.account, queued=context.now())
+    context.cross_checks.put(claim.key, state.with_try(new_try))
     jobs.delete(context.redis, check)
     jobs.enqueue(context.redis, context.keys.worker_queue(worker.name), job, timeout=seconds)
     log.info("cross-check ordered", attempt=claim.attempt, check=check, worker=worker.name, account=worker.account)
 
 
 def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> bool:
-    """Whether no report of a try is to be expected any more; its job is taken back."""
+    """Whether no report of a try can be expected any more; if so, its job is removed from the queue."""
     context, check = claim.context, claim.check_id(attempt.number)
     waited = now - attempt.queued
     card = next((card for card in context.workers.alive(now=now) if card.name == attempt.worker), None)
@@ -251,7 +254,7 @@ def _record(
 
 
 def _settle(claim: CrossCheckClaim, state: CrossCheckState, record: CrossCheckRecord) -> CrossCheckProgress:
-    """Store what the results say, so that each sync until their publication says the same."""
+    """Store `record`, so that each sync until the publication of the results returns the same one."""
     record = record.model_copy(update={"at": iso(claim.context.now())})
     log.info("cross-check over", attempt=claim.attempt, **record.model_dump(exclude={"nonce"}))
     claim.context.cross_checks.put(claim.key, state.settled(record))

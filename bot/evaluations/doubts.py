@@ -1,6 +1,6 @@
 """Sets an account aside whose workers published answers that are not the model's, and marks its earlier results.
 
-Marked are its results since its last good cross-check: those of which no answer was found to be the model's. The mark
+It marks the account's results since its last good cross-check, except those whose answers a worker confirmed. The mark
 is `doubted` in the `steward` block of a results file; scores stay as they are, and maintainers decide about them.
 """
 
@@ -61,11 +61,15 @@ def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iter
     The bot's own times count: a worker names its results files, and scores may be computed again later. A check without
     a time, from an earlier version, covers no other results.
     """
-    own = [(each, each.again) for each in measured if each.again and each.again.worker.casefold() == account.casefold()]
+    own = [
+        (results, results.again)
+        for results in measured
+        if results.again and results.again.worker.casefold() == account.casefold()
+    ]
     good = max((read_time(again.at) or 0.0 for _, again in own if again.status == "agrees"), default=0.0)
     return (
-        each
-        for each, again in sorted(own, key=lambda pair: pair[0].path)
+        results
+        for results, again in sorted(own, key=lambda pair: pair[0].path)
         if again.status != "agrees" and (read_time(again.at) or math.inf) > good
     )
 

@@ -1,4 +1,4 @@
-"""The end of an attempt: check what the worker published, copy it into the shared repos, and close the request.
+"""The end of an attempt: copy what the worker published into the shared repos, and close the request.
 
 Only the current attempt is published: the caller computed its id from the request file. The order is results and log,
 then the comment, then the request file. So a request file with an end needs nothing more, even for a bot that starts
@@ -12,48 +12,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import structlog
-from pydantic import ValidationError
-
 from bot.core.context import BoardContext, request_key
 from bot.core.log_repos import logs_repo, may_store_logs, public_log
 from bot.evaluations import timing
-from bot.evaluations.claims import PublishedResults, compared_results
+from bot.evaluations.claims import compared_results
+from bot.evaluations.published_files import check_results, details_repo, published_results
 from bot.evaluations.recomputing import RECHECK_SECONDS
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
-from bot.results.scores import keep_scores, with_score_table
-from hub.errors import Garbled, NotFound, TooLarge
+from bot.results.scores import store_scores, with_score_table
 from hub.records import File, Repo
 from leaderboard import transitions
-from leaderboard.attempts import Details, Failure, Outcome, number_in
-from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
+from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, ResultsFile, read_results
-from leaderboard.scores import BadResults
+from leaderboard.results import ResultsFile, read_results
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
 
-log = structlog.get_logger()
-
-MAX_OUTCOME_BYTES = 100_000
-LATE_SECONDS = 300.0
-"""Time after the end of an attempt for which the Hub may not show its commit yet: servers and caches of it lag."""
-
 PUBLISHED = point("results and log are in, thread not told")
 THREAD_UPDATED = point("thread told of the end, file not staged")
-
-
-class OutcomeMismatch(Exception):
-    """The details repo does not hold what the outcome says; the message names the difference."""
-
-
-class _NotShown(OutcomeMismatch):
-    """The Hub does not show the results on the main branch of the details repo."""
 
 
 def finish(
@@ -68,7 +49,7 @@ def finish(
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
-    path, results = check(context, request, outcome)
+    path, results = check_results(context, request, outcome)
     data = compared_results(context, request, published_results(context, request, outcome, results))
     if data is None:
         return context.now() + RECHECK_SECONDS
@@ -78,7 +59,7 @@ def finish(
     if not (has_log & keep_results(context, request, outcome, path, data)):
         return None
     pass_by(PUBLISHED)
-    results = read_results(data, context.suite)  # with what the bot compared, in the place of a worker's words
+    results = read_results(data, context.suite)  # with the bot's own record of the comparisons
     _close(context, request, file, entry, outcome, path, results, log_url)
     return None
 
@@ -93,8 +74,8 @@ def _close(
     results: ResultsFile,
     log_url: str,
 ) -> None:
-    """Tell the thread, and then stage FINISHED: results, at `path`, and log are in the shared repos."""
-    scores = keep_scores(context, request, path, results)
+    """Show the end in the thread, then stage FINISHED; the results, at `path`, and the log are in the shared repos."""
+    scores = store_scores(context, request, path, results)
     view = replace(
         with_score_table(context, view_of(context, entry, request, "finished"), scores, request, results),
         results_url=context.address(context.results, path),
@@ -219,90 +200,3 @@ def _log_edits(outcome: Outcome) -> tuple[str, str]:
 
 def _results_edit(outcome: Outcome) -> str:
     return f"results {outcome.attempt}"
-
-
-def check(context: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile]:
-    """Check the published results of `outcome`: return their path in the results repo, and the results.
-
-    Raises OutcomeMismatch if the details repo holds something else, and Garbled while the Hub may still lag.
-    """
-    details, repo = outcome.details, details_repo(context, request)
-    if details is None or details.repo != repo.id:
-        raise OutcomeMismatch("the details are not in the repo of this model")
-    path = shared_results_path(request.path.model, details.results_path)
-    if path is None:
-        raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
-    try:
-        file = _published_file(context, repo, details)
-        results = read_results(file.data, context.suite)
-    except _NotShown as error:
-        if _may_lag(context, outcome):
-            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
-        raise
-    except (TooLarge, BadResults) as error:
-        raise OutcomeMismatch(str(error)) from error
-    block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
-    if block != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
-        raise OutcomeMismatch("the results are of another attempt")
-    return path, results
-
-
-def published_results(
-    context: BoardContext, request: Request, outcome: Outcome, results: ResultsFile
-) -> PublishedResults:
-    """The results of `outcome`, which were checked, with the samples beside them."""
-    assert outcome.details is not None
-    repo = details_repo(context, request)
-    return PublishedResults(outcome.attempt, repo, outcome.details, results, may_lag=_may_lag(context, outcome))
-
-
-def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
-    """Whether the Hub may not show yet what the worker committed at the end of its attempt."""
-    return 0 <= context.now() - outcome.ended < LATE_SECONDS
-
-
-def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:
-    """The results file of `details`. Raises _NotShown if it is not there, or not on the main branch."""
-    try:
-        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
-        if file is None:
-            raise _NotShown(f"{details.results_path} is not in the details repo")
-        if not _is_on_main(context, repo, details, file):
-            raise _NotShown("the results are not on the main branch, where workers alone write")
-    except NotFound as error:
-        raise _NotShown(str(error)) from error
-    return file
-
-
-def _is_on_main(context: BoardContext, repo: Repo, details: Details, file: File) -> bool:
-    """Whether the commit of `details`, or the same results file, is on the main branch.
-
-    Any account can open a pull request, whose commits can be read too: those do not count.
-    """
-    head = context.hub.head(repo)
-    if head == details.commit:
-        return True
-    present = context.hub.find_file(repo, details.results_path, head, max_bytes=MAX_BYTES)
-    return present is not None and present.oid == file.oid
-
-
-def find_outcome(context: BoardContext, request: Request, attempt: str) -> Outcome | None:
-    """The outcome that a worker published before it, or Redis, was lost.
-
-    None if there is no readable one, or if it is not of the present version of the suite.
-    """
-    repo, path = details_repo(context, request), outcome_path(attempt)
-    try:
-        file = context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
-        if file is None:
-            return None
-        outcome = PublishedOutcome.model_validate_json(file.data).outcome(repo.id, file.commit)
-    except (NotFound, TooLarge, ValidationError) as error:
-        log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
-        return None
-    return outcome if (outcome.attempt, outcome.suite_digest) == (attempt, context.suite.digest) else None
-
-
-def details_repo(context: BoardContext, request: Request) -> Repo:
-    """The dataset that holds every sample of the model's evaluations."""
-    return Repo("dataset", context.board.repos.details(request.path.model))

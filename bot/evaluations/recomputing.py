@@ -1,9 +1,9 @@
 """Computes the metrics of a worker's samples again from its stored answers, before the results are published.
 
-This takes minutes for a large suite, so a sync starts it and ends: the request is synced again when it is done. What
-became of it is stored in Redis, for any sync process. Each process that syncs the request before computes for itself.
+This takes minutes for a large suite, so a sync starts the computation and ends; the request is synced again when it is
+done. Redis stores the verdict for all sync processes. Until then, each process that syncs the request computes it.
 
-Race accepted: the process ends meanwhile. The request is synced again after RECHECK_SECONDS, and it is begun anew.
+Race accepted: the process ends meanwhile. The request is synced again after RECHECK_SECONDS, which starts it anew.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
 def recomputed_metrics(
     context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> RecomputedMetrics | None:
-    """What became of computing the metrics of samples again; None while it is not known, and the caller ends.
+    """The verdict on the recomputed metrics of samples; None while there is none, so that the caller ends.
 
-    `published` names what is in `repo` at the commit of `details`.
+    `published` is the key of the publication in `repo` at the commit of `details`.
     """
     if context.recomputer is None:
         return RecomputedMetrics(not_done=OFF)
@@ -60,7 +60,7 @@ def recomputed_metrics(
 def _work(
     context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> None:
-    """Compute, store what became of it, and wake the request."""
+    """Compute the metrics, store the verdict, and mark the request."""
     try:
         verdict = _verdict(context, request, repo, details, results)
     except CannotRecompute as error:
@@ -70,7 +70,7 @@ def _work(
     except HubError as error:
         log.warning("samples cannot be read now", attempt=results.block.attempt, error=str(error))
         return  # the next sync of the request starts it again
-    except Exception:  # noqa: BLE001  the boundary of the thread: nothing else would tell of it
+    except Exception:  # noqa: BLE001  the boundary of the thread: no caller would log it
         log.error("computing metrics again failed", attempt=results.block.attempt, trace=traceback.format_exc())
         verdict = RecomputedMetrics(not_done="an error of the bot, which its log names")
     log.info("metrics computed again", attempt=results.block.attempt, **verdict.model_dump())
@@ -81,7 +81,7 @@ def _work(
 def _verdict(
     context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
 ) -> RecomputedMetrics:
-    """Raises CannotRecompute, SamplesDiffer and HubError."""
+    """Compute the metrics and compare them. Raises CannotRecompute, SamplesDiffer and HubError."""
     assert context.recomputer is not None
     with context.probe.folder() as folder:
         tables, samples, file = folder / "tables", folder / "samples", folder / "results.json"
@@ -90,11 +90,11 @@ def _verdict(
         file.write_bytes(dump(results.data))
         for _, task, place in table_places(context, request.path.model, repo, details):
             _save(context, place, tables / f"{task}.parquet")
-        done = context.recomputer.recompute(file, tables, samples)
+        recomputed = context.recomputer.recompute(file, tables, samples)
         digests = results.block.digests
-        if digests is None or done.scored != digests.scored:
+        if digests is None or recomputed.scored != digests.scored:
             raise CannotRecompute("the harness of the bot's machine scores otherwise than the worker's")
-        compared = _compare(context, folder, done.timed_out)
+        compared = _compare(context, folder, recomputed.timed_out)
         # Tables in a gated repo are not those of one commit: these ones have to give the values, too.
         samples_of = {
             task.name: task_samples(context, benchmark, task.name, folder, f"tables/{task.name}.parquet")
@@ -119,7 +119,7 @@ def _save(context: BoardContext, place: TablePlace | UnreadableSamples, path: Pa
 
 
 def _compare(context: BoardContext, folder: Path, timed_out: Collection[str]) -> dict[str, MetricComparison]:
-    """Each task's samples, except for those whose metric ran out of time here."""
+    """Task → the comparison of its metrics, without the samples whose metric ran out of time here."""
     compared, late = dict[str, MetricComparison](), [each.rpartition(":") for each in timed_out]
     for benchmark in context.suite.benchmarks:
         for task in benchmark.tasks:

@@ -20,9 +20,9 @@ import structlog
 from bot.core.commit_origins import is_ours
 from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
-from bot.evaluations import publication
 from bot.evaluations.claims import SamplesRefused, restored_results
 from bot.evaluations.cross_check_reports import AnswersRefuted
+from bot.evaluations.published_files import OutcomeMismatch, check_results, find_outcome, published_results
 from bot.intake.webhook_trust import seconds_between_looks
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
@@ -60,10 +60,12 @@ def sync_deleted_results(context: BoardContext) -> None:
     life = context.index.life()
     for repo in (context.results, context.logs):
         head, seen = context.hub.head(repo), context.index.head(repo.id)
-        others = list(_others(context, repo, seen, head)) if seen is not None and head != seen else []
-        for entry in others:
+        foreign_commits = (
+            list(_commits_of_others(context, repo, seen, head)) if seen is not None and head != seen else []
+        )
+        for entry in foreign_commits:
             _check_commit(context, repo, entry, head)
-        if others and repo == context.results:
+        if foreign_commits and repo == context.results:
             context.scores.note_told(head)
             context.mark(SCORES, SyncPriority.BACKGROUND)
         if head != seen:
@@ -71,7 +73,7 @@ def sync_deleted_results(context: BoardContext) -> None:
     context.redis.hset(context.keys.rounds, DELETED_RESULTS, context.now())
 
 
-def _others(context: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
+def _commits_of_others(context: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
     """The commits after `seen` that are not the bot's own, newest first."""
     me = context.me()
     for entry in context.hub.commits(repo, head, limit=MAX_COMMITS):
@@ -112,8 +114,8 @@ def _is_maintainer(context: BoardContext, name: str) -> bool:
     account_id = user_id(context, name, fresh=True) if name else None
     if account_id is None:
         return False
-    _, held = roles(context, Person(account_id, name), model="", submitter="", fresh=True)
-    return Role.MAINTAINER in held
+    _, person_roles = roles(context, Person(account_id, name), model="", submitter="", fresh=True)
+    return Role.MAINTAINER in person_roles
 
 
 def _restore(context: BoardContext, path: str) -> bool:
@@ -122,13 +124,13 @@ def _restore(context: BoardContext, path: str) -> bool:
     request = _finished_with(context, path)
     if request is None or context.ledger.edits.landed(name):
         return False
-    outcome = publication.find_outcome(context, request, str(request.file.job_id))
+    outcome = find_outcome(context, request, str(request.file.job_id))
     if outcome is None:
         return False
     try:
-        published_path, results = publication.check(context, request, outcome)
-        data = restored_results(context, request, publication.published_results(context, request, outcome, results))
-    except (publication.OutcomeMismatch, SamplesRefused, AnswersRefuted) as error:
+        published_path, results = check_results(context, request, outcome)
+        data = restored_results(context, request, published_results(context, request, outcome, results))
+    except (OutcomeMismatch, SamplesRefused, AnswersRefuted) as error:
         log.warning("results not restored", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"

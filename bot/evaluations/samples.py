@@ -135,7 +135,7 @@ def asked_questions(results: ResultsFile) -> dict[str, int]:
 
 
 def task_samples(context: BoardContext, benchmark: Benchmark, task: str, folder: Path, file: str) -> SampleTotals:
-    """What the table of `task`, the local `file` in `folder`, holds. Raises SamplesDiffer if it is none."""
+    """The totals of the table of `task`, the local `file` in `folder`. Raises SamplesDiffer if it is no table."""
     sums = context.probe.sample_sums(
         folder,
         file,
@@ -158,7 +158,7 @@ class _TableReader:
         self.bytes = 0
 
     def read(self, benchmark: Benchmark, task: str, table: TablePlace) -> SampleTotals | UnreadableSamples:
-        """What the table of `task` holds. Raises SamplesDiffer if it is none, or too large."""
+        """The totals of the table of `task`. Raises SamplesDiffer if it is no table, or too large."""
         try:
             with self._context.probe.folder() as folder:
                 self._save(table, folder)

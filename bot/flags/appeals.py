@@ -60,11 +60,11 @@ def find_appeals(
 ) -> list[Appeal]:
     """Comments since the first of these flags, without those of the bot and of maintainers. `causes` are the comments
     that flagged the models."""
-    me, by_them, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
+    me, ids_by_maintainers, url = context.me(), by_maintainers(context, thread), address(context, repo, thread.num)
     comments = [
         (comment, owner)
         for comment in _since(context, thread, records, causes)
-        if not (comment.hidden or comment.id in by_them)
+        if not (comment.hidden or comment.id in ids_by_maintainers)
         if (owner := _owner_on_page(context, comment)) or not is_by(me, comment.author_id, comment.author_name)
     ]
     # A role costs calls to the Hub, so only the listed comments get one.
@@ -79,7 +79,7 @@ def find_appeals(
 def appeal(context: BoardContext, repo: Repo, thread: Thread, reason: str, name: str, cause: str) -> bool:
     """Write the appeal of the model's owner `name`, by a button, into the flag's thread, once for each `cause`.
 
-    The sync of the thread does the rest, as for the owner's own comments. Return whether it stands there.
+    The sync of the thread handles it like the owner's own comments. Return whether the thread has it now.
     """
     key = f"{name} {cause}"
     is_known = find_marked(thread.comments, context.marker(APPEALED, key), context.me()) is not None

@@ -150,7 +150,7 @@ def unflag(context: BoardContext, reason: str, models: Sequence[str], source: Fl
     if (problem := problem_with(models, reason, MAX_MODELS)) is not None:
         return problem
     records = _records_to_lift(context, models, source)
-    already = [record for record in records if any(done.cause == source.cause for done in record.decisions)]
+    already = [record for record in records if any(past.cause == source.cause for past in record.decisions)]
     standing = [record for record in records if record.stands]
     if not (standing or already):
         return FlagResult("not-flagged", tuple(models) or tuple(record.model for record in records))

@@ -40,11 +40,13 @@ def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) ->
     unique.pop(model.casefold(), None)
     others = {name: gather_subject(context, name) for name in list(unique.values())[:MAX_OTHERS]}
     # A name that the Hub redirects to the model itself is an earlier name of it.
-    aliases = tuple(name for name, other in others.items() if other is not None and other.model == subject.model)
+    aliases = tuple(
+        name for name, examined in others.items() if examined is not None and examined.model == subject.model
+    )
     entries = [entry for entry in context.index.of_model(subject.model) if not entry.is_private]
     return EvidenceCase(
         subject,
-        tuple(other for other in others.values() if other is not None and other.model != subject.model),
+        tuple(examined for examined in others.values() if examined is not None and examined.model != subject.model),
         tuple(_evaluated(context, entry) for entry in entries),
         tuple(context.flag_book.records()),
         context.board.admission.is_official(subject.author),

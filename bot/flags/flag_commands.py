@@ -100,7 +100,7 @@ def resolve_models(
     if (problem := problem_with(models, command.reason, limit)) is not None:
         return problem
     resolved = [find_model(context, model) for model in models]
-    unknown = tuple((name.said, tuple(similar_names(context, name.model))) for name in resolved if not name.is_known)
+    unknown = tuple((name.written, tuple(similar_names(context, name.model))) for name in resolved if not name.is_known)
     return FlagResult("unknown", unknown=unknown) if unknown else list({name.model: name for name in resolved}.values())
 
 

@@ -81,22 +81,22 @@ def sync_flag_thread(context: BoardContext, repo: Repo, thread: Thread, *, is_st
     if not records:
         take_reports(context, repo, thread)
         return 0
-    found_appeals = appeals.find_appeals(context, repo, thread, records, list(_by_cause(records)))
-    posted = _sync_comments(context, repo, thread, records, found_appeals)
+    thread_appeals = appeals.find_appeals(context, repo, thread, records, list(_by_cause(records)))
+    posted = _sync_comments(context, repo, thread, records, thread_appeals)
     posted += evidence_recheck.report_gone(context, repo, thread, records)
     standing = [record for record in records if record.stands]
-    _note_waiting(context, repo, thread, found_appeals if standing else ())
+    _note_waiting(context, repo, thread, thread_appeals if standing else ())
     if standing:
-        posted += appeals.reopen(context, repo, thread, found_appeals)
-        last_appeal = found_appeals[-1].comment.id if found_appeals else ""
+        posted += appeals.reopen(context, repo, thread, thread_appeals)
+        last_appeal = thread_appeals[-1].comment.id if thread_appeals else ""
         evidence_recheck.request_rechecks(context, standing, last_appeal=last_appeal)
     return posted
 
 
-def _note_waiting(context: BoardContext, repo: Repo, thread: Thread, found_appeals: Sequence[Appeal]) -> None:
+def _note_waiting(context: BoardContext, repo: Repo, thread: Thread, thread_appeals: Sequence[Appeal]) -> None:
     """Put an open thread on the maintainers' list while it waits for their answer, and take it off afterwards."""
     waits = thread.status == "open" and (
-        appeals.unanswered(context, thread, found_appeals) or evidence_recheck.is_unanswered(context, thread)
+        appeals.unanswered(context, thread, thread_appeals) or evidence_recheck.is_unanswered(context, thread)
     )
     note(context, repo, thread, Topic.APPEAL if waits else None, part="appeal")
 
@@ -120,13 +120,13 @@ def thread_at(context: BoardContext, url: str) -> tuple[Repo, int] | None:
 
 
 def _sync_comments(
-    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], found_appeals: Sequence[Appeal]
+    context: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], thread_appeals: Sequence[Appeal]
 ) -> int:
     """Post or edit the comment of each decision. Return the number of posted comments."""
     posted = 0
     for cause, group in _by_cause(records).items():
         marker = context.marker(FLAGGED, cause)
-        body = render("flag", records=group, appeals=found_appeals, hides=group[0].kind.hides, authors=_authors(group))
+        body = render("flag", records=group, appeals=thread_appeals, hides=group[0].kind.hides, authors=_authors(group))
         comment = find_marked(thread.comments, marker, context.me())
         if comment is None:
             written = context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)

@@ -22,9 +22,9 @@ Where = Literal["hub", "board", "nowhere"]
 
 @dataclass(frozen=True)
 class ResolvedName:
-    """A resolved name: `said` as written, `model` as it is called now, `also` its other names, `where` it was found."""
+    """A resolved name: as `written`, the `model`'s present name, `also` its other names, and `where` it is known."""
 
-    said: str
+    written: str
     model: str
     where: Where
     also: tuple[str, ...] = ()
@@ -45,7 +45,9 @@ def find_model(context: BoardContext, written: str) -> ResolvedName:
     if present is None:
         return ResolvedName(written, rows[0], "board", rows[1:]) if rows else ResolvedName(written, name, "nowhere")
     names = (*((name,) if present.casefold() != name.casefold() else ()), *rows, *_row_names(context, present))
-    return ResolvedName(written, present, "hub", tuple(other for other in dict.fromkeys(names) if other != present))
+    return ResolvedName(
+        written, present, "hub", tuple(other_name for other_name in dict.fromkeys(names) if other_name != present)
+    )
 
 
 def _row_names(context: BoardContext, model: str) -> tuple[str, ...]:

@@ -62,6 +62,6 @@ def by_maintainers(context: BoardContext, thread: Thread) -> frozenset[str]:
 
 def after_maintainers(context: BoardContext, thread: Thread) -> tuple[Comment, ...]:
     """Comments after the last comment of a maintainer."""
-    by_them = by_maintainers(context, thread)
-    last = max((index for index, comment in enumerate(thread.comments) if comment.id in by_them), default=-1)
+    ids_by_maintainers = by_maintainers(context, thread)
+    last = max((index for index, comment in enumerate(thread.comments) if comment.id in ids_by_maintainers), default=-1)
     return thread.comments[last + 1 :]

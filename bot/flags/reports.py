@@ -61,20 +61,20 @@ class FlagReport(BaseModel):
             for finding in self.findings
         )
 
-    def joined_with(self, other: FlagReport) -> FlagReport:
+    def joined_with(self, later: FlagReport) -> FlagReport:
         """This report with the threads and named models of a later one, within the limits."""
-        threads = tuple(dict.fromkeys((*self.threads, *other.threads)))[:MAX_THREADS]
-        named = tuple(dict.fromkeys((*self.named, *other.named)))[:MAX_NAMED]
+        threads = tuple(dict.fromkeys((*self.threads, *later.threads)))[:MAX_THREADS]
+        named = tuple(dict.fromkeys((*self.named, *later.named)))[:MAX_NAMED]
         return self.model_copy(update={"threads": threads, "named": named})
 
-    def with_evidence(self, other: FlagReport) -> FlagReport:
+    def with_evidence(self, gathered: FlagReport) -> FlagReport:
         """This report with the evidence of another."""
         return self.model_copy(
             update={
-                "gathered": other.gathered,
-                "sha": other.sha,
-                "weights": other.weights,
-                "findings": other.findings,
+                "gathered": gathered.gathered,
+                "sha": gathered.sha,
+                "weights": gathered.weights,
+                "findings": gathered.findings,
             }
         )
 
@@ -97,7 +97,7 @@ def note_report(context: BoardContext, report: FlagReport) -> None:
     # Another thread changes no evidence unless it names another model to compare with.
     if known is not None and known.named == new.named and known.gathered > context.now() - STALE_SECONDS:
         return
-    if sum(other.reporter_id == report.reporter_id for other in reports(context)) > MAX_OF_REPORTER:
+    if sum(noted.reporter_id == report.reporter_id for noted in reports(context)) > MAX_OF_REPORTER:
         return  # `steward flags show` gathers the evidence when a maintainer asks for it
     context.mark(evidence_key(report.model), SyncPriority.EVENT)
 

@@ -27,7 +27,7 @@ from redis_state.board.decisions import DecisionOutcome
 from redis_state.dirty import SyncPriority
 
 CATEGORY = Param("category", "choice", "what is wrong with the model", required=True, choices=tuple(CATEGORIES))
-WHY = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
+REASON_AFTER_MODELS = Param("reason", "words", "the models, then the reason; everybody can read it", required=True)
 MODELS = Param("models", "words", "the models, if the reason comes first, in quotes")
 REVISION = Param("revision", "word", "flag only this commit", by_name=True)
 PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
@@ -101,24 +101,24 @@ def _source(call: Call) -> FlagSource:
     return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 
-def _reply(call: Call, done: FlagResult) -> Answer:
-    text = reply(done, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
-    return Answer(text, outcome=OUTCOMES.get(done.how, "refused"))
+def _reply(call: Call, result: FlagResult) -> Answer:
+    text = reply(result, usage=call.verb.usage, example=_models_first(call) or next(iter(call.verb.examples), ""))
+    return Answer(text, outcome=OUTCOMES.get(result.how, "refused"))
 
 
 def _models_first(call: Call) -> str:
     """The command with the models of its reason before it, as the person may have meant it; "" if there are none."""
     words = call.get("reason").split(" ")
     models = [word for word in words if _is_model(word)]
-    rest = [word for word in words if not _is_model(word)]
+    reason_words = [word for word in words if not _is_model(word)]
     category = [call.get("category")] if call.get("category") else []
-    return " ".join([f"/{call.verb.name}", *category, *models, *rest]) if models and rest else ""
+    return " ".join([f"/{call.verb.name}", *category, *models, *reason_words]) if models and reason_words else ""
 
 
-def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
+def reply(result: FlagResult, *, usage: str, example: str) -> Safe:
     """The reply to a command about flags; it shows `usage` and `example` where the command lacks something."""
-    models = _listed(done.models)
-    return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())
+    models = _listed(result.models)
+    return Safe(render("commands/flag", done=result, models=models, usage=usage, example=example).strip())
 
 
 def _listed(models: Sequence[str]) -> Safe:
@@ -132,7 +132,7 @@ FLAG = Verb(
     summary="flag models for a public reason; if you are not a maintainer, report them to the maintainers",
     who=ANYONE,
     run=run_flag,
-    params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
+    params=(CATEGORY, REASON_AFTER_MODELS, MODELS, REVISION, PRECISION),
     form="category [org/model …] reason [revision=…] [precision=…]",
     examples=(
         "/flag merge org/model its card does not say that it is one",
@@ -147,7 +147,7 @@ UNFLAG = Verb(
     summary="lift a flag, for a public reason",
     who=MAINTAINERS,
     run=run_unflag,
-    params=(WHY, MODELS),
+    params=(REASON_AFTER_MODELS, MODELS),
     form="[org/model …] reason",
     examples=("/unflag its card names the base model now", "/unflag org/model its data are public"),
     irreversible=True,

@@ -125,7 +125,14 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
     ours: list[_Repo] = [("dataset", repos.requests), ("dataset", repos.results), ("dataset", repos.logs)]
     ours += [("dataset", repo) for repo in (repos.flags, repos.contents) if repo]
     ours.append((repos.community_type, repos.community))
-    return next(((its_kind, its) for its_kind, its in ours if kind == its_kind and lower == its.lower()), None)
+    return next(
+        (
+            (board_kind, board_name)
+            for board_kind, board_name in ours
+            if kind == board_kind and lower == board_name.lower()
+        ),
+        None,
+    )
 
 
 def _takes_comments(board: Board, repo: _Repo) -> bool:

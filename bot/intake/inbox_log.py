@@ -79,7 +79,7 @@ class InboxLog:
             number, size = pipe.execute()
         return int(number), int(size or 0)
 
-    def standings(self, keys: Iterable[str]) -> dict[str, KeyState]:
+    def key_states(self, keys: Iterable[str]) -> dict[str, KeyState]:
         """The present state of each of these dirty keys. One round trip."""
         names = list(dict.fromkeys(keys))
         with self._redis.pipeline(transaction=False) as pipe:
@@ -98,7 +98,7 @@ def _key_state(is_parked: bool, due: float | None, is_held: bool, has_failed: bo
     return "in hand" if is_held else "failing" if has_failed else "waiting"
 
 
-def again(stored: StoredDelivery, *, now: float) -> Delivery:
+def replay_of(stored: StoredDelivery, *, now: float) -> Delivery:
     """The delivery that replays `stored` through the inbox at `now`, under a new id."""
     return Delivery(f"replay-{stored.entry}-{int(now * 1000)}", stored.body, now)
 

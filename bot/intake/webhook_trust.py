@@ -1,4 +1,4 @@
-"""Whether the webhooks tell everything: what deliveries and looks have shown, stored for the timer.
+"""The record of how reliable the webhooks are, from deliveries and from looks at the Hub, stored for the timer.
 
 The rule that makes looks rarer is `leaderboard.look_rhythm`. Each look asks here whether a delivery had reported the
 changes that it found.
@@ -31,18 +31,18 @@ _DOUBTED, _DELIVERED, _COMPLETE, _LOOKED = "webhooks doubted", "last delivery", 
 
 
 def doubt_webhooks(context: BoardContext, why: str) -> None:
-    """Note that the webhooks may not tell everything: looks are frequent again until a delivery comes."""
+    """Note that the webhooks may not report every change: looks are frequent again until a delivery comes."""
     log.debug("webhooks are doubtful", why=why)
     context.redis.hset(context.keys.rounds, _DOUBTED, context.now())
 
 
-def note_look(context: BoardContext, what: str, changed: Collection[str] = ()) -> None:
-    """Note that a sync looked at `what` just now and found that these keys, those of deliveries, have `changed`.
+def note_look(context: BoardContext, place: str, changed: Collection[str] = ()) -> None:
+    """Note that a sync looked at `place` just now, and that these dirty keys have `changed` since its last look.
 
-    If no delivery since its last look reported one of them, the webhooks are doubtful.
+    If no delivery since that look reported one of them, the webhooks are doubtful.
     """
-    last = last_look(context, what)
-    context.redis.hset(context.keys.rounds, f"{_LOOKED} {what}", context.now())
+    last = last_look(context, place)
+    context.redis.hset(context.keys.rounds, f"{_LOOKED} {place}", context.now())
     if not changed or last is None:
         return
     unreported = set(changed) - _reported(context, since=last - CLOCKS_DIFFER)
@@ -50,18 +50,18 @@ def note_look(context: BoardContext, what: str, changed: Collection[str] = ()) -
         doubt_webhooks(context, f"no delivery reported a change of {sorted(unreported)[0]}")
 
 
-def last_look(context: BoardContext, what: str) -> float | None:
-    """When a sync last looked at `what`; None if none has."""
-    return _time(context.redis.hget(context.keys.rounds, f"{_LOOKED} {what}"))
+def last_look(context: BoardContext, place: str) -> float | None:
+    """When a sync last looked at `place`; None if none has."""
+    return _time(context.redis.hget(context.keys.rounds, f"{_LOOKED} {place}"))
 
 
 def note_check(context: BoardContext, *, are_complete: bool) -> None:
     """Note the result of a check of the webhooks: whether enabled ones cover everything that a look reads."""
-    newest = (one for one in islice(_log(context).newest(), MAX_READ) if one.verdict in _RELEVANT)
-    delivered = next(newest, None)
+    relevant = (delivery for delivery in islice(_log(context).newest(), MAX_READ) if delivery.verdict in _RELEVANT)
+    newest = next(relevant, None)
     fields: dict[Any, Any] = {_COMPLETE: int(are_complete)}
-    if delivered is not None:
-        fields[_DELIVERED] = delivered.received
+    if newest is not None:
+        fields[_DELIVERED] = newest.received
     context.redis.hset(context.keys.rounds, mapping=fields)
 
 
@@ -73,7 +73,7 @@ def seconds_between_looks(context: BoardContext) -> float:
 
 
 def _reported(context: BoardContext, *, since: float) -> set[str]:
-    """The keys that deliveries from `since` on were about, those of the bot's own comments included."""
+    """The keys that deliveries from `since` on are about, those of the bot's own comments included."""
     keys = set[str]()
     for stored in islice(_log(context).newest(), MAX_READ):
         if stored.received < since:

@@ -3,9 +3,9 @@
 Order matters: the secret, then the size while reading, then storage, then 2xx. Nothing is parsed, logged or counted for
 a caller who does not know the secret, and nothing that is inside a body can change the answer.
 
-This is an ASGI application of its own and no FastAPI route: it needs three headers and the raw body, and nothing of
-what a framework would make of them. `bot.web.connections` bounds the time and the number of senders, and keeps the
-connection of a request that shows the secret.
+This is an ASGI application of its own and no FastAPI route: it needs only three headers and the raw body.
+`bot.web.connections` bounds the time and the number of senders, and keeps the connection of a request that shows the
+secret.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ log = structlog.get_logger()
 
 PATH = "/webhooks/hub"
 MAX_BYTES_IN_FLIGHT = 64_000_000
-"""Bytes of bodies that may be in memory half read, of all senders together."""
+"""Bytes of partly read bodies that may be in memory, of all senders together."""
 CLOSE = {"connection": "close"}
-"""What follows a refusal is not read: the sender is cut off."""
+"""Headers of a refusal: the server closes the connection, and reads no more of the body."""
 
 
 class BodyTooLarge(Exception):
-    """More was sent than a delivery may hold."""
+    """The body has more bytes than a delivery may have."""
 
 
 class SenderGone(Exception):
@@ -42,7 +42,7 @@ class SenderGone(Exception):
 
 
 class TooManyBytesInFlight(Exception):
-    """Senders have begun more than there is memory for."""
+    """The partly read bodies of all senders exceed MAX_BYTES_IN_FLIGHT."""
 
 
 def secret_is_known(given: bytes, accepted: Sequence[bytes]) -> bool:
@@ -65,7 +65,7 @@ class WebhookEndpoint:
         try:
             answer = await self._answer(scope, receive)
         except SenderGone:
-            return  # the client is gone
+            return  # there is no connection to answer on
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -79,7 +79,7 @@ class WebhookEndpoint:
         try:
             body = await self._body(receive, _announced(headers))
         except BodyTooLarge:
-            # Not a delivery of the Hub: its payloads are a few kilobytes. Nothing is kept.
+            # The Hub's payloads are a few kilobytes, so this is no delivery, and nothing of it is stored.
             return PlainTextResponse(f"A delivery may hold {self._limit} bytes.", 413, CLOSE)
         except TooManyBytesInFlight:
             return PlainTextResponse("Too much is being sent at once; please send this again later.", 503, CLOSE)
@@ -87,14 +87,14 @@ class WebhookEndpoint:
         return await self._store(None if webhook_id is None else webhook_id.decode("latin-1"), body)
 
     async def _store(self, webhook_id: str | None, body: bytes) -> Response:
-        came, reading = delivery(webhook_id, body), read_delivery(body, self._board)
+        received, reading = delivery(webhook_id, body), read_delivery(body, self._board)
         try:
-            new = await self._inbox.receive(came, reading)
+            new = await self._inbox.receive(received, reading)
         except (RedisError, TooManyWait, TimeoutError, ConnectionAbortedError) as error:
-            # The Hub tries again: perhaps not stored, so not acknowledged.
-            log.error("delivery not stored", delivery=came.id, error=f"{type(error).__name__}: {error}")
+            # The delivery may not be stored, so it is not acknowledged, and the Hub sends it again.
+            log.error("delivery not stored", delivery=received.id, error=f"{type(error).__name__}: {error}")
             return PlainTextResponse("The delivery could not be stored; please send it again.", 503)
-        log.debug("delivery", delivery=came.id, verdict=reading.verdict, new=new)
+        log.debug("delivery", delivery=received.id, verdict=reading.verdict, new=new)
         return _STORED if new else _KNOWN
 
     async def _body(self, receive: Receive, announced: int) -> bytes:
@@ -104,9 +104,10 @@ class WebhookEndpoint:
         message = await receive()
         if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= self._limit:
             return bytes(message["body"])  # nearly always: all of it came with the headers
-        return await self._rest(message, receive)
+        return await self._body_in_parts(message, receive)
 
-    async def _rest(self, message: Message, receive: Receive) -> bytes:
+    async def _body_in_parts(self, message: Message, receive: Receive) -> bytes:
+        """The whole body, of which `message` is the first part."""
         body = bytearray()
         try:
             while True:
@@ -129,6 +130,6 @@ _STORED, _KNOWN = PlainTextResponse("stored", 202), PlainTextResponse("known", 2
 
 
 def _announced(headers: dict[bytes, bytes]) -> int:
-    """What `Content-Length` says; 0 where it says nothing that can be read."""
+    """The value of `Content-Length`; 0 if it is missing or no number."""
     length = headers.get(b"content-length", b"")
     return int(length) if length.isdigit() and len(length) < 20 else 0

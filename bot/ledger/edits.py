@@ -78,7 +78,7 @@ class EditBase(BaseModel):
     data: bytes
     commit: str
     oid: str = ""
-    """As in `File`; needed only if LFS stores it."""
+    """The id of the content on the Hub, which is a sha256 if LFS stores it; needed only then."""
 
 
 class FieldEdit(_Edit):
@@ -140,7 +140,7 @@ class PutFile(_Edit):
 class RestoreFile(_Edit):
     """Restore the file's content `data` (None: remove it), if the file is still in the state `left`.
 
-    `left` is an id as in `File`; None if the file was removed.
+    `left` is the id of a content on the Hub, a git blob id or the sha256 of a file in LFS; None for a removed file.
     """
 
     kind: Literal["restore"] = "restore"

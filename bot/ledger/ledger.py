@@ -164,7 +164,7 @@ class Ledger:
         return is_whole
 
     def _end_without_commit(self, repo: Repo, batch: list[StagedEdit], planned: EditPlan) -> list[StagedEdit]:
-        """End the edits that need no commit; return the rest."""
+        """End the edits that need no commit; return those that need one."""
         for staged in _of(batch, planned.landed):
             self.end(repo, staged, "landed")
         for staged in _of(batch, planned.void):

@@ -169,14 +169,14 @@ def _window(context: BoardContext, own: IndexEntry) -> tuple[float, float]:
 
 
 def _is_same(entry: IndexEntry, request: Request, facts: ModelFacts, models: Sequence[str]) -> bool:
-    """Whether it is for the same evaluation: model, commit, precision, type of weights and chat template agree."""
+    """Whether `entry` is for the same evaluation: model, commit, precision, type of weights and chat template agree."""
     if entry.state == "new" or facts.sha is None or _was_refused(entry):
         return False
     return _is_same_evaluation(entry, request, models) and facts.sha in (entry.sha, entry.standing.revision)
 
 
 def _is_same_evaluation(entry: IndexEntry, request: Request, models: Sequence[str]) -> bool:
-    """Whether all of that agrees but the commit."""
+    """Whether model, precision, type of weights and chat template of `entry` and `request` agree, at any commit."""
     path = parse_path(entry.path)
     return (
         isinstance(path, RequestPath)

@@ -1,6 +1,6 @@
-"""An owner's word that scores are published on the model's own page, given before there are any.
+"""The consent of a model's owner that scores are published on the model's own page, given before there are any.
 
-It stands in the file of a request of the model, as `steward.publish_scores`, so it survives the loss of Redis. The sync
+The field `steward.publish_scores` in a request file of the model holds it, so it survives the loss of Redis. The sync
 of the model's page acts on it once there are scores, and then removes it; a withdrawal removes it, too.
 
 Race accepted: the model is withdrawn within the minute in which the ledger has not yet committed a new request file.
@@ -39,12 +39,12 @@ def open_request(context: BoardContext, model: str) -> str:
 
 
 def store_consent(context: BoardContext, path: str, consent: ScoresConsent, *, cause: str) -> bool:
-    """Stage it for the request file at `path`; False if the board holds edits back."""
+    """Stage `consent` for the request file at `path`; False if the board holds edits back."""
     return _stage(context, path, consent.model_dump(), name=f"consent {cause} {digest_of(path)}")
 
 
 def consents(context: BoardContext, model: str) -> list[tuple[str, ScoresConsent]]:
-    """What is in the request files of `model`, by path, the newest first."""
+    """Path and consent of each request file of `model` that holds one, the newest first."""
     known = [(entry.path, entry.standing.publish_scores) for entry in _public(context, model)]
     return sorted(
         ((path, consent) for path, consent in known if consent is not None),
@@ -54,13 +54,16 @@ def consents(context: BoardContext, model: str) -> list[tuple[str, ScoresConsent
 
 
 def remove_consent(context: BoardContext, path: str, consent: ScoresConsent) -> None:
-    """Stage its removal: it is used up, or withdrawn. A newer one stays."""
+    """Stage the removal of `consent`, which was acted on or withdrawn. A newer one stays."""
     guard = {f"steward.{FACT}": (consent.model_dump(),)}
     _stage(context, path, None, name=f"consent over {consent.at} {digest_of(path)}", guard=guard)
 
 
 def withdraw_consent(context: BoardContext, model: str) -> bool:
-    """Remove what is in the request files of `model`, or will be there soon; whether there was any. A call for each."""
+    """Remove the consents in the request files of `model`, staged ones too. A call for each file.
+
+    Return whether there was one.
+    """
     is_any = False
     for entry in _public(context, model):
         if entry.standing.publish_scores is None and entry.standing.status not in _UNDER_WAY:

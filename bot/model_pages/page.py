@@ -16,7 +16,7 @@ from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES
 from redis_state.board.entry import IndexEntry
 
-Why = Literal["", "no-scores", "flagged", "unreadable"]
+NoScoresReason = Literal["", "no-scores", "flagged", "unreadable"]
 """Why a page gets no scores. `unreadable`: there are some, but not of the board's present suite."""
 
 
@@ -26,7 +26,7 @@ class ModelPage:
 
     model: str
     scores: tuple[PageScore, ...] = ()
-    why: Why = ""
+    why: NoScoresReason = ""
 
 
 def read_page(context: BoardContext, model: str) -> ModelPage:

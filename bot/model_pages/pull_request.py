@@ -1,10 +1,10 @@
 """The pull request with this board's scores on a model's repo: opened once, changed by commits to it, closed.
 
 It is opened only because the model's owner asked, by `/publish-scores` or in the form, and found again by the hidden
-marker in its description and its author: nothing about it is stored elsewhere. Before there are scores, the owner's
-word stands in the request file (`consent`). Then it follows the scores: new ones are a commit to it, and it is
-closed when the model has none any more or is flagged. The bot opens a closed one again only if an owner asks, and only
-if the bot itself closed it.
+marker in its description and its author: nothing about it is stored elsewhere. Before there are scores, the request
+file holds the owner's consent (`consent`). Then the pull request follows the scores: new ones are a commit to it, and
+the bot closes it when the model has none any more or is flagged. The bot opens a closed one again only if an owner
+asks, and only if the bot itself closed it.
 
 Race closed: the process dies after it opened the pull request. The command runs again and finds it.
 Race closed: two commands at once open two, or the Hub completes a call after an error. The sync of the model's page
@@ -25,9 +25,10 @@ from bot.core.context import BoardContext, model_page_key
 from bot.core.lease_fence import still_ours
 from bot.core.render import render
 from bot.model_pages import consent
-from bot.model_pages.page import ModelPage, Why, read_page
+from bot.model_pages.own_pulls import MARKER, current_pull, may_reopen, own_pulls, scores_file_at, untaken_scores
+from bot.model_pages.page import NoScoresReason, read_page
 from hub.client import Hub
-from hub.comments import is_by, marked, marker_of
+from hub.comments import marked
 from hub.errors import Denied, NotFound
 from hub.records import Repo, Thread, WriteFile
 from leaderboard.effects import Effect, EffectMode
@@ -40,7 +41,6 @@ from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()
 
-MARKER = "model-page"
 DAY_SECONDS = 86_400.0
 HOUR_SECONDS = 3_600.0
 INDEX_WAIT_SECONDS = 60.0
@@ -100,15 +100,15 @@ def publish(context: BoardContext, hub: Hub, model: str, *, by: str, thread: str
     page = read_page(context, model)
     if page.why:
         return PublishResult(page.why, page.model)
-    ours = _ours(context, hub, page.model)
-    pull = _current(ours)
-    if pull is not None and pull.status == "closed" and not _is_ours_to_open(hub, pull):
+    ours = own_pulls(context, hub, page.model)
+    pull = current_pull(ours)
+    if pull is not None and pull.status == "closed" and not may_reopen(hub, pull):
         return PublishResult("closed-by-owner", page.model, pull.num)
-    scores = _untaken(hub, page, ours, file_path(context.board.name))
+    scores = untaken_scores(hub, page, ours, file_path(context.board.name))
     if not scores:
         return PublishResult("taken", page.model)
     if pull is None or pull.status == "merged":
-        if pull is not None and _content(context, hub, page.model, "main") == eval_file(scores):
+        if pull is not None and scores_file_at(context, hub, page.model, "main") == eval_file(scores):
             return PublishResult("merged", page.model, pull.num)
         return _open(context, hub, page.model, scores, by=by, thread=thread)
     if not _update(context, hub, page.model, pull, scores):
@@ -123,7 +123,7 @@ def publish(context: BoardContext, hub: Hub, model: str, *, by: str, thread: str
 def withdraw(context: BoardContext, hub: Hub, model: str) -> int | None:
     """Close the open pull request of `model` because its owner or a maintainer asked; its number, None if there is
     none or the board holds the write back."""
-    pull = _current(_ours(context, hub, model))
+    pull = current_pull(own_pulls(context, hub, model))
     if pull is None or pull.status != "open":
         return None
     return pull.num if _close(context, hub, model, pull, "asked") else None
@@ -150,9 +150,10 @@ def sync_model_page(context: BoardContext, model: str) -> float | None:
 
 
 def _publish_as_agreed(context: BoardContext, hub: Hub, model: str) -> float | None:
-    """Publish the scores if there are some, and an owner gave their word before; return when to try again.
+    """Publish the scores if there are some, and an owner consented before; return when to try again.
 
-    Who gave it must still be an owner. It is used up, unless the board may open no pull request now.
+    The person who consented must still be an owner. The consent is removed, unless the board may open no pull request
+    now.
     """
     agreed = consent.consents(context, model)
     if not agreed or read_page(context, model).why in ("no-scores", "unreadable"):
@@ -169,7 +170,7 @@ def _publish_as_agreed(context: BoardContext, hub: Hub, model: str) -> float | N
 
 
 def _follow(context: BoardContext, hub: Hub, model: str) -> None:
-    ours = _ours(context, hub, model)
+    ours = own_pulls(context, hub, model)
     are_open = [thread for thread in reversed(ours) if thread.status == "open"]
     if not are_open:
         return
@@ -178,64 +179,16 @@ def _follow(context: BoardContext, hub: Hub, model: str) -> None:
         _close(context, hub, model, double, "double")
     page = read_page(context, model)
     if page.why == "unreadable":
-        return  # scores of an earlier suite: what the pull request says is still true
-    scores = _untaken(hub, page, ours, file_path(context.board.name)) if not page.why else []
+        return  # scores of an earlier suite, which are still true
+    scores = untaken_scores(hub, page, ours, file_path(context.board.name)) if not page.why else []
     if scores:
         _update(context, hub, model, pull, scores)
     else:
         _close(context, hub, model, pull, _close_reason(page.why))
 
 
-def _close_reason(why: Why) -> CloseReason:
+def _close_reason(why: NoScoresReason) -> CloseReason:
     return "taken" if not why or why == "unreadable" else why
-
-
-# --- reading
-
-
-def _ours(context: BoardContext, hub: Hub, model: str) -> list[Thread]:
-    """The pull requests on the model's repo that this board opened, newest first."""
-    me, repo = hub.me(), Repo("model", model)
-    threads = [hub.thread(repo, summary.num) for summary in hub.threads(repo, author=me.name, kind="pull_request")]
-    return [
-        thread for thread in threads if is_by(me, thread.author_id, thread.author_name) and _has_marker(context, thread)
-    ]
-
-
-def _has_marker(context: BoardContext, thread: Thread) -> bool:
-    """Whether it carries the marker of this board; the model may have had another name then."""
-    marker = marker_of(thread.comments[0].text) if thread.comments else None
-    return marker is not None and (marker.board, marker.kind) == (context.board.name, MARKER)
-
-
-def _current(ours: Sequence[Thread]) -> Thread | None:
-    """The oldest open one, else the newest."""
-    return next((thread for thread in reversed(ours) if thread.status == "open"), ours[0] if ours else None)
-
-
-def _is_ours_to_open(hub: Hub, pull: Thread) -> bool:
-    """Whether the bot closed it: what another account closed stays closed."""
-    return pull.closed_by is not None and is_by(hub.me(), *pull.closed_by)
-
-
-def _untaken(hub: Hub, page: ModelPage, ours: Sequence[Thread], path: str) -> list[PageScore]:
-    """The scores of tasks for which the model's repo has no other score yet. One call.
-
-    Before ours is opened, open pull requests of others count too; later ones of others do not end it.
-    """
-    is_open = any(thread.status == "open" for thread in ours)
-    own = {thread.num for thread in ours}
-    taken = {
-        (score.dataset.lower(), score.task_id)
-        for score in hub.published_scores(page.model)
-        if (score.path != path if score.pull is None else not is_open and score.pull not in own)
-    }
-    return [score for score in page.scores if score.task not in taken]
-
-
-def _content(context: BoardContext, hub: Hub, model: str, revision: str) -> bytes | None:
-    file = hub.find_file(Repo("model", model), file_path(context.board.name), revision, confirm=False)
-    return file.data if file is not None else None
 
 
 # --- writing
@@ -273,11 +226,11 @@ def _update(context: BoardContext, hub: Hub, model: str, pull: Thread, scores: S
     """Commit `scores` to the pull request if it states others; False if the board holds the write back."""
     head, data = pull.head_commit or "", eval_file(scores)
     line = f"Update scores of {context.board.title}"
-    if _content(context, hub, model, head) == data and pull.status == "open":
+    if scores_file_at(context, hub, model, head) == data and pull.status == "open":
         return True
     if not _allows(context, model, f"{line} in #{pull.num} of {model}", data.decode()):
         return False
-    if _content(context, hub, model, head) != data:
+    if scores_file_at(context, hub, model, head) != data:
         still_ours()
         change = WriteFile(file_path(context.board.name), data)
         hub.commit(
@@ -287,7 +240,7 @@ def _update(context: BoardContext, hub: Hub, model: str, pull: Thread, scores: S
 
 
 def _close(context: BoardContext, hub: Hub, model: str, pull: Thread, why: CloseReason) -> bool:
-    """Close it with the reason; False if the board holds the write back."""
+    """Close `pull` with a comment that gives the reason; False if the board holds the write back."""
     if not _allows(context, model, f"Close #{pull.num} of {model}", why):
         return False
     still_ours()

@@ -25,7 +25,7 @@ def run_publish(call: Call) -> Answer:
 
 
 def run_unpublish(call: Call) -> Answer:
-    """Close it."""
+    """Close the pull request, and withdraw the owner's consent."""
     hub = call.context.models_hub
     return acting(lambda: _withdraw(call, hub)) if hub is not None else _off()
 
@@ -45,7 +45,7 @@ def _sentence(context: BoardContext, hub: Hub, result: PublishResult) -> Safe:
 
 
 def publish_from_form(context: BoardContext, model: str, path: str, person: Person, *, cause: str) -> Safe:
-    """Do the same for `person`, who submitted `model` by the form and ticked its box; return the answer.
+    """Publish for `person`, who submitted `model` by the form and ticked its box; return the answer.
 
     `path` is that of the request file. Raises a HubError that a retry may overcome.
     """

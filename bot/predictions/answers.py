@@ -1,6 +1,6 @@
 """The board's private answers, read with the bot's token at the commit that the suite pins.
 
-They are in the memory of the process alone: no key in Redis, no file that stays, no log and no message has one.
+The memory of the process alone holds them: no key in Redis, no lasting file, no log and no message has one.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ def load_answers(context: BoardContext) -> AnswerKey:
 
 
 def _read(context: BoardContext, rules: PredictionRules) -> AnswerKey:
-    where = rules.answers
-    repo = Repo("dataset", where.repo)
+    source = rules.answers
+    repo = Repo("dataset", source.repo)
     try:
         if not context.hub.is_private(repo):
-            raise AnswersUnusable(f"the repo of the answers, {where.repo}, is public: make it private")
-        file = context.hub.find_file(repo, where.file, where.revision, max_bytes=MAX_BYTES)
+            raise AnswersUnusable(f"the repo of the answers, {source.repo}, is public: make it private")
+        file = context.hub.find_file(repo, source.file, source.revision, max_bytes=MAX_BYTES)
     except TooLarge:
-        raise AnswersUnusable(f"{where.file} has more than {MAX_BYTES:,} bytes") from None
+        raise AnswersUnusable(f"{source.file} has more than {MAX_BYTES:,} bytes") from None
     except (NotFound, Denied, BadRequest):
-        raise AnswersUnusable(f"the bot cannot read {where.repo} at {where.revision[:8]}") from None
+        raise AnswersUnusable(f"the bot cannot read {source.repo} at {source.revision[:8]}") from None
     if file is None:
-        raise AnswersUnusable(f"{where.repo} has no {where.file} at {where.revision[:8]}")
+        raise AnswersUnusable(f"{source.repo} has no {source.file} at {source.revision[:8]}")
     columns = [rules.id, rules.answer, rules.split, *([rules.task] if rules.task else [])]
-    cells = context.probe.predictions(file.data, format_of(where.file), columns, max_rows=MAX_ROWS)
+    cells = context.probe.predictions(file.data, format_of(source.file), columns, max_rows=MAX_ROWS)
     if cells.error or cells.bad_count:
-        raise AnswersUnusable(f"{where.file} cannot be read as a table ({cells.error or 'predictions-lines'})")
+        raise AnswersUnusable(f"{source.file} cannot be read as a table ({cells.error or 'predictions-lines'})")
     try:
         return answer_key([_answer_cells(row) for _, row in cells.rows], context.suite, rules)
     except BadAnswers as error:
-        raise AnswersUnusable(f"{where.file} is not usable: {error}") from None
+        raise AnswersUnusable(f"{source.file} is not usable: {error}") from None
 
 
 def _answer_cells(row: tuple[object, ...]) -> AnswerCells:

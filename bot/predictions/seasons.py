@@ -55,11 +55,11 @@ MAX_TABLE = 20_000_000
 
 @dataclass(frozen=True)
 class SeasonEntry:
-    """One submission of a season: its results, their path, and what they say of the predictions."""
+    """One submission of a season: its results, their path, and the facts in them about the predictions."""
 
     path: str
     results: ResultsFile
-    told: SubmittedPredictions
+    submitted: SubmittedPredictions
 
 
 def has_seasons(context: BoardContext) -> bool:
@@ -118,8 +118,8 @@ def _is_any_unscored(context: BoardContext) -> bool:
 def _entries(context: BoardContext, season: Season) -> list[SeasonEntry]:
     """The last submission of each request in `season`. A fetch of the results repo, and no call for each."""
     last: dict[str, SeasonEntry] = {}
-    for entry in sorted(_all_entries(context), key=lambda each: each.path):
-        if entry.told.season == season.name:
+    for entry in sorted(_all_entries(context), key=lambda season_entry: season_entry.path):
+        if entry.submitted.season == season.name:
             last[entry.results.block.request] = entry
     return list(last.values())
 
@@ -150,11 +150,11 @@ def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry) -> F
     block = entry.results.block
     row = FrozenRow(
         model=block.model,
-        submitter=entry.told.submitter,
+        submitter=entry.submitted.submitter,
         submitted=block.started,
         public=entry.results.scores.average,
-        file=entry.told.file,
-        commit=entry.told.commit,
+        file=entry.submitted.file,
+        commit=entry.submitted.commit,
         results=entry.path,
         flagged=bool(context.flags([block.model], "")),
     )

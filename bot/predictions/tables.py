@@ -15,8 +15,8 @@ def cell_of(value: object) -> Cell:
     """One cell as the fork described it."""
     if value is None or isinstance(value, str | int | float):
         return value
-    what = value.get("what") if isinstance(value, Mapping) else None
-    return Unusable(str(what)[:60])
+    description = value.get("what") if isinstance(value, Mapping) else None
+    return Unusable(str(description)[:60])
 
 
 def prediction_table(cells: PredictionCells) -> PredictionTable:

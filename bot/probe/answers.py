@@ -44,7 +44,7 @@ def answers(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, 
         yield {"error": error.code, "file": error.number}
         return
     pairs = ([mine[graded[number].row] for mine, graded in zip(rows, grades, strict=True)] for number in selected)
-    yield {"counts": counts, "questions": [question_fields(each) for each in pairs]}
+    yield {"counts": counts, "questions": [question_fields(of_question) for of_question in pairs]}
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,29 @@ class Grade:
 def select(
     grades: Sequence[Mapping[int, Grade]], show: str, offset: int, limit: int
 ) -> tuple[dict[str, int], list[int]]:
-    """The counts of questions by answer, and the numbers of those in the part of those that `show` names."""
-    first, rest = grades[0], grades[1:]
+    """The counts of questions by answer, and the numbers of the questions in one part of the list `show`.
+
+    Of one table, all questions are listed; of two, those of which exactly one answer is right.
+    """
+    first, further = grades[0], grades[1:]
     common = [
         number
         for number, grade in first.items()
-        if all(number in other and other[number].doc == grade.doc for other in rest)
+        if all(number in table and table[number].doc == grade.doc for table in further)
     ]
     right = {number: is_right(first[number].score) for number in common}
     listed = common
-    if rest:
-        pairs = ((number, right[number], is_right(rest[0][number].score)) for number in common)
-        listed = [number for number, one, other in pairs if None not in (one, other) and one != other]
+    if further:
+        second_right = {number: is_right(further[0][number].score) for number in common}
+        differing = (number for number in common if right[number] != second_right[number])
+        listed = [number for number in differing if None not in (right[number], second_right[number])]
     by_answer = {
         "all": listed,
         "right": [number for number in listed if right[number]],
         "wrong": [number for number in listed if right[number] is False],
     }
     counts = {name: len(numbers) for name, numbers in by_answer.items()}
-    return ({**counts, "common": len(common)} if rest else counts), by_answer[show][offset : offset + limit]
+    return ({**counts, "common": len(common)} if further else counts), by_answer[show][offset : offset + limit]
 
 
 class AnswerTable:

@@ -21,18 +21,18 @@ def compare_metrics(folder: Path, question: Mapping[str, Any]) -> Iterator[Mappi
 
     names = sorted({metric.partition(",")[0] for metric in question["metrics"]})
     skip = set(question["skip"])
-    again = _recomputed(folder / question["recomputed"], names)
+    recomputed = _recomputed(folder / question["recomputed"], names)
     compared, above, below, first = 0, 0, 0, -1
     try:
         with pq.ParquetFile(folder / question["file"], pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS), use_threads=False):
                 for row in batch.to_pylist():
-                    number, values = row["doc_id"], again.get((row["doc_id"], row["filter"]))
+                    number, values = row["doc_id"], recomputed.get((row["doc_id"], row["filter"]))
                     if values is None or number in skip:
                         continue
                     compared += 1
                     claimed = _values(row["metrics"], names)
-                    sides = {_side(one, other) for one, other in zip(claimed, values, strict=True)}
+                    sides = {_side(claim, value) for claim, value in zip(claimed, values, strict=True)}
                     above += 1 in sides
                     below += 1 not in sides and -1 in sides
                     first = number if first < 0 and sides - {0} else first

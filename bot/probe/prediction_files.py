@@ -1,7 +1,7 @@
 """Code in the fork: read the rows of a file of predictions, which a stranger wrote, as JSON lines, CSV or parquet.
 
-A row is a list of the wanted columns' cells: a text, a number, or null. Another value is `{"what": …}`, and a text that
-is too long is, too. The file is read a part at a time, and no more rows than allowed.
+A row is a list of the wanted columns' cells: a text, a number, or null. `{"what": …}`, a short description, replaces
+any other value, and a text that is too long. The file is read a part at a time, and no more rows than allowed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _MAX_SHOWN = 5
 """Numbers of bad lines that are named; all are counted."""
 _BATCH_ROWS = 5_000
 _MAX_UNPACKED = 128 * 2**20
-"""Bytes of a parquet file's columns after decompression, by its own metadata; the limit of memory holds for a lie."""
+"""Bytes of a parquet file's columns after decompression, by its own metadata. If those are false, the fork's limit of
+memory ends the read."""
 _MAX_CHARACTERS = 40_000_000
 """Characters of all cells: a small file may repeat a long text many times."""
 _MAX_DIGITS = 40

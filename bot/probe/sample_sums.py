@@ -1,7 +1,7 @@
-"""Code in the fork: sum up the metrics in a table of samples that a worker published, and say where they lie in it.
+"""Code in the fork: sum up the metrics in a table of samples that a worker published, and their places in it.
 
-The caller reads only the parts of the file that these functions open: the end, which holds the layout, and the columns
-in COLUMNS. Everything else of the file that lies in the folder is empty.
+The caller downloads only the parts that these functions read: the end of the file, which holds its layout, and the
+columns in COLUMNS. The file in the folder is a sparse copy, empty everywhere else.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ def _parts(file: Any, question: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _sums(file: Any, question: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The sums of the suite's metrics, and what else `leaderboard.sample_checks` compares."""
+    """The sums of the suite's metrics, and the other facts that `leaderboard.sample_checks` compares."""
     metrics = [(metric, *metric.partition(",")[::2]) for metric in question["metrics"]]
     names, withdrawn = [name for _, name, _ in metrics], set(question["withdrawn"])
     sums: dict[str, list[Any]] = {metric: [list[float](), 0, 0] for metric, _, _ in metrics}
-    asked, rows, scores_differ = dict[str, set[int]](), 0, 0
+    numbers_by_filter, rows, scores_differ = dict[str, set[int]](), 0, 0
     for batch in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS), use_threads=False):
         for row in batch.to_pylist():
             values, number, of_filter = _object(row["metrics"]), row["doc_id"], row["filter"]
             if number is None or of_filter is None:
                 return {"error": "has a row without the number of its question"}
             rows += 1
-            asked.setdefault(of_filter, set()).add(number)
+            numbers_by_filter.setdefault(of_filter, set()).add(number)
             scores_differ += not _is_score(row["score"], values, names)
             if number in withdrawn:
                 continue
@@ -84,7 +84,9 @@ def _sums(file: Any, question: Mapping[str, Any]) -> Mapping[str, Any]:
                     _add(sums[metric], values.get(name))
     return {
         "rows": rows,
-        "questions": {name: len(numbers) for name, numbers in list(asked.items())[: question["max_filters"]]},
+        "questions": {
+            name: len(numbers) for name, numbers in list(numbers_by_filter.items())[: question["max_filters"]]
+        },
         "metrics": {
             metric: {"total": math.fsum(totals), "count": count, "without": without}
             for metric, (totals, count, without) in sums.items()

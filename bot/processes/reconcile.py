@@ -16,7 +16,7 @@ the number of requests:
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
                  the commit                                                                              0 to 4 calls
 
-There is a round every PERIOD seconds. Most rounds look at Redis alone while the webhooks have proved to tell everything
+There is a round every PERIOD seconds. Most rounds look at Redis alone while the webhooks report every change
 (`leaderboard.look_rhythm`). So a commit without a webhook is found within PERIOD, or within the board's `look_seconds`
 if it is the first that no webhook reported; a comment in an older open thread within a minute for each page of open
 threads, or that time if it is longer (`bot.threads.threads`). The syncs of the marked keys do the rest: that of a
@@ -109,12 +109,16 @@ def sync_webhooks(context: BoardContext) -> None:
             if hook.disabled:
                 _enable(context, hook)
     except Denied as error:
-        _tell(context, f"The bot cannot read its webhooks: {error}")
+        _note_trouble(context, f"The bot cannot read its webhooks: {error}")
         note_check(context, are_complete=False)
         return
     note_check(context, are_complete=are_all_watched(context, hooks))
-    deaf = context.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)}
-    _tell(context, f"No webhook of the bot reports commits to {context.requests.id}: create one." if deaf else "")
+    lacks_commits = context.requests not in {
+        repo for hook in hooks if "repo" in hook.domains for repo in watched(context, hook)
+    }
+    _note_trouble(
+        context, f"No webhook of the bot reports commits to {context.requests.id}: create one." if lacks_commits else ""
+    )
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:
@@ -125,7 +129,7 @@ def _enable(context: BoardContext, hook: Webhook) -> None:
     doubt_webhooks(context, f"a webhook was {hook.disabled}")
 
 
-def _tell(context: BoardContext, trouble: str) -> None:
+def _note_trouble(context: BoardContext, trouble: str) -> None:
     key = context.keys.webhook_trouble
     if not trouble:
         context.redis.delete(key)

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 LOOPS = 4
 """Syncs wait for the Hub most of the time, so one process runs several loops."""
 GRACE_SECONDS = 8.0
-"""For all running syncs together, after the signal."""
+"""Seconds after the signal in which running syncs may end."""
 
 
 def open_board_context(settings: BotSettings) -> BoardContext:
@@ -118,7 +118,7 @@ def _run_until_signal(context: BoardContext, parts: Sequence[SyncLoop | Schedule
 
 
 class ProcessPart(Protocol):
-    """What runs on a thread of its own until it is asked to stop."""
+    """A part of a process: it runs on a thread of its own until `stop` is called."""
 
     def run(self) -> None:
         """Run until `stop`."""

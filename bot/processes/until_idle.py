@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 0.25
 QUIET_SECONDS = 2 * TICK_SECONDS + 1
-SAY_SECONDS = 30.0
+LOG_SECONDS = 30.0
 """Seconds between two lines in the log that say what the process waits for."""
 RESTLESS = frozenset((QUEUE, BACKENDS))
 """Keys that the timer, or their own sync, marks again and again while requests wait."""
@@ -84,7 +84,7 @@ class IdleWatch:
 
     def run(self) -> None:
         """Look again and again, until all is quiet, the time is over, or `stop`."""
-        began = said_at = time.monotonic()
+        began = logged_at = time.monotonic()
         while not self._stopping.wait(POLL_SECONDS):
             now = time.monotonic()
             try:
@@ -95,8 +95,8 @@ class IdleWatch:
             if is_idle or (self._seconds is not None and now - began >= self._seconds):
                 self._stop.set()
                 return
-            if now - said_at >= SAY_SECONDS:
-                said_at = now
+            if now - logged_at >= LOG_SECONDS:
+                logged_at = now
                 log.info("awake", remains=self.remains)
 
     def stop(self) -> None:

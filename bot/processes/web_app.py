@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bot.core.attempt_tokens import AttemptTokens
+from bot.core.context import BoardContext
 from bot.core.reader_context import read_only_context
 from bot.core.settings import BotSettings
 from bot.intake import webhooks
@@ -60,9 +61,9 @@ from redis_state.stopping import exit_in
 log = structlog.get_logger()
 
 THREADS = 4
-"""For pages and API calls: the number of them that run at the same time."""
+"""Pages and API calls that are computed at the same time."""
 GRACE_SECONDS = 8
-"""For requests that run when a signal comes."""
+"""Seconds after a signal in which running requests may end."""
 
 
 class WebApp(FastAPI):
@@ -118,22 +119,9 @@ def create_app(settings: BotSettings) -> WebApp:
 def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, visitors: Visitors) -> None:
     context = views.context
     checks = Checks(context, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    discussions = f"{context.address(context.community)}/discussions"
-    takes = context.takes
-    frame = Frame(
-        context.board.title,
-        discussions,
-        settings.frame_ancestors,
-        visitors,
-        Menu(PAGES, takes),
-        context.pages_url,
-        takes,
-    )
-    submitting, require_maintainer, maintenance = (
-        Submitting(context, visitors),
-        RequireMaintainer(visitors),
-        MaintenanceReader(context),
-    )
+    frame = _frame(context, settings, visitors)
+    submitting = Submitting(context, visitors)
+    require_maintainer, maintenance = RequireMaintainer(visitors), MaintenanceReader(context)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     for routes in (
         api_routes(views.pages, checks),
@@ -157,6 +145,14 @@ def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, v
     ):
         app.include_router(routes)
     answers.add_to(app, frame.problem)
+
+
+def _frame(context: BoardContext, settings: BotSettings, visitors: Visitors) -> Frame:
+    discussions = f"{context.address(context.community)}/discussions"
+    menu = Menu(PAGES, context.takes)
+    return Frame(
+        context.board.title, discussions, settings.frame_ancestors, visitors, menu, context.pages_url, context.takes
+    )
 
 
 def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:

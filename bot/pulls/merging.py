@@ -72,8 +72,10 @@ class MergeResult:
 def merge_checked(
     context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, *, by: str = ""
 ) -> MergeResult:
-    """Merge the pull request `thread` if it is still what `record`, its report, says was checked; `by` approved it, ""
-    where the board merges without approval."""
+    """Merge the pull request `thread` if its head and its base are still those in `record`, the record of its report.
+
+    `by` is the approver; "" where the board merges without approval.
+    """
     head = record.situation.head
     memo = recall(context, repo, thread.num) or PullRequestMemo(head=head)
     if not _is_base_unchanged(context, repo, thread, record):
@@ -100,7 +102,7 @@ def merge_checked(
 def _is_base_unchanged(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
     """Whether the files on main that the pull request changes are still those of the check."""
     if record.rename is not None:
-        return rename_pulls.stands(context, repo, thread, record.rename)
+        return rename_pulls.still_holds(context, repo, thread, record.rename)
     before = {file.path: file.before for file in record.files if file.before is not None}
     present = context.hub.paths_info(context.requests, list(before)) if before else {}
     return all(path in present and present[path].oid == oid for path, oid in before.items())
@@ -158,7 +160,7 @@ def _mark_submitted(context: BoardContext, thread: Thread, record: PullRequestRe
 
 
 def _is_ours(context: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:
-    """Whether the bot merged it: by the Hub's answer, else by the memo in Redis."""
+    """Whether the bot merged the pull request: by the Hub's answer, else by the memo in Redis."""
     if thread.merged_by is not None:
         return is_by(context.me(), *thread.merged_by)
     return memo is not None and memo.merging == record.situation.head
@@ -208,7 +210,7 @@ def _restorations_from_mirror(context: BoardContext, thread: Thread, commit: str
 
 
 def _restorations_from_hub(context: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
-    """The same for a repo without a mirror: a few calls, and one for each file that existed before."""
+    """The restorations in a repo without a mirror: a few calls, and one for each file that existed before."""
     _, parent = context.hub.commits(repo, commit, limit=2)
     paths = context.hub.changed_paths(repo, parent.oid, commit)
     before = context.hub.paths_info(repo, paths, parent.oid)

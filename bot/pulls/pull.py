@@ -1,7 +1,7 @@
 """The sync of a pull request: check it at its head, report in one comment, merge where the board allows it.
 
     the head differs from that of the report              say that the report is void, check and report again
-    the pull request or the board changed otherwise       the same: a draft was opened, a conflict came or went
+    the pull request or the board changed otherwise       check and report again: a draft opens, a conflict ends
     its author or a maintainer wrote after a bad report   check again: the model may be fixed
     it passed, and the board says `pull_requests: merge`  merge it (`bot.pulls.merging`)
     it is merged                                          verify the merge commit and report the outcome
@@ -11,7 +11,7 @@ Anything else costs one call and writes nothing. Titles, descriptions and commen
 Race closed: a push during the check. The sync reads the thread again before it reports, and checks again where the head
 moved; the report names the commit that it is about.
 Race closed: the pull request is closed or deleted during the check. The sync reports nothing.
-Race accepted: the same between that last read and the comment.
+Race accepted: the pull request is closed or deleted between that last read and the comment.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, flo
         raise
     except Denied as error:
         log.warning("report not allowed", pull=seen.num, error=str(error))
-        now = situation(context, seen)
-        remember(context, repo, seen.num, PullRequestMemo(head=now.head, held=now, denied=True))
+        state = situation(context, seen)
+        remember(context, repo, seen.num, PullRequestMemo(head=state.head, held=state, denied=True))
     return 0, None
 
 
@@ -97,9 +97,9 @@ def _bring_in_step(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int
 def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> bool:
     """Whether there is nothing to check: the report, or the memo of a report that was not posted, is about this
     state."""
-    now, memo = situation(context, seen), recall(context, repo, seen.num)
+    state, memo = situation(context, seen), recall(context, repo, seen.num)
     if record is None:
-        if memo is None or memo.held != now:
+        if memo is None or memo.held != state:
             return False
         if memo.denied or memo.silent:
             return True
@@ -107,10 +107,12 @@ def _is_current(context: BoardContext, repo: Repo, seen: Thread, record: PullReq
             return False
         context.effects.hold_back(thread_key(repo, seen.num))
         return True
-    if record.checking or record.situation != now:
+    if record.checking or record.situation != state:
         return False
     if memo is None:
-        remember(context, repo, seen.num, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, seen)))
+        remember(
+            context, repo, seen.num, PullRequestMemo(head=state.head, heard=_count_relevant_comments(context, seen))
+        )
         return True
     if memo.stale:
         return False
@@ -138,23 +140,26 @@ def _check(context: BoardContext, repo: Repo, number: int, reported_head: str) -
         log.info("moved while it was checked", pull=number, status=seen.status)
         return 0, context.now() + RETRY_SECONDS
     fresh = context.hub.thread(repo, number)
-    now = situation(context, fresh)
-    if fresh.status in ("merged", "closed") or now != situation(context, seen):
+    state = situation(context, fresh)
+    if fresh.status in ("merged", "closed") or state != situation(context, seen):
         log.info("moved while it was checked", pull=number, status=fresh.status)
         return 0, context.now() + RETRY_SECONDS
     if checked is None:
         _note_waiting(context, repo, fresh, None)
-        remember(context, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
+        remember(context, repo, number, PullRequestMemo(head=state.head, held=state, silent=True))
         return 0, None
-    void = reported_head if reported_head != now.head else ""
-    written = report_checked(context, repo, fresh, checked, now, void=void)
+    void = reported_head if reported_head != state.head else ""
+    written = report_checked(context, repo, fresh, checked, state, void=void)
     pass_by(REPORTED)
-    record = record_of(checked, now)
-    log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, report=written)
+    record = record_of(checked, state)
+    log.info("pull request", repo=repo.id, pull=number, head=state.head, result=record.result, report=written)
     _note_waiting(context, repo, fresh, record)
-    held = now if written == "held" else None
+    held = state if written == "held" else None
     remember(
-        context, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(context, fresh), held=held)
+        context,
+        repo,
+        number,
+        PullRequestMemo(head=state.head, heard=_count_relevant_comments(context, fresh), held=held),
     )
     if record.rename is not None:
         mark_linked(context, repo, number)
@@ -210,10 +215,10 @@ def _merge_if_allowed(
 
 
 def _is_mergeable(record: PullRequestRecord) -> bool:
-    """Whether it passed and can be merged without approval, which a rename cannot."""
-    now = record.situation
+    """Whether the pull request passed and can be merged without approval, which a rename cannot."""
+    state = record.situation
     passed = record.result == "passed" and not record.refused and record.rename is None
-    return passed and not now.draft and not now.conflict
+    return passed and not state.draft and not state.conflict
 
 
 def _note_held_merge(context: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:

@@ -79,7 +79,10 @@ class PullView:
 def pull_report(view: PullView) -> str:
     """The text of the report; a report that would be too long has only the first problems of each file."""
     for limit in (1_000, 10, 3, 1):
-        files = [replace(f, problems=f.problems[:limit], more=max(0, len(f.problems) - limit)) for f in view.files]
+        files = [
+            replace(file, problems=file.problems[:limit], more=max(0, len(file.problems) - limit))
+            for file in view.files
+        ]
         text = render("pull", view=replace(view, files=files))
         if len(text) <= MAX_CHARACTERS:
             break

@@ -98,7 +98,7 @@ def _thread_lines(thread: Thread) -> list[RenameCheckLine]:
     return lines
 
 
-def stands(context: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename) -> bool:
+def still_holds(context: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename) -> bool:
     """Whether the check still holds: the plan is the same, and the facts still pass."""
     source = source_of(context, repo)
     try:

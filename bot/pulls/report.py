@@ -25,44 +25,44 @@ def report_checked(
     repo: Repo,
     thread: Thread,
     checked: PullRequestCheck | RenameCheck,
-    now: PullRequestState,
+    state: PullRequestState,
     *,
     void: str = "",
 ) -> ReportWrite:
     """Report the result of checking `thread` in the state `now`; `void` is the head of an earlier report."""
-    record = record_of(checked, now)
+    record = record_of(checked, state)
     if isinstance(checked, RenameCheck):
         rename_view = replace(
-            _rename_view(record, checked.rename, now.head),
+            _rename_view(record, checked.rename, state.head),
             lines=checked.verdict.lines,
             passed=checked.passed,
-            draft=now.draft,
+            draft=state.draft,
             void=void,
         )
         return _write_report(context, repo, thread, rename_report(rename_view))
     view = PullView(
         result=checked.result,
-        head=now.head,
+        head=state.head,
         record=record.line(),
         files=checked.files,
         others=checked.others,
         most=MAX_FILES,
         count=checked.count,
         void=void,
-        draft=now.draft,
+        draft=state.draft,
         conflicts=thread.conflicting_files,
-        merges_itself=now.merges_itself,
+        merges_itself=state.merges_itself,
     )
     return _write_report(context, repo, thread, _text(context, view))
 
 
-def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) -> PullRequestRecord:
+def record_of(checked: PullRequestCheck | RenameCheck, state: PullRequestState) -> PullRequestRecord:
     """The facts in the hidden line of the report on `checked`."""
     if isinstance(checked, RenameCheck):
         return PullRequestRecord(
-            situation=now, result="passed" if checked.passed else "problems", rename=checked.rename
+            situation=state, result="passed" if checked.passed else "problems", rename=checked.rename
         )
-    return PullRequestRecord(situation=now, result=checked.result, files=checked.plan)
+    return PullRequestRecord(situation=state, result=checked.result, files=checked.plan)
 
 
 def report_void(context: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> ReportWrite:

@@ -93,7 +93,7 @@ class QueueCommandResult:
 
     @property
     def outcome(self) -> DecisionOutcome:
-        """What came of the command."""
+        """The outcome for the record of decisions."""
         if self.done:
             return "done"
         return "unchanged" if self.code in DONE else "refused"
@@ -163,31 +163,31 @@ def set_priority(context: BoardContext, path: str, priority: Priority) -> QueueC
     return _stage(context, request, file, step, f"Give {priority} priority to", "priority", priority)
 
 
-def pause(context: BoardContext, what: str, reason: str, by: str) -> QueueCommandResult:
-    """Start nothing of `what` (`board`, `tier:…`, `suite:…`) until `resume`; running evaluations continue."""
-    if not is_target(what):
-        return QueueCommandResult("no-target", False, what)
+def pause(context: BoardContext, target: str, reason: str, by: str) -> QueueCommandResult:
+    """Start nothing of `target` (`board`, `tier:…`, `suite:…`) until `resume`; running evaluations continue."""
+    if not is_target(target):
+        return QueueCommandResult("no-target", False, target)
     file = _pauses(context)
     if isinstance(file, QueueCommandResult):
         return file
     path, pauses = file
-    present, new = pauses.get(what), _hold(context, reason, by)
+    present, new = pauses.get(target), _hold(context, reason, by)
     if present is not None and present.reason == new.reason:
-        return QueueCommandResult("paused-already", False, what)
-    return _stage_pause(context, path, what, new, "paused")
+        return QueueCommandResult("paused-already", False, target)
+    return _stage_pause(context, path, target, new, "paused")
 
 
-def resume(context: BoardContext, what: str) -> QueueCommandResult:
-    """End the pause of `what`."""
-    if not is_target(what):
-        return QueueCommandResult("no-target", False, what)
+def resume(context: BoardContext, target: str) -> QueueCommandResult:
+    """End the pause of `target`."""
+    if not is_target(target):
+        return QueueCommandResult("no-target", False, target)
     file = _pauses(context)
     if isinstance(file, QueueCommandResult):
         return file
     path, pauses = file
-    if what not in pauses:
-        return QueueCommandResult("not-paused", False, what)
-    return _stage_pause(context, path, what, None, "resumed")
+    if target not in pauses:
+        return QueueCommandResult("not-paused", False, target)
+    return _stage_pause(context, path, target, None, "resumed")
 
 
 def _open(context: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
@@ -245,16 +245,16 @@ def _open_statuses(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
-def _stage_pause(context: BoardContext, path: str, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
-    """Stage one member of the file of pauses, so that two pauses at once do not undo each other."""
+def _stage_pause(context: BoardContext, path: str, target: str, new: Hold | None, code: Code) -> QueueCommandResult:
+    """Stage `new` as the pause of `target` (None: no pause), one member of the file: pauses at once do not collide."""
     at = iso(context.now())
-    line = f"{'Pause' if why is not None else 'Resume'} {what}"
+    line = f"{'Pause' if new is not None else 'Resume'} {target}"
     # Edits are applied in this order; if the file exists, the first one changes nothing.
-    empty = PutFile(id=f"{code} {what} {at} room", path=path, data=b"{}\n", line=line, subject=path)
-    fields = {what: why.model_dump() if why is not None else None}
-    edit = FieldEdit(id=f"{code} {what} {at}", path=path, line=line, subject=path, fields=fields, wake=(PAUSED,))
+    empty = PutFile(id=f"{code} {target} {at} room", path=path, data=b"{}\n", line=line, subject=path)
+    fields = {target: new.model_dump() if new is not None else None}
+    edit = FieldEdit(id=f"{code} {target} {at}", path=path, line=line, subject=path, fields=fields, wake=(PAUSED,))
     done = context.effects.stage(context.requests, empty, edit)
-    return QueueCommandResult(code if done else "off", done, what)
+    return QueueCommandResult(code if done else "off", done, target)
 
 
 def _pauses(context: BoardContext) -> tuple[str, dict[str, Hold]] | QueueCommandResult:

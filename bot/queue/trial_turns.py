@@ -1,4 +1,4 @@
-"""Turns of trials: puts them into RQ for workers that no request needs, and stops those whose worker one needs.
+"""Turns of trials: put them into RQ for workers that no request needs, and stop a trial whose worker a request needs.
 
 Race accepted: a worker is free for a moment, a trial starts there, and a request comes. The answer to the worker's next
 heartbeat stops the trial, which then waits again.

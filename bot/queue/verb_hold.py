@@ -8,14 +8,14 @@ from bot.queue import rulings
 
 
 def run_hold(call: Call) -> Answer:
-    """Put it on hold, with the reason in its file."""
+    """Put the request on hold, with the reason in its file."""
     return rulings.queue_ruling(
         call, lambda: rulings.hold(call.context, call.entry.path, call.get("reason"), call.person.name)
     )
 
 
 def run_unhold(call: Call) -> Answer:
-    """Lift the hold."""
+    """Lift the hold of the request."""
     return rulings.queue_ruling(call, lambda: rulings.unhold(call.context, call.entry.path))
 
 

@@ -10,14 +10,14 @@ WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or sui
 
 
 def run_pause(call: Call) -> Answer:
-    """Start nothing of it; running evaluations continue."""
+    """Start no evaluation of the board, tier or suite; running evaluations continue."""
     return rulings.queue_ruling(
         call, lambda: rulings.pause(call.context, call.get("what"), call.get("reason"), call.person.name)
     )
 
 
 def run_resume(call: Call) -> Answer:
-    """End the pause."""
+    """End the pause of the board, tier or suite."""
     return rulings.queue_ruling(call, lambda: rulings.resume(call.context, call.get("what")))
 
 

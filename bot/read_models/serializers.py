@@ -67,14 +67,14 @@ def _adopted(context: BoardContext, entries: Iterable[IndexEntry]) -> str:
 
 
 def _failed_before(entry: IndexEntry) -> bool:
-    """Whether it failed before the board's adoption, without a record of the cause."""
+    """Whether a request failed before the board's adoption, without a record of the cause."""
     standing = entry.standing
     return standing.failure is None and standing.old and standing.status == Status.FAILED
 
 
 def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> models.RequestSummaryView:
     path, standing = parse_path(entry.path), entry.standing
-    names = path if isinstance(path, RequestPath) else None
+    parsed = path if isinstance(path, RequestPath) else None
     shows_details = not public or standing.access == "public"
     failure = old_failure(adopted) if _failed_before(entry) else standing.failure
     thread = f"{context.address(context.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
@@ -83,10 +83,10 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         log_url = public_log(context, log_url) or None
     return models.RequestSummaryView(
         path=entry.path,
-        model=entry.model or (names.model if names else ""),
+        model=entry.model or (parsed.model if parsed else ""),
         revision=entry.commit,
-        precision=names.precision if names else "",
-        weight_type=names.weight_type if names else "",
+        precision=parsed.precision if parsed else "",
+        weight_type=parsed.weight_type if parsed else "",
         status=standing.status,
         state=state_of(entry),
         submitter=entry.known_submitter,
@@ -96,8 +96,8 @@ def _summary(context: BoardContext, entry: IndexEntry, adopted: str, *, public: 
         log_url=log_url,
         has_log=bool(shows_details and standing.log),
         results_url=context.address(context.results, standing.results) if standing.results else None,
-        details_url=_details_url(context, standing.details or context.board.repos.details(names.model))
-        if shows_details and names and names.precision != PREDICTIONS and standing.results and not standing.old
+        details_url=_details_url(context, standing.details or context.board.repos.details(parsed.model))
+        if shows_details and parsed and parsed.precision != PREDICTIONS and standing.results and not standing.old
         else None,
         predictions_url=_predictions_url(context, entry),
         failure=failure if shows_details else None,
@@ -124,7 +124,7 @@ def _details_url(context: BoardContext, name: str) -> str | None:
 
 
 def _has_failed(entry: IndexEntry) -> bool:
-    """Whether its newest evaluation failed, also where the result of an earlier one stays."""
+    """Whether the newest evaluation of a request failed, also where the result of an earlier one stays."""
     state = state_of(entry)
     return state == "failed" or (state == "finished" and entry.standing.failure is not None)
 

@@ -52,7 +52,7 @@ def used_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> 
 
 
 def known_numbers(context: BoardContext, request: Request, entry: IndexEntry) -> int:
-    """The same number, without a call if the index has it."""
+    """The highest number of an attempt at `request`, by the index if it has one: then without a call."""
     return entry.used if entry.used is not None else used_numbers(context, request, entry)
 
 
@@ -103,7 +103,7 @@ def claimed_number(context: BoardContext, path: str, head: str) -> int:
 
 
 def _claims(context: BoardContext, head: str, until: str) -> dict[str, int]:
-    """Prefix of attempt ids → the highest number claimed in the commits from `head` back to `until`, without that."""
+    """Prefix of attempt ids → the highest number claimed in the commits from `head` back to `until`, exclusive."""
     me, numbers = context.me(), dict[str, int]()
     commits = context.hub.history(context.requests, head, page=_PAGE if until else _FIRST_PAGE)
     for entry in islice(commits, MAX_COMMITS):

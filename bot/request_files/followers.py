@@ -32,12 +32,12 @@ ENDS = ("finished", "failed", "cancelled")
 class FollowedRequest:
     """One request that a thread follows, by the marker in `comment`.
 
-    `oid` is the blob id of its file at that time, and `stood` the digest of its state.
+    `oid` is the blob id of its file at that time, `state_digest` the digest of its state then.
     """
 
     path: str
     oid: str
-    stood: str
+    state_digest: str
     comment: Comment
 
 
@@ -48,24 +48,24 @@ def follow(context: BoardContext, entry: IndexEntry, repo: Repo, number: int) ->
 
 
 def _marker(context: BoardContext, entry: IndexEntry) -> Marker:
-    return context.marker(FOLLOW, f"{entry.file_oid or '-'}.{_stands(entry)} {entry.path}")
+    return context.marker(FOLLOW, f"{entry.file_oid or '-'}.{_state_digest(entry)} {entry.path}")
 
 
-def _stands(entry: IndexEntry) -> str:
+def _state_digest(entry: IndexEntry) -> str:
     """A digest of the number of attempts and the end, both from the file, so the same after Redis was lost."""
     snapshot = entry.standing
     cause = snapshot.failure.cause if snapshot.failure is not None else ""
     return hashlib.sha256(f"{entry.used or 0} {snapshot.status} {cause}".encode()).hexdigest()[:12]
 
 
-def call_followers(context: BoardContext, path: str) -> None:
+def mark_followers(context: BoardContext, path: str) -> None:
     """Mark the threads that follow the request at `path`, which has ended. One round trip."""
     keys = [text(key) for key in context.redis.smembers(context.keys.followers(path))]
     if keys:
         context.mark_all(keys, SyncPriority.PERSON)
 
 
-def tell_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
+def report_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
     """Report in `thread` each end that it waits for; return the number of comments posted."""
     posted, open_ends, waits_for = 0, False, list(_followed(context, thread))
     entries = context.index.find([followed.path for followed in waits_for])
@@ -92,12 +92,12 @@ def _followed(context: BoardContext, thread: Thread) -> Iterator[FollowedRequest
             marker = marker_of(line)
             if marker is not None and (marker.board, marker.kind) == (context.board.name, FOLLOW):
                 state, _, path = marker.key.partition(" ")
-                oid, _, stood = state.partition(".")
-                yield FollowedRequest(path, oid, stood, comment)
+                oid, _, state_digest = state.partition(".")
+                yield FollowedRequest(path, oid, state_digest, comment)
 
 
 def _has_ended(context: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
-    has_changed = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
+    has_changed = (entry.file_oid or "-") != followed.oid and _state_digest(entry) != followed.state_digest
     return has_changed and entry.state == "settled" and serializers.summary(context, entry).state in ENDS
 
 

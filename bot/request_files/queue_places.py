@@ -102,7 +102,7 @@ def note_turn_used(context: BoardContext, entry: IndexEntry) -> None:
         context.measures.waited(turn, share_waited(expected, context.now() - at))
 
 
-def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> None:
+def show_place(context: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show the place of a waiting request, or what blocks it, in its status comment."""
     entry = with_announced_place(context, entry)
     view = view_of(context, entry, request, "waiting")
@@ -116,7 +116,7 @@ def tell_place(context: BoardContext, entry: IndexEntry, request: Request) -> No
     context.index.put(merge_announced(context, update_status(context, entry, view, named=request.file.steward.thread)))
 
 
-def tell_cancelled(context: BoardContext, entry: IndexEntry, request: Request) -> None:
+def show_cancelled(context: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show in its thread that a request was withdrawn; a withdrawal is no reason to open a thread."""
     named = request.file.steward.thread
     if entry.thread is None and named is None:

@@ -6,7 +6,7 @@ Race closed: the bot dies between opening a thread and storing its number. The m
 Race closed: a request file names a thread of another request. The number counts only if the marker is there.
 
 Each write causes a webhook delivery; the webhook has a daily quota of deliveries, and half of it is for the bot's own
-writes. When little of that half is left, the bot stops to show progress, then intermediate states. It still reports an
+writes. When little of that half is left, the bot stops showing progress, then intermediate states. It still reports an
 end while one delivery is left, and later if none is. A skipped state is not queued: the next sync renders the state of
 that moment.
 
@@ -50,7 +50,7 @@ DEFAULT_WEIGHTS = "Original"
 """The type of weights that titles omit."""
 MIN_SHARE_FOR_PROGRESS, MIN_SHARE_FOR_STATES = 0.5, 0.2
 """Shares of the bot's own daily deliveries below which progress, and intermediate states, are not shown."""
-TOLD = (*FINAL, "unanswered")
+STATES_THAT_OPEN_THREADS = (*FINAL, "unanswered")
 """States that open a thread also on boards that want threads about failures only."""
 OVER: tuple[State, ...] = ("finished", "cancelled")
 """States in which the thread is closed: nothing is left to do. A failed or refused request waits for a person."""
@@ -177,7 +177,7 @@ def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: Stat
         if comment is None:
             raise _NotWrittenNow
         return _update_at(context, entry, marker, view, (origin.pull, comment))
-    if context.board.threads == "failures" and view.state not in TOLD:
+    if context.board.threads == "failures" and view.state not in STATES_THAT_OPEN_THREADS:
         return entry
     _check(context, view)
     title = thread_title(

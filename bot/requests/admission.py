@@ -25,6 +25,7 @@ from bot.requests.first_look import waits
 from hub.errors import Transient
 from hub.records import File
 from leaderboard import transitions
+from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
@@ -56,17 +57,23 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
         standing=snapshot, submitter=submitter, submitter_id=origin.submitter_id, unanswered=0.0
     )
     gathered = replace(gathered, entry=entry)
-    if not verdict.accepted:
+    if verdict.accepted:
+        _accept(context, gathered, facts, verdict.sha)
+    else:
         refuse(context, gathered, verdict.reasons)
-        return
-    used = numbers_before(context, request, entry, verdict.sha)
+
+
+def _accept(context: BoardContext, gathered: RequestFacts, facts: ModelFacts, sha: str | None) -> None:
+    """Let the request wait for a worker, at the commit `sha` of its model unless the file pins one."""
+    request, entry = gathered.request, gathered.entry
+    used = numbers_before(context, request, entry, sha)
     current = find_current_attempt(request, used)
-    attempt = current_attempt_id(context.board.name, request, current, verdict.sha)
+    attempt = current_attempt_id(context.board.name, request, current, sha)
     is_reopened = current.first > entry.number
     entry = queue_places.with_queue_facts(context, entry, request, facts).changed(
         state="waiting",
         model=request.path.model,
-        sha=current.revision or verdict.sha,
+        sha=current.revision or sha,
         asked=submission_digest(request),
         number=current.number,
         used=used,
@@ -78,7 +85,7 @@ def admit(context: BoardContext, gathered: RequestFacts) -> None:
     context.index.put(entry)
     context.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(context, replace(gathered, entry=entry))
-    queue_places.tell_place(context, entry, request)
+    queue_places.show_place(context, entry, request)
 
 
 def _wait_for_hub(context: BoardContext, request: Request) -> None:

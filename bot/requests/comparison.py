@@ -52,14 +52,14 @@ def sync_files(context: BoardContext) -> None:
     """Mark every request whose entry disagrees with its file at the last seen head. Up to four calls."""
     head = context.index.head(context.requests.id)
     if head is not None:
-        paths = [path for path, _ in _at(context, head)]
+        paths = [path for path, _ in _differing_at(context, head)]
         if paths:
             log.info("requests whose index entries are out of date", count=len(paths), first=paths[0])
             context.mark_all(map(request_key, paths), SyncPriority.BACKGROUND)
     context.redis.hset(context.keys.rounds, FILES, context.now())
 
 
-def _at(context: BoardContext, head: str) -> list[tuple[str, str]]:
+def _differing_at(context: BoardContext, head: str) -> list[tuple[str, str]]:
     try:
         with context.mirror.read(context.requests) as view:
             if view.has(head):

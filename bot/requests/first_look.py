@@ -65,7 +65,7 @@ def skip_if_old(context: BoardContext, entry: IndexEntry, file: File, request: R
 
 
 def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEntry) -> bool:
-    """The same for a file that is too large to read."""
+    """Whether a file that is too large to read is old; if so, index it as a file that needs no work."""
     if not context.adoption.is_old_entry(file):
         return False
     context.index.put(entry_of_old_file(entry, git_id(file.oid, file.size), None))

@@ -49,7 +49,7 @@ def _read(context: BoardContext, view: MirrorView, oid: str | None) -> bytes:
 
 
 def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> IndexEntry:
-    """`entry` with what the index knows of the model under its former name. Its origin and scores are copied."""
+    """`entry` with the facts in the index about the model under its former name; also copy its origin and scores."""
     context.index.put_origins([(entry.path, context.index.origin(former.path))])
     context.index.put_renamed(former.model, entry.model)
     if (scored := context.scores.find([former.path]).get(former.path)) is not None:

@@ -22,7 +22,7 @@ from bot.request_files.status_text import StatusView
 from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from bot.requests.admission import is_being_dated, refuse
-from bot.results.scores import keep_scores, with_score_table
+from bot.results.scores import store_scores, with_score_table
 from leaderboard import transitions
 from leaderboard.attempts import number_in
 from leaderboard.lifecycle import CurrentAttempt, current_attempt_id, find_current_attempt, submission_digest
@@ -107,7 +107,7 @@ def publish_predictions(context: BoardContext, gathered: RequestFacts) -> None:
         ):
             return
     results = read_results(data, context.suite)
-    scores = keep_scores(context, request, path, results)
+    scores = store_scores(context, request, path, results)
     entry = gathered.entry.changed(state="settled", attempt=attempt.id, job=None)
     view = with_score_table(context, _finished_view(context, gathered, attempt, read.path), scores, request, results)
     view = replace(view, results_url=context.address(context.results, path), base="", best="")

@@ -24,7 +24,7 @@ from bot.queue import outbreaks
 from bot.queue.dispatching import QUEUE
 from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
-from bot.request_files.followers import call_followers
+from bot.request_files.followers import mark_followers
 from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit, refuse_unreadable
 from bot.requests.first_look import skip_if_old, skip_if_old_and_large, with_file_fields
@@ -82,14 +82,14 @@ def sync_request(context: BoardContext, path: str) -> float | None:
         return entry.again  # the retry table sets a delay for the cause of the failure
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)
-    again = _act(context, gathered, step)
+    next_sync = _act(context, gathered, step)
     if gathered.entry.standing != before.standing and request.status in _WITH_SCORES:
         context.mark_model_page(request.path.model)
         mark_replaced_scores(context, before, gathered.entry)
     context.index.judged(path, entry.file_oid, entry.standing)
     if isinstance(step, NothingToDo | LeaveForeign):
-        call_followers(context, path)  # their syncs read the end from the index, so this comes after it
-    return again
+        mark_followers(context, path)  # their syncs read the end from the index, so this comes after it
+    return next_sync
 
 
 def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
@@ -147,8 +147,8 @@ def _gather(context: BoardContext, before: IndexEntry, file: File, request: Requ
     gathered = gather(context, entry, request, file)
     # Before a revision is pinned, the current attempt is unknown: the next sync will know it.
     asking = context.attempts.asking(entry.path) if gathered.attempt is not None else None
-    for other in {entry.attempt, asking}:
-        dismiss(context, other, gathered.attempt)
+    for attempt in {entry.attempt, asking}:
+        dismiss(context, attempt, gathered.attempt)
     return gathered
 
 
@@ -212,4 +212,4 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
         context.mark(QUEUE, SyncPriority.PERSON)
         mark_missing_scores(context, [entry])
     if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited
-        queue_places.tell_cancelled(context, entry, gathered.request)
+        queue_places.show_cancelled(context, entry, gathered.request)

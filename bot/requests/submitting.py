@@ -122,12 +122,12 @@ def _submit_again(
 
     It is checked, and counts, like a new one: the earlier verdict says nothing about newer commits.
     """
-    path, causes, again = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
+    path, causes, reopening = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
     unchanged = SubmitResult(
         "submitted" if cause in causes else "exists", command.model, path, status=known.file.status
     )
     if known.status not in ENDED:
-        is_again = any(earlier.startswith(f"{again}:") for earlier in causes)
+        is_again = any(earlier.startswith(f"{reopening}:") for earlier in causes)
         return replace(unchanged, how="resubmitted") if is_again else unchanged
     (entry,) = context.index.find([path])
     if entry is None or not may_resubmit(entry):
@@ -140,7 +140,7 @@ def _submit_again(
         return replace(unchanged, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
-    return _reopen(context, known, file, entry, verdict.sha, f"{again}:{verdict.sha[:8]}")
+    return _reopen(context, known, file, entry, verdict.sha, f"{reopening}:{verdict.sha[:8]}")
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:

@@ -58,7 +58,7 @@ TRIED = (Status.FAILED, Status.CANCELLED)
 
 @dataclass(frozen=True)
 class TrialView:
-    """What the reply to `/try` says: `how` selects the sentence, `reasons` say why the trial was refused.
+    """The content of the reply to `/try`: `how` selects the sentence, `reasons` say why the trial was refused.
 
     `path` and `status` are those of a request for the same model, if there is one.
     """
@@ -196,18 +196,18 @@ def _act_on_end(context: BoardContext, trial: Trial) -> None:
 
 
 def _fail(context: BoardContext, trial: Trial, failure: Failure, outcome: Outcome | None = None) -> None:
-    """Have the trial wait again after a failure that may not come again, MAX_TRIES times at most; else end it."""
+    """Queue the trial again after a failure that a retry may avoid, MAX_TRIES times at most; else end it."""
     following = trial.again(failed=True)
     if following.tries < MAX_TRIES and may_retry(failure.cause, following.tries) is not None:
         context.trials.put(following)
         context.mark(QUEUE, SyncPriority.BACKGROUND)
         context.mark(trial.thread, SyncPriority.BACKGROUND)
         return
-    failed = (outcome or _nothing(context, trial)).failed_with(failure)
+    failed = (outcome or _empty_outcome(context, trial)).failed_with(failure)
     _finish(context, TrialEnd(trial=trial, outcome=failed))
 
 
-def _nothing(context: BoardContext, trial: Trial) -> Outcome:
+def _empty_outcome(context: BoardContext, trial: Trial) -> Outcome:
     """The outcome of an attempt whose worker reported none."""
     job, now = trial.job, context.now()
     return Outcome(
@@ -223,7 +223,7 @@ def _nothing(context: BoardContext, trial: Trial) -> Outcome:
 
 
 def _finish(context: BoardContext, end: TrialEnd) -> None:
-    """Store how the trial ended, and have its reply show it."""
+    """Store the end of the trial, and mark its thread, whose sync shows the end in the reply."""
     log.info("trial ended", path=end.trial.path, attempt=end.trial.job.attempt, how=end.how)
     context.trials.finish(end)
     context.mark(end.trial.thread, SyncPriority.PERSON)

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 
 from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call, Param, Verb
-from bot.core.commands.parameters import ANYONE, NAMED, PRECISIONS, WEIGHTS
+from bot.core.commands.parameters import ANYONE, PRECISIONS, REQUIRED_MODEL, WEIGHTS
 from bot.core.context import BoardContext
 from bot.model_facts.board_facts import gather_board_facts
 from bot.model_facts.checking import as_request, facts_of, judge_on, without_details, without_private_models
@@ -176,6 +176,6 @@ CHECK = Verb(
     summary="check a model by every rule, without submitting it",
     who=ANYONE,
     run=run,
-    params=(NAMED, AT, WEIGHTS, REVISION),
+    params=(REQUIRED_MODEL, AT, WEIGHTS, REVISION),
     examples=("/check org/model", "/check org/model precision=float16 revision=main"),
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, Verb
-from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.parameters import MODEL, PRECISION, SUBMITTERS, WEIGHTS
 from bot.requests.relaunching import RelaunchResult, relaunch
 from redis_state.board.decisions import DecisionOutcome
 
@@ -20,7 +20,7 @@ OUTCOMES: Mapping[str, DecisionOutcome] = {"done": "done", "under-way": "unchang
 
 
 def run(call: Call) -> Answer:
-    """Queue it again; admission judges it again, at the commit that its file names or that was tried last."""
+    """Queue the request again; admission judges it again, at the commit that its file names or that was tried last."""
     cause = f"{CAUSE}:{call.person.id}:{call.cause}"
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
@@ -30,17 +30,19 @@ def run(call: Call) -> Answer:
     return acting(act)
 
 
-def _answer(call: Call, done: RelaunchResult) -> Answer:
+def _answer(call: Call, result: RelaunchResult) -> Answer:
     context = call.context
-    is_here = (call.repo, call.thread.num) == (context.requests, done.thread)
-    thread = f"{context.address(context.requests)}/discussions/{done.thread}" if done.thread else ""
-    return Answer(say("relaunch", done=done, thread=thread, is_here=is_here), outcome=OUTCOMES.get(done.how, "refused"))
+    is_here = (call.repo, call.thread.num) == (context.requests, result.thread)
+    thread = f"{context.address(context.requests)}/discussions/{result.thread}" if result.thread else ""
+    return Answer(
+        say("relaunch", done=result, thread=thread, is_here=is_here), outcome=OUTCOMES.get(result.how, "refused")
+    )
 
 
 RELAUNCH = Verb(
     name="relaunch",
     summary="evaluate a request again that failed, was cancelled or finished",
-    who=THEIRS,
+    who=SUBMITTERS,
     run=run,
     params=(MODEL, PRECISION, WEIGHTS),
     about="request",

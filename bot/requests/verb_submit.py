@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from bot.core import people
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Arguments, Call, Param, Verb
-from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.parameters import ANYONE, MODEL, PRECISION, REQUIRED_MODEL, SUBMITTERS, WEIGHTS
 from bot.core.commands.targets import submitter_of
 from bot.core.context import BoardContext
 from bot.core.render import Safe, code, plain, printable, render, url
@@ -108,7 +108,7 @@ def result_text(context: BoardContext, result: submitting.SubmitResult, *, by_pr
 
 
 def result_sentences(context: BoardContext, result: submitting.SubmitResult) -> tuple[str, str]:
-    """The message and the advice of the same answer, as plain text for a program; without the reasons."""
+    """The message and the advice of the answer to the submitter, as plain text for a program, without the reasons."""
     message, advice = _sentences(context, result, by_program=True, strong=_plain, mono=_plain, link=_plain)
     return message, " ".join(advice.split())
 
@@ -141,14 +141,14 @@ SUBMIT = Verb(
     summary="submit a model; it is checked first",
     who=ANYONE,
     run=run_submit,
-    params=(NAMED, AT, WEIGHTS, REVISION, BASE, TYPE, CHAT),
+    params=(REQUIRED_MODEL, AT, WEIGHTS, REVISION, BASE, TYPE, CHAT),
     examples=("/submit org/model precision=bfloat16", "/submit org/adapter weight_type=Adapter base_model=org/model"),
     decides=True,
 )
 RESUBMIT = Verb(
     name="resubmit",
     summary="have a model evaluated at a newer commit; the old result stays until the new one is ready",
-    who=THEIRS,
+    who=SUBMITTERS,
     run=run_resubmit,
     params=(MODEL, PRECISION, WEIGHTS, REVISION),
     about="request",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bot.core.commands.answers import acting, refusal, say
 from bot.core.commands.grammar import commands_in
 from bot.core.commands.model import Answer, Call, Verb
-from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
+from bot.core.commands.parameters import ANYONE, REQUIRED_MODEL, WEIGHTS
 from bot.core.relative_times import in_words
 from bot.requests.trials import UNDER_WAY, TrialView, ask_for_trial
 from bot.requests.verb_check import AT, REVISION
@@ -22,7 +22,7 @@ OUTCOMES: dict[str, DecisionOutcome] = {"ended": "done", "exists": "unchanged", 
 
 
 def run(call: Call) -> Answer:
-    """Ask for the trial once, and say how far it is."""
+    """Ask for the trial once, and answer with its state."""
     if len(commands_in(call.comment.text, str.isalpha)) > 1:
         return refusal("not-alone", verb=f"/{call.verb.name}")
     return acting(lambda: _answer(call))
@@ -50,6 +50,6 @@ TRY = Verb(
     summary="see whether a model runs, what it writes and how long an evaluation would take; it gets no scores",
     who=ANYONE,
     run=run,
-    params=(NAMED, AT, WEIGHTS, REVISION, BASE, CHAT),
+    params=(REQUIRED_MODEL, AT, WEIGHTS, REVISION, BASE, CHAT),
     examples=("/try org/model precision=bfloat16",),
 )

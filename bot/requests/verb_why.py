@@ -10,7 +10,7 @@ from bot.read_models.log_lines import lines_of
 
 
 def run(call: Call) -> Answer:
-    """Explain it. If the request failed, the log is read, which is one call."""
+    """Explain the state of the request. If it failed, its log is read, which is one call."""
     request = serializers.request(call.context, call.entry)
     is_public_failure = request.failed and request.failure is not None and request.access == "public"
     lines = lines_of(call.context, call.entry) if is_public_failure else []

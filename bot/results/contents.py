@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -33,12 +32,11 @@ from bot.core.mirrors.contents_table import (
     write_table,
 )
 from bot.ledger.edits import PutFile, is_content
-from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
-from hub.records import ModelInfo, Repo
-from leaderboard.admission.sizes import BILLION
+from bot.results.model_lookup import look_at_model
+from hub.records import Repo
 from leaderboard.columns import FILE, SNAPSHOT, ContentsColumn, ContentsRow, columns, key_of, special_columns
 from leaderboard.contents import compile_rows, rows_of, split_rows
-from leaderboard.contents_row import HubModelInfo, TableSettings, describe, model_info_from_row
+from leaderboard.contents_row import HubModelInfo, TableSettings, model_info_from_row
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.request_paths import is_request_path
@@ -64,8 +62,8 @@ DAY = 86_400.0
 
 T = TypeVar("T")
 ComposeSnapshot = Callable[[BoardContext, Collection[str]], bytes]
-"""Composes the snapshot of the evaluations with these ids (`bot/web/snapshot.py`: a slice that this one cannot import).
-"""
+"""Composes the snapshot of the evaluations with these ids. The caller passes `bot.web.snapshot.leaderboard_snapshot`,
+because this slice may not import `bot.web`."""
 
 
 class CannotWrite(Exception):
@@ -106,7 +104,7 @@ def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | No
 
 
 def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
-    """What the files depend on: the heads of their sources, the effects, and their own blob ids, the table's last."""
+    """The facts that the two files depend on: heads of repos, flags, effects, and their blob ids, the table's last."""
     flags, may = context.flag_book.known()[0], context.effects.words()
     born = text(context.redis.get(context.keys.born) or b"")  # another time after Redis was emptied
     heads = context.hub.head(context.requests), context.hub.head(context.results)
@@ -233,45 +231,6 @@ def _ask(
 def _next_look(context: BoardContext, models: Iterable[str]) -> float:
     looked = context.contents_memory.looked
     return min((looked[model] + DAY for model in models if model in looked), default=context.now() + DAY)
-
-
-def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
-    """Ask the Hub about one model. One call.
-
-    A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
-    large or unreadable leaves the facts unchanged, so that it does not hold up the table.
-    """
-    try:
-        info = context.hub.model_facts(model)
-    except BadToken:
-        raise
-    except (NotFound, BadRequest, Denied):
-        return replace(before, available=False)
-    except (TooLarge, Garbled) as error:
-        log.warning("no facts about a model", model=model, error=str(error)[:200])
-        return before
-    return _facts(info, model)
-
-
-def _facts(info: ModelInfo, model: str) -> HubModelInfo:
-    merged, moe = describe([*info.tags, *_words(info.card.get("tags"))], model.rpartition("/")[2])
-    bases, named = _words(info.card.get("base_model")), _words(info.config.get("architectures"))
-    return HubModelInfo(
-        likes=info.likes,
-        licence=info.license if isinstance(info.license, str) else None,
-        merged=merged,
-        moe=moe,
-        created=info.created_at.date().isoformat() if info.created_at is not None else None,
-        architecture=";".join(named)[:200] or None,
-        base_model=bases[0] if bases else None,
-        parameters=round(info.parameters / BILLION, 3) if info.parameters else None,
-    )
-
-
-def _words(value: object) -> list[str]:
-    """The texts in a value of a stranger's metadata: a text, or a list of them."""
-    values = value if isinstance(value, list) else [value]
-    return [text[:200] for text in values if isinstance(text, str)]
 
 
 # --- writing

@@ -129,7 +129,7 @@ def _read(
 
 
 def _rescoring(context: BoardContext, entry: IndexEntry, is_earlier: bool) -> RescoringView | None:
-    """When the scores were computed again, and whether the verdicts are from before; None if they were not."""
+    """When the scores were computed again, and whether the shown ones are older; None if they were not."""
     standing = entry.standing
     seconds = results_time(standing.results or "")
     if not (standing.rescored_from and standing.results) or seconds is None:
@@ -169,7 +169,7 @@ def tables_of(context: BoardContext, entry: IndexEntry, task: str) -> list[Table
 def _link_newest(
     context: BoardContext, hub: Hub, tables: Sequence[TableAddress], place: Path
 ) -> tuple[TableAddress, bool]:
-    """Put the first of the tables that exists at `place`; whether it is from before the scores were computed again."""
+    """Put the first of the tables that exists at `place`; return it, and whether it has the scores from before."""
     *newer, last = tables
     for table in newer:
         try:

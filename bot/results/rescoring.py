@@ -83,7 +83,7 @@ class EarlierResults:
     block: StewardBlock
 
     def is_scored_as(self, suite: Suite, scored: str) -> bool:
-        """Whether the scores are those of `suite`, made by what has the digest `scored`."""
+        """Whether the scores are those of `suite`, computed by the scoring code with the digest `scored`."""
         digests = self.block.digests
         return self.block.suite_digest == suite.digest and digests is not None and digests.scored == scored
 
@@ -165,7 +165,7 @@ def save_tables(
 
 
 def changes(earlier: EarlierResults, now: ResultsFile) -> list[ScoreChange]:
-    """The average and all benchmarks whose scores are others now, the average first; none if all are the same."""
+    """The average and the benchmarks whose scores differ now, the average first; none if all are the same."""
     before = earlier.block
     scores = [ScoreChange("Average", before.average, now.scores.average)]
     scores += [ScoreChange(name, before.benchmarks.get(name), score) for name, score in now.scores.by_name.items()]
@@ -198,7 +198,7 @@ def publish(
     path = f"{model}/results_{file_time(seconds)}.json"
     changed = changes(earlier, now)
     if changed:
-        _tell(context, finished, earlier, now, path, changed)
+        _report_changes(context, finished, earlier, now, path, changed)
     name = f"rescore {_scored_by(now)} {digest_of(finished.path)} {_short(earlier.path)}"
     line = f"Compute the scores of {model} again"
     put = PutFile(id=f"{name} results", path=path, data=data, line=line, subject=finished.path)
@@ -220,7 +220,7 @@ def publish(
 
 
 def _scored_by(now: ResultsFile) -> str:
-    """Names what made the scores: suite, and the code where it is known."""
+    """A short digest of the suite that the scores are of, and of the scoring code where it is known."""
     digests = now.block.digests
     return _short(f"{now.block.suite_digest} {digests.scored if digests is not None else ''}")
 
@@ -229,7 +229,7 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _tell(
+def _report_changes(
     context: BoardContext,
     finished: FinishedRequest,
     earlier: EarlierResults,
@@ -237,7 +237,7 @@ def _tell(
     path: str,
     changed: list[ScoreChange],
 ) -> None:
-    """Say in the request's thread what changed, once. Nothing about a model that not everybody can see."""
+    """Comment once in the request's thread which scores changed; not about a gated or private model."""
     request, entry = finished.request, context.index.get(finished.path)
     thread = entry.thread or request.file.steward.thread
     is_public = entry.standing.access == "public" and request.file.steward.access in (None, "public")
@@ -249,7 +249,7 @@ def _tell(
         model=request.path.model,
         precision=request.path.precision,
         suite=context.suite.name,
-        rows=[{"name": each.name, "before": _shown(each.before), "now": _shown(each.now)} for each in changed],
+        rows=[{"name": change.name, "before": _shown(change.before), "now": _shown(change.now)} for change in changed],
         withdrawn=len(context.suite.errata),
         timed_out=len(now.block.rescored_from.timed_out) if now.block.rescored_from is not None else 0,
         new_url=context.address(context.results, path),
@@ -259,7 +259,7 @@ def _tell(
     try:
         context.effects.comment(context.requests, thread, body, marker, Effect.EDIT, asked=True)
     except (ThreadNotFound, Denied):
-        return  # the thread was deleted or locked: the results say all of it
+        return  # the thread was deleted or locked; the results file has the new scores
 
 
 def _shown(score: float | None) -> str:

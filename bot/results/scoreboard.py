@@ -22,7 +22,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.core.context import BoardContext
-from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, look_at_model, table_facts, table_settings
+from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, table_facts, table_settings
+from bot.results.model_lookup import look_at_model
 from bot.results.scores import scores_of_evaluation
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import columns
@@ -70,10 +71,10 @@ def sync_scores(context: BoardContext) -> float | None:
 
 
 def sync_changed_scores(context: BoardContext) -> None:
-    """Have the scores of all results files read again: `sync_scores` knows nothing of the bot's own edits. Two calls.
+    """Make `sync_scores` read all results files again: it does not notice the bot's own edits. Two calls.
 
     Race closed: scores are read between the commit of new results and that of the request that names them. The head of
-    the requests repo is part of what is noted, so the second commit has them read once more.
+    the requests repo is part of the stored state, so after the second commit `sync_scores` reads them once more.
     """
     context.scores.note_told(" ".join(context.hub.head(repo) for repo in (context.results, context.requests)))
     context.mark(SCORES, SyncPriority.BACKGROUND)
@@ -138,13 +139,13 @@ def mark_replaced_scores(context: BoardContext, before: IndexEntry, entry: Index
 def _changes(
     context: BoardContext, noted: Mapping[str, bytes | str], sources: BoardSources
 ) -> Iterator[tuple[bytes | str | None, EvaluationScores]]:
-    """The stored and the right scores of each evaluation where they differ."""
+    """The stored scores and those of the results file, for each evaluation where they differ."""
     for evaluation in evaluations(sources).values():
-        right = _scores(context, evaluation)
-        raw = noted.get(right.path)
+        computed = _scores(context, evaluation)
+        raw = noted.get(computed.path)
         stored = read_scored(raw) if raw is not None else None
-        if stored is None or (stored != right and not _is_newer(stored, right, sources)):
-            yield raw, right
+        if stored is None or (stored != computed and not _is_newer(stored, computed, sources)):
+            yield raw, computed
 
 
 def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
@@ -162,9 +163,9 @@ def _scores(context: BoardContext, evaluation: Evaluation) -> EvaluationScores:
     )
 
 
-def _is_newer(stored: EvaluationScores, other: EvaluationScores, sources: BoardSources) -> bool:
+def _is_newer(stored: EvaluationScores, computed: EvaluationScores, sources: BoardSources) -> bool:
     """Whether the stored scores are of newer results that exist, which their request does not name yet."""
-    return stored.results > other.results and stored.results in sources.results
+    return stored.results > computed.results and stored.results in sources.results
 
 
 # --- licences

@@ -21,7 +21,7 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.scoreboard import EvaluationScores, comparable, of_model, same_category
 
 
-def keep_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
+def store_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
     """Store the scores of an evaluation of `request`, whose results lie at `path`."""
     block = results.block
     scored = scores_of_evaluation(
@@ -55,7 +55,7 @@ def scores_of_evaluation(
 ) -> EvaluationScores:
     """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`.
 
-    `suite` and `asked` are the digests of its suite and of its questions; `note` is what a reader should know of them.
+    `suite` and `asked` are the digests of its suite and of its questions; `note` is a remark on the scores for readers.
     An earlier attempt had computed `replayed` of its answers.
     """
     return EvaluationScores(

@@ -81,13 +81,13 @@ def _names(context: BoardContext) -> Iterator[str]:
 def _hits(context: BoardContext, query: Query, paths: list[str]) -> Iterator[SearchHit]:
     entries = [entry for entry in context.index.find(paths) if entry is not None and not entry.is_private]
     scores, licences = scores_of(context, entries), licences_of(context, entries)
-    others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
-    asks_for_flags = others != query
+    without_flags = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
+    asks_for_flags = without_flags != query
     for entry in entries:
         scored = scores.get(entry.path)
         row = SearchRow(*values_of(entry, scored, licences.get(entry.path, "")))
         # A flag costs a round trip, so it is read only where the query asks for it.
-        if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(context, entry, row))):
+        if without_flags.finds(row) and (not asks_for_flags or query.finds(_with_flag(context, entry, row))):
             yield SearchHit(entry, row, scored.average if scored is not None else None)
 
 

@@ -12,7 +12,7 @@ from redis_state.board.entry import IndexEntry
 
 
 def run(call: Call) -> Answer:
-    """Show it, and what it cannot repeat. The results file is read, which is one call."""
+    """Answer with the command line, and with what it does not repeat. One call, for the results file."""
     return Answer(reproduction_text(call.context, call.entry))
 
 

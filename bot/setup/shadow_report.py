@@ -19,7 +19,7 @@ MAX_THREADS = 100
 
 @dataclass(frozen=True)
 class HumanAction:
-    """One action of a person afterwards."""
+    """One action of a person after a write that the bot would have made."""
 
     who: str
     at: str

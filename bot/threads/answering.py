@@ -204,8 +204,8 @@ def _call(
     about = {"model": target.model, "submitter": target.submitter}
     fresh = verb.irreversible or source.is_on_page
     person, roles = people.roles(context, person, **about, fresh=fresh, enough=verb.apart or verb.who)
-    where = (source.place, source.repo, source.thread, source.comment, number)
-    return Call(context, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
+    location = (source.place, source.repo, source.thread, source.comment, number)
+    return Call(context, verb, arguments, *location, person, roles, target.model, target.entries, resumed)
 
 
 def _misused(verb: Verb, error: BadArguments) -> Answer:

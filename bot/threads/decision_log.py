@@ -86,7 +86,13 @@ def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
     end = (start + timedelta(days=32)).replace(day=1)
     decisions |= {decision.id: decision for decision in context.decisions.between(start.timestamp(), end.timestamp())}
     _note_former_names(context, decisions)
-    _write(context, repo, month, written, (one for one in decisions.values() if decision_repo(context, one) == repo))
+    _write(
+        context,
+        repo,
+        month,
+        written,
+        (decision for decision in decisions.values() if decision_repo(context, decision) == repo),
+    )
 
 
 def _decisions_in(written: str) -> dict[str, CommandDecision]:

@@ -52,7 +52,7 @@ FIRST, WAITS = "first", "waits"
 MAX_AGE_SECONDS = 7 * 86_400
 EMPTY = Safe("")
 MAX_REQUESTS = 5
-"""Of one answer; it only counts further ones."""
+"""Requests that one answer shows; it gives the number of further ones."""
 UNDER_WAY = ("new", "waiting", "running", "settled")
 FOR_PEOPLE = frozenset(Topic) - {Topic.FAILURE, Topic.QUESTION}
 """Topics that only a person can settle."""
@@ -110,7 +110,7 @@ def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: 
 
 
 def _subject(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
-    """What the thread is about, and the marker of its answer: the opening post, or the author's later report."""
+    """The topic of the thread, by its opening post or the author's later report, and the marker of its answer."""
     first, later = (context.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}{more}") for more in ("", " later"))
     opening = thread.comments[0]
     if find_marked(thread.comments, later, context.me()) is not None:

@@ -3,7 +3,7 @@
 It is compared every LOOK_SECONDS with what waits, without a call to the Hub if nothing has changed, and edited at most
 once in EDIT_SECONDS. Once a day it is compared with the Hub's text too, in case a person changed it. An edit of the
 opening post sends no notifications. Only the pause of a suite because of an outbreak, and a worker that was set aside,
-get a comment, one for each, because something stands still until a maintainer acts.
+get a comment, one for each, because evaluations wait until a maintainer acts.
 
 Race closed: the bot dies between an edit and storing that. The next sync finds the same text on the Hub.
 """
@@ -120,10 +120,10 @@ def _parked_items(context: BoardContext) -> list[WaitingItem]:
 
 
 def _parked_item(context: BoardContext, sync: ParkedSync, public: set[str]) -> WaitingItem:
-    kind, _, rest = sync.key.partition(":")
-    if kind == _REQUEST and rest in public:
-        return parked_item(title=rest, since=sync.since, url=context.address(context.requests, rest))
-    if kind == _THREAD and (thread := thread_of(rest)) is not None and thread[0] in thread_repos(context):
+    kind, _, subject = sync.key.partition(":")
+    if kind == _REQUEST and subject in public:
+        return parked_item(title=subject, since=sync.since, url=context.address(context.requests, subject))
+    if kind == _THREAD and (thread := thread_of(subject)) is not None and thread[0] in thread_repos(context):
         repo, number = thread
         url = f"{context.address(repo)}/discussions/{number}"
         return parked_item(title=f"{repo.id} #{number}", since=sync.since, url=url)
@@ -185,7 +185,7 @@ def _shown(context: BoardContext) -> _Shown:
 
 
 def _wanted(context: BoardContext, body: str, announcements: Collection[Marker]) -> _Shown:
-    """What the digest should show. Another day, and other effects of the board, make it differ."""
+    """The state that the digest should have. Its hash differs on another day, and with other effects of the board."""
     now, announced = context.now(), json.dumps(sorted(marker.key for marker in announcements))
     parts = json.dumps([body, announced, context.effects.words(), int(now // DAY_SECONDS)])
     return _Shown(sha256(parts.encode()).hexdigest(), announced, now)

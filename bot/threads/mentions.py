@@ -80,7 +80,9 @@ def _answered(context: BoardContext, thread: Thread) -> set[str]:
 def _had_enough(thread: Thread, comment: Comment, answered: set[str]) -> bool:
     """Whether the author of `comment` got as many answers as one person gets in a thread."""
     author = (comment.author_id, comment.author_name)
-    mine = [one.id for one in thread.comments if (one.author_id, one.author_name) == author]
+    mine = [
+        own_comment.id for own_comment in thread.comments if (own_comment.author_id, own_comment.author_name) == author
+    ]
     return len(answered.intersection(mine)) >= MAX_ANSWERS
 
 

@@ -85,7 +85,7 @@ def run_page_command(context: BoardContext, command: PageCommand, *, resumed: bo
 def _earlier_flag(context: BoardContext, command: PageCommand) -> FlagRecord | None:
     """The flag that the model of a `/flag` has already from another command: a second one would open a second thread.
 
-    Two maintainers who press the button at once are the case; a flag is changed in its thread.
+    This happens if two maintainers press the button at once. To change a flag, a maintainer writes in its thread.
     """
     if command.verb != FLAG.name:
         return None
@@ -103,7 +103,7 @@ def command_line(command: PageCommand) -> str:
 
 
 def _thread(context: BoardContext, command: PageCommand, comment: Comment) -> tuple[Repo, Thread] | None:
-    """The thread in which the command counts as written: one that is on no repo, where its verb needs none."""
+    """The thread to which the command belongs; a thread of no repo if its verb needs none. None if it is gone."""
     if command.verb in ABOUT_THREADS:
         location = thread_at(context, command.thread)
         try:
@@ -112,7 +112,7 @@ def _thread(context: BoardContext, command: PageCommand, comment: Comment) -> tu
             return None
     if command.verb in PROPOSED:
         return _thread_for_plan(context, command, comment)
-    return context.community, _nowhere(comment)
+    return context.community, _page_thread(comment)
 
 
 def _thread_for_plan(context: BoardContext, command: PageCommand, comment: Comment) -> tuple[Repo, Thread] | None:
@@ -123,7 +123,7 @@ def _thread_for_plan(context: BoardContext, command: PageCommand, comment: Comme
     model = command.arguments.get("model", "")
     _, roles = people.roles(context, command.person, model=model, submitter="", fresh=True, enough=OWNERS)
     if not roles & OWNERS:
-        return context.community, _nowhere(comment)  # where the command is refused
+        return context.community, _page_thread(comment)  # where the command is refused
     title = f"{command.verb.title()} {printable(model)}"[:TITLE_LIMIT]
     body = say("page_thread", person=command.person_name, line=comment.text)
     marker = context.marker(PAGE, command.message_id)
@@ -131,8 +131,8 @@ def _thread_for_plan(context: BoardContext, command: PageCommand, comment: Comme
     return (context.community, context.hub.thread(context.community, number)) if number is not None else None
 
 
-def _nowhere(comment: Comment) -> Thread:
-    """A thread that is on no repo: it stands for the page."""
+def _page_thread(comment: Comment) -> Thread:
+    """A thread of no repo, in the place of a thread for a command that a page gives."""
     return Thread(
         num=0,
         title="",

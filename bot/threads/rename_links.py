@@ -115,7 +115,7 @@ def _read_pull(
 
 
 def _note(context: BoardContext, repo: Repo, number: int, key: str) -> None:
-    """Note the link. If it is new, mark the pull request: who asks for a rename matters to its checks."""
+    """Note the link. If it is new, mark the pull request, whose checks depend on the people who ask for the rename."""
     if not context.redis.sadd(context.keys.pull_links(f"{repo.id} {number}"), key):
         return
     if (memo := recall(context, repo, number)) is not None:

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 DOING, ANSWER = "doing", "answer"
 MAX_CHARACTERS = 60_000
-"""Of one reply; the Hub accepts 65,536 with the marker."""
+"""Characters of one reply; the Hub accepts 65,536 with the marker."""
 
 
 @dataclass(frozen=True)

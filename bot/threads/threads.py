@@ -28,7 +28,7 @@ from bot.core.waiting_threads import forget_thread, note
 from bot.flags.flag_thread import sync_flag_thread
 from bot.intake.webhook_trust import last_look, note_look
 from bot.pulls.pull import sync_pull
-from bot.request_files.followers import tell_ends
+from bot.request_files.followers import report_ends
 from bot.request_files.status_thread import KIND
 from bot.threads.answering import answer_commands
 from bot.threads.first_answer import answer_first
@@ -149,7 +149,7 @@ def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str |
     posted = 0
     try:
         posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, path))
-        posted += tell_ends(context, repo, thread)
+        posted += report_ends(context, repo, thread)
         linked = follow_links(context, REGISTRY, repo, thread)
         posted += linked or (answer_first(context, REGISTRY, repo, thread) if path is None else 0)
         posted += answer_mentions(context, REGISTRY, repo, thread, is_request=path is not None)

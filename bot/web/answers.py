@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -48,6 +48,15 @@ BAD_CURSOR = ErrorResponse(
 )
 ProblemPage = Callable[[Request, int, ErrorResponse], Response]
 """Renders the page that shows a problem to a person."""
+
+
+class ReportProblem(Protocol):
+    """Reports a problem to the client."""
+
+    def __call__(
+        self, request: Request, status: int, problem: ErrorResponse, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """The response with this status."""
 
 
 class CannotAnswer(Exception):
@@ -137,10 +146,14 @@ def add_to(app: FastAPI, problem_page: ProblemPage) -> None:
         expose_headers=["ETag", "Retry-After"],
     )
     app.add_middleware(SecurityHeaders)
-    _handle_errors(app, problem_page)
+    report = _reporter(problem_page)
+    _handle_bad_requests(app, report)
+    _handle_failures(app, report)
 
 
-def _handle_errors(app: FastAPI, problem_page: ProblemPage) -> None:
+def _reporter(problem_page: ProblemPage) -> ReportProblem:
+    """A function that reports a problem: as a page to a browser that asks for one, else as JSON."""
+
     def report(
         request: Request, status: int, problem: ErrorResponse, headers: Mapping[str, str] | None = None
     ) -> Response:
@@ -150,6 +163,10 @@ def _handle_errors(app: FastAPI, problem_page: ProblemPage) -> None:
         page.headers.update(headers or {})
         return page
 
+    return report
+
+
+def _handle_bad_requests(app: FastAPI, report: ReportProblem) -> None:
     @app.exception_handler(CannotAnswer)
     async def cannot(request: Request, error: CannotAnswer) -> Response:
         return report(request, error.status, error.problem, error.headers)
@@ -171,6 +188,8 @@ def _handle_errors(app: FastAPI, problem_page: ProblemPage) -> None:
         problem = ErrorResponse(code=codes.get(error.status_code, "refused"), message=f"{error.detail}.", advice=advice)
         return report(request, error.status_code, problem, error.headers)
 
+
+def _handle_failures(app: FastAPI, report: ReportProblem) -> None:
     @app.exception_handler(RedisError)
     async def away(request: Request, error: RedisError) -> Response:
         message = f"The queue's server does not answer ({type(error).__name__})."

@@ -22,7 +22,7 @@ from leaderboard.options import DEFAULT_PRECISION
 from redis_state.board.messages import CheckQuestion
 
 MAX_ROWS = 500
-"""Of one response."""
+"""Rows of one response, at most."""
 Status = Literal["PENDING", "RERUN", "RUNNING", "FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED", "OTHER"]
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="maximum number of rows")]
 Name = Annotated[str, Query(max_length=200)]

@@ -1,4 +1,4 @@
-"""`POST /api/attempts/{attempt}/{call}`: what a worker without Redis says about its attempt, and asks about it.
+"""`POST /api/attempts/{attempt}/{call}`: calls with which a worker without Redis reports on its attempt and reads it.
 
 `workers.jobs.https_link` makes these calls. A call needs the attempt's token (`bot.core.attempt_tokens`), and reaches
 nothing but this attempt: its job, its claim, its heartbeats, its outcome, and what all workers of the suite may read.
@@ -32,7 +32,7 @@ from redis_state.dirty import SyncPriority
 from redis_state.errors import BadMessage
 
 MAX_BYTES = 2 * (MAX_OUTCOME + MAX_LOG)
-"""Of the body of a call; JSON may double the bytes of a log."""
+"""Bytes of the body of a call; JSON may double the bytes of a log."""
 WRONG_TOKEN = ErrorResponse(
     code="wrong-token",
     message="This is no token of this attempt, or it has expired.",
@@ -91,7 +91,7 @@ class AttemptCalls:
         }
 
     def grant(self, attempt: str, authorization: str) -> AttemptGrant:
-        """Return what the caller may do. Raises CannotAnswer."""
+        """Return the right that the caller's token gives. Raises CannotAnswer."""
         scheme, _, token = authorization.partition(" ")
         grant = self._tokens.read(token.strip(), now=self._context.now()) if scheme.lower() == "bearer" else None
         if grant is None or grant.attempt != attempt:
@@ -232,4 +232,4 @@ def attempt_routes(calls: AttemptCalls) -> APIRouter:
 def _where(error: ValidationError) -> str:
     """The fields that are not valid, without their values: an outcome may hold a secret."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    return json.dumps([[".".join(map(str, each["loc"]))[:100], each["msg"][:200]] for each in problems[:5]])
+    return json.dumps([[".".join(map(str, problem["loc"]))[:100], problem["msg"][:200]] for problem in problems[:5]])

@@ -1,4 +1,4 @@
-"""What several pages read of the whole board: the table of requests, the queue, flags, charts; scores and searches."""
+"""Readers of the whole board that its pages share: of the table of requests, the queue, flags, charts, scores."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class BoardReader:
         return ""
 
     def button_values(self) -> dict[str, object]:
-        """What the buttons of a page need to know of the board. Without a repo for flags no model is flagged."""
+        """The facts about the board that the buttons of a page need. Without a repo for flags no model is flagged."""
         board = self.context.board
         categories = (
             [(category.name, category.words) for category in CATEGORIES.values()] if self.context.flags_repo else []

@@ -1,6 +1,4 @@
-"""The web server's side of checks, of names that a person is typing, and of published answers: limits per minute, and
-questions to a sync.
-"""
+"""Asks syncs for checks, for names that complete what a person types, and for published answers, within limits."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from redis_state.board.messages import CheckQuestion, DetailsQuestion, NameAnswe
 
 ALL = "all"
 MIN_CHARACTERS, MAX_CHARACTERS = 3, 100
-"""Of a name that is completed."""
+"""Characters of a text that is completed to names of models."""
 MAX_NAME = 200
 """Characters of the name of a model."""
 NAMES_PER_CLIENT, NAMES_PER_MINUTE = 30, 60

@@ -4,18 +4,19 @@ A message (its head and its body) must be complete within SECONDS, a head may ha
 of deliveries and a head. A client that reads nothing of its answers for UNREAD looks is cut off. A sender that is
 refused may go on for LEFTOVER bytes, which are dropped, so that it reads its answer instead of a reset.
 
-A new connection is always accepted. If there are more than CONNECTIONS then, another one is closed: of the client that
-holds the most, and of that client's first the idle ones, then the one whose state has not changed for longest. So one
-client, and several, take places from themselves and not from others. A client is identified by its address, or by the
-address that a proxy named in FORWARDED_ALLOW_IPS forwards. A request that the application calls `reserve` for keeps its
-connection until it is answered: RESERVED further places are for such requests.
+A new connection is always accepted. If there are more than CONNECTIONS then, another one is closed, of the client that
+holds the most: an idle one first, then the one whose state has not changed for longest. So a client that opens many
+connections loses its own and not those of others. A client is identified by its address, or by the address that a proxy
+named in FORWARDED_ALLOW_IPS forwards. A request that the application calls `reserve` for keeps its connection until it
+is answered: RESERVED further places are for such requests.
 
 Why this is code of our own: uvicorn's `limit_concurrency` answers 503 to all requests, webhooks too, once one client
 holds that many connections; any request renews `timeout_keep_alive`; and uvicorn bounds neither the time nor the size
-of a message (with h11 it bounds the head). A reverse proxy can bound all of it if its operator configures it so, but
-`steward up` runs without one, and the proxy of a hosting service has no such settings.
+of a message (with h11 it bounds the head). A reverse proxy can bound all of this if its operator configures it so, but
+`steward up` runs without a proxy, and the proxy of a hosting service has no such settings.
 
-Bytes are counted by what the socket hands over at once, so that the bounds are exact to about a quarter of a megabyte.
+Bytes are counted in the pieces in which the socket returns them, so the bounds are exact to about a quarter of a
+megabyte.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.is_receiving = True
-        """Whether the rest of a message is awaited, or the first message of this connection."""
+        """Whether the connection waits for the rest of a message, or for its first message."""
         self.since = self.loop.time()
         """When the connection was made, or its newest message began or was complete."""
-        self._came, self._may_come = 0, HEAD_BYTES
+        self._received, self._receivable = 0, HEAD_BYTES
         self._answering: RequestResponseCycle | None = None
         self._answers = cast("asyncio.Transport", AnswerTransport(self))
         self._lingers = False
@@ -71,13 +72,13 @@ class BoundedHttp(HttpToolsProtocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        self._came += len(data)
+        self._received += len(data)
         if not self._lingers:
             super().data_received(data)
-            if self._came > self._may_come:
-                self._refuse(431 if self._may_come == HEAD_BYTES else 413)
+            if self._received > self._receivable:
+                self._refuse(431 if self._receivable == HEAD_BYTES else 413)
                 self._linger()
-        elif self._came > LEFTOVER:
+        elif self._received > LEFTOVER:
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,10 +90,10 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.is_receiving, self.since = True, self.loop.time()
-        self._came, self._may_come = 0, HEAD_BYTES
+        self._received, self._receivable = 0, HEAD_BYTES
 
     def on_headers_complete(self) -> None:
-        self._may_come = self.message_bytes
+        self._receivable = self.message_bytes
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -121,8 +122,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._timer = self.loop.call_at(due, self._look)
 
     def _refuse(self, status: int) -> None:
-        """Answer the message that is coming, unless it has an answer or an earlier message still waits for its own."""
-        if self._may_come == HEAD_BYTES:  # the newest cycle is that of the message before
+        """Answer the message that is being received, unless it has an answer or an earlier one waits for its own."""
+        if self._receivable == HEAD_BYTES:  # the newest cycle is that of the message before
             is_due = self.cycle is None or self.cycle.response_complete
         else:
             is_due = self.cycle is self._answering and not self.cycle.response_started
@@ -159,9 +160,9 @@ class BoundedHttp(HttpToolsProtocol):
         ordinary = [(connection.client_network(), connection) for connection in held if not connection.is_reserved()]
         if len(ordinary) + max(0, len(held) - len(ordinary) - self.reserved) <= self.most:
             return
-        of_client = Counter(client for client, _ in ordinary)
+        held_by = Counter(client for client, _ in ordinary)
         others = [
-            (-of_client[client], not connection.is_idle(), connection.since, connection)
+            (-held_by[client], not connection.is_idle(), connection.since, connection)
             for client, connection in ordinary
             if connection is not self
         ]
@@ -189,7 +190,7 @@ class BoundedHttp(HttpToolsProtocol):
         return not self.is_receiving and not self.cycle.response_complete
 
     def is_idle(self) -> bool:
-        """Whether all that was received is answered, and the answers are read."""
+        """Whether every received message is answered, and the client has read the answers."""
         return not self.is_receiving and self.cycle.response_complete and not self.transport.get_write_buffer_size()
 
 

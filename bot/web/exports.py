@@ -151,7 +151,7 @@ class ExportFiles:
         query, rows = query_of_page(request, self._board), self._board.table.leaderboard()
         selected = rows.select(query.selection(self._board), parse(query.q))
         if len(selected.order) <= LARGE:
-            return _written(kind, self._board.columns, _batches(rows, selected, rest=False))
+            return _written(kind, self._board.columns, _batches(rows, selected, pauses=False))
         is_whole, kept = selected.selection == Selection(), self._whole.get(kind)
         if is_whole and kept is not None and (kept.rows() is rows or time.monotonic() - kept.time < KEPT_SECONDS):
             return kept.file
@@ -176,7 +176,7 @@ class ExportFiles:
         try:
             if is_whole:
                 self._writing.add(kind)
-            file = _written(kind, self._board.columns, _batches(rows, selected, rest=True), keep=self._open.add)
+            file = _written(kind, self._board.columns, _batches(rows, selected, pauses=True), keep=self._open.add)
             if is_whole:
                 self._whole[kind] = KeptFile(file, weakref.ref(rows), time.monotonic())
             return file
@@ -186,13 +186,13 @@ class ExportFiles:
             self._slots.release()
 
 
-def _batches(rows: LeaderboardRows, selected: Selected, *, rest: bool) -> Iterator[list[dict[str, Any]]]:
-    """The selected rows in batches; with `rest`, after each a pause as long as the work on it, that of writing too."""
+def _batches(rows: LeaderboardRows, selected: Selected, *, pauses: bool) -> Iterator[list[dict[str, Any]]]:
+    """The selected rows in batches; with `pauses`, after each a pause as long as reading and writing it took."""
     numbers = iter(selected.order.tolist())
     while batch := list(islice(numbers, BATCH_ROWS)):
         began = time.perf_counter()
         yield [_fields(row_view(rows, selected, at, None), rows.benchmarks) for at in batch]
-        if rest:  # the caller has written the batch
+        if pauses:  # the caller has written the batch
             time.sleep(time.perf_counter() - began)
 
 

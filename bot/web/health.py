@@ -16,9 +16,10 @@ from redis_state.keys import Keys
 from redis_state.redis import text
 
 SILENCE_SECONDS = 300.0
-"""Without a report of a sync process, after which the state of the Hub counts as unknown."""
+"""Time without a report of a sync process after which the state of the Hub counts as unknown."""
 REDIS_SECONDS = 2.5
-"""For Redis to answer: the image's health check waits four, and a silent Redis is no reason to restart this process."""
+"""Time that Redis may take: less than the four seconds of the image's health check, because a silent Redis is no reason
+to restart this process."""
 
 
 class HubHealth(TypedDict):
@@ -31,7 +32,7 @@ class HubHealth(TypedDict):
 
 
 class HealthState(TypedDict):
-    """What both routes report; only `redis` and `hub` if Redis does not answer."""
+    """The fields that both routes report; only `redis` and `hub` if Redis does not answer."""
 
     redis: str
     hub: HubHealth
@@ -77,7 +78,7 @@ async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> HealthState:
         "dirty": dirty,
         "failing": failing,
         "inbox": {text(name): int(count) for name, count in counts.items()},
-        # No reason to be out of service: the scheduler then polls more often.
+        # The reasons why the scheduler polls more often; the system still works.
         "polling": "; ".join(text(reason) for reason in polling if reason),
     }
 
@@ -87,7 +88,7 @@ def _hub(fields: dict[bytes, bytes]) -> HubHealth:
     values = {text(name): text(value) for name, value in fields.items()}
     answered, failed = float(values.get("answered", 0)), float(values.get("failed", 0))
     if failed > answered:
-        # The message after the kind of error names what the call was about: perhaps a model that is not public.
+        # Only the kind of the error is shown: its message may name a model that is not public.
         kind = values.get("error", "").partition(":")[0]
         error = f"{kind}: the log of `steward sync` shows the call."
         state = "does not answer"

@@ -18,7 +18,7 @@ from bot.web.answers import CannotAnswer
 
 MAX_BODY_BYTES = 16_384
 MAX_QUERY_CHARACTERS = 1_001
-"""Of one value of a query: one more than a search may have, so that a longer search is recognised as too long."""
+"""Characters of one query parameter: one more than a search may have, so that longer ones are seen to be too long."""
 MAX_NUMBER = 10_000_000
 MAX_PARTS = 21
 """Boundaries in a form with files: one more than it has parts."""
@@ -71,7 +71,7 @@ def form_in(body: bytes) -> dict[str, str]:
 def parts_in(content_type: str, body: bytes) -> dict[str, bytes]:
     """The fields of a form with files (`multipart/form-data`), and the names of files as `{field}:name`.
 
-    Empty if the body is none, or has more than twenty parts.
+    Empty if the body is no such form, or has more than twenty parts.
     """
     match = re.search(r'boundary="?([^";,]{1,100})', content_type)
     mark = b"--" + match[1].encode("latin-1", "replace") if match is not None else b""
@@ -96,7 +96,7 @@ def client_of(request: Request) -> str:
 
 
 def client_name(client: str) -> str:
-    """A digest that stands for a client's address: for IPv6 that of its network, all of which one customer has."""
+    """A digest of a client's address; for IPv6 that of its network, because one customer has all addresses of it."""
     network = client_network(client)
     return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"
 

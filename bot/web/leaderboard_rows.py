@@ -9,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bot.web.name_index import NameIndex
+from bot.web.rank_ranges import RankRanges
 from bot.web.request_row import RequestRow
 from bot.web.row_columns import (
     NUMBER_COLUMNS,
@@ -25,21 +25,19 @@ from bot.web.row_columns import (
     Numbers,
     Order,
     first_of_each,
+    numbers_of,
     ranks_of,
     raw_score_column,
     score_column,
 )
 from bot.web.selection import Selected, Selection
 from leaderboard.comparability import ComparisonGroups
-from leaderboard.ranks import RankedScores, vectors_of
 from leaderboard.search import Query, Value, fold
 
 MAX_CACHED = 3
 """Selections, and orders, that one snapshot caches: a selection takes twenty bytes a row."""
 FIRST_ROWS = 40
 """Rows of the first page."""
-MAX_PAIRED = 8_000
-"""Evaluations up to which ranges of ranks compare models question by question: a vector takes two kilobytes a row."""
 SIZE_STEPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 13.0, 20.0, 35.0, 50.0, 70.0, 100.0, 150.0)
 """Billions of parameters at the ends of the size filter, and of the bars above it; the last bar has no end."""
 
@@ -64,9 +62,10 @@ class LeaderboardRows:
             )
         )
         self.deleted = self._mask(lambda line: not line.facts.available)
-        self.average = self._numbers(lambda line: line.average)
+        self.average = numbers_of(lines, lambda line: line.average)
+        self._rank_ranges = RankRanges(lines, benchmarks, self.average, lambda: self.facet("group").codes)
         self._facets: dict[str, Facet] = {}
-        self._columns: dict[str, NDArray[Any]] = {}
+        self._columns: dict[str, Numbers] = {}
         self._selected: OrderedDict[Selection, Selected] = OrderedDict()
         self._names = NameIndex([line.folded for line in lines])
         ranks = self.facet("model").ranks
@@ -77,10 +76,6 @@ class LeaderboardRows:
 
     def _mask(self, test: Callable[[RequestRow], bool]) -> Mask:
         return np.fromiter(map(test, self.lines), np.bool_, len(self.lines))
-
-    def _numbers(self, read: Callable[[RequestRow], Any]) -> Numbers:
-        values = (math.nan if (value := read(line)) is None else value for line in self.lines)
-        return np.fromiter(values, float, len(self.lines))
 
     def facet(self, key: str) -> Facet:
         """A column of texts."""
@@ -103,15 +98,7 @@ class LeaderboardRows:
         read = NUMBER_COLUMNS.get(key) or (raw_score_column(key) if raw else score_column(key))
         name = f"{key}\0raw" if raw else key
         if name not in self._columns:
-            self._columns[name] = self._numbers(read)
-        return self._columns[name]
-
-    def _errors(self, key: str) -> NDArray[Any]:
-        """The standard errors of a benchmark, or of the `average`."""
-        name = f"{key}\0error"
-        if name not in self._columns:
-            errors = self._numbers(lambda line: line.errors.get(key))
-            self._columns[name] = errors.astype(np.float32)
+            self._columns[name] = numbers_of(self.lines, read)
         return self._columns[name]
 
     def prepare(self) -> None:
@@ -233,10 +220,6 @@ class LeaderboardRows:
             self._orders[at] = order
         return order
 
-    def named(self, text: str) -> set[int]:
-        """The rows whose folded name contains `text`."""
-        return self._names.containing([text]) if text else set()
-
     def of_model(self, model: str) -> list[int]:
         """The rows of the model with exactly this name, in any case."""
         name, named = fold(model), self._named_order[: len(self.lines) - self._unnamed]
@@ -262,50 +245,19 @@ class LeaderboardRows:
 
     # --- ranges of ranks
 
-    @cached_property
+    @property
     def has_errors(self) -> bool:
         """Whether the standard error of an average is known."""
-        return bool((~np.isnan(self._errors("average"))).any())
+        return self._rank_ranges.has_errors
 
     @property
     def is_paired(self) -> bool:
         """Whether ranges of ranks compare models question by question, as far as they have vectors."""
-        return len(self.lines) <= MAX_PAIRED
+        return self._rank_ranges.is_paired
 
     def ranges(self, selected: Selected, rows: Sequence[int]) -> Mapping[int, tuple[int, int]]:
-        """The ranges of ranks of `rows` among the selected ones that are comparable with them: of those that are
-        selected, and have a standard error. Averages of scores as measured have none."""
-        if selected.selection.raw or not self.has_errors:
-            return {}
-        errors, groups = self._errors_of(selected.selection), self.facet("group").codes
-        new = [at for at in rows if selected.ranks[at] and at not in selected.ranges and not math.isnan(errors[at])]
-        if new:
-            scores = self._scores_of(selected, errors)
-            for group in {int(groups[at]) for at in new}:
-                among = selected.best_first[groups[selected.best_first] == group]
-                part = np.array([at for at in new if groups[at] == group], np.int32)
-                selected.ranges.update(zip(part.tolist(), scores.ranges(part, among), strict=True))
-        return selected.ranges
-
-    def _scores_of(self, selected: Selected, errors: Numbers) -> RankedScores:
-        if selected.averages is self.average:
-            return self._whole_scores
-        return RankedScores(selected.averages.astype(np.float32), errors.astype(np.float32))
-
-    @cached_property
-    def _whole_scores(self) -> RankedScores:
-        """The averages of all benchmarks."""
-        vectors = vectors_of([line.ranked for line in self.lines]) if self.is_paired else None
-        return RankedScores(self.average.astype(np.float32), self._errors("average"), vectors)
-
-    def _errors_of(self, selection: Selection) -> Numbers:
-        """The standard errors of the averages of the selected benchmarks."""
-        wanted = [name for name in self.benchmarks if name in selection.benchmarks]
-        if not wanted or len(wanted) == len(self.benchmarks):
-            return self._errors("average")
-        parts = [self._errors(name) for name in wanted]
-        errors: Numbers = np.sqrt(np.sum(np.square(parts), axis=0)) / len(parts)
-        return errors
+        """The ranges of ranks of `rows` among the selected evaluations that are comparable with them."""
+        return self._rank_ranges.ranges(selected, rows)
 
     # --- what filters show
 

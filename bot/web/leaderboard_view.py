@@ -1,4 +1,4 @@
-"""The leaderboard as data: its columns, the query for a part of it, and each evaluation as a row.
+"""The leaderboard as data: the query for a part of it, and each evaluation as a row.
 
 The page, the API, files, model pages and the snapshot for a static Space show the same rows.
 """
@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader, SearchView
+from bot.web.leaderboard_columns import ColumnView, standard_columns
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.page import SearchText
 from bot.web.request_row import RequestRow, category_of
@@ -22,56 +23,10 @@ from leaderboard.options import precision_named
 from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
 from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import parse
-from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
 from redis_state.clock import iso
 
 MAX_ROWS, MAX_PINNED, MAX_VALUES = 500, 5, 50
 """Rows of one answer, pinned rows, and values of one filter."""
-Kind = Literal["rank", "range", "model", "score", "number", "count", "text", "code", "date", "flag"]
-
-
-class ColumnView(ApiModel):
-    """One column: the field of a row with its values, its title, its kind of values, and whether it is shown at first.
-
-    The values of a column of kind `score` are in the field `scores`, by the column's title, except for the average.
-    """
-
-    key: str
-    title: str
-    kind: Kind
-    shown: bool = True
-
-
-_FIRST = (
-    ColumnView(key="rank", title="Rank", kind="rank"),
-    ColumnView(key="rank_range", title="Range of ranks", kind="range"),
-    ColumnView(key="model", title="Model", kind="model"),
-    ColumnView(key="average", title="Average", kind="score"),
-)
-_MORE = (
-    ColumnView(key="parameters", title="#Params (B)", kind="number"),
-    ColumnView(key="precision", title="Precision", kind="text"),
-    ColumnView(key="weight_type", title="Weight type", kind="text"),
-    ColumnView(key="architecture", title="Architecture", kind="text"),
-    ColumnView(key="licence", title="Hub License", kind="text"),
-    ColumnView(key="likes", title="Hub ❤️", kind="count"),
-    ColumnView(key="submitted", title="Submitted", kind="date"),
-    ColumnView(key="uploaded", title="Uploaded", kind="date"),
-    ColumnView(key="chat_template", title="Chat template", kind="flag"),
-    ColumnView(key="base_model", title="Base model", kind="text"),
-    ColumnView(key="category", title="Type", kind="text", shown=False),
-    ColumnView(key="generation", title="Generation", kind="count", shown=False),
-    ColumnView(key="co2", title="CO₂ (kg)", kind="number", shown=False),
-    ColumnView(key="revision", title="Model sha", kind="code", shown=False),
-    ColumnView(key="asked", title="Asked", kind="code", shown=False),
-    ColumnView(key="merged", title="Merged", kind="flag", shown=False),
-    ColumnView(key="moe", title="MoE", kind="flag", shown=False),
-    ColumnView(key="official", title="Official provider", kind="flag", shown=False),
-)
-_OF_PREDICTIONS = ("submitted", "revision", "asked")
-"""Columns beside the scores that predictions have: all others describe a model."""
-_TITLES = {"model": "Predictions", "revision": "Commit"}
-"""Column → its title on a board of predictions alone, where that differs."""
 _SORT_KEYS = {
     "weight_type": "weights",
     "base_model": "base",
@@ -84,18 +39,6 @@ _SORT_KEYS = {
 def columns_of(board: BoardReader) -> list[ColumnView]:
     """All columns of a board, in order; ranges of ranks only where there are any."""
     return standard_columns(board.columns, ranges=board.table.leaderboard().has_errors, takes=board.context.takes)
-
-
-def standard_columns(
-    benchmarks: Sequence[str], *, ranges: bool, takes: SubmissionKinds = MODELS_ALONE
-) -> list[ColumnView]:
-    """All columns of a board with these benchmarks, in order: those that say something of what it `takes`."""
-    first = [column for column in _FIRST if column.kind != "range" or ranges]
-    scores = [ColumnView(key=name, title=name, kind="score") for name in benchmarks]
-    if takes.models:
-        return [*first, *scores, *(column for column in _MORE if takes.chat_templates or column.key != "chat_template")]
-    named = [column.model_copy(update={"title": _TITLES.get(column.key, column.title)}) for column in (*first, *_MORE)]
-    return [*named[: len(first)], *scores, *(column for column in named if column.key in _OF_PREDICTIONS)]
 
 
 class LeaderboardRowView(ApiModel):
@@ -252,9 +195,6 @@ def row_view(
     line: RequestRow = rows.lines[at]
     values, facts, (category, symbol) = line.values, line.facts, _category_and_symbol(line)
     average, parameters = float(selected.averages[at]), values["parameters"]
-    scores = dict(line.benchmarks)
-    if selected.selection.raw:
-        scores = {name: 100 * value for name, value in facts.raw.items()}
     return LeaderboardRowView(
         id=line.id or line.path,
         path=line.path,
@@ -268,7 +208,7 @@ def row_view(
         asked=line.asked[:SHORT_DIGEST],
         other_questions=rows.asks_others(line),
         average=None if math.isnan(average) else average,
-        scores=scores,
+        scores=_scores(line, selected.selection),
         errors=_errors(rows, line, selected.selection),
         parameters=parameters if isinstance(parameters, float) else None,
         precision=str(values["precision"]),
@@ -290,15 +230,22 @@ def row_view(
 
 
 def _category_and_symbol(line: RequestRow) -> tuple[str, str]:
-    """What the row is: the category of a model, or predictions, which are no model."""
+    """The category of the row's model and its sign; predictions, which are no model, have their own."""
     if line.values["precision"] == PREDICTIONS:
         return PREDICTIONS, PREDICTIONS_SYMBOL
     category = category_of(line)
     return category.value, category.symbol
 
 
+def _scores(line: RequestRow, selection: Selection) -> dict[str, float]:
+    """The score of each benchmark, in 0-100: normalised, or as measured."""
+    if selection.raw:
+        return {name: 100 * value for name, value in line.facts.raw.items()}
+    return dict(line.benchmarks)
+
+
 def _errors(rows: LeaderboardRows, line: RequestRow, selection: Selection) -> dict[str, float]:
-    """The standard errors of the normalised scores, and of the average of those benchmarks that it is of."""
+    """The standard errors of the normalised scores, and of the average of the selected benchmarks."""
     if selection.raw or not line.errors:
         return {}
     errors = dict(line.errors)

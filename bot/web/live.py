@@ -2,7 +2,7 @@
 
 While there are viewers, one task reads the queue when the index reports a change, and every few seconds for the
 progress of running requests. Each viewer gets the newest snapshot and never a backlog: a slow reader skips older ones,
-and one that reads nothing is disconnected. An event only says that the lists changed; the page then fetches itself.
+and one that reads nothing is disconnected. An event only says that the lists changed; the page then loads itself again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STREAM_SECONDS = 900.0
 SHOWN = 25
 """Rows of each list that are watched: as many as are on the first page of the queue."""
 PROGRESS = {"path", "phase", "done", "total", "replayed"}
-"""What an event tells of each running request."""
+"""The fields of each running request in an event."""
 FULL = models.ErrorResponse(
     code="too-many", message="Too many viewers watch already.", advice="Reload the page instead."
 )
@@ -49,7 +49,7 @@ FULL = models.ErrorResponse(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The queue at one moment: `lists` is a digest of all lists, `progress` is that of running requests, as JSON."""
+    """The queue at one moment: a digest of all its `lists`, and the `progress` of running requests as JSON."""
 
     lists: str = ""
     progress: str = "[]"
@@ -65,18 +65,19 @@ class Live:
         self._task: asyncio.Task[None] | None = None
         self._last = Snapshot()
         self.viewers = self.reads = 0
-        self._of_client: Counter[str] = Counter()
+        self._viewers_of: Counter[str] = Counter()
+        """Network of a client → the number of its viewers."""
         self.is_over: Callable[[], bool] = lambda: False
-        """Whether the server is about to stop: then all streams end, so that none delays it."""
+        """Whether the server is about to stop: all streams then end, so that they do not delay it."""
 
     def is_full(self, client: str) -> bool:
         """Whether no more streams may begin: of all clients, or of the client with this address."""
-        return self.viewers >= VIEWERS or self._of_client[client_network(client)] >= VIEWERS_OF_CLIENT
+        return self.viewers >= VIEWERS or self._viewers_of[client_network(client)] >= VIEWERS_OF_CLIENT
 
     async def stream(self, client: str = "") -> AsyncGenerator[bytes, None]:
         """The events for one viewer, whose address is `client`."""
         network = client_network(client)
-        self._of_client[network] += 1
+        self._viewers_of[network] += 1
         self.viewers += 1
         if self.viewers == 1:
             self._last = Snapshot()  # the snapshot from before the last viewer left may be hours old
@@ -96,9 +97,9 @@ class Live:
                 sent = newest
         finally:
             self.viewers -= 1
-            self._of_client[network] -= 1
-            if not self._of_client[network]:
-                del self._of_client[network]
+            self._viewers_of[network] -= 1
+            if not self._viewers_of[network]:
+                del self._viewers_of[network]
 
     def _ensure_reader(self) -> None:
         """Start the task that reads, if none runs; also after one that failed, which asyncio logs."""

@@ -51,7 +51,7 @@ NO_NUMBERS = NamedNumbers({})
 
 
 class TableFacts(NamedTuple):
-    """What the aggregated table says of an evaluation beside its scores; None where it is unknown."""
+    """The facts of an evaluation that the aggregated table holds beside its scores; None where they are unknown."""
 
     likes: int | None = None
     uploaded: str = ""
@@ -109,7 +109,7 @@ class RequestRow:
     errors: Mapping[str, float] = field(default_factory=lambda: NO_NUMBERS)
     facts: TableFacts = NO_FACTS
     id: str = ""
-    """Of the evaluation, where it is not the newest one of its request."""
+    """The id of the evaluation; "" for the newest one of a request."""
     influence: str = ""
     """The average's influence vector (`leaderboard.ranks`)."""
 

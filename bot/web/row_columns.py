@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,12 @@ class Facet:
         places = {value: float(at) for at, value in enumerate(sorted(self.values, key=fold))}
         numbers = np.fromiter((places[value] if value else math.nan for value in self.values), float, len(self.values))
         return numbers[self.codes] if len(self.values) else np.empty(0)
+
+
+def numbers_of(lines: Sequence[RequestRow], read: Callable[[RequestRow], Any]) -> Numbers:
+    """The column of the numbers that `read` returns; NaN where it returns None."""
+    values = (math.nan if (value := read(line)) is None else value for line in lines)
+    return np.fromiter(values, float, len(lines))
 
 
 def first_of_each(codes: Order) -> Order:
@@ -89,7 +96,7 @@ TEXT_COLUMNS: dict[str, Callable[[RequestRow], str]] = {
     "base": lambda line: line.facts.base_model or str(line.values["base"] or ""),
     "uploaded": lambda line: line.facts.uploaded,
 }
-"""How texts are read that do not stand in a row's values under their key."""
+"""Column → the function that reads its text, for columns whose text is not in a row's values under their key."""
 NUMBER_COLUMNS: dict[str, Callable[[RequestRow], float | None]] = {
     "parameters": lambda line: _number(line.values["parameters"]),
     "time": lambda line: line.time or None,
@@ -102,7 +109,7 @@ NUMBER_COLUMNS: dict[str, Callable[[RequestRow], float | None]] = {
     "official": lambda line: line.facts.official,
     "available": lambda line: line.facts.available,
 }
-"""How numbers are read; those of other keys are scores of benchmarks."""
+"""Column → the function that reads its number; every other column of numbers holds the scores of a benchmark."""
 SORTED_AS_TEXT = (
     *("model", "category", "precision", "weights", "licence", "architecture", "base", "revision", "asked", "uploaded"),
 )

@@ -46,4 +46,4 @@ class Selected:
     flagged: int
     best_first: Order
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """The ranges of ranks that were computed so far; see `LeaderboardRows.ranges`."""
+    """The ranges of ranks that were computed so far; see `RankRanges.ranges`."""

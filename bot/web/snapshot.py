@@ -1,7 +1,7 @@
 """A snapshot of the leaderboard: one JSON file with all rows, for pages that show it without this server.
 
-It holds, in columns, what the API says of each row, so that a page can search, filter and sort by itself. Equal boards
-give equal bytes.
+It holds, in columns, the fields of each row in the API, so that a page can search, filter and sort without a server.
+Equal boards give equal bytes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.web.board import BoardReader
+from bot.web.leaderboard_columns import standard_columns
 from bot.web.leaderboard_rows import LeaderboardRows
-from bot.web.leaderboard_view import LeaderboardRowView, row_view, standard_columns
+from bot.web.leaderboard_view import LeaderboardRowView, row_view
 from bot.web.selection import Selection
 from leaderboard.columns import FILE
 from leaderboard.search import COLUMNS, fold
@@ -68,7 +69,7 @@ def search_columns() -> list[dict[str, Any]]:
 
 
 def snapshot_rows(rows: LeaderboardRows, ids: Collection[str]) -> dict[str, Any]:
-    """The rows with these `ids` in columns: the fields of the API's rows, `raw` scores, and what only searches read."""
+    """The rows with these `ids` in columns: the fields of the API's rows, and further columns that searches read."""
     every, raw = rows.select(_EVERY), rows.select(replace(_EVERY, raw=True))
     shown = [at for at in every.order.tolist() if (rows.lines[at].id or rows.lines[at].path) in ids]
     shown.sort(key=lambda at: (-(rows.lines[at].average or 0.0), rows.lines[at].folded, rows.lines[at].path))

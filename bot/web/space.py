@@ -12,8 +12,9 @@ from importlib import resources
 
 from bot.web.board import SearchView
 from bot.web.frame import DIGESTS, FILES, new_templates
+from bot.web.leaderboard_columns import standard_columns
 from bot.web.leaderboard_rows import SIZE_STEPS
-from bot.web.leaderboard_view import LeaderboardQuery, LeaderboardResponse, standard_columns
+from bot.web.leaderboard_view import LeaderboardQuery, LeaderboardResponse
 from bot.web.pages.leaderboard import page_values
 from leaderboard.boards import Board
 from leaderboard.columns import FILE, SNAPSHOT

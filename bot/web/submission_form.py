@@ -16,7 +16,7 @@ from leaderboard.options import precision_named, weight_type_named
 from redis_state.board.messages import CheckQuestion
 
 MAX_CHARACTERS = 300
-"""Of one field. A longer text is cut: no field takes so much, so the check refuses it."""
+"""Characters of one field. A longer text is cut here and then refused by the check, because every field takes fewer."""
 CHAT_TEMPLATE = ("yes", "no")
 
 

@@ -26,7 +26,8 @@ from redis.exceptions import RedisError
 from bot.core.context import BoardContext
 from bot.core.flag_table import hidden_by
 from bot.results.searching import licences_of, scores_of
-from bot.web.leaderboard_rows import MAX_PAIRED, LeaderboardRows
+from bot.web.leaderboard_rows import LeaderboardRows
+from bot.web.rank_ranges import MAX_PAIRED
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
 

@@ -60,7 +60,7 @@ def show(
     """Show one delivery: its body, its verdict, and the state of the keys that it marked."""
     inbox = _inbox()
     stored = _find(inbox, delivery)
-    standings = inbox.standings(mark.key for mark in stored.marks)
+    standings = inbox.key_states(mark.key for mark in stored.marks)
     if as_json:
         body = stored.body.decode("utf-8", "backslashreplace")
         print(json.dumps({**_line(stored), "marks": standings, "body": body}))
@@ -124,7 +124,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[_Replayed]:
 
     from bot.intake.deliveries import read_delivery
     from bot.intake.inbox import Inbox, connect_inbox
-    from bot.intake.inbox_log import again
+    from bot.intake.inbox_log import replay_of
     from redis_state.clock import now
     from redis_state.keys import Keys
 
@@ -137,7 +137,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[_Replayed]:
         redis = connect_inbox(settings.redis_url)
         inbox = Inbox(redis, Keys(board.name))
         for stored, reading in zip(chosen, readings, strict=True):
-            await inbox.receive(again(stored, now=now()), reading)
+            await inbox.receive(replay_of(stored, now=now()), reading)
         await redis.aclose()
 
     asyncio.run(send())

@@ -7,7 +7,7 @@ from leaderboard.options import PRECISION_ALIASES, PRECISION_NAMES, WEIGHT_TYPES
 from leaderboard.roles import Role
 
 MODEL = Param("model", "model", "a model's id on the Hub, org/name")
-NAMED = Param("model", "model", "a model's id on the Hub, org/name", required=True)
+REQUIRED_MODEL = Param("model", "model", "a model's id on the Hub, org/name", required=True)
 PRECISIONS = tuple(name.lower() for name in (*PRECISION_NAMES, *PRECISION_ALIASES))
 PRECISION = Param(
     "precision", "word", "which of the model's requests, such as bfloat16", by_name=True, known=PRECISIONS
@@ -20,9 +20,9 @@ WEIGHTS = Param(
     known=tuple(name.lower() for name in WEIGHT_TYPES),
 )
 REASON = Param("reason", "words", "why, in a sentence that everyone can read", required=True)
-WHY = Param("reason", "words", "why, in a sentence that everyone can read")
+OPTIONAL_REASON = Param("reason", "words", "why, in a sentence that everyone can read")
 
 ANYONE = frozenset({Role.ANYONE})
 MAINTAINERS = frozenset({Role.MAINTAINER})
 OWNERS = frozenset({Role.MAINTAINER, Role.OWNER})
-THEIRS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})
+SUBMITTERS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})

@@ -48,31 +48,31 @@ def bind(verb: Verb, command: Command, endpoint: str = "") -> Arguments | BadArg
     """The arguments of `command` by name, or why they do not fit `verb`. `endpoint` is the address of the Hub."""
     by_name = {param.name: param for param in verb.params}
     arguments: dict[str, str] = {}
-    rest: list[str] = []
+    unbound: list[str] = []
     for word in command.words:
         if word.key in by_name:
             if word.key in arguments:
                 return BadArguments(f"{word.key} is given twice.")
             arguments[word.key] = word.text
         else:
-            rest.append(word.text if word.key is None else f"{word.key}={word.text}")
+            unbound.append(word.text if word.key is None else f"{word.key}={word.text}")
     quoted = {word.text for word in command.words if word.quoted and " " in word.text}
     positional = [param for param in verb.params if param.name not in arguments and not param.by_name]
     alone = len(positional) == 1
     for param in positional:
-        if not rest:
+        if not unbound:
             break
-        if param.kind == "words" and rest[0] in quoted and param is not positional[-1]:
-            arguments[param.name] = rest.pop(0)
+        if param.kind == "words" and unbound[0] in quoted and param is not positional[-1]:
+            arguments[param.name] = unbound.pop(0)
         elif param.kind == "words":
-            arguments[param.name], rest = " ".join(rest), []
-        elif param.required or (not _is_known(verb, rest[0]) and _is_meant(param, rest, endpoint, alone=alone)):
-            arguments[param.name] = rest.pop(0)
-    rest = [word for word in rest if not _take_known(verb, word, arguments)]
-    if rest and "://" in rest[0] and any(param.kind == "model" for param in verb.params):
-        return _no_model(rest[0])
-    if rest:
-        return BadArguments(f"I do not know what {_quoted(rest)} means here.")
+            arguments[param.name], unbound = " ".join(unbound), []
+        elif param.required or (not _is_known(verb, unbound[0]) and _is_meant(param, unbound, endpoint, alone=alone)):
+            arguments[param.name] = unbound.pop(0)
+    unbound = [word for word in unbound if not _take_known(verb, word, arguments)]
+    if unbound and "://" in unbound[0] and any(param.kind == "model" for param in verb.params):
+        return _no_model(unbound[0])
+    if unbound:
+        return BadArguments(f"I do not know what {_quoted(unbound)} means here.")
     return _checked(verb, arguments, endpoint)
 
 
@@ -90,10 +90,12 @@ def _is_known(verb: Verb, word: str) -> bool:
     return any(word.lower() in param.known for param in verb.params)
 
 
-def _is_meant(param: Param, rest: list[str], endpoint: str, *, alone: bool) -> bool:
+def _is_meant(param: Param, words: list[str], endpoint: str, *, alone: bool) -> bool:
     """Whether the first word of `rest` is this optional argument."""
     # Any word could be a model without an organisation: it counts as one only if nothing else is possible.
-    return _fits(param, rest[0], endpoint) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
+    return _fits(param, words[0], endpoint) and (
+        param.kind != "model" or "/" in words[0] or (alone and len(words) == 1)
+    )
 
 
 def _checked(verb: Verb, arguments: dict[str, str], endpoint: str) -> Arguments | BadArguments:

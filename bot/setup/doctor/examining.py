@@ -16,12 +16,15 @@ from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.platforms import Platforms
 from bot.core.watched_repos import thread_repos, watched
 from bot.intake.webhooks import PATH
-from bot.setup.consistency import NOT_INDEXED, disagreements
+from bot.setup.board_files import NOT_INDEXED
+from bot.setup.consistency import disagreements
 from bot.setup.doctor import answers, backends, earlier_writers, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
 from leaderboard.effects import Effect, EffectMode
+
+CheckRunner = Callable[[], Checks]
 
 COMPARED = "The sync process compares them every ten minutes: look again then, and into its log if it stays so."
 
@@ -40,33 +43,54 @@ def examine(
     With `switching_on`, a finding that forbids switching edits on is an error although they are not on yet.
     """
     on = switching_on or context.effects.mode(Effect.EDIT) is EffectMode.ON
-    parts: list[tuple[str, Callable[[], Checks]]] = [
-        ("token", lambda: rights.token(context)),
-        ("repos", lambda: rights.repos(context)),
-        ("rights", lambda: rights.bot_rights(context, on=on)),
-        ("worker token", lambda: rights.worker_token(context, worker)),
-        ("worker details", lambda: rights.worker_rights(context, worker)),
-        ("models token", lambda: rights.models_token(context)),
-        ("logs", lambda: rights.readable_logs(context)),
-        ("details", lambda: rights.details(context)),
-        ("answers", lambda: answers.private_answers(context, worker)),
-        ("webhooks", lambda: _webhooks(context)),
-        ("webhook address", lambda: _webhook_addresses(context)),
-        ("redis", lambda: machine.queue_settings(context)),
-        ("redis version", lambda: machine.queue_server(context)),
-        ("clock", lambda: machine.clocks(context)),
-        ("disk", lambda: machine.disk(context.mirror.root)),
-        ("mirrors", lambda: machine.mirrors(context)),
-        ("workers", lambda: machine.workers(context)),
-        ("backends", lambda: backends.backends(context, platforms)),
-        ("cross-checks", lambda: machine.cross_checks(context)),
-        ("effects", lambda: _effects(context)),
-        ("adoption", lambda: earlier_writers.adoption(context, on=on)),
-        ("own files", lambda: earlier_writers.own_files(context, on=on)),
-        ("other accounts", lambda: earlier_writers.other_accounts(context, on=on)),
-        ("results", lambda: earlier_writers.results(context)),
-    ]
-    return [check for name, part in parts for check in _run(name, part)]
+    parts: dict[str, CheckRunner] = {
+        **_account_checks(context, worker, on=on),
+        **_machine_checks(context, platforms),
+        "effects": lambda: _effects(context),
+        **_file_checks(context, on=on),
+    }
+    return [check for name, part in parts.items() for check in _run(name, part)]
+
+
+def _account_checks(context: BoardContext, worker: Hub | None, *, on: bool) -> dict[str, CheckRunner]:
+    """Checks of tokens, of what they may do, and of webhooks."""
+    return {
+        "token": lambda: rights.token(context),
+        "repos": lambda: rights.repos(context),
+        "rights": lambda: rights.bot_rights(context, on=on),
+        "worker token": lambda: rights.worker_token(context, worker),
+        "worker details": lambda: rights.worker_rights(context, worker),
+        "models token": lambda: rights.models_token(context),
+        "logs": lambda: rights.readable_logs(context),
+        "details": lambda: rights.details(context),
+        "answers": lambda: answers.private_answers(context, worker),
+        "webhooks": lambda: _webhooks(context),
+        "webhook address": lambda: _webhook_addresses(context),
+    }
+
+
+def _machine_checks(context: BoardContext, platforms: Callable[[], Platforms | None]) -> dict[str, CheckRunner]:
+    """Checks of the queue server, this machine, the workers and their platforms."""
+    return {
+        "redis": lambda: machine.queue_settings(context),
+        "redis version": lambda: machine.queue_server(context),
+        "clock": lambda: machine.clocks(context),
+        "disk": lambda: machine.disk(context.mirror.root),
+        "mirrors": lambda: machine.mirrors(context),
+        "workers": lambda: machine.workers(context),
+        "backends": lambda: backends.backends(context, platforms),
+        "cross-checks": lambda: machine.cross_checks(context),
+    }
+
+
+def _file_checks(context: BoardContext, *, on: bool) -> dict[str, CheckRunner]:
+    """Checks of the board's files, and of what other programs do to them."""
+    return {
+        "adoption": lambda: earlier_writers.adoption(context, on=on),
+        "own files": lambda: earlier_writers.own_files(context, on=on),
+        "other accounts": lambda: earlier_writers.other_accounts(context, on=on),
+        "results": lambda: earlier_writers.results(context),
+    }
 
 
 def agreement(context: BoardContext) -> list[Check]:
@@ -86,16 +110,16 @@ def _agreement(context: BoardContext) -> Checks:
 
 def against_switching_on(context: BoardContext) -> list[Check]:
     """Findings that forbid switching an effect on: another account works on the queue, or the board was not adopted."""
-    parts: list[tuple[str, Callable[[], Checks]]] = [
-        ("mirrors", lambda: machine.mirrors(context)),
-        ("adoption", lambda: earlier_writers.adoption(context, on=True)),
-        ("other accounts", lambda: earlier_writers.other_accounts(context, on=True)),
-    ]
-    checks = [check for name, part in parts for check in _run(name, part)]
+    parts: dict[str, CheckRunner] = {
+        "mirrors": lambda: machine.mirrors(context),
+        "adoption": lambda: earlier_writers.adoption(context, on=True),
+        "other accounts": lambda: earlier_writers.other_accounts(context, on=True),
+    }
+    checks = [check for name, part in parts.items() for check in _run(name, part)]
     return [check for check in checks if check.state == "error"]
 
 
-def _run(name: str, part: Callable[[], Checks]) -> Checks:
+def _run(name: str, part: CheckRunner) -> Checks:
     try:
         yield from part()
     except (HubError, MirrorDamaged, UnusableFolder, redis.ResponseError) as error:

@@ -68,12 +68,12 @@ def clocks(context: BoardContext) -> Checks:
         yield _drift("the Hub", context.now() - parsedate_to_datetime(date).timestamp())
 
 
-def _drift(other: str, seconds: float) -> Check:
+def _drift(server: str, seconds: float) -> Check:
     drift = abs(seconds)
     state: State = "ok" if drift <= DRIFT_WARNING_SECONDS else "warning" if drift <= DRIFT_ERROR_SECONDS else "error"
     relation = "agrees with" if state == "ok" else f"is {drift:.0f} s {'ahead of' if seconds > 0 else 'behind'}"
     fix = "" if state == "ok" else "Run an NTP client."
-    return Check("clock", state, f"The local clock {relation} that of {other}.", fix)
+    return Check("clock", state, f"The local clock {relation} that of {server}.", fix)
 
 
 def disk(folder: Path) -> Checks:

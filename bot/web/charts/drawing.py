@@ -18,12 +18,12 @@ from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree
 
 WIDTHS = (360, 760, 1080)
-"""Of a chart on a phone, in a narrow window and on a screen, in the chart's own pixels: letters keep their size."""
+"""Widths of a chart on a phone, in a narrow window and on a screen, in its own pixels: letters keep their size."""
 VERTICAL_HEIGHT = 280
-"""Of a chart with vertical bars or lines, in its own pixels."""
+"""The height of a chart with vertical bars or lines, in its own pixels."""
 FONT_SIZE, LINE_HEIGHT = 14, 22
 BAR_HEIGHT, GROUP_GAP, RANGE_HEIGHT = 13, 18, 34
-"""Of horizontal bars: each bar of a group, the gap between two groups, a range."""
+"""Heights of horizontal bars: each bar of a group, the gap between two groups, a range."""
 _MAX_LABEL = 12
 """Letters of a label below vertical bars, or of a tick."""
 _SCALE_SHARE = 0.5

@@ -97,9 +97,9 @@ def plot_of(rows: LeaderboardRows, by: By, category: ModelCategory | None = None
     if by == "parameters":
         xs = np.log10(xs)
     front = best_front(xs, ys)
-    rest = np.setdiff1d(thinned(xs, ys), front)
-    rest = rest[np.argsort(-ys[rest], kind="stable")]
-    drawn = np.concatenate([front[::-1], rest])
+    below_front = np.setdiff1d(thinned(xs, ys), front)
+    below_front = below_front[np.argsort(-ys[below_front], kind="stable")]
+    drawn = np.concatenate([front[::-1], below_front])
     return Plot(
         rows,
         len(order),

@@ -24,7 +24,7 @@ MAX_BARS, MAX_LETTERS, MAX_CACHED = 8, 200, 64
 """Bars of one picture, letters of one text, and pictures that are cached, of about 30 kB each."""
 GROUND, CARD, TEXT, QUIET, BAR = "#13151c", "#2e3240", "#e8eaf1", "#a3a9bb", "#86a8ff"
 _TOP, _BOTTOM, _NAME_ROOM = 296, 590, 600
-"""Of the bars, and width of the names beside them, in pixels."""
+"""Top and bottom of the bars, and the width of the names beside them, in pixels."""
 _LOCK = threading.Lock()
 """One picture is drawn at a time: it takes about 30 ms, and threads share the font."""
 

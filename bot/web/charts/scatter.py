@@ -35,7 +35,7 @@ class Scatter:
     dots: Sequence[Dot]
     front: Sequence[Dot]
     names: tuple[str, str]
-    """Of the dots and of the line, in the legend."""
+    """The names of the dots and of the line in the legend."""
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
 

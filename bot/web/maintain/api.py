@@ -1,7 +1,7 @@
 """`/api/maintain`: the JSON counterparts of the maintainers' pages, for callers with a session cookie or a token.
 
-Browsers send the cookie by themselves, so an action by cookie needs the form token in X-CSRF-Token; a bearer token
-suffices by itself.
+A browser sends the cookie with every request, so an action by cookie also needs the form token, in X-CSRF-Token. A
+bearer token needs nothing else.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ REFUSAL_ANSWERS: dict[Refusal, tuple[int, ErrorResponse, dict[str, str]]] = {
     ),
 }
 STATUSES = {"woken": 200, "not-parked": 409, "not-allowed": 403, "under-way": 202}
+"""Outcome of a wake → HTTP status."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorResponse, "description": "The caller is not signed in and sends no token that the Hub knows."},
     403: {"model": ErrorResponse, "description": "This is for maintainers."},
@@ -87,7 +88,13 @@ def maintain_api_routes(
     """The routes of one board."""
     routes = APIRouter(prefix="/api/maintain", tags=["maintain"], responses={**PROBLEMS, **REFUSALS})
     access = ApiAccess(require_maintainer, owners)
+    _add_inbox(routes, access, reader)
+    _add_parked(routes, access, reader)
+    _add_unknown(routes, access, reader)
+    return routes
 
+
+def _add_inbox(routes: APIRouter, access: ApiAccess, reader: MaintenanceReader) -> None:
     @routes.get("/inbox", summary="Deliveries of the Hub", response_model=models.DeliveryListResponse)
     async def inbox(
         request: Request,
@@ -116,6 +123,8 @@ def maintain_api_routes(
             raise CannotAnswer(404, ErrorResponse(code="no-delivery", message=message))
         return answer(request, stored, headers=PRIVATE)
 
+
+def _add_parked(routes: APIRouter, access: ApiAccess, reader: MaintenanceReader) -> None:
     @routes.get("/parked", summary="Parked syncs", response_model=models.ParkedListResponse)
     async def parked(request: Request, bearer: BearerToken) -> Response:
         """The syncs that failed too often, each with its last error."""
@@ -134,17 +143,17 @@ def maintain_api_routes(
         if isinstance(caller, Visitor):
             caller.expect(x_csrf_token)
         person = caller.person if isinstance(caller, Visitor) else caller
-        code = await require_maintainer.wake(person, body.key) or "under-way"
+        code = await access.require_maintainer.wake(person, body.key) or "under-way"
         response = models.WakeResponse(code=code, message=render("woken", code=code).strip())
         return answer(request, response, status=STATUSES[code], headers=PRIVATE)
 
+
+def _add_unknown(routes: APIRouter, access: ApiAccess, reader: MaintenanceReader) -> None:
     @routes.get("/unknown", summary="Unknown causes", response_model=models.UnknownListResponse)
     async def unknown(request: Request, bearer: BearerToken) -> Response:
         """The requests that failed with an unknown cause."""
         await access.check(request, bearer)
         return answer(request, await run_in_threadpool(reader.unknown), headers=PRIVATE)
-
-    return routes
 
 
 def _refuse(refusal: Refusal) -> CannotAnswer:

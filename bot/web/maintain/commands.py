@@ -65,7 +65,7 @@ class CommandPages:
         return RedirectResponse(f"{ACT}?id={command.message_id}", 303, PRIVATE)
 
     async def answer(self, request: Request) -> Response:
-        """The answer to a command of the visitor's."""
+        """The page with the answer to a command that the visitor gave."""
         visitor, name = await run_in_threadpool(self.visitors.of, request), request.query_params.get("id", "")
         if visitor is None:
             return await self._page(request, status=401, why="signed-out", back_to=local(f"{ACT}?id={name[:64]}"))

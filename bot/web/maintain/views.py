@@ -19,7 +19,7 @@ from redis_state.parking import ParkedSync
 MAX_READ, CHUNK_SIZE = 2_000, 100
 """Deliveries, or failed requests, read for one page; and those read at a time."""
 MAX_MARKS, MAX_BODY_CHARACTERS = 10, 50_000
-"""Of one delivery, on a page."""
+"""Marked keys, and characters of the body, that a page shows of one delivery."""
 _UNKNOWN_VERDICT = "A verdict of another version of Steward."
 _REQUEST = "request:"
 
@@ -82,7 +82,7 @@ class MaintenanceReader:
             yield from (entry for entry in self.context.index.find(chunk) if entry is not None)
 
     def _key_states(self, page: Iterable[StoredDelivery]) -> dict[str, KeyState]:
-        return self.log.standings(mark.key for stored in page for mark in stored.marks[:MAX_MARKS])
+        return self.log.key_states(mark.key for stored in page for mark in stored.marks[:MAX_MARKS])
 
 
 def _fields(stored: StoredDelivery, states: dict[str, KeyState]) -> dict[str, object]:

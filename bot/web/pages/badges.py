@@ -28,7 +28,7 @@ HEADERS = {
 }
 """A badge may be five minutes old, and other sites may show it."""
 MAX_LETTERS = 60
-"""Of the board's title on a badge."""
+"""Letters of the board's title on a badge."""
 _LETTER, _PADDING = 6.6, 12
 """Estimated width of a letter, and the space beside a text, in pixels: `textLength` fits the text to the estimate."""
 GOOD, FLAGGED, UNKNOWN = "#12683a", "#a3261b", "#5a6072"

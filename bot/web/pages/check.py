@@ -23,7 +23,10 @@ from leaderboard.predictions import PREDICTIONS
 async def outcome_of(
     checks: Checks, request: Request, form: SubmissionForm, submitter: str = ""
 ) -> tuple[CheckResponse | None, CannotAnswer | None]:
-    """The answer to the check of `form`, and why there is none; neither for a form without a model, or meanwhile."""
+    """The answer to the check of `form`, or why there is none. The answer says `under-way` until a sync has checked it.
+
+    A form without a model has neither.
+    """
     if not form.model:
         return None, None
     try:
@@ -36,7 +39,7 @@ async def outcome_of(
 def form_values(
     checks: Checks, form: SubmissionForm, answer: CheckResponse | None, problem: CannotAnswer | None
 ) -> dict[str, Any]:
-    """What the templates of the form show: the fields, the outcome of the check, and the choices."""
+    """The values for the templates of the form: its fields, the outcome of the check, and the choices."""
     shown: ErrorResponse | None = problem.problem if problem is not None else None
     guesses = answer.guesses if answer is not None else []
     return {

@@ -10,14 +10,12 @@ from pydantic import Field
 from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.incoming import words
-from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_views
 from bot.web.page import Page
 from bot.web.request_row import RequestRow
 from bot.web.selection import Selection
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.ranks import benchmark_difference_error, difference_error
-from leaderboard.search import fold
 from redis_state.board.scoreboard import EvaluationScores
 
 Z95 = 1.959964
@@ -59,9 +57,9 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
     """Two to five evaluations side by side, with their differences from the first one."""
     rows = board.table.leaderboard()
     selected = rows.select(Selection(flagged=True, deleted=True))
-    wanted = [(name, rows.at(name)) for name in query.pin or ()]
-    wanted += [(name, _best_of(rows, name)) for name in query.model or ()]
-    numbers = list(dict.fromkeys(at for _, at in wanted if at is not None))[:MAX_PINNED]
+    named = [(name, rows.at(name)) for name in query.pin or ()]
+    named += [(name, rows.best_of(name)) for name in query.model or ()]
+    numbers = list(dict.fromkeys(at for _, at in named if at is not None))[:MAX_PINNED]
     views = row_views(rows, selected, numbers)
     lines = [rows.lines[at] for at in numbers]
     known = board.context.scores.find(line.path for line in lines if not line.id)
@@ -76,15 +74,8 @@ def compare(board: BoardReader, query: CompareQuery) -> CompareResponse:
             ComparedView(row=view, differences=_differences(view, views[0], board.columns, margin), same_questions=same)
             for view, margin, same in zip(views, margins, is_same, strict=True)
         ],
-        unknown=[name[:300] for name, at in wanted if at is None],
+        unknown=[name[:300] for name, at in named if at is None],
     )
-
-
-def _best_of(rows: LeaderboardRows, model: str) -> int | None:
-    """The best evaluation of the model with exactly this name, in any case."""
-    name = fold(model)
-    numbers = [at for at in rows.named(name) if rows.lines[at].folded == name]
-    return max(numbers, key=lambda at: rows.average[at], default=None)
 
 
 def _differences(
@@ -95,15 +86,15 @@ def _differences(
     pairs = {name: (row.scores.get(name), first.scores.get(name)) for name in benchmarks}
     pairs["average"] = (row.average, first.average)
     return {
-        name: DifferenceView(value=own - other, margin=margins.get(name))
-        for name, (own, other) in pairs.items()
-        if own is not None and other is not None
+        name: DifferenceView(value=own - first_score, margin=margins.get(name))
+        for name, (own, first_score) in pairs.items()
+        if own is not None and first_score is not None
     }
 
 
 def _margins(
-    one: RequestRow,
-    other: RequestRow,
+    first: RequestRow,
+    second: RequestRow,
     known: Mapping[str, EvaluationScores],
     benchmarks: list[str],
     *,
@@ -111,28 +102,29 @@ def _margins(
 ) -> dict[str, float]:
     """Half of the 95 % interval of each difference, by benchmark and for the `average`: paired where both evaluations
     answered the same questions, and have influence vectors."""
-    stored = [known.get(line.path) if is_comparable and not line.id else None for line in (one, other)]
+    stored = [known.get(line.path) if is_comparable and not line.id else None for line in (first, second)]
     margins = {}
     for name in benchmarks:
-        if name in one.errors and name in other.errors:
+        if name in first.errors and name in second.errors:
             vectors = [scores.benchmark_influences.get(name, "") if scores is not None else "" for scores in stored]
-            errors = (one.errors[name], other.errors[name])
+            errors = (first.errors[name], second.errors[name])
             margins[name] = Z95 * benchmark_difference_error(errors, (vectors[0], vectors[1]))
-    error = difference_error(one.ranked, other.ranked) if is_comparable else None
+    error = difference_error(first.ranked, second.ranked) if is_comparable else None
     return margins if error is None else {**margins, "average": Z95 * error}
 
 
 def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
-    asked = request.query_params
-    names = [name.strip()[:300] for name in asked.getlist("model")[:MAX_PINNED] if name.strip()]
+    parameters = request.query_params
+    names = [name.strip()[:300] for name in parameters.getlist("model")[:MAX_PINNED] if name.strip()]
     names += [name.strip()[:300] for name in words(request, "add").split(";") if name.strip()]
-    return CompareQuery([name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]], names)
+    return CompareQuery([name[:1_200] for name in parameters.getlist("pin")[:MAX_PINNED]], names)
 
 
 def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
-    ids = [one.row.id for one in view.compared]
+    ids = [compared.row.id for compared in view.compared]
     # The newest evaluation of a request has the request's path as its id: its answers can be read.
-    answered = [one.row for one in view.compared if one.row.id == one.row.path and one.row.precision != PREDICTIONS]
+    rows = [compared.row for compared in view.compared]
+    answered = [row for row in rows if row.id == row.path and row.precision != PREDICTIONS]
     return {"ids": ids, "answered": answered}
 
 

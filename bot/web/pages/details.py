@@ -1,5 +1,5 @@
-"""`/details/…`: the questions of one task with the answers of one evaluation; `/compare/questions`: those that exactly
-one of two evaluations got right. A sync reads them from public details repos; each page works without a script.
+"""`/details/…` shows the questions of one task with the answers of one evaluation, and `/compare/questions` those that
+exactly one of two evaluations got right. A sync reads them from public details repos; each page works without a script.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from redis_state.board.messages import MAX_QUESTIONS, DetailsQuestion
 
 SHOWS: tuple[Show, ...] = ("all", "right", "wrong")
 MISSING = frozenset({"no-request", "no-results", "no-task", "no-table"})
-"""Refusals that say that there is nothing, which the API answers with 404; the others say that it is not shown."""
+"""Refusals for answers that do not exist, which the API answers with 404; other refusals are for hidden answers."""
 MAX_PATH = 1_000
 TaskName = Annotated[str, Query(max_length=200, description="a task of the suite; empty: the first one that is shown")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="questions before the part")]
@@ -104,7 +104,7 @@ def _add_api(routes: APIRouter, answers: PublishedAnswers) -> None:
         limit: Limit = MAX_QUESTIONS,
     ) -> Response:
         """Questions of one task with the answers of the evaluation of a request, read from its details repo."""
-        return await json(request, [path], task, show=show, offset=offset, limit=limit)
+        return await _answer(request, answers, [path], task, show=show, offset=offset, limit=limit)
 
     @routes.get(
         "/api/compare/questions",
@@ -121,17 +121,20 @@ def _add_api(routes: APIRouter, answers: PublishedAnswers) -> None:
         limit: Limit = MAX_QUESTIONS,
     ) -> Response:
         """Questions of one task that exactly one of two evaluations got right, with the answers of both."""
-        return await json(request, pin, task, show=show, offset=offset, limit=limit)
+        return await _answer(request, answers, pin, task, show=show, offset=offset, limit=limit)
 
-    async def json(request: Request, paths: Sequence[str], task: str, **fields: Any) -> Response:
-        context = answers.context
-        await _visible_entries(context, paths)
-        part = await _part(answers, _question(context, paths, task, **fields), client_of(request))
-        if part.state == "refused":
-            raise _problem(part.code, part.message)
-        if part.state == "under-way":
-            return answer(request, part, status=202, headers={"retry-after": str(RETRY_SECONDS)})
-        return answer(request, part)
+
+async def _answer(
+    request: Request, answers: PublishedAnswers, paths: Sequence[str], task: str, **fields: Any
+) -> Response:
+    """The API's answer with a part of the questions of `task`. Raises CannotAnswer if they are not shown."""
+    await _visible_entries(answers.context, paths)
+    part = await _part(answers, _question(answers.context, paths, task, **fields), client_of(request))
+    if part.state == "refused":
+        raise _problem(part.code, part.message)
+    if part.state == "under-way":
+        return answer(request, part, status=202, headers={"retry-after": str(RETRY_SECONDS)})
+    return answer(request, part)
 
 
 async def _visible_entries(context: BoardContext, paths: Sequence[str]) -> list[IndexEntry]:
@@ -147,13 +150,13 @@ def _question(context: BoardContext, paths: Sequence[str], task: str, **fields: 
     shown = (
         task.name for benchmark in context.suite.benchmarks if not benchmark.restricted for task in benchmark.tasks
     )
-    other = paths[1] if len(paths) > 1 else ""
+    second = paths[1] if len(paths) > 1 else ""
     name = task[:200] or next(shown, context.suite.tasks[0])
-    return DetailsQuestion(path=paths[0], other=other, task=name, **fields)
+    return DetailsQuestion(path=paths[0], other=second, task=name, **fields)
 
 
 async def _part(answers: PublishedAnswers, asked: DetailsQuestion, client: str) -> DetailsResponse:
-    """The part that is asked for. Only questions about tasks that may be shown reach a sync."""
+    """The part of the answers that `asked` names. Only questions about tasks that may be shown reach a sync."""
     paths = [path for path in (asked.path, asked.other) if path]
     fields: dict[str, Any] = {"paths": paths, "task": asked.task, "show": asked.show, "offset": asked.offset}
     try:

@@ -120,7 +120,7 @@ def fields_of(query: LeaderboardQuery) -> list[tuple[str, str]]:
         if value == field.default or field.name in ("offset", "limit"):
             continue
         values = value if isinstance(value, list) else [value]
-        pairs += [(field.name, _word(one)) for one in values]
+        pairs += [(field.name, _word(item)) for item in values]
     return pairs
 
 

@@ -46,7 +46,7 @@ class Quota:
 
 def own_requests(board: BoardReader, requests: Sequence[RequestSummaryView]) -> list[OwnRequest]:
     """The requests with their positions and scores, in the same order."""
-    snapshot, entries = take_snapshot(board.context), board.context.index.find([one.path for one in requests])
+    snapshot, entries = take_snapshot(board.context), board.context.index.find([request.path for request in requests])
     own = []
     for request, entry in zip(requests, entries, strict=True):
         outlook = snapshot.outlook(request.path) if request.state == "waiting" else None

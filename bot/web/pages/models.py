@@ -114,7 +114,8 @@ def evaluations(board: BoardReader, rows: LeaderboardRows, numbers: list[int]) -
 
 
 def _evaluation(board: BoardReader, row: LeaderboardRowView, earlier: list[LeaderboardRowView]) -> EvaluationView:
-    alike = (one for one in earlier if (one.precision, one.weight_type) == (row.precision, row.weight_type))
+    options = (row.precision, row.weight_type)
+    alike = (former for former in earlier if (former.precision, former.weight_type) == options)
     before = next(alike, earlier[0] if earlier else None)
     if before is None:
         return EvaluationView(row=row, before="", changed=[], differences={})
@@ -127,7 +128,7 @@ def _evaluation(board: BoardReader, row: LeaderboardRowView, earlier: list[Leade
     return EvaluationView(
         row=row,
         before=before.id,
-        changed=[name for name, (one, other) in pairs.items() if one != other],
+        changed=[name for name, (present, former) in pairs.items() if present != former],
         differences=compared[1].differences if len(compared) == 2 else {},
     )
 

@@ -24,7 +24,7 @@ from leaderboard.categories import ModelCategory
 from redis_state.clock import iso
 
 ROWS = 100
-"""Of the table of figures, on one page."""
+"""Rows on one page of the table of figures."""
 
 
 class DotView(ApiModel):

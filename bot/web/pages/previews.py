@@ -65,11 +65,11 @@ def model_preview(board: BoardReader, name: str) -> Preview | None:
 
 def compare_preview(board: BoardReader, query: CompareQuery) -> Preview | None:
     """The compared models with their averages; None for fewer than two."""
-    compared = [one.row for one in compare(board, query).compared]
-    if len(compared) < 2:
+    rows = [compared.row for compared in compare(board, query).compared]
+    if len(rows) < 2:
         return None
-    says = f"{len(compared)} models side by side"
-    return Preview(board.context.board.title, "Comparison", says, tuple(map(_average, compared)))
+    says = f"{len(rows)} models side by side"
+    return Preview(board.context.board.title, "Comparison", says, tuple(map(_average, rows)))
 
 
 def _average(row: LeaderboardRowView, *, ranked: bool = False) -> PreviewBar:

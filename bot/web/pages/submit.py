@@ -1,7 +1,7 @@
-"""`/submit`: submit a model in the name of the person who is signed in, and see what came of it.
+"""`/submit`: submit a model in the name of the person who is signed in, and show the outcome.
 
-Buttons of the form send it by POST. The address of the answer, of a look at the model as of a submission, is one to
-reload: it holds the fields, or the id of the submission. So a click that comes twice submits once, and a person whose
+Buttons of the form send it by POST, to check the model or to submit it. Both answers redirect to an address that can be
+reloaded: it holds the fields, or the id of the submission. So a click that comes twice submits once, and a person whose
 session ended finds the fields again after signing in.
 """
 
@@ -32,7 +32,7 @@ from redis_state.board.messages import ApiSubmission
 
 SUBMIT, SENT = "/submit", "/submit/sent"
 KEY = "key"
-"""The field that makes the submission of one page another one than that of the next."""
+"""The field with a random key of the shown page: a page that is sent twice submits once."""
 
 
 class SubmitPages:
@@ -61,7 +61,7 @@ class SubmitPages:
         return form if self.context.takes.chat_templates else replace(form, chat_template="no")
 
     async def post(self, request: Request) -> Response:
-        """Look at the model, or submit it; then redirect to the answer."""
+        """Check the model, or submit it; then redirect to the answer."""
         fields = form_in(await body_of(request))
         form = self._read_form(fields)
         visitor = await run_in_threadpool(self.visitors.of, request)
@@ -82,7 +82,7 @@ class SubmitPages:
         return RedirectResponse(f"{SENT}?id={submission.message_id}", 303, PRIVATE)
 
     async def sent(self, request: Request) -> Response:
-        """What came of a submission: its request's page as soon as that exists."""
+        """The outcome of a submission; a redirect to its request's page as soon as that exists."""
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
             return await self._signed_out(request, SubmissionForm(), back=f"{SENT}?id={_id_in(request)}")
@@ -112,7 +112,8 @@ class SubmitPages:
     ) -> Response:
         """The form; with `error` it is not checked again, and shows why it was not submitted.
 
-        No address ticks the box for the model's own page, so that no link gives a person's word for them.
+        The address of the form never ticks the box for the model's own page: a person agrees to that by a click, not by
+        following a link.
         """
         answer, problem = await outcome_of(self.checks, request, form, visitor.name) if error is None else (None, error)
         values = form_values(self.checks, form, answer, problem)

@@ -1,6 +1,6 @@
 """`POST /predictions`: a signed-in person sends a file of predictions by the form of the page, without a script.
 
-The address of the answer is one to reload: it holds the id of the upload. So a click that comes twice submits once.
+The address of the answer holds the id of the upload and can be reloaded. So a click that comes twice submits once.
 """
 
 import hashlib

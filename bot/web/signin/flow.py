@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 MAX_SECONDS = 600
-"""That a person may spend on the Hub's page."""
+"""Time that a person may spend on the Hub's page."""
 MAX_ADDRESS = 1_000
 """Characters of the address to return to."""
 _SECRET = re.compile(r"[\w-]{43}")

@@ -35,9 +35,16 @@ MAX_CALLS, MAX_WAITING = 4, 32
 """Sign-ins with a call to the Hub at the same time, and those that may wait for their turn."""
 MAX_PER_MINUTE = 60
 """Callbacks from one address."""
-Why = Literal["off", "forged", "refused", "denied", "away", "too-many"]
-STATUSES: dict[Why, int] = {"off": 404, "forged": 400, "refused": 403, "denied": 403, "away": 503, "too-many": 429}
-"""Why a sign-in failed → HTTP status; the sentences are in the template."""
+SignInFailure = Literal["off", "forged", "refused", "denied", "away", "too-many"]
+STATUSES: dict[SignInFailure, int] = {
+    "off": 404,
+    "forged": 400,
+    "refused": 403,
+    "denied": 403,
+    "away": 503,
+    "too-many": 429,
+}
+"""Why a sign-in failed → HTTP status; the template `signin_failed` has the sentences."""
 
 
 class Me(BaseModel):
@@ -59,8 +66,8 @@ class SigningIn:
         self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
         self._calls = CapacityLimiter(MAX_CALLS)
 
-    async def begin(self, next: str) -> Response | Why:
-        """Redirect the browser to the Hub, or say why not."""
+    async def begin(self, next: str) -> Response | SignInFailure:
+        """Redirect the browser to the Hub, or return why that fails."""
         if self.provider is None:
             return "off"
         if self._is_busy:
@@ -77,8 +84,8 @@ class SigningIn:
         self.visitors.remember(response, "signin", flows.to_cookie(flow), seconds=flows.MAX_SECONDS)
         return response
 
-    async def end(self, request: Request) -> Response | Why:
-        """Sign in the person whom the Hub names, in a new session, and redirect to the page they came from."""
+    async def end(self, request: Request) -> Response | SignInFailure:
+        """Sign in the person whom the Hub names, in a new session, and redirect to the page that they came from."""
         if self.provider is None:
             return "off"
         params = request.query_params
@@ -124,26 +131,37 @@ class SigningIn:
 
 def signin_routes(signing: SigningIn, frame: Frame) -> APIRouter:
     """The routes of one board."""
-    routes, visitors = APIRouter(), signing.visitors
+    routes = APIRouter()
+    _add_signin(routes, signing, frame)
+    _add_signout(routes, signing.visitors)
+    _add_me(routes, signing.visitors)
+    return routes
 
-    def failed(request: Request, why: Why) -> Response:
-        response = frame.page(request, "signin_failed", status=STATUSES[why], alone=True, why=why)
+
+def _add_signin(routes: APIRouter, signing: SigningIn, frame: Frame) -> None:
+    """Add the start of a sign-in and the callback, to which the Hub redirects the browser."""
+    visitors = signing.visitors
+
+    def failed(request: Request, reason: SignInFailure) -> Response:
+        response = frame.page(request, "signin_failed", status=STATUSES[reason], alone=True, why=reason)
         visitors.forget(response, "signin")
         return response
 
     @routes.get("/signin", include_in_schema=False)
     async def signin(request: Request) -> Response:
-        done = await signing.begin(request.query_params.get("next", "/"))
-        return done if isinstance(done, Response) else await run_in_threadpool(failed, request, done)
+        outcome = await signing.begin(request.query_params.get("next", "/"))
+        return outcome if isinstance(outcome, Response) else await run_in_threadpool(failed, request, outcome)
 
     @routes.get(CALLBACK, include_in_schema=False)
     async def back(request: Request) -> Response:
-        done = await signing.end(request)
-        if not isinstance(done, Response):
-            return await run_in_threadpool(failed, request, done)
-        visitors.forget(done, "signin")
-        return done
+        outcome = await signing.end(request)
+        if not isinstance(outcome, Response):
+            return await run_in_threadpool(failed, request, outcome)
+        visitors.forget(outcome, "signin")
+        return outcome
 
+
+def _add_signout(routes: APIRouter, visitors: Visitors) -> None:
     @routes.post("/signout", include_in_schema=False)
     async def signout(request: Request) -> Response:
         fields = form_in(await body_of(request))
@@ -155,16 +173,16 @@ def signin_routes(signing: SigningIn, frame: Frame) -> APIRouter:
         visitors.forget(response, "session")
         return response
 
+
+def _add_me(routes: APIRouter, visitors: Visitors) -> None:
     @routes.get("/api/me", tags=["api"], summary="Who is signed in", response_model=Me, responses=PROBLEMS)
     def me(request: Request) -> Response:
         """The visitor who is signed in, in this browser."""
         visitor, can_sign_in = visitors.of(request), visitors.app is not None
         if visitor is None:
             return answer(request, Me(can_sign_in=can_sign_in), headers=PRIVATE)
-        known = Me(can_sign_in=can_sign_in, id=visitor.person.id, name=visitor.name, csrf=visitor.form_token)
-        return answer(request, known, headers=PRIVATE)
-
-    return routes
+        signed_in = Me(can_sign_in=can_sign_in, id=visitor.person.id, name=visitor.name, csrf=visitor.form_token)
+        return answer(request, signed_in, headers=PRIVATE)
 
 
 def _provider(signing: SigningIn) -> Provider:
@@ -172,7 +190,7 @@ def _provider(signing: SigningIn) -> Provider:
     return signing.provider
 
 
-def _failure(error: HubError) -> Why:
+def _failure(error: HubError) -> SignInFailure:
     """Log the error, whose message names no secret, and return the reason for the visitor."""
     log.warning("sign-in failed", error=f"{type(error).__name__}: {error}"[:300])
     return "refused" if isinstance(error, Denied | BadRequest) else "away"

@@ -18,8 +18,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from bot.web.board import BoardReader
+from bot.web.leaderboard_columns import standard_columns
 from bot.web.leaderboard_rows import LeaderboardRows
-from bot.web.leaderboard_view import LeaderboardQuery, row_views, standard_columns
+from bot.web.leaderboard_view import LeaderboardQuery, row_views
 from bot.web.pages.leaderboard import fields_of
 from bot.web.request_row import RequestRow
 from bot.web.snapshot import VERSION, search_columns, snapshot_rows

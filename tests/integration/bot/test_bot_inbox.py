@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from bot.intake.deliveries import REQUESTS, DeliveryReading, DirtyMark
 from bot.intake.inbox import RECEIVE, Delivery, Inbox, connect_inbox
-from bot.intake.inbox_log import InboxLog, again, readable_body
+from bot.intake.inbox_log import InboxLog, readable_body, replay_of
 from redis_state.dirty import DirtyKeys, SyncPriority
 from redis_state.keys import Keys
 from redis_state.parking import ParkedSync, ParkedSyncs
@@ -275,24 +275,24 @@ def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: red
     """From waiting to done, by way of failures and of giving up."""
     receive(valkey_url, [delivery("one")])
     log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), ParkedSyncs(connection, KEYS)
-    assert log.standings([REQUESTS]) == {REQUESTS: "waiting"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "waiting"}
     claim = dirty.claim(now=1_000, lease=60)
     assert claim is not None
-    assert log.standings([REQUESTS]) == {REQUESTS: "in hand"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "in hand"}
     connection.hincrby(KEYS.dirty_tries, REQUESTS, 1)
     dirty.finish(claim, retry_at=2_000)
-    assert log.standings([REQUESTS]) == {REQUESTS: "failing"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "failing"}
     claim = dirty.claim(now=3_000, lease=60)
     assert claim is not None
     parking.park(ParkedSync(key=REQUESTS, error="no", tries=8, since=1.0))
     dirty.finish(claim)
-    assert log.standings([REQUESTS]) == {REQUESTS: "parked"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "parked"}
     parking.wake(REQUESTS, now=4_000.0)
-    assert log.standings([REQUESTS]) == {REQUESTS: "waiting"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "waiting"}
     claim = dirty.claim(now=5_000, lease=60)
     assert claim is not None
     dirty.finish(claim)
-    assert log.standings([REQUESTS]) == {REQUESTS: "done"}
+    assert log.key_states([REQUESTS]) == {REQUESTS: "done"}
 
 
 def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Redis) -> None:
@@ -301,7 +301,7 @@ def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Re
     connection.delete(KEYS.dirty)
     kept = InboxLog(connection, KEYS).find("one")
     assert kept is not None
-    assert receive(valkey_url, [again(kept, now=7.0), again(kept, now=8.0)]) == [True, True]
+    assert receive(valkey_url, [replay_of(kept, now=7.0), replay_of(kept, now=8.0)]) == [True, True]
     assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
     assert len(names(connection)) == 3
 

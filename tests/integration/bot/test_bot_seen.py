@@ -15,7 +15,8 @@ from bot.queue.pauses import learn_pauses
 from bot.requests import request, requests_repo
 from bot.requests.comparison import COMPARE_SECONDS, FILES
 from bot.requests.relaunching import relaunch
-from bot.setup.consistency import NOT_INDEXED, disagreements
+from bot.setup.board_files import NOT_INDEXED
+from bot.setup.consistency import disagreements
 from bot.setup.doctor import agreement
 from hub.records import File, Repo
 from hub.retries import Retries

@@ -114,7 +114,7 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
         assert called == path
         sync_thread(context, context.requests, talk.number)
 
-    monkeypatch.setattr("bot.requests.request.call_followers", look)
+    monkeypatch.setattr("bot.requests.request.mark_followers", look)
     stand.fail_next(THEIRS)
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 

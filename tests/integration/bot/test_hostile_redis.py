@@ -19,7 +19,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from rq.job import Job
 
 from bot.core.settings import BotSettings
-from bot.evaluations.publication import LATE_SECONDS
+from bot.evaluations.published_files import LATE_SECONDS
 from bot.ledger.edits import PutFile
 from bot.ledger.store import ledger_key
 from hub.records import Repo

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.sample_tables import sample_tables
 from bot.evaluations import samples
-from bot.evaluations.publication import LATE_SECONDS
+from bot.evaluations.published_files import LATE_SECONDS
 from bot.evaluations.recomputing import OFF
 from bot.threads.maintainers_list import DAY_SECONDS, TITLE
 from leaderboard.attempts import Details, Outcome

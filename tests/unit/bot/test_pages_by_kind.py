@@ -8,7 +8,7 @@ import pytest
 
 from bot.threads import faq
 from bot.web.frame import Frame
-from bot.web.leaderboard_view import standard_columns
+from bot.web.leaderboard_columns import standard_columns
 from bot.web.pages.predictions import PAGE as PREDICTIONS
 from bot.web.site import PAGES, Menu
 from bot.web.submission_form import SubmissionForm

@@ -1,0 +1,54 @@
+"""Ask the Hub about one model for its rows on the leaderboard: likes, licence, dates, kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from bot.core.context import BoardContext
+from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
+from hub.records import ModelInfo
+from leaderboard.admission.sizes import BILLION
+from leaderboard.contents_row import HubModelInfo, describe
+
+log = structlog.get_logger()
+
+
+def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
+    """Ask the Hub about one model. One call.
+
+    A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
+    large or unreadable leaves the facts unchanged, so that it does not hold up the table.
+    """
+    try:
+        info = context.hub.model_facts(model)
+    except BadToken:
+        raise
+    except (NotFound, BadRequest, Denied):
+        return replace(before, available=False)
+    except (TooLarge, Garbled) as error:
+        log.warning("no facts about a model", model=model, error=str(error)[:200])
+        return before
+    return _facts(info, model)
+
+
+def _facts(info: ModelInfo, model: str) -> HubModelInfo:
+    merged, moe = describe([*info.tags, *_words(info.card.get("tags"))], model.rpartition("/")[2])
+    bases, named = _words(info.card.get("base_model")), _words(info.config.get("architectures"))
+    return HubModelInfo(
+        likes=info.likes,
+        licence=info.license if isinstance(info.license, str) else None,
+        merged=merged,
+        moe=moe,
+        created=info.created_at.date().isoformat() if info.created_at is not None else None,
+        architecture=";".join(named)[:200] or None,
+        base_model=bases[0] if bases else None,
+        parameters=round(info.parameters / BILLION, 3) if info.parameters else None,
+    )
+
+
+def _words(value: object) -> list[str]:
+    """The texts in a value of a stranger's metadata: a text, or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return [text[:200] for text in values if isinstance(text, str)]
