@@ -95,7 +95,7 @@ def _block(page: str, line: int, language: str, text: str, output: tuple[str, st
 
 
 class Sandbox:
-    """A folder and a shell for one page: variables and working folder last from block to block; Ctrl-C ends programs."""
+    """A folder and a shell for one page: variables and working folder last from block to block."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], stands_for: Mapping[str, str]) -> None:
         self.folder = folder
