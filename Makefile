@@ -65,7 +65,7 @@ chaos: setup
 		tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
 		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
-		tests/integration/bot/test_pulls_races.py tests/integration/bot/test_model_pages.py \
+		tests/integration/bot/test_pulls_races.py tests/integration/bot/test_model_pages_deaths.py \
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
 		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
@@ -76,6 +76,8 @@ matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
 		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
+		tests/integration/bot/test_backend_limits.py tests/integration/bot/test_bot_lost_attempts.py \
+		tests/integration/workers/test_worker_redis_away.py \
 		tests/integration/bot/test_contents_table.py \
 		tests/integration/bot/test_admission_path.py tests/integration/bot/test_doctor_faults.py \
 		tests/integration/bot/test_doctor_backend_faults.py \

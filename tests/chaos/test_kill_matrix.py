@@ -198,7 +198,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
         TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"
 
 
-@pytest.mark.skipif(not WHOLE, reason="`make chaos` kills it there; test_model_pages has it die before each call")
+@pytest.mark.skipif(not WHOLE, reason="`make chaos` kills it there; test_model_pages_deaths kills it before each call")
 @pytest.mark.parametrize("point", PUBLISHING)
 def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: str, tmp_path: Path) -> None:
     """The owner publishes scores, takes them back and publishes them again: one pull request, opened once, one file."""

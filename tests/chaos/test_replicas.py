@@ -74,13 +74,13 @@ CUTS = (
 
 
 @contextmanager
-def two_of_everything(folder: Path, kind: str = "", *traps: CutTrigger) -> Iterator[BoardProcesses]:
-    """A town with replicas of each process; those of `kind` reach Redis by cables with `traps`."""
+def two_of_everything(folder: Path, kind: str = "", *triggers: CutTrigger) -> Iterator[BoardProcesses]:
+    """A town with replicas of each process; those of `kind` reach Redis by cables with `triggers`."""
     with open_town(folder, webs=len(WEBS)) as town:
         cables = {}
         for name in PROCESSES:
             if name.rstrip("0123456789") == kind:
-                cables[name] = TcpProxy(town.valkey.port, name, traps)
+                cables[name] = TcpProxy(town.valkey.port, name, triggers)
             url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
             town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
@@ -112,12 +112,12 @@ def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{cut.kind}: {cut.when}")
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
-    trap = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
-    with two_of_everything(tmp_path, cut.kind, trap) as town, ThreadPoolExecutor(1) as hub:
-        trap.set.set()
+    trigger = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
+    with two_of_everything(tmp_path, cut.kind, trigger) as town, ThreadPoolExecutor(1) as hub:
+        trigger.set.set()
         town.submit(*MODELS)
         answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_until(lambda: trap.sprung, describe=town.words, seconds=PATIENCE)  # a round may just have been
+        cable = wait_until(lambda: trigger.cut_proxy, describe=town.words, seconds=PATIENCE)
         began = time.monotonic()
         wait_until(lambda: time.monotonic() > began + CUT, describe=town.words, seconds=PATIENCE)
         (cable.heal if cut.heals else cable.forget)()

@@ -1,4 +1,4 @@
-"""A plugin of pytest that tells of each failure when it happens, not minutes later, when all tests are through."""
+"""A plugin of pytest that prints each failure when it happens, instead of at the end of the run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 import pytest
 
 LINES = 100
-"""So many lines of a failure are told at once; the report at the end has all of it."""
+"""Lines of a failure that are printed at once; the report at the end has all of them."""
 
 
 class FailureReporter:
-    """Hears of every test, also of those that ran in another process of pytest-xdist."""
+    """Reports every test, also those that ran in another process of pytest-xdist."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self.terminal, self.began = terminal, time.monotonic()
@@ -40,7 +40,7 @@ class FailureReporter:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Only who has a terminal tells: the processes of pytest-xdist have none."""
+    """Report only in the process with the terminal: the worker processes of pytest-xdist have none."""
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None:
         session.config.pluginmanager.register(FailureReporter(terminal))

@@ -1,4 +1,4 @@
-"""Calls that are generated from an OpenAPI document, the same ones each time."""
+"""Generates calls from an OpenAPI document, the same ones in each run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemathesis.generation import GenerationMode
 
 
 def generate(operation: Any, mode: GenerationMode, count: int, call: Callable[[schemathesis.Case], None]) -> None:
-    """Have `call` make at most `count` calls of one operation: such as the document allows, or such as it does not."""
+    """Have `call` make at most `count` calls of one operation, valid or invalid ones by the document."""
 
     @settings(
         max_examples=count,

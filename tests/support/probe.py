@@ -10,7 +10,7 @@ from bot.probe import Probe
 
 @cache
 def shared_probe() -> Probe:
-    """One for all tests: it starts at its first question, which takes seconds. It starts again after a death."""
+    """Return the probe that all tests of a process share: its start takes seconds. It restarts after a death."""
     probe = Probe()
     atexit.register(probe.close)
     return probe

@@ -13,18 +13,18 @@ WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 
 
 def examples(count: int) -> int:
-    """How many examples Hypothesis draws: so many where tests run in full, else a third of them."""
+    """Return the number of examples that Hypothesis draws: `count` where tests run in full, else a third of it."""
     return count if WHOLE else count // 3
 
 
 def first(count: int, cases: Iterable[T]) -> list[T]:
-    """All cases where tests run in full, else the first `count` of them."""
+    """Return all cases where tests run in full, else the first `count` of them."""
     chosen = list(cases)
     return chosen if WHOLE else chosen[:count]
 
 
 def every(step: int, cases: Iterable[T]) -> list[T]:
-    """All cases where tests run in full, else the first one and then each after `step` more."""
+    """Return all cases where tests run in full, else every `step`th one, from the first."""
     return list(cases)[:: 1 if WHOLE else step]
 
 
@@ -34,7 +34,7 @@ def left_out(reason: str, target: str = "matrices") -> pytest.MarkDecorator:
 
 
 def sample(cases: Iterable[T], *facets: Callable[[T], object]) -> list[T]:
-    """All cases where tests run in full; else each case in which a facet has a value that it had in none before."""
+    """Return all cases where tests run in full; else each case with a value of a facet that no case before it has."""
     seen = set[object]()
     chosen = list[T]()
     for case in cases:

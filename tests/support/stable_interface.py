@@ -30,7 +30,7 @@ PAGES = (
 )
 
 FLAT = ("diagnosis.md", "reference-settings.md", "submitting.md")
-"""Pages whose headings are no names: a name may move to another chapter."""
+"""Pages whose headings are not promised: a name may move to another chapter."""
 Names = dict[str, list[str]]
 """Page and heading, path of the API, or `metrics` → the names below it, sorted."""
 
@@ -56,7 +56,7 @@ def _chapters(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _names(page: str, line: str) -> list[str]:
-    """The code in the first cell of a row that has any, the parameter of an item, or the word of a reason."""
+    """Yield the code in the first cell of a row, the parameter of an item, or the word of a reason."""
     if page == "submitting.md":
         return re.findall(r"\*\* · `([^`]+)`", line)
     if not line.startswith("|"):
@@ -99,7 +99,7 @@ def recorded() -> dict[str, Any]:
 
 
 def missing(names: Names, *, server: bool) -> list[str]:
-    """Promised names that are gone, and whose removal was not announced; of a server, or of the pages."""
+    """Return promised names that are gone and whose removal was not announced; of a server, or of the pages."""
     record = recorded()
     return [
         f"{heading}: {name or 'all of it'}"

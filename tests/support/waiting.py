@@ -1,4 +1,4 @@
-"""The one way in which tests wait: for a condition, never for a length of time."""
+"""Waits for a condition: the only way in which tests wait."""
 
 from __future__ import annotations
 

@@ -6,82 +6,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from prometheus_client import generate_latest
-from starlette.testclient import TestClient
 
-from bot.core.attempt_tokens import AttemptTokens
-from bot.core.platforms import Platforms
 from bot.queue import rulings
 from bot.queue.dispatching import QUEUE
-from bot.setup.doctor.backends import backends as examine_backends
-from bot.threads.maintainers_list import waiting_items
-from bot.web.board import BoardReader
-from bot.web.frame import Frame
-from bot.web.metrics import BoardMetrics
-from bot.web.page import NoQuery, page_routes
-from bot.web.pages.workers import PAGE, workers
-from bot.web.site import PAGES, Menu
 from leaderboard.attempts import Failure
-from leaderboard.backend_settings import JobsBackend
-from leaderboard.backend_troubles import AWAY_SECONDS
-from leaderboard.backends import FIRST_WAIT_SECONDS, GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS
-from leaderboard.tiers import Tier
-from leaderboard.trials import MAX_SECONDS
-from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC
-from redis_state.accepted_digests import RefusedTasks
-from redis_state.board.backend_runs import BACKENDS
-from redis_state.jobs import EvaluationJob, take_out
+from leaderboard.backends import GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS
+from redis_state.jobs import take_out
 from tests.support.board.board_driver import BoardDriver
-from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import submit
+from tests.support.board.scripted_backend import (
+    TIER,
+    doctor_words,
+    later,
+    one_place,
+    scripted_backend,
+    take,
+    workers_page,
+)
 from tests.support.board.scripted_platform import ScriptedPlatform
 from tests.support.sizes import WHOLE
 
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
-TIER: Tier = "medium"
-BACKEND = JobsBackend(kind="jobs", namespace="board", flavor="cpu-basic", image="steward", parallel=2)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 
 @pytest.fixture
 def platform(stand: BoardDriver) -> ScriptedPlatform:
     """The platform on which the attempts of `stand` run."""
-    made = ScriptedPlatform(now=stand.time)
-    stand.context.board = stand.context.board.model_copy(update={"threads": "never", "backends": {TIER: BACKEND}})
-    tokens = AttemptTokens(stand.context.board.name, ["secret"])
-    stand.context.platforms = Platforms({TIER: made}, tokens, "https://board.example")
-    return made
-
-
-def later(stand: BoardDriver, platform: ScriptedPlatform, seconds: float = 1.0) -> None:
-    """Let time pass, and sync the backends and what follows."""
-    stand.time += seconds
-    platform.now = stand.time
-    stand.tick()
-    stand.context.mark(BACKENDS)
-    stand.settle()
-
-
-def one_place(stand: BoardDriver) -> None:
-    """Let the backend run one attempt at a time."""
-    backend = BACKEND.model_copy(update={"parallel": 1})
-    stand.context.board = stand.context.board.model_copy(update={"backends": {TIER: backend}})
-
-
-def listed(stand: BoardDriver) -> list[tuple[str, str]]:
-    """What the maintainers' list says about backends: titles and commands."""
-    items = [item for item in waiting_items(stand.context) if item.topic == BACKEND_TOPIC]
-    return [(item.title, item.actions[0].text) for item in items]
-
-
-def doctor_words(stand: BoardDriver) -> str:
-    """What the doctor says about backends."""
-    checks = examine_backends(stand.context, lambda: stand.context.platforms, lambda _: "")
-    return " ".join(f"{check.state} {check.words}" for check in checks)
+    return scripted_backend(stand)
 
 
 @pytest.mark.usefixtures("platform")
@@ -94,26 +48,6 @@ def test_the_doctor_warns_of_tokens_that_are_sent_unencrypted(stand: BoardDriver
     assert stand.context.platforms is not None
     stand.context.platforms = replace(stand.context.platforms, board_url=url)
     assert ("warning Workers of backends send tokens" in doctor_words(stand)) is warns
-
-
-def workers_page(stand: BoardDriver) -> str:
-    """The page of workers."""
-    app = FastAPI()
-    takes = stand.context.takes
-    frame = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)
-    app.include_router(page_routes(PAGE, BoardReader(stand.context), frame))
-    with TestClient(app) as client:
-        return client.get("/workers").text
-
-
-def take(stand: BoardDriver, platform: ScriptedPlatform, run_id: str) -> EvaluationJob:
-    """The run begins: its worker takes the job of its attempt, and gets its claim."""
-    attempt = platform.runs_by_id[run_id].attempt
-    (job,) = [job for job in stand.queued() if job.attempt == attempt]
-    platform.becomes(run_id, "running")
-    assert stand.take(job)
-    stand.beat(job)
-    return job
 
 
 def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, platform: ScriptedPlatform) -> None:
@@ -285,59 +219,6 @@ def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, pl
     assert len(platform.orders) == 1
 
 
-def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: ScriptedPlatform, tmp_path: Path) -> None:
-    """With an hour at 8 and a limit of 10 a day, one attempt of at most an hour runs; the other one waits."""
-    costs = {"hourly": 8.0, "by_day": 10.0}
-    backend = JobsBackend.model_validate({**BACKEND.model_dump(), "costs": costs})
-    board = stand.context.board.model_copy(update={"backends": {TIER: backend}, "attempt_seconds": 3600})
-    stand.context.board = board
-    submit(stand, "a1", "a2")
-    later(stand, platform)
-    later(stand, platform)
-    assert len(platform.orders) == 1
-    (trouble,) = stand.context.backend_runs.troubles()
-    assert (trouble.kind, trouble.since) == ("by_day", pytest.approx(stand.time, abs=2))
-    take(stand, platform, "run-1")
-    later(stand, platform, 1_800)
-    (view,) = workers(BoardReader(stand.context), NoQuery()).backends
-    assert (view.spent_day, view.by_day, view.trouble) == (pytest.approx(4, abs=0.02), 10, "by_day")
-    assert [run.stage for run in view.runs] == ["running"]
-    page = workers_page(stand)
-    for words in (
-        "Medium models",
-        "Jobs on the Hub",
-        "1 of at most 2",
-        "4.00 of 10.0",
-        "budget is used up",
-        "no request needs it",  # the worker of its only run fell silent
-    ):
-        assert words in page
-    told = doctor_words(stand)
-    assert "cost 4.0" in told
-    assert "warning Tier medium: the cost limit by_day is used up." in told
-    assert ("tier medium: the cost limit by_day is used up", "steward doctor") in listed(stand)
-    figures = generate_latest(BoardMetrics(stand.context)).decode()
-    assert 'steward_backend_spent{tier="medium",window="day"} 4.0' in figures
-    assert 'steward_backend_limit{tier="medium",window="day"} 10.0' in figures
-    assert 'steward_backend_trouble{tier="medium"} 1.0' in figures
-
-
-@ALL
-def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """After ten minutes, and until it answers: on the public list without its words, by the doctor with them."""
-    platform.is_away = True
-    submit(stand, "a1")
-    later(stand, platform)
-    assert listed(stand) == []
-    later(stand, platform, AWAY_SECONDS)
-    assert [title for title, _ in listed(stand)] == ["tier medium: its platform refuses or does not answer"]
-    assert "error The platform of the tier medium: the platform is away" in doctor_words(stand)
-    platform.is_away = False
-    later(stand, platform, 30)
-    assert listed(stand) == []
-    assert "ok The platform of the tier medium answers: 1 runs wait or run." in doctor_words(stand)
-
-
 def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
@@ -356,59 +237,4 @@ def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     platform.becomes("run-1", "failed")
     later(stand, platform, 30)
     assert [job.path for job in stand.queued()] == [urgent]
-    assert platform.orders[-1].attempt == stand.queued()[0].attempt
-
-
-@ALL
-def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
-    submit(stand, "a1", "a2", "a3")
-    later(stand, platform)
-    job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
-    refused = RefusedTasks(worker="w", fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
-    digests.refuse(refused.of_run(job.attempt, now=stand.time))
-    stand.hand_back(job)
-    platform.becomes("run-1", "ended")
-    later(stand, platform, 300)
-    assert len(platform.orders) == 2
-    assert listed(stand)[0][0] == "tier medium: its workers' tasks differ from those of the board's results"
-    digests.accept(refused.fingerprint)
-    later(stand, platform, FIRST_WAIT_SECONDS + 1)
-    assert len(platform.orders) == 3
-    assert digests.waiting() == listed(stand) == []
-    digests.refuse(
-        RefusedTasks(**{**refused.model_dump(), "fingerprint": "2" * 16 + "-" + "3" * 16}).of_run(
-            job.attempt, now=stand.time
-        )
-    )
-    stand.end(take(stand, platform, "run-2"), failure=THEIRS)
-    platform.becomes("run-2", "ended")
-    later(stand, platform, 30)
-    later(stand, platform, 30)
-    assert digests.waiting() == listed(stand) == []
-
-
-@ALL
-def test_a_request_takes_the_run_of_a_trial(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """A trial gets a run of its own while no request needs the place, limited to a trial's time; then it stops."""
-    one_place(stand)
-    Discussion(stand, "Try", "/try ada/good precision=float32")
-    stand.settle()
-    later(stand, platform)
-    (order,) = platform.orders
-    assert order.seconds == MAX_SECONDS
-    (trial,) = stand.queued()
-    platform.becomes("run-1", "running")
-    assert take_out(stand.context.redis, stand.context.queues, trial.attempt) == trial
-    assert stand.context.attempts.take(trial.attempt, trial.path, "w", now=stand.time)
-    stand.context.mark(trial.path)
-    stand.work()
-    assert stand.answer(trial)
-    assert stand.beat(trial)
-    later(stand, platform)
-    submit(stand, "a1")
-    later(stand, platform)
-    assert not stand.beat(trial)
-    platform.becomes("run-1", "ended")
-    later(stand, platform, 30)
     assert platform.orders[-1].attempt == stand.queued()[0].attempt

@@ -28,7 +28,7 @@ from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
-from tests.support.board.queued_requests import path_of, queued, said, start, submit
+from tests.support.board.queued_requests import path_of, queued, start, status_comment, submit
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
@@ -78,7 +78,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
     order = [one.path for one in take_snapshot(stand.context).turns]
     last = order[-1]
-    assert "It is number 6 in the queue" in said(stand, last)
+    assert "It is number 6 in the queue" in status_comment(stand, last)
     stand.worker()
     stand.tick()
     stand.settle()
@@ -90,7 +90,9 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
         stand.settle()
         outlook = take_snapshot(stand.context).outlook(last)
         assert outlook is not None
-        told.append((outlook.position, int(said(stand, last).partition("It is number ")[2].partition(" ")[0])))
+        told.append(
+            (outlook.position, int(status_comment(stand, last).partition("It is number ")[2].partition(" ")[0]))
+        )
     assert told == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
     assert len(paths) == 6
 
@@ -156,8 +158,8 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: BoardDriver, stage: st
         assert stand.answer(job) is False
     if stage == "running":
         assert not stand.beat(job, 2, 2)
-    assert "Cancelled" in said(stand, path)
-    assert ("by `maya`: The authors asked for it." in said(stand, path)) is not by_hand
+    assert "Cancelled" in status_comment(stand, path)
+    assert ("by `maya`: The authors asked for it." in status_comment(stand, path)) is not by_hand
     again = rulings.cancel(stand.context, path, "The authors asked for it.", "maya")
     assert (again.code, again.done) == ("cancelled-already", False)
     stand.worker()
@@ -177,7 +179,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDrive
     assert queued(stand) == []
     assert stand.file(path)["steward"]["hold"]["reason"] == "The licence is <unclear>."
     assert stand.file(path)["status"] == "PENDING"
-    assert "**On hold** by `maya`: The licence is &lt;unclear>." in said(stand, path)
+    assert "**On hold** by `maya`: The licence is &lt;unclear>." in status_comment(stand, path)
     assert rulings.hold(stand.context, path, "The licence is <unclear>.", "max").code == "held-already"
     stand.context.redis.flushall()
     stand.worker()
@@ -188,7 +190,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDrive
     stand.settle()
     assert queued(stand) == [path]
     assert "hold" not in stand.file(path)["steward"]
-    assert "On hold" not in said(stand, path)
+    assert "On hold" not in status_comment(stand, path)
     assert rulings.unhold(stand.context, path).code == "not-held"
 
 
@@ -228,7 +230,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriv
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "each submitter has 2 GPU-hours in 24 hours, and they are used up" in said(stand, waits)
+    assert "each submitter has 2 GPU-hours in 24 hours, and they are used up" in status_comment(stand, waits)
     assert stand.file(job.path)["steward"]["gpu_seconds"] == 2 * HOUR
     (bobs,) = submit(stand, "p3", sender="bob")
     assert queued(stand) == [bobs]
@@ -335,7 +337,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
     assert stand.context.measures.durations().measured == {("starter", 28): [3600.0, 3660.0, 3720.0]}
     start(stand, queued(stand)[0])
     (late,) = submit(stand, "p3", sender="ada")
-    assert "and should start between " in said(stand, late)
+    assert "and should start between " in status_comment(stand, late)
     stand.time -= 120  # Discussion looks two minutes later, when the worker must still be alive
     assert ", should start between " in Discussion(stand).ask("/status ada/good")
 

@@ -7,7 +7,7 @@ import pytest
 from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
 from tests.support.board.board_driver import BoardDriver
-from tests.support.board.queued_requests import queued, said, start, submit
+from tests.support.board.queued_requests import queued, start, status_comment, submit
 
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])
@@ -25,8 +25,8 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Board
     assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
     stand.tick()
     stand.settle()
-    assert "paused" in said(stand, waits)
-    assert "The machines are moved." in said(stand, waits)
+    assert "paused" in status_comment(stand, waits)
+    assert "The machines are moved." in status_comment(stand, waits)
     assert rulings.pause(stand.context, what, "The machines are moved.", "maya").code == "paused-already"
     stand.context.redis.flushall()
     stand.worker()
@@ -47,7 +47,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Board
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     assert queued(stand) == []
-    assert "**The queue is paused**: Back on Monday." in said(stand, path)
+    assert "**The queue is paused**: Back on Monday." in status_comment(stand, path)
     stand.put(PAUSES, broken)
     stand.settle()
     assert queued(stand) == []
@@ -56,7 +56,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Board
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "**The queue is paused**: The file .steward/pauses cannot be read" in said(stand, path)
+    assert "**The queue is paused**: The file .steward/pauses cannot be read" in status_comment(stand, path)
     stand.put(PAUSES, b"{}")
     stand.settle()
     assert queued(stand) == [path]
@@ -83,4 +83,4 @@ def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(
     stand.work()
     assert stand.context.index.get(path).state == "waiting"
     assert queued(stand) == []
-    assert f"**The queue is paused**: {why}" in said(stand, path)
+    assert f"**The queue is paused**: {why}" in status_comment(stand, path)

@@ -12,22 +12,30 @@ from hub.comments import marker_of
 from hub.records import Repo
 from localhub.accounts.store import Caller
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.counted_verbs import Bell, decisions, hang_up, hub_thread, is_at_rest, owner, settle
+from tests.support.board.counted_verbs import (
+    CountedVerb,
+    add_test_verbs,
+    decisions,
+    hub_thread,
+    is_at_rest,
+    owner,
+    settle,
+)
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import propose
 
 
 @pytest.fixture
-def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
+def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
     """Verbs that are counted, and that die."""
-    return hang_up(monkeypatch)
+    return add_test_verbs(monkeypatch)
 
 
 # --- threads
 
 
 @pytest.mark.parametrize("what", ["closed", "locked", "deleted", "no pull request any more"])
-def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell: Bell, what: str) -> None:
+def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell: CountedVerb, what: str) -> None:
     """The command has its effect once, is recorded, and the thread comes to rest, whatever became of it."""
     talk, threads = Discussion(stand), stand.hub.state.threads
     if what == "no pull request any more":
@@ -53,12 +61,12 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell:
     if what != "deleted":
         talk.look()
         assert "Rung." in talk.replies()[-1]
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1
     assert is_at_rest(stand, talk)
     assert len(decisions(stand)) == 1
 
 
-def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bell: Bell) -> None:
+def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bell: CountedVerb) -> None:
     """In a locked thread of a Space that is not ours a command waits, and is done once we may speak."""
     stand.context.board = stand.context.board.model_copy(
         update={"repos": stand.context.board.repos.model_copy(update={"community": "ada/place"})}
@@ -74,13 +82,13 @@ def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bel
     state.threads.lock(repo, ada, state.threads.get(repo, number), True)
     stand.context.mark(key)
     stand.work()
-    assert bell.rung == []
+    assert bell.causes == []
     assert stand.context.parking.all() == []
     assert stand.context.redis.zscore(stand.context.keys.dirty, key) is None
     state.threads.lock(repo, ada, state.threads.get(repo, number), False)
     stand.context.mark(key)
     stand.work()
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1
 
 
 # --- comments
@@ -88,7 +96,7 @@ def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bel
 
 @pytest.mark.parametrize("how", ["hidden", "edited"])
 def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
-    stand: BoardDriver, bell: Bell, how: str
+    stand: BoardDriver, bell: CountedVerb, how: str
 ) -> None:
     """The bot dies at it; meanwhile its words are taken back. What is written there now is not run."""
     talk = Discussion(stand)
@@ -109,11 +117,11 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
     assert "the comment was edited or hidden" in reply
     assert (marker := marker_of(reply)) is not None
     assert marker.kind == "answer"
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1
     assert is_at_rest(stand, talk)
 
 
-def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver, bell: Bell) -> None:
+def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver, bell: CountedVerb) -> None:
     """Hidden comments run nothing, nor do those of a thread that was deleted."""
     talk, other = Discussion(stand), Discussion(stand)
     for one in (talk, other):
@@ -124,18 +132,18 @@ def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver,
     for one in (talk, other):
         one.look()
         assert is_at_rest(stand, one)
-    assert bell.rung == []
+    assert bell.causes == []
     assert other.replies() == []
 
 
-def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: BoardDriver, bell: Bell) -> None:
+def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: BoardDriver, bell: CountedVerb) -> None:
     """The longest comment that the Hub takes is read to its end; of many commands the first few are run."""
     talk = Discussion(stand)
     line = "Hello, this is a line.\n"
     talk.say(line * ((MAX_COMMENT - 20) // len(line)) + "\n\n/bell")
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1
     talk.say("/bell\n" * 500)
-    assert len(bell.rung) == 6
+    assert len(bell.causes) == 6
     assert "I run at most" in talk.replies()[-1]
     for text in ("[" * 60_000, "`" * 60_000, "> " * 30_000, "<!--" * 15_000, "*a " * 20_000, "/x " * 20_000):
         talk.say(f"/bell\n\n{text}")
@@ -143,7 +151,7 @@ def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Boar
 
 
 def test_a_reply_that_would_be_too_long_says_so(
-    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit into a comment is left out, and the rest of the reply told."""
     monkeypatch.setattr(bell, "ring", lambda _cause: Answer(Safe("word " * 20_000)))
@@ -153,7 +161,7 @@ def test_a_reply_that_would_be_too_long_says_so(
     assert len(reply) < MAX_COMMENT
 
 
-def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: Bell) -> None:
+def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: CountedVerb) -> None:
     """One dies of a mistake of ours, one is refused by the Hub: who wrote later gets an answer all the same."""
     talk = Discussion(stand)
     for text in ("/toll", "/knell", "/bell"):
@@ -164,4 +172,4 @@ def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver
     assert "Rung." in rung
     talk.look()
     assert len(talk.replies()) == 2
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1

@@ -11,7 +11,7 @@ from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import Person, Role
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
-from tests.support.board.counted_verbs import Bell, hang_up, is_at_rest
+from tests.support.board.counted_verbs import CountedVerb, add_test_verbs, is_at_rest
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields, look, propose, report
 from tests.support.board.pull_requests import thread as pull_thread
@@ -20,15 +20,15 @@ KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
 
 
 @pytest.fixture
-def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
+def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
     """Verbs that are counted, and that die."""
-    return hang_up(monkeypatch)
+    return add_test_verbs(monkeypatch)
 
 
 # --- people
 
 
-def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: Bell) -> None:
+def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: CountedVerb) -> None:
     """A command of nobody is not run; a maintainer with another name is still one, and who took the name is none."""
     state, talk = stand.hub.state, Discussion(stand)
     form = stand.context.hub.user("form").id
@@ -44,12 +44,12 @@ def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: Bell) ->
     assert bob is not None
     state.accounts.delete(bob)
     talk.look()
-    assert bell.rung == []
+    assert bell.causes == []
     assert len(talk.replies()) == 2
     assert is_at_rest(stand, talk)
 
 
-def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver, bell: Bell) -> None:
+def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver, bell: CountedVerb) -> None:
     """The bot dies during the command, and its author is deleted meanwhile: the reply says that the bot stopped."""
     talk, state = Discussion(stand), stand.hub.state
 
@@ -156,14 +156,14 @@ def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -
 
 
 def test_a_bot_that_answers_ours_with_commands_is_left_alone(
-    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
+    stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After so many commands it is told once, and then ignored, also after the hour is over: so there is no loop."""
     monkeypatch.setattr(limits, "MAX_COMMANDS", 4)
     talk = Discussion(stand)
     talk.say("/bell", stand.bob)
     for _ in range(12):
-        if len(talk.replies()) == len(bell.rung) + 1:
+        if len(talk.replies()) == len(bell.causes) + 1:
             break
         talk.say("/bell", stand.bob)
     assert "more than 4 commands" in talk.replies()[-1]
@@ -173,12 +173,12 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
     assert len(talk.replies()) == told
     stand.time += limits.WINDOW_SECONDS + 60
     talk.look()
-    assert (len(talk.replies()), len(bell.rung)) == (told, 4)
+    assert (len(talk.replies()), len(bell.causes)) == (told, 4)
     talk.say("/bell", stand.bob)
-    assert len(bell.rung) == 5
+    assert len(bell.causes) == 5
 
 
-def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: Bell) -> None:
+def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: CountedVerb) -> None:
     """A reply that somebody posts again, marker and all, or quotes, is answered by nobody."""
     talk = Discussion(stand)
     reply = talk.ask("/bell")
@@ -187,14 +187,14 @@ def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: 
     talk.say(marked(reply.partition("\n")[2], stand.context.marker("answer", "0123")), stand.bob)
     talk.look()
     assert len(talk.replies()) == 1
-    assert len(bell.rung) == 1
+    assert len(bell.causes) == 1
 
 
-def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDriver, bell: Bell) -> None:
+def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDriver, bell: CountedVerb) -> None:
     """Whatever our own account writes, by hand or by program, is not run."""
     talk = Discussion(stand)
     talk.say("/bell", HfApi(stand.hub.url, token=BOT))
-    assert bell.rung == []
+    assert bell.causes == []
 
 
 # --- clocks
@@ -202,7 +202,7 @@ def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDr
 
 @pytest.mark.parametrize("apart", [-86_400.0, -3_700.0, 3_700.0, 3 * 86_400.0])
 def test_clocks_that_disagree_change_nothing(
-    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch, apart: float
+    stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch, apart: float
 ) -> None:
     """However far the Hub's clock is from ours, a command is run once, and its author held to the limit."""
     monkeypatch.setattr(limits, "MAX_COMMANDS", 3)
@@ -211,6 +211,6 @@ def test_clocks_that_disagree_change_nothing(
     for _ in range(4):
         talk.say("/bell")
     talk.look()
-    assert len(bell.rung) == 3
+    assert len(bell.causes) == 3
     assert len(talk.replies()) == 4
     assert "more than 3 commands" in talk.replies()[-1]

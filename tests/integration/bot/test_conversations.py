@@ -16,7 +16,15 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import TITLE, waiting_threads
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, chapter, normalised, town
+from tests.support.board.transcripts import (
+    BROKEN,
+    LOST,
+    Transcripts,
+    TranscriptThread,
+    chapter,
+    normalised,
+    transcript_board,
+)
 
 HEAD = """# Conversations
 
@@ -36,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
     """One board for all conversations."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with town(tmp_path_factory.mktemp("hub"), connection, probe) as made:
+        with transcript_board(tmp_path_factory.mktemp("hub"), connection, probe) as made:
             yield made
 
 
@@ -51,10 +59,10 @@ def our_failure(place: Transcripts) -> Told:
     talk = place.open(
         "ada", "My evaluation failed", f"Hi! This one failed over night: {place.link(path)}\n\nCan you look?"
     )
-    assert "a problem on our side" in talk.told()[0]
+    assert "a problem on our side" in talk.replies()[0]
     place.run(path)
     talk.look()
-    assert "has finished" in talk.told()[1]
+    assert "has finished" in talk.replies()[1]
     assert talk.events()[-1].new_status == "closed"
     return (
         "A failure by the board's fault",
@@ -68,14 +76,14 @@ def their_failure(place: Transcripts) -> Told:
     path = place.submit("ada/borealis")
     place.run(path, BROKEN)
     talk = place.open("ada", "borealis failed", "Why did ada/borealis fail?")
-    assert "a problem with the submission" in talk.told()[0]
-    assert "`workers.errors.WeightsNotFinite: lm_head.weight has NaN in float32`" in talk.told()[0]
+    assert "a problem with the submission" in talk.replies()[0]
+    assert "`workers.errors.WeightsNotFinite: lm_head.weight has NaN in float32`" in talk.replies()[0]
     place.people["ada"].upload_file(path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/borealis")
     talk.say("ada", "Oh, the wrong checkpoint. I uploaded the right one.\n\n/resubmit ada/borealis")
-    assert "waits for an evaluation" in talk.told()[1]
+    assert "waits for an evaluation" in talk.replies()[1]
     place.run(path)
     talk.look()
-    assert "has finished" in talk.told()[2]
+    assert "has finished" in talk.replies()[2]
     scene = "Ada's checkpoint has NaN values. She names the model, without a link."
     return "A failure by the model's fault", scene, [talk]
 
@@ -86,11 +94,11 @@ def two_reporters(place: Transcripts) -> Told:
     place.run(path, LOST)
     first = place.open("bob", "basalt failed", place.link(path))
     second = place.open("ada", "Evaluation of basalt failed?", f"I was waiting for {place.link(path)}, what happened?")
-    assert "I will post the outcome here" in second.told()[0]
+    assert "I will post the outcome here" in second.replies()[0]
     place.run(path)
     for talk in (first, second):
         talk.look()
-        assert "has finished" in talk.told()[-1]
+        assert "has finished" in talk.replies()[-1]
     return (
         "Two people report the same failure",
         "Bob's model failed by the board's fault. Ada waits for it, too.",
@@ -102,7 +110,7 @@ def wrong_link(place: Transcripts) -> Told:
     """A link to no request is told from a failure, and names like it are suggested."""
     link = place.link("ada/aurora-2b_eval_request_False_float32_Original.json")
     talk = place.open("ada", "Failed", f"Please relaunch {link}")
-    assert "`ada/aurora-1b`" in talk.told()[0]
+    assert "`ada/aurora-1b`" in talk.replies()[0]
     return "A link to no request", "The name in the link is misspelt.", [talk]
 
 
@@ -110,10 +118,10 @@ def stranger_approves(place: Transcripts) -> Told:
     """A stranger's approval is refused with who may; a maintainer's merges what was checked."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
-    assert "Only a maintainer" in talk.told()[-1]
+    assert "Only a maintainer" in talk.replies()[-1]
     talk.say("mia", f"/approve {head[:8]}")
     talk.look()
-    assert any("exactly as I checked it" in one for one in talk.told())
+    assert any("exactly as I checked it" in one for one in talk.replies())
     return "An approval without permission", "Bob submits his model by a pull request, and approves it himself.", [talk]
 
 
@@ -124,7 +132,7 @@ def maintainer_pauses(place: Transcripts) -> Told:
         "mia", "Moving the cluster", "The machines are moved tonight.\n\n/pause board the machines are moved tonight"
     )
     talk.say("bob", "/why bob/slate")
-    assert "the machines are moved tonight" in talk.told()[-1]
+    assert "the machines are moved tonight" in talk.replies()[-1]
     talk.say("bob", "/resume board")
     talk.say("mia", "All is up again, thank you for waiting.\n\n/resume board")
     place.run(path)
@@ -137,7 +145,7 @@ def appeal(place: Transcripts) -> Told:
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
     )
-    assert len(talk.told()) == 1
+    assert len(talk.replies()) == 1
     assert "wrongly flagged" in str(waiting_threads(place.stand.context))
     talk.say("mia", "Thank you, I will compare the weights today.")
     assert "wrongly flagged" not in str(waiting_threads(place.stand.context))
@@ -147,7 +155,7 @@ def appeal(place: Transcripts) -> Told:
 def standing_question(place: Transcripts) -> Told:
     """A question that comes again and again has its answer, with a word on how to reach a person."""
     talk = place.open("bob", "trust_remote_code?", "Hello, can I submit a model that needs trust_remote_code=True?")
-    assert "This answer is automatic" in talk.told()[0]
+    assert "This answer is automatic" in talk.replies()[0]
     return "A frequent question", "The FAQ has the answer.", [talk]
 
 
@@ -158,7 +166,7 @@ def subscribing(place: Transcripts) -> Told:
     talk.say("bob", "/subscribe")
     place.run(path)
     talk.look()
-    assert talk.told()[-1].splitlines()[1].startswith("@bob: ")
+    assert talk.replies()[-1].splitlines()[1].startswith("@bob: ")
     return (
         "Waiting for a result",
         "Bob waits for the result of Ada's model, and writes in the thread of its request.",
@@ -188,7 +196,7 @@ def several_with_a_typo(place: Transcripts) -> Told:
     text = f"Three things:\n\n{commands}\n\nThe last one again, please."
     talk = place.open("ada", "About basalt", "Good morning!")
     talk.say("ada", text)
-    assert "Did you mean `/search`?" in talk.told()[0]
+    assert "Did you mean `/search`?" in talk.replies()[0]
     talk.say("ada", "/search basalt; Precision: float32")
     return "Several commands at once, one misspelt", "Basalt is Bob's model, not Ada's.", [talk]
 
@@ -198,7 +206,7 @@ def for_a_person(place: Transcripts) -> Told:
     talk = place.open(
         "bob", "An idea for the leaderboard", "How about a column with the energy that an evaluation took?"
     )
-    assert talk.told() == []
+    assert talk.replies() == []
     assert "An idea for the leaderboard" in str(waiting_threads(place.stand.context))
     place.stand.context.mark("digest")
     place.stand.tick()
@@ -215,7 +223,7 @@ def from_a_thread(place: Transcripts) -> Told:
     talk.say("ada", "/submit ada/aurora-chat precision=float32")
     talk.say("bob", "/cancel ada/aurora-chat")
     talk.say("ada", "/cancel ada/aurora-chat I found a mistake in the chat template")
-    assert "can use" in talk.told()[2]
+    assert "can use" in talk.replies()[2]
     return "Submitting from a thread", "Ada has one model with pickled weights, and one with safetensors.", [talk]
 
 

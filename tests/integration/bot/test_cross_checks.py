@@ -68,7 +68,7 @@ def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard)
     assert (order.cross_check.attempt, len(order.cross_check.questions)) == (job.attempt, 4)
     stand.report(order, "second")
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert stand.said(job.path) == {
+    assert stand.cross_check(job.path) == {
         "worker": CLAIMER,
         "status": "agrees",
         "by": ["second"],
@@ -128,7 +128,7 @@ def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedB
     stand.report(second, "second", second.cross_check.questions)
     stand.report(stand.order("third"), "third")
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert (stand.said(job.path)["status"], stand.said(job.path)["by"]) == ("agrees", ["third"])
+    assert (stand.cross_check(job.path)["status"], stand.cross_check(job.path)["by"]) == ("agrees", ["third"])
     assert [one.account for one in stand.context.set_aside.all()] == ["second"]
 
 
@@ -141,7 +141,7 @@ def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard)
     stand.report(second, "second", second.cross_check.questions[:1])
     stand.report(stand.order("third"), "third", second.cross_check.questions[1:2])
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert (stand.said(job.path)["status"], stand.context.set_aside.all()) == ("disputed", [])
+    assert (stand.cross_check(job.path)["status"], stand.context.set_aside.all()) == ("disputed", [])
 
 
 def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard) -> None:
@@ -152,8 +152,8 @@ def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.pass_time(200)
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert stand.said(job.path)["status"] == "not-compared"
-    assert stand.said(job.path)["reason"] == NO_WORKER
+    assert stand.cross_check(job.path)["status"] == "not-compared"
+    assert stand.cross_check(job.path)["reason"] == NO_WORKER
     assert stand.context.scores.find([job.path])[job.path].note == NOT_COMPARED.format(reason=NO_WORKER)
 
 
@@ -168,7 +168,7 @@ def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> N
     stand.pass_time(START_SECONDS)
     assert stand.orders("second") == []
     stand.report(stand.order("third"), "third")
-    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["third"])
+    assert (stand.file(job.path)["status"], stand.cross_check(job.path)["by"]) == ("FINISHED", ["third"])
 
 
 @rarely
@@ -180,7 +180,7 @@ def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedB
     for _ in range(4):
         stand.pass_time(2 * 3_600)
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert (stand.said(job.path)["status"], stand.said(job.path)["reason"]) == ("not-compared", LATE)
+    assert (stand.cross_check(job.path)["status"], stand.cross_check(job.path)["reason"]) == ("not-compared", LATE)
 
 
 @rarely
@@ -190,7 +190,7 @@ def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> No
     job = claimed(stand)
     stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
     stand.pass_time(NO_WORKER_SECONDS + 1)
-    said = stand.said(job.path)
+    said = stand.cross_check(job.path)
     assert (said["status"], said["by"]) == ("not-compared", [])
     assert "ModelTooLarge: 80 GB" in said["reason"]
 
@@ -205,7 +205,7 @@ def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBo
     stand.report(order, "second", answers=())
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.report(order, "second")
-    assert (stand.file(job.path)["status"], stand.said(job.path)["by"]) == ("FINISHED", ["second"])
+    assert (stand.file(job.path)["status"], stand.cross_check(job.path)["by"]) == ("FINISHED", ["second"])
 
 
 OWNER = WorkerPolicy.model_validate({"owned": ["second"], "check": {"questions": 4}})
@@ -236,7 +236,7 @@ def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool
         order = again
         stand.report(order, "second")
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert stand.said(job.path)["nonce"] == nonce_of(order)
+    assert stand.cross_check(job.path)["nonce"] == nonce_of(order)
     assert stand.orders() == []
 
 
@@ -309,7 +309,7 @@ def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> No
             stand.report(stand.order("second"), "second")
         else:
             stand.pass_time(NO_WORKER_SECONDS + 1)
-        assert stand.said(job.path)["status"] == status
+        assert stand.cross_check(job.path)["status"] == status
         paths.append(job.path)
     stand.alive = ("second", "third")
     job = relaunched(stand, paths[0])
@@ -349,5 +349,5 @@ def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> No
     stand.context.suite = stand.context.suite.model_copy(update={"evaluator": evaluator})
     stand.evaluate(job)
     recomputer.close()
-    assert stand.said(job.path)["reason"] == OTHER_EVALUATOR.format(name="embeddings")
+    assert stand.cross_check(job.path)["reason"] == OTHER_EVALUATOR.format(name="embeddings")
     assert stand.block(job.path)["checked"]["not_recomputed"] == OTHER_METRICS.format(name="embeddings")

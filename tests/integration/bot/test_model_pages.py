@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -27,7 +26,6 @@ from leaderboard.steward_facts import ScoresConsent
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
-from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
 from tests.support.board.model_pages import (
     BENCHMARK,
@@ -38,7 +36,6 @@ from tests.support.board.model_pages import (
     ModelPagesDriver,
     model_pages_board,
 )
-from tests.support.sizes import WHOLE
 
 QUIET = "ada/quiet"
 QUIET_PATH = f"{QUIET}_eval_request_False_float32_Original.json"
@@ -331,65 +328,6 @@ def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPa
     assert stand.pulls(QUIET) == []
 
 
-def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
-    """Another process does the rest, with or without what Redis held."""
-    stand.context.redis.delete(stand.context.keys.dirty_leases)
-    if amnesia:
-        stand.context.redis.flushall()
-    for _ in range(3):
-        stand.time += 600
-        stand.settle()
-        talk.look()
-        stand.follow()
-
-
-@pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("amnesia", [False, True])
-def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
-    """Dead before any call from the command on, and again on the way of new scores and of a withdrawal."""
-    at, step, died = 0, 1 if WHOLE else 7, True
-    while died:
-        talk = Discussion(stand)
-        stand.ada.comment_discussion("board/requests", talk.number, comment=PUBLISH, repo_type="dataset")
-        died = dies(stand, at, talk.look)
-        revive(stand, talk, amnesia=amnesia)
-        assert [status for _, status in stand.pulls()].count("open") == 1, at
-        assert [value for _, value, _ in stand.rows()] == [75.0]
-        assert "pull request #" in talk.replies()[-1]
-        for number, _ in stand.pulls():  # for the next life there is none
-            stand.hub.state.threads.delete(*_owned(stand, number))
-        at += step
-
-
-@pytest.mark.timeout(1_800)
-def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(stand: ModelPagesDriver) -> None:
-    """Each write to an open pull request is made once, whichever call the process died before."""
-    stand.ask()
-    for words, rows, status in ((UNPUBLISH, [], "closed"), (PUBLISH, [75.0], "open")):
-        at, died = 0, True
-        while died:
-            talk = Discussion(stand)
-            stand.ada.comment_discussion("board/requests", talk.number, comment=words, repo_type="dataset")
-            died = dies(stand, at, talk.look)
-            revive(stand, talk, amnesia=False)
-            assert stand.pulls() == [(1, status)] and [value for _, value, _ in stand.rows()] == rows
-            stand.ask(PUBLISH if words == UNPUBLISH else UNPUBLISH)
-            at += 1 if WHOLE else 7
-        stand.ask(words)
-    column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
-    pages = {"model_pages": {"Navigation": column}}
-    stand.context.board = stand.context.board.model_copy(update=pages)
-    stand.context.mark(model_page_key(MODEL))
-    at = 0
-    while dies(stand, at, stand.work):
-        stand.context.redis.delete(stand.context.keys.dirty_leases)
-        stand.context.mark(model_page_key(MODEL))
-        at += 1
-    assert stand.rows() == [(MODEL, 0.75, 1)]
-    titles = [commit.title for commit in stand.ada.list_repo_commits(MODEL, revision="refs/pr/1")]
-    assert titles.count("Update scores of Demo") == 1
-
-
 def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url: str) -> None:
     """A column that the suite has not, or the effect on without the token, ends the start with what to set."""
     file = tmp_path / "board.yaml"
@@ -415,11 +353,3 @@ def _file(stand: ModelPagesDriver, revision: str) -> bytes:
 def _last_comment(stand: ModelPagesDriver, number: int) -> str:
     events = stand.ada.get_discussion_details(MODEL, number).events
     return str([event.content for event in events if event.type == "comment"][-1])
-
-
-def _owned(stand: ModelPagesDriver, number: int) -> tuple[Any, Any, Any]:
-    """What deletes one of the model's pull requests: repo, its owner, thread."""
-    state = stand.hub.state
-    repo = state.repos.get("model", MODEL)
-    assert repo is not None
-    return (repo, state.accounts.by_token("hf_ada"), state.threads.get(repo, number))

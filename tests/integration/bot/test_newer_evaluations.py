@@ -12,7 +12,7 @@ from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, town
+from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, transcript_board
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -23,7 +23,7 @@ AGAIN = "it is evaluated again"
 @pytest.fixture
 def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
     """A board on which Ada's model has finished."""
-    with town(tmp_path, connection, probe) as made:
+    with transcript_board(tmp_path, connection, probe) as made:
         made.submit(MODEL)
         made.run(PATH)
         assert made.stand.file(PATH)["status"] == "FINISHED"
@@ -35,7 +35,7 @@ def resubmit(place: Transcripts) -> str:
     count = place.people["ada"].list_repo_commits(MODEL)
     more = {"path_or_fileobj": str(len(count)).encode(), "path_in_repo": "more.txt"}
     place.people["ada"].upload_file(repo_id=MODEL, **more)
-    said = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}").told()[-1]
+    said = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}").replies()[-1]
     assert "waits for an evaluation" in said
     tried: str = place.stand.file(PATH)["revision"]
     return tried
@@ -66,10 +66,10 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     earlier = place.stand.file(PATH)["steward"]["results"]
     tried = newer_fails(place, LOST)
     first, second = report(place), report(place)
-    (said,) = first.told()
+    (said,) = first.replies()
     for words in (NEWER, "the earlier result](", "a problem on our side", AGAIN):
         assert words in said
-    assert "will be evaluated again" in second.told()[0]
+    assert "will be evaluated again" in second.replies()[0]
     waiting = place.stand.file(PATH)
     assert (waiting["status"], waiting["revision"]) == ("PENDING_NEW_EVAL", tried)
     assert waiting["steward"]["kept"]["results"] == earlier
@@ -78,7 +78,7 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     assert (facts["revision"], facts["results"] != earlier, "tried" in facts) == (tried, True, False)
     for one in (first, second):
         one.look()
-        assert "has finished" in one.told()[-1]
+        assert "has finished" in one.replies()[-1]
         assert one.events()[-1].new_status == "closed"
 
 
@@ -88,12 +88,12 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     first = report(place)
     place.run(PATH, LOST)
     first.look()
-    assert "has failed; its earlier result stays" in first.told()[-1]
-    assert "scores" not in first.told()[-1].lower()
+    assert "has failed; its earlier result stays" in first.replies()[-1]
+    assert "scores" not in first.replies()[-1].lower()
     found = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
     assert found.status == "open"
     assert listed(place) == []
-    assert "it was relaunched before" in report(place).told()[0]
+    assert "it was relaunched before" in report(place).replies()[0]
     assert listed(place) == ["My new version failed"]
     assert place.stand.file(PATH)["status"] == "FINISHED"
 
@@ -104,31 +104,31 @@ def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Transcripts) -> 
     talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
     place.run(PATH, LOST)
     talk.look()
-    said = talk.told()[-1]
+    said = talk.replies()[-1]
     for words in ("@bob: ", "has failed; its earlier result stays", LOST.message):
         assert words in said
-    said = talk.say("bob", f"/why {MODEL}").told()[-1]
+    said = talk.say("bob", f"/why {MODEL}").replies()[-1]
     for words in (NEWER, "a problem on our side", "decisive lines", "`/relaunch` evaluates it again"):
         assert words in said
-    assert f"a newer evaluation failed: {LOST.message}" in talk.say("bob", f"/status {MODEL}").told()[-1]
-    assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").told()[-1]
+    assert f"a newer evaluation failed: {LOST.message}" in talk.say("bob", f"/status {MODEL}").replies()[-1]
+    assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").replies()[-1]
 
 
 def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Transcripts) -> None:
     """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
     place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
     tried = newer_fails(place, BROKEN)
-    assert "`/relaunch` to try the same commit again" in place.thread_of(PATH).told()[0]
+    assert "`/relaunch` to try the same commit again" in place.thread_of(PATH).replies()[0]
     talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
-    assert "will be evaluated again" in talk.told()[-1]
+    assert "will be evaluated again" in talk.replies()[-1]
     waiting = place.stand.file(PATH)
     assert (waiting["status"], waiting["revision"]) == ("PENDING", tried)
     place.run(PATH, BROKEN)
-    assert "You have already relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
-    assert "will be evaluated again" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]
+    assert "You have already relaunched" in talk.say("ada", f"/relaunch {MODEL}").replies()[-1]
+    assert "will be evaluated again" in talk.say("mia", f"/relaunch {MODEL}").replies()[-1]
     place.run(PATH)
     assert place.stand.file(PATH)["steward"]["revision"] == tried
-    assert "only a maintainer can have the same commit" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
+    assert "only a maintainer can have the same commit" in talk.say("ada", f"/relaunch {MODEL}").replies()[-1]
 
 
 def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Transcripts) -> None:
@@ -136,7 +136,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
     place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
     file = place.stand.file(PATH)
     assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
-    (said,) = report(place).told()
+    (said,) = report(place).replies()
     for words in (NEWER, "a problem with the submission", "**What to do:**"):
         assert words in said
     assert place.stand.file(PATH)["status"] == "FINISHED"
@@ -149,7 +149,7 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
     entry = place.stand.context.index.get(PATH)
     gated = entry.standing.model_copy(update={"access": "gated"})
     place.stand.context.index.put(entry.model_copy(update={"standing": gated}))
-    (said,) = report(place).told()
+    (said,) = report(place).replies()
     assert NEWER in said
     assert "A maintainer will look at it" in said
     assert LOST.message not in said
@@ -170,18 +170,18 @@ def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_r
     talk.say("ada", f"/resubmit {model}")
     tried = place.stand.file(path)["revision"]
     place.run(path, LOST)
-    assert AGAIN in place.open("ada", "The next one failed", place.link(path)).told()[0]
+    assert AGAIN in place.open("ada", "The next one failed", place.link(path)).replies()[0]
     assert place.stand.file(path)["status"] == ("PENDING_NEW_EVAL" if has_result else "RERUN")
     assert place.stand.file(path)["revision"] == tried
     place.run(path, LOST)
-    assert "it was relaunched before" in place.open("ada", "Again", place.link(path)).told()[0]
+    assert "it was relaunched before" in place.open("ada", "Again", place.link(path)).replies()[0]
 
 
 def test_the_commit_that_was_evaluated_is_not_evaluated_again_by_resubmit(place: Transcripts) -> None:
     """`/resubmit` without a newer commit changes nothing, as `/submit` does, and names the commit."""
     before = place.stand.file(PATH)
     talk = place.open("ada", "Once more", f"Please.\n\n/resubmit {MODEL}")
-    said = talk.told()[-1]
+    said = talk.replies()[-1]
     assert f"It is for `{before['steward']['revision'][:8]}`, the commit you asked for, so nothing was changed" in said
     assert place.stand.file(PATH) == before
 
@@ -195,9 +195,9 @@ def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
     place.stand.context.board = board.model_copy(update={"admission": policy})
     place.people["ada"].upload_file(repo_id=MODEL, path_or_fileobj=b"newer", path_in_repo="more.txt")
     talk = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}")
-    assert "a quota of submissions is used up" in talk.told()[-1]
+    assert "a quota of submissions is used up" in talk.replies()[-1]
     talk.say("mia", f"/resubmit {MODEL}")
-    assert "waits for an evaluation" in talk.told()[-1]
+    assert "waits for an evaluation" in talk.replies()[-1]
 
 
 def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcripts) -> None:
@@ -209,5 +209,5 @@ def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcr
     for path, failure, words in zip(paths, (BROKEN, None), ("has failed", "has finished"), strict=True):
         place.run(path, failure)
         thread.look()
-        assert words in thread.told()[-1]
+        assert words in thread.replies()[-1]
     assert all(event.type != "status-change" for event in thread.events())

@@ -21,13 +21,13 @@ from tests.support.board.pull_requests import (
     PATH,
     board_on,
     bot_comments,
+    comments_of_kind,
     fields,
     look,
     newer,
     policy,
     propose,
     report,
-    said,
     settled,
     thread,
 )
@@ -80,7 +80,7 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
     look(stand, number)
     assert thread(stand, number).status == "merged"
     assert f"exactly as I checked it at `{head[:8]}`" in report(stand, number)
-    (status,) = said(stand, number, "status")
+    (status,) = comments_of_kind(stand, number, "status")
     assert "submitted by `ada`" in status
     assert [job.model for job in stand.queued()] == ["ada/good"]
     assert look(stand, number) == ["thread"]

@@ -16,7 +16,7 @@ from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.board.pull_requests import PATH, board_on, fields, look, propose, report, said, thread
+from tests.support.board.pull_requests import PATH, board_on, comments_of_kind, fields, look, propose, report, thread
 from tests.support.board.worlds import board_world
 
 
@@ -48,7 +48,7 @@ def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDrive
     assert f"exactly as I checked it at `{head[:8]}`" in answer.text
     assert "`maya` approved it" in report(stand, number)
     stand.settle()
-    assert len(said(stand, number, "status")) == 1
+    assert len(comments_of_kind(stand, number, "status")) == 1
     assert ask(stand, number, head) == answer
     assert look(stand, number)[0] == "thread"
 

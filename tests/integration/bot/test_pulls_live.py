@@ -17,12 +17,12 @@ from tests.support.board.pull_requests import (
     PATH,
     board_on,
     bot_comments,
+    comments_of_kind,
     fields,
     look,
     policy,
     propose,
     report,
-    said,
     thread,
 )
 from tests.support.board.running_board import running
@@ -48,9 +48,9 @@ def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
     }
     opened = {name: propose(live, files, title=f"Add {name}") for name, files in brought.items()}
     numbers = [number for number, _ in opened.values()]
-    wait_until(lambda: all(said(live, number) for number in numbers), seconds=60)
+    wait_until(lambda: all(comments_of_kind(live, number) for number in numbers), seconds=60)
     wait_until(lambda: thread(live, opened["right"][0]).status == "merged", seconds=60)
-    wait_until(lambda: said(live, opened["right"][0], "status"), seconds=60)
+    wait_until(lambda: comments_of_kind(live, opened["right"][0], "status"), seconds=60)
     words = {
         "path": "Not yet",
         "date": "2019-01-01T00:00:00Z",
@@ -59,7 +59,7 @@ def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
     }
     for name, (number, _) in opened.items():
         assert words[name] in report(live, number)
-        assert len(said(live, number)) == 1
+        assert len(comments_of_kind(live, number)) == 1
     assert [thread(live, number).status for number in numbers] == ["open", "open", "open", "merged"]
     assert live.commits() == 2  # the first of all, and the one merge
 

@@ -22,12 +22,12 @@ from tests.support.board.pull_requests import (
     PATH,
     board_on,
     bot_comments,
+    comments_of_kind,
     fields,
     look,
     policy,
     propose,
     report,
-    said,
     settled,
     thread,
 )
@@ -114,7 +114,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
     stand.time += 60
     stand.settle()
     assert on_main(stand) == was
-    (alarm,) = said(stand, number, ALARM)
+    (alarm,) = comments_of_kind(stand, number, ALARM)
     assert f"`{head[:8]}`" in alarm
     assert "Reverted" in report(stand, number)
     assert thread(stand, number).status == "merged"
@@ -157,9 +157,9 @@ def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: 
         stand.settle()
         look(stand, number)
         there = on_main(stand)
-        ends.append(f"{thread(stand, number).status} {len(said(stand, number, ALARM))}")
+        ends.append(f"{thread(stand, number).status} {len(comments_of_kind(stand, number, ALARM))}")
         assert "evil.txt" not in there, at
-        assert len(said(stand, number)) == 1
+        assert len(comments_of_kind(stand, number)) == 1
         if there != was:
             assert "exactly as I checked it" in report(stand, number)
             assert stand.file(PATH)["likes"] == at
@@ -271,8 +271,8 @@ def test_dead_anywhere_the_same_end(
     stand.time += 600
     look(stand, number)
     stand.settle()
-    assert len(said(stand, number)) == 1
-    assert len(said(stand, number, ALARM)) == int(raced)
+    assert len(comments_of_kind(stand, number)) == 1
+    assert len(comments_of_kind(stand, number, ALARM)) == int(raced)
     assert set(on_main(stand)) == ({*was} if raced else {*was, PATH})
     assert ("Reverted" if raced else "Merged") in report(stand, number)
 
@@ -292,4 +292,4 @@ def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: BoardDriver
     look(stand, number)
     assert {PATH, "more.txt"} <= set(on_main(stand))
     assert "by hand" in report(stand, number)
-    assert said(stand, number, ALARM) == []
+    assert comments_of_kind(stand, number, ALARM) == []

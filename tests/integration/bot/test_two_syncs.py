@@ -29,23 +29,23 @@ def test_one_of_two_loops_is_cut_off_for_longer_than_its_lease(
     tmp_path: Path, valkey: Valkey, connection: redis.Redis, probe: Probe
 ) -> None:
     """The first notes that a request waits, and hears no answer. The second takes over; the first does nothing more."""
-    trap = CutTrigger(re.compile(rb'"state":"waiting"'), "asked", keeps=True)
-    cable = TcpProxy(valkey.port, "first", [trap])
+    trigger = CutTrigger(re.compile(rb'"state":"waiting"'), "asked", keeps=True)
+    cable = TcpProxy(valkey.port, "first", [trigger])
     with hub_with(board_world(), tmp_path / "hub") as hub, redis.Redis(port=cable.port) as far:
         first, second = BoardDriver(hub, far, probe), BoardDriver(hub, connection, probe)
         path = second.submit("ada/good")
         second.context.mark("requests")
-        trap.set.set()
+        trigger.set.set()
 
         def sync_until_cut() -> None:
-            while trap.sprung is None:  # on a busy machine a sync may fail, and is due again later
+            while trigger.cut_proxy is None:  # on a busy machine a sync may fail, and is due again later
                 first.time += 60
                 first.work()
 
         runs = threading.Thread(target=sync_until_cut)
         runs.start()
         try:
-            wait_until(lambda: trap.sprung is not None)
+            wait_until(lambda: trigger.cut_proxy is not None)
             connection.delete(second.context.keys.dirty_leases)  # as time does
             second.time = first.time + 300
             second.worker()

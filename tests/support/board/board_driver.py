@@ -1,4 +1,4 @@
-"""A board on a Hub of its own, and hands to work it with: what the tests of the syncs share."""
+"""A board on its own local Hub, with methods that do what people, workers and the timer do."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def board_and_suite() -> tuple[Board, Suite]:
 
 
 class BoardDriver:
-    """A board on a Hub of its own, a desk, and hands to work them with."""
+    """A board on its own local Hub, with the bot's context, sync loop and timer, and the accounts of its users."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         self.hub = hub
         self.time = clock.now()
         board, suite = board_and_suite()
         self.calls: list[tuple[str, str]] = []
-        door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
+        hub_client = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
         self.context = BoardContext(
             board,
             suite,
-            door,
+            hub_client,
             connection,
             now=lambda: self.time,
             probe=probe or shared_probe(),
@@ -59,22 +59,22 @@ class BoardDriver:
         self.ada, self.form, self.bob = (HfApi(hub.url, token=token) for token in (ADA, FORM, BOB))
 
     def tick(self) -> None:
-        """The timer ticks, as it did all the time until now."""
+        """Run the timer once; the record of its previous run says that it ran just now."""
         self.context.redis.set(self.context.keys.ticked, self.time)
         self.schedule.tick()
 
     def settle(self) -> None:
-        """Sync what people committed, and whatever follows from it."""
+        """Sync the requests repo, and then every key that this marks."""
         self.context.mark("requests")
         self.work()
 
     def work(self) -> None:
-        """Sync until nothing is dirty any more, or due only later."""
+        """Sync until no key is dirty and due."""
         while (claim := self.context.dirty.claim(now=self.time, lease=60)) is not None:
             self.loop.sync(claim)
 
     def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
-        """The form commits a request for `model`; its path."""
+        """Commit a request for `model` as the form does; return its path."""
         org, name = model.split("/")
         path = path or str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
         fields = {"model": model, "status": "PENDING", "revision": "main", "mystery": [1, "é"], **changes}
@@ -82,40 +82,40 @@ class BoardDriver:
         return path
 
     def put(self, path: str, content: bytes) -> None:
-        """The form commits a file."""
+        """Commit a file to the requests repo as the form does."""
         operations = [CommitOperationAdd(path, content)]
         self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
 
     def file(self, path: str) -> dict[str, Any]:
-        """The request file as it is on the Hub."""
-        found: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.requests, path).data)
-        return found
+        """Return the request file on the Hub, parsed."""
+        fields: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.requests, path).data)
+        return fields
 
     def read(self, path: str) -> bytes:
-        """A file of the requests repo as it is on the Hub."""
+        """Return the bytes of a file of the requests repo on the Hub."""
         return self.context.hub.read_file(self.context.requests, path).data
 
     def threads(self) -> list[Any]:
         """All threads of the requests repo, with their comments."""
         listed = list(self.form.get_repo_discussions(REQUESTS, repo_type="dataset"))
-        return [self.form.get_discussion_details(REQUESTS, one.num, repo_type="dataset") for one in listed]
+        return [self.form.get_discussion_details(REQUESTS, thread.num, repo_type="dataset") for thread in listed]
 
     def commits(self) -> int:
-        """How many commits the requests repo has."""
+        """Return the number of commits in the requests repo."""
         return len(self.form.list_repo_commits(REQUESTS, repo_type="dataset"))
 
     def worker(self) -> None:
-        """A worker announces itself."""
+        """Announce the worker `w`."""
         card = WorkerCard(name="w", tiers=("all",), since=self.time, beat=self.time)
         self.context.workers.announce(card)
 
     def queued(self) -> list[jobs.EvaluationJob]:
-        """The evaluations that lie in RQ."""
+        """Return the evaluations in the RQ queues."""
         queues = [jobs.queue(self.context.redis, name) for name in self.context.queues]
         return [jobs.parse(job.kwargs["message"]) for queue in queues for job in queue.jobs]
 
     def take(self, job: jobs.EvaluationJob) -> bool | None:
-        """The worker takes `job` and asks for the claim; the answer."""
+        """Take `job` as the worker, ask for the claim, and sync; return the answer."""
         assert any(jobs.recall(self.context.redis, name, job.attempt) for name in self.context.queues)
         self.context.attempts.take(job.attempt, job.path, "w", now=self.time)
         self.context.mark(f"request:{job.path}")
@@ -123,20 +123,20 @@ class BoardDriver:
         return self.answer(job)
 
     def answer(self, job: jobs.EvaluationJob) -> bool | None:
-        """Whether the worker is granted the claim of `job`; None where it is told nothing."""
+        """Whether the worker is granted the claim of `job`; None if it has no answer yet."""
         return self.context.attempts.wait_for_claim(job.attempt, seconds=1, worker="w")
 
     def beat(self, job: jobs.EvaluationJob, done: int = 1, total: int = 2) -> bool:
-        """The worker says how far it is with `job`; whether it should go on."""
+        """Report the worker's progress with `job`; return whether it should go on."""
         progress = AttemptProgress("evaluate", done, total)
         return self.context.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
 
     def hand_back(self, job: jobs.EvaluationJob) -> None:
-        """The worker stops before `job` ended."""
+        """Hand `job` back as a worker does that stops before its end."""
         self.context.attempts.hand_back(job.attempt, worker="w")
 
     def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
-        """The worker reports the end of `job`."""
+        """Report the end of `job` as the worker does, and sync."""
         outcome = Outcome(
             attempt=job.attempt,
             path=job.path,
@@ -154,7 +154,7 @@ class BoardDriver:
         self.settle()
 
     def failed(self, failure: Failure, **changes: Any) -> str:
-        """A request for ada/good that a worker evaluated, which failed and is not tried again; its path."""
+        """Submit ada/good, let its evaluation fail so that it is not tried again, and return the request's path."""
         path = self.submit("ada/good", **changes)
         self.settle()
         self.fail_next(failure)
@@ -162,7 +162,7 @@ class BoardDriver:
         return path
 
     def fail_next(self, failure: Failure) -> None:
-        """A worker takes the one request that has its turn, and its evaluation fails."""
+        """Take the one queued job as a worker, and let its evaluation fail."""
         self.worker()
         self.context.mark("queue")
         self.settle()
@@ -172,7 +172,7 @@ class BoardDriver:
         self.settle()
 
     def started(self, model: str = "ada/good", **fields: Any) -> jobs.EvaluationJob:
-        """An evaluation of `model` that is under way; its request has these `fields`."""
+        """Submit `model` with these `fields`, and let a worker take its job; return the job."""
         self.tick()
         self.worker()
         self.submit(model, **fields)

@@ -1,4 +1,4 @@
-"""What the tests of the bot share: a board and the secrets of its webhook."""
+"""The board file and the webhook's secret that the bot's tests use."""
 
 from __future__ import annotations
 

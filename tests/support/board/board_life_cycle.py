@@ -1,4 +1,4 @@
-"""One life of a board: its Hub, its processes, its webhook, and what must hold whenever it comes to rest."""
+"""The life of a board that tests disturb at random, and the invariants that hold whenever all work is done."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ from tests.support.board.worlds import board_world, hub_with
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
 TIMEOUT = 0.4
-"""Seconds that the bot waits for the Hub."""
+"""Seconds after which a call of the bot to the Hub times out."""
 QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
 WATCHED = [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": "board/space"}]
 ONCE = ("run", "finish", "fail", "again")
-"""Edits of which each attempt has one at most."""
+"""Edits that each attempt causes at most once."""
 READS = ("paths-info", "git", "preupload")
-"""Routes of calls that are no GET and change nothing."""
+"""Routes that read by another method than GET."""
 
 
-class Postbox:
-    """Stands where localhub would send deliveries: keeps them, for somebody to bring or to lose."""
+class DeliveryStore:
+    """Takes the place of localhub's sender of webhooks, and stores the deliveries until a test posts or drops them."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[str, str]] = []
 
     def post(self, _webhook: Webhook, delivery: OutgoingDelivery, _timeout: float) -> tuple[int, str | None]:
-        """What `localhub.webhooks.deliveries.Sender` does."""
+        """Store the delivery, and answer as the receiver of the webhook would."""
         self.waiting.append((delivery.delivery_id, delivery.payload))
         return 200, None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class BoardLifeCycle:
-    """A board with its Hub, one worker that is told what to do, and a web server that all boards of a test share."""
+    """A board with its Hub and one scripted worker; the boards of one test share a web server."""
 
     def __init__(self, connection: redis.Redis, web: httpx2.Client) -> None:
         connection.flushall()
@@ -65,8 +65,8 @@ class BoardLifeCycle:
         self.folder = tempfile.TemporaryDirectory()
         self.hub = hub_with(board_world(), Path(self.folder.name))
         self.hub.__enter__()
-        self.postbox = Postbox()
-        self.hub.state.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]
+        self.deliveries = DeliveryStore()
+        self.hub.state.webhooks.deliveries._sender = self.deliveries  # type: ignore[assignment]
         body = {"url": "http://127.0.0.1:9/", "watched": WATCHED, "domains": ["repo", "discussion"], "secret": SECRET}
         headers = {"Authorization": f"Bearer {BOT}"}
         httpx2.post(f"{self.hub.url}/api/settings/webhooks", json=body, headers=headers).raise_for_status()
@@ -82,7 +82,7 @@ class BoardLifeCycle:
         self.published = 0
 
     def close(self) -> None:
-        """Take everything down."""
+        """Close the Hub and its client, and remove the Hub's folder."""
         self.stand.context.hub.close()
         self.hub.__exit__(None, None, None)
         self.folder.cleanup()
@@ -90,7 +90,7 @@ class BoardLifeCycle:
     # --- processes
 
     def restart(self) -> None:
-        """The sync process and the timer are started anew: what they had in memory is gone."""
+        """Replace the sync process and the timer by new ones, which have nothing in memory."""
         old, calls = self.stand.context, self.stand.calls
         old.hub.close()
         door = Hub(
@@ -104,7 +104,7 @@ class BoardLifeCycle:
         self.stand.context, self.stand.loop, self.stand.schedule = context, SyncLoop(context), Schedule(context)
 
     def pass_time(self, seconds: float) -> None:
-        """The clock goes on, or is set back; whoever lives beats once."""
+        """Advance the clock or set it back, and let the worker beat once for itself and for each claimed job."""
         self.stand.time += seconds
         self.elapsed += max(0.0, seconds)
         self.stand.worker()
@@ -112,32 +112,32 @@ class BoardLifeCycle:
             self.stand.beat(job, 1, 100)
 
     def work(self) -> None:
-        """The timer ticks, and all that is due is done."""
+        """Run the timer once, and sync every key that is due."""
         self.stand.tick()
         self.stand.work()
 
     # --- deliveries
 
     def gather(self) -> list[tuple[str, str]]:
-        """The deliveries that nobody brought yet, oldest first."""
+        """Return the deliveries that are not posted yet, oldest first."""
         assert self.hub.state.webhooks.deliveries.drain(20.0)
-        return self.postbox.waiting
+        return self.deliveries.waiting
 
     def bring(self, *deliveries: tuple[str, str]) -> None:
-        """Bring these, in this order."""
+        """Post these deliveries to the web server, in this order."""
         for name, payload in deliveries:
             headers = {"webhook-id": name, "x-webhook-secret": SECRET, "content-type": "application/json"}
             assert self.web.post("/webhooks/hub", content=payload.encode(), headers=headers).is_success
 
     def bring_all(self) -> None:
-        """Bring whatever is on its way."""
+        """Post all waiting deliveries."""
         self.bring(*self.gather())
-        self.postbox.waiting.clear()
+        self.deliveries.waiting.clear()
 
     # --- the worker
 
     def take(self) -> None:
-        """The worker takes the next job and asks for the claim, unless it has one."""
+        """Take the next job as the worker and ask for the claim, unless the worker has a job."""
         found = self.stand.queued()
         if self.running or not found:
             return
@@ -149,7 +149,7 @@ class BoardLifeCycle:
         self.running[job.attempt] = job
 
     def granted(self) -> list[EvaluationJob]:
-        """What the worker may go on with; what was refused it forgets."""
+        """Return the jobs with a granted claim; drop those whose claim was refused."""
         attempts, states = self.stand.context.attempts, {}
         for attempt, job in list(self.running.items()):
             state = attempts.read(attempt)
@@ -163,11 +163,11 @@ class BoardLifeCycle:
         return [self.running[attempt] for attempt, state in states.items() if state != "taken"]
 
     def _cancelled(self, attempt: str) -> bool:
-        """Whether the worker, whose beats go on while it waits for its claim, hears that it need not."""
+        """Whether the worker, which waits for its claim, is told that the attempt is cancelled."""
         return bool(self.connection.hget(self.stand.context.keys.attempt(attempt), "cancel"))
 
     def tell(self, job: EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
-        """Say how an attempt ended."""
+        """Report how an attempt ended."""
         fields: dict[str, Any] = {name: getattr(job, name) for name in ("attempt", "path", "revision", "suite")}
         times = {"started": 1.0, "ended": 2.0, "phase": "evaluate", "suite_digest": job.suite_digest}
         outcome = Outcome(**fields, **times, failure=failure, details=details)
@@ -177,31 +177,31 @@ class BoardLifeCycle:
         self.over.add(job.attempt)
 
     def publish(self, job: EvaluationJob, branch: str = "main") -> Details:
-        """Commit the details of an attempt."""
+        """Commit the details of an attempt to its details repo."""
         self.published += 1
         return publish(self.hub.url, job, self.stand.context.suite, number=self.published, branch=branch)
 
-    # --- what people see
+    # --- the requests repo
 
     def paths(self) -> list[str]:
-        """Every request file."""
+        """Return the paths of all request files."""
         names = self.stand.form.list_repo_files(REQUESTS, repo_type="dataset")
         return sorted(name for name in names if name.endswith(".json"))
 
     def file(self, path: str) -> dict[str, Any]:
-        """One of them."""
+        """Return one request file."""
         found = self.stand.form.hf_hub_download(REQUESTS, path, repo_type="dataset", local_dir=self.folder.name + "/f")
         fields: dict[str, Any] = json.loads(Path(found).read_bytes())
         return fields
 
     def statuses(self) -> dict[str, str]:
-        """Path → status."""
+        """Return path → status."""
         return {path: str(self.file(path)["status"]) for path in self.paths()}
 
-    # --- what must hold
+    # --- invariants
 
     def check(self) -> None:
-        """The invariants of a quiet point: the Hub is well, and all that can be done now is done."""
+        """Check the invariants of requests, threads and commits, and that another round of syncs writes nothing."""
         for path in self.paths():
             self._check_request(path)
         alive = map(self.stand.context.attempts.read, self.stand.context.attempts.alive(now=self.stand.time))
@@ -214,7 +214,7 @@ class BoardLifeCycle:
             self.stand.work()
 
     def _check_request(self, path: str) -> None:
-        """It is at its end, or visibly waiting; what its file says of our attempts is consistent."""
+        """The request has ended or visibly waits, and its file agrees with the attempts that were made."""
         fields, entry = self.file(path), self.stand.context.index.get(path)
         waits = entry.state in ("new", "waiting", "queued", "running")
         assert fields["status"] in ENDED or waits, (path, fields["status"], entry)
@@ -227,14 +227,14 @@ class BoardLifeCycle:
                 assert highest_used_number(request) == facts.attempt, fields
 
     def _check_threads(self) -> None:
-        """One status comment a request at most, and nothing of ours that is none."""
+        """Every comment of the bot begins with a marker, and no marker occurs twice."""
         comments = [event for thread in self.stand.threads() for event in thread.events if event.type == "comment"]
         own = [event.content for event in comments if event.author == "steward-bot"]
         assert all(text.startswith("<!-- steward:1 ") for text in own), own
         assert not [marker for marker, count in Counter(text.split("\n")[0] for text in own).items() if count > 1]
 
     def _check_commits(self) -> None:
-        """They stay in their budget; each step of an attempt was made once; what was given up has no results."""
+        """Commits stay in the budget; each step of an attempt was made once; abandoned attempts have no results."""
         commits = self.stand.form.list_repo_commits(REQUESTS, repo_type="dataset")
         own = [one for one in commits if "steward-bot" in one.authors]
         assert len(own) <= 60 * (self.elapsed / 3600 + 1), f"{len(own)} commits in {self.elapsed} s"
@@ -251,7 +251,7 @@ class BoardLifeCycle:
 
     @contextmanager
     def _silence(self) -> Iterator[None]:
-        """Nothing is written meanwhile: the bot does not answer itself. Unless something is being tried again."""
+        """Another round of syncs writes nothing, unless a failed attempt is being tried again."""
         before = len(self.stand.calls)
         yield
         wrote = [call for call in self.stand.calls[before:] if call[0] != "GET" and call[1] not in READS]

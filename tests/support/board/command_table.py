@@ -1,4 +1,4 @@
-"""The table of `commands_table.md` on a board that runs: each cell is a comment of somebody, told by a real webhook."""
+"""Plays `commands_table.md` on a running board: each cell is a person's comment, delivered by a real webhook."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ WORDS = {
     "rejected": "This pull request is closed: not now",
     "already": "is already closed, so I changed nothing",
 }
-"""What the reply of each outcome says."""
+"""Outcome → words that the bot's reply contains."""
 EFFECTS: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     "relaunched": lambda file: file["status"] == "RERUN",
     "resubmitted": lambda file: file["status"] in ("PENDING", "PENDING_NEW_EVAL"),
@@ -79,7 +79,7 @@ EFFECTS: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     "held": lambda file: file["steward"]["hold"]["reason"] == "I say so",
     "unheld": lambda file: "hold" not in file["steward"],
 }
-"""Outcomes that change the request, and what its file says then: such a cell has a request of its own."""
+"""Outcome that changes the request → whether its file shows that; such a cell has a request of its own."""
 ENDS = {"finished": "FINISHED", "failed": "FAILED", "spent": "FAILED", "cancelled": "CANCELLED"}
 WRITTEN = {
     "help": "",
@@ -94,7 +94,7 @@ WRITTEN = {
     "approve": "{sha}",
     "reject": "not now",
 }
-"""What stands after the verb; where it is not here, the model."""
+"""Verb → what follows it in the comment; the model for all other verbs."""
 TARGETS = {
     "pause": {"maintainer": "tier:large", "keeper": "suite:other"},
     "resume": {"maintainer": "tier:medium", "keeper": "suite:old"},
@@ -103,7 +103,7 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what happens when somebody gives a command there."""
+    """One cell of the table: the outcome of a command, by place, state of the request, and role of the author."""
 
     verb: str
     place: str
@@ -113,18 +113,18 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of the cell, and of the model that it is about."""
+        """The name of the cell's model; cells whose commands change nothing share a model."""
         own = self.outcome in EFFECTS or self.outcome in ("merged", "rejected")
         return "-".join((self.verb, self.place, self.state, self.role) if own else (self.place, self.state))
 
     @property
     def model(self) -> str:
-        """The model that it is about."""
+        """The id of the model that the command is about."""
         return f"ada/{self.name}"
 
     @property
     def path(self) -> str:
-        """Its request file."""
+        """The path of the model's request file."""
         return str(RequestPath("ada", self.name, private=False, precision="float32", weight_type="Original"))
 
     @property
@@ -144,7 +144,7 @@ def cells(text: str) -> Iterator[Cell]:
 
 
 def people_and_models(table: list[Cell]) -> HubWorld:
-    """The usual board's world, with the people and the models of the table."""
+    """Return the world of the bot's tests, with the people and the models of the table."""
     made = board_world().user("sue").user("mia").user("kim")
     made.org("keepers", {"kim": "admin", "bob": "read", "steward-bot": "read"})
     for name in sorted({cell.model for cell in table}):
@@ -154,7 +154,7 @@ def people_and_models(table: list[Cell]) -> HubWorld:
 
 @dataclass
 class Table:
-    """The board on which the table is played."""
+    """A running board on which all cells of the table are played."""
 
     stand: BoardDriver
     cells: list[Cell]
@@ -163,7 +163,7 @@ class Table:
     pulls: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Number and head of the pull request of each model."""
     begun: dict[str, Any] = field(default_factory=dict)
-    """What was committed to each file before anybody wrote a command."""
+    """Path → what was committed to the file before the first command."""
     answers: dict[Cell, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ class Table:
         self.known = {cell.path: cell for cell in self.cells if cell.has_request}
 
     def play(self) -> None:
-        """Bring everything into its state, have everybody write, and wait until all is answered and done."""
+        """Bring all requests into their states, post all comments, and wait until the bot has answered and synced."""
         self._propose()
         self._requests()
         talks = [self._talk(number) for number in range(4)]
@@ -184,7 +184,7 @@ class Table:
         wait_until(lambda: len(self.stand.context.dirty) == 0)
 
     def _sync_all(self) -> None:
-        """Wait until the bot has taken all deliveries and synced what they tell of: it costs less than to read all."""
+        """Wait until all deliveries are sent and no key is dirty; this costs less than reading every thread."""
         self.stand.hub.state.webhooks.drain(120)
         wait_until(lambda: len(self.stand.context.dirty) == 0, seconds=120)
 
@@ -206,7 +206,7 @@ class Table:
         return cell.state in ("waiting", "held")
 
     def _begins(self, cell: Cell) -> bool:
-        """Whether it waits at first: what has a thread got it then."""
+        """Whether the request is first committed as a waiting one, so that the bot opens its thread."""
         return self._waits(cell) or cell.place == "thread"
 
     def _stands(self, path: str, state: str) -> bool:
@@ -225,7 +225,7 @@ class Table:
         return {**made, "weight_type": "Original", **(held if cell.state == "held" else {}), **changes}
 
     def _end(self, cell: Cell, sha: str) -> dict[str, Any]:
-        """What the file of a request says that runs, or came to its end, after one attempt."""
+        """Return the request file of a running or ended request, after one attempt."""
         attempt = attempt_id(self.stand.context.board.name, cell.path, sha, 1)
         facts: dict[str, Any] = {"attempt": 1, "first": 1, "spent": 1, "revision": sha, "submitter": "sue"}
         failure = {"cause": "nan-weights", "fault": "submission", "message": "Weights are NaN.", "advice": "Save them."}
@@ -240,7 +240,7 @@ class Table:
         return self._fields(cell, status=ENDS.get(cell.state, "RUNNING"), job_id=attempt, steward=facts)
 
     def _propose(self) -> None:
-        """A pull request for each model of the table that is about one; told when all are reported on."""
+        """Open the pull request of each model that needs one, and wait until the bot has reported on all."""
         for cell in self.cells:
             if cell.place == "pull" and cell.model not in self.pulls and cell.state != "none":
                 broken = {"status": "FINISHED"} if cell.state == "problems" else {}

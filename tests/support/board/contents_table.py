@@ -1,4 +1,4 @@
-"""A board with an aggregated table, and hands to look at it."""
+"""Helpers for tests of the aggregated table: a board that has one, and readers of its repo."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def with_table(stand: FlagBoardDriver) -> None:
 
 
 def finished(stand: FlagBoardDriver, model: str = GOOD, **fields: Any) -> str:
-    """The request of a model that was evaluated; its file has these `fields`."""
+    """Submit a model with these `fields`, and let a worker evaluate it."""
     job = stand.started(model, **fields)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     return job.path
@@ -63,7 +63,7 @@ def look(stand: FlagBoardDriver, rounds: int = 3) -> list[tuple[str, str]]:
 
 
 def data(stand: FlagBoardDriver) -> bytes:
-    """The table's bytes, as anybody downloads them."""
+    """Download the bytes of the table."""
     path = HfApi(stand.hub.url, token=BOT).hf_hub_download(
         CONTENTS, FILE, repo_type="dataset", local_dir=stand.hub.state.data / "downloads", force_download=True
     )
@@ -71,7 +71,7 @@ def data(stand: FlagBoardDriver) -> bytes:
 
 
 def table(stand: FlagBoardDriver) -> pd.DataFrame:
-    """The table, as a notebook reads it."""
+    """Return the table's rows as `pandas` reads them."""
     import pandas as pd  # in the one process that reads tables, not in each that collects the tests
 
     return pd.read_parquet(io.BytesIO(data(stand)))
@@ -88,7 +88,7 @@ def commits(stand: FlagBoardDriver) -> int:
 
 
 def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
-    """All files of a dataset, as a front end downloads them when it starts, without the library's own cache."""
+    """Download every file of a dataset as a starting front end does, past the library's own cache."""
     api = HfApi(stand.hub.url, token=BOT)
     folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
     shutil.rmtree(folder / ".cache")
@@ -96,7 +96,7 @@ def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
 
 
 def restart_for(stand: FlagBoardDriver, **front_end: Any) -> None:
-    """The sync process starts again with another front end in the board file."""
+    """Replace the sync process by one whose board file names another front end."""
     stand.context.board = stand.context.board.model_copy(update={"front_end": FrontEnd(**front_end)})
     stand.context.contents_memory = ContentsCache()
     stand.time += 900

@@ -1,4 +1,4 @@
-"""Verbs that are counted, that die, and during which something else happens; and what a thread came to."""
+"""Test verbs that count their effects, fail, or run other code meanwhile; and the end state of a thread."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 
 
-class Bell:
-    """A verb that is counted, and during which something else happens."""
+class CountedVerb:
+    """A verb that records each command whose effect it applies, and calls `meanwhile` within the effect."""
 
     def __init__(self) -> None:
-        self.rung: list[str] = []
+        self.causes: list[str] = []
         self.meanwhile: Callable[[], Any] = lambda: None
 
     def run(self, call: Call) -> Answer:
-        """Ring once for each command."""
-        return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
+        """Answer, and schedule the effect."""
+        return Answer(Safe("Ringing."), act=lambda: self.act(call.cause))
 
-    def ring(self, cause: str) -> Answer:
-        """The effect, and then what happens meanwhile."""
-        if cause not in self.rung:
-            self.rung.append(cause)
+    def act(self, cause: str) -> Answer:
+        """Record the command once, and call `meanwhile`."""
+        if cause not in self.causes:
+            self.causes.append(cause)
         self.meanwhile()
         return Answer(Safe("Rung."))
 
 
-def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
-    """`/bell`, for anybody, which decides; `/toll` dies of a mistake of ours, `/knell` of the Hub's refusal."""
-    bell = Bell()
+def add_test_verbs(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
+    """Register `/bell`, which decides, `/toll`, which raises ZeroDivisionError, and `/knell`, which raises Conflict."""
+    bell = CountedVerb()
     verb = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run, decides=True)
 
     def toll(call: Call) -> Answer:
@@ -56,29 +56,29 @@ def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
 
 
 def hub_thread(stand: BoardDriver, talk: Discussion) -> tuple[Any, Any]:
-    """The discussion inside the Hub."""
+    """Return the repo and the thread as localhub stores them."""
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     return repo, stand.hub.state.threads.get(repo, talk.number)
 
 
 def owner(stand: BoardDriver) -> Caller:
-    """Somebody of the board, who may do anything to its threads."""
+    """Return the account `form`, which may change any thread of the board."""
     return Caller(stand.hub.state.accounts.by_name("form"), None)
 
 
 def is_at_rest(stand: BoardDriver, talk: Discussion) -> bool:
-    """Whether nothing is left to do in the thread: not dirty, and not parked."""
+    """Whether the thread is neither dirty nor parked."""
     key = thread_key(stand.context.requests, talk.number)
     waits = stand.context.redis.zscore(stand.context.keys.dirty, key) is not None
     return not waits and key not in {one.key for one in stand.context.parking.all()}
 
 
 def decisions(stand: BoardDriver) -> list[str]:
-    """The recorded decisions."""
+    """Return the paths of the recorded decisions."""
     return [one.path for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
 
 
 def settle(stand: BoardDriver) -> None:
-    """Let the ledger write."""
+    """Advance the clock and sync, so that the ledger commits."""
     stand.time += 300
     stand.work()

@@ -1,4 +1,4 @@
-"""A board on which other people's workers evaluate, and hands to move these workers with."""
+"""A board on which other people's workers evaluate, and methods that act for these workers."""
 
 from __future__ import annotations
 
@@ -37,40 +37,40 @@ class CheckedBoard(BoardDriver):
     """A board whose policy says that the operator owns no worker; worker `w` is of the account CLAIMER."""
 
     alive: Collection[str] = ()
-    """The accounts that have a worker besides, which has the account's name."""
+    """Other accounts that have a worker, of the account's name."""
 
     def use(self, policy: WorkerPolicy = POLICY) -> None:
-        """Let the board have this policy."""
+        """Give the board this policy."""
         self.context.board = self.context.board.model_copy(update={"workers": policy})
 
     def worker(self, doing: str = "") -> None:
-        """All workers announce themselves."""
+        """Announce all workers."""
         for name, account in (("w", CLAIMER), *((name, name) for name in self.alive)):
             card = WorkerCard(name=name, tiers=("all",), since=self.time, beat=self.time, account=account, doing=doing)
             self.context.workers.announce(card)
 
     def pass_time(self, seconds: float = 61.0) -> None:
-        """The clock goes on; those who live beat."""
+        """Advance the clock; the workers send heartbeats, and the bot syncs."""
         self.time += seconds
         self.worker()
         self.tick()
         self.settle()
 
     def evaluate(self, job: EvaluationJob, number: int = 0) -> Details:
-        """The worker `w` publishes an evaluation, one question of each task, and reports its end."""
+        """Publish an evaluation as the worker `w`, with one question of each task, and report its end."""
         counts = {task: {"original": 1, "effective": 1} for task in self.context.suite.tasks}
         details = publish(self.hub.url, job, self.context.suite, number=number, harness={"n-samples": counts})
         self.end(job, details=details)
         return details
 
     def orders(self, *workers: str) -> list[EvaluationJob]:
-        """The jobs in the queues of these workers; of all by default."""
+        """Return the jobs in the queues of these workers, by default of all."""
         names = [self.context.keys.worker_queue(name) for name in workers or ("w", *OTHERS)]
         queues = [jobs.queue(self.context.redis, name) for name in names]
         return [jobs.parse(job.kwargs["message"]) for queue in queues for job in queue.jobs]
 
     def order(self, worker: str) -> EvaluationJob:
-        """The worker takes the one job in its queue."""
+        """Take the one job in the worker's queue."""
         (job,) = self.orders(worker)
         assert jobs.recall(self.context.redis, self.context.keys.worker_queue(worker), job.attempt)
         return job
@@ -84,7 +84,7 @@ class CheckedBoard(BoardDriver):
         wakes: bool = True,
         **changes: Any,
     ) -> None:
-        """The account commits its report about the order in `job`, and wakes the bot."""
+        """Commit the account's report about the order in `job`, and wake the bot."""
         order, wrong = job.cross_check, set(differing)
         assert order is not None
         report = CrossCheckReport(
@@ -104,8 +104,8 @@ class CheckedBoard(BoardDriver):
             self.context.mark(f"request:{job.path}")
             self.settle()
 
-    def said(self, path: str) -> dict[str, Any]:
-        """What the results of the request at `path` say about their cross-check."""
+    def cross_check(self, path: str) -> dict[str, Any]:
+        """Return the record of the cross-check in the results of the request at `path`."""
         return dict(self.block(path)["checked"]["again"])
 
     def block(self, path: str) -> dict[str, Any]:

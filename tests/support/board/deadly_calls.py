@@ -1,4 +1,4 @@
-"""A bot that dies before one of its calls to the Hub."""
+"""Kills a bot before one of its calls to the Hub."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from tests.support.board.board_driver import BoardDriver
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised in place of the death of the process."""
 
 
-class Deadly(list[tuple[str, str]]):
-    """The calls of a bot that dies before the one of number `at`."""
+class FatalCallLog(list[tuple[str, str]]):
+    """A record of calls that raises Killed before call number `at`."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
         self.at = at
 
     def append(self, call: tuple[str, str]) -> None:
-        """Note one call, or die."""
+        """Record one call, or raise Killed."""
         if len(self) == self.at:
             raise Killed
         super().append(call)
 
 
 def dies(stand: BoardDriver, at: int, act: Callable[[], object]) -> bool:
-    """Let `act` happen, and the bot die before its call number `at`; whether it did."""
-    stand.calls = Deadly(at)
+    """Run `act`, and kill the bot before its call number `at`; return whether it made so many calls."""
+    stand.calls = FatalCallLog(at)
     try:
         act()
     except Killed:

@@ -1,4 +1,4 @@
-"""A discussion in the requests repo, and what is said there."""
+"""A discussion in the requests repo, its comments, and the bot's replies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
 class Discussion:
-    """A discussion that Ada opened, or the one of this number."""
+    """A new discussion of Ada's, or the existing one with this number."""
 
     def __init__(
         self, stand: BoardDriver, title: str = "A question", post: str = "Hello.", *, number: int | None = None
@@ -21,24 +21,24 @@ class Discussion:
         self.number = number
 
     def say(self, text: str, api: Any = None) -> str:
-        """Ada, or somebody else, writes a comment, and the bot looks at the thread; the comment's id."""
-        said = (api or self.stand.ada).comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
+        """Post a comment as Ada or as the owner of `api`, and sync the thread; return the comment's id."""
+        comment = (api or self.stand.ada).comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
         self.look()
-        return str(said.id)
+        return str(comment.id)
 
     def ask(self, text: str, api: Any = None) -> str:
-        """`say`, and what the bot answered last."""
+        """Post a comment, and return the bot's last reply."""
         self.say(text, api)
         return self.replies()[-1]
 
     def look(self) -> None:
-        """A while later the bot looks at the thread."""
+        """Advance the clock, and sync the thread."""
         self.stand.time += 120
         self.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
         self.stand.work()
 
     def replies(self) -> list[str]:
-        """What the bot says there."""
-        found = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
-        said = [event for event in found.events if isinstance(event, DiscussionComment)]
-        return [event.content for event in said if event.author == "steward-bot"]
+        """Return the bot's comments."""
+        thread = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        comments = [event for event in thread.events if isinstance(event, DiscussionComment)]
+        return [comment.content for comment in comments if comment.author == "steward-bot"]

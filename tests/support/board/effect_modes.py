@@ -1,4 +1,4 @@
-"""A board whose effects are switched, what it wrote, and what it would have done."""
+"""Helpers for tests of effects in shadow: switch them, read what the bot wrote, and what it would have written."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def switch(stand: BoardDriver, modes: dict[Effect, EffectMode], **others: Effect
 
 
 def path_of(precision: str, model: str = "ada/good") -> str:
-    """Where the request for a model at a precision lies."""
+    """Return the path of the request for a model at a precision."""
     return str(RequestPath(*model.split("/"), private=False, precision=precision, weight_type="Original"))
 
 
 def submit(stand: BoardDriver, precision: str, **fields: Any) -> str:
-    """The form submits ada/good at another precision."""
+    """Submit ada/good at another precision as the form does."""
     return stand.submit("ada/good", path=path_of(precision), precision=precision, **fields)
 
 
 def begun(stand: BoardDriver, precision: str) -> EvaluationJob:
-    """An evaluation that a worker is at."""
+    """Submit ada/good, and let a worker of its own take the job."""
     stand.context.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
     path = submit(stand, precision)
     stand.settle()
@@ -42,7 +42,7 @@ def begun(stand: BoardDriver, precision: str) -> EvaluationJob:
 
 
 def written(stand: BoardDriver) -> dict[str, Any]:
-    """Everything that people can see of what the bot, or anybody, wrote."""
+    """Return the heads of the board's repos and the texts of its threads."""
     repos = [f"board/{name}" for name in ("requests", "results", "logs")]
     heads = {name: stand.form.list_repo_commits(name, repo_type="dataset")[0].commit_id for name in repos}
     texts = {t.num: (t.status, [getattr(e, "content", e.type) for e in t.events]) for t in stand.threads()}
@@ -50,9 +50,9 @@ def written(stand: BoardDriver) -> dict[str, Any]:
 
 
 def later(stand: BoardDriver, seconds: float) -> None:
-    """Time goes by, for us and for the Hub; the timer ticks, and all that is due is done."""
+    """Advance the clocks of the bot and of the Hub, run the timer, and sync every key that is due."""
     stand.hub.state.clock.advance(seconds)
-    # The Hub's clock goes on while a test runs, and ours does not: who compares the two needs them together.
+    # The Hub's clock advances while a test runs, the bot's does not: code that compares the two needs them equal.
     stand.time = max(stand.time + seconds, stand.hub.state.clock.seconds())
     stand.worker()
     stand.tick()
@@ -60,6 +60,6 @@ def later(stand: BoardDriver, seconds: float) -> None:
 
 
 def listed(stand: BoardDriver) -> list[tuple[str, str, str]]:
-    """The list, oldest first: kind, file, status."""
+    """Return the shadow report, oldest first: effect, file, status."""
     things = stand.context.effects.shadow.read().things
     return [(shadowed.effect, shadowed.path, shadowed.status) for shadowed in reversed(things)]

@@ -1,4 +1,4 @@
-"""A board that keeps flags, models that are copies, merges and honest, and discussions about them."""
+"""A board that keeps flags, with models that are copies, merges and originals, and discussions about them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CONFIG = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
 
 
 def card(name: str, more: str = "", licence: str = "license: apache-2.0\n") -> str:
-    """A model card with this much metadata."""
+    """Return a model card with this metadata."""
     return CARD.replace("license: apache-2.0\n", licence).format(name=name, more=more)
 
 
 def model(name: str, *shards: str, names: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    """A model whose weight files hold `shards`, called `names` or as usual."""
+    """Return a model whose weight files have the contents `shards` and the names `names`, by default the usual ones."""
     usual = tuple(f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards)))
     placed = names or (("model.safetensors",) if len(shards) == 1 else usual)
     files: dict[str, Any] = {"config.json": json.dumps(CONFIG | more.pop("config", {}))}
@@ -47,11 +47,11 @@ def model(name: str, *shards: str, names: tuple[str, ...] = (), **more: Any) -> 
 
 
 def flags_world() -> HubWorld:
-    """The usual board, a repo of flags, and models to be suspected."""
+    """Return the world of the bot's tests, with a repo of flags and models to be flagged."""
     base = "base_model: bob/original\n"
     shards = ("the first shard", "the second shard")
-    found = board_world().datasets(FLAGS)
-    found["repos"] += [
+    world = board_world().datasets(FLAGS)
+    world["repos"] += [
         model("bob/original", *shards),
         model("ada/copy", *shards, names=("a.safetensors", "b.safetensors")),
         model("ada/tuned", "other one", "other two", card=base, config={"_name_or_path": "bob/original"}),
@@ -63,7 +63,7 @@ def flags_world() -> HubWorld:
         model("ada/shy", "shy"),
         model("ada/again", "loud"),
     ]
-    return found
+    return world
 
 
 MERGEKIT = "merge_method: slerp\nslices:\n  - sources:\n      - model: bob/original\n      - model: eve/lion\n"
@@ -86,37 +86,37 @@ class FlagBoardDriver(BoardDriver):
         self.loop, self.schedule = SyncLoop(self.context), Schedule(self.context)
 
     def table(self, path: str = "flagged.json") -> Any:
-        """A compiled table, as front ends read it."""
+        """Return a compiled flag table, parsed."""
         repo = self.context.flags_repo
         assert repo is not None
         file = self.context.hub.find_file(repo, path)
         return json.loads(file.data) if file is not None else None
 
     def record(self, name: str) -> dict[str, Any]:
-        """The record of the flag on `name`."""
+        """Return the record of the flag on `name`."""
         repo = self.context.flags_repo
         assert repo is not None
-        found: dict[str, Any] = json.loads(self.context.hub.read_file(repo, f"flags/{name}.json").data)
-        return found
+        fields: dict[str, Any] = json.loads(self.context.hub.read_file(repo, f"flags/{name}.json").data)
+        return fields
 
     def codes(self, name: str, precision: str = "float32") -> set[str]:
-        """Why a submission of `name` would be refused."""
-        found = check_model(self.context, name, precision=precision)
-        return {reason.code for rule in found.rules for reason in rule.reasons}
+        """Return the codes of the reasons for which a submission of `name` would be refused."""
+        check = check_model(self.context, name, precision=precision)
+        return {reason.code for rule in check.rules for reason in rule.reasons}
 
     def put_flags(self, **files: object) -> None:
-        """Somebody commits to the flags repo by hand: path → content."""
-        adds = [CommitOperationAdd(path, in_bytes(said)) for path, said in files.items()]
+        """Commit files to the flags repo, past the bot: path → content."""
+        adds = [CommitOperationAdd(path, in_bytes(content)) for path, content in files.items()]
         self.form.create_commit(FLAGS, adds, commit_message="By hand", repo_type="dataset")
 
     def sync_flags(self) -> None:
-        """What the reconciler does about the flags repo."""
+        """Sync the flags repo as the reconciler does."""
         self.time += 300
         self.context.mark("flags")
         self.work()
 
     def clear(self) -> None:
-        """Take every file out of the flags repo and every request out of the other."""
+        """Delete every file of the flags repo and of the requests repo."""
         for repo in (FLAGS, REQUESTS):
             there = self.form.list_repo_files(repo, repo_type="dataset")
             gone = [CommitOperationDelete(path) for path in there if path not in (".gitattributes", "README.md")]
@@ -126,7 +126,7 @@ class FlagBoardDriver(BoardDriver):
 
 @contextmanager
 def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board without flags and an empty Redis, on a Hub that others use afterwards."""
+    """A board without flags and with an empty Redis, on a Hub that later tests use too."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
         made = FlagBoardDriver(hub, connection, probe)
@@ -136,13 +136,13 @@ def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardD
         made.context.hub.close()
 
 
-def in_bytes(said: object) -> bytes:
-    """A file's bytes."""
-    return said if isinstance(said, bytes) else json.dumps(said).encode()
+def in_bytes(content: object) -> bytes:
+    """Return the content of a file as bytes."""
+    return content if isinstance(content, bytes) else json.dumps(content).encode()
 
 
 def by_hand(name: str, **more: Any) -> dict[str, Any]:
-    """A record as somebody writes it by hand."""
+    """Return a flag record as a maintainer writes it by hand."""
     return {"model": name, "status": "flagged", "category": "other", "thread": "https://hub/d/1", **more}
 
 
@@ -154,19 +154,19 @@ class AppealThread:
     ) -> None:
         self.stand = stand
         self.first: dict[str, str] = {}
-        """Comment → what it said when it was there first."""
+        """Comment id → its text when it was first seen."""
         if number is None:
             number = (api or stand.bob).create_discussion(SPACE, title, description=post, repo_type="space").num
         self.number = int(number)
         self.look()
 
     def say(self, text: str, api: Any) -> None:
-        """Somebody writes a comment, and the bot looks at the thread."""
+        """Post a comment, and sync the thread."""
         api.comment_discussion(SPACE, self.number, comment=text, repo_type="space")
         self.look()
 
     def look(self) -> None:
-        """A while later the bot looks at the thread, and does what follows from it."""
+        """Advance the clock, and sync the thread and every key that this marks."""
         self.stand.time += 300  # so that the budget of commits never holds up what is tested
         self.stand.context.mark(f"thread:space/{SPACE}:{self.number}")
         self.stand.work()
@@ -175,19 +175,19 @@ class AppealThread:
                 self.first.setdefault(event.id, event.content)
 
     def events(self) -> list[Any]:
-        """All that happened there."""
-        found = self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space")
-        return list(found.events)
+        """Return all events of the thread."""
+        thread = self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space")
+        return list(thread.events)
 
     def comments(self) -> list[tuple[str, str]]:
-        """Who said what there."""
+        """Return author and text of every comment."""
         return [(event.author, event.content) for event in self.events() if event.type == "comment"]
 
     def replies(self) -> list[str]:
-        """What the bot says there."""
-        return [said for author, said in self.comments() if author == "steward-bot"]
+        """Return the bot's comments."""
+        return [text for author, text in self.comments() if author == "steward-bot"]
 
     @property
     def status(self) -> str:
-        """Whether it is open."""
+        """The status of the thread."""
         return str(self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space").status)

@@ -1,4 +1,4 @@
-"""A web server that is asked anything, of a board in which strangers' words stand wherever they may."""
+"""A web server for fuzzed calls, of a board whose texts by strangers are hostile wherever strangers may write."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fuzzed(valkey: Valkey, folder: Path) -> Iterator[httpx2.Client]:
 
 
 def fill(index: Index) -> None:
-    """A few requests, with strangers' words wherever strangers may put some."""
+    """Write a few requests, with hostile texts in every field that strangers may set."""
     failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
     for number in range(30):
         path = f"ada/m{number}_eval_request_False_float16_Original.json"

@@ -1,4 +1,4 @@
-"""A hundred texts that strangers might write to make the bot speak for them, and what may come of them: text."""
+"""A hundred texts that strangers might write to misuse the bot's comments, and checks that they stay text."""
 
 from __future__ import annotations
 
@@ -143,14 +143,14 @@ _ADDRESS = re.compile(r"(?:https?|hf|ftp)://|\bwww\.", re.IGNORECASE)
 
 
 def tokens(markdown: str) -> Iterator[Token]:
-    """Everything that a renderer makes of `markdown`, blocks and what is in them."""
+    """Return all tokens that a renderer makes of `markdown`, nested ones included."""
     for token in MARKDOWN.parse(markdown):
         yield token
         yield from token.children or ()
 
 
 def skeleton(markdown: str) -> tuple[str, ...]:
-    """What there is beside the words and our marker: the kinds of things in their order, and the HTML."""
+    """Return the kinds of tokens in order, and the HTML, without the words and the bot's marker."""
     body = markdown.partition("\n")[2] if marker_of(markdown) is not None else markdown
     kept = (one for one in tokens(body) if one.type not in ("text", "text_special", "softbreak", "inline"))
     return tuple(f"{one.type} {one.content}" if one.type.startswith("html") else one.type for one in kept)
@@ -178,7 +178,7 @@ def _is_ours(line: str) -> bool:
 
 
 def is_first_marker_alone(markdown: str) -> bool:
-    """Whether a comment of ours has one marker, as its first line."""
+    """Whether a comment of the bot has one marker, as its first line."""
     return (
         [marker_of(line) is not None for line in markdown.splitlines()].count(True)
         == 1

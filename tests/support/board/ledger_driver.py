@@ -1,4 +1,4 @@
-"""A ledger on a Hub of its own, with a clock that the test sets. Run as a program it writes one repo, and may die."""
+"""A ledger on its own Hub, with a clock that the test sets. Run as a program it writes one repo, and may be killed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORLD.datasets(REQUESTS.id, RESULTS.id)
 
 
 class LedgerDriver:
-    """A ledger, and what people and syncs do around it."""
+    """A ledger, with methods that commit as people do and stage edits as syncs do."""
 
     def __init__(self, url: str, connection: redis.Redis, *, budget: Commits | None = None, time: float = 2e9) -> None:
         self.time = time
@@ -52,25 +52,25 @@ class LedgerDriver:
         commits.limits = budget or commits.limits
         self.ledger = Ledger(self.hub, edits, commits, heads, self.parking, lambda: self.now())
 
-    # --- what people do
+    # --- people's commits
 
     def put(self, path: str, fields: Any, repo: Repo = REQUESTS) -> None:
-        """Ada commits a file."""
+        """Commit a file as Ada."""
         data = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
         self.commit([CommitOperationAdd(path, data)], repo)
 
     def delete(self, path: str) -> None:
-        """Ada removes a file."""
+        """Delete a file as Ada."""
         self.commit([CommitOperationDelete(path)], REQUESTS)
 
     def commit(self, operations: list[Any], repo: Repo) -> None:
-        """Ada makes a commit."""
+        """Commit these operations as Ada."""
         self.ada.create_commit(repo.id, operations, commit_message="Ada's", repo_type="dataset")
 
-    # --- what the bot does
+    # --- the bot's edits
 
     def edit(self, path: str, name: str, was: str = "PENDING", becomes: str = "RUNNING", **more: Any) -> FieldEdit:
-        """An edit of the file as it is now: from one status to another."""
+        """Return an edit of the file's present content that changes one status to another."""
         file = self.hub.read_file(REQUESTS, path)
         return FieldEdit(
             id=name,
@@ -85,22 +85,22 @@ class LedgerDriver:
         )
 
     def result(self, name: str, **more: Any) -> PutFile:
-        """A new file in the results repo."""
+        """Return an edit that adds a file to the results repo."""
         return PutFile(id=name, path=f"{name}.json", data=b"{}\n", line=f"Add {name}", wake=("request:r",), **more)
 
     def stage_some(self, number: int) -> list[str]:
-        """So many requests, and an edit of each staged; their paths."""
+        """Commit `count` requests, and stage an edit of each; return their paths."""
         paths = [f"o/m{n}.json" for n in range(number)]
         self.commit([CommitOperationAdd(path, b'{"status": "PENDING", "params": 1}') for path in paths], REQUESTS)
         self.ledger.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))
         return paths
 
     def write(self, repo: Repo = REQUESTS) -> float | None:
-        """One sync of the ledger of `repo`."""
+        """Sync the ledger of `repo` once."""
         return self.ledger.write(repo)
 
     def drain(self, *repos: Repo) -> None:
-        """Sync until nothing is staged, with the clock set to when a ledger continues."""
+        """Sync until no edit is staged; between two syncs, set the clock to the time at which the ledger goes on."""
         for _ in range(2_000):
             due = [again for repo in repos or (REQUESTS,) if (again := self.write(repo)) is not None]
             if not due:
@@ -108,26 +108,26 @@ class LedgerDriver:
             self.time = max(self.time, min(due))
         raise AssertionError("the ledger never comes to an end")
 
-    # --- what is to be seen
+    # --- the repo and the staged edits
 
     def fields(self, path: str, repo: Repo = REQUESTS) -> Any:
-        """The file as it is on the Hub; None where there is none."""
+        """Return the parsed file on the Hub, or None if there is no such file."""
         try:
             return json.loads(self.hub.read_file(repo, path).data)
         except NotFound:
             return None
 
     def titles(self, repo: Repo = REQUESTS) -> list[str]:
-        """The commits that the bot made, oldest first."""
+        """Return the titles of the bot's commits, oldest first."""
         found = self.hub.commits(repo, limit=1_000)
         return [entry.title for entry in reversed(found) if entry.authors == ("steward-bot",)]
 
     def marked(self) -> set[str]:
-        """The dirty keys."""
+        """Return the dirty keys."""
         return {key.decode() for key in self.redis.zrange(self.keys.dirty, 0, -1)}
 
     def staged(self, repo: Repo = REQUESTS) -> list[str]:
-        """The ids of what is staged."""
+        """Return the ids of the staged edits."""
         return [staged.edit.id for staged in self.ledger.edits.read(repo)]
 
 

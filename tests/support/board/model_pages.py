@@ -1,4 +1,4 @@
-"""A board that writes scores to models' own pages, a benchmark that ranks them, and the people who ask for it."""
+"""A board that opens pull requests with scores on models' repos, and a benchmark dataset that ranks these models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ model_pages:
 
 
 def model_pages_world() -> HubWorld:
-    """The board with flags, a benchmark, and an account whose token may only open discussions and pull requests."""
+    """Return a world with flags, a benchmark, and an account that may only open discussions and pull requests."""
     world = flags_world().user("bench").repo("dataset", BENCHMARK, {"eval.yaml": EVAL})
     token = {"token": SCORES, "role": "fineGrained", "global": ["discussion.write"]}
     world["users"].append({"name": "scores", "tokens": [token, {"token": "hf_reads", "role": "read"}]})
@@ -44,7 +44,7 @@ def model_pages_world() -> HubWorld:
 
 
 class ModelPagesDriver(FlagBoardDriver):
-    """The board, with `model_pages` and the effect on."""
+    """A board with `model_pages`, whose effect is on."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         super().__init__(hub, connection, probe)
@@ -55,14 +55,14 @@ class ModelPagesDriver(FlagBoardDriver):
         self.number = 0
 
     def evaluate(self, model: str = MODEL, accuracy: float = 0.75) -> None:
-        """The form submits the model, and a worker evaluates it."""
+        """Submit the model, and let a worker evaluate it."""
         self.end_evaluation(self.started(model), accuracy)
 
     def end_evaluation(self, job: EvaluationJob, accuracy: float) -> None:
-        """The worker publishes these scores."""
+        """Publish these scores as the worker, and sync until the request is finished."""
         self.number += 1
         self.end(job, details=publish(self.hub.url, job, self.context.suite, number=self.number, accuracy=accuracy))
-        for _ in range(10):  # the logs repo takes so many commits at once: decisions come first
+        for _ in range(10):  # the logs repo has a budget of commits, which decisions use first
             if self.file(job.path)["status"] == "FINISHED":
                 break
             self.time += 60
@@ -71,7 +71,7 @@ class ModelPagesDriver(FlagBoardDriver):
         self.follow()
 
     def evaluate_again(self, accuracy: float, model: str = MODEL) -> None:
-        """A maintainer relaunches it, and a worker evaluates it again."""
+        """Relaunch the request as a maintainer, and let a worker evaluate the model again."""
         self.tick()
         Discussion(self).say(f"/relaunch {model}", self.form)
         self.worker()
@@ -82,29 +82,29 @@ class ModelPagesDriver(FlagBoardDriver):
         self.end_evaluation(job, accuracy)
 
     def follow(self) -> None:
-        """Sync everything that is due, and the page of the model once more."""
+        """Sync every key that is due, and the key of the model's page."""
         self.settle()
         self.context.mark(model_page_key(MODEL))
         self.work()
 
     def ask(self, text: str = f"/publish-scores {MODEL}", api: HfApi | None = None) -> str:
-        """Ada, or another person, writes a command in a new discussion; the bot's answer."""
+        """Post a command in a new discussion, by default as Ada; return the bot's answer."""
         return Discussion(self).ask(text, api)
 
     def rows(self, *, base_model_only: bool = True) -> list[tuple[str, float, int | None]]:
-        """The benchmark's leaderboard: model, value, pull request."""
+        """Return the benchmark's leaderboard: model, value, pull request."""
         rows = self.ada.get_dataset_leaderboard(BENCHMARK, base_model_only=base_model_only)
         return [(row.model_id, row.value, row.pull_request) for row in rows]
 
     def pulls(self, model: str = MODEL) -> list[tuple[int, str]]:
-        """Number and status of every pull request on the model, oldest first."""
+        """Return number and status of each pull request on the model, oldest first."""
         listed = self.ada.get_repo_discussions(model, discussion_type="pull_request")
         return sorted((one.num, one.status) for one in listed)
 
 
 @contextmanager
 def model_pages_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[ModelPagesDriver]:
-    """The board on a Hub of its own, with one evaluated model."""
+    """The board on its own Hub, with one evaluated model."""
     with open_board(model_pages_world(), folder, connection, probe, ModelPagesDriver) as made:
         made.hub.state.limits.set(commits_per_hour=None)
         made.evaluate()

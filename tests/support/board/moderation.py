@@ -1,4 +1,4 @@
-"""A board whose models are renamed and removed, and talks in which people ask for it."""
+"""A board on which people ask in discussions for renames and removals, and maintainers approve them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ POINTED = {**FILES, path(OLD): request(OLD, note="é", steward={"results": resul
 
 @contextmanager
 def saga_board(folder: Path, valkey: Valkey) -> Iterator[BoardDriver]:
-    """A board that Maya maintains, on a Hub of its own."""
+    """The board on its own Hub; Maya is its maintainer."""
     with LocalHub(folder, rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         hub.state.limits.set(commits_per_hour=None)
         prepare(hub)
@@ -53,7 +53,7 @@ def saga_board(folder: Path, valkey: Valkey) -> Iterator[BoardDriver]:
 
 
 def begin(stand: BoardDriver) -> tuple[dict[str, str], dict[str, str]]:
-    """Both repos are as they were at the beginning, and the Hub is well; their files."""
+    """Put both repos back into their first state, with a sound Hub and an empty Redis; return their files."""
     stand.hub.state.faults.clear()
     there = on_main(stand)
     wanted = {it: blob_id(data) for it, data in POINTED.items()}
@@ -71,7 +71,7 @@ def begin(stand: BoardDriver) -> tuple[dict[str, str], dict[str, str]]:
 
 
 class ModerationThread:
-    """A discussion on the requests repo, in which people give commands."""
+    """A discussion in the requests repo in which people write commands."""
 
     def __init__(self, stand: BoardDriver, api: HfApi | None = None) -> None:
         self.stand = stand
@@ -79,59 +79,57 @@ class ModerationThread:
         self.number = opened.num
 
     def write(self, text: str, token: str = ADA) -> None:
-        """Somebody writes a comment."""
+        """Post a comment."""
         api = HfApi(self.stand.hub.url, token=token)
         api.comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
 
     def say(self, text: str, token: str = ADA) -> str:
-        """Somebody writes a comment, and the bot looks; the newest thing that it says."""
+        """Post a comment, and sync the thread; return the bot's last comment."""
         self.write(text, token)
         self.look()
         return self.all()[-1]
 
     def look(self) -> None:
-        """A while later the bot looks at the thread, and does what follows."""
+        """Advance the clock, and sync the thread and every key that this marks."""
         self.stand.time += 120
         look_at(self.stand, REQUESTS, self.number)
 
     def all(self) -> list[str]:
-        """What the bot says there."""
+        """Return the bot's comments."""
         return comments(self.stand, REQUESTS, self.number)
 
     def proposal(self) -> str:
-        """The comment that proposes something."""
+        """Return the bot's newest comment with a proposal."""
         return next(text for text in reversed(self.all()) if "demo proposal " in text)
 
     def digest(self) -> str:
-        """What is to be approved."""
-        found = re.search(r"/approve ([0-9a-f]{8})", self.proposal())
-        assert found is not None
-        return found[1]
+        """Return the digest that an approval names."""
+        command = re.search(r"/approve ([0-9a-f]{8})", self.proposal())
+        assert command is not None
+        return command[1]
 
 
 MAYA = "hf_maya"
-GAPS: set[str] = set()
-"""Not every request here ever had results."""
 
 
 def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
-    """Where everything is after the rename."""
+    """Return where each of the files lies after the rename."""
     it = plan(kind, OLD, NEW, files if kind == "results" else {p: d for p, d in files.items() if p.endswith(".json")})
     places = {one.path: one.place for one in it.files}
     return {places.get(where, where) for where in files}
 
 
 def disagree(stand: BoardDriver) -> list[str]:
-    """About what the repos do not agree, as front ends read them; the fixtures' own gaps left out."""
-    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.context) if one.what not in GAPS)
+    """Return the disagreements between the repos that front ends would see."""
+    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.context))
 
 
 def agrees(stand: BoardDriver) -> str:
-    """Whether requests and results call the model alike: by its old name, by its new one; else a complaint."""
+    """Return "old" or "new" if requests and results name the model alike, else a description of the difference."""
     requests, results = set(on_main(stand)), set(on_main(stand, RESULTS))
     if requests == set(POINTED) and results == set(RESULT_FILES):
         return "old"
     if requests == renamed(POINTED, "requests") and results == renamed(RESULT_FILES, "results"):
-        said = stand.file(path(NEW))["steward"]["results"]
-        return "new" if said == result_path(NEW) else f"points at {said}"
+        pointed = stand.file(path(NEW))["steward"]["results"]
+        return "new" if pointed == result_path(NEW) else f"points at {pointed}"
     return f"{sorted(requests)} {sorted(results)}"

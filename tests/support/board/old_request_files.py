@@ -1,4 +1,4 @@
-"""Twenty thousand request files as two generations of leaderboards, and their kin, left them behind."""
+"""Twenty thousand request files as two generations of leaderboards, and boards copied from them, left them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Fields = dict[str, Any]
 
 
 def plain(number: int, model: str, precision: str, weights: str) -> Fields:
-    """A file of the second generation."""
+    """Return a request file of the second generation."""
     time = START + timedelta(hours=number)
     status = PLAIN[number % len(PLAIN)]
     return {
@@ -47,20 +47,20 @@ def plain(number: int, model: str, precision: str, weights: str) -> Fields:
 
 
 def first_generation(number: int, fields: Fields) -> Fields:
-    """2023: a branch for a revision, `private`, likes and license, and neither job nor template."""
+    """Return a file of 2023: a branch as its revision, `private`, likes and license, no job and no template."""
     dropped = ("architectures", "job_id", "job_start_time", "use_chat_template", "sender")
     kept = {name: value for name, value in fields.items() if name not in dropped}
     return {**kept, "revision": "main", "private": False, "likes": number % 50, "license": "cc-by-nc-4.0", "params": 0}
 
 
 def another_board(number: int, fields: Fields) -> Fields:
-    """A Portuguese leaderboard: reasons, traces and scores inside the request."""
+    """Return a file of a Portuguese leaderboard, with reasons, traces and scores in the request."""
     more = {"error_msg": "CUDA out of memory", "traceback": "Traceback …\n" * 20, "result_metrics_average": 0.51}
     return {**fields, **more, "source": "script", "hide": False, "main_language": "Portuguese", "eval_version": "1.1.0"}
 
 
 def strange_words(number: int, fields: Fields) -> Fields:
-    """Statuses, times and numbers of jobs in every form that was ever written."""
+    """Return a file whose status, times and job number have unusual forms."""
     time = START + timedelta(minutes=number)
     return {
         **fields,
@@ -73,7 +73,7 @@ def strange_words(number: int, fields: Fields) -> Fields:
 
 
 def forged(number: int, fields: Fields) -> Fields:
-    """An object of our own name that is none of ours, and fields of types that nobody expects."""
+    """Return a file whose `steward` object is not the bot's, with fields of wrong types."""
     steward = ({}, {"attempt": 0, "thread": 7}, [], "ours", None)[number % 5]
     return {**fields, "steward": steward, "revision": (None, 7, ["main"])[number % 3], "params": "7B"}
 
@@ -82,7 +82,7 @@ DIALECTS: tuple[Callable[[int, Fields], Fields], ...] = (first_generation, anoth
 
 
 def raw(number: int, fields: Fields) -> bytes:
-    """The text of a file, in one of the forms in which such files were written."""
+    """Return the text of a file in one of the encodings and layouts in which such files were written."""
     match number % 16:
         case 0:
             return b"\xef\xbb\xbf" + json.dumps(fields).encode()
@@ -105,7 +105,7 @@ def raw(number: int, fields: Fields) -> bytes:
 
 
 def odd_path(number: int, org: str, name: str, precision: str, weights: str) -> str:
-    """Where files lay before, beside and besides the one layout that counts."""
+    """Return a path outside the one layout that counts."""
     rest = f"{name}_eval_request_False_{precision}_{weights}"
     return (
         f"{rest}.json",
@@ -120,7 +120,7 @@ def odd_path(number: int, org: str, name: str, precision: str, weights: str) -> 
 
 
 def old_files(count: int) -> Iterator[tuple[str, bytes]]:
-    """Path and content of `count` old requests, each of another path, every other one of them strange."""
+    """Yield path and content of `count` old requests with different paths; every other one is unusual."""
     kinds = cycle(DIALECTS)
     for number in range(count):
         org, name = f"org-{number // 7}", f"model-{number}"
@@ -135,5 +135,5 @@ def old_files(count: int) -> Iterator[tuple[str, bytes]]:
 
 
 def first(count: int) -> list[tuple[str, bytes]]:
-    """The first `count` of them, as a list."""
+    """Return the first `count` of them."""
     return list(islice(old_files(count), count))

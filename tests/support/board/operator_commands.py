@@ -1,4 +1,4 @@
-"""What the tests of an operator's commands share: a board on which one evaluation finished, and running a command."""
+"""Runs operators' commands on a board with one finished evaluation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Command = Callable[..., tuple[int, dict[str, Any]]]
 
 
 def use_suite(stand: BoardDriver, text: str, folder: Path) -> None:
-    """The board has the suite with this text from now on; its file is in `folder`."""
+    """Make the suite with this text the board's, and write it to `folder`."""
     (folder / "suite.yaml").write_text(text)
     stand.context.suite = parse_suite(text)
 
@@ -32,7 +32,7 @@ def use_suite(stand: BoardDriver, text: str, folder: Path) -> None:
 def operator_command(
     verb: str, stand: BoardDriver, valkey_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """`steward VERB --json` with more words, and the board's syncs after it: exit status and what it printed.
+    """Return a function that runs `steward VERB --json`, lets the bot sync, and returns exit status and output.
 
     The board's suite is the file `suite.yaml` in `folder`; see `use_suite`.
     """
@@ -63,9 +63,9 @@ def operator_command(
 def finish_evaluation(
     stand: BoardDriver, spool: Path, evaluate: Callable[[jobs.EvaluationJob], None] = lambda _: None
 ) -> jobs.EvaluationJob:
-    """A worker's publication of what its child left in `spool`, of ada/good by the board's suite; its job.
+    """Evaluate ada/good by the board's suite, and publish as a worker what the child left in `spool`; return the job.
 
-    `evaluate` leaves it there, if the job has to be known before.
+    `evaluate` fills the spool if its content depends on the job.
     """
     job = stand.started()
     evaluate(job)

@@ -1,4 +1,4 @@
-"""A web server of a furnished board, and a reader of its pages."""
+"""A client of a web server, and a reader of its pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = tuple(page.path for page in site.PAGES if page.template and "{" not in p
 
 
 def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
-    """A client of a web server of the board `name`, whose queue server is furnished already."""
+    """A client of a web server of the board `name`, whose queue server already has data."""
     board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
     (folder / "board.yaml").write_text(board)
     settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
@@ -28,7 +28,7 @@ def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
 
 
 def page(client: Client, path: str, **params: str) -> str:
-    """The HTML of a good answer."""
+    """Return the HTML of a page that answers 200."""
     answer = client.get(path, params=params or None)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"

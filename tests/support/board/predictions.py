@@ -1,4 +1,4 @@
-"""A board that takes predictions: its world, its suite, its private answers, and people who submit files."""
+"""A board that takes predictions: its world, suite and private answers, and submissions of its users."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ SECRET_WORD = "zanzibar-quokka"
 
 
 def question_ids() -> list[str]:
-    """The ids of all questions."""
+    """Return the ids of all questions."""
     return [f"q{number}" for number in range(PUBLIC_COUNT + PRIVATE_COUNT)]
 
 
 def right_answers() -> dict[str, str]:
-    """Question → answer."""
+    """Return question → answer."""
     return {question: CHOICES[number % 3] for number, question in enumerate(question_ids())}
 
 
 def answer_rows() -> list[dict[str, str]]:
-    """The rows of the board's file: the first questions are public, the others private."""
+    """Return the rows of the board's answer file: the first questions are public, the others private."""
     return [
         {
             "id": question,
@@ -54,12 +54,12 @@ def answer_rows() -> list[dict[str, str]]:
 
 
 def lines(rows: list[Any]) -> bytes:
-    """JSON lines."""
+    """Return the rows as JSON lines."""
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def predictions(*, public: int = PUBLIC_COUNT, private: int = PRIVATE_COUNT) -> dict[str, str]:
-    """Predictions of which so many are right in each part."""
+    """Return predictions with this number of right answers in each part."""
     wrong = {"red": "green", "green": "blue", "blue": "red"}
     answers = {}
     for number, (question, answer) in enumerate(right_answers().items()):
@@ -70,12 +70,12 @@ def predictions(*, public: int = PUBLIC_COUNT, private: int = PRIVATE_COUNT) -> 
 
 
 def as_file(answers: Mapping[str, Any]) -> bytes:
-    """The predictions as a file."""
+    """Return the predictions as the content of a file."""
     return lines([{"id": question, "prediction": value} for question, value in answers.items()])
 
 
 def suite_at(revision: str, *, metric: str = "accuracy,none", **rules: Any) -> Suite:
-    """The suite, whose answers are those at `revision`."""
+    """Return the suite whose private answers are those at `revision`."""
     return Suite.model_validate(
         {
             "name": "colours",
@@ -103,7 +103,7 @@ def suite_at(revision: str, *, metric: str = "accuracy,none", **rules: Any) -> S
 
 
 def predictions_world() -> HubWorld:
-    """A world with the board, its public questions and its private answers, Ada and Bob."""
+    """Return a world with the board, its public questions, its private answers, Ada and Bob."""
     questions = lines([{"id": question, "text": f"Which colour has {question}?"} for question in question_ids()])
     answers = {"answers.jsonl": lines(answer_rows()).decode()}
     return (
@@ -117,7 +117,7 @@ def predictions_world() -> HubWorld:
 
 
 class PredictionsDriver(BoardDriver):
-    """A board that takes predictions, which people submit."""
+    """A board that takes predictions, with methods that submit them."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         super().__init__(hub, connection, probe)
@@ -125,17 +125,17 @@ class PredictionsDriver(BoardDriver):
         self.use(suite_at(self.revision))
 
     def use(self, suite: Suite) -> None:
-        """Have the board use `suite`."""
+        """Make `suite` the board's suite."""
         self.context.suite = suite
         self.context.board = self.context.board.model_copy(update={"precisions": ("predictions",)})
 
     def wait(self, seconds: float) -> None:
-        """Time passes, for the bot and for the Hub."""
+        """Advance the clocks of the bot and of the Hub."""
         self.time += seconds
         self.hub.state.clock.advance(seconds)
 
     def season(self, *, begins: float, ends: float, name: str = "autumn", **rules: Any) -> None:
-        """Have the board have one season; times are seconds from now."""
+        """Give the suite one season; times are seconds from now."""
         now = datetime.fromtimestamp(self.time, UTC)
         times = {"begins": now + timedelta(seconds=begins), "ends": now + timedelta(seconds=ends)}
         self.use(suite_at(self.revision, seasons=[{"name": name, **times}], **rules))
@@ -148,7 +148,7 @@ class PredictionsDriver(BoardDriver):
         extension: str = "jsonl",
         **changes: Any,
     ) -> dict[str, bytes]:
-        """The two files of a submission."""
+        """Return the two files of a submission."""
         place = predictions_place(model, extension)
         fields = {
             "model": model,
@@ -164,24 +164,24 @@ class PredictionsDriver(BoardDriver):
         return {request_path(model): json.dumps(fields).encode(), place: data}
 
     def commit(self, files: Mapping[str, bytes]) -> None:
-        """The front end commits files."""
+        """Commit files as the front end does."""
         operations = [CommitOperationAdd(path, data) for path, data in files.items()]
         self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
 
     def submit_predictions(self, answers: Mapping[str, Any] | bytes, **changes: Any) -> str:
-        """The front end commits predictions for Ada, and the syncs run; the path of the request."""
+        """Commit predictions for Ada as the front end does, and sync; return the path of the request."""
         model = changes.get("model", "ada/first")
         self.commit(self.files(answers, sender=changes.pop("sender", model.partition("/")[0]), **changes))
         self.settle()
         return request_path(model)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the aggregated table, without a board repo for it."""
+        """Return the rows of the aggregated table, which the board does not publish."""
         sources = gather(self.context)
         return [dict(row) for row in compile_rows((), sources, {}, table_settings(self.context))]
 
     def download(self, repo: Repo, folder: Path) -> Path:
-        """Every file of `repo`, as a front end has them; the folder."""
+        """Download every file of `repo` as a front end does; return the folder."""
         for file in self.context.hub.list_files(repo):
             if file.path != ".gitattributes":
                 (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
@@ -189,14 +189,14 @@ class PredictionsDriver(BoardDriver):
         return folder
 
     def results(self, path: str) -> dict[str, Any]:
-        """The results file that a request names."""
+        """Return the results file that a request names."""
         where = self.file(path)["steward"]["results"]
         found: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.results, where).data)
         return found
 
 
 def in_redis(connection: redis.Redis) -> str:
-    """Everything in Redis, as text."""
+    """Return everything in Redis as text."""
     parts: list[object] = []
     for key in connection.scan_iter():
         kind = connection.type(key)
@@ -213,13 +213,13 @@ def in_redis(connection: redis.Redis) -> str:
 
 
 def request_path(model: str) -> str:
-    """The path of the request of predictions."""
+    """Return the path of the request for predictions."""
     return f"{model}_eval_request_False_predictions_Original.json"
 
 
 @contextmanager
 def predictions_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[PredictionsDriver]:
-    """A board that takes predictions, with nothing in it yet."""
+    """A board that takes predictions, without any submission."""
     with hub_with(predictions_world(), folder) as hub:
         made = PredictionsDriver(hub, connection, probe)
         form_id = made.context.hub.user("form").id
@@ -231,5 +231,5 @@ def predictions_board(folder: Path, connection: redis.Redis, probe: Probe) -> It
 
 
 def outsider(hub: LocalHub) -> HfApi:
-    """Ada's own client."""
+    """Return a client with Ada's token."""
     return HfApi(hub.url, token=ADA)

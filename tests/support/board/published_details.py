@@ -1,4 +1,4 @@
-"""What a worker commits to a details repo after an evaluation that went well."""
+"""Commits to a details repo what a worker commits after a successful evaluation."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def publish(
     forge: Callable[[dict[str, bytes]], None] = lambda _: None,
     branch: str = "main",
 ) -> Details:
-    """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers.
+    """Commit the details of `job` to the Hub at `url`; runs that end in the same second need different numbers.
 
     `harness` is what the harness writes beside the scores; `errors` are the block's standard errors. `forge` changes
-    the files, by their paths, before they are committed. Another `branch` than the main one is created.
+    the files, by their paths, before they are committed. A `branch` other than main is created.
     """
     repo = parse_board(BOARD).repos.details(job.model)
     name = f"results_2026-11-24T12-00-00.{number:06}.json"

@@ -1,4 +1,4 @@
-"""Outsiders and their pull requests, on the board of `board_driver`."""
+"""Pull requests of outsiders on the board of `board_driver`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 
 @contextmanager
 def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> Iterator[BoardDriver]:
-    """A desk with nothing in Redis, for the board on `hub`, whose requests repo holds the files `kept` and no other.
+    """A board driver with an empty Redis on `hub`, whose requests repo has the files `kept` and no others.
 
-    The Hub may be shared.
+    Several tests may share the Hub.
     """
     stand = BoardDriver(hub, connection)
     there = [
@@ -46,7 +46,7 @@ def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> 
 
 
 def fields(stand: BoardDriver, model: str = "ada/good", **changes: Any) -> dict[str, Any]:
-    """What a submission of `model` says; a change to None leaves the field out."""
+    """Return the fields of a submission of `model`; a change to None leaves the field out."""
     made = {
         "model": model,
         "base_model": "",
@@ -68,7 +68,7 @@ def propose(
     title: str = "Add a model",
     who: HfApi | None = None,
 ) -> tuple[int, str]:
-    """Ada opens a pull request with `files` (None: removed), or pushes them to `number`; its number and head."""
+    """Open a pull request as Ada with `files` (None: removed), or push them to `number`; return number and head."""
     operations = [
         CommitOperationDelete(path)
         if content is None
@@ -87,7 +87,7 @@ def propose(
 
 
 def look(stand: BoardDriver, number: int) -> list[str]:
-    """Sync the thread, and whatever follows; the routes of the calls that this took."""
+    """Sync the thread and every key that this marks; return the routes of the calls to the Hub."""
     before = len(stand.calls)
     stand.context.mark(f"thread:dataset/{REQUESTS}:{number}")
     stand.work()
@@ -95,36 +95,36 @@ def look(stand: BoardDriver, number: int) -> list[str]:
 
 
 def thread(stand: BoardDriver, number: int) -> DiscussionWithDetails:
-    """The pull request as people see it."""
+    """Return the pull request."""
     return stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset")
 
 
-def said(stand: BoardDriver, number: int, kind: str = KIND) -> list[str]:
-    """The bot's comments of `kind` in the pull request: for the reports, at most one."""
-    found = []
+def comments_of_kind(stand: BoardDriver, number: int, kind: str = KIND) -> list[str]:
+    """Return the bot's comments of `kind` in the pull request, by default its reports."""
+    comments = []
     for event in thread(stand, number).events:
         if isinstance(event, DiscussionComment) and event.author == "steward-bot":
             marker = marker_of(event.content)
             if marker is not None and marker.kind == kind:
-                found.append(event.content)
-    return found
+                comments.append(event.content)
+    return comments
 
 
 def report(stand: BoardDriver, number: int) -> str:
-    """The one report, as it is read once it is rendered, but for its layout."""
-    (text,) = said(stand, number)
-    shown = text.partition("\n")[2].partition("\n")[2].replace("\u200b", "")
-    return re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", shown)
+    """Return the one report as rendered text, without its first two lines."""
+    (text,) = comments_of_kind(stand, number)
+    rendered = text.partition("\n")[2].partition("\n")[2].replace("\u200b", "")
+    return re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", rendered)
 
 
 def bot_comments(stand: BoardDriver, number: int) -> int:
-    """How many comments the bot has written there."""
+    """Return the number of the bot's comments in the pull request."""
     events = thread(stand, number).events
     return sum(isinstance(event, DiscussionComment) and event.author == "steward-bot" for event in events)
 
 
 def settled(stand: BoardDriver, **changes: Any) -> dict[str, Any]:
-    """A request that came to its end is on main; what its file says."""
+    """Commit a finished request to main; return its fields."""
     sha = stand.ada.model_info("ada/good").sha
     facts = {"attempt": 1, "revision": sha, "spent": 1}
     made = fields(stand, status="FINISHED", job_id="0123456789ab-cccccccc-1", mystery=[1], steward=facts)
@@ -134,10 +134,10 @@ def settled(stand: BoardDriver, **changes: Any) -> dict[str, Any]:
 
 
 def newer(stand: BoardDriver) -> str:
-    """Ada's model has a newer commit; which."""
+    """Commit to ada/good; return the commit."""
     return str(stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="note.txt", repo_id="ada/good").oid)
 
 
 def policy(stand: BoardDriver, word: str) -> None:
-    """Have the board say `pull_requests: word`."""
+    """Set the board's `pull_requests` to `word`."""
     stand.context.board = stand.context.board.model_copy(update={"pull_requests": word})

@@ -1,4 +1,4 @@
-"""Requests that wait for their turn, on the board of `board_driver`, and how they get it."""
+"""Requests that wait for dispatch, on the board of `board_driver`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
 def path_of(precision: str) -> str:
-    """The request for the one good model at a made-up precision."""
+    """Return the path of the request for ada/good at `precision`."""
     return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
 
 
 def submit(stand: BoardDriver, *precisions: str, sender: str = "") -> list[str]:
-    """The form commits requests of `sender`, all at once; their paths."""
+    """Commit requests of `sender` as the form does, all at once; return their paths."""
     form = stand.context.hub.user("form").id
     known = tuple(dict.fromkeys((*stand.context.board.precisions, *precisions)))
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,), "precisions": known})
@@ -34,12 +34,12 @@ def submit(stand: BoardDriver, *precisions: str, sender: str = "") -> list[str]:
 
 
 def queued(stand: BoardDriver) -> list[str]:
-    """The paths of what lies in RQ."""
+    """Return the paths of the jobs in RQ."""
     return [job.path for job in stand.queued()]
 
 
 def start(stand: BoardDriver, path: str) -> EvaluationJob:
-    """The worker takes the job of `path`, says that it does it, and is granted the claim."""
+    """Take the job of `path` as the worker, and be granted the claim."""
     (job,) = (job for job in stand.queued() if job.path == path)
     card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
     stand.context.workers.announce(card)
@@ -47,8 +47,8 @@ def start(stand: BoardDriver, path: str) -> EvaluationJob:
     return job
 
 
-def said(stand: BoardDriver, path: str) -> str:
-    """The status comment of the request at `path`."""
+def status_comment(stand: BoardDriver, path: str) -> str:
+    """Return the status comment of the request at `path`."""
     thread = stand.context.index.get(path).thread
     (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
     return str(post).replace("\u200b", "")

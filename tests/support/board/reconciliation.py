@@ -1,4 +1,4 @@
-"""What happens on a board that nobody tells the bot of, and a round that looks for it."""
+"""Changes on a board of which no webhook tells the bot, and rounds of the timer that find them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WATCHED = [{"type": "dataset", "name": REQUESTS}]
 
 
 def look(stand: BoardDriver, *, after: float = PERIOD) -> list[tuple[str, str]]:
-    """Let `after` seconds go by, let the timer tick, do what is to do; the calls that it took."""
+    """Advance the clock by `after` seconds, run the timer and the syncs; return the calls to the Hub."""
     before = len(stand.calls)
     stand.time += after
     stand.tick()
@@ -24,7 +24,7 @@ def look(stand: BoardDriver, *, after: float = PERIOD) -> list[tuple[str, str]]:
 
 
 def modify(stand: BoardDriver, **files: str | None) -> None:
-    """Commit without telling anybody."""
+    """Commit files without a webhook."""
     body = {"type": "dataset", "id": REQUESTS, "files": files, "author": "form"}
     httpx2.post(f"{stand.hub.url}/_admin/modify", json=body).raise_for_status()
 
@@ -39,29 +39,29 @@ def fill(stand: BoardDriver, count: int) -> None:
 
 
 def path_of(model: str) -> str:
-    """Where the request for `model` lies."""
+    """Return the path of the request for `model`."""
     return f"{model}_eval_request_False_float32_Original.json"
 
 
 def state(stand: BoardDriver, path: str) -> str | None:
-    """What the index says of `path`."""
+    """Return the state of `path` in the index."""
     entry = stand.context.index.find([path])[0]
     return None if entry is None else entry.state
 
 
 def member(stand: BoardDriver, name: str, role: str) -> tuple[object, object, str]:
-    """The organisation, the account and the role that make `name` one of the board's members."""
+    """Return the organisation, the account and the role that make `name` a member of the board's organisation."""
     accounts = stand.hub.state.accounts
     return accounts.by_name("board"), accounts.by_name(name), role
 
 
 def text_of(event: object) -> str:
-    """What a comment says."""
+    """Return the text of a comment."""
     return getattr(event, "content", "")
 
 
 def webhook(stand: BoardDriver) -> str:
-    """The bot's account watches the requests repo; the webhook's id."""
+    """Create a webhook of the bot on the requests repo; return its id."""
     body = {"url": "http://127.0.0.1:9/hook", "watched": WATCHED, "domains": ["repo", "discussion"]}
     headers = {"Authorization": f"Bearer {BOT}"}
     answer = httpx2.post(f"{stand.hub.url}/api/settings/webhooks", json=body, headers=headers)

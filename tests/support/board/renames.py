@@ -1,4 +1,4 @@
-"""A board on which models were evaluated and renamed since, on the Hub of `board_driver`."""
+"""A board with evaluated models, some of which were renamed on the Hub since."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS = bytes(range(256)) * 8
 
 
 def rename_world() -> HubWorld:
-    """The board of `board_driver`, with Maya, who maintains it, and models: a lion, renamed since, and its friends."""
+    """Return the world of the bot's tests, with the maintainer Maya, a model to be renamed, and others."""
     made = board_world().user("maya", MAYA)
     for name in ("ada/lion", "ada/twin", "ada/twin-two", "ada/solo", "ada/puma", "ada/Case", "bob/twin"):
         made.repo("model", name, {"README.md": "#", "config.json": CONFIG})
@@ -30,7 +30,7 @@ def rename_world() -> HubWorld:
 
 
 def prepare(hub: LocalHub) -> None:
-    """Ada renames her lion; twins get the same weights."""
+    """Rename two of Ada's models on the Hub, and upload equal weights to the twins."""
     ada, bob = HfApi(hub.url, token="hf_ada"), HfApi(hub.url, token="hf_bob")
     ada.move_repo(OLD, NEW)
     ada.move_repo("ada/Case", "ada/case")
@@ -41,19 +41,19 @@ def prepare(hub: LocalHub) -> None:
 
 
 def maintained(stand: BoardDriver) -> HfApi:
-    """Maya maintains the board; she herself."""
+    """Make Maya the board's maintainer; return her client."""
     maya = HfApi(stand.hub.url, token=MAYA)
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("maya").id,)})
     return maya
 
 
 def path(model: str, precision: str = "float16") -> str:
-    """The path of a request file."""
+    """Return the path of a request file."""
     return f"{model}_eval_request_False_{precision}_Original.json"
 
 
 def request(model: str, precision: str = "float16", **more: Any) -> bytes:
-    """A request file, as a front end writes it."""
+    """Return a request file as a front end writes it."""
     made = {
         "model": model,
         "base_model": "",
@@ -68,7 +68,7 @@ def request(model: str, precision: str = "float16", **more: Any) -> bytes:
 
 
 def results(model: str, score: float = 0.5) -> bytes:
-    """A results file with the names of both generations."""
+    """Return a results file that names its model in the fields of both generations."""
     fields = {
         "results": {"task": {"acc,none": score}},
         "config_general": {"model_name": model, "model_sha": "a" * 40},
@@ -80,7 +80,7 @@ def results(model: str, score: float = 0.5) -> bytes:
 
 
 def result_path(model: str, day: int = 1) -> str:
-    """The path of a results file."""
+    """Return the path of a results file."""
     return f"{model}/results_2024-01-{day:02}T00-00-00.000000.json"
 
 
@@ -103,7 +103,7 @@ RESULT_FILES: dict[str, bytes] = {
 
 
 def fill_results(stand: BoardDriver, files: dict[str, bytes]) -> None:
-    """The results repo holds `files` and no other."""
+    """Make `files` the only files of the results repo."""
     there = [one.path for one in stand.context.hub.list_files(stand.context.results) if one.path != ".gitattributes"]
     operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
     operations += [CommitOperationAdd(it, data) for it, data in files.items()]
@@ -111,12 +111,12 @@ def fill_results(stand: BoardDriver, files: dict[str, bytes]) -> None:
 
 
 def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None = None) -> RenamePlan:
-    """The plan in the requests repo."""
+    """Return the plan of the rename in the requests repo."""
     return plan("requests", old, new, {it: data for it, data in (files or FILES).items() if it.endswith(".json")})
 
 
 def done(files: tuple[FilePlan, ...]) -> dict[str, Any]:
-    """What a pull request changes that does just that: path → contents, None: removed."""
+    """Return the changes of a pull request that follows the plan: path → contents, None: removed."""
     made: dict[str, Any] = {one.path: None for one in files if one.moves}
     return made | {one.place: one.data for one in files}
 
@@ -124,7 +124,7 @@ def done(files: tuple[FilePlan, ...]) -> dict[str, Any]:
 def open_pull(
     stand: BoardDriver, files: dict[str, Any], *, repo: str = REQUESTS, title: str = "Rename", who: HfApi | None = None
 ) -> tuple[int, str]:
-    """Bob's tool opens a pull request; its number and head."""
+    """Open a pull request, by default as Bob; return its number and head."""
     made = (who or stand.bob).create_commit(
         repo, operations(files), commit_message=title, repo_type="dataset", create_pr=True
     )
@@ -132,7 +132,7 @@ def open_pull(
 
 
 def push(stand: BoardDriver, number: int, files: dict[str, Any], *, repo: str = REQUESTS) -> str:
-    """Bob pushes to his pull request; its head."""
+    """Push to Bob's pull request; return its head."""
     made = stand.bob.create_commit(
         repo, operations(files), commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}"
     )
@@ -140,45 +140,41 @@ def push(stand: BoardDriver, number: int, files: dict[str, Any], *, repo: str = 
 
 
 def operations(files: dict[str, Any]) -> list[Any]:
-    """The operations that make a commit of `files`."""
+    """Return the operations of a commit of `files`."""
     return [CommitOperationDelete(it) if data is None else CommitOperationAdd(it, data) for it, data in files.items()]
 
 
 def look_at(stand: BoardDriver, repo: str, number: int) -> None:
-    """Sync the thread, and whatever follows."""
+    """Sync the thread and every key that this marks."""
     stand.context.mark(f"thread:dataset/{repo}:{number}")
     stand.work()
 
 
 def on_main(stand: BoardDriver, repo: str = REQUESTS) -> dict[str, str]:
-    """Every file on main → its id, but for the Hub's own."""
+    """Return path → id of every file on main, but for the Hub's own."""
     board = stand.context.requests if repo == REQUESTS else stand.context.results
     return {file.path: file.oid for file in stand.context.hub.list_files(board) if file.path != ".gitattributes"}
 
 
 def comments(stand: BoardDriver, repo: str, number: int) -> list[str]:
-    """What the bot says in a thread, as it is read once it is rendered, but for its layout."""
-    found = stand.form.get_discussion_details(repo, number, repo_type="dataset")
-    texts = [event.content for event in found.events if isinstance(event, DiscussionComment)]
-    authors = [event.author for event in found.events if isinstance(event, DiscussionComment)]
-    return [
-        text.replace("\u200b", "").replace("\\", "")
-        for text, author in zip(texts, authors, strict=True)
-        if author == "steward-bot"
-    ]
+    """Return the bot's comments in a thread, without escapes."""
+    thread = stand.form.get_discussion_details(repo, number, repo_type="dataset")
+    comments = [event for event in thread.events if isinstance(event, DiscussionComment)]
+    own = [comment.content for comment in comments if comment.author == "steward-bot"]
+    return [text.replace("\u200b", "").replace("\\", "") for text in own]
 
 
 def push_raw(
     stand: BoardDriver, number: int, files: dict[str, tuple[int, bytes | str | None]], *, repo: str = REQUESTS
 ) -> str:
-    """Somebody with a git pushes to a pull request: path → mode and contents, or an id (None: removed); its head."""
-    found = stand.hub.state.repos.get("dataset", repo)
-    assert found is not None
+    """Push to a pull request by git: path → mode and contents, or an id (None: removed); return its head."""
+    stored = stand.hub.state.repos.get("dataset", repo)
+    assert stored is not None
     made: list[SetFile | RemoveFile] = []
-    with found.git.open() as git:
+    with stored.git.open() as git:
         for where, (mode, data) in files.items():
             oid = data if isinstance(data, str) or data is None else str(git.create_blob(data))
             made.append(RemoveFile(where) if oid is None else SetFile(where, oid, mode))
     made.sort(key=lambda one: isinstance(one, SetFile))
     author = Author("bob", "bob@users.noreply.huggingface.co")
-    return found.git.commit(f"refs/pr/{number}", made, None, author, "By git")
+    return stored.git.commit(f"refs/pr/{number}", made, None, author, "By git")

@@ -1,4 +1,4 @@
-"""A board that runs: a real web server takes the deliveries of a Hub of our own, and two loops sync."""
+"""A running board: a web server takes the deliveries of a local Hub, and two loops sync."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from redis_state import clock
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.worlds import open_board
+from tests.support.waiting import wait_until
 
 LOOPS = 2
 
 
 @contextmanager
 def served(settings: BotSettings) -> Iterator[str]:
-    """A web server; its address."""
+    """A web server; yields its address."""
     server = uvicorn.Server(server_config(create_app(settings), settings))
-    runs = threading.Thread(target=server.run)
-    runs.start()
+    thread = threading.Thread(target=server.run)
+    thread.start()
     try:
-        while not server.started:
-            runs.join(0.01)
+        wait_until(lambda: server.started or not thread.is_alive(), interval=0.01)
+        assert server.started
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        runs.join()
+        thread.join()
 
 
 @contextmanager
@@ -50,40 +51,40 @@ def client_of(settings: BotSettings) -> Iterator[httpx2.Client]:
 
 @contextmanager
 def serving(settings: BotSettings) -> Iterator[str]:
-    """A web server that takes deliveries; where."""
+    """A web server; yields the address to which webhooks post."""
     with served(settings) as url:
         yield f"{url}/webhooks/hub"
 
 
 @contextmanager
 def syncing(stand: BoardDriver) -> Iterator[None]:
-    """Loops that sync whatever is dirty."""
+    """Sync loops on threads, as many as LOOPS."""
     stand.context.now = clock.now
     loops = [SyncLoop(stand.context) for _ in range(LOOPS)]
     threads = [threading.Thread(target=loop.run) for loop in loops]
-    for one in threads:
-        one.start()
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         for loop in loops:
             loop.stop()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.join()
 
 
 @contextmanager
 def telling(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
-    """Whatever happens on the Hub in the repos in which people speak is delivered, and nothing of it is too much."""
+    """Webhooks on the repos with discussions deliver to a web server, without a limit on their number."""
     (folder / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
     policy = stand.hub.state.webhooks.policy
     stand.hub.state.webhooks.policy = type(policy)(**{**vars(policy), "quota": 1_000_000})
     context = stand.context
     watched = [WatchedItem(repo.kind, repo.id) for repo in (context.requests, context.community)]
-    with serving(settings) as door:
+    with serving(settings) as address:
         for domain in ("repo", "discussion"):
-            context.hub.ensure_webhook(door, watched, [domain], SECRET)
+            context.hub.ensure_webhook(address, watched, [domain], SECRET)
         yield
 
 
@@ -91,7 +92,7 @@ def telling(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
 def running(
     folder: Path, world: HubWorld, connection: redis.Redis, url: str, probe: Probe, **board: Any
 ) -> Iterator[BoardDriver]:
-    """A board on `world`, all of it running; `board` is what is other than in `board_file.BOARD`."""
+    """A running board on `world`; `board` are fields that differ from `board_file.BOARD`."""
     with open_board(world, folder / "hub", connection, probe) as stand:
         try:
             stand.context.board = stand.context.board.model_copy(update=board)

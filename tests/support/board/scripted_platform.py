@@ -27,12 +27,12 @@ class ScriptedPlatform:
     now: float = field(default_factory=clock.now)
 
     def problems(self) -> Iterator[str]:
-        """None."""
+        """Return no problem."""
         self._answer()
         yield from ()
 
     def runs(self) -> list[BackendRun]:
-        """All runs that are not hidden."""
+        """Return all runs that are not hidden."""
         self._answer()
         self.looks += 1
         return [run for run in self.runs_by_id.values() if run.id not in self.hidden]

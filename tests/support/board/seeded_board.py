@@ -1,4 +1,4 @@
-"""A board to look at: requests in every state, scores, flags and workers, in Redis as the syncs write them."""
+"""A board in Redis as the syncs would write it: requests in every state, scores, flags and workers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FINISHED = (
     ("chen/juniper-0.5b", "cc-by-sa-4.0", "continuously pretrained", 0.494, 21.6),
 )
 RESUMED = {"north/birch-70b": 1_204}
-"""Answers that an interrupted attempt had computed of these models' results."""
+"""Model → the number of answers in its results that an interrupted attempt had computed."""
 REASONS = (
     Failure(
         cause="weights-not-finite",
@@ -56,12 +56,12 @@ REASONS = (
 
 
 def path_of(model: str, precision: str = "bfloat16") -> str:
-    """The path of a request."""
+    """Return the path of a request."""
     return f"{model}_eval_request_False_{precision}_Original.json"
 
 
 def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> IndexEntry:
-    """A request; what belongs to its standing is told apart by name."""
+    """Add a request to the index; its fields are the entry's or its state's, by their names."""
     time = clock.now() - 3_600.0 * (number + 1)
     said = {name: changes.pop(name) for name in list(changes) if name in RequestSnapshot.model_fields}
     path = changes.pop("path", path_of(model))
@@ -71,7 +71,7 @@ def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: An
 
 
 def score(scores: Scoreboard, one: IndexEntry, average: float, category: str) -> None:
-    """Note what an evaluation came to."""
+    """Store a score of the scoreboard."""
     each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
     kind = ModelCategory(category) if category in set(ModelCategory) else ModelCategory.UNKNOWN
     fields: dict[str, Any] = {"path": one.path, "model": one.model, "average": average, "benchmarks": each}
@@ -80,7 +80,7 @@ def score(scores: Scoreboard, one: IndexEntry, average: float, category: str) ->
 
 
 def flag(model: str, **changes: Any) -> FlagRecord:
-    """A flag that stands."""
+    """Return a flag that is in force."""
     decision = FlagDecision(what="flagged", at="2026-11-20T10:00:00Z", by="maya", reason="See the thread.")
     fields = {
         "status": "flagged",
@@ -94,7 +94,7 @@ def flag(model: str, **changes: Any) -> FlagRecord:
 
 
 def put_flags(connection: redis.Redis, keys: Keys, *records: FlagRecord) -> None:
-    """Have these be the flags that a sync read."""
+    """Store these flags as a sync that read the flags repo does."""
     connection.delete(keys.flags)
     for one in records:
         connection.hset(keys.flags, f"name {one.model.casefold()}", json.dumps([one.model_dump(mode="json")]))
@@ -102,7 +102,7 @@ def put_flags(connection: redis.Redis, keys: Keys, *records: FlagRecord) -> None
 
 
 def furnish(connection: redis.Redis, keys: Keys) -> None:
-    """A board in the middle of its day."""
+    """Fill a board with requests in every state."""
     index, scores, now = Index(connection, keys), Scoreboard(connection, keys), clock.now()
     for number, (model, licence, category, size, average) in enumerate(FINISHED):
         one = entry(
@@ -142,7 +142,7 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
 
 
 def _worker(name: str, doing: str, now: float) -> WorkerCard:
-    """A worker that counts as there for as long as tests may take: nobody beats for it."""
+    """Announce a worker whose heartbeat lies in the future, so that it counts as alive for the whole test."""
     versions = {"lm-eval": "0.4.13", "torch": "2.9.1", "transformers": "5.24.0"}
     tiers = ("small", "medium", "large")
     return WorkerCard(

@@ -1,4 +1,4 @@
-"""A board whose pages people can sign in to: a Hub with an app, a web server with its secret, and a loop that syncs."""
+"""A board that people sign in to: a Hub with an OAuth app, a web server with the app's secret, and a sync loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIA = "hf_mia"
 
 
 def signing_world(port: int) -> HubWorld:
-    """The world of `board_driver`, with Mia, whom the board names, and Olaf, who is an admin of its organisation."""
+    """Return the world of `board_driver` with Mia, a maintainer of the board, and Olaf, an admin of its members."""
     made = board_world().user("mia", MIA, "read").user("olaf")
     made["orgs"][0]["members"]["olaf"] = "admin"
     app = {"clientId": APP, "clientSecret": APP_SECRET, "name": "Demo"}
@@ -37,7 +37,7 @@ def signing_world(port: int) -> HubWorld:
 
 
 def free_port() -> int:
-    """A port that nobody listens at: the Hub has to know it before the server is there."""
+    """Return an unused port: the Hub needs the web server's address before the server starts."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @dataclass
 class SignInSite:
-    """The pages, the board behind them, and its settings."""
+    """The board's pages, its driver, and its settings."""
 
     url: str
     stand: BoardDriver
@@ -53,45 +53,45 @@ class SignInSite:
     browsers: list[Browser] = field(default_factory=list)
 
     def browser(self) -> Browser:
-        """A browser that nobody has used yet."""
+        """Return a new browser without cookies."""
         made = Browser(base_url=self.url, timeout=30)
         self.browsers.append(made)
         return made
 
     def id_of(self, name: str) -> str:
-        """The user id of somebody."""
+        """Return the user id of an account."""
         account = self.stand.hub.state.accounts.by_name(name)
         assert account is not None
         return account.id
 
 
 class Browser(httpx2.Client):
-    """Keeps cookies, and goes nowhere by itself."""
+    """An HTTP client that stores cookies and follows no redirect."""
 
     def agree(self, who: str, next: str = "/") -> str:
-        """Begin a sign-in and let the Hub name `who`; the address to which it sends this browser back."""
+        """Start a sign-in and consent as `who` on the Hub; return the address of the redirect back to the board."""
         begun = self.get("/signin", params={"next": next})
         assert begun.status_code == 303, begun.text
         asked = dict(parse_qsl(urlsplit(begun.headers["location"]).query))
         hub = begun.headers["location"].partition("?")[0]
-        # A browser keeps cookies by host, whatever the port; the Hub is given none of ours.
+        # Browsers share cookies between the ports of a host; this client sends the Hub none of the board's.
         agreed = httpx2.post(hub, data={**asked, "as": who}, timeout=30)
         assert agreed.status_code == 303, agreed.text
         return str(agreed.headers["location"])
 
     def sign_in(self, who: str, next: str = "/") -> httpx2.Response:
-        """Sign in, as a person does; the answer of the way back."""
+        """Sign in as a person does; return the response of the redirect back to the board."""
         return self.get(self.agree(who, next))
 
     @property
     def form_token(self) -> str:
-        """What the forms on this browser's pages hold."""
+        """Return the token in the forms of this browser's pages."""
         return str(self.get("/api/me").json()["csrf"])
 
 
 @contextmanager
 def signing(folder: Path, connection: redis.Redis, url: str, probe: Probe, more: str = "") -> Iterator[SignInSite]:
-    """A board, all of it running, with `more` in its file; its queue server (`connection`, `url`) is emptied."""
+    """A running board with the lines `more` in its board file; its queue server (`connection`, `url`) is emptied."""
     connection.flushall()
     port = free_port()
     with LocalHub(folder / "hub", signing_world(port)) as hub:

@@ -1,4 +1,4 @@
-"""A board without a server: its bot is a Job on the Hub that webhooks start, with an empty Redis each time."""
+"""A board without a server: its bot is a Job on the Hub, started by webhooks, with an empty Redis each time."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class SleepingBoard:
         return sorted(listed, key=lambda job: (job.created_at, job.id))
 
     def sleeps(self, seconds: float, at_least: int = 1) -> list[Any]:
-        """Wait until `at_least` Jobs of the bot have run, and none lives; all its Jobs."""
+        """Wait until at least this many Jobs of the bot have run and none is running; return all its Jobs."""
 
         def asleep() -> bool:
             jobs = self.jobs()
@@ -103,15 +103,15 @@ class SleepingBoard:
         return jobs
 
     def log(self, job: str) -> list[str]:
-        """What a Job has printed."""
+        """Return the output of a Job."""
         return self.hub.state.jobs.printed(job)
 
     def words(self) -> str:
-        """The stages of the Jobs, and the last words of each."""
+        """Return the stage of each Job and the end of its output."""
         return "\n".join(f"{job.id} {job.status}\n" + "\n".join(self.log(job.id)[-12:]) for job in self.jobs())
 
     def processes(self) -> list[str]:
-        """The command lines of processes that have the board's file in their environment: those of the bot."""
+        """Return the command lines of the bot's processes, found by the board's file in their environment."""
         marked = []
         for process in Path("/proc").iterdir():
             with suppress(OSError):

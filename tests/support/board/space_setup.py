@@ -1,4 +1,4 @@
-"""Runs `steward init --space` against a localhub, and takes pictures of all that the Hub holds."""
+"""Runs `steward init --space` against a localhub, and records everything that the Hub holds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 
 ORG = ("--space", "--org", "fresh", "--maintainer", "maya")
-"""The words of a new board's setup."""
+"""The options of `steward init` for a new board."""
 OWN = ("HF_ENDPOINT", "REDIS_URL", "REDIS_URL_FILE")
-"""Settings of the terminal in which the tests run, which the operator lacks."""
+"""Settings that are removed from the environment, because the operator's terminal has none of them."""
 
 
 def space_world(**more: Any) -> HubWorld:
@@ -48,7 +48,7 @@ def wheel_in(folder: Path) -> Path:
 
 @dataclass
 class SpaceSetup:
-    """One operator's folder and terminal, and the Hub."""
+    """One operator's folder and environment, and the Hub."""
 
     hub: LocalHub
     folder: Path
@@ -56,7 +56,7 @@ class SpaceSetup:
 
     @classmethod
     def of(cls, hub: LocalHub, folder: Path) -> SpaceSetup:
-        """An operator with the bot's token and a wheel."""
+        """Return an operator with the bot's token and a wheel."""
         folder.mkdir(exist_ok=True)
         wheel_in(folder)
         environment = {
@@ -79,7 +79,7 @@ class SpaceSetup:
         return "--wheel", f"steward_leaderboard-{__version__}-py3-none-any.whl"
 
     def picture(self) -> dict[str, object]:
-        """All that the Hub and the folder hold: repos with files and settings, buckets, webhooks, local files."""
+        """Return everything on the Hub and in the folder: repos, settings, buckets, webhooks and local files."""
         state = self.hub.state
         repos = {}
         for repo in state.repos.all():

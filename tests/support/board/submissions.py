@@ -1,4 +1,4 @@
-"""A program that submits over HTTP, and syncs that run beside the test."""
+"""Submissions over HTTP, and sync loops that run beside the test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 
 @contextmanager
 def syncs_beside(stand: BoardDriver) -> Iterator[None]:
-    """The board's syncs run meanwhile, by the clock of the web server."""
+    """A sync loop on a thread, with the real clock as the web server has it."""
     stand.context.now = clock.now
     stand.context.me()
     thread = threading.Thread(target=stand.loop.run)
@@ -44,19 +44,19 @@ def put(context: BoardContext, submission: ApiSubmission) -> None:
 
 
 def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:
-    """Submit by a program."""
+    """Submit over the API."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = {"authorization": f"Bearer {token}"} if token else {}
     return web.post("/api/requests", content=content, headers={**given, **headers}, timeout=30)
 
 
 def asked_whose(stand: BoardDriver) -> int:
-    """How often the Hub was asked whose token it is, by whomever."""
+    """Return how many times any program asked the Hub for the owner of a token."""
     return sum(one["count"] for one in stand.hub.state.stats.read()["calls"] if "whoami" in one["route"])
 
 
 def settled(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:
-    """Submit until it is known what came of it."""
+    """Repeat a submission until the board has decided on it; return the last response."""
     answer = post(web, body, token, **headers)
     for _ in range(20):
         if answer.status_code != 202 or answer.json()["code"] != "under-way":

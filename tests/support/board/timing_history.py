@@ -1,4 +1,4 @@
-"""A quarter of a year of a board, counted as the syncs and the timer count it, from a seed."""
+"""The measured waits and durations of a board in a quarter of a year, from a seed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KINDS = (
     ("large", "bfloat16", 1, 70_000.0, 31_000.0),
     ("large", "GPTQ", 1, 55_000.0, 40_000.0),
 )
-"""Tier, precision, how many a day, seconds that they usually wait and run."""
+"""Tier, precision, number a day, usual seconds of waiting and of running."""
 FAULTS: tuple[Fault, ...] = ("submission", "submission", "submission", "us", "hub", "unknown")
 
 
 def count(connection: redis.Redis, keys: Keys, *, now: float, days: int = 90, seed: int = 7, every: int = 8) -> None:
-    """Have the last `days` be counted, the queue in every `every`th slot; two days without a timer among them."""
+    """Count the last `days`, and the queue in every `every`th slot; the timer did not run on two of the days."""
     chance, timings = random.Random(seed), Timings(connection, keys)
     today, number = day_of(now), 0
     for day in range(today - days + 1, today + 1):

@@ -1,4 +1,4 @@
-"""A small town on a board of its own, and conversations in it, written down as people read them."""
+"""A board with three people and a few models, whose conversations are recorded as people read them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ ERRORS = {
 
 
 @contextmanager
-def town(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[Transcripts]:
-    """The usual board with Mia, who maintains it, and these models; the form is its front end."""
+def transcript_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[Transcripts]:
+    """The world of the bot's tests with the maintainer Mia and these models; the form is the board's front end."""
     world = board_world().user("mia")
     world["orgs"][0]["members"]["mia"] = "admin"
     for name in MODELS:
-        # Each has a card of its own: alike, and made in the same second, they would have the same commit.
+        # Each model has its own card: equal models that are made in the same second have the same commit.
         world.repo("model", name, model_files(title=name))
     with open_board(world, folder, connection, probe) as stand:
         mia, form = (stand.context.hub.user(name).id for name in ("mia", "form"))
@@ -58,7 +58,7 @@ def town(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[Transc
 
 
 class Transcripts:
-    """People on a board, a worker that does what it is told, and threads."""
+    """People who write on a board, a scripted worker, and threads."""
 
     def __init__(self, stand: BoardDriver) -> None:
         self.stand = stand
@@ -66,20 +66,20 @@ class Transcripts:
         self.taken: set[str] = set()
 
     def pass_time(self, seconds: float = 120.0) -> None:
-        """A while later everything that was to be done is done."""
+        """Advance the clock, and sync."""
         self.stand.time += seconds
         self.stand.settle()
 
     # --- requests
 
     def submit(self, model: str, **changes: Any) -> str:
-        """The form commits a request for `model`, by its owner; its path."""
+        """Commit a request for its owner's `model` as the form does; return its path."""
         path = self.stand.submit(model, sender=model.partition("/")[0], **changes)
         self.stand.settle()
         return path
 
     def run(self, path: str, failure: Failure | None = None) -> None:
-        """A worker takes what waits at `path`; it fails of `failure`, or has results."""
+        """Evaluate the request at `path` as a worker, with this failure or with results."""
         stand = self.stand
         stand.worker()
         stand.context.mark("queue")
@@ -90,9 +90,9 @@ class Transcripts:
         done = (
             publish(stand.hub.url, job, stand.context.suite, number=number_in(job.attempt)) if failure is None else None
         )
-        told = {"attempt": job.attempt, "path": job.path, "revision": job.revision, "suite": job.suite}
+        fields = {"attempt": job.attempt, "path": job.path, "revision": job.revision, "suite": job.suite}
         outcome = Outcome(
-            **told,
+            **fields,
             suite_digest=job.suite_digest,
             started=stand.time - 3_000,
             ended=stand.time,
@@ -109,18 +109,18 @@ class Transcripts:
         stand.context.workers.leave("w")
 
     def link(self, path: str) -> str:
-        """The address of a request file, as people copy it."""
+        """Return the address of a request file as people copy it."""
         return f"{self.stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
 
     # --- threads
 
     def open(self, who: str, title: str, post: str) -> TranscriptThread:
-        """Somebody opens a discussion."""
+        """Open a discussion."""
         made = self.people[who].create_discussion(REQUESTS, title, description=post, repo_type="dataset")
         return TranscriptThread(self, made.num).look()
 
     def propose(self, who: str, model: str, title: str) -> tuple[TranscriptThread, str]:
-        """Somebody opens a pull request with a request file for `model`; it, and its head."""
+        """Open a pull request with a request file for `model`; return its thread and its head."""
         org, name = model.split("/")
         path = str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
         fields = {"model": model, "base_model": "", "revision": "main", "precision": "float32"}
@@ -133,45 +133,45 @@ class Transcripts:
         return TranscriptThread(self, int(made.pr_num or 0)).look(), made.oid
 
     def thread_of(self, path: str) -> TranscriptThread:
-        """The thread of a request."""
+        """Return the thread of a request."""
         number = self.stand.context.index.get(path).thread
         assert number is not None
         return TranscriptThread(self, number)
 
 
 class TranscriptThread:
-    """One thread."""
+    """One discussion or pull request."""
 
-    def __init__(self, town: Transcripts, number: int) -> None:
-        self.town, self.number = town, number
+    def __init__(self, transcripts: Transcripts, number: int) -> None:
+        self.transcripts, self.number = transcripts, number
 
     def say(self, who: str, text: str) -> TranscriptThread:
-        """Somebody writes a comment, and the bot reads it."""
-        self.town.people[who].comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
+        """Post a comment, and sync the thread."""
+        self.transcripts.people[who].comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
         return self.look()
 
     def look(self) -> TranscriptThread:
-        """The bot looks at it."""
-        self.town.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
-        self.town.pass_time()
+        """Sync the thread."""
+        self.transcripts.stand.context.mark(f"thread:dataset/{REQUESTS}:{self.number}")
+        self.transcripts.pass_time()
         return self
 
     def events(self) -> list[Any]:
-        """All that happened there."""
-        found = self.town.people["mia"].get_discussion_details(REQUESTS, self.number, repo_type="dataset")
-        return list(found.events)
+        """Return all events of the thread."""
+        details = self.transcripts.people["mia"].get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        return list(details.events)
 
-    def told(self) -> list[str]:
-        """What the bot says there, as it stands now."""
+    def replies(self) -> list[str]:
+        """Return the present texts of the bot's comments."""
         return [one.content for one in self.events() if one.type == "comment" and one.author == "steward-bot"]
 
     def transcript(self) -> str:
-        """The thread as people read it."""
-        api = self.town.people["mia"]
-        found = api.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
-        what = "pull request" if found.is_pull_request else "discussion"
-        lines = [f"{what.capitalize()} “{found.title}”", ""]
-        for event in found.events:
+        """Return the thread as people read it."""
+        api = self.transcripts.people["mia"]
+        details = api.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        what = "pull request" if details.is_pull_request else "discussion"
+        lines = [f"{what.capitalize()} “{details.title}”", ""]
+        for event in details.events:
             if event.type == "comment":
                 lines += [f"**{event.author}**", "", quoted(event.content), ""]
             elif event.type == "status-change":
@@ -180,7 +180,7 @@ class TranscriptThread:
 
 
 def quoted(text: str) -> str:
-    """What somebody wrote, as a quote, without what nobody sees."""
+    """Return a comment as a quote, without its hidden parts."""
     shown = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL).strip()
     return "\n".join(f"> {line}".rstrip() for line in re.sub(r"\n{3,}", "\n\n", shown).splitlines())
 
@@ -193,21 +193,21 @@ _TIMES = (
 
 
 def normalised(text: str, url: str) -> str:
-    """`text` with the ids, commits, times and addresses that differ from run to run made the same."""
+    """Return `text` with equal ids, commits, times and addresses in every run."""
     text = text.replace(url, "https://hub.example")
     for pattern, instead in _TIMES:
         text = re.sub(pattern, instead, text)
     text = re.sub(r"[0-9a-f]{12}-[0-9a-f]{8}-(\d+)", r"attempt-\1", text)
     commits: dict[str, str] = {}
 
-    def commit(found: re.Match[str]) -> str:
-        short = commits.setdefault(found[0][:8], f"{0x4D5E6F7 + 0x1111111 * len(commits):07x}0"[:8])
-        return (short + "0" * 40)[: len(found[0])]
+    def commit(match: re.Match[str]) -> str:
+        short = commits.setdefault(match[0][:8], f"{0x4D5E6F7 + 0x1111111 * len(commits):07x}0"[:8])
+        return (short + "0" * 40)[: len(match[0])]
 
     text = re.sub(r"#[0-9a-f]{24}", "#comment", text)
     return re.sub(r"\b(?:[0-9a-f]{40}|[0-9a-f]{8})\b", commit, text)
 
 
 def chapter(number: int, title: str, scene: str, talks: Iterable[TranscriptThread]) -> str:
-    """One conversation, with a word on how it came about."""
+    """Return one conversation with its heading and its scene."""
     return "\n".join([f"## {number}. {title}", "", f"*{scene}*", "", *(talk.transcript() for talk in talks)])

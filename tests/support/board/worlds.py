@@ -1,4 +1,4 @@
-"""Worlds with a board in them, and Hubs that hold such a world.
+"""Worlds of Hubs with a board, and Hubs that start with such a world.
 
 A Hub is a copy of the first one with the same world: building one takes longer than all the rest of its start.
 """
@@ -23,7 +23,7 @@ from tests.support.board.board_driver import ADA, BOB, BOT, CONFIG, FORM, WORKER
 
 Driver = TypeVar("Driver", bound=BoardDriver)
 CODE = json.dumps({"auto_map": {"AutoConfig": "x.Y"}})
-"""A config that needs code of its repo, which no board accepts."""
+"""A config that needs code of its repo, which boards refuse."""
 
 
 def empty_board_world(org: str = "board", bot: str = "steward-bot") -> HubWorld:

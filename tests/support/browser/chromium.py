@@ -16,7 +16,7 @@ PLAYWRIGHTS = (
 OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
-    # One machine runs several browsers: no processes and threads that only a single one makes use of.
+    # One machine runs several browsers: start no processes and threads that help only a single browser.
     *("--in-process-gpu", "--disable-software-rasterizer", "--num-raster-threads=1", "--js-flags=--single-threaded"),
     "--disable-background-networking",
     "--disable-component-update",

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, FloatRect, sync_playwright
 
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.transcripts import LOST, town
+from tests.support.board.transcripts import LOST, transcript_board
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.seeded_large_board import LONG, furnish, path_of
 from tests.support.browser.served_site import ServedSite, serving
@@ -74,7 +74,7 @@ def thread(browser: Browser, valkey: Valkey, place: Path, folder: Path) -> None:
     """A picture of a discussion on a local Hub: a person asks about a failure, the bot answers, and tells the end."""
     constants.HF_HUB_DISABLE_XET = True  # localhub has no Xet storage
     place.mkdir()
-    with redis.Redis.from_url(valkey.url) as connection, town(place, connection, shared_probe()) as people:
+    with redis.Redis.from_url(valkey.url) as connection, transcript_board(place, connection, shared_probe()) as people:
         path = people.submit("ada/aurora-1b", model_type="pretrained")
         people.run(path, LOST)
         talk = people.open("ada", "My evaluation failed", f"Hi! This one failed over night: {people.link(path)}")
@@ -90,7 +90,7 @@ def thread(browser: Browser, valkey: Valkey, place: Path, folder: Path) -> None:
 def picture(
     browser: Browser, look: str, site: ServedSite, pages: dict[str, str], folder: Path, *, clip: FloatRect | None = None
 ) -> None:
-    """Pictures of these pages in one look: of the whole page, or of a part of it."""
+    """Save pictures of these pages in one look: of the whole page, or of a part of it."""
     context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]
     tab = context.new_page()
     for name, path in pages.items():

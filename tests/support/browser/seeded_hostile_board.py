@@ -1,4 +1,4 @@
-"""A board on which every word that a stranger may choose is an attack."""
+"""A board on which every text that a stranger may choose is an attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board that is rich enough to be looked at: every state, long names, reasons, flags, holds, workers, decisions."""
+"""A board for pictures of its pages: every state, long names, reasons, flags, holds, workers and decisions."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def furnish(
     waiting: int = 64,
     longest: str = LONG,
 ) -> None:
-    """A board on a busy afternoon; the same one each time."""
+    """Fill the board as on a busy afternoon, the same way each time."""
     dice = random.Random(7)
     index = Index(connection, keys)
     connection.hset(keys.hub_state, "logs", "public")
@@ -151,7 +151,7 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int, longest: str)
 
 
 def _facts(entries: list[IndexEntry]) -> dict[str, dict[str, Any]]:
-    """What the aggregated table says of the finished requests."""
+    """Return what the aggregated table contains of the finished requests."""
     dice = random.Random(11)
     return {
         one.path: {

@@ -1,4 +1,4 @@
-"""A web server on a queue server of its own, for as long as somebody looks at it."""
+"""A web server with a queue server of its own, until the caller is done."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serving(
     framed_by: str = "",
     suite: str = "open-llm-v2",
 ) -> Iterator[ServedSite]:
-    """Serve the board `name`, furnished before its server starts; the origin `framed_by` may show it in a frame."""
+    """Serve the board `name`, filled before its server starts; pages of the origin `framed_by` may embed it."""
     board = folder / f"{name}.yaml"
     board.write_text(BOARD.format(name=name, suite=suite))
     keys = Keys(name)

@@ -34,7 +34,7 @@ PATIENCE = 300_000
 """Milliseconds that an evaluation, or what follows it, may take on a busy machine."""
 
 
-class Walk:
+class Walkthrough:
     """The steps so far: each has a number, a picture, and the seconds that it took."""
 
     def __init__(self, browser: Browser, site: str, folder: Path) -> None:
@@ -73,7 +73,7 @@ def sign_in(page: Page, name: str, start: str) -> None:
 
 
 def main() -> None:
-    """Walk, and say where the pictures are."""
+    """Walkthrough, and say where the pictures are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
@@ -85,7 +85,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        walk = Walk(browser, stage.web_url, folder)
+        walk = Walkthrough(browser, stage.web_url, folder)
         read(walk)
         take_part(walk)
         decide(walk, stage)
@@ -95,7 +95,7 @@ def main() -> None:
     print(f"The pictures are in {folder.resolve()}")
 
 
-def read(walk: Walk) -> None:
+def read(walk: Walkthrough) -> None:
     """Find models, filter, choose columns, sort, compare three models, and hand the address on."""
     with walk.person() as page:
         expect(page.locator("#rows th.model")).to_have_count(4)
@@ -156,7 +156,7 @@ def read(walk: Walk) -> None:
         walk.see(page, "submit-signed-out")
 
 
-def take_part(walk: Walk) -> None:
+def take_part(walk: Walkthrough) -> None:
     """Submit a bad and a good model by the form, follow the good one to its row in the table."""
     with walk.person(start="/submit") as page:
         page.get_by_role("link", name="Sign in and submit").click()
@@ -192,8 +192,8 @@ def take_part(walk: Walk) -> None:
         walk.see(page, "model")
 
 
-def decide(walk: Walk, stage: Stage) -> None:
-    """As a maintainer approve a pull request, relaunch a failed request, flag a model and lift the flag."""
+def decide(walk: Walkthrough, stage: Stage) -> None:
+    """Approve a pull request, relaunch a failed request, flag a model and lift the flag, as a maintainer."""
     submit(stage, PULLED, "main", outsider="chen")
     with walk.person(MAINTAINER, "/threads-waiting") as page:
         wait_until(lambda: page.reload() and page.get_by_text("Approve").count(), seconds=300, interval=1.0)
@@ -235,8 +235,8 @@ def press(page: Page, label: str, *, category: str = "", reason: str = "") -> No
     expect(page.get_by_text("Done.")).to_be_visible()
 
 
-def watch(walk: Walk) -> None:
-    """As a stranger, signed in or not: no page shows a button that would refuse."""
+def watch(walk: Walkthrough) -> None:
+    """As a stranger, signed in or not, see no button that the board would refuse."""
     for name in ("", "chen"):
         who = name or "signed-out"
         with walk.person(name) as page:

@@ -74,7 +74,7 @@ def without_script(page: Page) -> None:
 
 
 def by_keyboard(page: Page, folder: Path) -> None:
-    """Open and close the menu, filter, pin a model and compare it with nothing but keys; each step has a picture."""
+    """Open and close the menu, filter, pin a model and compare it with keys alone; each step has a picture."""
     page.goto("/")
     page.locator("#rows th.model").first.wait_for()
     menu = page.locator("nav details")
@@ -100,7 +100,7 @@ def by_keyboard(page: Page, folder: Path) -> None:
 
 
 def tab_to(page: Page, words: str, *, key: str = "Tab") -> None:
-    """Press `key` until what has the focus is `words`; each stop on the way shows that it has the focus."""
+    """Press `key` until the focused element has the text `words`; every focused element on the way shows its focus."""
     for _ in range(120):
         page.keyboard.press(key)
         focus = str(page.evaluate(FOCUS))

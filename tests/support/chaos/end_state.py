@@ -1,4 +1,4 @@
-"""How a board's life should end, whatever happened on the way."""
+"""The right end state of a board, whatever happened to its processes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MODELS = ("good-slow", "good", "remote", "good-dies", "other")
 BROKEN = {"remote", "good-dies"}
 """Models whose evaluation fails."""
 REPLAYED = re.compile(r" [\d,]+ of its answers had been computed before, by an attempt that was interrupted\.")
-"""The sentence of a status comment about answers that were not computed again."""
+"""A pattern of the sentence in a status comment about answers that were not computed again."""
 EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
-"""The fold of a status comment that tells of earlier attempts, in JSON."""
+"""A pattern of the part of a status comment that lists earlier attempts, in JSON."""
 REQUESTS = Repo("dataset", "town/requests")
 
 
 def all_is_well(
     town: BoardProcesses, models: Collection[str] = MODELS, proposed: str = "", *, seconds: float = PATIENCE
 ) -> dict[str, Any]:
-    """Every request has its right end, one status comment, and was evaluated and published once; the picture of it.
+    """Check that every request has its right end, one status comment and one publication; return the board's picture.
 
     A form submitted `models`; a pull request brought the one that was `proposed`, and is its thread.
     """
@@ -50,13 +50,13 @@ def all_is_well(
 
 
 def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
-    """A picture without the numbers of attempts and what is told of earlier ones: a lost worker costs a try of ours."""
+    """Return a picture without attempt numbers and earlier attempts, which differ when a worker is lost."""
     text = json.dumps({name: value for name, value in seen.items() if not name.startswith("logs/")}, sort_keys=True)
-    found: dict[str, Any] = json.loads(REPLAYED.sub("", EARLIER.sub("", text.replace("ID-2", "ID-1"))))
-    for name, value in found.items():
+    fields: dict[str, Any] = json.loads(REPLAYED.sub("", EARLIER.sub("", text.replace("ID-2", "ID-1"))))
+    for name, value in fields.items():
         if name.startswith("requests/"):
             for counted in ("attempt", "causes", "spent"):
                 value["steward"].pop(counted, None)
         elif name.startswith("results/"):
-            value.pop()  # what an interrupted attempt had answered
-    return found
+            value.pop()  # the number of answers of an interrupted attempt
+    return fields

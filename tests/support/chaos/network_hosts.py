@@ -1,6 +1,6 @@
-"""Hosts of our own on one machine: network namespaces on a bridge, whose cables are pulled and whose power is cut.
+"""Hosts on one machine: network namespaces on a bridge, which tests disconnect and kill.
 
-This process sits on the bridge too, and reaches them all; they reach each other and it, and nothing else.
+This process is on the bridge too, and reaches all hosts; they reach each other and it, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 NET = f"198.18.{os.getpid() % 250}"
-"""A range that is set aside for tests of networks; another one for each process that tests."""
+"""A network in the range reserved for benchmarks (RFC 2544), different for each test process."""
 TAG = f"st{os.getpid() % 10_000_000}"
 
 
 def missing() -> str:
-    """Why there can be no such hosts here; empty where there can."""
+    """Return why this machine cannot have such hosts; empty if it can."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         return "network namespaces need root, and `ip` of Debian's iproute2"
     tried = subprocess.run(["ip", "netns", "add", TAG], capture_output=True, text=True)
@@ -29,41 +29,41 @@ def missing() -> str:
 
 
 def ip(*words: str) -> str:
-    """What `ip WORDS` prints."""
+    """Run `ip WORDS`, and return its output."""
     return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
 @dataclass(frozen=True)
 class Host:
-    """One of them."""
+    """One host."""
 
     name: str
     number: int
 
     @property
     def namespace(self) -> str:
-        """What `ip` knows it by."""
+        """The name of its network namespace."""
         return f"{TAG}-{self.name}"
 
     @property
     def cable(self) -> str:
-        """The bridge's end of its cable."""
+        """The name of the bridge's end of its cable."""
         return f"{TAG}.{self.number}"
 
     @property
     def address(self) -> str:
-        """Where the others find it."""
+        """Its address on the bridge."""
         return f"{NET}.{self.number}"
 
     @property
     def within(self) -> tuple[str, ...]:
-        """What stands before a command that is to run there. The process is the command's own, with its id."""
+        """The words before a command that run it on this host; the process has the command's own id."""
         return ("ip", "netns", "exec", self.namespace)
 
 
 @dataclass
 class Network:
-    """A bridge, with this process at `address`, and the hosts on it."""
+    """A bridge, with this process at `address`, and its hosts."""
 
     hosts: dict[str, Host] = field(default_factory=dict)
     """Those that live."""
@@ -84,7 +84,7 @@ class Network:
         ip("link", "del", TAG)
 
     def join(self, name: str) -> Host:
-        """A new host, with its cable plugged in."""
+        """Create a host that is connected to the bridge."""
         self._last += 1
         host = Host(name, self._last)
         ip("netns", "add", host.namespace)
@@ -97,19 +97,19 @@ class Network:
         return host
 
     def cut(self, host: Host) -> None:
-        """Pull its cable: nothing passes, and nobody is told."""
+        """Disconnect a host: packets are dropped, and no connection is closed."""
         ip("link", "set", host.cable, "down")
 
     def heal(self, host: Host) -> None:
-        """Plug it in again."""
+        """Connect a host again."""
         ip("link", "set", host.cable, "up")
 
     def kill(self, host: Host) -> None:
-        """Cut its power: every process dies at once, and the host is gone for good."""
+        """Kill every process of a host, and delete the host."""
         for pid in ip("netns", "pids", host.namespace).split():
             try:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
-                continue  # it died with another one
+                continue  # it ended with another process
         ip("netns", "del", host.namespace)
         del self.hosts[host.name]

@@ -1,4 +1,4 @@
-"""The town's queue server, with a user for each role as deploy/redis makes them, and one for whoever looks on."""
+"""The queue server of `board_processes`, with a user for each role as deploy/redis makes them, and one for the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROLES = {"web": "web", "sync": "sync", "schedule": "sync", "worker": "worker"}
 
 
 def queue_server(folder: Path, board: str) -> Valkey:
-    """It keeps its users below `folder`; its `url` is that of somebody who may do everything."""
+    """Start the server, with its users below `folder`; its `url` is that of the test, which may do everything."""
     port, password = free_port(), secrets.token_hex(16)
     subprocess.run([MAKE_USERS, board, folder / "users", f"redis://127.0.0.1:{port}/0"], check=True)
     with (folder / "users" / "users.acl").open("a") as users:
@@ -27,13 +27,13 @@ def queue_server(folder: Path, board: str) -> Valkey:
 
 
 def address(folder: Path, kind: str, through: str = "") -> str:
-    """How a process of that kind reaches the server that keeps its users below `folder`, or the cable `through`."""
+    """Return the address for a role at the server with its users below `folder`, or by way of the proxy `through`."""
     user, at, server = (folder / "users" / f"redis-url-{ROLES[kind]}").read_text().strip().partition("@")
     return user + at + (through.partition("://")[2] or server)
 
 
 def refused(onlooker: redis.Redis) -> list[str]:
-    """What our processes were refused by the server, as its log of rights tells."""
+    """Return the commands that the server refused to the processes, from its ACL log."""
     entries: list[Any] = onlooker.acl_log()  # type: ignore[assignment]  # not the asynchronous one
     told = [" ".join(str(one[name]) for name in ("username", "reason", "object", "context")) for one in entries]
     return sorted({line for line in told if line.startswith("steward-")})

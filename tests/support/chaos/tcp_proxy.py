@@ -1,4 +1,4 @@
-"""A TCP path between one process and a server that can be cut: by hand, or by what passes through it."""
+"""A TCP proxy between one process and a server, which a test or the passing bytes can cut."""
 
 from __future__ import annotations
 
@@ -12,74 +12,77 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 KEPT = 20_000
-"""Bytes of each direction that a trap looks at again with the next piece: a message may come in two."""
+"""Bytes of each direction that a trigger reads again with the next piece, as a message may come in two pieces."""
 
 
 @dataclass
 class CutTrigger:
-    """Cuts the first of its cables in which `words` pass, once. Until it is set, nothing springs it."""
+    """Cuts the first of its proxies through which `words` pass, once, after it is set."""
 
     words: re.Pattern[bytes]
     side: Literal["asked", "answered"]
     keeps: bool
-    """Whether what sprang it is kept back as well: done, but not known to be, where it is an answer."""
+    """Whether the bytes that fire it are held back too: after a held answer the caller does not know the outcome."""
     set: threading.Event = field(default_factory=threading.Event)
-    sprung: TcpProxy | None = None
+    cut_proxy: TcpProxy | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def springs(self, cable: TcpProxy, side: str, data: bytes) -> bool:
-        """Whether `data` springs it, which happens once."""
+    def fires(self, proxy: TcpProxy, side: str, data: bytes) -> bool:
+        """Whether `data` sets off the cut, which happens once."""
         if side != self.side or not self.set.is_set() or not self.words.search(data):
             return False
         with self._lock:
-            if self.sprung is not None:
+            if self.cut_proxy is not None:
                 return False
-            self.sprung = cable
+            self.cut_proxy = proxy
         return True
 
 
 class TcpProxy:
-    """Carries bytes to `port` of this machine. Cut, it hangs as behind a dead switch; refusing, it hangs up at once."""
+    """Forwards bytes to `port` of this machine.
 
-    def __init__(self, port: int, name: str = "", traps: Sequence[CutTrigger] = ()) -> None:
+    Cut, it drops nothing and forwards nothing; refusing, it closes connections.
+    """
+
+    def __init__(self, port: int, name: str = "", triggers: Sequence[CutTrigger] = ()) -> None:
         self.name = name
         self.server = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.server.getsockname()[1]
         self.refuses = False
         self.calls: list[float] = []
-        """When somebody knocked, by `time.monotonic`."""
+        """Time of each new connection, by `time.monotonic`."""
         self._target = port
-        self._traps = traps
+        self._triggers = triggers
         self._whole = threading.Event()
         self._whole.set()
         self._ends: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Nothing passes any more; nobody is told."""
+        """Stop forwarding, without closing a connection."""
         self.refuses = False
         self._whole.clear()
 
     def heal(self) -> None:
-        """What was on its way arrives, and all is as before."""
+        """Forward what arrived meanwhile, and go on."""
         self.refuses = False
         self._whole.set()
 
     def forget(self) -> None:
-        """Who calls anew gets through; what is open stays dead, and is never told."""
+        """Forward new connections; open ones stay silent forever, and are not closed."""
         self.refuses = False
         self._whole = threading.Event()
         self._whole.set()
 
     def refuse(self) -> None:
-        """Break off what is open, and hang up on whoever comes."""
+        """Close all open connections, and every new one at once."""
         self.refuses = True
         self._whole.set()
         for end in list(self._ends):
-            _hang_up(end)
+            _close(end)
 
     def close(self) -> None:
-        """No more."""
+        """Stop the proxy."""
         self.server.close()
         self.refuse()
 
@@ -107,26 +110,26 @@ class TcpProxy:
         try:
             while data := source.recv(65_536):
                 seen = (seen + data)[-KEPT - len(data) :]
-                trap = next((one for one in self._traps if one.springs(self, side, seen)), None)
-                if trap is not None and trap.keeps:
+                trigger = next((trigger for trigger in self._triggers if trigger.fires(self, side, seen)), None)
+                if trigger is not None and trigger.keeps:
                     self.cut()
                 whole.wait()
                 if self.refuses:
-                    return  # broken off: what was on its way is lost
+                    return  # closed by `refuse`: the remaining bytes are lost
                 sink.sendall(data)
-                if trap is not None:
+                if trigger is not None:
                     seen = b""
-                    if not trap.keeps:
+                    if not trigger.keeps:
                         self.cut()
         except OSError:
-            pass  # one side hung up: so does the other
+            pass  # one side closed its connection: close the other one
         finally:
             for end in (source, sink):
-                _hang_up(end)
+                _close(end)
                 self._ends.discard(end)
 
 
-def _hang_up(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it had hung up before
+def _close(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it was closed before
         end.shutdown(socket.SHUT_RDWR)
     end.close()

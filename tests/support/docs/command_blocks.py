@@ -1,15 +1,6 @@
-"""What documents tell people to type: the blocks of a page, what is said about each, and a sandbox that runs them.
+"""The command blocks of documents: reads them with their directives, and runs them in a sandbox.
 
 A block is run as it stands unless a comment right before it says otherwise:
-
-    <!-- not run: REASON -->
-    <!-- run: CLAUSE; CLAUSE -->        exit 1              ends with this status
-                                        again until TEXT    repeated until it says TEXT
-                                        background until TEXT   goes on beside the others, once it said TEXT
-                                        in place of the last    Ctrl-C for what runs in the background, first
-
-In a `console` block what follows `$ ` is typed, and the rest is what people see: each line has to come, in this order;
-`…` stands for anything.
 """
 
 from __future__ import annotations
@@ -31,11 +22,11 @@ COMMENT = re.compile(r"^<!-- (not run|run): (.*?) -->$", re.DOTALL)
 CLAUSE = re.compile(r"(exit) (\d+)|(again until|background until) (.+)|(in place of the last)")
 LOOKS_TYPED = re.compile(r"^(\$ |steward |make |pip |python |curl |docker |export )", re.MULTILINE)
 PATIENCE = 900.0
-"""Seconds that one block may take, or that is waited for a word."""
+"""Seconds that one block may take, or may need until it prints an expected word."""
 
 
 class Unreadable(AssertionError):
-    """A comment or a block of a page is not as it should be."""
+    """A comment or a block of a page breaks the rules above."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Block:
 
     @property
     def steps(self) -> list[tuple[str, list[str]]]:
-        """What is typed, and the lines that are seen after it."""
+        """The commands, each with the lines that its output must contain."""
         if self.language != "console":
             return [(self.text, [])]
         steps: list[tuple[str, list[str]]] = []
@@ -69,33 +60,33 @@ class Block:
 
 
 def blocks(path: Path, root: Path) -> Iterator[Block]:
-    """The blocks of commands of the page at `path`. Raises Unreadable."""
+    """Yield the command blocks of the page at `path`. Raises Unreadable."""
     page = str(path.relative_to(root))
-    said: tuple[str, str] | None = None
+    output: tuple[str, str] | None = None
     for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
         if token.type == "html_block" and (found := COMMENT.match(token.content.strip())):
-            said = found[1], " ".join(found[2].split())
+            output = found[1], " ".join(found[2].split())
             continue
         if token.type == "fence":
             line = (token.map or [0])[0] + 1
             language = token.info.partition(" ")[0]
             if language in LANGUAGES:
-                yield _block(page, line, language, token.content, said)
-            elif said is not None or (language in ("", "text") and LOOKS_TYPED.search(token.content)):
+                yield _block(page, line, language, token.content, output)
+            elif output is not None or (language in ("", "text") and LOOKS_TYPED.search(token.content)):
                 raise Unreadable(f"{page}:{line}: commands stand in sh, bash or console blocks, and only those are run")
-        if said is not None and token.type not in ("list_item_open", "bullet_list_open", "ordered_list_open"):
+        if output is not None and token.type not in ("list_item_open", "bullet_list_open", "ordered_list_open"):
             if token.type != "fence":
-                raise Unreadable(f"{page}: {said} stands before no block")
-            said = None
+                raise Unreadable(f"{page}: {output} stands before no block")
+            output = None
 
 
-def _block(page: str, line: int, language: str, text: str, said: tuple[str, str] | None) -> Block:
-    if said is None:
+def _block(page: str, line: int, language: str, text: str, output: tuple[str, str] | None) -> Block:
+    if output is None:
         return Block(page, line, language, text)
-    if said[0] == "not run":
-        return Block(page, line, language, text, reason=said[1])
+    if output[0] == "not run":
+        return Block(page, line, language, text, reason=output[1])
     clauses = {}
-    for clause in said[1].split("; "):
+    for clause in output[1].split("; "):
         found = CLAUSE.fullmatch(clause)
         if found is None:
             raise Unreadable(f"{page}:{line}: {clause!r} is none of the clauses")
@@ -104,7 +95,7 @@ def _block(page: str, line: int, language: str, text: str, said: tuple[str, str]
 
 
 class Sandbox:
-    """A folder and a shell for one page. Variables and the folder go on from block to block; Ctrl-C ends the rest."""
+    """A folder and a shell for one page: variables and working folder last from block to block."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], stands_for: Mapping[str, str]) -> None:
         self.folder = folder
@@ -117,7 +108,7 @@ class Sandbox:
         self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
 
     def run(self, block: Block) -> None:
-        """Type `block`. Raises AssertionError, with all that was said, where it does not go as the page says."""
+        """Run `block`. Raises AssertionError with the output if the outcome differs from what the page says."""
         terminal = self._shell
         if "in place of the last" in block.clauses:
             process, log = self._running.pop()
@@ -136,18 +127,18 @@ class Sandbox:
         word = block.clauses.get("again until", "")
         while True:
             script = f'set -eo pipefail\n. {self._shell}\n{typed}\n{{ export -p; echo cd "$PWD"; }} > {self._shell}\n'
-            status, said = self._wait(script)
-            if word in said or time.monotonic() > deadline:
+            status, output = self._wait(script)
+            if word in output or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        told = f"{block}\n$ {typed}\n{said}\n(exit status {status}){self._beside()}"
-        assert word in said, f"never said {word!r}: {told}"
+        told = f"{block}\n$ {typed}\n{output}\n(exit status {status}){self._beside()}"
+        assert word in output, f"never output {word!r}: {told}"
         assert status == expected, told
-        missing = unseen(seen, said)
-        assert missing is None, f"the page shows {missing!r}, which was not said: {told}"
+        missing = unseen(seen, output)
+        assert missing is None, f"the page shows {missing!r}, which was not output: {told}"
 
     def _wait(self, script: str) -> tuple[int, str]:
-        """Its status and its words at its end; after PATIENCE it and all that it started are told to end."""
+        """Run a script to its end, and return its status and output; stop it and its children after PATIENCE."""
         with subprocess.Popen(
             ["bash", "-c", script],
             env=self._environment,
@@ -157,16 +148,16 @@ class Sandbox:
             start_new_session=True,
         ) as process:
             try:
-                said, _ = process.communicate(timeout=PATIENCE)
+                output, _ = process.communicate(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGTERM)
-                said, _ = process.communicate(timeout=60)
-                raise AssertionError(f"took too long: {script}\n{said.decode('utf-8', 'replace')}") from None
-        return process.returncode, said.decode("utf-8", "replace")
+                output, _ = process.communicate(timeout=60)
+                raise AssertionError(f"took too long: {script}\n{output.decode('utf-8', 'replace')}") from None
+        return process.returncode, output.decode("utf-8", "replace")
 
     def _begin(self, block: Block, typed: str, word: str, terminal: Path) -> None:
-        """Type it in a terminal of its own, which knows what was set in `terminal` by then, and nothing later."""
-        log = self.folder / f".said-{len(list(self.folder.glob('.said-*.log')))}.log"
+        """Run in the background, in a terminal with the variables that `terminal` has now."""
+        log = self.folder / f".output-{len(list(self.folder.glob('.output-*.log')))}.log"
         known = log.with_suffix(".shell")
         known.write_text(terminal.read_text("utf-8"), "utf-8")
         with log.open("wb") as out:
@@ -177,22 +168,22 @@ class Sandbox:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_hear_ctrl_c,
+                preexec_fn=_enable_ctrl_c,
             )
         self._running.append((process, log))
         deadline = time.monotonic() + PATIENCE
         while word not in log.read_text("utf-8", "replace"):
             assert process.poll() is None, f"{block}\n$ {typed}\nended: {log.read_text('utf-8', 'replace')}"
-            assert time.monotonic() < deadline, f"{block} never said {word!r}: {log.read_text('utf-8', 'replace')}"
+            assert time.monotonic() < deadline, f"{block} never output {word!r}: {log.read_text('utf-8', 'replace')}"
             time.sleep(0.05)
 
     def _beside(self) -> str:
-        """The last words of what runs in the background."""
+        """Return the end of the output of each background program."""
         return "".join(f"\n--- beside it:\n{log.read_text('utf-8', 'replace')[-3_000:]}" for _, log in self._running)
 
     def _interrupt(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Ctrl-C, as in a terminal. Raises AssertionError where it does not end cleanly."""
-        os.killpg(process.pid, signal.SIGINT)  # a terminal tells all that run in it
+        """Send Ctrl-C as a terminal does. Raises AssertionError if the program does not end cleanly."""
+        os.killpg(process.pid, signal.SIGINT)  # a terminal signals every process in it
         try:
             status = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -200,16 +191,16 @@ class Sandbox:
             process.wait()
             raise AssertionError(f"goes on after Ctrl-C: {log.read_text('utf-8', 'replace')}") from None
         words = log.read_text("utf-8", "replace")
-        ended = status in (0, 130, -signal.SIGINT)  # a shell calls the last of these 130
+        ended = status in (0, 130, -signal.SIGINT)  # a shell reports the last of these as 130
         assert (ended, "Traceback" in words) == (True, False), f"ended with {status}: {words}"
 
     def close(self) -> None:
-        """Ctrl-C for all that runs, the last first."""
+        """Send Ctrl-C to all background programs, the last one first."""
         while self._running:
             self._interrupt(*self._running.pop())
 
     def kill(self) -> None:
-        """End all that is left, without asking how."""
+        """Kill all background programs."""
         for process, _ in self._running:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -217,14 +208,14 @@ class Sandbox:
         self._running.clear()
 
 
-def _hear_ctrl_c() -> None:
-    """In the child, before exec: what a shell starts in the background, as these tests may be, ignores Ctrl-C."""
+def _enable_ctrl_c() -> None:
+    """Handle Ctrl-C in the child, before exec: shells make their background programs ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def unseen(shown: list[str], said: str) -> str | None:
-    """The first line of `shown` that `said` does not have, in this order; None where it has all of them."""
-    lines = iter(said.splitlines())
+def unseen(shown: list[str], output: str) -> str | None:
+    """Return the first line of `shown` that is missing from `output`, in this order, or None."""
+    lines = iter(output.splitlines())
     for line in shown:
         parts = map(re.escape, re.split(r"\s*…\s*", " ".join(line.split())))
         pattern = re.compile(".*".join(parts))

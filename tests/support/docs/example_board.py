@@ -1,4 +1,4 @@
-"""A board that lives, for the pages that tell what to do with one: a Hub, queue server, bot, people and models."""
+"""A running board for documents about one: a Hub, a queue server, a bot, people and models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REPOS = ("requests", "results", "logs", "flags")
 
 @dataclass(frozen=True)
 class ExampleBoard:
-    """Where everything is."""
+    """The addresses, folders and tokens of the board."""
 
     hub: LocalHub
     folder: Path
@@ -53,12 +53,12 @@ class ExampleBoard:
 
     @property
     def web_url(self) -> str:
-        """The bot's web server."""
+        """The address of the bot's web server."""
         return f"http://127.0.0.1:{self.web}"
 
     @property
     def settings(self) -> dict[str, str]:
-        """What an operator of this board has in the environment."""
+        """The environment of an operator of this board."""
         return {
             "HF_ENDPOINT": self.hub.url,
             "HF_HUB_DISABLE_XET": "1",
@@ -70,7 +70,7 @@ class ExampleBoard:
         }
 
     def pull_request(self) -> tuple[int, str]:
-        """A pull request of ada's that passes every check, and the commit that the bot's report names."""
+        """Open a pull request as Ada that passes every check; return it and the commit that the bot's report names."""
         ada = HfApi(self.hub.url, token="hf_ada")
         path = "org/pulled_eval_request_False_float32_Original.json"
         fields = {"model": "org/pulled", "status": "PENDING", "revision": "main", "precision": "float32"}
@@ -114,7 +114,7 @@ def world(web: int) -> HubWorld:
 
 @contextmanager
 def living(folder: Path, redis_url: str) -> Iterator[ExampleBoard]:
-    """The board in `folder`, once it answers; nothing of it is left running."""
+    """Run the board in `folder`; yields it once it answers, and ends all its processes."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     web = free_port()
@@ -132,7 +132,7 @@ def living(folder: Path, redis_url: str) -> Iterator[ExampleBoard]:
 
 
 def upload(endpoint: str, name: str, number: int) -> None:
-    """A model that works, with weights of its own."""
+    """Upload a working model with its own weights."""
     api = HfApi(endpoint, token="hf_ada")
     api.create_repo(name)
     weights = tiny_model.tensors()
@@ -147,7 +147,7 @@ def upload(endpoint: str, name: str, number: int) -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether somebody answers there that all is well."""
+    """Whether a server at this address says that it is healthy."""
     try:
         return bool(httpx2.get(address, timeout=5).status_code == 200)
     except httpx2.HTTPError:

@@ -27,11 +27,11 @@ def slow() -> None:
 
 
 def silent() -> None:
-    """Leave nothing."""
+    """Leave no files."""
 
 
 def without_samples() -> None:
-    """Leave results alone."""
+    """Leave results without samples."""
     evaluate()
     SAMPLES.unlink()
 
@@ -50,13 +50,13 @@ def flooding_log() -> None:
 
 
 def flooding_progress() -> None:
-    """Say no progress, endlessly."""
+    """Print progress lines without end, none of them with progress."""
     while True:
         os.write(int(os.environ["STEWARD_PROGRESS"]), b"x" * 65536)
 
 
 def hoarding() -> None:
-    """Take memory without end."""
+    """Allocate memory without end."""
     held = []
     while True:
         held.append(b"x" * (16 << 20))
@@ -73,7 +73,7 @@ def leaving_early() -> None:
 
 
 def guessing() -> None:
-    """Answer otherwise in each run."""
+    """Give other answers in each run."""
     import random
 
     results = evaluate()
@@ -161,14 +161,14 @@ def writing_outside() -> None:
 
 
 def linking() -> None:
-    """Leave a link in the place of the samples."""
+    """Leave a symbolic link in place of the samples."""
     evaluate()
     SAMPLES.rename(FOLDER / "elsewhere")
     SAMPLES.symlink_to(FOLDER / "elsewhere")
 
 
 def giving_up() -> None:
-    """Say that it lacks something."""
+    """Report that a requirement is missing."""
     failure = {"contract": 1, "fault": "evaluator", "message": "there is no licence for the tests"}
     (FOLDER / "failure.json").write_text(json.dumps(failure))
     sys.exit(1)

@@ -1,7 +1,7 @@
-"""Hostile solutions of a problem whose answer no program can know.
+"""Hostile solutions of a problem whose answer is a secret, so that no honest program can solve it.
 
-Each returns the secret if it finds it, and "escaped" if it could do what it must not: then it would pass.
-`$tests`, `$model`, `$results`, `$port`, `$neighbour` and `$evaluator` stand for files and processes that exist.
+Each returns the secret if it finds it, and "escaped" if it could do what it must not: then it would pass. `$tests`,
+`$model`, `$results`, `$port`, `$neighbour` and `$evaluator` stand for files and processes that exist.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An evaluator in sixty lines, without any library: which of two texts is nearer to a third one.
+"""An evaluator in sixty lines without any library: its tasks ask which of two texts is nearer to a third one.
 
 It stands for a real one: it reads every weight, and its answers follow from their bytes.
 """
@@ -52,18 +52,18 @@ def read_weights(path: Path) -> bytes:
 
 
 def questions_of(plan: dict, task: str) -> list[dict]:
-    """The questions of a task, from the first dataset of the plan."""
+    """Return the questions of a task, from the plan's first dataset."""
     lines = (Path(plan["questions"][0]["folder"]) / f"{task}.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines][: plan["limit"]]
 
 
 def nearness(weights: bytes, text: str) -> int:
-    """A number that the model gives to a text."""
+    """Return a number that depends on a text and on the model's weights."""
     return hashlib.sha256(weights + text.encode()).digest()[0]
 
 
 def sample(number: int, question: dict, answer: int) -> dict:
-    """A line of samples."""
+    """Return one line of samples."""
     canonical = json.dumps(question, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return {
         "id": number,

@@ -18,7 +18,7 @@ QUESTIONS = [{"text": f"Is {number} nearer to one or to two?", "answer": number 
 
 
 def suite_fields(*command: str, **evaluator: Any) -> dict[str, Any]:
-    """The suite that `command` evaluates; without one, the good evaluator."""
+    """Return the fields of a suite that `command` evaluates, by default the good evaluator."""
     return {
         "name": "pairs",
         "title": "Nearer texts",
@@ -45,17 +45,17 @@ def suite_fields(*command: str, **evaluator: Any) -> dict[str, Any]:
 
 
 def suite(*command: str, **evaluator: Any) -> Suite:
-    """The same, parsed."""
+    """Return the parsed suite of those fields."""
     return parse_suite(yaml.safe_dump(suite_fields(*command, **evaluator)))
 
 
 def faulty(fault: str, *arguments: str) -> Suite:
-    """The suite with the evaluator that has this fault."""
+    """Return the suite with the evaluator that has this fault."""
     return suite("python", str(FOLDER / "faulty.py"), fault, str(GOOD), *arguments)
 
 
 def scoring(fault: str, **evaluator: Any) -> Suite:
-    """The suite with the evaluator that can score stored samples again, and does it with this fault."""
+    """Return the suite with the evaluator that scores stored samples again, with this fault."""
     can = {"scores_again": {"options": ["inverted"], "versions": ["1.0"]}}
     return suite("python", str(FOLDER / "scoring.py"), fault, str(GOOD), **{**can, **evaluator})
 

@@ -1,8 +1,8 @@
-"""Lies of a proxy between Steward and the Hub, as faults of localhub.
+"""Wrong answers that a proxy between Steward and the Hub might give, as faults of localhub.
 
 localhub applies them to its own answers and sends what such a proxy would send, so there is no second process.
 
-    hub.state.faults.add("GET */resolve/*", **LIES["page"], times=3)
+hub.state.faults.add("GET */resolve/*", **LIES["page"], times=3)
 """
 
 from __future__ import annotations

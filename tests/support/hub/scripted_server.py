@@ -14,7 +14,7 @@ from typing import Any, Self
 from hub.retries import Retries
 
 QUICK = Retries(attempts=4, wait_initial=0.001, wait_max=0.01, jitter=0.0, timeout=10, patience=1.0)
-"""Retries without the waiting."""
+"""Retries with hardly any waits."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One received request."""
+class ReceivedRequest:
+    """One request that the server received."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ class Asked:
 
 
 def file_headers(data: bytes, commit: str = "c" * 40) -> dict[str, str]:
-    """What the Hub says of a file with this content."""
+    """Return the headers with which the Hub describes a file of this content."""
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     return {"X-Repo-Commit": commit, "ETag": f'"{blob}"'}
 
@@ -49,7 +49,7 @@ class Script:
 
     def __init__(self) -> None:
         self.replies: list[Reply] = []
-        self.asked: list[Asked] = []
+        self.asked: list[ReceivedRequest] = []
         self.sent = 0  # bytes of streamed bodies
         self._ended = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -79,7 +79,7 @@ class Script:
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                script.asked.append(Asked(self.command, self.path, headers, body))
+                script.asked.append(ReceivedRequest(self.command, self.path, headers, body))
                 reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
                 if reply.hang:
                     script._ended.wait(30)

@@ -1,4 +1,4 @@
-"""A localhub that answers some calls otherwise than it would, for tests of programs that have to notice it."""
+"""A localhub that alters some answers, for tests of programs that have to notice it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from localhub.world import open_hub
 
 @dataclass(frozen=True)
 class Alteration:
-    """What is different, for calls like `call` (`GET /api/*/refs`, or with a query), and for answers with status `of`.
+    """What is altered, for calls like `call` (`GET /api/*/refs`, or with a query), and for answers with status `of`.
 
     `request` changes the body that arrives, `body` the JSON that is answered; a header of None is removed.
     """
@@ -32,7 +32,7 @@ class Alteration:
     request: Callable[[bytes], bytes] | None = None
 
     def concerns(self, scope: Scope) -> bool:
-        """Whether the call is one of those."""
+        """Whether the call matches `call`."""
         if scope["type"] != "http":
             return False
         call = f"{scope['method']} {scope['path']}"
@@ -40,7 +40,7 @@ class Alteration:
         return fnmatchcase(call, self.call) or fnmatchcase(whole, self.call)
 
     def altered(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, Any, bytes]:
-        """The answer as it is sent."""
+        """Return the answer as it is sent."""
         if self.of is not None and status != self.of:
             return status, headers, body
         if self.body is not None and body:
@@ -53,7 +53,7 @@ class Alteration:
 
 
 class AlteringMiddleware:
-    """Middleware: applies the present alteration, if there is one."""
+    """Middleware that applies the present alteration, if there is one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -109,7 +109,7 @@ class AlteredHub:
 
     @property
     def alteration(self) -> Alteration | None:
-        """What is different now."""
+        """The present alteration."""
         return self._middleware.alteration
 
     @alteration.setter
@@ -126,7 +126,7 @@ class AlteredHub:
 
 
 def without(*names: str) -> Callable[[Any], Any]:
-    """A change that removes fields wherever they are."""
+    """Return a change that removes fields at any depth."""
 
     def change(value: Any) -> Any:
         if isinstance(value, dict):
@@ -137,15 +137,15 @@ def without(*names: str) -> Callable[[Any], Any]:
 
 
 def with_fields(**fields: Any) -> Callable[[Any], Any]:
-    """A change that sets fields of an object."""
+    """Return a change that sets fields of an object."""
     return lambda value: {**value, **fields}
 
 
 def replaced(old: str, new: str) -> Callable[[Any], Any]:
-    """A change of the answer's JSON text."""
+    """Return a change of the answer's JSON text."""
     return lambda value: json.loads(re.sub(old, new, json.dumps(value)))
 
 
 def sent(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    """A change of what arrives at the Hub."""
+    """Return a change of the body that arrives at the Hub."""
     return lambda body: re.sub(old, new, body)

@@ -1,4 +1,4 @@
-"""Run with HF_ENDPOINT set to a localhub: use it by `datasets` and `transformers`, and print one JSON object.
+"""Uses the localhub at HF_ENDPOINT with `datasets` and `transformers`, and prints one JSON object.
 
 A script and not a test: these libraries read the address when they are imported, and take seconds to import.
 """
@@ -37,7 +37,7 @@ def check_push(repo_id: str) -> dict[str, Any]:
 
 
 def check_transformers(repo_id: str, folder: Path) -> dict[str, Any]:
-    """A tiny model made here, pushed, and loaded again from the Hub, weights equal."""
+    """Push a tiny model that is built here, and load it again from the Hub with equal weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -69,7 +69,7 @@ def check_transformers(repo_id: str, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """All checks; names and a scratch folder come as arguments."""
+    """Run all checks; names and a temporary folder come as arguments."""
     dataset, pushed, model, scratch = sys.argv[1:]
     assert os.environ["HF_ENDPOINT"].startswith("http://127.0.0.1")
     found = check_datasets(dataset) | check_push(pushed) | check_transformers(model, Path(scratch) / "tiny")

@@ -11,7 +11,7 @@ from localhub.testing import HubWorld
 from tests.support.localhub.altered_hub import AlteredHub
 
 COMMITS_PER_HOUR = 30
-"""Fewer than on the real Hub, so that a test uses them up quickly."""
+"""Smaller limits than the real Hub's, so that a test reaches them quickly."""
 _SCORE = "- dataset: {{id: lab/benchmark, task_id: task}}\n  value: {}\n"
 _BENCHMARK = """\
 name: A benchmark
@@ -61,5 +61,5 @@ def run_contract(hub: AlteredHub, folder: Path, *more: str) -> tuple[int, dict[s
 
 
 def endings(report: dict[str, Any], ending: str) -> dict[str, Any]:
-    """The facts that ended so, by id."""
+    """Return the facts with this ending, by id."""
     return {fact["id"]: fact for fact in report["facts"] if fact["ending"] == ending}

@@ -53,7 +53,7 @@ def the_world() -> HubWorld:
 
 
 def fresh(prefix: str = "repo") -> str:
-    """A name that no other test of this run uses."""
+    """Return a name that no other test of this run uses."""
     return f"{prefix}-{next(_numbers)}"
 
 
@@ -65,7 +65,7 @@ def make_repo(api: HfApi, repo_type: str = "dataset", owner: str = "ada", **opti
 
 
 def put(api: HfApi, repo_id: str, files: dict[str, str | bytes], repo_type: str = "dataset", **options: Any) -> Any:
-    """One commit that writes `files` (path → content); returns the client's CommitInfo."""
+    """Commit `files` (path → content); return the client's CommitInfo."""
     operations = [
         CommitOperationAdd(path, content.encode() if isinstance(content, str) else content)
         for path, content in files.items()
@@ -75,13 +75,13 @@ def put(api: HfApi, repo_id: str, files: dict[str, str | bytes], repo_type: str 
 
 
 def head(api: HfApi, repo_id: str, repo_type: str = "dataset", branch: str = "main") -> str:
-    """The commit that a branch points at, from the refs endpoint."""
+    """Return the commit that a branch points at, from the refs endpoint."""
     refs = api.list_repo_refs(repo_id, repo_type=repo_type)
     return next(ref.target_commit for ref in refs.branches if ref.name == branch)
 
 
 def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
-    """A safetensors file of zeros with the given tensors (name → dtype, shape)."""
+    """Return a safetensors file of zeros with the given tensors (name → dtype, shape)."""
     widths = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
     header: dict[str, Any] = {}
     offset = 0
@@ -163,12 +163,12 @@ class Listener:
             return self.answers.pop(0) if self.answers else self.always
 
     def at(self, path: str) -> list[Received]:
-        """The deliveries to one path so far, in order of arrival."""
+        """Return the deliveries to one path so far, in order of arrival."""
         with self._lock:
             return [item for item in self.received if item.path == path]
 
     def wait(self, path: str, count: int, seconds: float = 10.0) -> list[Received]:
-        """The deliveries at `path` once there are `count` of them."""
+        """Wait until `path` has `count` deliveries, and return them."""
         return wait_until(
             lambda: items if len(items := self.at(path)) >= count else None,
             describe=lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",

@@ -11,7 +11,7 @@ from tests.support.localhub.hub_accounts import Listener, Received, drain
 
 @dataclass
 class Watched:
-    """A repo of ada's with a webhook to the listener."""
+    """A repo of Ada's with a webhook to the listener."""
 
     repo_id: str
     path: str

@@ -39,7 +39,7 @@ def _low_rank(target: str) -> tuple[list[float], list[float]]:
 
 
 def adapter(*, without: str = "", base_model: str = "ada/base") -> Files:
-    """A LoRA of two projections; `without` leaves out the weights of one of them."""
+    """Return a LoRA of two projections; `without` leaves out the weights of one of them."""
     contents: Tensors = {}
     for target in TARGETS:
         a, b = _low_rank(target)
@@ -61,7 +61,7 @@ def adapter(*, without: str = "", base_model: str = "ada/base") -> Files:
 
 
 def prompt() -> Files:
-    """An adapter that adds tokens to the prompt."""
+    """Return an adapter that adds tokens to the prompt."""
     contents: Tensors = {"prompt_embeddings": ("F32", (RANK, WIDTH), _packed(_numbers(RANK * WIDTH, 400)))}
     config = {
         "peft_type": "PROMPT_TUNING",
@@ -76,7 +76,7 @@ def prompt() -> Files:
 
 
 def merged() -> Files:
-    """The base model with the adapter's matrices multiplied and added to its own."""
+    """Return the base model with the product of the adapter's matrices added to its own weights."""
     contents = tensors()
     for target in TARGETS:
         a, b = _low_rank(target)
@@ -99,7 +99,7 @@ def _difference() -> Tensors:
 
 
 def delta(*, without: str = "") -> Files:
-    """A difference for every tensor of the base model, in two shards; `without` leaves one out."""
+    """Return a difference for every tensor of the base model, in two shards; `without` leaves one out."""
     differences = {name: tensor for name, tensor in _difference().items() if name != without}
     names = list(differences)
     shards = {"model-00001-of-00002.safetensors": names[:5], "model-00002-of-00002.safetensors": names[5:]}
@@ -110,7 +110,7 @@ def delta(*, without: str = "") -> Files:
 
 
 def summed() -> Files:
-    """The base model plus the delta, added in 32 bits as a GPU would."""
+    """Return the base model plus the delta, added in 32 bits as a GPU does."""
     contents: Tensors = {}
     for (name, (kind, shape, data)), change in zip(tensors().items(), _difference().values(), strict=True):
         total = [own + more for own, more in zip(_unpacked(data), _unpacked(change[2]), strict=True)]

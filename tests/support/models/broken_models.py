@@ -59,7 +59,7 @@ def _numbers(value: float) -> Files:
 
 
 def _overflowing() -> Files:
-    """Finite weights whose product is not."""
+    """Finite weights whose product is infinite."""
     data = struct.pack(f"<{VOCABULARY * WIDTH}f", *([3e38] * (VOCABULARY * WIDTH)))
     return _weights(lm_head_weight=("F32", (VOCABULARY, WIDTH), data))
 

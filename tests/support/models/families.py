@@ -33,7 +33,7 @@ SHARED_CACHE = {
     "vocab_size_per_layer_input": VOCABULARY,
     "hidden_size_per_layer_input": 8,
 }
-"""Layers that read the keys and values of others."""
+"""Layers that read the keys and values of other layers."""
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 10_000.0,

@@ -1,4 +1,4 @@
-"""The harness's model around a model that is in memory already, with the engine of shared prefixes."""
+"""Wraps a model in memory as the harness's model with the shared-prefix engine."""
 
 from __future__ import annotations
 

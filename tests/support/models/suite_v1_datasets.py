@@ -12,12 +12,12 @@ from benchmarks.suites.rows import Rows
 from tests.support.sizes import WHOLE
 
 SUBJECTS = ("anatomy", "virology")
-"""Of MMLU's 57: the others are fetched and asked in the same way."""
+"""Two of MMLU's 57 subjects; all subjects are fetched and asked in the same way."""
 MMLU = [f"mmlu_{subject}" for subject in SUBJECTS]
 
 
 SOME = ("arc_challenge", "gsm8k")
-"""What `make test` asks: 25 examples and a choice, five examples and a text."""
+"""Tasks of `make test`: one with 25 examples and choices, one with five examples and a generated text."""
 
 
 def suite() -> dict[str, Any]:
@@ -72,7 +72,7 @@ def truthfulqa() -> dict[tuple[str, str], Rows]:
 
 
 def winogrande() -> dict[tuple[str, str], Rows]:
-    """A gap with two options."""
+    """Sentences with a gap and two options."""
     rows = [
         {"sentence": f"Ann saw {i} bears, and _ ran.", "option1": "Ann", "option2": "they", "answer": str(1 + i % 2)}
         for i in range(8)
@@ -81,7 +81,7 @@ def winogrande() -> dict[tuple[str, str], Rows]:
 
 
 def gsm8k() -> dict[tuple[str, str], Rows]:
-    """Sums, with their answers after four signs."""
+    """Sums, whose answers follow `####`."""
     rows = [{"question": f"What is {i} + 1?", "answer": f"It is {i + 1}.\n#### {i + 1}"} for i in range(8)]
     return {("main", "train"): rows, ("main", "test"): rows[:2]}
 

@@ -15,7 +15,7 @@ from tests.support.sizes import WHOLE
 
 REAL_BBH = ("date_understanding", "test")
 SOME = ("leaderboard_bbh_date_understanding", "leaderboard_math_algebra_hard", "leaderboard_gpqa_diamond")
-"""What `make test` asks of the three groups with most tasks: the harness loads the others in the same way."""
+"""One task of each of the three largest groups, for `make test`: the harness loads the others in the same way."""
 
 
 def suite() -> dict[str, Any]:

@@ -56,7 +56,7 @@ PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 @dataclass
 class RunningBoard:
-    """One of the boards: its processes and its addresses, and hands to read what people see of it."""
+    """One of the boards: its processes, addresses and files on the Hub."""
 
     kind: BoardKind
     folder: Path
@@ -73,7 +73,7 @@ class RunningBoard:
 
     @property
     def url(self) -> str:
-        """Where its pages are."""
+        """The address of its pages."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -111,7 +111,7 @@ class RunningBoard:
         return account.id
 
     def environment(self, role: str, **settings: str) -> dict[str, str]:
-        """The environment of a process with this role: web, sync or worker."""
+        """Return the environment of a process with this role: web, sync or worker."""
         inherited = {name: value for name, value in os.environ.items() if name in PASSED_ON}
         return {
             **inherited,
@@ -150,21 +150,21 @@ class RunningBoard:
         )
 
     def restart(self, role: str) -> None:
-        """End the process of a role, and start another one, which reads the files anew."""
+        """End the process of a role, and start another one, which reads the files again."""
         (child,) = [each for each in self.children.started if each.name == f"{self.kind.name}-{role}"]
         self.children.started.remove(child)
         end([child.process], within=20)
         self.start(role)
 
     def is_ready(self) -> bool:
-        """Whether the web server answers, and the sync process has spoken with the Hub."""
+        """Whether the web server answers, and the sync process has reached the Hub."""
         try:
             return self.client.get("/readyz").status_code == 200
         except httpx2.HTTPError:
             return False
 
     def stop(self) -> None:
-        """Close what this process has open."""
+        """Close the clients of this process."""
         for browser in self.browsers:
             browser.close()
         self.client.close()
@@ -172,7 +172,7 @@ class RunningBoard:
         self.redis.close()
 
     def command(self, *arguments: str, **settings: str) -> tuple[int, str]:
-        """Run a command of operators, with more settings; its exit status, and what it prints, on one line."""
+        """Run an operator's command with more settings; return its exit status and its output as one line."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "steward.cli", *arguments],
             env=self.environment("sync", STEWARD_BOT_TOKEN=BOT, **settings),
@@ -183,10 +183,10 @@ class RunningBoard:
         )
         return done.returncode, " ".join(f"{done.stdout} {done.stderr}".split())
 
-    # --- what people see
+    # --- pages and files
 
     def browser(self, person: str = "") -> Browser:
-        """A browser on its pages, signed in as `person`."""
+        """Return a browser on its pages, signed in as `person`."""
         made = Browser(base_url=self.url, timeout=60)
         self.browsers.append(made)
         if person:
@@ -194,13 +194,13 @@ class RunningBoard:
         return made
 
     def page(self, path: str) -> str:
-        """A page, as a stranger sees it."""
+        """Return a page as a visitor without a session sees it."""
         answer = self.client.get(path)
         assert answer.status_code == 200, (path, answer.text)
         return answer.text
 
     def api(self, path: str) -> Any:
-        """An answer of the API."""
+        """Return an answer of the API."""
         answer = self.client.get(f"/api{path}")
         assert answer.status_code == 200, (path, answer.text)
         return answer.json()
@@ -237,12 +237,12 @@ class RunningBoard:
         return self.reader.thread(self.repo("requests"), request["steward"]["thread"])
 
     def words(self, thread: Thread) -> str:
-        """What the bot says in a thread, without escapes."""
+        """Return the text of the bot's comments in a thread, without escapes."""
         texts = [comment.text for comment in thread.comments if comment.author_name == BOT_NAME]
         return "\n".join(texts).replace("\\", "").replace("\u200b", "")
 
     def describe(self) -> str:
-        """How its requests stand, what is dirty, and the end of every log."""
+        """Return the state of its requests, the dirty keys, and the end of every log."""
         dirty = [key.decode() for key in self.redis.zrange(f"steward:1:{self.kind.name}:dirty", 0, -1)]
         logs = [
             f"--- {child.name}\n{child.last_words(3_000)}"
@@ -275,7 +275,7 @@ class SideBySide:
         return tuple(self.boards.values())
 
     def person(self, name: str) -> HfApi:
-        """A person's own client of the Hub."""
+        """Return a person's own client of the Hub."""
         return HfApi(self.hub.url, token=f"hf_{name}")
 
     def wait(self, condition: Any, *, seconds: float = PATIENCE) -> Any:
@@ -286,9 +286,9 @@ class SideBySide:
 
 @contextmanager
 def side_by_side(folder: Path, kinds: Sequence[BoardKind] = KINDS) -> Iterator[SideBySide]:
-    """All boards in `folder`, with nothing submitted yet, once each is ready and its worker is there.
+    """Start all boards in `folder`; yields them once each is ready and its worker is there, without any submission.
 
-    No process may be refused anything by its queue server.
+    The queue servers may refuse no command of any process.
     """
     constants.HF_HUB_DISABLE_XET = True  # localhub has no Xet storage
     ports = {kind.name: free_port() for kind in kinds}

@@ -1,4 +1,4 @@
-"""The kinds of boards that run side by side: one for each evaluator, and one of predictions. A row for each.
+"""The kinds of boards that run side by side: one for each evaluator, and one of predictions.
 
 A board of a new evaluator is one more row of `KINDS`.
 """
@@ -69,7 +69,7 @@ class BoardKind:
 
 
 def season_suite(revision: str, *, ends: timedelta = timedelta(days=1)) -> dict[str, Any]:
-    """The suite of predictions with a season that began yesterday, and `ends` after now."""
+    """Return the suite of predictions with a season that began yesterday and ends in `ends` seconds."""
     now = datetime.now(UTC)
     season = {"name": "autumn", "begins": now - timedelta(days=1), "ends": now + ends}
     suite = suite_at(revision, metric="exact_match,none", type="text", choices=[], seasons=[season])
@@ -81,7 +81,7 @@ def season_suite(revision: str, *, ends: timedelta = timedelta(days=1)) -> dict[
 
 
 def answer_rows() -> list[dict[str, str]]:
-    """The private file: a right answer for every question, of which the submissions know few."""
+    """Return the rows of the private file: a right answer for every question, of which submissions have a few."""
     return [
         {"id": f"q{number}", "answer": answer_of(number), "split": "public" if number < PUBLIC_COUNT else "private"}
         for number in range(PUBLIC_COUNT + PRIVATE_COUNT)
@@ -94,7 +94,7 @@ def answer_of(number: int) -> str:
 
 
 def predicted(right: Mapping[str, int]) -> bytes:
-    """A file of predictions of which so many are right in each part."""
+    """Return a file of predictions with this number of right ones in each part."""
     known = [*range(right["public"]), *range(PUBLIC_COUNT, PUBLIC_COUNT + right["private"])]
     return as_file({key: answer_of(n) if n in known else f"guess {n}" for n, key in enumerate(predictions())})
 
@@ -104,7 +104,7 @@ PREDICTED = {
     BY_COMMAND: {"public": 5, "private": 7},
     BY_PULL: {"public": 3, "private": 4},
 }
-"""How many predictions of each submission are right: the private part ranks them in another order."""
+"""Submission → its numbers of right predictions: the private part ranks submissions in another order."""
 INCOMPLETE = as_file(dict.fromkeys(list(predictions())[2:], "guess") | {"q99": "guess"})
 """Predictions without two questions, and with one that does not exist."""
 
@@ -115,9 +115,9 @@ ANY_PROBLEM = {
     "canonical_solution": "nothing\n",
     "test": "def check(candidate):\n    assert candidate() is None\n",
 }
-"""A problem that a model solves with nearly any text, so that the board has scores above 0."""
+"""A problem that nearly any text solves, so that the board has scores above 0."""
 ANY_LETTER = {"text": "Say anything", "letter": "", "kind": "any"}
-"""A question that every text answers."""
+"""A question that any text answers correctly."""
 
 
 def with_line(files: Mapping[str, bytes], name: str, row: Mapping[str, Any]) -> dict[str, bytes]:
@@ -126,7 +126,7 @@ def with_line(files: Mapping[str, bytes], name: str, row: Mapping[str, Any]) -> 
 
 
 def without_questions(suite: Mapping[str, Any], *questions: tuple[str, int]) -> dict[str, Any]:
-    """The suite in which these questions do not count: task and number of each."""
+    """Return the suite in which these questions do not count: task and number of each."""
     errata = [{"task": task, "question": number, "reason": "Its answer is wrong."} for task, number in questions]
     return {**copy.deepcopy(dict(suite)), "errata": errata}
 

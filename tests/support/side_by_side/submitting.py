@@ -1,4 +1,4 @@
-"""How people submit to a board: by the form, by a command in a discussion, by a pull request, by the front end."""
+"""Submits to a board in every way: form, command in a discussion, pull request, and commit of a front end."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def submit_all(boards: SideBySide) -> dict[str, int]:
 
 
 def owner(model: str) -> str:
-    """The account whose model it is."""
+    """Return the account that owns the model."""
     return model.partition("/")[0]
 
 
 def by_form(boards: SideBySide, board: RunningBoard) -> None:
-    """Ada signs in, fills the board's form in, and sends it; the page says that it was submitted."""
+    """Sign in as Ada, fill in the board's form, and send it; the page says that it was submitted."""
     browser = board.browser(owner(BY_FORM))
     form = browser.get("/submit", follow_redirects=True)
     fields = {"csrf": browser.form_token, "key": "k"}
@@ -60,7 +60,7 @@ def by_form(boards: SideBySide, board: RunningBoard) -> None:
 
 
 def outcome(answer: httpx2.Response) -> str:
-    """What the page says of a submission; "submitted" where it sends the browser to the page of the request."""
+    """Return the page's message about a submission; "submitted" if it redirects to the page of the request."""
     if answer.status_code == 303:
         return "submitted" if answer.headers["location"].startswith("/requests/") else ""
     assert "not submitted" not in answer.text, answer.text
@@ -68,9 +68,9 @@ def outcome(answer: httpx2.Response) -> str:
 
 
 def by_command(boards: SideBySide, board: RunningBoard) -> int:
-    """Bob opens a discussion in the community, and writes the command; the bot answers it. The discussion's number.
+    """Open a discussion in the community as Bob, and submit by a command; return the discussion's number.
 
-    A board of predictions refuses it: its front end commits Bob's files.
+    A board of predictions refuses the command: its front end commits Bob's files.
     """
     bob = boards.person(owner(BY_COMMAND))
     precision = "" if board.kind.takes_predictions else f" precision={board.kind.precision}"
@@ -85,7 +85,7 @@ def by_command(boards: SideBySide, board: RunningBoard) -> int:
 
 
 def answers_in(board: RunningBoard, reader: HfApi, number: int) -> list[str]:
-    """What the bot answered in a discussion of the board's community, as soon as that is more than a promise."""
+    """Return the bot's answer in a discussion of the board's community, once it is the final one."""
     thread = reader.get_discussion_details(board.kind.repo("leaderboard"), number, repo_type="space")
     texts = [event.content for event in thread.events if event.type == "comment" and event.author == BOT_NAME]
     plain = [text.replace("\\", "").replace("\u200b", "") for text in texts]
@@ -93,7 +93,7 @@ def answers_in(board: RunningBoard, reader: HfApi, number: int) -> list[str]:
 
 
 def request_fields(board: RunningBoard, model: str) -> dict[str, object]:
-    """A request file as people write it."""
+    """Return a request file as people write it."""
     more: dict[str, object] = {"model_type": "pretrained", "base_model": ""}
     if board.kind.takes_predictions:
         more = {PREDICTIONS: predictions_place(model)}
@@ -109,7 +109,7 @@ def request_fields(board: RunningBoard, model: str) -> dict[str, object]:
 
 
 def by_pull(board: RunningBoard, model: str, person: HfApi) -> int:
-    """A person proposes the request, with its predictions, in a pull request; its number."""
+    """Open a pull request with the request and its predictions; return its number."""
     files = {board.kind.path(model): json.dumps(request_fields(board, model)).encode()}
     if board.kind.takes_predictions:
         files[predictions_place(model)] = predicted(PREDICTED[model])
@@ -121,7 +121,7 @@ def by_pull(board: RunningBoard, model: str, person: HfApi) -> int:
 
 
 def commit_predictions(board: RunningBoard, model: str, data: bytes) -> None:
-    """The board's own form commits predictions in the name of their owner."""
+    """Commit predictions in the name of their owner, as the board's form does."""
     fields = {**request_fields(board, model), "sender": owner(model)}
     files = {board.kind.path(model): json.dumps(fields).encode(), predictions_place(model): data}
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
@@ -131,7 +131,7 @@ def commit_predictions(board: RunningBoard, model: str, data: bytes) -> None:
 
 
 def broken(boards: SideBySide, board: RunningBoard) -> None:
-    """The board's own form commits a submission that must fail."""
+    """Commit a submission that must fail, as the board's form does."""
     if board.kind.takes_predictions:
         commit_predictions(board, BROKEN, INCOMPLETE)
         return

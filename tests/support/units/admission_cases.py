@@ -1,4 +1,4 @@
-"""Submissions with their expected verdicts: every rule and its limits; rules about models are in another table."""
+"""Submissions with their expected verdicts, for every rule and its limits but the rules about models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A submission with nothing against it, and how to spoil it."""
+"""A submission that every rule accepts, and changes that make rules refuse it."""
 
 from __future__ import annotations
 
@@ -74,37 +74,37 @@ MERGED = replace(CARD, is_merge=True, merge_traces=("the tag merge",), tags=("me
 
 
 def gone(availability: Any) -> ModelFacts:
-    """A model of which nothing else is known."""
+    """Facts about a model of which only this problem is known."""
     return ModelFacts(availability)
 
 
 def config(**changes: Any) -> ModelFacts:
-    """A good model but for its config."""
+    """Facts about a good model, but for its config."""
     return replace(MODEL, config=replace(CONFIG, **changes))
 
 
 def tokenizer(**changes: Any) -> ModelFacts:
-    """A good model but for its tokenizer."""
+    """Facts about a good model, but for its tokenizer."""
     return replace(MODEL, tokenizer=replace(TOKENIZER, **changes))
 
 
 def weights(**changes: Any) -> ModelFacts:
-    """A good model but for its weights."""
+    """Facts about a good model, but for its weights."""
     return replace(MODEL, weights=replace(WEIGHTS, **changes))
 
 
 def card(**changes: Any) -> ModelFacts:
-    """A good model but for its card."""
+    """Facts about a good model, but for its card."""
     return replace(MODEL, card=replace(CARD, **changes))
 
 
 def files(*names: str, **changes: Any) -> ModelFacts:
-    """A good model but for the files in its repo."""
+    """Facts about a good model, but for the files in its repo."""
     return replace(MODEL, files=tuple(ModelFile(name) for name in names), **changes)
 
 
 def earlier(status: str, model: str = "ada/tiger", address: str = "https://hub.example/requests/1") -> EarlierRequest:
-    """A request that was there before."""
+    """Return a request that the board already has."""
     return EarlierRequest(f"{model}_eval_request_False_bfloat16_Original.json", model, status, address)
 
 
@@ -115,7 +115,7 @@ def _board(section: str) -> Board:
 
 @dataclass(frozen=True)
 class Case:
-    """A submission, and the codes of its reasons in order; none if it is accepted."""
+    """A submission, and the codes of the reasons against it in order; none if it is accepted."""
 
     name: str
     codes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Submissions with their expected verdicts: the rules about a model, its files and its size, and their limits."""
+"""Submissions with their expected verdicts, for the rules about a model, its files and its size."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def big(billions: float) -> ModelFacts:
 
 
 def upon(base: ModelFacts | None, **changes: object) -> ModelFacts:
-    """An adapter of `base`."""
+    """Facts about an adapter of `base`."""
     return replace(ADAPTER, base=base, **changes)  # type: ignore[arg-type]
 
 

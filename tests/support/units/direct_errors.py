@@ -34,7 +34,7 @@ def direct_error(benchmark: Benchmark, rows: Mapping[str, Sequence[Mapping[str, 
 
 
 def grades(benchmark: Benchmark, task: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[list[float]]]]:
-    """For each question its cluster, and its grades by each metric."""
+    """Return for each question its cluster, and its grades by each metric."""
     (filter_name,) = {metric.partition(",")[2] for metric in benchmark.metrics}
     graded = []
     for row in rows:
@@ -54,7 +54,7 @@ def mean(graded: Sequence[tuple[str, list[list[float]]]]) -> float:
 
 
 def deviations(graded: Sequence[tuple[str, list[list[float]]]]) -> dict[str, float]:
-    """How far each cluster moves the mean."""
+    """Return how far each cluster moves the mean."""
     metrics = range(len(graded[0][1]))
     totals = dict.fromkeys((cluster for cluster, _ in graded), 0.0)
     for number in metrics:
@@ -67,7 +67,7 @@ def deviations(graded: Sequence[tuple[str, list[list[float]]]]) -> dict[str, flo
 
 
 def added(parts: Sequence[Deviations], weights: Sequence[float]) -> dict[str, float]:
-    """The weighted sum, cluster by cluster."""
+    """Return the weighted sum, cluster by cluster."""
     total: dict[str, float] = {}
     for part, weight in zip(parts, weights, strict=True):
         for cluster, value in part.items():
@@ -76,7 +76,7 @@ def added(parts: Sequence[Deviations], weights: Sequence[float]) -> dict[str, fl
 
 
 def length(values: Deviations) -> float:
-    """The root of the sum of squares."""
+    """Return the root of the sum of squares."""
     return math.sqrt(sum(value**2 for value in values.values()))
 
 

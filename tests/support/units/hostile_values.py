@@ -1,4 +1,4 @@
-"""Values of strangers that try to be more than text, and the kinds of Markdown that a renderer sees."""
+"""Values from strangers that try to be more than text, and the kinds of Markdown tokens that renderers make of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""A whole board whose attempts run wherever its backends say: a Hub, a bot with its web server, and requests of all
-kinds. It tells how each request ended, so that two backends can be compared."""
+"""A whole board whose attempts run on backends: a Hub, a bot with its web server, and requests of all kinds.
+
+It records how each request ended, so that two backends can be compared.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ admission: {off: [model-card, licence, category, base-declared, tokenizer-loads,
   copy, layers, headers, vocabulary, special-tokens, quota-submitter, quota-organisation]}
 """
 DYING = ("nan-weights", "template-raises", "missing-layers", "generation-object")
-"""Models whose evaluation fails; each for a cause of its own."""
+"""Models whose evaluation fails, each with another cause."""
 ENDED = ("FINISHED", "FAILED")
 
 
@@ -124,7 +126,7 @@ class BackendBoard:
         return content
 
     def ends(self, paths: list[str], seconds: float) -> dict[str, RequestEnd]:
-        """How the requests end, once all have."""
+        """Wait until all requests have ended, and return how."""
         files = {}
 
         def all_ended() -> bool:
@@ -145,7 +147,7 @@ class BackendBoard:
 
 
 LEFT_OUT = ("REDIS_URL", "STEWARD_BOARD", "STEWARD_TIERS")
-"""Settings of a worker with Redis that a run of a backend does without."""
+"""Settings of a worker with Redis that a run of a backend lacks."""
 IMAGE = "steward"
 
 
@@ -158,10 +160,7 @@ def backend_stand(folder: Path) -> Iterator[RealWorker]:
 
 
 def run_script(stand: RealWorker, prelude: str = "") -> str:
-    """Lines of a shell script that set what a run's worker needs to know of this Hub, and go to this project's folder.
-
-    `prelude` comes before them.
-    """
+    """Return the lines of a shell script that prepare a run's worker for this Hub, after the lines of `prelude`."""
     settings = stand.settings().items()
     needed = {name: value for name, value in settings if os.environ.get(name) != value and name not in LEFT_OUT}
     exports = [f"export {name}={shlex.quote(value)}" for name, value in needed.items()]

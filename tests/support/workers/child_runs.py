@@ -1,4 +1,4 @@
-"""Evaluations by a child of the worker: one process runs them all, in a network namespace where nothing is."""
+"""Evaluations by children of one worker process, in a network namespace without interfaces."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ GPQA = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
 
 @dataclass(frozen=True)
 class ChildRuns:
-    """The spools of the evaluations: of the starter suite, with what the child said, of the first suite, and of GPQA.
+    """The spools of the evaluations of the starter suite, with the child's output, of the first suite, and of GPQA.
 
     `starter` and `first` are by the harness alone, the others by the default engine; `by_prefix` is the starter suite
-    again. And another suite three times: by one child, by two copies of it that share the questions, and with the
-    chat template.
+    again. Another suite is evaluated three times: by one child, by two copies of it that share the questions, and with
+    the chat template.
     """
 
     starter: Path
@@ -60,7 +60,7 @@ def unshared() -> list[str]:
 
 
 def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: str) -> RunPlan:
-    """A plan whose spool is `folder`."""
+    """Return a plan whose spool is `folder`."""
     folder.mkdir()
     return plan(folder).model_copy(
         update={
@@ -74,7 +74,7 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
 
 
 def child(folder: Path, *plans: RunPlan) -> ScriptRun:
-    """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
+    """Start a child for each of `plans`, one after the other, in a network namespace without interfaces."""
     orders = [str(one.spool.with_suffix(".json")) for one in plans]
     for order, one in zip(orders, plans, strict=True):
         Path(order).write_text(one.model_dump_json())
@@ -97,15 +97,15 @@ def run_children(folder: Path, hub: LocalHub, revision: str) -> ChildRuns:
 
 
 def all_questions() -> Suite:
-    """A suite with the questions of all evaluations: each process that fetches some imports a large library."""
+    """Return a suite with the questions of all evaluations: each process that fetches some imports a large library."""
     sources = (*STARTER.datasets, *FIRST.datasets, GPQA, *QUICK.datasets)
     return STARTER.model_copy(update={"name": "all", "datasets": sources})
 
 
 def evaluate_by_prefix(folder: Path, command: Sequence[str], **plans: dict[str, Any]) -> dict[str, Path]:
-    """Evaluate the starter suite by shared prefix once for each of `plans`, which says what differs; return the spools.
+    """Evaluate the starter suite by shared prefixes once for each of `plans`, which are changes; return the spools.
 
-    `command`: what Python runs, as it runs `CHILD`.
+    `command`: what Python runs in place of `CHILD`.
     """
     write_model(folder / "model", model_files())
     with LocalHub(folder / "hub", world()) as hub:
@@ -130,20 +130,19 @@ def write_model(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def first(folder: Path, like: RunPlan) -> RunPlan:
-    """A plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
+    """Return a plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
     run = planned(folder / "first", folder, like.datasets, like.model_path, like.revision)
     changes = {"task_folder": None, "shots": FIRST.shots, "batch_size": 8, "engine": like.engine}
     return of_suite(run, FIRST).model_copy(update=changes)
 
 
 def of_suite(run: RunPlan, suite: Suite) -> RunPlan:
-    """The plan `run`, for another suite."""
+    """Return the plan `run` for another suite."""
     return run.model_copy(update={"tasks": suite.run, "suite": suite.name, "suite_digest": suite.digest})
 
 
 def copies(folder: Path, like: RunPlan, questions: SuiteQuestions) -> list[RunPlan]:
-    """Plans of a dozen questions for the model of the plan `like`: for one child, for two copies, and with the model's
-    chat template."""
+    """Return plans of a dozen questions for the model of `like`: one child, two copies, and with its chat template."""
     (repo,) = (source.repo for source in QUICK.datasets)
     tasks = write_tasks(QUICK, folder / "quick-tasks", repo=repo, revision=questions.revisions[repo])
     together = {"spread": "copies", "copies": 2}

@@ -1,4 +1,4 @@
-"""`digest_script.py FOLDER`: prints what the digests of a made-up task are made from; its code lies in FOLDER."""
+"""`digest_script.py FOLDER` prints the inputs of the digests of a made-up task, whose code lies in FOLDER."""
 
 from __future__ import annotations
 

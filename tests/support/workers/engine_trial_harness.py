@@ -32,7 +32,7 @@ def evaluate(plan: RunPlan, report: Report) -> None:
     torch.set_num_threads(1)
     report(RunProgress("load"))
     engine, place, trouble = plan.model.partition("/")[2].rsplit("-", 2)
-    if plan.engine != "harness":  # else it is the last try after it ran out of memory
+    if plan.engine != "harness":  # else this is the last try after it ran out of memory
         plan = plan.model_copy(update={"engine": engine})
     counter = RequestCounter(report, plan.dtype)
     model = ReportingModel(
@@ -80,7 +80,7 @@ def slow(plan: RunPlan) -> None:
 
 
 def growing(plan: RunPlan) -> None:
-    """Allocates memory until it gets no more, but not for the harness's way."""
+    """Allocates memory until it gets no more, unless the harness alone evaluates."""
     held = []
     while plan.engine != "harness":
         held.append(torch.ones(16 << 20, dtype=torch.uint8))
@@ -88,7 +88,7 @@ def growing(plan: RunPlan) -> None:
 
 
 def dying(plan: RunPlan) -> None:
-    """Has no memory for an engine or more than one question."""
+    """Has no memory for an engine or for more than one question."""
     if plan.engine != "harness" or plan.batch_size > 1:
         raise MemoryError("no room")
 

@@ -33,7 +33,7 @@ def run_each(plans: list[RunPlan]) -> int:
 
     gc.freeze()
     gc.enable()
-    with contextlib.suppress(PermissionError):  # up already, unless this process has a network namespace of its own
+    with contextlib.suppress(PermissionError):  # the loopback is up, unless this process has its own network namespace
         kernel.loopback_up()
     for plan in plans:
         child = multiprocessing.get_context("fork").Process(target=run, args=[plan])

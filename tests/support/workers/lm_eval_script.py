@@ -1,9 +1,8 @@
-"""The `lm_eval` command several times: `lm_eval_script.py FILE …`, each file with a JSON list of the arguments of one.
+"""Runs the `lm_eval` command several times: `lm_eval_script.py FILE …`, each file a JSON list of arguments.
 
-Where they name the model `steward-hf` it is the `steward-eval` command.
-
-Prints the name of each file whose command has ended. The harness is imported and its task files are read once, which
-takes longer than the commands themselves; each runs in a fork of this process.
+Where they name the model `steward-hf` it is the `steward-eval` command. Prints the name of each file whose command has
+ended. The harness is imported and its task files are read once, which takes longer than the commands themselves; each
+runs in a fork of this process.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ its 15,000 task files in all folders, which takes six seconds, and finds the sam
 
 
 def run(arguments: list[str]) -> None:
-    """What the installed script `lm_eval` does, or `steward-eval`."""
+    """Run the installed script `lm_eval` or `steward-eval`."""
     if "steward-hf" in arguments:
         from workers.evaluation.shared_prefix.__main__ import main
     else:
@@ -59,8 +58,8 @@ def list_packages_once() -> None:
 
 
 def run_each(files: list[Path]) -> int:
-    """Run one after the other; the exit status, 1 as soon as one of them fails."""
-    gc.disable()  # the imports make a million objects, and no garbage
+    """Run one after the other; return the exit status, 1 as soon as one of them fails."""
+    gc.disable()  # the imports create a million objects that are never freed
     import lm_eval.evaluator
     import lm_eval.models.huggingface  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401  # the architecture of the model

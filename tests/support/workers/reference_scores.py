@@ -1,6 +1,6 @@
-"""What the `lm_eval` command says of the tiny model: for the starter suite and both leaderboards' suites.
+"""Scores of the tiny model by the `lm_eval` command: for the starter suite and both leaderboards' suites.
 
-And what `steward-eval` says of it for the starter suite.
+And by `steward-eval` for the starter suite.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ PATIENCE = 350
 
 @dataclass(frozen=True)
 class ScriptRun:
-    """A process that writes what it says to files, so that it never waits for a reader."""
+    """A process whose output goes to files, so that it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     folder: Path
 
     @classmethod
     def start(cls, folder: Path, *arguments: str, **environment: str) -> ScriptRun:
-        """Start it. Two run at a time, on one thread each."""
+        """Start it, on one thread."""
         folder.mkdir()
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
             return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """What it has printed so far."""
         return (self.folder / "out").read_text()
 
     def end(self) -> str:
-        """What it printed, once it has ended."""
+        """Wait until it has ended, and return what it printed."""
         wait_until(lambda: self.process.poll() is not None, seconds=PATIENCE, check=self.check)
         self.check()
-        return self.said
+        return self.output
 
     def check(self) -> None:
         """Fail if it has failed."""
@@ -68,7 +68,7 @@ class ScriptRun:
 
 @dataclass(frozen=True)
 class ReferenceScores:
-    """The commands, one after the other, while the tests do something else."""
+    """The commands, which run one after the other beside the tests."""
 
     run: ScriptRun
     folder: Path
@@ -78,12 +78,12 @@ class ReferenceScores:
     """The model's commit."""
 
     def of(self, suite: str) -> Path:
-        """The folder with results and samples, once it is there; `suite` is also `standalone` with `make matrices`."""
-        wait_until(lambda: suite in self.run.said.split(), seconds=PATIENCE, check=self.run.check)
+        """Wait for the folder with results and samples; `suite` is also `standalone` with `make matrices`."""
+        wait_until(lambda: suite in self.run.output.split(), seconds=PATIENCE, check=self.run.check)
         return next((self.folder / suite).iterdir())
 
     def results(self, suite: str) -> dict[str, Any]:
-        """The results file."""
+        """Return the results file."""
         data: dict[str, Any] = json.loads(next(self.of(suite).glob("results_*.json")).read_text())
         return data
 
@@ -120,7 +120,7 @@ def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
             (folder / f"{name}.json").write_text(json.dumps(arguments))
         orders = [str(folder / f"{name}.json") for name in commands]
         run = ScriptRun.start(
-            folder / "said", sys.executable, lm_eval_script.__file__, *orders,
+            folder / "output", sys.executable, lm_eval_script.__file__, *orders,
             HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
         )  # fmt: skip
         try:
@@ -146,9 +146,9 @@ def shown_line(suite: Suite, revision: str, batch_size: int, questions: dict[str
 
 
 def pasted(folder: Path, name: str, line: str) -> list[str]:
-    """The arguments of `lm_eval` once a shell has run `line` in `folder`, with whole paths.
+    """Return the arguments of `lm_eval` after a shell has run `line` in `folder`, with absolute paths.
 
-    A program of this name writes them down: the harness runs later, in a process that has imported it.
+    A program of this name records them: the harness runs later, in a process that has imported it.
     """
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
@@ -162,7 +162,7 @@ def pasted(folder: Path, name: str, line: str) -> list[str]:
 
 
 def world() -> dict[str, Any]:
-    """People, and the organisations that publish the questions."""
+    """Return the accounts, and the organisations that publish the questions."""
     named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS | suite_v2_datasets.REPOS}
     return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
 

@@ -1,4 +1,4 @@
-"""Pairs of suites that ask the same and score differently, with evaluations of the same answers by both."""
+"""Pairs of suites with the same questions and different scoring, and evaluations of the same answers by both."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SuiteVersion:
 
 
 def own(folder: Path, changes: Mapping[str, str], errata: list[dict[str, Any]]) -> SuiteVersion:
-    """The starter suite with texts replaced, and with errata."""
+    """Return the starter suite with texts replaced, and with errata."""
     text = (SUITES / "starter.yaml").read_text()
     for old, new in changes.items():
         assert old in text
@@ -62,7 +62,7 @@ def harness_tasks() -> Path:
 def of_harness(
     folder: Path, text: str, groups: tuple[str, ...], changes: Mapping[str, Mapping[str, str]]
 ) -> SuiteVersion:
-    """A suite of the harness's tasks, some of whose files are changed: path → old text → new text."""
+    """Return a suite of the harness's tasks with some changed files: path → old text → new text."""
     for group in groups:
         shutil.copytree(harness_tasks() / group, folder / group)
     for path, texts in changes.items():
@@ -74,7 +74,7 @@ def of_harness(
 
 
 def starter_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
-    """Another metric, answers that are compared as they came, and two questions that do not count."""
+    """Another metric, answers that are compared without normalisation, and two questions that do not count."""
     four = "\n    shots: 2\n    choices: 4"
     changes = {
         f'metrics: ["acc_norm,none"]{four}': f'metrics: ["acc,none"]{four}',
@@ -134,7 +134,7 @@ def evaluate(folder: Path, *versions: SuiteVersion) -> list[Path]:
 
 
 def nltk_data(folder: Path) -> Path:
-    """A folder in which IFEval finds its splitter of sentences; none of the questions needs it."""
+    """Return a folder with IFEval's sentence splitter, which none of the questions needs."""
     (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True, exist_ok=True)
     return folder / "nltk"
 
@@ -167,7 +167,7 @@ def rescore(
 
 
 def metrics_of(samples: Path) -> dict[tuple[int, str], dict[str, Any]]:
-    """(question, filter) → its metrics, in a file of the harness or of a rescoring."""
+    """Return (question, filter) → its metrics, from a file of the harness or of a rescoring."""
     metrics = {}
     for line in samples.read_text().splitlines():
         sample = json.loads(line)

@@ -1,8 +1,7 @@
 """The real harness, whose model hangs once in one forward pass. A real zygote imports it.
 
-A model `org/name-30` hangs in its 30th pass, in its first attempt and unless that left answers in the journal. If
-`slow` is in its name, the passes before take some seconds in all. The last line on standard error is the number of
-passes.
+A model `org/name-30` hangs in its 30th pass, unless an earlier attempt left answers in the journal. If `slow` is in its
+name, the passes before take some seconds in all. The last line on standard error is the number of passes.
 """
 
 from __future__ import annotations

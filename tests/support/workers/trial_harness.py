@@ -56,7 +56,7 @@ def raising(plan: RunPlan, report: Report) -> None:
 
 
 def canary(plan: RunPlan, report: Report) -> None:
-    """The known-good model, where something else is broken."""
+    """The known-good model, on a machine where it fails too."""
     assert (plan.model_path / "model.safetensors").is_file() and plan.limit
     raise KeyError("solution")
 
@@ -109,7 +109,7 @@ def hungry(plan: RunPlan, report: Report) -> None:
 
 
 def changed(plan: RunPlan, report: Report) -> None:
-    """Has one task, which asks something that the board's results may not ask."""
+    """Has one task with a question that differs from that of the board's results."""
     asked = {"requests": "1" * 64, "documents": "2" * 64, "questions": 3}
     scored = dict.fromkeys(("metrics", "filters", "targets"), "3" * 16)
     parts = DigestParts.model_validate({"tasks": {"starter_navigation": {"asked": asked, "scored": scored}}})
@@ -122,7 +122,7 @@ def changed(plan: RunPlan, report: Report) -> None:
 
 
 def frugal(plan: RunPlan, report: Report) -> None:
-    """Has memory only for the harness's way."""
+    """Has enough memory only if the harness alone evaluates."""
     report(RunProgress("evaluate", 0, 3))
     if plan.engine != "harness":
         raise MemoryError(f"no room for {plan.engine}")
@@ -130,7 +130,7 @@ def frugal(plan: RunPlan, report: Report) -> None:
 
 
 def littering(plan: RunPlan, report: Report) -> None:
-    """Writes one file after another, none of them large."""
+    """Writes small files without end."""
     report(RunProgress("evaluate", 0, 3))
     for number in range(600):
         (plan.spool / f"{number}").write_bytes(bytes(1 << 20))
@@ -228,7 +228,7 @@ BEGINNING, REST = b"hf_secret_", bytes(byte ^ 1 for byte in b"of_the_worker!")
 
 
 def look_at_memory(plan: RunPlan) -> object:
-    """How often the worker's token occurs in this process's own memory."""
+    """Return the number of occurrences of the worker's token in this process's own memory."""
     count = 0
     with Path("/proc/self/mem").open("rb", 0) as memory:
         for line in Path("/proc/self/maps").read_text().splitlines():
@@ -315,7 +315,7 @@ def limits(plan: RunPlan) -> object:
 
 
 def escape(plan: RunPlan) -> object:
-    """Try to get a namespace, a mount, another process's memory, root, and a chroot; return the errno of each."""
+    """Try to get a namespace, a mount, another process's memory, root, and a chroot; return the errno of each try."""
     libc = ctypes.CDLL(None, use_errno=True)
     tries = {
         "unshare": lambda: libc.unshare(0x10000000),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -369,65 +368,6 @@ def test_one_engine_verifies_half_precision_of_the_other(
     assert (found.samples, found.agreeing) == (len(requests), len(requests))
     assert found.equal < found.samples
     assert (tolerance.disagreement() != "") is wrong
-
-
-def weights_in_parts(folder: Path) -> Any:
-    """A model whose layers are spread over memory and a disk, as accelerate spreads them over devices."""
-    from accelerate import dispatch_model
-
-    model = random_model("llama")
-    places = {"model.layers.1": "disk", "model.layers.2": "disk"}
-    others = ("model.embed_tokens", "model.layers.0", "model.norm", "model.rotary_emb", "lm_head")
-    return dispatch_model(model, dict.fromkeys(others, "cpu") | places, offload_dir=folder)
-
-
-def with_adapter(config: Any) -> Any:
-    """A model with an adapter of random weights."""
-    from peft import get_peft_model
-
-    return get_peft_model(random_model("llama"), config).eval()
-
-
-def low_rank(_: Path) -> Any:
-    from peft import LoraConfig
-
-    targets = ["q_proj", "v_proj"]
-    return with_adapter(LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=targets, init_lora_weights=False))
-
-
-def prompt_tuning(_: Path) -> Any:
-    from peft import PromptTuningConfig
-
-    return with_adapter(PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
-
-
-def quantised(bits: int) -> Any:
-    """A model that says that its weights have so many bits; bitsandbytes needs a GPU."""
-    model = random_model("llama")
-    setattr(model, f"is_loaded_in_{bits}bit", True)
-    return model
-
-
-WEIGHTS = [
-    pytest.param(weights_in_parts, "", id="parts"),
-    pytest.param(low_rank, "", id="low-rank"),
-    pytest.param(prompt_tuning, "its adapter adds tokens to the prompt", id="prompt-tuning"),
-    pytest.param(lambda _: quantised(8), "its 8-bit weights compute other numbers in other batches", id="8-bit"),
-    pytest.param(lambda _: quantised(4), "", id="4-bit"),
-    pytest.param(lambda _: random_model("llama").half(), "", id="float16"),
-]
-
-
-@pytest.mark.parametrize(("make", "reason"), first(4, WEIGHTS))
-def test_weights_of_each_kind_give_the_harness_answers(make: Any, reason: str, tmp_path: Path) -> None:
-    """The engine computes with all kinds of weights, or says why it does not."""
-    model, requests = make(tmp_path), instances(40)
-    expected = harness_model(model, max_length=LONGEST, logits_cache=False).loglikelihood(requests, disable_tqdm=True)
-    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
-    actual = harness.loglikelihood(requests, disable_tqdm=True)
-    assert harness.engine_record.reason == reason
-    tolerance = 0.1 if str(model.dtype) == "torch.float16" else 1e-4
-    assert [value for value, _ in actual] == pytest.approx([value for value, _ in expected], abs=tolerance)
 
 
 def test_an_unknown_engine_is_rejected(model: Any) -> None:

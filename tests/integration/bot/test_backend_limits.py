@@ -1,0 +1,155 @@
+"""Limits of a worker backend: costs, a platform that stays away, tasks that differ, requests before trials.
+
+`make matrices` runs all tests, `make test` some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from bot.web.board import BoardReader
+from bot.web.metrics import BoardMetrics
+from bot.web.page import NoQuery
+from bot.web.pages.workers import workers
+from leaderboard.attempts import Failure
+from leaderboard.backend_troubles import AWAY_SECONDS
+from leaderboard.backend_settings import JobsBackend
+from leaderboard.backends import FIRST_WAIT_SECONDS
+from leaderboard.trials import MAX_SECONDS
+from redis_state.accepted_digests import RefusedTasks
+from redis_state.jobs import take_out
+from tests.support.board.board_driver import BoardDriver
+from tests.support.board.discussion import Discussion
+from tests.support.board.queued_requests import submit
+from tests.support.board.scripted_backend import (
+    BACKEND,
+    TIER,
+    doctor_words,
+    later,
+    listed,
+    one_place,
+    scripted_backend,
+    take,
+    workers_page,
+)
+from tests.support.board.scripted_platform import ScriptedPlatform
+from tests.support.sizes import WHOLE
+
+ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
+
+
+@pytest.fixture
+def platform(stand: BoardDriver) -> ScriptedPlatform:
+    """The platform on which the attempts of `stand` run."""
+    return scripted_backend(stand)
+
+
+def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: ScriptedPlatform, tmp_path: Path) -> None:
+    """With an hour at 8 and a limit of 10 a day, one attempt of at most an hour runs; the other one waits."""
+    costs = {"hourly": 8.0, "by_day": 10.0}
+    backend = JobsBackend.model_validate({**BACKEND.model_dump(), "costs": costs})
+    board = stand.context.board.model_copy(update={"backends": {TIER: backend}, "attempt_seconds": 3600})
+    stand.context.board = board
+    submit(stand, "a1", "a2")
+    later(stand, platform)
+    later(stand, platform)
+    assert len(platform.orders) == 1
+    (trouble,) = stand.context.backend_runs.troubles()
+    assert (trouble.kind, trouble.since) == ("by_day", pytest.approx(stand.time, abs=2))
+    take(stand, platform, "run-1")
+    later(stand, platform, 1_800)
+    (view,) = workers(BoardReader(stand.context), NoQuery()).backends
+    assert (view.spent_day, view.by_day, view.trouble) == (pytest.approx(4, abs=0.02), 10, "by_day")
+    assert [run.stage for run in view.runs] == ["running"]
+    page = workers_page(stand)
+    for words in (
+        "Medium models",
+        "Jobs on the Hub",
+        "1 of at most 2",
+        "4.00 of 10.0",
+        "budget is used up",
+        "no request needs it",  # the worker of its only run fell silent
+    ):
+        assert words in page
+    told = doctor_words(stand)
+    assert "cost 4.0" in told
+    assert "warning Tier medium: the cost limit by_day is used up." in told
+    assert ("tier medium: the cost limit by_day is used up", "steward doctor") in listed(stand)
+    figures = generate_latest(BoardMetrics(stand.context)).decode()
+    assert 'steward_backend_spent{tier="medium",window="day"} 4.0' in figures
+    assert 'steward_backend_limit{tier="medium",window="day"} 10.0' in figures
+    assert 'steward_backend_trouble{tier="medium"} 1.0' in figures
+
+
+@ALL
+def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """After ten minutes, and until it answers: on the public list without its words, by the doctor with them."""
+    platform.is_away = True
+    submit(stand, "a1")
+    later(stand, platform)
+    assert listed(stand) == []
+    later(stand, platform, AWAY_SECONDS)
+    assert [title for title, _ in listed(stand)] == ["tier medium: its platform refuses or does not answer"]
+    assert "error The platform of the tier medium: the platform is away" in doctor_words(stand)
+    platform.is_away = False
+    later(stand, platform, 30)
+    assert listed(stand) == []
+    assert "ok The platform of the tier medium answers: 1 runs wait or run." in doctor_words(stand)
+
+
+@ALL
+def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
+    submit(stand, "a1", "a2", "a3")
+    later(stand, platform)
+    job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
+    refused = RefusedTasks(worker="w", fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
+    digests.refuse(refused.of_run(job.attempt, now=stand.time))
+    stand.hand_back(job)
+    platform.becomes("run-1", "ended")
+    later(stand, platform, 300)
+    assert len(platform.orders) == 2
+    assert listed(stand)[0][0] == "tier medium: its workers' tasks differ from those of the board's results"
+    digests.accept(refused.fingerprint)
+    later(stand, platform, FIRST_WAIT_SECONDS + 1)
+    assert len(platform.orders) == 3
+    assert digests.waiting() == listed(stand) == []
+    digests.refuse(
+        RefusedTasks(**{**refused.model_dump(), "fingerprint": "2" * 16 + "-" + "3" * 16}).of_run(
+            job.attempt, now=stand.time
+        )
+    )
+    stand.end(take(stand, platform, "run-2"), failure=THEIRS)
+    platform.becomes("run-2", "ended")
+    later(stand, platform, 30)
+    later(stand, platform, 30)
+    assert digests.waiting() == listed(stand) == []
+
+
+@ALL
+def test_a_request_takes_the_run_of_a_trial(stand: BoardDriver, platform: ScriptedPlatform) -> None:
+    """A trial gets a run of its own while no request needs the place, limited to a trial's time; then it stops."""
+    one_place(stand)
+    Discussion(stand, "Try", "/try ada/good precision=float32")
+    stand.settle()
+    later(stand, platform)
+    (order,) = platform.orders
+    assert order.seconds == MAX_SECONDS
+    (trial,) = stand.queued()
+    platform.becomes("run-1", "running")
+    assert take_out(stand.context.redis, stand.context.queues, trial.attempt) == trial
+    assert stand.context.attempts.take(trial.attempt, trial.path, "w", now=stand.time)
+    stand.context.mark(trial.path)
+    stand.work()
+    assert stand.answer(trial)
+    assert stand.beat(trial)
+    later(stand, platform)
+    submit(stand, "a1")
+    later(stand, platform)
+    assert not stand.beat(trial)
+    platform.becomes("run-1", "ended")
+    later(stand, platform, 30)
+    assert platform.orders[-1].attempt == stand.queued()[0].attempt

@@ -1,0 +1,154 @@
+"""Attempts whose worker falls silent or whose publication fails: what their requests come to.
+
+`make matrices` loses the worker in each way, `make test` in one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from benchmarks.sample_tables import sample_tables
+from leaderboard.attempts import Failure
+from leaderboard.details import PublishedOutcome, outcome_path
+from leaderboard.failures import cause
+from leaderboard.results import dump
+from leaderboard.scores import score
+from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
+from redis_state.attempts import LOST
+from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
+from tests.support.sizes import first
+
+
+def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: BoardDriver) -> None:
+    """An attempt that falls silent is reopened as the next one, at most as often as the board allows, then FAILED."""
+    job = stand.started()
+    stand.time += 60
+    for number in (2, 3):
+        stand.time += LOST + 1
+        stand.worker()
+        stand.tick()
+        stand.settle()
+        file = stand.file(job.path)
+        assert (file["status"], file["steward"]["attempt"]) == ("RERUN", number)
+        (job,) = stand.queued()
+        assert job.attempt.endswith(f"-{number}")
+        assert stand.take(job) is True
+    stand.time += LOST + 1
+    stand.tick()
+    stand.settle()
+    file = stand.file(job.path)
+    assert file["status"] == "FAILED"
+    assert (file["steward"]["failure"]["cause"], file["steward"]["failure"]["fault"]) == ("worker-lost", "us")
+
+
+def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDriver) -> None:
+    """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
+    job = stand.started()
+    stand.context.redis.flushall()
+    stand.tick()
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.time += 10
+    stand.beat(job)
+    stand.time += 20
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert len(stand.threads()) == 1
+
+
+def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: BoardDriver) -> None:
+    """Whoever asks for the claim of an attempt that was given up is refused, also where the index was lost."""
+    job = stand.started()
+    stand.context.redis.flushall()
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "FINISHED"}).encode())
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.answer(job) is False
+
+
+def test_a_silent_workers_claim_is_refused_when_its_request_is_gone(stand: BoardDriver) -> None:
+    """A worker that is cut off while it asks for its claim finds the refusal when it is back, and takes other work."""
+    job = stand.started()
+    stand.context.redis.flushall()
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.time += 3_600
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.answer(job) is False
+
+
+@pytest.mark.parametrize("told", first(1, [False, True]))
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: BoardDriver, told: bool) -> None:
+    """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
+    job = stand.started()
+    gpu = HfApi(stand.hub.url, token=WORKER)
+    gpu.create_repo("board-details/details_ada__good", repo_type="dataset")
+    published = PublishedOutcome(
+        attempt=job.attempt,
+        path=job.path,
+        revision=job.revision,
+        suite=job.suite,
+        suite_digest=job.suite_digest,
+        started=1,
+        ended=2,
+        results_path="results_2026-11-24T12-00-00.000000.json",
+    )
+    suite = stand.context.suite
+    raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
+    scores = score(raw, suite)
+    block = StewardBlock(
+        attempt=job.attempt,
+        request=job.path,
+        model=job.model,
+        revision=job.revision,
+        precision="float32",
+        suite=suite.name,
+        suite_digest=suite.digest,
+        started="",
+        ended="",
+        **scores_in_block(scores),
+    )
+    files = {
+        **sample_tables(suite, raw, "2026-11-24T12-00-00.000000"),
+        "results_2026-11-24T12-00-00.000000.json": dump(with_block({"results": raw}, block)),
+        outcome_path(job.attempt): published.model_dump_json().encode(),
+    }
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    repo = "board-details/details_ada__good"
+    gpu.create_commit(repo, operations, commit_message="Publish", repo_type="dataset")
+    if told:
+        stand.end(job, failure=cause("worker-lost").failure("killed"))
+    else:
+        stand.time += 100
+        stand.tick()
+        stand.settle()
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
+    copied = stand.context.hub.read_file(stand.context.results, file["steward"]["results"])
+    results = json.loads(copied.data)
+    checked = results["steward"].pop("checked")
+    assert (checked["samples"], checked["unchecked"], checked["recomputed"]) == (6, [], 0)
+    results["steward"]["checked"] = None
+    assert results == json.loads(files["results_2026-11-24T12-00-00.000000.json"])
+    assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
+
+
+def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: BoardDriver) -> None:
+    """A failure of ours whose cause needs time is tried again when that time has passed, and not before."""
+    job = stand.started()
+    stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
+    assert (stand.file(job.path)["status"], stand.file(job.path)["steward"]["attempt"]) == ("RERUN", 2)
+    stand.time += 800
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    assert stand.queued() == []
+    stand.time += 200
+    stand.worker()
+    stand.settle()
+    assert [again.attempt[-2:] for again in stand.queued()] == ["-2"]

@@ -1,0 +1,151 @@
+"""The commands `steward doctor`, `adopt`, `shadow` and `effects`, as operators run them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from leaderboard.boards import parse_board
+from leaderboard.effects import Effect, EffectMode
+from redis_state.shadowed_writes import ShadowedWrite
+from steward.cli import app
+from tests.support.board.board_driver import BOT, REQUESTS, WORKER, BoardDriver
+from tests.support.board.board_faults import another_backend, without_community
+from tests.support.board.board_file import BOARD
+
+PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+@pytest.fixture
+def steward(
+    stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run `steward …` on the board of `stand`, in shadow."""
+    board = {**yaml.safe_load(BOARD), "effects": "shadow"}
+    (tmp_path / "board.yaml").write_text(yaml.safe_dump(board))
+    for name in ("STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_BOT_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
+    monkeypatch.setenv("STEWARD_BOT_TOKEN", BOT)
+    monkeypatch.setenv("HF_ENDPOINT", stand.hub.url)
+    monkeypatch.setenv("REDIS_URL", valkey_url)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_an_operator_adopts_a_board(stand: BoardDriver, steward: Callable[..., Result]) -> None:
+    """The command says what it did and what comes next; a second time it says so and writes nothing."""
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
+    first = steward("adopt", "--by", "ada")
+    assert first.exit_code == 0
+    assert "1 requests (1 FINISHED) stay as they are" in first.output
+    assert stand.commits() == 3
+    again = steward("adopt", "--json")
+    assert json.loads(again.stdout.splitlines()[-1])["new"] is False
+    assert json.loads(again.stdout.splitlines()[-1])["record"]["by"]["name"] == "ada"
+    assert "already" in steward("adopt").output
+    assert stand.commits() == 3
+    nobody = steward("adopt", "--again", "--by", "nobody-of-that-name")
+    assert (nobody.exit_code, stand.commits()) == (1, 3)
+
+
+def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, steward: Callable[..., Result]) -> None:
+    """Words for people, JSON for programs, 1 where something is wrong, 2 where a setting is missing."""
+    assert steward("doctor").exit_code == 0
+    without_community(stand)
+    found = steward("doctor")
+    assert found.exit_code == 1
+    assert "ERROR  repos" in found.output
+    assert "→" in found.output
+    checks = json.loads(steward("doctor", "--json").stdout.splitlines()[-1])["checks"]
+    assert {"name": "token", "state": "ok", "words": "The bot is steward-bot.", "mend": ""} in checks
+
+
+def test_doctor_reads_the_workers_token_from_a_file(
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker does; a file that is not there ends in a sentence."""
+    (tmp_path / "token").write_text(f"{WORKER}\n")
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    assert "It may not write to board/requests." in steward("doctor").output
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "nothing"))
+    assert steward("doctor").exit_code == 2
+
+
+def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: BoardDriver, steward: Callable[..., Result]) -> None:
+    """What would have been done, and what people did; strangers' words are no markup; and the list can be cleared."""
+    assert "No effect was held back." in steward("shadow", "list").output
+    path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
+    for number, about in enumerate((PATH, path)):
+        shadowed = ShadowedWrite(
+            id=f"w{number}", effect="edit", repo=f"dataset/{REQUESTS}", does="Run it", path=about, at=1.0
+        )
+        stand.context.effects.shadow.add(shadowed)
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
+    shown = steward("shadow", "list")
+    assert shown.exit_code == 0
+    assert "[red]" in shown.output
+    listed = json.loads(steward("shadow", "list", "--json", "--limit", "5").stdout.splitlines()[-1])
+    assert listed["count"] == 2
+    ours = next(one for one in listed["things"] if one["path"] == PATH)
+    assert [(deed["who"], deed["what"]) for deed in ours["then"]] == [("form", "added the file: FINISHED")]
+    assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
+    assert steward("shadow", "clear").exit_code == 0
+    assert "No effect was held back." in steward("shadow", "list").output
+
+
+def test_an_operator_switches_effects_one_by_one(
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
+    board = tmp_path / "board.yaml"
+    board.write_text("# ours\n" + board.read_text())
+    shadowed = ShadowedWrite(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
+    stand.context.effects.shadow.add(shadowed)
+    listed = json.loads(steward("effects", "list", "--json").stdout.splitlines()[-1])["effects"]
+    assert {"kind": "comment", "mode": "shadow", "would": 1} in listed
+    changed = steward("effects", "set", "edit", "on")
+    assert changed.exit_code == 0, changed.output
+    assert "edit is on" in changed.output
+    assert "restart" in changed.output
+    assert board.read_text().startswith("# ours\n")
+    assert parse_board(board.read_text()).effects.mode(Effect.EDIT) is EffectMode.ON
+    assert "Nothing was changed" in steward("effects", "set", "edit", "on").output
+    assert "comment" in steward("effects", "list").output
+    assert sorted(file.name for file in tmp_path.glob("*board*")) == ["board.yaml"]
+
+
+def test_nothing_is_switched_on_beside_another_backend(
+    stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Who it is, when, and what to do is said, and the file stays; less may always be done; an operator may insist."""
+    another_backend(stand)
+    other = tmp_path / "other.yaml"
+    other.write_text((tmp_path / "board.yaml").read_text())
+    before = other.read_text()
+    refused = steward("effects", "set", "merge", "on", "--board", str(other))
+    assert refused.exit_code == 1
+    assert "form changed 1 statuses" in refused.output
+    assert "→ Stop the other program that evaluates" in refused.output
+    assert other.read_text() == before
+    assert steward("effects", "set", "merge", "off", "--board", str(other)).exit_code == 0
+    assert steward("effects", "set", "merge", "on", "--board", str(other), "--anyway").exit_code == 0
+    assert parse_board(other.read_text()).effects.mode(Effect.MERGE) is EffectMode.ON
+    assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is EffectMode.SHADOW
+
+
+def test_a_board_file_that_cannot_be_written_stays_as_it_is(steward: Callable[..., Result], tmp_path: Path) -> None:
+    """What is wrong ends in a sentence: no such file, or one that cannot be changed in place."""
+    assert steward("effects", "set", "edit", "off", "--board", str(tmp_path / "none.yaml")).exit_code == 2
+    linked = tmp_path / "linked.yaml"
+    linked.write_text((tmp_path / "board.yaml").read_text().replace("effects: shadow", "effects: &same shadow"))
+    linked.write_text(linked.read_text() + "# end\n")
+    (tmp_path / "link.yaml").symlink_to(linked)
+    assert steward("effects", "set", "edit", "off", "--board", str(tmp_path / "link.yaml")).exit_code == 0
+    assert (tmp_path / "link.yaml").is_symlink()
+    assert "edit: off" in linked.read_text()
