@@ -19,6 +19,8 @@ Race accepted: the request is removed meanwhile. The worker reports into the det
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -32,6 +34,7 @@ from leaderboard.attempts import Details
 from leaderboard.cross_checks import (
     MAX_SECONDS,
     MAX_TRIES,
+    MAX_TRIES_OF_WORKER,
     AvailableWorker,
     CheckedQuestion,
     CrossCheckDecision,
@@ -52,6 +55,8 @@ log = structlog.get_logger()
 
 NO_WORKER_SECONDS = 600.0
 """Time for which results wait for a worker of another account to appear."""
+AGAIN_SECONDS = 600.0
+"""Time after which a worker gets the order again whose try was lost, or failed because the Hub did not answer."""
 START_SECONDS = 120.0
 """Time after which a worker that takes no job from its queue, and shows no life, counts as lost."""
 NO_WORKER = "no worker of another account runs"
@@ -138,18 +143,30 @@ def _ask(
         return _give_up(claim, state, decision, LATE, questions)
     if under_way:
         return CrossCheckProgress(done=False)
-    workers = (AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards)
-    aside = {one.account for one in context.set_aside.all() if one.account}
-    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
-    tried = {one.worker for one in state.tries}
-    tier = context.index.get(str(claim.request.path)).tier
-    worker = choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier)
+    workers = [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
+    worker = _next_worker(claim, state, workers)
     number = max((one.number for one in state.tries), default=0) + 1
     if worker is not None and number <= MAX_TRIES:
-        _order(claim, state, worker, number, questions)
+        if not any(one.worker == worker.name and now - one.queued < AGAIN_SECONDS for one in state.tries):
+            _order(claim, state, worker, number, questions)
     elif waited > NO_WORKER_SECONDS:
         return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
+
+
+def _next_worker(
+    claim: CrossCheckClaim, state: CrossCheckState, workers: Sequence[AvailableWorker]
+) -> AvailableWorker | None:
+    """A worker that got no order yet; else one whose tries were lost, or failed because the Hub did not answer."""
+    aside = {one.account for one in claim.context.set_aside.all() if one.account}
+    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
+    tier, tries = claim.context.index.get(str(claim.request.path)).tier, Counter(one.worker for one in state.tries)
+    lasting = {vote.number for vote in state.votes if not vote.report.temporary}
+    unable = {one.worker for one in state.tries if one.number in lasting or tries[one.worker] >= MAX_TRIES_OF_WORKER}
+    chosen = (
+        choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier) for tried in (tries, unable)
+    )
+    return next(filter(None, chosen), None)
 
 
 def _order(

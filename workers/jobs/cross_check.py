@@ -21,7 +21,7 @@ from typing import Any
 import redis
 
 from hub.client import Hub
-from hub.errors import HubError, StaleParent
+from hub.errors import Garbled, HubError, RateLimited, StaleParent, Transient, Unreachable
 from hub.records import Repo, WriteFile
 from leaderboard.cross_checks import (
     MAX_SECONDS,
@@ -34,6 +34,7 @@ from leaderboard.cross_checks import (
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
 from redis_state.jobs import EvaluationJob
+from workers.common.diagnosis import diagnose, evidence_of
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan
 from workers.common.scrub import scrub
@@ -61,6 +62,7 @@ MAX_COMMITS = 2_000
 ROW = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter")
 """The columns that are the same letter for letter: the harness here has the claimed answers. `metrics` come besides."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
+HUB_AWAY = frozenset(kind.__name__ for kind in (Transient, Unreachable, Garbled, RateLimited))
 NO_ROW = "the published table has no such question"
 NOT_SEEN = "answers of this kind are not computed again"
 OTHER_ROW = "its {column} is another one"
@@ -97,12 +99,13 @@ class CrossCheckRun:
         return report.model_dump(mode="json")
 
     def _report(self) -> CrossCheckReport:
-        verdicts, problem = tuple[QuestionVerdict, ...](), ""
+        verdicts, problem, temporary = tuple[QuestionVerdict, ...](), "", False
         try:
             verdicts = self._computed()
         except (WorkerError, HubError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("cross-check %s failed", self._job.attempt, exc_info=True)
             problem = scrub(f"{type(error).__name__}: {error}", self._worker_context.secrets)[:1_000]
+            temporary = is_temporary(error)
         return CrossCheckReport(
             check=self._job.attempt,
             attempt=self._order.attempt,
@@ -110,6 +113,7 @@ class CrossCheckRun:
             nonce=self._order.nonce,
             answers=verdicts,
             problem=problem,
+            temporary=temporary,
             versions=self._worker_context.versions,
             hardware=self._worker_context.hardware,
         )
@@ -248,6 +252,12 @@ class CrossCheckRun:
                             raise
         except HubError as error:
             raise PublicationFailed(f"{repo.id}: {error}") from error
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether the Hub did not answer as it should, so that the same try may succeed later."""
+    evidence = evidence_of(error, "download")
+    return bool(HUB_AWAY & set(evidence.names)) or diagnose(evidence).fault == "hub"
 
 
 def _pick(task: str, table: Iterable[dict[str, Any]], numbers: set[int], rows: Rows) -> None:

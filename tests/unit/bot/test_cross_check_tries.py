@@ -1,0 +1,62 @@
+"""How a cross-check begins, and which worker computes next after others failed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.evaluations.cross_check_reports import CrossCheckClaim
+from bot.evaluations.cross_checks import _next_worker
+from leaderboard.cross_checks import MAX_TRIES_OF_WORKER, AvailableWorker, CrossCheckReport, WorkerPolicy
+from leaderboard.tiers import TIERS
+from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
+
+NONCE, ATTEMPT = "0" * 32, "0123456789ab-01234567-1"
+SECOND, THIRD = (AvailableWorker(name, name, TIERS, idle=True) for name in ("second", "third"))
+CLAIM = cast(
+    CrossCheckClaim,
+    SimpleNamespace(
+        context=SimpleNamespace(
+            set_aside=SimpleNamespace(all=list), index=SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
+        ),
+        request=SimpleNamespace(path="org/m.json"),
+        policy=WorkerPolicy(),
+    ),
+)
+
+
+def state(*tries: str, votes: dict[int, dict[str, Any]] | None = None) -> CrossCheckState:
+    """The state after `tries` of these workers, each of the account of its name; `votes` are the fields of reports."""
+    made = tuple(CrossCheckTry(number=at, worker=name, account=name, queued=0.0) for at, name in enumerate(tries, 1))
+    reports = tuple(
+        StoredVote(
+            number=number,
+            account=tries[number - 1],
+            report=CrossCheckReport(check=ATTEMPT, attempt=ATTEMPT, commit="a" * 40, nonce=NONCE, **fields),
+        )
+        for number, fields in (votes or {}).items()
+    )
+    return CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=made, votes=reports)
+
+
+AWAY, UNFIT = {"problem": "Transient: 502", "temporary": True}, {"problem": "ModelTooLarge: 80 GB"}
+
+
+@pytest.mark.parametrize(
+    ("tried", "expected"),
+    [
+        (state(), "second"),
+        (state("second"), "third"),
+        (state("second", votes={1: AWAY}), "third"),
+        (state("second", "third", votes={1: AWAY, 2: UNFIT}), "second"),
+        (state("second", "third", votes={2: UNFIT}), "second"),
+        (state("second", "third", votes={1: UNFIT, 2: UNFIT}), None),
+        (state("third", *["second"] * MAX_TRIES_OF_WORKER, votes={1: UNFIT, 2: AWAY}), None),
+    ],
+)
+def test_a_worker_that_the_hub_failed_is_asked_again(tried: CrossCheckState, expected: str | None) -> None:
+    """Where no other one is left: a Hub that is away for a minute ends no check. One that cannot compute is not."""
+    chosen = _next_worker(CLAIM, tried, [SECOND, THIRD])
+    assert (chosen.name if chosen is not None else None) == expected

@@ -1,0 +1,98 @@
+"""What a cross-check says when the Hub does not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from hub.client import Hub
+from hub.errors import Garbled, HubError, NotFound, Transient
+from hub.records import FileEntry, Repo
+from leaderboard.cross_checks import CheckedQuestion
+from tests.support.units.details_samples import STARTER
+from workers.errors import TableRefused
+from workers.jobs import cross_check as module
+from workers.jobs.cross_check import CrossCheckRun
+from workers.jobs.published_tables import PublishedTables
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
+
+ON_MAIN = "a" * 40
+TASK = STARTER.benchmarks[0].tasks[0].name
+
+
+class FailingHub:
+    """A Hub client whose every read raises `error`."""
+
+    def __init__(self, error: HubError) -> None:
+        self.error = error
+
+    def save_file(self, *_: object, **__: object) -> None:
+        """Raise the error."""
+        raise self.error
+
+    def paths_info(self, *_: object) -> dict[str, FileEntry]:
+        """Raise the error."""
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [Transient("502"), Garbled("a page of a proxy, or half a file")])
+def test_a_hub_that_does_not_send_the_table_blames_no_one(
+    error: HubError, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The report has no verdict, names the problem, and says that it may end by itself."""
+    recorded = cast(RecordedAttempt, SimpleNamespace(repo=Repo("dataset", "d/m"), commit=ON_MAIN, time="t"))
+    tables = PublishedTables(cast(Hub, FailingHub(error)), recorded, Repo("dataset", "d/m-r"), tmp_path)
+    order = SimpleNamespace(
+        questions=(CheckedQuestion(TASK, 0),),
+        attempt="0123456789ab-01234567-1",
+        details=SimpleNamespace(commit=ON_MAIN),
+        nonce="0" * 32,
+        restricted="",
+    )
+    run = CrossCheckRun.__new__(CrossCheckRun)
+    run._order, run._job = order, SimpleNamespace(attempt=order.attempt)  # type: ignore[assignment]
+    run._worker_context = cast(
+        Any, SimpleNamespace(suite=STARTER, secrets=(), versions={}, hardware="one GPU", settings=None, board=None)
+    )
+    monkeypatch.setattr(module, "token_hub_gateway", lambda *_: None)
+    monkeypatch.setattr(module, "published_tables", lambda *_: SimpleContext(tables))
+    monkeypatch.setattr(CrossCheckRun, "_recorded", lambda _: recorded)
+    monkeypatch.setattr(CrossCheckRun, "_strange_questions", lambda *_: "")
+    report = run._report()
+    assert (report.answers, report.temporary) == ((), True)
+    assert str(error) in report.problem
+
+
+class SimpleContext:
+    """A block with `value`."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __enter__(self) -> object:
+        return self.value
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_temporary"),
+    [
+        (Transient("502"), True),
+        (ConnectionError("the Hub is away"), True),
+        (CannotVerify("no weights"), False),
+        (NotFound("There is no such repo.", status=404), False),
+        (TableRefused("its table"), False),
+        (OSError(28, "No space left on device"), False),
+    ],
+)
+def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_temporary: bool) -> None:
+    """What this worker cannot do now it cannot do in ten minutes."""
+    assert module.is_temporary(error) is is_temporary
+    wrapped = CannotVerify("the results cannot be read here")
+    wrapped.__cause__ = error
+    assert module.is_temporary(wrapped) is is_temporary
