@@ -51,6 +51,7 @@ from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
+from workers.models.downloads import dataset_sources
 from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ ROW = ("doc", "prompt", "continuations", "target", "responses", "answers", "filt
 """The columns that are the same letter for letter: the harness here has the claimed answers. `metrics` come besides."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
 HUB_AWAY = frozenset(kind.__name__ for kind in (Transient, Unreachable, Garbled, RateLimited))
+OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
 NO_ROW = "the published table has no such question"
 NOT_SEEN = "answers of this kind are not computed again"
 OTHER_ROW = "its {column} is another one"
@@ -154,23 +156,29 @@ class CrossCheckRun:
         return RecordedAttempt(repo, details.commit, results, time_in_name)
 
     def _strange_questions(self, gateway: TokenHubGateway, recorded: RecordedAttempt) -> str:
-        """Why the recorded commits of the questions are missing or not to be trusted, or "".
+        """Why the recorded repos and commits of the questions are missing or not to be trusted, or "".
 
-        Any account can open a pull request on a dataset, whose commits can be read too. Raises HubError.
+        Any account can have a repo with easier questions, or open a pull request on a dataset, whose commits can be
+        read too. Repos that the suite does not use are not looked at. Raises HubError.
         """
-        pinned = {
-            repo.partition("@")[0]: repo.partition("@")[2] for repo in self._worker_context.board.questions.values()
-        }
         try:
-            gateway_as_recorded(gateway, recorded)
+            moved = gateway_as_recorded(gateway, recorded).moved
         except CannotVerify as error:
             return str(error)
-        with Hub(self._access.endpoint, self._access.token) as client:
-            for name, commit in recorded.block.datasets.items():
-                on_main = (entry.oid for entry in islice(client.history(Repo("dataset", name)), MAX_COMMITS))
-                if commit != pinned.get(name) and commit not in on_main:
-                    return OTHER_QUESTIONS.format(repo=name, commit=commit[:8])
+        suite = gateway.suite
+        for source, here in zip(suite.datasets, dataset_sources(suite, gateway.moved), strict=True):
+            repo, _, commit = moved[source.repo].partition("@")
+            if repo not in (source.repo, here.repo):
+                return OTHER_REPO.format(repo=repo, known=here.repo)
+            pinned = {known.revision for known in (source, here) if known.repo == repo}
+            if commit not in pinned and not self._is_on_main(repo, commit):
+                return OTHER_QUESTIONS.format(repo=repo, commit=commit[:8])
         return ""
+
+    def _is_on_main(self, repo: str, commit: str) -> bool:
+        """Whether the dataset `repo` has `commit` on its main branch. Raises HubError."""
+        with Hub(self._access.endpoint, self._access.token) as client:
+            return any(entry.oid == commit for entry in islice(client.history(Repo("dataset", repo)), MAX_COMMITS))
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions, and why there are none of a task whose table is none.

@@ -1,4 +1,4 @@
-"""What a cross-check says when the Hub does not answer."""
+"""What a cross-check believes of the results that it checks, and what it says when the Hub does not answer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,62 @@ from typing import Any, cast
 import pytest
 
 from hub.client import Hub
-from hub.errors import Garbled, HubError, NotFound, Transient
+from hub.errors import Garbled, HubError, NotFound, TooLarge, Transient
 from hub.records import FileEntry, Repo
 from leaderboard.cross_checks import CheckedQuestion
 from tests.support.units.details_samples import STARTER
+from workers.common.hub_access import HubAccess
 from workers.errors import TableRefused
 from workers.jobs import cross_check as module
 from workers.jobs.cross_check import CrossCheckRun
-from workers.jobs.published_tables import PublishedTables
+from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.published_tables import PublishedTables, _has_table
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
 
-ON_MAIN = "a" * 40
+SOURCE = STARTER.datasets[0]
+ON_MAIN, PINNED, ELSEWHERE = "a" * 40, "b" * 40, "c" * 40
 TASK = STARTER.benchmarks[0].tasks[0].name
+
+
+def strange(
+    datasets: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, copy: str = "", pinned: str | None = None
+) -> str:
+    """Why questions of these repos and commits are not believed."""
+    suite = STARTER.model_copy(update={"datasets": (SOURCE.model_copy(update={"revision": pinned}),)})
+    gateway = TokenHubGateway(HubAccess("http://127.0.0.1:9", None), suite, Path(), moved={SOURCE.repo: copy})
+    recorded = cast(RecordedAttempt, SimpleNamespace(block=SimpleNamespace(datasets=datasets)))
+
+    def is_on_main(_: object, repo: str, commit: str) -> bool:
+        if repo not in (SOURCE.repo, "board/copy", "mallory/easy"):
+            raise NotFound("There is no such repo.", status=404)
+        return commit == ON_MAIN
+
+    monkeypatch.setattr(CrossCheckRun, "_is_on_main", is_on_main)
+    return CrossCheckRun.__new__(CrossCheckRun)._strange_questions(gateway, recorded)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "options", "words"),
+    [
+        ({SOURCE.repo: ON_MAIN}, {}, ""),
+        ({SOURCE.repo: ON_MAIN}, {"copy": "board/copy"}, ""),
+        ({"board/copy": ON_MAIN}, {"copy": "board/copy"}, ""),
+        ({"board/copy": PINNED}, {"copy": f"board/copy@{PINNED}"}, ""),
+        ({SOURCE.repo: PINNED}, {"pinned": PINNED}, ""),  # by the suite, wherever that commit is
+        ({SOURCE.repo: ON_MAIN, "mallory/none": ELSEWHERE}, {}, ""),  # a repo that hides nothing: it is not used
+        ({SOURCE.repo: ELSEWHERE}, {}, "not on the main branch"),
+        ({"board/copy": PINNED}, {"copy": "board/copy", "pinned": PINNED}, "not on the main branch"),
+        ({"mallory/easy": ON_MAIN}, {}, "the board's are in"),
+        ({"mallory/easy": ON_MAIN}, {"copy": "board/copy"}, "the board's are in board/copy"),
+        ({}, {}, "do not record"),
+    ],
+)
+def test_questions_are_those_of_the_board(
+    datasets: dict[str, str], options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that asks its own easier questions is found out, and cannot end the check by a repo that is missing."""
+    reason = strange(datasets, monkeypatch, **options)
+    assert words in reason if words else not reason
 
 
 class FailingHub:
@@ -43,7 +87,9 @@ def test_a_hub_that_does_not_send_the_table_blames_no_one(
     error: HubError, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The report has no verdict, names the problem, and says that it may end by itself."""
-    recorded = cast(RecordedAttempt, SimpleNamespace(repo=Repo("dataset", "d/m"), commit=ON_MAIN, time="t"))
+    recorded = cast(
+        RecordedAttempt, SimpleNamespace(repo=Repo("dataset", "d/m"), commit=ON_MAIN, time="2026-01-01T00-00-00.000000")
+    )
     tables = PublishedTables(cast(Hub, FailingHub(error)), recorded, Repo("dataset", "d/m-r"), tmp_path)
     order = SimpleNamespace(
         questions=(CheckedQuestion(TASK, 0),),
@@ -96,3 +142,14 @@ def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_tem
     wrapped = CannotVerify("the results cannot be read here")
     wrapped.__cause__ = error
     assert module.is_temporary(wrapped) is is_temporary
+
+
+def test_a_repo_with_more_files_than_a_listing_may_have_ends_no_check() -> None:
+    """Whose answers are checked may fill the gated repo: only the table is asked for."""
+
+    def refuse(*_: object) -> None:
+        raise TooLarge("more than 100,000 files")
+
+    entry = FileEntry("quick/t.parquet", "0" * 40, 1)
+    client = cast(Hub, SimpleNamespace(list_files=refuse, paths_info=lambda *_: {entry.path: entry}))
+    assert _has_table(client, Repo("dataset", "d/m-r"), "main", entry.path)
