@@ -61,6 +61,7 @@ START_SECONDS = 120.0
 """Time after which a worker that takes no job from its queue, and shows no life, counts as lost."""
 NO_WORKER = "no worker of another account runs"
 LATE = "no worker of another account computed them in time"
+NO_AUTHOR = "the Hub does not say which account published them"
 OTHER_EVALUATOR = "answers of {name} are not computed again: only those of lm-eval are"
 ASIDE = "the account {account} is set aside: answers that its workers published were not the model's"
 REFUTED = "{count} of {compared} answers that were drawn are not the model's, by {by}: {reason}"
@@ -87,6 +88,8 @@ def cross_check(
         return CrossCheckProgress(True, state.record)
     if policy.owns(state.worker):
         return CrossCheckProgress(done=True)
+    if not state.worker:  # any account might be the one whose answers it would confirm, or that would be set aside
+        return _settle(claim, state, CrossCheckRecord(worker="", status="not-compared", reason=NO_AUTHOR))
     if context.set_aside.includes(account_name(state.worker)):
         raise AnswersRefuted(ASIDE.format(account=state.worker))
     if context.suite.evaluator is not None:

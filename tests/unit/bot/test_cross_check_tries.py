@@ -7,8 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from bot.evaluations.cross_check_reports import CrossCheckClaim
-from bot.evaluations.cross_checks import _next_worker
+from bot.evaluations.cross_check_reports import CrossCheckClaim, begin_check
+from bot.evaluations.cross_checks import NO_AUTHOR, _next_worker, cross_check
+from hub.errors import Garbled
+from hub.records import LogEntry, Repo
+from leaderboard.attempts import Details
 from leaderboard.cross_checks import MAX_TRIES_OF_WORKER, AvailableWorker, CrossCheckReport, WorkerPolicy
 from leaderboard.tiers import TIERS
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
@@ -60,3 +63,38 @@ def test_a_worker_that_the_hub_failed_is_asked_again(tried: CrossCheckState, exp
     """Where no other one is left: a Hub that is away for a minute ends no check. One that cannot compute is not."""
     chosen = _next_worker(CLAIM, tried, [SECOND, THIRD])
     assert (chosen.name if chosen is not None else None) == expected
+
+
+def begun(entries: list[LogEntry | None]) -> tuple[CrossCheckClaim, dict[str, CrossCheckState]]:
+    """A claim whose commit the Hub shows as these say, one after the other, and the states that are stored."""
+    stored = dict[str, CrossCheckState]()
+    hub = SimpleNamespace(paths_info=lambda *_: {}, last_commit=lambda *_: entries.pop(0))
+    context = SimpleNamespace(
+        hub=hub,
+        now=lambda: 0.0,
+        suite=SimpleNamespace(tasks=(), evaluator=None, restricted=False),
+        board=SimpleNamespace(name="b", workers=WorkerPolicy()),
+        cross_checks=SimpleNamespace(get=stored.get, put=stored.__setitem__),
+    )
+    results = SimpleNamespace(block=SimpleNamespace(attempt=ATTEMPT, revision="a" * 40))
+    details = Details(repo="d/m", commit="a" * 40, results_path="results_2026-01-01T00-00-00.000000.json")
+    what = (context, WorkerPolicy(), SimpleNamespace(), Repo("dataset", "d/m"), details, results)
+    return CrossCheckClaim(*cast(Any, what)), stored
+
+
+def test_a_hub_that_does_not_show_the_commit_yet_is_asked_again() -> None:
+    """Otherwise the account that published the answers would be unknown for good, and could confirm them itself."""
+    claim, stored = begun([None])
+    with pytest.raises(Garbled, match="does not say yet"):
+        begin_check(claim)
+    assert stored == {}
+
+
+def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> None:
+    """A commit without an author: results say that nothing was compared, and no worker gets an order."""
+    claim, stored = begun([LogEntry("a" * 40, "t", "", (), None)])
+    progress = cross_check(claim.context, claim.request, claim.repo, claim.details, claim.results)
+    assert progress.done and progress.record is not None
+    assert (progress.record.status, progress.record.reason) == ("not-compared", NO_AUTHOR)
+    (state,) = stored.values()
+    assert state.tries == ()
