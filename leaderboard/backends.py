@@ -30,6 +30,8 @@ UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
 FAILING_RUNS = 4
 """Runs of one attempt that ended without its end, within a day, of which maintainers are told."""
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of two sync processes may differ; a time further ahead is from before a correction."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
 """Seconds until an attempt gets another run after its first one ended, and after many did."""
 
@@ -171,12 +173,13 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
     due = [
         attempt
         for attempt in facts.queued
-        if attempt not in served and facts.now >= _next_start(ended.get(attempt, []))
+        if attempt not in served and facts.now >= _next_start(ended.get(attempt, []), facts.now)
     ]
     places = due[: max(0, backend.parallel - len(live))]
     affordable, blocked = _affordable(backend, facts, attempt_seconds)
     if facts.refused:
-        may_look = not live and facts.now - facts.refused >= LONGEST_WAIT_SECONDS
+        waited = facts.now - facts.refused
+        may_look = not live and (waited >= LONGEST_WAIT_SECONDS or waited < -CLOCKS_DIFFER)
         affordable = min(1, affordable) if may_look else 0
     return BackendPlan(
         launch=tuple(places[:affordable]),
@@ -188,9 +191,15 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
 
 def _is_cancelled(backend: BackendSettings, run: BackendRun, now: float) -> bool:
     """Whether a live run has to end: no attempt needs it, or it waits so long that its attempt's token expires."""
-    if run.unwanted and now - run.unwanted > (WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS):
+    grace = WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS
+    if run.unwanted and _is_over(grace, run.unwanted, now):
         return True
     return run.stage == "waiting" and bool(run.seen) and now - run.known > backend.wait_seconds
+
+
+def _is_over(seconds: float, since: float, now: float) -> bool:
+    """Whether more than `seconds` have passed since the time `since`, or the clock was set back before it since."""
+    return not -CLOCKS_DIFFER <= now - since <= seconds
 
 
 def merge_runs(
@@ -231,8 +240,8 @@ def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> Backen
         return run
     if not run.seen:
         is_listed = any(other.attempt == run.attempt and other.known >= run.known for other in seen)
-        return None if is_listed or now - run.known > INTENT_SECONDS else run
-    if now - run.seen <= UNSEEN_SECONDS:
+        return None if is_listed or _is_over(INTENT_SECONDS, run.known, now) else run
+    if not _is_over(UNSEEN_SECONDS, run.seen, now):
         return run
     return replace(run, stage="lost", ended=run.seen)
 
@@ -261,11 +270,15 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
     return ended
 
 
-def _next_start(ended: Sequence[float]) -> float:
-    """When an attempt whose runs ended at these times may be started again: each time twice as late."""
-    if not ended:
+def _next_start(ended: Sequence[float], now: float) -> float:
+    """When an attempt whose runs ended at these times may be started again: each time twice as late.
+
+    A run that ended in the future was noted before the clock was set back: it delays nothing.
+    """
+    past = [time for time in ended if time <= now + CLOCKS_DIFFER]
+    if not past:
         return 0.0
-    return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
+    return max(past) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
 
 
 def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> tuple[int, Blocked]:

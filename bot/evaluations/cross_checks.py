@@ -138,6 +138,9 @@ def _ask(
 ) -> CrossCheckProgress:
     """Wait for the worker that computes, or ask another one; give up when it takes too long."""
     context, now = claim.context, claim.context.now()
+    if state.since > now + START_SECONDS:  # the clock was set back; clocks of two processes differ by less
+        state = state.model_copy(update={"since": now})
+        context.cross_checks.put(claim.key, state)
     waited = now - state.since
     cards = context.workers.alive(now=now)
     reported = {vote.number for vote in state.votes}
@@ -150,7 +153,7 @@ def _ask(
     worker = _next_worker(claim, state, workers)
     number = max((one.number for one in state.tries), default=0) + 1
     if worker is not None and number <= MAX_TRIES:
-        if not any(one.worker == worker.name and now - one.queued < AGAIN_SECONDS for one in state.tries):
+        if not any(one.worker == worker.name and abs(now - one.queued) < AGAIN_SECONDS for one in state.tries):
             _order(claim, state, worker, number, questions)
     elif waited > NO_WORKER_SECONDS:
         return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
@@ -207,7 +210,7 @@ def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> b
     queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
     is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
-    if is_expected or waited < START_SECONDS:
+    if is_expected or abs(waited) < START_SECONDS:
         return False
     if is_queued:
         jobs.recall(context.redis, queue, check)

@@ -8,11 +8,17 @@ from typing import Any, cast
 import pytest
 
 from bot.evaluations.cross_check_reports import CrossCheckClaim, begin_check
-from bot.evaluations.cross_checks import NO_AUTHOR, _next_worker, cross_check
+from bot.evaluations.cross_checks import NO_AUTHOR, _ask, _next_worker, cross_check
 from hub.errors import Garbled
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import Details
-from leaderboard.cross_checks import MAX_TRIES_OF_WORKER, AvailableWorker, CrossCheckReport, WorkerPolicy
+from leaderboard.cross_checks import (
+    MAX_TRIES_OF_WORKER,
+    AvailableWorker,
+    CrossCheckDecision,
+    CrossCheckReport,
+    WorkerPolicy,
+)
 from leaderboard.tiers import TIERS
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
 
@@ -98,3 +104,17 @@ def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> N
     assert (progress.record.status, progress.record.reason) == ("not-compared", NO_AUTHOR)
     (state,) = stored.values()
     assert state.tries == ()
+
+
+def test_a_clock_that_was_set_back_holds_no_results() -> None:
+    """A check that began a day ahead counts as begun now: the results wait for the hours of the policy, no longer."""
+    claim, stored = begun([])
+    context = cast(Any, claim.context)
+    context.workers = SimpleNamespace(alive=lambda **_: [])
+    context.set_aside = SimpleNamespace(all=list)
+    context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
+    cast(Any, claim.request).path = "org/m.json"
+    ahead = CrossCheckState(worker="claimer", nonce=NONCE, since=86_400.0)
+    assert not _ask(claim, ahead, CrossCheckDecision("open"), ()).done
+    (state,) = stored.values()
+    assert state.since == 0.0
