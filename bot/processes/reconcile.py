@@ -118,11 +118,11 @@ def sync_webhooks(context: BoardContext) -> None:
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:
+    doubt_webhooks(context, f"a webhook was {hook.disabled}")  # first: no later look sees that it was
     context.hub.enable_webhook(hook.id)
     words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(context.now())}."
     context.redis.hset(context.keys.hub_state, "webhook", words)
     log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
-    doubt_webhooks(context, f"a webhook was {hook.disabled}")
 
 
 def _tell(context: BoardContext, trouble: str) -> None:
