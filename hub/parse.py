@@ -177,6 +177,7 @@ def _set_by(events: Any, status: ThreadStatus) -> tuple[str | None, str] | None:
 def published_scores(item: Json) -> list[PublishedScore]:
     """Parse the scores in a model's files; files with errors, and entries that name no task, are left out."""
     scores = []
+    item["id"]  # without it, this is an error that came as a success
     for entry in item.get("evalResults") or ():
         dataset = _object(_object(entry.get("data")).get("dataset"))
         name, task = dataset.get("id"), dataset.get("task_id")

@@ -90,8 +90,9 @@ def test_a_page_that_names_itself_as_the_next_is_no_listing(listing: Reads, hub:
         lambda reads: reads.commits(REPO),
         lambda reads: reads.paths_info(REPO, ["a.json"]),
         lambda reads: reads.heads(REPO),
+        lambda reads: reads.published_scores("ada/good"),
     ],
-    ids=["files", "commits", "paths", "heads"],
+    ids=["files", "commits", "paths", "heads", "scores"],
 )
 def test_an_error_that_comes_as_a_success_is_no_empty_repo(answer: object, read: Callable[[Reads], object]) -> None:
     """A proxy may answer 200 with JSON of its own: that is Garbled, which is tried again, and never "no such file"."""
