@@ -81,8 +81,8 @@ def _kind(status: int, code: str, text: str, path: str, *, with_token: bool) -> 
         return ThreadNotFound
     if status == 404 and text.startswith("Repository not found"):
         return RepoNotFound
-    if status == 404 and not code and not text:
-        return Garbled  # the Hub says in each 404 what is missing; a proxy, or the store of large files, does not
+    if status in (403, 404) and not code and not text:
+        return Garbled  # the Hub always says what it refuses or misses; a proxy, or the store of large files, does not
     if status == 409 and "in progress" in text:
         return Busy
     if status >= 500 and status != 501:

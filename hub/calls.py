@@ -45,10 +45,10 @@ class HubCalls:
     def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
         """Yield the items of a list with pages, following the `Link` headers."""
         answer, read = self._get(path, route, params), set[str]()
-        yield from parse.parsed(list, answer.json())
+        yield from parse.parsed(parse.items, answer.json())
         while following := parse.next_page(answer.headers):
             if following in read:
                 raise Garbled(f"The Hub's pages of {path} lead in a circle.")
             read.add(following)
             answer = self._get(following, route)
-            yield from parse.parsed(list, answer.json())
+            yield from parse.parsed(parse.items, answer.json())

@@ -26,6 +26,7 @@ from hub.records import (
 T = TypeVar("T")
 Json = Mapping[str, Any]
 
+_OTHER_REFS = ("tags", "converts", "pullRequests")
 _NEXT = re.compile(r'<([^>]+)>[^<]*;\s*rel="?next\b')
 
 DELETED = "deleted"
@@ -47,6 +48,19 @@ def next_page(headers: Mapping[str, str]) -> str:
     """Return the URL with `rel="next"` in the `Link` header; empty on the last page."""
     match = _NEXT.search(headers.get("link", ""))  # a URL may contain commas, which also separate links
     return match[1] if match is not None else ""
+
+
+def items(answer: Any) -> list[Any]:
+    """Parse a list of objects: a proxy may answer 200 with an object that names an error."""
+    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+        raise TypeError("it is no list of objects")
+    return answer
+
+
+def heads(answer: Any) -> dict[str, str]:
+    """Parse the refs of a repo: each with its commit. The Hub names the branches, if only as an empty list."""
+    refs = [*answer["branches"], *(ref for kind in _OTHER_REFS for ref in answer.get(kind) or ())]
+    return {str(ref["ref"]): str(ref["targetCommit"]) for ref in refs}
 
 
 def when(text: str) -> datetime:
@@ -163,6 +177,7 @@ def _set_by(events: Any, status: ThreadStatus) -> tuple[str | None, str] | None:
 def published_scores(item: Json) -> list[PublishedScore]:
     """Parse the scores in a model's files; files with errors, and entries that name no task, are left out."""
     scores = []
+    item["id"]  # without it, this is an error that came as a success
     for entry in item.get("evalResults") or ():
         dataset = _object(_object(entry.get("data")).get("dataset"))
         name, task = dataset.get("id"), dataset.get("task_id")

@@ -116,10 +116,7 @@ class Reads(HubCalls):
     def heads(self, repo: Repo, *, pulls: bool = False) -> dict[str, str]:
         """Map every ref of the repo to its commit in one call; with `pulls`, also refs such as `refs/pr/3`."""
         refs = self._get(f"{repo.api}/refs", "refs", {"include_prs": "1"} if pulls else None).json()
-        kinds = ("branches", "tags", "converts", "pullRequests")
-        return parse.parsed(
-            lambda it: {str(ref["ref"]): str(ref["targetCommit"]) for k in kinds for ref in it.get(k) or ()}, refs
-        )
+        return parse.parsed(parse.heads, refs)
 
     def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
         """Read one file in one call. Raises TooLarge, before it reads further, for more than `max_bytes` bytes.
@@ -189,7 +186,7 @@ class Reads(HubCalls):
         entries_by_path: dict[str, FileEntry] = {}
         for start in range(0, len(paths), _PATHS_BATCH):
             body = {"paths": list(paths[start : start + _PATHS_BATCH]), "expand": False}
-            items = parse.parsed(list, self._repeated("POST", at, "paths-info", body).json())
+            items = parse.parsed(parse.items, self._repeated("POST", at, "paths-info", body).json())
             entries = [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
             entries_by_path |= {entry.path: entry for entry in entries}
         return entries_by_path

@@ -27,6 +27,8 @@ UNSEEN_SECONDS = 600.0
 """Seconds after which a run that the platform lists no longer is lost."""
 FAILING_RUNS = 4
 """The bot tells maintainers of an attempt once so many of its runs ended within a day before the attempt did."""
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of two sync processes may differ; a time further ahead is from before a correction."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
 """Seconds until an attempt gets another run: after its first run ended, and at most, after many runs ended."""
 
@@ -106,12 +108,13 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
     due = [
         attempt
         for attempt in facts.queued
-        if attempt not in served and facts.now >= _next_start(ended.get(attempt, []))
+        if attempt not in served and facts.now >= _next_start(ended.get(attempt, []), facts.now)
     ]
     places = due[: max(0, backend.parallel - len(live))]
     affordable, blocked = _affordable(backend, facts, attempt_seconds)
     if facts.refused:
-        may_look = not live and facts.now - facts.refused >= LONGEST_WAIT_SECONDS
+        waited = facts.now - facts.refused
+        may_look = not live and (waited >= LONGEST_WAIT_SECONDS or waited < -CLOCKS_DIFFER)
         affordable = min(1, affordable) if may_look else 0
     return BackendPlan(
         launch=tuple(places[:affordable]),
@@ -123,9 +126,15 @@ def plan_runs(backend: BackendSettings, facts: BackendFacts, attempt_seconds: fl
 
 def _is_cancelled(backend: BackendSettings, run: BackendRun, now: float) -> bool:
     """Whether a live run has to end: no attempt needs it, or it waits so long that its attempt's token expires."""
-    if run.unwanted and now - run.unwanted > (WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS):
+    grace = WAITING_GRACE_SECONDS if run.stage == "waiting" else GRACE_SECONDS
+    if run.unwanted and _is_over(grace, run.unwanted, now):
         return True
     return run.stage == "waiting" and bool(run.seen) and now - run.known > backend.wait_seconds
+
+
+def _is_over(seconds: float, since: float, now: float) -> bool:
+    """Whether more than `seconds` have passed since the time `since`, or the clock was set back before it since."""
+    return not -CLOCKS_DIFFER <= now - since <= seconds
 
 
 def merge_runs(
@@ -166,8 +175,8 @@ def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> Backen
         return run
     if not run.seen:
         is_listed = any(other.attempt == run.attempt and other.known >= run.known for other in seen)
-        return None if is_listed or now - run.known > INTENT_SECONDS else run
-    if now - run.seen <= UNSEEN_SECONDS:
+        return None if is_listed or _is_over(INTENT_SECONDS, run.known, now) else run
+    if not _is_over(UNSEEN_SECONDS, run.seen, now):
         return run
     return replace(run, stage="lost", ended=run.seen)
 
@@ -196,11 +205,15 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
     return ended
 
 
-def _next_start(ended: Sequence[float]) -> float:
-    """Return when an attempt whose runs `ended` at these times may get another one; each wait doubles the last one."""
-    if not ended:
+def _next_start(ended: Sequence[float], now: float) -> float:
+    """Return when an attempt whose runs `ended` at these times may get another one; each wait doubles the last one.
+
+    A run that ended in the future was noted before the clock was set back: it delays nothing.
+    """
+    past = [time for time in ended if time <= now + CLOCKS_DIFFER]
+    if not past:
         return 0.0
-    return max(ended) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
+    return max(past) + min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (len(ended) - 1))
 
 
 def _affordable(backend: BackendSettings, facts: BackendFacts, attempt_seconds: float) -> tuple[int, Blocked]:

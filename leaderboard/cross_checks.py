@@ -23,7 +23,8 @@ from leaderboard.tiers import Tier
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
 MAX_QUESTIONS = 64
 MAX_TRIES = 6
-"""Jobs of one cross-check, each for another worker."""
+"""Jobs of one cross-check, each for another worker where there is one."""
+MAX_TRIES_OF_WORKER = 3
 MAX_REPORT_BYTES = 256 * 1024
 MAX_SECONDS = 2 * 3600.0
 """Time limit of one job, with the download of the model."""
@@ -142,6 +143,9 @@ class CrossCheckReport(BaseModel):
         default=(), max_length=MAX_QUESTIONS, description="one for each question that was drawn"
     )
     problem: str = Field(default="", max_length=1_000, description="why nothing could be compared, if so")
+    temporary: bool = Field(
+        default=False, description="whether the problem may end by itself: the Hub did not answer as it should"
+    )
     versions: dict[str, str] = Field(default_factory=dict, max_length=50, description="the worker's packages")
     hardware: str = Field(default="", max_length=200, description="the worker's devices")
 

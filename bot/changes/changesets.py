@@ -139,11 +139,11 @@ def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart]
 def landed_commit(context: BoardContext, title: str, part: ApprovedPart) -> str | None:
     """The commit of `part`; None where it has not landed, or was reverted.
 
-    One call for each hundred commits since the proposal. Only dates of the bot's commits count: a person can give a
-    commit any date.
+    One call, and one for each hundred commits since the proposal: the history of the newest commit, since that of the
+    branch may come from a cache without it. Only dates of the bot's commits count: a person can give a commit any date.
     """
     me = context.me()
-    for entry in islice(context.hub.history(part.repo), MAX_HISTORY_COMMITS):
+    for entry in islice(context.hub.history(part.repo, context.hub.head(part.repo)), MAX_HISTORY_COMMITS):
         if not is_ours(me, entry):
             continue
         if entry.date is not None and entry.date < part.proposed - HUB_CLOCK_PRECISION:

@@ -19,7 +19,7 @@ import structlog
 
 from bot.core.context import BoardContext
 from hub.comments import is_by
-from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
+from hub.errors import BadToken, Garbled, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MERGED = re.compile(r"\(#(\d{1,9})\)$")
+_LAG_SECONDS = 600.0
+"""Age of a commit up to which the Hub may not say yet of a pull request that it was merged as this commit."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def _paths(context: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator
 def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
     """The pull request that `entry` merged. Titles are untrusted, so the pull request must name the commit too.
 
-    Raises Transient and RateLimited: the origin of a file must not depend on whether the Hub answers at the moment.
+    Raises Transient and RateLimited: the origin of a file must not depend on whether the Hub answers at the moment, nor
+    on an old copy of the pull request, from before the merge.
     """
     match = _MERGED.search(entry.title)
     if match is None:
@@ -141,11 +144,19 @@ def _pull(context: BoardContext, entry: LogEntry) -> Origin | None:
     except (Transient, RateLimited, BadToken):
         raise
     except HubError as error:
+        if isinstance(error, NotFound) and _is_new(context, entry):
+            raise Garbled(f"The Hub does not show the pull request that {entry.oid[:8]} says it merged.") from error
         log.warning("merged pull request not read", commit=entry.oid, error=str(error))
         return None
+    if thread.is_pull_request and thread.merge_commit is None and _is_new(context, entry):
+        raise Garbled(f"The Hub does not say yet that pull request #{thread.num} was merged as {entry.oid[:8]}.")
     if not thread.is_pull_request or thread.merge_commit != entry.oid:
         return None
     return Origin(author=thread.author_name, author_id=thread.author_id or "", pull=thread.num, commit=entry.oid)
+
+
+def _is_new(context: BoardContext, entry: LogEntry) -> bool:
+    return entry.date is not None and abs(context.now() - entry.date.timestamp()) < _LAG_SECONDS
 
 
 def _is_front_end(context: BoardContext, name: str) -> bool:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bot.core.context import BoardContext
 from bot.evaluations.samples import asked_questions
-from hub.errors import Denied, NotFound, TooLarge
+from hub.errors import Denied, Garbled, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import Details
 from leaderboard.cross_checks import (
@@ -96,9 +96,14 @@ class CrossCheckClaim:
 
 
 def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
-    """Read which account committed the answers, and draw a nonce, or reuse that of an earlier report. Some calls."""
+    """Read which account committed the answers, and draw a nonce, or reuse that of an earlier report. Some calls.
+
+    Raises HubError, such as Garbled while the Hub does not show the commit of results that were read from there.
+    """
     entry = claim.context.hub.last_commit(claim.repo, claim.details.results_path, claim.details.commit)
-    worker = entry.authors[0] if entry is not None and entry.authors else ""
+    if entry is None:
+        raise Garbled(f"The Hub does not say yet which commit brought {claim.details.results_path}.")
+    worker = entry.authors[0] if entry.authors else ""
     now = claim.context.now()
     state = CrossCheckState(worker=worker, nonce=secrets.token_hex(16), since=now, restricted=_restricted_commit(claim))
     if not claim.policy.owns(worker) and claim.context.suite.evaluator is None:

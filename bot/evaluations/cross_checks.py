@@ -19,6 +19,8 @@ Race accepted: the request is removed meanwhile. The worker reports into the det
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -33,6 +35,7 @@ from leaderboard.cross_check_decisions import CrossCheckDecision, decide
 from leaderboard.cross_checks import (
     MAX_SECONDS,
     MAX_TRIES,
+    MAX_TRIES_OF_WORKER,
     AvailableWorker,
     CheckedQuestion,
     CrossCheckOrder,
@@ -51,10 +54,13 @@ log = structlog.get_logger()
 
 NO_WORKER_SECONDS = 600.0
 """Time for which results wait for a worker of another account to appear."""
+AGAIN_SECONDS = 600.0
+"""Time after which a worker gets the order again whose try was lost, or failed because the Hub did not answer."""
 START_SECONDS = 120.0
 """Time after which a worker that takes no job from its queue, and shows no life, counts as lost."""
 NO_WORKER = "no worker of another account runs"
 LATE = "no worker of another account computed them in time"
+NO_AUTHOR = "the Hub does not say which account published them"
 OTHER_EVALUATOR = "answers of {name} are not computed again: only those of lm-eval are"
 ASIDE = "the account {account} is set aside: answers that its workers published were not the model's"
 REFUTED = "{count} of {compared} answers that were drawn are not the model's, by {by}: {reason}"
@@ -84,6 +90,8 @@ def cross_check(
         return CrossCheckProgress(True, state.record)
     if policy.owns(state.worker):
         return CrossCheckProgress(done=True)
+    if not state.worker:  # any account might be the one whose answers it would confirm, or that would be set aside
+        return _settle(claim, state, CrossCheckRecord(worker="", status="not-compared", reason=NO_AUTHOR))
     if context.set_aside.includes(account_name(state.worker)):
         raise AnswersRefuted(ASIDE.format(account=state.worker))
     if context.suite.evaluator is not None:
@@ -132,6 +140,9 @@ def _ask(
 ) -> CrossCheckProgress:
     """Wait for the worker that computes, or ask another one; give up when it takes too long."""
     context, now = claim.context, claim.context.now()
+    if state.since > now + START_SECONDS:  # the clock was set back; clocks of two processes differ by less
+        state = state.model_copy(update={"since": now})
+        context.cross_checks.put(claim.key, state)
     waited = now - state.since
     cards = context.workers.alive(now=now)
     reported = {vote.number for vote in state.votes}
@@ -140,18 +151,32 @@ def _ask(
         return _give_up(claim, state, decision, LATE, questions)
     if under_way:
         return CrossCheckProgress(done=False)
-    workers = (AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards)
-    aside = {worker.account for worker in context.set_aside.all() if worker.account}
-    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
-    tried = {check.worker for check in state.tries}
-    tier = context.index.get(str(claim.request.path)).tier
-    worker = choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier)
+    workers = [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
+    worker = _next_worker(claim, state, workers)
     number = max((check.number for check in state.tries), default=0) + 1
     if worker is not None and number <= MAX_TRIES:
-        _order(claim, state, worker, number, questions)
+        if not any(check.worker == worker.name and abs(now - check.queued) < AGAIN_SECONDS for check in state.tries):
+            _order(claim, state, worker, number, questions)
     elif waited > NO_WORKER_SECONDS:
         return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
+
+
+def _next_worker(
+    claim: CrossCheckClaim, state: CrossCheckState, workers: Sequence[AvailableWorker]
+) -> AvailableWorker | None:
+    """A worker that got no order yet; else one whose tries were lost, or failed because the Hub did not answer."""
+    aside = {worker.account for worker in claim.context.set_aside.all() if worker.account}
+    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
+    tier, tries = claim.context.index.get(str(claim.request.path)).tier, Counter(check.worker for check in state.tries)
+    lasting = {vote.number for vote in state.votes if not vote.report.temporary}
+    unable = {
+        check.worker for check in state.tries if check.number in lasting or tries[check.worker] >= MAX_TRIES_OF_WORKER
+    }
+    chosen = (
+        choose_worker(workers, claim.policy, excluded=excluded, tried=tried, tier=tier) for tried in (tries, unable)
+    )
+    return next(filter(None, chosen), None)
 
 
 def _order(
@@ -189,7 +214,7 @@ def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> b
     queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
     is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
-    if is_expected or waited < START_SECONDS:
+    if is_expected or abs(waited) < START_SECONDS:
         return False
     if is_queued:
         jobs.recall(context.redis, queue, check)

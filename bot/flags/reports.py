@@ -11,7 +11,7 @@ one. The next sync of that thread adds it again.
 from __future__ import annotations
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.context import BoardContext
 from bot.flags.evidence import digest_of, gather_case
@@ -113,13 +113,20 @@ def reported_before(context: BoardContext, model: str, key: str) -> str:
 def find_report(context: BoardContext, model: str) -> FlagReport | None:
     """The report of `model`, if there is one."""
     raw = context.redis.hget(context.keys.flag_reports, model.casefold())
-    return FlagReport.model_validate_json(raw) if raw is not None else None
+    return _parsed(raw) if raw is not None else None
 
 
 def reports(context: BoardContext) -> list[FlagReport]:
     """All undecided reports, the oldest first."""
-    undecided = [FlagReport.model_validate_json(raw) for raw in context.redis.hvals(context.keys.flag_reports)]
-    return sorted(undecided, key=lambda report: report.at)
+    stored = map(_parsed, context.redis.hvals(context.keys.flag_reports))
+    return sorted((report for report in stored if report is not None), key=lambda report: report.at)
+
+
+def _parsed(raw: bytes | str) -> FlagReport | None:
+    try:
+        return FlagReport.model_validate_json(raw)
+    except ValidationError:
+        return None  # stored by another version: the next sync of its thread stores it again
 
 
 def drop_report(context: BoardContext, *models: str) -> None:

@@ -1,4 +1,4 @@
-"""Gather the facts about one model at one commit, with at most ten calls to the Hub:
+"""Gather the facts about one model at one commit, with at most ten calls to the Hub, and two if there is none:
 
     1    the Hub's facts: commit, files with sizes and digests, metadata of the card, parameters
     1    the start of README.md
@@ -23,7 +23,7 @@ from bot.model_facts.tokenizer import gather_tokenizer
 from bot.model_facts.weights import gather_weights
 from bot.probe import MAX_CONFIG, Probe
 from hub.client import Hub
-from hub.errors import BadRequest, Disabled, Gated, NotFound, RevisionNotFound, TooLarge
+from hub.errors import BadRequest, Denied, Disabled, Garbled, Gated, NotFound, RevisionNotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelFacts, ModelFile
 from leaderboard.request_paths import is_model
@@ -66,8 +66,10 @@ def _one_model(
     try:
         info = hub.model_facts(model, revision)
     except RevisionNotFound:
-        return ModelFacts("no-revision")
-    except (NotFound, BadRequest):
+        return _if_confirmed(ModelFacts("no-revision"), hub, model, revision)
+    except NotFound:
+        return _if_confirmed(ModelFacts("no-model"), hub, model, revision)
+    except BadRequest:
         return ModelFacts("no-model")
     except Gated:
         return ModelFacts("gated", is_gated=True)
@@ -87,6 +89,18 @@ def _one_model(
         return replace(facts, availability="gated")
     except Disabled:
         return replace(facts, availability="disabled")
+
+
+def _if_confirmed(facts: ModelFacts, hub: Hub, model: str, revision: str) -> ModelFacts:
+    """`facts` of a model or a commit that one answer says is missing, if another call says so, too.
+
+    A server of the Hub that lags knows no new repo and no new commit. Raises Garbled if the two answers differ.
+    """
+    try:
+        hub.commits(Repo("model", model), revision, limit=1)
+    except (NotFound, Denied, BadRequest):
+        return facts
+    raise Garbled(f"The Hub says that there is no {model} at {revision[:40]}, and shows its history.")
 
 
 def _with_files(facts: ModelFacts, hub: Hub, probe: Probe, info: ModelInfo, *, is_adapter: bool) -> ModelFacts:

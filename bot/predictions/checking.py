@@ -9,7 +9,7 @@ from bot.core.context import BoardContext
 from bot.predictions.answers import load_answers, rules_of
 from bot.predictions.quota import count_scored
 from bot.predictions.tables import prediction_table
-from hub.errors import NotFound, TooLarge
+from hub.errors import Garbled, NotFound, TooLarge
 from hub.records import File
 from leaderboard.prediction_checks import check_predictions
 from leaderboard.prediction_metrics import Value
@@ -117,7 +117,7 @@ def _frozen(context: BoardContext) -> frozenset[str]:
 
 
 def read_predictions(context: BoardContext, request: Request, commit: str) -> ReadPredictions:
-    """Read and check the file of predictions of `request` at `commit` of the requests repo. One call.
+    """Read and check the file of predictions of `request` at `commit` of the requests repo. One call, as a rule.
 
     Raises AnswersUnusable and HubError.
     """
@@ -126,15 +126,29 @@ def read_predictions(context: BoardContext, request: Request, commit: str) -> Re
     if isinstance(path, Problem):
         return ReadPredictions(problems=(path,))
     try:
-        file = context.hub.find_file(context.requests, path, commit, max_bytes=MAX_BYTES)
+        file = find_predictions(context, path, commit)
     except TooLarge:
         return ReadPredictions(path, problems=(_problem("predictions-too-large", rules),))
-    except NotFound:  # the commit itself is gone
-        file = None
     if file is None:
         return ReadPredictions(path, problems=(REASONS["predictions-gone"].problem(path=path),))
     by_id, problems = check_file(context, path, file.data)
     return ReadPredictions(path, file, by_id, problems)
+
+
+def find_predictions(context: BoardContext, path: str, commit: str) -> File | None:
+    """The file of predictions at `path`; None if there is none, or the commit itself is gone. One call.
+
+    A server of the Hub that lags knows no new commit: so another call asks before that is believed. Raises TooLarge,
+    and Garbled if the two answers differ.
+    """
+    try:
+        return context.hub.find_file(context.requests, path, commit, max_bytes=MAX_BYTES)
+    except NotFound as error:
+        try:
+            context.hub.paths_info(context.requests, [path], commit)
+        except NotFound:
+            return None
+        raise Garbled(f"The Hub says that {commit[:8]} is gone, and shows it.") from error
 
 
 def check_file(context: BoardContext, path: str, data: bytes) -> tuple[Mapping[str, Value], tuple[Problem, ...]]:

@@ -5,6 +5,8 @@ come from the results files, which name season, file and commit; the last one of
 file in the results repo, written once. Redis has a copy for the pages.
 
 Race closed: a submission from before the end is not scored yet. The table waits for it, up to WAIT_SECONDS.
+Race closed: Redis is new, or a webhook was lost, so such a submission is not known yet. The table waits as long until
+the index has all commits of the requests repo.
 Race closed: the bot dies on the way, or two processes freeze one season. The file is written only where there is none.
 Race closed: the next season has begun, and a request has newer results. Those of the season are still in its folder.
 """
@@ -17,13 +19,14 @@ from dataclasses import dataclass
 import structlog
 
 from bot.core.context import BoardContext
+from bot.intake.deliveries import REQUESTS
 from bot.ledger.edits import PutFile
 from bot.predictions.answers import load_answers
-from bot.predictions.checking import check_file
-from hub.errors import NotFound, TooLarge
+from bot.predictions.checking import check_file, find_predictions
+from hub.errors import TooLarge
 from leaderboard.evaluations import is_results_path
 from leaderboard.prediction_scores import part_scores
-from leaderboard.predictions import MAX_BYTES, PREDICTIONS, PredictionRules, Season
+from leaderboard.predictions import PREDICTIONS, PredictionRules, Season
 from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES as MAX_RESULTS
 from leaderboard.results import ResultsFile, read_results
@@ -49,7 +52,8 @@ GRACE_SECONDS = 600.0
 """Seconds after the end in which commits from before it may still be found."""
 WAIT_SECONDS = 86_400.0
 """Seconds after the end for which the table waits for submissions that are not scored yet."""
-RETRY_SECONDS = 60.0
+RETRY_SECONDS, INDEX_WAIT_SECONDS = 60.0, 10.0
+"""Seconds until the next look for submissions that are not scored, and until that for commits that are not known."""
 MAX_TABLE = 20_000_000
 
 
@@ -89,8 +93,11 @@ def _bring_in_step(context: BoardContext, rules: PredictionRules, season: Season
         return None
     if context.now() < end + GRACE_SECONDS:
         return end + GRACE_SECONDS
-    if context.now() < end + WAIT_SECONDS and _is_any_unscored(context):
-        return context.now() + RETRY_SECONDS
+    if context.now() < end + WAIT_SECONDS:
+        if not _is_index_complete(context):
+            return context.now() + INDEX_WAIT_SECONDS
+        if _is_any_unscored(context):
+            return context.now() + RETRY_SECONDS
     rows = [_row(context, rules, entry) for entry in _entries(context, season)]
     data = freeze(season, rows, suite=context.suite.name, digest=context.suite.digest, now=context.now())
     line = f"Freeze the table of the season {season.name} ({len(rows):,})"
@@ -109,9 +116,18 @@ def _store(context: BoardContext, season: Season, data: bytes) -> None:
     context.redis.hset(context.keys.seasons, season.name, table.model_dump_json())
 
 
+def _is_index_complete(context: BoardContext) -> bool:
+    """Whether the index has every commit of the requests repo; if not, have that repo synced. One call."""
+    is_complete = context.index.head(context.requests.id) == context.hub.head(context.requests)
+    if not is_complete:
+        context.mark(REQUESTS)
+    return is_complete
+
+
 def _is_any_unscored(context: BoardContext) -> bool:
-    """Whether a request for predictions was seen and not scored or refused yet."""
-    paths = map(parse_path, context.index.unjudged())
+    """Whether a request for predictions was seen and not scored or refused yet; one whose scores are on their way may
+    count as running after Redis was lost."""
+    paths = map(parse_path, [*context.index.unjudged(), *(entry.path for entry in context.index.busy())])
     return any(isinstance(path, RequestPath) and path.precision == PREDICTIONS for path in paths)
 
 
@@ -159,8 +175,8 @@ def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry) -> F
         flagged=bool(context.flags([block.model], "")),
     )
     try:
-        file = context.hub.find_file(context.requests, row.file, row.commit, max_bytes=MAX_BYTES)
-    except (NotFound, TooLarge):
+        file = find_predictions(context, row.file, row.commit)
+    except TooLarge:
         file = None
     if file is None:
         return row.model_copy(update={"note": "Its file of predictions is no longer in the requests repo."})

@@ -10,7 +10,7 @@ the number of requests:
     reconcile    requests without a verdict, or whose attempt no worker runs; shrink large mirrors           0 calls
     flags        read the head of the flags repo, if the board has one                                       1 call
     contents     read the heads of the aggregated table's sources, if the board has one                     3 calls
-    seasons      on a board with seasons: read the table of one that has ended, until Redis has it           1 call
+    seasons      on a board with seasons: read the table of one that has ended, until Redis has it     1 to 2 calls
     kept         from time to time: find files that others removed from the results and logs repos           2 calls
     scores       together with it: find finished requests without scores                                     0 calls
     files        from time to time: compare the index with all request files; a fetch if the mirror lacks
@@ -122,11 +122,11 @@ def sync_webhooks(context: BoardContext) -> None:
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:
+    doubt_webhooks(context, f"a webhook was {hook.disabled}")  # first: no later look sees that it was
     context.hub.enable_webhook(hook.id)
     words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(context.now())}."
     context.redis.hset(context.keys.hub_state, "webhook", words)
     log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
-    doubt_webhooks(context, f"a webhook was {hook.disabled}")
 
 
 def _note_trouble(context: BoardContext, trouble: str) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from bot.core.context import BoardContext
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
-from hub.records import ModelInfo
+from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.contents_row import HubModelInfo, describe
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
-    """Ask the Hub about one model. One call.
+    """Ask the Hub about one model. One call, and another one before a model becomes unavailable.
 
     A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
     large or unreadable leaves the facts unchanged, so that it does not hold up the table.
@@ -26,11 +26,24 @@ def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> Hu
     except BadToken:
         raise
     except (NotFound, BadRequest, Denied):
-        return replace(before, available=False)
+        return replace(before, available=before.available and _shows_history(context, model))
     except (TooLarge, Garbled) as error:
         log.warning("no facts about a model", model=model, error=str(error)[:200])
         return before
     return _facts(info, model)
+
+
+def _shows_history(context: BoardContext, model: str) -> bool:
+    """Whether the Hub shows the history of a model of which it said that it is gone: that answer was wrong, then."""
+    try:
+        context.hub.commits(Repo("model", model), limit=1)
+    except BadToken:
+        raise
+    except (NotFound, BadRequest, Denied):
+        return False
+    except (TooLarge, Garbled):
+        pass
+    return True
 
 
 def _facts(info: ModelInfo, model: str) -> HubModelInfo:

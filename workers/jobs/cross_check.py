@@ -20,7 +20,7 @@ from typing import Any
 import redis
 
 from hub.client import Hub
-from hub.errors import HubError, StaleParent
+from hub.errors import Garbled, HubError, RateLimited, StaleParent, Transient, Unreachable
 from hub.records import Repo, WriteFile
 from leaderboard.cross_checks import (
     MAX_SECONDS,
@@ -33,6 +33,7 @@ from leaderboard.cross_checks import (
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
 from redis_state.jobs import EvaluationJob
+from workers.common.diagnosis import diagnose, evidence_of
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import CLAIMS_COMPARED, ClaimedAnswer, RunPlan
 from workers.common.scrub import scrub
@@ -50,6 +51,7 @@ from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
+from workers.models.downloads import dataset_sources
 from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ MAX_COMPARED_BYTES = 1 << 20
 MAX_COMMITS = 2_000
 """Commits of a dataset among which that of the recorded questions is looked for."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
+HUB_AWAY = frozenset(kind.__name__ for kind in (Transient, Unreachable, Garbled, RateLimited))
+OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
 Rows = dict[CheckedQuestion, list[Sample]]
 
 
@@ -91,12 +95,13 @@ class CrossCheckRun:
         return report.model_dump(mode="json")
 
     def _report(self) -> CrossCheckReport:
-        verdicts, problem = tuple[QuestionVerdict, ...](), ""
+        verdicts, problem, temporary = tuple[QuestionVerdict, ...](), "", False
         try:
             verdicts = self._computed()
         except (WorkerError, HubError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("cross-check %s failed", self._job.attempt, exc_info=True)
             problem = scrub(f"{type(error).__name__}: {error}", self._worker_context.secrets)[:1_000]
+            temporary = is_temporary(error)
         return CrossCheckReport(
             check=self._job.attempt,
             attempt=self._order.attempt,
@@ -104,6 +109,7 @@ class CrossCheckRun:
             nonce=self._order.nonce,
             answers=verdicts,
             problem=problem,
+            temporary=temporary,
             versions=self._worker_context.versions,
             hardware=self._worker_context.hardware,
         )
@@ -143,23 +149,29 @@ class CrossCheckRun:
         return RecordedAttempt(repo, details.commit, results, time_in_name)
 
     def _strange_questions(self, gateway: TokenHubGateway, recorded: RecordedAttempt) -> str:
-        """Why the recorded commits of the questions are missing or not to be trusted, or "".
+        """Why the recorded repos and commits of the questions are missing or not to be trusted, or "".
 
-        Any account can open a pull request on a dataset, whose commits can be read too. Raises HubError.
+        Any account can have a repo with easier questions, or open a pull request on a dataset, whose commits can be
+        read too. Repos that the suite does not use are not looked at. Raises HubError.
         """
-        pinned = {
-            repo.partition("@")[0]: repo.partition("@")[2] for repo in self._worker_context.board.questions.values()
-        }
         try:
-            gateway_as_recorded(gateway, recorded)
+            moved = gateway_as_recorded(gateway, recorded).moved
         except CannotVerify as error:
             return str(error)
-        with Hub(self._access.endpoint, self._access.token) as client:
-            for name, commit in recorded.block.datasets.items():
-                on_main = (entry.oid for entry in islice(client.history(Repo("dataset", name)), MAX_COMMITS))
-                if commit != pinned.get(name) and commit not in on_main:
-                    return OTHER_QUESTIONS.format(repo=name, commit=commit[:8])
+        suite = gateway.suite
+        for source, here in zip(suite.datasets, dataset_sources(suite, gateway.moved), strict=True):
+            repo, _, commit = moved[source.repo].partition("@")
+            if repo not in (source.repo, here.repo):
+                return OTHER_REPO.format(repo=repo, known=here.repo)
+            pinned = {known.revision for known in (source, here) if known.repo == repo}
+            if commit not in pinned and not self._is_on_main(repo, commit):
+                return OTHER_QUESTIONS.format(repo=repo, commit=commit[:8])
         return ""
+
+    def _is_on_main(self, repo: str, commit: str) -> bool:
+        """Whether the dataset `repo` has `commit` on its main branch. Raises HubError."""
+        with Hub(self._access.endpoint, self._access.token) as client:
+            return any(entry.oid == commit for entry in islice(client.history(Repo("dataset", repo)), MAX_COMMITS))
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions; and for each task whose table was refused, the reason.
@@ -241,6 +253,12 @@ class CrossCheckRun:
                             raise
         except HubError as error:
             raise PublicationFailed(f"{repo.id}: {error}") from error
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether the Hub did not answer as it should, so that the same try may succeed later."""
+    evidence = evidence_of(error, "download")
+    return bool(HUB_AWAY & set(evidence.names)) or diagnose(evidence).fault == "hub"
 
 
 def _pick(task: str, table: Iterable[dict[str, Any]], numbers: set[int], rows: Rows) -> None:

@@ -83,9 +83,12 @@ def published_tables(
 
 
 def _has_table(client: Hub, repo: Repo, revision: str, path: str) -> bool:
-    """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all."""
+    """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all.
+
+    It asks for this file alone: the repo's author may have filled it with more files than a listing may have.
+    """
     try:
-        return any(entry.path == path for entry in client.list_files(repo, revision))
+        return path in client.paths_info(repo, [path], revision)
     except NotFound:
         return False
 

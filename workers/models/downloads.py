@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -59,6 +60,8 @@ RESERVED_BYTES = 2 * 1024**3
 FETCH_SECONDS = 3600
 CALL_SECONDS = 30
 """Seconds that one answer of the Hub about a repo may take."""
+GONE_SECONDS = 1.0
+"""Seconds until the Hub is asked again about a model that it says is gone."""
 _HUB_AWAY = re.compile(
     r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b"
 )
@@ -130,6 +133,21 @@ def pin_model(
 
 def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
     """The Hub's record of the model, with its files. Raises ModelGone and its subclasses.
+
+    That a model or a commit is gone ends its request for good, and a server of the Hub that lags knows no new one: so
+    the Hub is asked twice before that is believed.
+    """
+    try:
+        return _answered_info(model, revision, hub)
+    except ModelGated:
+        raise
+    except ModelGone:
+        time.sleep(GONE_SECONDS)
+        return _answered_info(model, revision, hub)
+
+
+def _answered_info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
+    """`_info` by one answer.
 
     The Hub lists a gated repo's files to everyone. If their blobs are already in the store, from another model, no
     download would check for access, so it is checked here.

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from hub.client import Hub
-from hub.errors import HubError, StaleParent
+from hub.errors import HubError, StaleParent, TooLarge
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
 from leaderboard.details import (
@@ -191,11 +193,17 @@ def _holds_restricted(publication: Publication, paths: Iterable[str]) -> bool:
 
 
 def _earlier_publication(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
-    """The details that an earlier try of the same attempt published with the same suite, which may have changed."""
-    file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
-    if file is None:
+    """The details that an earlier try of the same attempt published with the same suite, which may have changed.
+
+    Others may write to the repo: a file there that is no outcome is replaced.
+    """
+    try:
+        file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
+        earlier = PublishedOutcome.model_validate_json(file.data) if file is not None else None
+    except (TooLarge, ValidationError):
         return None
-    earlier = PublishedOutcome.model_validate_json(file.data)
+    if earlier is None:
+        return None
     if earlier.suite_digest != publication.suite.digest:
         return None
     return Details(repo=repo.id, commit=head, results_path=earlier.results_path)

@@ -50,7 +50,8 @@ def frozen(stand: PredictionsDriver) -> FrozenSeason | None:
 
 
 def look_at_seasons(stand: PredictionsDriver) -> None:
-    """The reconciler's round comes to the seasons."""
+    """The reconciler's round comes to the requests repo, and then to the seasons."""
+    stand.settle()
     stand.context.mark(seasons.SEASONS)
     stand.work()
 

@@ -41,6 +41,7 @@ def refusal(
         (403, "GatedRepo", "Access to model x is restricted.", errors.Gated),
         (403, "", "Access to this resource is disabled.", errors.Disabled),
         (403, "", "Forbidden: you must be in the organisation", errors.Denied),
+        (403, "", "", errors.Garbled),
         (402, "", "Payment required: your private storage is used up", errors.Denied),
         (451, "", "Unavailable for legal reasons", errors.Disabled),
         (409, "", "Another commit operation is in progress for this repository. Please try again later.", errors.Busy),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -79,3 +80,22 @@ def test_a_page_that_names_itself_as_the_next_is_no_listing(listing: Reads, hub:
     )
     with pytest.raises(reads.Garbled, match="circle"):
         listing.list_files(REPO)
+
+
+@pytest.mark.parametrize("answer", [{}, {"error": "The service is being maintained."}, ["main"], None])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda reads: reads.list_files(REPO),
+        lambda reads: reads.commits(REPO),
+        lambda reads: reads.paths_info(REPO, ["a.json"]),
+        lambda reads: reads.heads(REPO),
+        lambda reads: reads.published_scores("ada/good"),
+    ],
+    ids=["files", "commits", "paths", "heads", "scores"],
+)
+def test_an_error_that_comes_as_a_success_is_no_empty_repo(answer: object, read: Callable[[Reads], object]) -> None:
+    """A proxy may answer 200 with JSON of its own: that is Garbled, which is tried again, and never "no such file"."""
+    session = SimpleNamespace(send=lambda *_, **__: SimpleNamespace(headers={}, json=lambda: answer))
+    with pytest.raises(reads.Garbled):
+        read(Reads(session, Retries(attempts=1)))  # type: ignore[arg-type]  # the part of a session that reads use

@@ -241,3 +241,17 @@ def test_limits_of_costs_are_none_unless_they_are_set() -> None:
     """Without limits and prices, runs cost nothing and nothing is refused."""
     assert CostLimits() == CostLimits(hourly=0.0, by_attempt=None, by_day=None, by_month=None)
     assert plan_runs(jobs(), facts("a"), HOUR).blocked == ""
+
+
+def test_a_clock_that_was_set_back_holds_no_run_and_no_attempt() -> None:
+    """What was noted a day ahead counts as long ago; clocks of two processes may differ by seconds."""
+    ahead = NOW + DAY
+    start = replace(run("a", "waiting", seen=0.0), known=ahead)
+    assert merge_runs([start], [], {"a"}, NOW) == []
+    assert merge_runs([replace(start, known=NOW + 5)], [], {"a"}, NOW) != []
+    (lost,) = merge_runs([run("a", seen=ahead)], [], {"a"}, NOW)
+    assert lost.stage == "lost"
+    assert plan_runs(jobs(), facts("a", run("a", "failed", ended=ahead)), HOUR).launch == ("a",)
+    assert plan_runs(jobs(), facts("a", run("a", "failed", ended=NOW + 5)), HOUR).launch == ()
+    assert plan_runs(jobs(), facts("", run("a", unwanted=ahead)), HOUR).cancel
+    assert plan_runs(jobs(), BackendFacts("a", [], NOW, refused=ahead), HOUR).launch == ("a",)

@@ -1,0 +1,48 @@
+"""When the table of results calls a model unavailable: not by one answer of the Hub alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from bot.core.context import BoardContext
+from bot.results.contents import look_at_model
+from hub.errors import Disabled, Garbled, HubError, RepoNotFound, Transient
+from leaderboard.contents_row import HubModelInfo
+
+
+def asked(history: HubError | None, *, available: bool = True) -> tuple[bool, int]:
+    """Whether a model counts as available of which the Hub says that it is gone, and the calls for its history."""
+    calls = 0
+
+    def facts(_: str) -> None:
+        raise RepoNotFound("Repository not found")
+
+    def commits(*_: object, **__: object) -> list[object]:
+        nonlocal calls
+        calls += 1
+        if history is not None:
+            raise history
+        return []
+
+    context = cast(BoardContext, SimpleNamespace(hub=SimpleNamespace(model_facts=facts, commits=commits)))
+    info = look_at_model(context, "ada/good", HubModelInfo(available=available, likes=3))
+    assert info.likes == 3
+    return info.available, calls
+
+
+def test_one_wrong_404_hides_no_model_for_a_day() -> None:
+    """The model is unavailable once a second call says so; nothing is known if that one cannot be read."""
+    assert asked(None) == (True, 1)
+    assert asked(Garbled("A proxy's page.")) == (True, 1)
+    assert asked(RepoNotFound("Repository not found")) == (False, 1)
+    assert asked(Disabled("Access to this resource is disabled.")) == (False, 1)
+    assert asked(None, available=False) == (False, 0)
+
+
+def test_a_hub_that_is_away_is_asked_later() -> None:
+    """The sync fails and comes again."""
+    with pytest.raises(Transient):
+        asked(Transient("away"))

@@ -1,0 +1,120 @@
+"""How a cross-check begins, and which worker computes next after others failed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.evaluations.cross_check_reports import CrossCheckClaim, begin_check
+from bot.evaluations.cross_checks import NO_AUTHOR, _ask, _next_worker, cross_check
+from hub.errors import Garbled
+from hub.records import LogEntry, Repo
+from leaderboard.attempts import Details
+from leaderboard.cross_checks import (
+    MAX_TRIES_OF_WORKER,
+    AvailableWorker,
+    CrossCheckDecision,
+    CrossCheckReport,
+    WorkerPolicy,
+)
+from leaderboard.tiers import TIERS
+from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
+
+NONCE, ATTEMPT = "0" * 32, "0123456789ab-01234567-1"
+SECOND, THIRD = (AvailableWorker(name, name, TIERS, idle=True) for name in ("second", "third"))
+CLAIM = cast(
+    CrossCheckClaim,
+    SimpleNamespace(
+        context=SimpleNamespace(
+            set_aside=SimpleNamespace(all=list), index=SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
+        ),
+        request=SimpleNamespace(path="org/m.json"),
+        policy=WorkerPolicy(),
+    ),
+)
+
+
+def state(*tries: str, votes: dict[int, dict[str, Any]] | None = None) -> CrossCheckState:
+    """The state after `tries` of these workers, each of the account of its name; `votes` are the fields of reports."""
+    made = tuple(CrossCheckTry(number=at, worker=name, account=name, queued=0.0) for at, name in enumerate(tries, 1))
+    reports = tuple(
+        StoredVote(
+            number=number,
+            account=tries[number - 1],
+            report=CrossCheckReport(check=ATTEMPT, attempt=ATTEMPT, commit="a" * 40, nonce=NONCE, **fields),
+        )
+        for number, fields in (votes or {}).items()
+    )
+    return CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=made, votes=reports)
+
+
+AWAY, UNFIT = {"problem": "Transient: 502", "temporary": True}, {"problem": "ModelTooLarge: 80 GB"}
+
+
+@pytest.mark.parametrize(
+    ("tried", "expected"),
+    [
+        (state(), "second"),
+        (state("second"), "third"),
+        (state("second", votes={1: AWAY}), "third"),
+        (state("second", "third", votes={1: AWAY, 2: UNFIT}), "second"),
+        (state("second", "third", votes={2: UNFIT}), "second"),
+        (state("second", "third", votes={1: UNFIT, 2: UNFIT}), None),
+        (state("third", *["second"] * MAX_TRIES_OF_WORKER, votes={1: UNFIT, 2: AWAY}), None),
+    ],
+)
+def test_a_worker_that_the_hub_failed_is_asked_again(tried: CrossCheckState, expected: str | None) -> None:
+    """Where no other one is left: a Hub that is away for a minute ends no check. One that cannot compute is not."""
+    chosen = _next_worker(CLAIM, tried, [SECOND, THIRD])
+    assert (chosen.name if chosen is not None else None) == expected
+
+
+def begun(entries: list[LogEntry | None]) -> tuple[CrossCheckClaim, dict[str, CrossCheckState]]:
+    """A claim whose commit the Hub shows as these say, one after the other, and the states that are stored."""
+    stored = dict[str, CrossCheckState]()
+    hub = SimpleNamespace(paths_info=lambda *_: {}, last_commit=lambda *_: entries.pop(0))
+    context = SimpleNamespace(
+        hub=hub,
+        now=lambda: 0.0,
+        suite=SimpleNamespace(tasks=(), evaluator=None, restricted=False),
+        board=SimpleNamespace(name="b", workers=WorkerPolicy()),
+        cross_checks=SimpleNamespace(get=stored.get, put=stored.__setitem__),
+    )
+    results = SimpleNamespace(block=SimpleNamespace(attempt=ATTEMPT, revision="a" * 40))
+    details = Details(repo="d/m", commit="a" * 40, results_path="results_2026-01-01T00-00-00.000000.json")
+    what = (context, WorkerPolicy(), SimpleNamespace(), Repo("dataset", "d/m"), details, results)
+    return CrossCheckClaim(*cast(Any, what)), stored
+
+
+def test_a_hub_that_does_not_show_the_commit_yet_is_asked_again() -> None:
+    """Otherwise the account that published the answers would be unknown for good, and could confirm them itself."""
+    claim, stored = begun([None])
+    with pytest.raises(Garbled, match="does not say yet"):
+        begin_check(claim)
+    assert stored == {}
+
+
+def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> None:
+    """A commit without an author: results say that nothing was compared, and no worker gets an order."""
+    claim, stored = begun([LogEntry("a" * 40, "t", "", (), None)])
+    progress = cross_check(claim.context, claim.request, claim.repo, claim.details, claim.results)
+    assert progress.done and progress.record is not None
+    assert (progress.record.status, progress.record.reason) == ("not-compared", NO_AUTHOR)
+    (state,) = stored.values()
+    assert state.tries == ()
+
+
+def test_a_clock_that_was_set_back_holds_no_results() -> None:
+    """A check that began a day ahead counts as begun now: the results wait for the hours of the policy, no longer."""
+    claim, stored = begun([])
+    context = cast(Any, claim.context)
+    context.workers = SimpleNamespace(alive=lambda **_: [])
+    context.set_aside = SimpleNamespace(all=list)
+    context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
+    cast(Any, claim.request).path = "org/m.json"
+    ahead = CrossCheckState(worker="claimer", nonce=NONCE, since=86_400.0)
+    assert not _ask(claim, ahead, CrossCheckDecision("open"), ()).done
+    (state,) = stored.values()
+    assert state.since == 0.0

@@ -1,0 +1,100 @@
+"""What the frozen table of a season waits for: submissions from before its end that are not scored, or not known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.core.context import BoardContext
+from bot.intake.deliveries import REQUESTS
+from bot.predictions import seasons
+from bot.predictions.checking import find_predictions
+from bot.predictions.seasons import INDEX_WAIT_SECONDS, RETRY_SECONDS, WAIT_SECONDS, _bring_in_step
+from hub.errors import Garbled, RevisionNotFound
+from leaderboard.predictions import PredictionRules, Season
+
+END = datetime(2026, 1, 1, tzinfo=UTC)
+SEASON = Season(name="autumn", begins=datetime(2025, 9, 1, tzinfo=UTC), ends=END)
+HEAD = "a" * 40
+PATH = "ada/first_eval_request_False_predictions_Original.json"
+
+
+def board(*, head: str | None = HEAD, unjudged: tuple[str, ...] = (), busy: tuple[str, ...] = ()) -> SimpleNamespace:
+    """A board whose index has the requests repo up to `head`; these requests are not judged, or run."""
+    staged, marked = list[object](), list[str]()
+    return SimpleNamespace(
+        redis=SimpleNamespace(hexists=lambda *_: False),
+        keys=SimpleNamespace(seasons="seasons"),
+        hub=SimpleNamespace(find_file=lambda *_, **__: None, head=lambda _: HEAD),
+        index=SimpleNamespace(
+            head=lambda _: head,
+            unjudged=lambda: list(unjudged),
+            busy=lambda: [SimpleNamespace(path=path) for path in busy],
+        ),
+        requests=SimpleNamespace(id="board/requests"),
+        results=None,
+        suite=SimpleNamespace(name="s", digest="0" * 64),
+        effects=SimpleNamespace(stage=lambda *_: staged.append(_)),
+        mark=marked.append,
+        staged=staged,
+        marked=marked,
+    )
+
+
+def looked(context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *, after: float = 3_600.0) -> float | None:
+    """Look at the season so many seconds after its end; seconds until the next look."""
+    now = END.timestamp() + after
+    context.now = lambda: now
+    monkeypatch.setattr(seasons, "_entries", lambda *_: [])
+    again = _bring_in_step(cast(BoardContext, context), cast(PredictionRules, None), SEASON)
+    return None if again is None else again - now
+
+
+@pytest.mark.parametrize("head", [None, "b" * 40])
+def test_nothing_is_frozen_before_the_index_has_all_commits(head: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is new, as at each start of a board without a server, or a webhook was lost: submissions may lie there."""
+    context = board(head=head)
+    assert looked(context, monkeypatch) == INDEX_WAIT_SECONDS
+    assert (context.staged, context.marked) == ([], [REQUESTS])
+
+
+@pytest.mark.parametrize("known", [{"unjudged": (PATH,)}, {"busy": (PATH,)}])
+def test_a_submission_whose_scores_are_on_their_way_is_waited_for(
+    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not judged, or, after Redis was lost, known as running from its file; other requests hold nothing up."""
+    context = board(**known)
+    assert (looked(context, monkeypatch), context.staged) == (RETRY_SECONDS, [])
+    (name,) = known
+    assert looked(context := board(**{name: (PATH.replace("predictions", "float32"),)}), monkeypatch) is None
+    assert len(context.staged) == 1
+
+
+def test_no_submission_holds_the_table_back_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a day it is frozen with what is there."""
+    context = board(head=None, unjudged=(PATH,))
+    assert looked(context, monkeypatch, after=WAIT_SECONDS) is None
+    assert len(context.staged) == 1
+
+
+def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
+    """A server of the Hub that lags knows no new commit; another call shows the file. Two such answers are believed."""
+    gone, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
+
+    def find_file(*_: object, **__: object) -> None:
+        raise gone
+
+    def paths_info(*_: object) -> dict[str, object]:
+        if shown:
+            return {}
+        raise gone
+
+    hub = SimpleNamespace(find_file=find_file, paths_info=paths_info)
+    context = cast(BoardContext, SimpleNamespace(hub=hub, requests=None))
+    assert find_predictions(context, "ada/first_predictions.jsonl", HEAD) is None
+    shown.append(True)
+    with pytest.raises(Garbled):
+        find_predictions(context, "ada/first_predictions.jsonl", HEAD)

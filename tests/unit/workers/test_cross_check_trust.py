@@ -1,0 +1,155 @@
+"""What a cross-check believes of the results that it checks, and what it says when the Hub does not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from hub.client import Hub
+from hub.errors import Garbled, HubError, NotFound, TooLarge, Transient
+from hub.records import FileEntry, Repo
+from leaderboard.cross_checks import CheckedQuestion
+from tests.support.units.details_samples import STARTER
+from workers.common.hub_access import HubAccess
+from workers.errors import TableRefused
+from workers.jobs import cross_check as module
+from workers.jobs.cross_check import CrossCheckRun
+from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.published_tables import PublishedTables, _has_table
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
+
+SOURCE = STARTER.datasets[0]
+ON_MAIN, PINNED, ELSEWHERE = "a" * 40, "b" * 40, "c" * 40
+TASK = STARTER.benchmarks[0].tasks[0].name
+
+
+def strange(
+    datasets: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, copy: str = "", pinned: str | None = None
+) -> str:
+    """Why questions of these repos and commits are not believed."""
+    suite = STARTER.model_copy(update={"datasets": (SOURCE.model_copy(update={"revision": pinned}),)})
+    gateway = TokenHubGateway(HubAccess("http://127.0.0.1:9", None), suite, Path(), moved={SOURCE.repo: copy})
+    recorded = cast(RecordedAttempt, SimpleNamespace(block=SimpleNamespace(datasets=datasets)))
+
+    def is_on_main(_: object, repo: str, commit: str) -> bool:
+        if repo not in (SOURCE.repo, "board/copy", "mallory/easy"):
+            raise NotFound("There is no such repo.", status=404)
+        return commit == ON_MAIN
+
+    monkeypatch.setattr(CrossCheckRun, "_is_on_main", is_on_main)
+    return CrossCheckRun.__new__(CrossCheckRun)._strange_questions(gateway, recorded)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "options", "words"),
+    [
+        ({SOURCE.repo: ON_MAIN}, {}, ""),
+        ({SOURCE.repo: ON_MAIN}, {"copy": "board/copy"}, ""),
+        ({"board/copy": ON_MAIN}, {"copy": "board/copy"}, ""),
+        ({"board/copy": PINNED}, {"copy": f"board/copy@{PINNED}"}, ""),
+        ({SOURCE.repo: PINNED}, {"pinned": PINNED}, ""),  # by the suite, wherever that commit is
+        ({SOURCE.repo: ON_MAIN, "mallory/none": ELSEWHERE}, {}, ""),  # a repo that hides nothing: it is not used
+        ({SOURCE.repo: ELSEWHERE}, {}, "not on the main branch"),
+        ({"board/copy": PINNED}, {"copy": "board/copy", "pinned": PINNED}, "not on the main branch"),
+        ({"mallory/easy": ON_MAIN}, {}, "the board's are in"),
+        ({"mallory/easy": ON_MAIN}, {"copy": "board/copy"}, "the board's are in board/copy"),
+        ({}, {}, "do not record"),
+    ],
+)
+def test_questions_are_those_of_the_board(
+    datasets: dict[str, str], options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that asks its own easier questions is found out, and cannot end the check by a repo that is missing."""
+    reason = strange(datasets, monkeypatch, **options)
+    assert words in reason if words else not reason
+
+
+class FailingHub:
+    """A Hub client whose every read raises `error`."""
+
+    def __init__(self, error: HubError) -> None:
+        self.error = error
+
+    def save_file(self, *_: object, **__: object) -> None:
+        """Raise the error."""
+        raise self.error
+
+    def paths_info(self, *_: object) -> dict[str, FileEntry]:
+        """Raise the error."""
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [Transient("502"), Garbled("a page of a proxy, or half a file")])
+def test_a_hub_that_does_not_send_the_table_blames_no_one(
+    error: HubError, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The report has no verdict, names the problem, and says that it may end by itself."""
+    recorded = cast(
+        RecordedAttempt, SimpleNamespace(repo=Repo("dataset", "d/m"), commit=ON_MAIN, time="2026-01-01T00-00-00.000000")
+    )
+    tables = PublishedTables(cast(Hub, FailingHub(error)), recorded, Repo("dataset", "d/m-r"), tmp_path)
+    order = SimpleNamespace(
+        questions=(CheckedQuestion(TASK, 0),),
+        attempt="0123456789ab-01234567-1",
+        details=SimpleNamespace(commit=ON_MAIN),
+        nonce="0" * 32,
+        restricted="",
+    )
+    run = CrossCheckRun.__new__(CrossCheckRun)
+    run._order, run._job = order, SimpleNamespace(attempt=order.attempt)  # type: ignore[assignment]
+    run._worker_context = cast(
+        Any, SimpleNamespace(suite=STARTER, secrets=(), versions={}, hardware="one GPU", settings=None, board=None)
+    )
+    monkeypatch.setattr(module, "token_hub_gateway", lambda *_: None)
+    monkeypatch.setattr(module, "published_tables", lambda *_: SimpleContext(tables))
+    monkeypatch.setattr(CrossCheckRun, "_recorded", lambda _: recorded)
+    monkeypatch.setattr(CrossCheckRun, "_strange_questions", lambda *_: "")
+    report = run._report()
+    assert (report.answers, report.temporary) == ((), True)
+    assert str(error) in report.problem
+
+
+class SimpleContext:
+    """A block with `value`."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __enter__(self) -> object:
+        return self.value
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_temporary"),
+    [
+        (Transient("502"), True),
+        (ConnectionError("the Hub is away"), True),
+        (CannotVerify("no weights"), False),
+        (NotFound("There is no such repo.", status=404), False),
+        (TableRefused("its table"), False),
+        (OSError(28, "No space left on device"), False),
+    ],
+)
+def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_temporary: bool) -> None:
+    """What this worker cannot do now it cannot do in ten minutes."""
+    assert module.is_temporary(error) is is_temporary
+    wrapped = CannotVerify("the results cannot be read here")
+    wrapped.__cause__ = error
+    assert module.is_temporary(wrapped) is is_temporary
+
+
+def test_a_repo_with_more_files_than_a_listing_may_have_ends_no_check() -> None:
+    """Whose answers are checked may fill the gated repo: only the table is asked for."""
+
+    def refuse(*_: object) -> None:
+        raise TooLarge("more than 100,000 files")
+
+    entry = FileEntry("quick/t.parquet", "0" * 40, 1)
+    client = cast(Hub, SimpleNamespace(list_files=refuse, paths_info=lambda *_: {entry.path: entry}))
+    assert _has_table(client, Repo("dataset", "d/m-r"), "main", entry.path)

@@ -1,0 +1,45 @@
+"""When a worker believes that a model is gone, which ends its request for good."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from workers.common.hub_access import HubAccess
+from workers.errors import ModelGated, ModelGone, RevisionGone
+from workers.models import downloads
+from workers.models.downloads import head_commit
+
+HUB = HubAccess("http://127.0.0.1:9", None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "left"),
+    [
+        ([RevisionGone("not here"), SimpleNamespace(sha="a" * 40)], None, 0),
+        ([ModelGone("not here"), SimpleNamespace(sha="a" * 40)], None, 0),
+        ([ModelGone("not here"), ModelGone("not here")], ModelGone, 0),
+        ([ModelGated("gated"), ModelGated("gated")], ModelGated, 1),
+    ],
+)
+def test_the_hub_is_asked_twice_before_a_model_counts_as_gone(
+    answers: list[object], error: type[Exception] | None, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lags may not know a new commit; a gate is no lag."""
+
+    def answer(*_: object) -> object:
+        said = answers.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(downloads, "_answered_info", answer)
+    monkeypatch.setattr(downloads, "GONE_SECONDS", 0.0)
+    if error is None:
+        assert head_commit("ada/good", HUB) == "a" * 40
+    else:
+        with pytest.raises(error):
+            head_commit("ada/good", HUB)
+    assert len(cast(list[object], answers)) == left
