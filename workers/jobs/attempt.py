@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from leaderboard.attempts import Details, Outcome
@@ -36,7 +36,7 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.common.scrub import scrub
-from workers.errors import DatasetUnavailable, EvaluationFailed, TasksChanged, WorkerError
+from workers.errors import DatasetUnavailable, DownloadError, EvaluationFailed, TasksChanged, WorkerError
 from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
@@ -205,7 +205,15 @@ class AttemptRun:
         worker_context = self.worker_context
         self.log.say("one cause has struck many models: a model that is known to work goes first")
         if worker_context.settings.canary:
-            canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, self.job))
+            try:
+                canary_provisions = worker_context.hub_gateway.fetch(
+                    canary_job(worker_context.settings.canary, self.job)
+                )
+            except DownloadError as error:
+                evidence = evidence_of(error, self.evaluation.phase)
+                if not fails_always(diagnose(evidence).cause):
+                    raise
+                return _in_words(evidence, worker_context.secrets)  # else it would pass for the submitted model's fault
             folder, snapshots = canary_provisions.model, canary_provisions.held
         else:
             folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
@@ -223,9 +231,7 @@ class AttemptRun:
             except EvaluationFailed as error:
                 evidence = evidence_of(error, child_exit.phase)
         worker_context.slot.prepare(own_user=worker_context.own_user)
-        if evidence is None:
-            return ""
-        return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
+        return "" if evidence is None else _in_words(evidence, worker_context.secrets)
 
     def _check_suite(self) -> None:
         own_suite = (self.worker_context.suite.name, self.worker_context.suite.digest)
@@ -339,3 +345,8 @@ class AttemptRun:
                 raise AttemptStopped("handed-back")
             time.sleep(pause)
             pause = min(2.0, pause * 2)
+
+
+def _in_words(evidence: FailureEvidence, secrets: Iterable[str]) -> str:
+    """The cause of a failure, and its detail."""
+    return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), secrets)})"

@@ -14,7 +14,6 @@ from redis_state.canaries import CanaryVerdict
 from redis_state.jobs import EvaluationJob
 from workers.common.run_plan import RunPlan
 from workers.errors import CanaryFailed
-from workers.jobs.background_call import AttemptStopped
 from workers.jobs.board_link import AWAY, BoardLink, CanaryLink
 from workers.models.tiny_model import model
 
@@ -67,7 +66,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate_canary: Callab
     """If the bot asks for a canary of `suite`, run `evaluate_canary` and report its verdict.
 
     `evaluate_canary` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed.
-    Releases the canary to other workers if `evaluate_canary` raises AttemptStopped.
+    Releases the canary to other workers if `evaluate_canary` raises anything.
     """
     claimed = _claim_canary(link, suite, worker)
     if claimed is None:
@@ -75,7 +74,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate_canary: Callab
     canaries, cause = claimed
     try:
         died_of = evaluate_canary()
-    except AttemptStopped:
+    except Exception:  # stopped, or an error of this attempt: the canary was not tried
         with suppress(*AWAY):  # the claim then expires by itself
             canaries.release()
         raise
