@@ -217,7 +217,7 @@ class _AttemptCalls:
         if response.status_code == 401:
             self._refused.set()
             raise AttemptTokenRefused("the bot does not accept the token of this attempt")
-        if response.status_code == 410:
+        if response.status_code == 410 and call == "job":  # to others, only a proxy answers so
             raise JobGone("The bot has no job for this worker: the attempt was recalled, or another worker has it.")
         if response.status_code != 200:
             raise BoardUnreachable(f"the bot answers {call} with status {response.status_code}: {body[:200]!r}")
