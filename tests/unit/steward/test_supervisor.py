@@ -1,0 +1,23 @@
+"""The supervisor of `steward up`, without a process that starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from redis_state.stopping import Stop
+from steward import supervisor
+from steward.supervisor import SupervisedProcess, Supervisor
+
+
+def test_a_program_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """During an upgrade in place the interpreter is missing for a while: the others go on."""
+    monkeypatch.setattr(supervisor, "FIRST_WAIT", 0.001)
+    said, stop = list[str](), Stop()
+
+    def say(words: str) -> None:
+        said.append(words)
+        if len(said) == 2:
+            stop.set()
+
+    assert Supervisor([SupervisedProcess("sync", ["/no/such/program"], {})], say).run(stop) == 0
+    assert all("sync cannot be started" in words and "it restarts in" in words for words in said)
