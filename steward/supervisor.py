@@ -22,6 +22,9 @@ from steward.exit_statuses import AWAY, MISCONFIGURED
 STEADY_SECONDS = 60.0
 """Seconds after which a process counts as running well, and the count of its failures starts again."""
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
+MAX_DOUBLINGS = 16
+"""Doublings of the wait that are computed: a thousand, which a process that never starts needs a day for, are no number
+any more."""
 GRACE_SECONDS = 12.0
 """Seconds for all processes to stop: a little more than each of them needs at most."""
 POLL_SECONDS = 0.2
@@ -87,7 +90,7 @@ class Supervisor:
 
     def _delay(self, part: SupervisedProcess, now: float, problem: str) -> None:
         """Start `part` again after a wait that grows with the number of its deaths."""
-        wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
+        wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** min(part.deaths - 1, MAX_DOUBLINGS))
         part.due = now + wait
         self._say(f"{part.name} {problem}; it restarts in {wait:.0f} s.")
 

@@ -21,3 +21,11 @@ def test_a_program_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Mon
 
     assert Supervisor([SupervisedProcess("sync", ["/no/such/program"], {})], say).run(stop) == 0
     assert all("sync cannot be started" in words and "it restarts in" in words for words in said)
+
+
+def test_a_process_may_die_any_number_of_times() -> None:
+    """A worker that cannot run on this machine dies each minute; after a day the others still run."""
+    said = list[str]()
+    part = SupervisedProcess("work", ["/no/such/program"], {}, deaths=5_000)
+    Supervisor([part], said.append)._start(part, 0.0)
+    assert said[0].endswith("it restarts in 60 s.")
