@@ -22,6 +22,9 @@ from steward.exit_statuses import AWAY, MISCONFIGURED
 STEADY_SECONDS = 60.0
 """Seconds after which a process counts as running well, and the count of its failures starts again."""
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
+MAX_DOUBLINGS = 16
+"""Doublings of the wait that are computed: a thousand, which a process that never starts needs a day for, are no number
+any more."""
 GRACE_SECONDS = 12.0
 """Seconds for all processes to stop: a little more than each of them needs at most."""
 POLL_SECONDS = 0.2
@@ -85,20 +88,28 @@ class Supervisor:
         if status in (MISCONFIGURED, AWAY) and not part.ran_well:
             self._say(f"{part.name} cannot start; correct the problem in its message above first.")
             return status
-        wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
-        part.due = now + wait
-        self._say(f"{part.name} ended with status {status}; it restarts in {wait:.0f} s.")
+        self._delay(part, now, f"ended with status {status}")
         return 0
+
+    def _delay(self, part: SupervisedProcess, now: float, problem: str) -> None:
+        """Start `part` again after a wait that grows with the number of its deaths."""
+        wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** min(part.deaths - 1, MAX_DOUBLINGS))
+        part.due = now + wait
+        self._say(f"{part.name} {problem}; it restarts in {wait:.0f} s.")
 
     def _start(self, part: SupervisedProcess, now: float) -> None:
         part.since = now
-        part.process = subprocess.Popen(
-            list(part.arguments),
-            env=dict(part.environment),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # this process handles Ctrl-C and stops them in order
-            preexec_fn=die_with_parent,
-        )
+        try:
+            part.process = subprocess.Popen(
+                list(part.arguments),
+                env=dict(part.environment),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # this process handles Ctrl-C and stops them in order
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:  # no process to spare, or the programs are being replaced
+            part.deaths += 1
+            self._delay(part, now, f"cannot be started ({error})")
 
     def end(self) -> None:
         """Stop all processes, the last first."""

@@ -89,8 +89,12 @@ def _services(settings: BotSettings, stop: Stop, *, serves: bool) -> Iterator[No
         ended = Stop()
 
         def keep_running() -> None:
-            if supervisor.run(ended):
-                stop.set()  # the web server cannot start: its message says why
+            try:
+                if supervisor.run(ended):
+                    stop.set()  # the web server cannot start: its message says why
+            except Exception as error:  # noqa: BLE001  # boundary: a run without its queue server would wait for good
+                say(f"a service ended and cannot be started again: {error}")
+                stop.set()
 
         keeper = threading.Thread(target=keep_running, name="services", daemon=True)
         keeper.start()

@@ -154,7 +154,8 @@ class Valkey:
                     words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
                     self.stop()
                     killed = status is None or status in (-signal.SIGTERM, -signal.SIGKILL)
-                    kind = ValkeyMissing if killed else ValkeyEnded
+                    stopped = status == 0 and "shutdown" in words  # it ends so on a signal while it loads
+                    kind = ValkeyMissing if killed or stopped else ValkeyEnded
                     raise kind(f"The queue server did not start: {words}") from error
                 time.sleep(0.02)
 

@@ -68,7 +68,10 @@ class SlurmPlatform:
 
     def launch(self, order: LaunchOrder) -> str:
         """Submit the site's template for an attempt, and return the job's id. Raises PlatformError."""
-        token = self._write_token(order)
+        try:
+            token = self._write_token(order)
+        except OSError as error:  # a full disk, or a file system of the cluster that is away
+            raise PlatformError(f"The token of an attempt cannot be written to the spool: {error}") from error
         command = [
             "sbatch", "--parsable", "--no-requeue", "--export=ALL",
             f"--job-name={self._prefix}{order.attempt}",
@@ -173,7 +176,7 @@ def _keep_to_this_user(folder: Path) -> None:
 def _remove_old(folder: Path) -> None:
     """Remove files that no job needs any more: a token has expired by then."""
     for file in folder.iterdir():
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # just removed, a folder, or not this user's
             if file.stat().st_mtime < time.time() - MONTH:
                 file.unlink()
 

@@ -60,7 +60,7 @@ def signal_name(number: int) -> str:
 
 def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> FailureEvidence:
     """The evidence of a caught exception, with the types of the exceptions that led to it."""
-    name, text = type(error).__qualname__[:MAX_NAME], str(error)[:MAX_TEXT]
+    name, text = type(error).__qualname__[:MAX_NAME], _encodable(str(error))[:MAX_TEXT]
     return FailureEvidence(
         phase, name, text, exception_chain(error), log_tail=log_tail[-MAX_TAIL:], errno=errno_of(error)
     )

@@ -89,7 +89,7 @@ def _say_progress(done: int, total: int) -> None:
 
 
 def _questions(plan: dict[str, Any], task: str) -> list[dict[str, Any]]:
-    lines = (Path(plan["questions"][0]["folder"]) / f"{task}.jsonl").read_text("utf-8").splitlines()
+    lines = (Path(plan["questions"][0]["folder"]) / f"{task}.jsonl").read_text("utf-8").split("\n")
     return [json.loads(line) for line in lines if line.strip()][: plan["limit"]]
 
 

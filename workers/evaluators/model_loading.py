@@ -33,7 +33,9 @@ def load_model(plan: dict[str, Any], model_class: Any, *, unused: str = "") -> t
             output_loading_info=True,
             **settings,
         )
-    except (ValueError, KeyError, SafetensorError) as error:
+    except (ValueError, KeyError, OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the machine's; transformers' own have no number
+            raise
         raise CannotLoad(f"transformers cannot load it: {first_line(error)}") from error
     if missing := [name for name in info["missing_keys"] if not unused or not name.startswith(unused)]:
         raise CannotLoad(f"weights are missing, such as {min(missing)}")

@@ -11,6 +11,7 @@ from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan, RunProgress
 from workers.evaluation.shared_prefix.trust import OfferedAnswersDiffer
 from workers.jobs.journals import (
+    BRANCHES,
     HeldJournals,
     JournalsInUse,
     JournalStore,
@@ -112,7 +113,7 @@ class AttemptJournals:
             self.shared = SharedAnswers(
                 branches,
                 held.answers,
-                MadeBranches(self._root / "branches"),
+                MadeBranches(self._root / BRANCHES),
                 max_bytes=held.answers_bytes,
                 interval=context.settings.share_seconds,
                 is_current=self.is_current,

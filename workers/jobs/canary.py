@@ -6,16 +6,18 @@ A few questions of each task show whether harness, questions and machine still w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from leaderboard.evidence import FailureEvidence
+from leaderboard.failures import fails_always
 from redis_state.canaries import CanaryVerdict
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.run_plan import RunPlan
 from workers.common.scrub import scrub
-from workers.errors import CanaryFailed, EvaluationFailed
+from workers.errors import CanaryFailed, DownloadError, EvaluationFailed
 from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.board_link import AWAY, BoardLink, CanaryLink
@@ -72,7 +74,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], 
     """If the bot asks for a canary of `suite`, run `evaluate` and report its verdict.
 
     `evaluate` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed. Releases the
-    canary to other workers if `evaluate` raises AttemptStopped.
+    canary to other workers if `evaluate` raises anything.
     """
     claimed = _claim_canary(link, suite, worker)
     if claimed is None:
@@ -80,7 +82,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], 
     canaries, cause = claimed
     try:
         died_of = evaluate()
-    except AttemptStopped:
+    except Exception:  # stopped, or an error of this attempt: the canary was not tried
         with suppress(*AWAY):  # the claim then expires by itself
             canaries.release()
         raise
@@ -99,7 +101,14 @@ def evaluate_canary(
     worker_context, job = evaluation.worker_context, evaluation.job
     evaluation.log.say("one cause has struck many models: a model that is known to work goes first")
     if worker_context.settings.canary:
-        canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, job))
+        try:
+            canary_provisions = worker_context.hub_gateway.fetch(canary_job(worker_context.settings.canary, job))
+        except DownloadError as error:
+            evidence = evidence_of(error, evaluation.phase)
+            if not fails_always(diagnose(evidence).cause):
+                raise
+            # Else it would pass for the submitted model's fault.
+            return _in_words(evidence, worker_context.secrets)
         folder, snapshots = canary_provisions.model, canary_provisions.held
     else:
         folder, snapshots = ensure_canary_model(worker_context.settings.work_dir.resolve() / "canary"), ()
@@ -110,16 +119,19 @@ def evaluate_canary(
         snapshot.release()
     if child_exit.stopped in ("cancelled", "time-limit"):
         raise AttemptStopped(child_exit.stopped)
-    evidence = None if child_exit.finished else child_exit.evidence(evaluation.log.tail())
-    if evidence is None:
+    failure = None if child_exit.finished else child_exit.evidence(evaluation.log.tail())
+    if failure is None:
         try:
             read_spool(publication(plan))
         except EvaluationFailed as error:
-            evidence = evidence_of(error, child_exit.phase)
+            failure = evidence_of(error, child_exit.phase)
     worker_context.slot.prepare(own_user=worker_context.own_user)
-    if evidence is None:
-        return ""
-    return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), worker_context.secrets)})"
+    return "" if failure is None else _in_words(failure, worker_context.secrets)
+
+
+def _in_words(evidence: FailureEvidence, secrets: Iterable[str]) -> str:
+    """The cause of a failure, and its detail."""
+    return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), secrets)})"
 
 
 def report_canary_failure(link: BoardLink, suite: str, worker: str, cause: str, detail: str) -> None:

@@ -44,6 +44,8 @@ MAX_AGE_SECONDS = 7 * 86_400
 MIN_BYTES = 1 << 20
 """A journal of fewer bytes is not worth its file."""
 LOCK = "lock"
+BRANCHES = "branches"
+"""The folder beside the journals with notes about branches (`workers.jobs.made_branches`)."""
 ANSWERS_BYTES = 200_000_000
 """The most bytes of an evaluation's answers by request, of all copies of the model together, here or on the Hub."""
 
@@ -178,7 +180,8 @@ class JournalStore:
 
     def _evict(self, needed: int) -> None:
         """Remove journals that are old, too many, or in the way of `needed` more bytes; never those in use."""
-        folders = sorted((file.parent for file in self.root.glob(f"*/{LOCK}")), key=_last_use)
+        folders = [folder for folder in self.root.iterdir() if folder.is_dir() and folder.name != BRANCHES]
+        folders.sort(key=_last_use)
         sizes = {folder: folder_bytes(folder) for folder in folders}
         for folder in folders:
             is_old = time.time() - _last_use(folder) > MAX_AGE_SECONDS
@@ -211,7 +214,11 @@ def _create(file: Path, max_bytes: int) -> None:
 
 
 def _last_use(folder: Path) -> float:
-    return (folder / LOCK).stat().st_mtime
+    """When the journals were last used; 0 of what a worker left that was killed while it removed them."""
+    try:
+        return (folder / LOCK).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _try_lock(folder: Path) -> IO[bytes] | None:

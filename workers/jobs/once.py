@@ -20,7 +20,7 @@ from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.boards import BadBoard, Board, parse_board
 from leaderboard.suites import BadSuite, Suite, find_suite, parse_suite
 from leaderboard.tiers import TIERS
-from redis_state.errors import BadMessage, RedisAway, RedisMissing, SecretMissing
+from redis_state.errors import BadMessage, RedisMissing, SecretMissing
 from redis_state.jobs import EvaluationJob, take_out
 from redis_state.keys import Keys
 from redis_state.redis import connect
@@ -31,7 +31,7 @@ from workers.jobs.attempt import AttemptRun
 from workers.jobs.board_link import AWAY, BoardLink, BoardRedis
 from workers.jobs.https_link import AttemptTokenRefused, HttpsLink, JobGone, TakenJob
 from workers.jobs.provisions import HubGateway
-from workers.jobs.worker import board_and_suite, new_worker_name, open_worker_context, report_isolation
+from workers.jobs.worker import board_and_suite, exit_code, new_worker_name, open_worker_context, report_isolation
 from workers.sandbox.zygote_client import ZygoteBroken
 from workers.settings import WorkerSettings
 
@@ -76,7 +76,7 @@ def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | No
         return 3
     except (BadBoard, BadSuite, RedisMissing, SecretMissing, BadMessage, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
-        return 4 if isinstance(error, (RedisAway, BoardUnreachable)) else 2
+        return exit_code(error)
     return 0
 
 

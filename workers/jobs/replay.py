@@ -39,7 +39,7 @@ def recorded_prompt(task: str, row: Mapping[str, Any]) -> RecordedPrompt:
     prompt = str(row["prompt"])
     try:
         continuations = json.loads(row["continuations"])
-    except ValueError:
+    except (TypeError, ValueError, RecursionError):
         continuations = None
     if prompt.endswith(CUT) or not isinstance(continuations, list) or not continuations:
         raise NotReplayable("its texts were cut when they were published")

@@ -211,17 +211,20 @@ def answers_of(sample: Sample) -> tuple[str, ...]:
 def _scored_answers(sample: Sample) -> list[ScoredAnswer] | None:
     """The log-likelihoods of the answers, and whether each is the most likely one; None if the answers are texts."""
     responses = _json(sample["responses"])
-    pairs: list[Any] = [response for each in responses for response in each] if isinstance(responses, list) else [None]
-    if not all(isinstance(pair, list) and len(pair) == 2 and pair[1] in ("True", "False") for pair in pairs):
+    try:
+        pairs: list[Any] = [pair for each in responses for pair in each] if isinstance(responses, list) else [None]
+        if not all(isinstance(pair, list) and len(pair) == 2 and pair[1] in ("True", "False") for pair in pairs):
+            return None
+        return [(float(log_likelihood), greedy == "True") for log_likelihood, greedy in pairs]
+    except (TypeError, ValueError):  # a stranger's table may hold anything
         return None
-    return [(float(log_likelihood), greedy == "True") for log_likelihood, greedy in pairs]
 
 
 def _json(text: str) -> Any:
-    """The value that a cell holds; None if the table cut it."""
+    """The value that a cell holds; None if the table cut it, or it is no JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (TypeError, ValueError, RecursionError):
         return None
 
 

@@ -1,10 +1,12 @@
 """`steward work`: runs one evaluation worker from its settings until it is asked to stop.
 
-Exit codes: 0 stopped on request; 2 the settings are wrong; 3 no child can run here; 4 Redis does not answer.
+Exit codes: 0 stopped on request; 2 the settings are wrong; 3 no child can run here, or the disk is full or fails;
+4 Redis does not answer. After all but 0 and 2, a later start may succeed.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -30,7 +32,7 @@ from redis_state.keys import Keys
 from redis_state.redis import TRANSIENT, Redis, connect
 from workers.common import kernel
 from workers.common.devices import Device
-from workers.errors import WorkerError
+from workers.errors import BoardUnreachable, WorkerError
 from workers.evaluation import machine, task_requirements
 from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.board_link import BoardRedis
@@ -45,6 +47,10 @@ from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
+MACHINE_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
+})  # fmt: skip
+"""Errors that pass without a change of the settings."""
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
@@ -61,7 +67,14 @@ def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> 
         return 3
     except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
-        return 4 if isinstance(error, RedisAway) else 2
+        return exit_code(error)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of a worker that cannot start because of `error`."""
+    if isinstance(error, (RedisAway, BoardUnreachable)):
+        return 4
+    return 3 if isinstance(error, OSError) and error.errno in MACHINE_ERRORS else 2
 
 
 @contextmanager

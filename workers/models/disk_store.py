@@ -57,8 +57,17 @@ class BlobRef:
         return self.sha256 or (f"git-{self.oid}" if self.oid else "")
 
     def is_in(self, file: Path) -> bool:
-        """Whether `file` holds this content. Its checksum is computed unless it has size and time of a compared one."""
-        if not file.is_file() or (self.size and file.stat().st_size != self.size):
+        """Whether `file` holds this content. Its checksum is computed unless it has size and time of a compared one.
+
+        False also if another process removes the file meanwhile.
+        """
+        try:
+            return file.is_file() and self._is_content_of(file)
+        except FileNotFoundError:
+            return False
+
+    def _is_content_of(self, file: Path) -> bool:
+        if self.size and file.stat().st_size != self.size:
             return False
         if file.stat().st_mtime_ns == COMPARED * 10**9:
             return True

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.client import Hub
-from hub.errors import Denied, HubError, NotFound
+from hub.errors import BadRequest, Denied, HubError, NotFound
 from hub.records import Change, DeleteFile, FileEntry, LogEntry, Repo, WriteFile
 from hub.retries import Retries
 from redis_state.clock import now
@@ -203,7 +203,8 @@ class AnswerBranches:
         gone = []
         with self._client() as client:
             for branch, repo in branches.items():
-                with suppress(NotFound, Denied):  # the repo is gone too, or this worker may not write to it any more
+                # The repo is gone too, this worker may not write to it any more, or a full disk cut off its note.
+                with suppress(NotFound, Denied, BadRequest):
                     client.delete_branch(Repo("dataset", repo), branch)
                 gone.append(branch)
         return gone

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ def _answer(rescorer: Rescorer | EvaluatorRescorer, order: dict[str, Any]) -> di
         )
     except RescoringRefused as error:
         return {"refused": str(error)[:4_000]}
+    except Exception as error:  # noqa: BLE001  # boundary: what a stranger's table holds ends no other evaluation
+        traceback.print_exc()
+        return {"refused": f"its answers cannot be scored: {type(error).__name__}: {error}"[:4_000]}
     Path(order["out"]).write_bytes(rescored.data)
     return {"answers": rescored.answers, "scored": rescored.scored, "timed_out": list(rescored.timed_out)}
 

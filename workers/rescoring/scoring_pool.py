@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -70,39 +71,47 @@ class ScoringPool:
     def open(self, paths: Sequence[Path]) -> dict[str, AnswersTable]:
         """Look at the tables of all tasks of the suite. Raises RescoringRefused."""
         names = self.suite.tasks
-        return dict(zip(names, self._processes().map(open_table, paths, names), strict=True))
+        with self._refusing_if_broken():
+            return dict(zip(names, self._processes().map(open_table, paths, names), strict=True))
 
     def write_tables(self, tables: Path, samples: Path, new_tables: Path) -> None:
         """Write the tables of answers with the new scores; see `write_rescored_table`. Raises RescoringRefused."""
-        writing = [
-            self._processes().submit(
-                write_rescored_table,
-                tables / f"{task.name}.parquet",
-                samples / f"{task.name}.jsonl",
-                new_tables / f"{task.name}.parquet",
-                benchmark,
-            )
-            for benchmark in self.suite.benchmarks
-            for task in benchmark.tasks
-        ]
-        for future in writing:
-            future.result()
+        with self._refusing_if_broken():
+            writing = [
+                self._processes().submit(
+                    write_rescored_table,
+                    tables / f"{task.name}.parquet",
+                    samples / f"{task.name}.jsonl",
+                    new_tables / f"{task.name}.parquet",
+                    benchmark,
+                )
+                for benchmark in self.suite.benchmarks
+                for task in benchmark.tasks
+            ]
+            for future in writing:
+                future.result()
 
     def score(self, tables: Mapping[str, AnswersTable], samples: Path | None) -> dict[str, TaskScores]:
         """The scores of all tasks; see `Rescorer.rescore` for `samples`. Raises RescoringRefused."""
         parts = list(self._parts(tables, samples))
-        try:
+        with self._refusing_if_broken():
             done = dict(self._run(enumerate(parts)))
             self._score_alone(parts, done)
-        except BrokenProcessPool as error:
-            self.close()
-            raise RescoringRefused("a process ended while it scored; it may have had too little memory") from error
         scored = {task: TaskScores() for task in tables}
         for number, part in enumerate(parts):
             _join(scored[part.task], done[number])
         if samples is not None:
             _join_samples(parts)
         return scored
+
+    @contextmanager
+    def _refusing_if_broken(self) -> Iterator[None]:
+        """Raise RescoringRefused if a process ends inside the block; others are forked when they are needed next."""
+        try:
+            yield
+        except BrokenProcessPool as error:
+            self.close()
+            raise RescoringRefused("a process ended while it scored; it may have had too little memory") from error
 
     def _parts(self, tables: Mapping[str, AnswersTable], samples: Path | None) -> Iterator[ScoringPart]:
         """The parts, those of generated answers first: each takes long, and the processes should end together.

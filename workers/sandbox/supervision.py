@@ -135,6 +135,9 @@ class ChildSupervisor:
             except ZygoteBroken as error:  # its children die with it: no process is left to watch
                 self._problem = str(error)
                 self.zygote_client.give_up()
+            except BaseException:  # the child would go on without a supervisor, and keep the zygote from forking
+                self.zygote_client.give_up()
+                raise
             self._drain(stream, log)
         return self._child_exit()
 

@@ -14,8 +14,8 @@ from bot.web.metrics import BoardMetrics
 from bot.web.page import NoQuery
 from bot.web.pages.workers import workers
 from leaderboard.attempts import Failure
-from leaderboard.backend_troubles import AWAY_SECONDS
 from leaderboard.backend_settings import JobsBackend
+from leaderboard.backend_troubles import AWAY_SECONDS
 from leaderboard.backends import FIRST_WAIT_SECONDS
 from leaderboard.trials import MAX_SECONDS
 from redis_state.accepted_digests import RefusedTasks

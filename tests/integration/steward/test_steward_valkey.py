@@ -152,3 +152,18 @@ def test_good_data_stays_where_the_server_cannot_start_for_another_reason(tmp_pa
     users.write_text("user default on nopass ~* &* +@all\n")
     with Valkey(tmp_path, users=users, say=said.append) as server:
         assert redis.Redis.from_url(server.url).get("kept") == b"1" and said == []
+
+
+def test_good_data_stays_where_the_server_is_stopped_while_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It then ends with status 0, as when systemd sends SIGTERM to all processes of a service."""
+    server, data = tmp_path / "server", tmp_path / "data"
+    server.write_text("#!/bin/sh\necho 'Received shutdown signal during loading, exiting now.'\n")
+    server.chmod(0o755)
+    monkeypatch.setattr(valkey, "find_server", lambda: str(server))
+    (data / "appendonlydir").mkdir(parents=True)
+    with pytest.raises(ValkeyMissing, match="shutdown signal"):
+        Valkey(data).start()
+    assert (data / "appendonlydir").is_dir()
+    assert not list(data.glob("damaged-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,19 @@ def test_no_link_leads_the_token_elsewhere(platform: SlurmPlatform, tmp_path: Pa
     with pytest.raises(PlatformError, match="is a link"):
         platform._write_token(ORDER)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_spool_that_cannot_be_written_to_is_an_error_of_the_platform(platform: SlurmPlatform, tmp_path: Path) -> None:
+    """The tier's trouble says so, and the other tiers are synced."""
+    (tmp_path / "spool" / "tokens").write_text("a file in the place of the folder")
+    with pytest.raises(PlatformError, match="cannot be written to the spool"):
+        platform.launch(ORDER)
+
+
+def test_an_old_folder_in_the_spool_stops_nothing(platform: SlurmPlatform, tmp_path: Path) -> None:
+    """A site's script may make folders beside the logs; they stay."""
+    old = tmp_path / "spool" / "logs" / "of-the-site"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    assert platform._write_token(ORDER).read_text() == "the token"
+    assert old.is_dir()

@@ -41,6 +41,12 @@ def test_what_led_to_an_exception_is_evidence_too() -> None:
     assert diagnose(evidence).cause == "model-gone"
 
 
+def test_an_error_with_a_name_that_is_no_text_is_diagnosed() -> None:
+    """A file name that is not UTF-8, or half a character in a response of the Hub, does not end the diagnosis."""
+    failure = diagnose(evidence_of(ValueError("attachments/caf\udce9: no plain file"), "publish"))
+    assert "attachments/caf?: no plain file" in failure.message
+
+
 def test_the_errno_of_what_led_to_an_exception_is_evidence() -> None:
     """A full disk is known by its errno, also where a library wraps it; the number of a stranger's type is not kept."""
     error = RuntimeError("could not write")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
+from pathlib import Path
+
 import pytest
 
 CASES = {
@@ -19,3 +23,27 @@ def test_spearman_is_the_correlation_of_ranks(one: list[float], other: list[floa
     from workers.evaluators.embeddings import spearman
 
     assert spearman(one, other) == pytest.approx(expected)
+
+
+def test_a_question_may_hold_any_character(tmp_path: Path) -> None:
+    """Only a line feed ends a line of JSON: texts have other characters at which Python ends lines, unescaped."""
+    from workers.evaluators.embeddings import _questions
+
+    text = "one\u2028two\x85three"
+    (tmp_path / "pairs.jsonl").write_text(json.dumps({"text": text}, ensure_ascii=False) + "\n\n", "utf-8")
+    plan = {"questions": [{"folder": str(tmp_path)}], "limit": None}
+    assert _questions(plan, "pairs") == [{"text": text}]
+
+
+@pytest.mark.parametrize("number", [None, errno.EIO])
+def test_a_model_without_a_tokenizer_cannot_be_loaded(number: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is the model's fault; a disk that fails is not."""
+    from workers.evaluators import model_loading
+
+    def fails(_: str) -> None:
+        raise OSError("Can't load the tokenizer") if number is None else OSError(number, "Input/output error")
+
+    monkeypatch.setattr(model_loading.AutoTokenizer, "from_pretrained", fails)
+    plan = {"model": {"weight_type": "Original", "quantisation": {}, "folder": "model"}}
+    with pytest.raises(OSError if number else model_loading.CannotLoad):
+        model_loading.load_model(plan, None)

@@ -85,6 +85,16 @@ def test_the_least_recently_used_journals_are_evicted(tmp_path: Path, monkeypatc
     assert stored(store) == {3, 6, 7}  # beside the new one there is room for 6 MiB
 
 
+def test_what_a_killed_worker_left_of_a_journal_is_removed(tmp_path: Path) -> None:
+    """It died while it removed the journals, whose lock was gone first: they would stay for good, and uncounted."""
+    store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
+    leave(store, 1, size=4 * MEBIBYTE)
+    (store.root / identity(1) / "lock").unlink()
+    (store.root / "branches").mkdir()
+    leave(store, 2)
+    assert {folder.name for folder in store.root.iterdir() if folder.is_dir()} == {identity(2), "branches"}
+
+
 def test_a_journal_that_is_too_large_is_emptied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """If the setting has become smaller, a larger journal is not used: its child would be stopped for its size."""
     leave(JournalStore(tmp_path / "journals", 10 * MEBIBYTE), 1, size=4 * MEBIBYTE)

@@ -137,6 +137,16 @@ def test_differences_and_answers_of_a_sample() -> None:
     assert answers_of(row(resps=[["a text"]])) == ("a text",)
 
 
+@pytest.mark.parametrize("responses", ['[["a", "True"]]', '[[[[], "True"]]]', "[1]", "[" * 100_000, "{}", None])
+def test_answers_of_a_strangers_table_may_be_anything(responses: str | None) -> None:
+    """What is no log-likelihood counts as another answer, and ends no comparison."""
+    published: dict[str, Any] = {**row(), "responses": responses}
+    differences = SampleDifferences()
+    differences.add("t", published, row())
+    assert differences.verdict == "other-answers"
+    assert answers_of(published)
+
+
 def test_recorded_prompts_become_tasks_of_the_harness(tmp_path: Path) -> None:
     """Questions with choices are one task, and texts one for each kind of arguments; prompts stay as they are."""
     hostile = 'x {{ input }} {% raw %} "quoted" \n  é'

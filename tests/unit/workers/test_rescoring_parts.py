@@ -7,9 +7,10 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import lm_eval.utils
 import pyarrow as pa
@@ -22,6 +23,7 @@ from tests.support.waiting import wait_until
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT, write_samples
+from workers.rescoring.__main__ import _answer
 from workers.rescoring.process import RescoringProcess
 from workers.rescoring.rescored_tables import write_rescored_table
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
@@ -208,6 +210,42 @@ def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
     scoring._score_alone([part], done)
     assert done == {0: late if is_slow_alone else good}
     assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
+
+
+def test_an_evaluation_that_cannot_be_read_ends_no_other(tmp_path: Path) -> None:
+    """Whatever its tables make the libraries raise, it alone is refused."""
+
+    class Rescorer:
+        def rescore(self, *_: object, **__: object) -> None:
+            raise IndexError("index out of bounds")
+
+    (tmp_path / "results.json").write_bytes(b"{}")
+    order = dict.fromkeys(("tables", "source", "at", "out"), "x") | dict.fromkeys(("samples", "new_tables"))
+    answer = _answer(cast(Any, Rescorer()), order | {"results": str(tmp_path / "results.json")})
+    assert answer == {"refused": "its answers cannot be scored: IndexError: index out of bounds"}
+
+
+def test_processes_that_end_refuse_one_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has too little memory to read or to write a table; the next evaluation gets others."""
+
+    class BrokenPool:
+        def map(self, *_: object) -> None:
+            raise BrokenProcessPool
+
+        submit = map
+
+        def shutdown(self, **_: object) -> None:
+            closed.append(self)
+
+    closed = list[object]()
+    scoring = ScoringPool(find_suite("starter"), 1, {})
+    monkeypatch.setattr(scoring, "_processes", lambda: scoring._pool)
+    for call in (lambda: scoring.open([tmp_path]), lambda: scoring.write_tables(tmp_path, tmp_path, tmp_path)):
+        scoring._pool = cast(Any, BrokenPool())
+        with pytest.raises(RescoringRefused, match="too little memory"):
+            call()
+        assert scoring._pool is None
+    assert len(closed) == 2
 
 
 def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from hub.errors import Transient
 from hub.records import Repo
 from tests.support.waiting import wait_until
+from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
 from workers.jobs import made_branches
@@ -186,6 +189,16 @@ def test_no_more_branches_are_remembered_or_removed_than_the_bounds(
         made.note(f"lab/{number}", branch)
         os.utime(tmp_path / "branches" / str(branch), (number + 1.0, number + 1.0))
     assert list(made.abandoned().values()) == ["lab/1", "lab/2"]
+
+
+def test_a_note_without_a_repo_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk cuts a note off: it must not keep the other branches of this machine from being removed."""
+    deleted = list[str]()
+    client = SimpleNamespace(delete_branch=lambda repo, _: deleted.append(repo.id))
+    branches = AnswerBranches(HubAccess("https://hub"), "lab/new", Uploads.name, is_private=False, is_gated=False)
+    monkeypatch.setattr(branches, "_client", lambda: nullcontext(client))
+    assert branches.remove_abandoned({"cut": "", "old": "lab/old"}) == ["cut", "old"]
+    assert deleted == ["lab/old"]
 
 
 def noted(folder: Path) -> list[str]:

@@ -239,6 +239,18 @@ def test_a_blob_that_changed_on_the_disk_is_downloaded_again(
     assert (hub.hold(store, "a", weights=weights).folder / "weights").read_bytes() == weights
 
 
+def test_a_blob_that_goes_while_it_is_compared_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker makes room while the checksum of a file from an earlier version is computed, which takes long."""
+    (tmp_path / "blob").write_bytes(b"weights")
+
+    def remove(*_: object) -> bool:
+        (tmp_path / "blob").unlink()
+        return True
+
+    monkeypatch.setattr(disk_store, "has_content", remove)
+    assert not blob(b"weights").is_in(tmp_path / "blob")
+
+
 def test_a_reuse_computes_no_checksum(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Size and time of a compared blob are enough; a blob of an earlier version is compared once."""
     store, weights = ModelStore(tmp_path), b"w" * SIZE

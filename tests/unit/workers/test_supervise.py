@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class ZygotelessClient:
 
     def __init__(self) -> None:
         self.descriptor, self._silent = os.pipe()
+        self.is_given_up = False
 
     def next_number(self) -> int:
         """The only number."""
@@ -43,13 +45,16 @@ class ZygotelessClient:
         """Raises Killed."""
         raise Killed(number)
 
+    def give_up(self) -> None:
+        """Records that the supervisor gave the zygote up."""
+        self.is_given_up = True
+
 
 class StuckClient(ZygotelessClient):
     """A client whose zygote does not fork: it is silent, or reports that it cannot."""
 
     def __init__(self, *, speaks: bool) -> None:
         super().__init__()
-        self.is_given_up = False
         self.words = [{"ended": 1, "exit": None, "signal": None, "problem": "another child is running"}]
         if speaks:
             os.write(self._silent, b"!")
@@ -57,10 +62,6 @@ class StuckClient(ZygotelessClient):
     def read_answers(self) -> list[dict[str, Any]]:
         """Returns the zygote's problem, if it reports one."""
         return self.words
-
-    def give_up(self) -> None:
-        """Records that the supervisor gave the zygote up."""
-        self.is_given_up = True
 
 
 def plan_in(folder: Path) -> RunPlan:
@@ -117,6 +118,21 @@ def test_a_zygote_that_forks_nobody_is_given_up(
     ending = supervisor.run(tmp_path, deadline=time.monotonic() + 20)
     assert (ending.finished, ending.stopped, zygote_client.is_given_up) == (False, "handed-back", True)
     assert ("another child is running" in ending.problem) == speaks
+
+
+def test_a_child_does_not_outlive_its_supervisor(tmp_path: Path, home: Path) -> None:
+    """An unexpected error of the supervisor kills the zygote, and the child with it, before it is raised."""
+
+    def stop() -> str:
+        raise OSError(errno.EIO, "the disk fails")
+
+    zygote_client = ZygotelessClient()
+    callbacks = ChildCallbacks(report=lambda _: None, stop=stop, log=BoundedLog())
+    sandbox_spec = SandboxSpec(home=home, root=tmp_path, uid=1)
+    supervisor = ChildSupervisor(cast(ZygoteClient, zygote_client), sandbox_spec, plan_in(tmp_path), callbacks)
+    with pytest.raises(OSError, match="the disk fails"):
+        supervisor.run(tmp_path, deadline=time.monotonic() + 20)
+    assert zygote_client.is_given_up
 
 
 def test_a_spool_has_its_bound_where_memory_has_none(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
@@ -12,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.boards import BadBoard
+from redis_state.errors import RedisAway
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
+from workers.jobs.worker import exit_code
 from workers.sandbox import seccomp
 from workers.sandbox.sandbox_spec import IsolationMode
 from workers.sandbox.slots import take_slot
@@ -130,6 +134,20 @@ def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
     assert passed["PATH"] == "/usr/bin" and passed["CUDA_VISIBLE_DEVICES"] == "0" and passed["HOME"] == str(tmp_path)
     assert not {"HF_TOKEN", "STEWARD_WORKER_TOKEN", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"} & set(passed)
     assert passed["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 3),
+        (FileNotFoundError(errno.ENOENT, "No such file"), 2),
+        (BadBoard("there is no board file"), 2),
+        (RedisAway("Redis does not answer"), 4),
+    ],
+)
+def test_only_an_error_of_the_settings_waits_for_a_person(error: Exception, code: int) -> None:
+    """systemd and `steward up` start a worker no more after status 2: a full disk passes without a person."""
+    assert exit_code(error) == code
 
 
 def test_slots_are_taken_once_each(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""The canary that a worker runs in an attempt's place: whose failure it is when it cannot run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from redis_state.jobs import EvaluationJob
+from workers.common.logs import BoundedLog
+from workers.errors import CanaryFailed, DiskFull, ModelGone
+from workers.jobs.attempt import AttemptRun
+from workers.jobs.board_link import BoardLink
+from workers.jobs.canary import run_canary
+from workers.jobs.provisions import Provisions
+
+JOB = EvaluationJob(
+    board="b", attempt="0123456789ab-01234567-1", path="p", model="ada/tiny", revision="a" * 40,
+    precision="float32", weight_type="Original", suite="s", suite_digest="d",
+)  # fmt: skip
+
+
+class OneCanary:
+    """The canary of a suite, which is due because of one cause."""
+
+    key = "outbreak:s"
+
+    def __init__(self) -> None:
+        self.released = False
+        self.verdicts: list[str] = []
+
+    def take(self, worker: str) -> str:
+        """The cause for which it is due."""
+        return "network"
+
+    def release(self) -> None:
+        """Records that it was given back."""
+        self.released = True
+
+    def report(self, verdict: Any) -> None:
+        """Records the verdict."""
+        self.verdicts.append(verdict.died_of)
+
+
+def attempt_whose_canary(error: Exception) -> AttemptRun:
+    """An attempt of a worker that cannot download its canary because of `error`."""
+
+    def fetch(job: EvaluationJob) -> Provisions:
+        assert job.model == "org/canary"
+        raise error
+
+    worker_context = SimpleNamespace(
+        settings=SimpleNamespace(canary=f"org/canary@{'b' * 40}"), hub_gateway=SimpleNamespace(fetch=fetch), secrets=()
+    )
+    evaluation = SimpleNamespace(phase="download")
+    return cast(
+        AttemptRun, SimpleNamespace(worker_context=worker_context, log=BoundedLog(), job=JOB, evaluation=evaluation)
+    )
+
+
+def run_canary_of(error: Exception) -> OneCanary:
+    """Run the canary of such an attempt; `error` is raised, or the canary failed."""
+    canary, attempt = OneCanary(), attempt_whose_canary(error)
+    link = cast(BoardLink, SimpleNamespace(canaries=lambda _: canary, mark_key=lambda _: None))
+    with pytest.raises((CanaryFailed, type(error))):
+        run_canary(link, "s", "w", lambda: AttemptRun._evaluate_canary(attempt, cast(Provisions, None)))
+    return canary
+
+
+def test_a_canary_that_is_gone_is_no_fault_of_the_submitted_model() -> None:
+    """It counts as a failed canary; the error itself would fail the request as a model that is gone."""
+    canary = run_canary_of(ModelGone("org/canary cannot be read"))
+    assert canary.verdicts == ["model-gone (org/canary cannot be read)"]
+
+
+def test_a_canary_that_was_not_tried_is_given_back() -> None:
+    """An error of this machine ends the attempt, and another worker may run the canary at once."""
+    canary = run_canary_of(DiskFull("not enough free disk space"))
+    assert (canary.released, canary.verdicts) == (True, [])
