@@ -40,6 +40,7 @@ from leaderboard.columns import FILE, SNAPSHOT, ContentsColumn, ContentsRow, col
 from leaderboard.contents import compile_rows, rows_of, split_rows
 from leaderboard.contents_row import HubModelInfo, TableSettings, describe, model_info_from_row
 from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
+from leaderboard.jsontext import storable
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, parse_request
@@ -258,7 +259,7 @@ def _facts(info: ModelInfo, model: str) -> HubModelInfo:
     bases, named = _words(info.card.get("base_model")), _words(info.config.get("architectures"))
     return HubModelInfo(
         likes=info.likes,
-        licence=info.license if isinstance(info.license, str) else None,
+        licence=storable(info.license) if isinstance(info.license, str) else None,
         merged=merged,
         moe=moe,
         created=info.created_at.date().isoformat() if info.created_at is not None else None,
@@ -271,7 +272,7 @@ def _facts(info: ModelInfo, model: str) -> HubModelInfo:
 def _words(value: object) -> list[str]:
     """The texts in a value of a stranger's metadata: a text, or a list of them."""
     values = value if isinstance(value, list) else [value]
-    return [text[:200] for text in values if isinstance(text, str)]
+    return [storable(text[:200]) for text in values if isinstance(text, str)]
 
 
 # --- writing

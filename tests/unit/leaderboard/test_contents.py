@@ -167,6 +167,11 @@ def test_the_table_remembers_what_the_hub_said() -> None:
     assert read == [3, None, None]
 
 
+def test_a_row_holds_no_half_of_a_surrogate_pair() -> None:
+    """A request file can hold one, and the file of the table cannot: it could not be written any more."""
+    assert one_row(request(architectures="Lion\ud800ForCausalLM"))["Architecture"] == "Lion\ufffdForCausalLM"
+
+
 def test_names_are_escaped() -> None:
     """An address with a quote in it cannot leave its link."""
     odd = TableSettings(SUITE, 'https://x/"><script>', lambda it: it)
