@@ -378,6 +378,18 @@ def test_generations_are_counted_and_circles_end() -> None:
     ]
 
 
+def test_a_number_of_parameters_that_no_model_has_counts_as_unknown() -> None:
+    """Workers write it: one beyond the largest floating-point number ended every later write of the table."""
+    raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
+    raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
+    for count, parameters in ((10**400, -1.0), (135_000_000, 0.135)):
+        data = dump({"results": raw, "config": {"model_num_parameters": count}})
+        results = measure(measured().path, data, SUITE)
+        assert results is not None
+        (row,) = compile_rows((), sources([request()], [results]), {}, BOARD)
+        assert row["#Params (B)"] == parameters
+
+
 def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:
     """Results that the suite cannot read are no measurement; archives and pictures are no results."""
     assert measure("a/b/results_1.json", b'{"results": {}}', SUITE) is None
