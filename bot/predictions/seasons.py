@@ -110,7 +110,9 @@ def _store(context: BoardContext, season: Season, data: bytes) -> None:
 
 
 def _is_any_unscored(context: BoardContext) -> bool:
-    """Whether a request for predictions was seen and not scored or refused yet."""
+    """Whether a request for predictions was seen and not scored or refused yet, or the requests are not read yet."""
+    if context.index.head(context.requests.id) is None:  # Redis was lost
+        return True
     paths = map(parse_path, context.index.unjudged())
     return any(isinstance(path, RequestPath) and path.precision == PREDICTIONS for path in paths)
 
