@@ -12,6 +12,7 @@ from leaderboard.admission.sizes import BILLION
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
 from leaderboard.columns import ASKED, ContentsRow, spelled
 from leaderboard.evaluations import Evaluation, Key, details_of
+from leaderboard.jsontext import storable
 from leaderboard.predictions import PREDICTIONS, PREDICTIONS_SYMBOL
 from leaderboard.requests import Request
 from leaderboard.suites import Suite
@@ -154,7 +155,7 @@ def model_links(request: Request, board: TableSettings) -> str:
 
 def _architecture(request: Request) -> str:
     architectures = (request.file.model_extra or {}).get("architectures")
-    return architectures[:200] if isinstance(architectures, str) and architectures != "?" else ""
+    return storable(architectures[:200]) if isinstance(architectures, str) and architectures != "?" else ""
 
 
 def _chat_template(evaluation: Evaluation) -> bool:

@@ -16,6 +16,7 @@ BOM = "\ufeff"
 JsonObject = dict[str, Any]
 """A parsed JSON object of any shape."""
 _BLANK = re.compile(r"[ \t\n\r]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def object_in(data: bytes) -> JsonObject | None:
@@ -25,6 +26,12 @@ def object_in(data: bytes) -> JsonObject | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def storable(text: str) -> str:
+    """Return `text` with a replacement character for each half of a surrogate pair, which JSON can hold, and UTF-8,
+    files and Redis cannot."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ class Status(StrEnum):
         return self in (Status.PENDING, Status.RERUN, Status.PENDING_NEW_EVAL)
 
 
+MAX_OPTION = 32
+"""Characters of the name of a precision, or of a type of weights."""
 MAX_BILLIONS = 1_000_000
 """Billions of parameters from which on a declared number of them counts as nonsense."""
 
@@ -106,8 +108,8 @@ class RequestFile(BaseModel):
     status: str = Field(max_length=64)
     base_model: str | None = Field(default="", max_length=200)
     revision: str | None = Field(default="main", max_length=200)
-    precision: str | None = Field(default=None, max_length=32)
-    weight_type: str | None = Field(default=None, max_length=32)
+    precision: str | None = Field(default=None, max_length=MAX_OPTION)
+    weight_type: str | None = Field(default=None, max_length=MAX_OPTION)
     private: bool | None = False
     use_chat_template: bool | None = False
     submitted_time: Annotated[str | None, _optional(str, 64)] = None

@@ -174,12 +174,13 @@ def _widened(score: float, influence: Floats, clusters: int, *, alone: bool) -> 
     An interval around a score that stands `alone` reaches the farther end of Wilson's. Of subtasks, whose deviations to
     either side cancel in the mean, the error is half the width of Wilson's interval.
     """
-    variance = _square(influence)
-    count = score * (1 - score) / variance if variance > 1e-15 else float(clusters)
+    variance, spread = _square(influence), score * (1 - score)
+    # The score may be 0 or 1 and the answers not quite: they agree within a tolerance.
+    count = spread / variance if variance > 1e-15 and spread > 1e-12 else float(clusters)
     error = math.sqrt(variance)
     if variance <= 1e-15 or count * min(score, 1 - score) < FEW:
         centre = (score + Z**2 / (2 * count)) / (1 + Z**2 / count)
-        half = Z / (1 + Z**2 / count) * math.sqrt(max(0.0, score * (1 - score) / count) + (Z / (2 * count)) ** 2)
+        half = Z / (1 + Z**2 / count) * math.sqrt(max(0.0, spread / count) + (Z / (2 * count)) ** 2)
         error = max(error, (half + (abs(score - centre) if alone else 0)) / Z)
     return _Estimate(error, influence)
 

@@ -132,6 +132,9 @@ def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetP
         if not isinstance(request, Request):
             return GONE.problem(path=path)
         requests.append(request)
+    pairs = [(str(pair.keep.path), str(pair.lose.path)) for pair in find_duplicates(requests)]
+    if (words["keep"], words["lose"]) not in pairs:  # a person removed or resubmitted one since the proposal
+        return GONE.problem(path=words["lose"])
     why = Hold(reason=f"It is there twice: see {words['keep']}", by=context.me().name, at=words["at"])
     removal = remove_request(requests[1], why)
     if removal is None:

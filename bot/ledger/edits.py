@@ -156,8 +156,10 @@ class RestoreFile(_Edit):
 
 
 AnyEdit = FieldEdit | PutFile | RestoreFile
-EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Annotated[AnyEdit, Field(discriminator="kind")])
-"""Reads and writes edits as JSON."""
+EDIT: TypeAdapter[AnyEdit] = TypeAdapter(
+    Annotated[AnyEdit, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="constants")
+)
+"""Reads and writes edits as JSON. A file may hold NaN: a guard with null in its place would never hold."""
 
 
 @dataclass

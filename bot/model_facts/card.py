@@ -10,6 +10,7 @@ from bot.model_facts.repo import ModelRepo
 from hub.records import ModelInfo
 from leaderboard.admission.facts import ModelCard
 from leaderboard.categories import MERGE_TAGS
+from leaderboard.jsontext import storable
 
 README = "README.md"
 MAX_TEXT = 200_000
@@ -75,4 +76,4 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str | None:
-    return value.strip()[:_MAX_VALUE_LENGTH] or None if isinstance(value, str) else None
+    return storable(value.strip()[:_MAX_VALUE_LENGTH]) or None if isinstance(value, str) else None

@@ -22,7 +22,7 @@ from leaderboard.predictions import PREDICTIONS, predictions_place
 from leaderboard.privacy import access_on_hub
 from leaderboard.reasons import Problem
 from leaderboard.request_paths import RequestPath, is_repo_name
-from leaderboard.requests import REASONS, Request, RequestFile, Status
+from leaderboard.requests import MAX_OPTION, REASONS, Request, RequestFile, Status
 
 GATED = "I do not show details here, since not everybody can see this model."
 """The text that replaces the reasons of a rule for a gated or private model."""
@@ -38,10 +38,14 @@ def as_request(
     model_type: str = "",
     use_chat_template: bool = False,
 ) -> Request | Problem:
-    """The request that a front end would write; a problem where `model` cannot be a name on the Hub."""
+    """The request that a front end would write; a problem where `model` cannot be a name on the Hub, or an option is
+    longer than a request file can hold."""
     parts = model.split("/")
     if len(parts) > 2 or not all(map(is_repo_name, parts)):
         return REASONS["path-name"].problem(name=model)
+    for field, word in (("precision", precision), ("weight_type", weight_type)):
+        if len(word) > MAX_OPTION:
+            return REASONS["field"].problem(name=field, wrong="is too long")
     org, name = parts if len(parts) == 2 else ("", parts[0])
     precision, weight_type = precision_named(precision), weight_type_named(weight_type)
     if precision.lower() == PREDICTIONS:

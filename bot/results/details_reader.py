@@ -184,7 +184,6 @@ def _link_newest(
 
 def _link(context: BoardContext, hub: Hub, table: TableAddress, place: Path) -> None:
     """Put the table at `place`. One call, and another one where it is not kept. Raises DetailsRefused."""
-    repo = Repo("dataset", table.repo)
 
     def save(file: BinaryIO) -> None:
         hub.save_file(repo, table.path, "main", file, max_bytes=MAX_TABLE)
@@ -192,6 +191,7 @@ def _link(context: BoardContext, hub: Hub, table: TableAddress, place: Path) -> 
             raise Garbled(f"{table.path} in {table.repo} changed while it was read.")
 
     try:
+        repo = Repo("dataset", table.repo)
         oid = hub.file_id(repo, table.path)
         context.probe.kept.link(oid, place, save)
     except TooLarge:

@@ -17,10 +17,18 @@ from bot.core.context import BoardContext
 from bot.results.contents import gather
 from bot.results.details_tables import TableUnusable, read_rows
 from hub.client import Hub
-from hub.errors import Denied, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.details import table_path
-from leaderboard.evaluations import BoardSources, Evaluation, details_of, earlier_evaluations, evaluations
+from leaderboard.evaluations import (
+    BoardSources,
+    Evaluation,
+    details_of,
+    differ,
+    earlier_evaluations,
+    evaluations,
+    revision_of,
+)
 from leaderboard.every_eval import (
     ExportedEvaluation,
     ExportSource,
@@ -107,8 +115,11 @@ def _read_results(context: BoardContext, commit: str, path: str) -> bytes | None
 
 
 def _is_flagged(context: BoardContext, evaluation: Evaluation) -> bool:
-    model, precision = evaluation.measured.model, evaluation.request.path.precision
-    return bool(context.flags([model], "") or context.flag_book.scoped([model], evaluation.revision, precision))
+    request, model = evaluation.request, evaluation.measured.model
+    # The digest belongs to the commit of the request; an earlier commit has other weights.
+    is_same = not differ(evaluation.revision, revision_of(request))
+    flags = context.flags([model], request.file.steward.weights or "" if is_same else "")
+    return bool(flags or context.flag_book.scoped([model], evaluation.revision, request.path.precision))
 
 
 # --- answers
@@ -129,7 +140,7 @@ def _write_samples(
                 file.write(line)
                 digest.update(line)
                 count += 1
-    except TableUnusable as error:
+    except (TableUnusable, BadRequest) as error:  # or its request names no details repo
         report.left_out[f"{exported.path} (answers)"] = str(error)
         count = 0
     if count == 0:

@@ -11,6 +11,7 @@ from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.contents_row import HubModelInfo, describe
+from leaderboard.jsontext import storable
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ def _facts(info: ModelInfo, model: str) -> HubModelInfo:
     bases, named = _words(info.card.get("base_model")), _words(info.config.get("architectures"))
     return HubModelInfo(
         likes=info.likes,
-        licence=info.license if isinstance(info.license, str) else None,
+        licence=storable(info.license) if isinstance(info.license, str) else None,
         merged=merged,
         moe=moe,
         created=info.created_at.date().isoformat() if info.created_at is not None else None,
@@ -64,4 +65,4 @@ def _facts(info: ModelInfo, model: str) -> HubModelInfo:
 def _words(value: object) -> list[str]:
     """The texts in a value of a stranger's metadata: a text, or a list of them."""
     values = value if isinstance(value, list) else [value]
-    return [text[:200] for text in values if isinstance(text, str)]
+    return [storable(text[:200]) for text in values if isinstance(text, str)]

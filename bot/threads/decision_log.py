@@ -96,7 +96,8 @@ def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
 
 
 def _decisions_in(written: str) -> dict[str, CommandDecision]:
-    return {decision.id: decision for line in written.splitlines() if (decision := parse(line)) is not None}
+    # Not `splitlines`: a command may hold other characters that end a line, and JSON does not escape them.
+    return {decision.id: decision for line in written.split("\n") if (decision := parse(line)) is not None}
 
 
 def _id(entry: FileEntry) -> str:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
-from leaderboard.jsontext import object_in
+from leaderboard.jsontext import object_in, storable
 from leaderboard.prediction_submissions import predictions_file
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.privacy import access_in_file, strictest
@@ -106,7 +106,7 @@ def _predictions(request: Request) -> str:
 def _display_field(request: Request, name: str) -> str:
     """A field that is only displayed; "" if it is empty or unknown."""
     value = (request.file.model_extra or {}).get(name)
-    return " ".join(value.split())[:200] if isinstance(value, str) and value.strip() != "?" else ""
+    return storable(" ".join(value.split()))[:200] if isinstance(value, str) and value.strip() != "?" else ""
 
 
 def snapshot_of_unreadable(data: bytes | None, *, old: bool = False) -> RequestSnapshot:

@@ -15,6 +15,7 @@ from bot.requests.api_submission import arguments_of
 from bot.requests.verb_submit import SUBMIT
 from bot.threads.verbs import REGISTRY
 from leaderboard.options import precision_named
+from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
@@ -286,3 +287,12 @@ def test_a_precision_has_other_names(word: str, precision: str) -> None:
         precision,
         "Adapter",
     )
+
+
+@pytest.mark.parametrize("field", ["precision", "weight_type"])
+def test_an_option_that_no_request_file_can_hold_is_refused(field: str) -> None:
+    """Commands and the API take a hundred characters, a request file 32: a longer one ended the sync of its thread."""
+    options = {"precision": "float16", "weight_type": "Original", field: "x" * 33}
+    problem = as_request("org/model", revision="main", **options)
+    assert isinstance(problem, Problem)
+    assert (problem.code, field in problem.message) == ("field", True)

@@ -97,3 +97,8 @@ def test_merging_an_adapter_is_no_merge() -> None:
     """Whoever merged an adapter into its base, or speaks of merges, has not merged models."""
     assert not card("The LoRA weights were merged into the base model. It beats every merge.").is_merge
     assert card(base_model_relation="merge").is_merge
+
+
+def test_a_card_with_half_of_a_surrogate_pair_can_be_stored() -> None:
+    """The Hub's JSON can hold one; the index of requests, in which the licence stands, cannot."""
+    assert card(license="mit\ud800").license == "mit\ufffd"

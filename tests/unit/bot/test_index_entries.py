@@ -11,6 +11,7 @@ import pytest
 from bot.core.context import BoardContext
 from bot.request_files.gather import note_used_number
 from bot.request_files.queue_places import without_place
+from bot.requests.first_look import entry_of_new_file
 from leaderboard.requests import Request, parse_request
 from redis_state.board.entry import EntryState, IndexEntry
 
@@ -43,3 +44,12 @@ def test_only_a_waiting_request_keeps_the_place_that_its_thread_shows(state: Ent
     """A request that begins to wait has no place and no reason yet."""
     entry = without_place(IndexEntry(path=PATH, state=state, place=7, starts=(1, 2), why="hold"))
     assert (entry.place, entry.starts, entry.why) == ((7, (1, 2), "hold") if is_shown else (0, None, ""))
+
+
+@pytest.mark.parametrize("field", ["architectures", "license"])
+def test_a_request_with_half_of_a_surrogate_pair_can_be_stored(field: str) -> None:
+    """JSON can hold one and Redis cannot: such a file, which anybody can submit, ended the sync of all new requests."""
+    data = json.dumps({"model": "ada/lion", "status": "PENDING", field: "Lion\ud800ForCausalLM"}).encode()
+    entry, needs_sync = entry_of_new_file(PATH, "a" * 40, data)
+    assert needs_sync
+    assert "Lion\ufffdForCausalLM" in entry.model_dump_json()

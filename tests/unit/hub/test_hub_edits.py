@@ -113,6 +113,13 @@ def test_a_guard_holds_as_long_as_the_guarded_fields_stay(before: dict[str, Any]
     assert become(one, present({**after, "steward": {"attempt": 2}}))[0] == "void"
 
 
+def test_a_guard_on_a_value_that_is_no_number_holds_after_the_edit_was_stored() -> None:
+    """Python's JSON has NaN, as a table that pandas wrote: with null in its place, the edit would be void for ever."""
+    text = '{"status": "PENDING", "job_id": NaN}'
+    one = edit(guard=guard_of(text, "status", "job_id"))
+    assert become(EDIT.validate_json(EDIT.dump_json(one)), present(text.encode()))[0] == "written"
+
+
 def test_an_edit_of_one_content_is_right_for_no_other() -> None:
     """`whole` voids an edit where a single byte of the file changed."""
     file = present({"status": "PENDING"})

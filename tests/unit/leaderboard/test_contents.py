@@ -167,6 +167,11 @@ def test_the_table_remembers_what_the_hub_said() -> None:
     assert read == [3, None, None]
 
 
+def test_a_row_holds_no_half_of_a_surrogate_pair() -> None:
+    """A request file can hold one, and the file of the table cannot: it could not be written any more."""
+    assert one_row(request(architectures="Lion\ud800ForCausalLM"))["Architecture"] == "Lion\ufffdForCausalLM"
+
+
 def test_names_are_escaped() -> None:
     """An address with a quote in it cannot leave its link."""
     odd = TableSettings(SUITE, 'https://x/"><script>', lambda it: it)
@@ -371,6 +376,18 @@ def test_generations_are_counted_and_circles_end() -> None:
         ("c/one", 1),
         ("c/two", 1),
     ]
+
+
+def test_a_number_of_parameters_that_no_model_has_counts_as_unknown() -> None:
+    """Workers write it: one beyond the largest floating-point number ended every later write of the table."""
+    raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
+    raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
+    for count, parameters in ((10**400, -1.0), (135_000_000, 0.135)):
+        data = dump({"results": raw, "config": {"model_num_parameters": count}})
+        results = measure(measured().path, data, SUITE)
+        assert results is not None
+        (row,) = compile_rows((), sources([request()], [results]), {}, BOARD)
+        assert row["#Params (B)"] == parameters
 
 
 def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:

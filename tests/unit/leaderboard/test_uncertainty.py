@@ -311,3 +311,16 @@ def test_withdrawn_questions_do_not_count() -> None:
     found = collector.answers()
     assert found is not None
     assert found.sums == [[1.0], [0.5]]
+
+
+@pytest.mark.parametrize(("score", "odd"), [(0.0, 9e-4), (1.0, 1 - 9e-4), (1e-300, 9e-4)])
+def test_a_score_at_the_end_of_the_scale_has_an_error_where_an_answer_is_not(score: float, odd: float) -> None:
+    """Scores and answers agree within a tolerance: a worker can publish 0 beside an answer that is worth a little."""
+    grades = [*([round(score)] * 999), odd]
+    told = errors_of(one(), {"a": answers(grades)}, score)
+    assert 0 < told.raw["A"] < 0.1
+
+
+def errors_of(suite: Suite, tasks: dict[str, TaskAnswers], score: float) -> Uncertainty:
+    """The errors of these answers where the results state `score`."""
+    return standard_errors(dict(tasks), score_results({"a": {"acc,none": score}}, suite), suite)
