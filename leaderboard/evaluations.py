@@ -11,11 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from leaderboard.admission.sizes import BILLION
 from leaderboard.cross_checks import CrossCheckRecord, scores_note
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
-from leaderboard.requests import MAX_BILLIONS, Request, RequestFile, Status
+from leaderboard.requests import MAX_PARAMETERS, Request, RequestFile, Status
 from leaderboard.results import parse_harness, read_results
 from leaderboard.scores import BadResults, ScoreErrors, Scores, score
 from leaderboard.steward_block import BLOCK
@@ -136,8 +135,9 @@ def _precision_and_commit(fields: Mapping[str, Any]) -> tuple[str, str]:
 def _parameters(fields: Mapping[str, Any]) -> int:
     config = fields.get("config")
     count = config.get("model_num_parameters") if isinstance(config, Mapping) else None
-    is_count = isinstance(count, int) and not isinstance(count, bool)
-    return count if is_count and 0 < count < MAX_BILLIONS * BILLION else 0
+    if not isinstance(count, int) or isinstance(count, bool):
+        return 0
+    return count if 0 < count < MAX_PARAMETERS else 0
 
 
 def evaluations(sources: BoardSources) -> dict[Key, Evaluation]:

@@ -92,6 +92,7 @@ MAX_OPTION = 32
 """Characters of the name of a precision, or of a type of weights."""
 MAX_BILLIONS = 1_000_000
 """Billions of parameters from which on a declared number of them counts as nonsense."""
+MAX_PARAMETERS = MAX_BILLIONS * 10**9
 
 
 def _optional(kind: type | tuple[type, ...], max_chars: int) -> BeforeValidator:

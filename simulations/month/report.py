@@ -250,7 +250,7 @@ def live_runs(context: BoardContext) -> list[BackendRun]:
 
 def backend_runs(context: BoardContext) -> dict[str, int]:
     """Return the number of runs of backends by their last stage, as far as the bot remembers them."""
-    return Counter(run.loop for tier in context.board.backends for run in context.backend_runs.read(tier))
+    return Counter(run.stage for tier in context.board.backends for run in context.backend_runs.read(tier))
 
 
 def times(context: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:

@@ -14,7 +14,7 @@ from bot.web.frame import Frame
 from bot.web.page import page_routes
 from bot.web.pages.workers import PAGE
 from bot.web.site import PAGES, Menu
-from leaderboard.backends import JobsBackend
+from leaderboard.backend_settings import JobsBackend
 from leaderboard.tiers import Tier
 from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC
 from redis_state.board.backend_runs import BACKENDS

@@ -12,10 +12,10 @@ from bot.evaluations.cross_checks import NO_AUTHOR, _ask, _next_worker, cross_ch
 from hub.errors import Garbled
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import Details
+from leaderboard.cross_check_decisions import CrossCheckDecision
 from leaderboard.cross_checks import (
     MAX_TRIES_OF_WORKER,
     AvailableWorker,
-    CrossCheckDecision,
     CrossCheckReport,
     WorkerPolicy,
 )

@@ -9,11 +9,13 @@ import pytest
 
 from redis_state.jobs import EvaluationJob
 from workers.common.logs import BoundedLog
+from workers.common.run_plan import RunPlan
 from workers.errors import CanaryFailed, DiskFull, ModelGone
-from workers.jobs.attempt import AttemptRun
+from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.board_link import BoardLink
-from workers.jobs.canary import run_canary
+from workers.jobs.canary import evaluate_canary, run_canary
 from workers.jobs.provisions import Provisions
+from workers.publication.spool import Publication
 
 JOB = EvaluationJob(
     board="b", attempt="0123456789ab-01234567-1", path="p", model="ada/tiny", revision="a" * 40,
@@ -43,8 +45,8 @@ class OneCanary:
         self.verdicts.append(verdict.died_of)
 
 
-def attempt_whose_canary(error: Exception) -> AttemptRun:
-    """An attempt of a worker that cannot download its canary because of `error`."""
+def evaluation_whose_canary(error: Exception) -> AttemptEvaluation:
+    """The evaluation of a worker that cannot download its canary because of `error`."""
 
     def fetch(job: EvaluationJob) -> Provisions:
         assert job.model == "org/canary"
@@ -53,18 +55,20 @@ def attempt_whose_canary(error: Exception) -> AttemptRun:
     worker_context = SimpleNamespace(
         settings=SimpleNamespace(canary=f"org/canary@{'b' * 40}"), hub_gateway=SimpleNamespace(fetch=fetch), secrets=()
     )
-    evaluation = SimpleNamespace(phase="download")
-    return cast(
-        AttemptRun, SimpleNamespace(worker_context=worker_context, log=BoundedLog(), job=JOB, evaluation=evaluation)
-    )
+    parts = SimpleNamespace(worker_context=worker_context, log=BoundedLog(), job=JOB, phase="download")
+    return cast(AttemptEvaluation, parts)
+
+
+def _nothing_published(plan: RunPlan) -> Publication:
+    raise AssertionError("the canary was not evaluated")
 
 
 def run_canary_of(error: Exception) -> OneCanary:
     """Run the canary of such an attempt; `error` is raised, or the canary failed."""
-    canary, attempt = OneCanary(), attempt_whose_canary(error)
+    canary, evaluation = OneCanary(), evaluation_whose_canary(error)
     link = cast(BoardLink, SimpleNamespace(canaries=lambda _: canary, mark_key=lambda _: None))
     with pytest.raises((CanaryFailed, type(error))):
-        run_canary(link, "s", "w", lambda: AttemptRun._evaluate_canary(attempt, cast(Provisions, None)))
+        run_canary(link, "s", "w", lambda: evaluate_canary(evaluation, cast(Provisions, None), _nothing_published))
     return canary
 
 
