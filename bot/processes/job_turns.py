@@ -5,6 +5,7 @@ same work twice, and might comment twice. So of all live Jobs with the board's l
 waits until it has ended, and all others end at once: the one that waits reads everything later than they would have.
 
 Race closed: an event comes while the oldest Job ends. The Job of that event waits for it, and then reads everything.
+Race closed: the list of Jobs lags behind a Job's start. It waits for a while for its place if it sees others.
 Race accepted: a Job is lost by its platform while it waits. The next event, or the next scheduled Job, does its work.
 """
 
@@ -26,6 +27,8 @@ SYNC_LABEL = "steward-sync"
 """Name of the label; its value is the board's name."""
 LIVE_STAGES = ("SCHEDULING", "RUNNING")
 PAUSE_SECONDS = 10.0
+MAX_UNLISTED = 6
+"""Looks after which a Job that the Hub lists only without itself runs; the list may lag behind its start."""
 MAX_LIVE = 1_000
 Turn = Literal["run", "wait", "leave"]
 
@@ -52,9 +55,14 @@ class JobTurns:
     def wait(self, stop: Stop) -> bool:
         """Wait for this Job's turn; False if it is not needed, or is to `stop`. Raises HubError, such as Denied."""
         logged: Turn = "run"
+        unlisted = 0
         while not stop.is_set():
             try:
-                turn = turn_of(self._live(), self.own)
+                live = self._live()
+                turn = turn_of(live, self.own)
+                if live and self.own not in {job.id for job in live}:
+                    unlisted += 1
+                    turn = "wait" if unlisted < MAX_UNLISTED else "run"
             except (RateLimited, Transient) as error:
                 log.warning("the Jobs cannot be listed", error=str(error))
                 turn = "wait"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from bot.processes.job_turns import Turn, turn_of
+from bot.processes.job_turns import MAX_UNLISTED, SYNC_LABEL, JobTurns, Turn, turn_of
 from hub.records import HubJob
 
 
@@ -29,3 +32,26 @@ def job(name: str, created: float) -> HubJob:
 def test_the_oldest_runs_the_next_waits_and_others_leave(live: list[HubJob], turn: Turn) -> None:
     """Two Jobs that were created at the same time agree about their order by their ids."""
     assert turn_of(live, "own") == turn
+
+
+def looks(*lists: list[str]) -> tuple[bool, int]:
+    """Whether the Job `own` runs if the Hub lists these Jobs, the last ones for ever, and how often it looked."""
+    seen = list(lists)
+
+    def listed(*_: object) -> list[HubJob]:
+        names = seen[0] if len(seen) == 1 else seen.pop(0)
+        counted.append(names)
+        return [HubJob(name, "RUNNING", {SYNC_LABEL: "b"}, 5.0 if name == "own" else 4.0, 5.0, 0.0) for name in names]
+
+    counted = list[list[str]]()
+    stop = SimpleNamespace(is_set=lambda: False, wait=lambda _: None)
+    turns = JobTurns(cast(Any, SimpleNamespace(jobs=listed)), "ada", "b", "own")
+    return turns.wait(cast(Any, stop)), len(counted)
+
+
+def test_a_job_that_is_not_listed_yet_does_not_run_beside_another() -> None:
+    """The list lags behind its start: it looks again. One that is never listed runs after a minute, or alone."""
+    assert looks(["older"], ["older", "own"], ["own"]) == (True, 3)
+    assert looks(["older"], ["older", "old", "own"]) == (False, 2)
+    assert looks(["older"]) == (True, MAX_UNLISTED)
+    assert looks([]) == (True, 1)
