@@ -24,7 +24,7 @@ from benchmarks.stage import FORM, REQUESTS, BenchmarkBoard, request_file, reque
 from bot.changes.rename_sources import source_of
 from bot.core.pull_records import find_report
 from bot.pulls.pull import sync_pull
-from bot.pulls.rename_pulls import stands
+from bot.pulls.rename_pulls import still_holds
 from leaderboard.renames import plan
 from localhub.world import open_hub
 
@@ -65,7 +65,7 @@ def measure(folder: Path, size: int) -> dict[str, Any]:
         assert record.result == "passed", thread.comments[-1].text
         rename = record.rename
         assert rename is not None
-        again = _timed(board, lambda: stands(context, context.requests, thread, rename))
+        again = _timed(board, lambda: still_holds(context, context.requests, thread, rename))
         return {"files": size, "check": check, "again": again}
 
 
