@@ -150,7 +150,7 @@ class SlurmPlatform:
         return runs
 
     def _output(self, command: Sequence[str], settings: Mapping[str, str] | None = None) -> str:
-        """What a program of Slurm prints. Raises PlatformError."""
+        """The output of a program of Slurm. Raises PlatformError."""
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment = {**passed_on, "SLURM_TIME_FORMAT": "%s", **(settings or {})}
         try:

@@ -1,1 +1,1 @@
-"""What every slice of the bot needs: board context, guarded writes, roles, mirrors, commands, texts, settings."""
+"""The parts that every slice of the bot uses: board context, guarded writes, roles, mirrors, commands, settings."""

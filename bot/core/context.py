@@ -136,7 +136,7 @@ class BoardContext:
         self.queues = tuple(self.queue(tier) for tier in TIERS)
 
     def _make_caches(self) -> None:
-        """What this process holds in memory; all of it can be read again."""
+        """Make the data that this process holds in memory; all of it can be read again."""
         self.contents_memory = ContentsCache()
         self.last_snapshot: QueueSnapshot | None = None
         self.answers_memory: tuple[str, AnswerKey] | None = None
@@ -162,7 +162,7 @@ class BoardContext:
 
     @property
     def takes(self) -> SubmissionKinds:
-        """What people submit to the board."""
+        """The kinds of submissions that the board takes."""
         return submission_kinds(self.board, self.suite)
 
     def _present(self) -> float:

@@ -34,7 +34,7 @@ Turn = Literal["run", "wait", "leave"]
 
 
 def turn_of(live: list[HubJob], own: str) -> Turn:
-    """What the Job `own` does while these Jobs live. One that is not listed runs: it cannot know its place."""
+    """The turn of the Job `own` among these live Jobs. A Job that the Hub does not list runs: it has no known place."""
     places = {job.id: (job.created, job.id) for job in live}
     if own not in places:
         return "run"
@@ -53,7 +53,7 @@ class JobTurns:
     pause: float = PAUSE_SECONDS
 
     def wait(self, stop: Stop) -> bool:
-        """Wait for this Job's turn; False if it is not needed, or is to `stop`. Raises HubError, such as Denied."""
+        """Wait for this Job's turn; False if it is not needed, or `stop` is set. Raises HubError, such as Denied."""
         logged: Turn = "run"
         unlisted = 0
         while not stop.is_set():

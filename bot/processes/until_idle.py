@@ -44,7 +44,7 @@ RESTLESS = frozenset((QUEUE, BACKENDS))
 
 @dataclass(frozen=True)
 class IdleReport:
-    """What a run did, and what it left: `remains` is empty if nothing was due when it ended."""
+    """The outcome of a run. `remains` says in words what is still due; it is empty if nothing is."""
 
     remains: str
     seconds: float

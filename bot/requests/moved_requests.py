@@ -40,7 +40,7 @@ def moved_requests(
 
 
 def _kind(path: str) -> str:
-    """What follows the model's name in a path: a rename leaves it as it is."""
+    """The part of a path after the model's name, which a rename does not change."""
     return path.rpartition("_eval_request_")[2]
 
 

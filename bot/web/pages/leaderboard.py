@@ -43,7 +43,7 @@ class SuggestionsResponse(ApiModel):
 
 @dataclass(frozen=True)
 class SuggestionsQuery:
-    """What a reader typed so far."""
+    """The text that a reader has typed so far."""
 
     q: SearchText = ""
 
