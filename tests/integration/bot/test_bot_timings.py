@@ -56,7 +56,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: BoardDriver) -> None:
 
 
 def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
-    """Whatever the outcome said; another attempt follows."""
+    """An outcome whose results are refused does not count as finished, and another attempt follows."""
     job = stand.started()
     stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
     assert stand.file(job.path)["status"] == "RERUN"
