@@ -80,7 +80,7 @@ def test_the_timer_counts_the_queue_once_a_slot(stand: BoardDriver) -> None:
 
 
 def test_counting_twice_counts_once_and_days_are_read_at_once(connection: Redis) -> None:
-    """One script under the attempt's id; a good end tells how long it took; what nobody wrote is not read."""
+    """Each attempt is counted once; several days are read in three commands at most; malformed fields are ignored."""
     keys, now = Keys("timed"), 20_000 * 86_400.0 + 5
     for timings in (Timings(connection, keys), Timings(connection, keys)):
         timings.ended("a-1", "finished", seconds=60.0, tier="small", precision="4bit", now=now)
