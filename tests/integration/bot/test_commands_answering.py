@@ -135,7 +135,9 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: B
     assert len(bell.rung) == 1
 
 
-def test_commands_beyond_the_hourly_limit_are_not_run(stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_beyond_the_hourly_limit_are_not_run(
+    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beyond the hourly limit a command is not run, and its author is told when to come back."""
     monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 2)
     talk = Discussion(stand)

@@ -240,7 +240,7 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> Non
 
 
 def test_a_private_model_looks_like_a_missing_one(stand: FlagBoardDriver) -> None:
-    """The replies about a private model and about a missing one are the same."""
+    """A private model that the bot may read gets the reply of a missing one."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
     assert stand.context.hub.model_facts("board/secret").private
     case = AppealThread(stand, "A question", "Hello?")

@@ -83,7 +83,7 @@ def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
 
 
 def wakes(site: SignInSite, person: str) -> list[dict[str, Any]]:
-    """Return the recorded decisions that wake a key."""
+    """Return the recorded decisions of a person."""
     told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
     return [one for one in told if one["person"] == person]
 
@@ -314,7 +314,7 @@ def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
 
 
 def test_a_page_of_the_board_submits_for_its_session(site: SignInSite) -> None:
-    """A cookie and a form token submit as a token does, and record the person; without the form token not."""
+    """A cookie with its form token submits, and the person is recorded; without the form token it is refused."""
     browser = site.browser()
     browser.sign_in("ada")
     for token in ("", "0" * 64):

@@ -111,7 +111,7 @@ def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: B
 
 
 def test_a_flagged_model_cannot_be_removed(stand: BoardDriver) -> None:
-    """A flagged model cannot be removed, also if the flag came after the plan; waiting requests are cancelled."""
+    """A flagged model cannot be removed, also if the flag came after the plan."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say("/remove ada/solo please")
