@@ -169,7 +169,7 @@ def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
 
 
 def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While many sign-ins wait for a slow Hub, one more is refused at once, on the way there and back."""
+    """Beyond the limit of waiting sign-ins, the way to the Hub and the way back answer 503 at once."""
     address = browser.agree("ada")
     monkeypatch.setattr("bot.web.signin.routes.MAX_WAITING", 0)
     assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]

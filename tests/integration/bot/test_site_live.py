@@ -147,7 +147,7 @@ def test_viewers_who_leave_together_leave_the_others_their_news(
 def test_who_comes_first_is_not_told_what_the_last_one_saw(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first viewer is not sent changes from the time without viewers as news."""
+    """A first viewer after a break is sent the present state, not the one that the last viewer saw."""
 
     async def story(live: Live) -> None:
         early = live.stream()

@@ -113,7 +113,7 @@ def test_another_evaluation_is_no_repetition(context: BoardContext, other: Index
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
 def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status: str) -> None:
-    """A request with any status counts as a repetition, if it was evaluated."""
+    """A request with any status counts as a repetition."""
     assert [one.status for one in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 

@@ -1,4 +1,4 @@
-"""Fuzzed calls of the web server: no 5xx, no body in another shape, no unbounded answer."""
+"""Fuzzed calls of the web server: no 5xx, one shape of errors, and no more of a client's words than needed."""
 
 from __future__ import annotations
 
