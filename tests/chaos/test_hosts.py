@@ -53,7 +53,7 @@ class Queue:
 
     @property
     def url(self) -> str:
-        """For somebody who may do everything."""
+        """The address for the test, which may run every command."""
         return f"rediss://onlooker:{self.onlooker}@{self._tail}"
 
     @property
@@ -239,5 +239,5 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
 
 
 def said(words: str) -> None:
-    """For whoever watches `make hosts`."""
+    """Print a line for the operator of `make hosts`."""
     print(f"  {words}", flush=True)

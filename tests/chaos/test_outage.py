@@ -60,7 +60,7 @@ class Flood:
 
 
 def body(number: int) -> bytes:
-    """A delivery: commits in the requests repo, a comment in one of its threads, or something that is nobody's."""
+    """Return a delivery about commits in the requests repo, a comment in one of its threads, or a foreign repo."""
     kind = number % 4
     told: dict[str, object] = {"event": {"action": "update", "scope": "repo.content"}}
     told["repo"] = {"type": "dataset", "name": ("town/requests", "town/requests", "town/results", "else/where")[kind]}

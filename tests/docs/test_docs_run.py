@@ -150,7 +150,7 @@ def test_what_is_not_run_says_why_and_is_little() -> None:
 
 
 def test_every_yaml_in_the_documents_is_yaml() -> None:
-    """An example that cannot be read helps nobody."""
+    """Each YAML example can be parsed."""
     for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
         for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
             if token.type == "fence" and token.info == "yaml":

@@ -97,7 +97,7 @@ class Board:
         return path
 
     def request(self, path: str) -> dict[str, Any]:
-        """A request file as everybody sees it."""
+        """A request file as the public reads it."""
         found: dict[str, Any] = httpx2.get(f"{self.hub.url}/datasets/fresh/requests/resolve/main/{path}").json()
         return found
 

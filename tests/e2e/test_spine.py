@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,7 +131,7 @@ def test_an_outsiders_request_is_followed_in_its_pull_request(demo: Demo, anybod
 
 
 def test_anybody_can_load_the_details(demo: Demo, suite: Suite, published: dict[str, Any]) -> None:
-    """`datasets.load_dataset` reads each task's answers, by config, and the latest run's scores."""
+    """`datasets.load_dataset` reads each task's answers, by config, and the latest run's scores, without a token."""
     script = """
 import json, sys
 from datasets import get_dataset_config_names, load_dataset
@@ -282,9 +281,6 @@ def test_after_ctrl_c_nothing_is_left_running(demo: Demo) -> None:
     assert len(pids) >= 6
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(30) == 130
-    deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
     assert not demo.folder.exists()
     assert "All processes of the demo have ended" in demo.screen()

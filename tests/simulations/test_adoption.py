@@ -26,7 +26,7 @@ DEEDS = [
 
 @pytest.mark.parametrize(("deed", "touches"), DEEDS)
 def test_the_witness_knows_what_is_of_the_past(deed: BotWrite, touches: bool) -> None:
-    """What lay there at adoption and is changed counts, and every word in an old thread in which nobody asked."""
+    """The witness reports changes of files from before the adoption, and comments in old threads without a question."""
     assert bool(ADOPTED.touched([deed], asked={(REQUESTS, 3)}, paths=set())) is touches
 
 

@@ -21,7 +21,7 @@ SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
 
 @pytest.fixture
 def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
-    """Somebody who types commands in this process: a new one for each would cost more than all that they do."""
+    """Runs operators' commands in this process: a new process for each would take longer than the commands."""
     monkeypatch.setattr("simulations.adoption.bot_driver.Probe", lambda: probe)
     monkeypatch.setattr(probe, "close", lambda: None)  # it is that of other tests too
     monkeypatch.setattr("simulations.adoption.bot_driver.STEP", 21_600.0)
@@ -46,7 +46,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
 
 
 def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
-    """Adoption, a day in shadow, each kind of effect switched on, flags imported: nothing is wrong about any of it."""
+    """Adoption, a day in shadow, each effect switched on and imported flags leave old threads and files alone."""
     found = simulate(tmp_path, SMALL, operator)
     assert found["wrong"] == []
     assert {kind for kind, *_ in found["done"]} == {"comment", "edit", "merged", "new-thread"}

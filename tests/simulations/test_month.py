@@ -168,7 +168,7 @@ def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
 
 
 def test_ends_that_nobody_deserved_are_found() -> None:
-    """A refusal for another reason, a good model that failed, one that waits for ever; quotas excuse anything."""
+    """A wrong refusal, a good model that failed and an endless wait are findings; a used quota excuses each."""
 
     def entry(path: str, status: str, cause: str = "", state: str = "settled") -> IndexEntry:
         failure = Failure(cause=cause, fault="submission", message="No.") if cause else None

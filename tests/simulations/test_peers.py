@@ -34,7 +34,7 @@ def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
 
 
 def test_everybody_goes_on_when_their_time_has_come() -> None:
-    """Two lives take turns by the seconds that they wait, and nobody comes before the time."""
+    """Two simulated lives take turns in the order of the times that they wait for."""
     said = list[str]()
 
     def activity(name: str, wait: float) -> Activity:

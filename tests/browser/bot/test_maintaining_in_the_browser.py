@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 @pytest.fixture
 def page(browser: Browser, site: SignInSite) -> Iterator[Page]:
-    """The first page, opened by somebody who is not signed in."""
+    """The first page, without a session."""
     browser_context = browser.new_context(base_url=site.url, viewport={"width": 1200, "height": 800})
     tab = browser_context.new_page()
     tab.goto("/")

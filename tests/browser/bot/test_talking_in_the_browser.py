@@ -58,7 +58,7 @@ def page(browser: Browser, board: BoardDriver) -> Iterator[Page]:
 
 
 def write(page: Page, who: str, text: str) -> None:
-    """Somebody writes a comment in the box below the thread."""
+    """Write a comment in the box below the thread."""
     page.get_by_label("Write a comment").fill(text)
     page.locator("#reply").get_by_label("Account to act as").select_option(who)
     with page.expect_navigation():  # a reload before it has arrived would take its place, or fail

@@ -137,7 +137,7 @@ def test_a_reader_scrolls_through_all_rows(tab: Page) -> None:
 
 @left_out("test_space_browser pins with the same script, and test_models_browser compares")
 def test_three_models_are_pinned_and_compared(tab: Page) -> None:
-    """Pinned rows stay on top whatever is filtered, up to the page that compares them."""
+    """Pinned rows stay on top of every filter, up to the page that compares them."""
     names = models(tab)[:3]
     for name in names:
         tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()

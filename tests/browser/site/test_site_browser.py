@@ -34,7 +34,7 @@ ATTEMPT = f"{0:012x}-deadbeef-1"
 
 @pytest.fixture
 def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
-    """A tab that nobody has used; no page may make the browser complain."""
+    """A new tab; no page may log an error to the browser's console."""
     context = browser.new_context(base_url=rich.address)
     page = context.new_page()
     complaints = list[str]()
@@ -46,7 +46,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
 
 
 def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
-    """Progress and lists change under the eyes of whoever looks, with how far off each time is."""
+    """Progress, lists and relative times change on an open page."""
     tab.goto("/queue")
     expect(tab.locator("#live-state")).to_contain_text("Live")
     attempts, progress = Attempts(rich.redis, rich.keys), AttemptProgress("evaluate", 30_001, 35_210, 12_000)

@@ -187,7 +187,7 @@ def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
-    """One for all tests of this file; every case is submitted in one commit, each by somebody else."""
+    """The board of all tests in this file; every case is submitted in one commit, each by another person."""
     people = board_world().org("ada__twin", {"ada": "admin"}).repo("model", "ada__twin/c").repo("model", "ada/twin__c")
     people.repo("model", "ada/sized")
     for case in (*CASES, *map(_named, OTHERS)):

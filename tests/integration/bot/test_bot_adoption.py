@@ -1,4 +1,4 @@
-"""A board with a past is taken over by one record; what was there before is left in peace, also after amnesia."""
+"""A board with old requests is adopted by one record; the files that it had before stay as they are."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def adopted(stand: BoardDriver) -> AdoptionResult:
 
 
 def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -> None:
-    """One commit, the record; then every file is listed, and none edited, queued or told about, at a call per thousand.
+    """Adoption is one commit, and lists every old file without editing, queueing or reporting it.
 
-    The same after all of Redis is lost; and a file that somebody changes afterwards is a request like any other.
+    It takes a call per thousand files. The same holds after all of Redis is lost. A file that is changed afterwards is
+    a request like any other.
     """
     files = dict(old_files(20_000 if WHOLE else 2_000))
     fill(stand, list(files.items()))
@@ -122,7 +123,7 @@ def ended(path: str, data: bytes) -> bool:
 
 
 def test_the_record_says_when_who_and_as_of_what(stand: BoardDriver) -> None:
-    """The record can be read by anybody; adopting again writes nothing, unless one insists."""
+    """The record is readable, and a second adoption writes nothing unless the operator forces it."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     first = adopted(stand)
     file = stand.context.hub.read_file(stand.context.requests, RECORD)
@@ -139,7 +140,7 @@ def test_the_record_says_when_who_and_as_of_what(stand: BoardDriver) -> None:
 
 
 def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: BoardDriver) -> None:
-    """Adopting a board that the bot is at work on: what waits, or lies in RQ, is dropped, and its worker sent away."""
+    """Requests that wait or lie in RQ before the adoption are dropped, and the worker's claim is refused."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
     stand.submit("ada/good")
@@ -158,7 +159,7 @@ def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: BoardDrive
 
 
 def test_what_steward_itself_had_in_hand_is_not_old(stand: BoardDriver) -> None:
-    """An evaluation that is under way when the board is adopted comes to its end."""
+    """An evaluation that is under way when the board is adopted runs to its end."""
     from leaderboard.attempts import Failure
 
     job = stand.started()
@@ -181,7 +182,7 @@ def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
 
 
 def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: BoardDriver) -> None:
-    """Redis is lost, and a thread or an old file comes first: its command is not run, and nobody is answered."""
+    """After a loss of Redis old threads and files are left alone, even if they are synced before the repo."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     post = "How long does an evaluation take?\n\n/help"
     number = stand.ada.create_discussion(REQUESTS, "How long?", description=post, repo_type="dataset").num
@@ -231,7 +232,7 @@ def test_a_404_on_the_record_writes_no_second_one(stand: BoardDriver) -> None:
 
 
 def test_requests_that_were_there_twice_before_are_not_told_of(stand: BoardDriver) -> None:
-    """Two old files for one evaluation are the past; once somebody changes one of them, maintainers hear of both."""
+    """Two old files for one evaluation are not reported until one of them changes."""
     twin, failed = OLD.replace("ada/", "Ada/"), {**FIELDS, "status": "FAILED"}
     fill(stand, [(OLD, json.dumps(failed).encode()), (twin, json.dumps({**failed, "model": "Ada/good"}).encode())])
     adopted(stand)
@@ -247,7 +248,7 @@ def test_requests_that_were_there_twice_before_are_not_told_of(stand: BoardDrive
 
 
 def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: BoardDriver) -> None:
-    """Whatever marks an old request dirty, large or small, waiting or not: nothing is written."""
+    """A sync of an old request writes nothing, for large and small files, waiting or not."""
     large = "ada/large_eval_request_False_float32_Original.json"
     fill(stand, [(OLD, json.dumps(FIELDS).encode()), (large, json.dumps({**FIELDS, "x": "y" * 200_000}).encode())])
     adopted(stand)
@@ -294,7 +295,7 @@ def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: 
 
 
 def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDriver) -> None:
-    """A rename that somebody proposed years ago is no question to us; the next one is."""
+    """A pull request from before the adoption gets no comment; the next one does."""
     results = "board/results"
     there = "ada/good/results_2024-01-01T00-00-00.json"
     fields = json.dumps({"config_general": {"model_name": "ada/good"}, "results": {}}).encode()
@@ -322,7 +323,7 @@ def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDrive
 def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(
     stand: BoardDriver, gone: bool
 ) -> None:
-    """A record that nobody can read, or whose commit is gone, ends in an error that is seen, and in no write."""
+    """An unreadable record, or one whose commit is gone, is a visible error, and nothing is written."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     record = adopted(stand).record
     wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if gone else "{}"
@@ -353,7 +354,7 @@ def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: BoardDriv
 def test_adopting_while_others_commit_names_the_commit_below_the_record(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody commits between look and record: all is looked at anew, and the record's parent is what it names."""
+    """If a person commits between read and record, the adoption reads again, and its record names its own parent."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     real, late = stand.context.hub.commit, ["ada/late_eval_request_False_float32_Original.json"]
 
@@ -370,7 +371,7 @@ def test_adopting_while_others_commit_names_the_commit_below_the_record(
 
 
 def test_the_old_kit_is_of_many_dialects() -> None:
-    """Of the files are half such that no two leaderboards agree on them, and many cannot be read at all."""
+    """The generated old files have many layouts, and a part of them cannot be parsed."""
     files = dict(old_files(2_000))
     assert len(files) > 1_950
     kinds = Counter(readable(path, data) for path, data in files.items())

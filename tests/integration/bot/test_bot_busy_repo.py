@@ -1,4 +1,4 @@
-"""A repo to which people commit much: what they take of its hour is not taken twice, nor all of it read again."""
+"""A repo with many commits of others: the ledger leaves them their share of the hourly limit, and rereads little."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def came_in(bench: LedgerDriver, deliveries: int) -> None:
 
 
 def commits_within_an_hour(bench: LedgerDriver) -> int:
-    """How many we make while somebody wants one every minute, and each comes back as a delivery."""
+    """Return the ledger's commits in an hour with an edit every minute, whose commits come back as deliveries."""
     before = made = len(bench.titles(RESULTS))
     for number in range(59):
         bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
@@ -53,7 +53,7 @@ def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: LedgerDriver) -
 
 
 def test_who_waits_for_others_asks_again_soon(bench: LedgerDriver) -> None:
-    """Others took the hour: an edit that came too late asks again within minutes, and lands when they have stopped."""
+    """An edit that waits for the commits of others is tried again within minutes, and lands when they stop."""
     came_in(bench, 120)
     for number in range(5):
         bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
@@ -66,7 +66,7 @@ def test_who_waits_for_others_asks_again_soon(bench: LedgerDriver) -> None:
 
 
 def test_our_own_commits_come_back_and_are_not_held_against_us(bench: LedgerDriver) -> None:
-    """A delivery for each commit of ours is an echo, not somebody else's commit; an old hour fades away."""
+    """Deliveries of the bot's own commits do not count as commits of others, and counts of an earlier hour expire."""
     webhook_quota = bench.webhook_quota
     for _ in range(40):
         webhook_quota.caused("repo.content", RESULTS.id, now=bench.time)

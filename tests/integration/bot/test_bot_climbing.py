@@ -1,4 +1,4 @@
-"""Want of memory: the next try goes to a larger machine, where there is one."""
+"""An attempt that ran out of memory is tried again on a larger machine, if there is one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_what_ran_out_of_memory_is_tried_on_a_larger_machine(stand: BoardDriver)
     assert retried(stand, "small", "large") == "large"
 
 
-def test_where_there_is_no_larger_machine_it_is_tried_on_the_same(stand: BoardDriver) -> None:
-    """It does not wait for a machine that nobody has."""
+def test_without_a_larger_machine_it_is_tried_on_the_same(stand: BoardDriver) -> None:
+    """Without a larger worker the next attempt stays in its tier."""
     assert retried(stand, "small") == "small"

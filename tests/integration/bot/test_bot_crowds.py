@@ -138,7 +138,7 @@ def test_deliveries_are_stored_while_a_crowd_comes_again_and_again(
 
 
 def is_over(connection: socket.socket) -> bool:
-    """Whether the server has closed `connection`, whatever it said before."""
+    """Whether the server has closed `connection`; what it sent before is discarded."""
     connection.setblocking(False)
     try:
         while connection.recv(65_536):

@@ -25,7 +25,7 @@ def data(stand: BoardDriver, path: str) -> bytes:
 
 
 def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: BoardDriver) -> None:
-    """Whatever they say, nothing happens to them, and the request beside them is queued."""
+    """Files of other backends get no thread and no edit, and the request beside them is queued."""
     stand.worker()
     for path, fields in FOREIGN.items():
         stand.put(path, json.dumps({**WAITING, **fields}).encode())
@@ -54,7 +54,7 @@ def test_a_status_changes_and_no_other_byte_of_the_file(stand: BoardDriver) -> N
 
 
 def test_a_time_in_the_future_is_set_to_now_before_the_request_is_judged(stand: BoardDriver) -> None:
-    """Nobody stands behind, or before, everyone else for ever; the past stays, and every other field."""
+    """A future submission time becomes the present one, for the queue's order; past times and other fields stay."""
     stand.worker()
     path = stand.submit("ada/good", submitted_time="2099-01-01T00:00:00Z")
     old = stand.submit("ada/strange", submitted_time="2024-01-01T00:00:00Z")

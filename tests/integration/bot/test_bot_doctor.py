@@ -153,7 +153,7 @@ def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Boa
 
 
 def test_a_disabled_webhook_is_an_error(healthy: BoardDriver) -> None:
-    """One that the Hub, or somebody, switched off tells of nothing."""
+    """A webhook that was switched off is an error."""
     (hook,) = healthy.context.hub.webhooks()
     healthy.context.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
     assert set(of(examine(healthy.context), "webhooks")) == {"error"}
@@ -209,7 +209,7 @@ def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Boar
 
 
 def test_a_record_whose_commit_is_gone_is_an_error(healthy: BoardDriver) -> None:
-    """After somebody squashed the history nobody can tell what is old."""
+    """After a squash of the history the adoption record's commit is gone, and the doctor reports an error."""
     from bot.setup.adopting import adopt
     from leaderboard.adoption import RECORD
 
@@ -221,7 +221,7 @@ def test_a_record_whose_commit_is_gone_is_an_error(healthy: BoardDriver) -> None
 
 
 def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: BoardDriver, tmp_path: Path) -> None:
-    """Whoever may write there could put commits before us: nothing is read from it, and the line says what to do."""
+    """A folder in which other accounts could place commits is not read, and the check says how to mend it."""
     root = healthy.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
     root.chmod(0o777)
@@ -235,7 +235,7 @@ def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Boar
 
 
 def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link, which somebody may turn elsewhere, counts as no folder; one that is yet to be made has to be possible."""
+    """A symbolic link is no folder for mirrors; a missing folder must be one that the bot can create."""
     (tmp_path / "link").symlink_to(tmp_path)
     assert "not a folder" in trouble_with(tmp_path / "link")
     assert trouble_with(tmp_path / "nothing") == ""

@@ -91,7 +91,7 @@ def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: BoardDriv
 
 
 def test_a_refused_resubmission_puts_the_old_result_back(stand: BoardDriver, finished: dict[str, Any]) -> None:
-    """A revision that does not exist costs nobody their result."""
+    """A resubmission with an unknown revision is refused, and the earlier result returns."""
     path = finished["path"]
     resubmit(stand, path, revision="nowhere")
     file = stand.file(path)

@@ -1,4 +1,4 @@
-"""Syncs and the ledger together: people who edit at the same time, writes that fail half way, words that are spared."""
+"""Syncs and the ledger together: people who edit at the same time, writes that fail half way, saved deliveries."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def taken(stand: BoardDriver, job: jobs.EvaluationJob) -> None:
 
 
 def person_sets(stand: BoardDriver, path: str, **fields: Any) -> None:
-    """Somebody commits the file with other fields."""
+    """Commit the file with other fields, as a person does."""
     stand.put(path, json.dumps({**stand.file(path), **fields}).encode())
 
 
@@ -77,7 +77,7 @@ def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stan
 
 
 def test_a_person_who_cancels_during_the_claim_wins(stand: BoardDriver) -> None:
-    """The file says CANCELLED, no commit of ours follows, and the worker hears that nobody wants the attempt."""
+    """The file says CANCELLED, the bot makes no commit after it, and the worker's claim is refused."""
     job = queued(stand)
     taken(stand, job)
     person_sets(stand, job.path, status="CANCELLED")
@@ -142,7 +142,7 @@ def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: B
 
 @pytest.mark.parametrize("moment", first(1, ["after the log", "before the log", "after the thread"]))
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
-    """One log, one comment, FAILED with the reason that is known then: whatever was lost is found out again."""
+    """After Redis is lost half way there is one log, one comment, and FAILED with the reason that is still known."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
     held_up = COMMIT_LOG if moment == "before the log" else COMMIT_REQUEST
@@ -285,7 +285,7 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
 
 
 def test_every_write_in_a_thread_is_counted_once(stand: BoardDriver) -> None:
-    """Whoever writes: each comes back as a delivery, of which a day has so many; what changes nothing does not."""
+    """Each write of the bot counts as one of the day's deliveries; an edit without a change does not count."""
     context, gate, marker = stand.context, stand.context.effects, stand.context.marker("test", "x")
 
     def counted() -> int:

@@ -59,7 +59,7 @@ def test_without_threads_the_file_says_it_all(stand: BoardDriver) -> None:
 
 
 def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: BoardDriver) -> None:
-    """With comments on and edits in shadow, nobody reads that a request failed whose file says PENDING."""
+    """With comments on and edits in shadow, no comment says that a request failed whose file says PENDING."""
     switch(stand, ON, edit=EffectMode.SHADOW)
     stand.submit("ada/remote")
     stand.settle()
@@ -82,7 +82,7 @@ def speak(gate: GuardedWriter, thread: int) -> None:
 
 
 def mention(gate: GuardedWriter, thread: int) -> None:
-    """Somebody is mentioned in a comment."""
+    """Mention a person in a comment."""
     gate.comment(REPO, thread, "Hello @ada and @ada, or mail a@b.", MARKER)
 
 

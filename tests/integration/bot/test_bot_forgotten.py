@@ -1,4 +1,4 @@
-"""Requests that nobody would come back to: each is found again, without a hand."""
+"""Requests whose sync would not be woken by any event: the timer finds each of them again."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_what_landed_behind_an_error_is_no_failed_publication(stand: BoardDriver
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
-def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: BoardDriver) -> None:
-    """Redis and the bot were away for a minute, and lost nothing: workers are given the time to beat again."""
+def test_an_outage_of_redis_and_the_bot_loses_no_attempt(stand: BoardDriver) -> None:
+    """After an outage of Redis and the bot, workers get time for a heartbeat before their attempts count as lost."""
     job = stand.started()
     for _ in range(10):
         stand.time += 10
@@ -106,7 +106,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: BoardDriver) -> N
 
 
 def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDriver) -> None:
-    """No worker comes for two days: the attempt lies in the queue still, and nobody calls it lost."""
+    """An attempt that was handed back stays in the queue for two days without a worker, and does not count as lost."""
     job = stand.started()
     stand.hand_back(job)
     for card in stand.context.workers.alive(now=stand.time):
@@ -159,7 +159,7 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
 
 
 def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: BoardDriver) -> None:
-    """Whoever notes something about a request does so upon what its sync has written by then."""
+    """A record about a request that is made during its sync keeps what the sync wrote."""
     path = stand.submit("ada/good")
     stand.settle()
     index, tries = stand.context.index, list[str]()

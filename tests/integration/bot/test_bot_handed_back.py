@@ -1,4 +1,4 @@
-"""Attempts that a worker gave back: the same ones are queued again, and none is forgotten there."""
+"""Attempts that a worker handed back are queued again under the same id, and none is forgotten."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: BoardDriver) -
 
 
 def test_a_handed_back_attempt_is_told_its_start_anew(stand: BoardDriver) -> None:
-    """What was told before it ran lies in the past; and the hours for which it ran are nobody's wait."""
+    """The estimate of its start is made anew, and the time for which it ran does not count as waiting."""
     for _ in range(3):
         stand.context.measures.learn(stand.context.suite.name, 1, HOUR)
     job = stand.started()

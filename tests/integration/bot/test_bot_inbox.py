@@ -229,7 +229,7 @@ def test_words_of_strangers_spoil_no_write_that_others_share(valkey_url: str, co
 def test_the_bots_own_comment_wakes_nobody(
     valkey_url: str, connection: redis.Redis, author: str, verdict: str, marked: list[bytes]
 ) -> None:
-    """It comes back as a delivery; it is kept and counted under a word of its own."""
+    """A delivery of the bot's own comment is stored under its own verdict, and marks no key."""
     connection.hset(KEYS.hub_state, "me", "b0t")
     receive(
         valkey_url,

@@ -21,7 +21,7 @@ MOVES = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from([*S
 def test_the_lists_hold_just_what_the_entries_say(
     connection: redis.Redis, moves: list[tuple[str, EntryState]], at_once: bool
 ) -> None:
-    """Whatever happens to entries, one by one or many at once, each is in the one list of its state and in no other."""
+    """Each entry is in the list of its state and in no other, after any change, of one entry or of many."""
     connection.flushall()
     index, known = Index(connection, Keys("demo")), dict[str, str]()
     for path, state in moves:
@@ -64,7 +64,7 @@ def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
 
 
 def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redis) -> None:
-    """The blob id is noted upon whatever else is known, and origins go with their request."""
+    """The blob id is recorded without changing other fields, and origins are deleted with their request."""
     index = Index(connection, Keys("demo"))
     index.put(IndexEntry(path="p", state="settled", model="ada/m"))
     index.put_origins([("p", Origin(author="ada", pull=3))])
@@ -76,7 +76,7 @@ def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redi
 
 
 def test_the_requests_of_a_model_are_found_by_its_name_alone(connection: redis.Redis) -> None:
-    """A model's requests are listed whatever the case of its name, without those of a model whose name begins alike."""
+    """The case of a model's name does not matter, and models whose names begin alike are not listed."""
     connection.flushall()
     index = Index(connection, Keys("demo"))
     paths = ["o/m_eval_request_False_float16_Original.json", "O/M_eval_request_False_4bit_Original.json"]

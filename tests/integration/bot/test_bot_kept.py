@@ -1,4 +1,4 @@
-"""What somebody removes from the results by hand: noticed without a call a file, told, put back where it is safe."""
+"""Results that are removed by hand: noticed without a call for each file, reported, restored where that is safe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.board.published_details import publish
 
 
 def finished(stand: BoardDriver) -> str:
-    """A request that was evaluated, and what it looks like to everybody; the path of its results."""
+    """Evaluate a request; return it as people see it, and the path of its results."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     look(stand)
@@ -43,8 +43,8 @@ def results(stand: BoardDriver) -> list[str]:
     return [name for name in names if "results_" in name]
 
 
-def test_results_that_somebody_removed_come_back_once(stand: BoardDriver) -> None:
-    """Removed by an account that is no maintainer: put back, byte for byte; removed again, it stays so."""
+def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver) -> None:
+    """Results that were removed by an account without rights are restored byte for byte, once."""
     path = finished(stand)
     data = stand.context.hub.read_file(stand.context.results, path).data
     remove(stand, path)
@@ -61,7 +61,7 @@ def test_results_that_somebody_removed_come_back_once(stand: BoardDriver) -> Non
 
 
 def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
-    """A maintainer's removal is a decision: it is told and left."""
+    """Results that a maintainer removed stay removed, and the removal is reported."""
     path = finished(stand)
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("form").id,)})
     remove(stand, path)
@@ -73,8 +73,8 @@ def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver, capsys: pyt
 
 
 @pytest.mark.parametrize("lost", ["details", "status"])
-def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: BoardDriver, lost: str) -> None:
-    """Without its details, or with a request that was withdrawn, removed results stay removed."""
+def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: str) -> None:
+    """Results without details, or of a withdrawn request, are not restored."""
     path = finished(stand)
     (request,) = stand.context.index.paths()
     if lost == "details":
@@ -87,7 +87,7 @@ def test_nothing_comes_back_that_nothing_tells_to_be_right(stand: BoardDriver, l
 
 
 def test_a_removed_log_is_told(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log has no second copy: who removed it, and where, is told."""
+    """A removed log has no second copy: the report says which account removed it, and where."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
     look(stand)
@@ -99,8 +99,8 @@ def test_a_removed_log_is_told(stand: BoardDriver, capsys: pytest.CaptureFixture
     assert path in told
 
 
-def test_a_look_at_what_nobody_changed_costs_one_call_a_repo(stand: BoardDriver) -> None:
-    """Also where we have committed since: our own commits are seen in one call more."""
+def test_a_check_of_unchanged_repos_costs_one_call_each(stand: BoardDriver) -> None:
+    """A check of unchanged repos costs one call each, and one more after a commit of the bot."""
     finished(stand)
     look(stand)
     before = len(stand.calls)

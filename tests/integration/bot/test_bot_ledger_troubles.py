@@ -115,7 +115,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, l
     assert bench.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: LedgerDriver) -> None:
+def test_an_edit_that_the_hub_never_takes_holds_up_no_other(bench: LedgerDriver) -> None:
     """An edit with an invalid path parks its key with the reason; all others land."""
     paths = bench.stage_some(7)
     bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
@@ -172,7 +172,7 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(
 
 
 @pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
-def test_whoever_dies_in_the_middle_leads_to_the_same_end(
+def test_a_writer_killed_between_effects_leads_to_the_same_end(
     bench: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
     """After a writer is killed between two effects, the next one leaves one commit, no staged edit, all keys marked."""
@@ -190,7 +190,7 @@ def test_whoever_dies_in_the_middle_leads_to_the_same_end(
     assert not any(bench.ledger.edits.is_pending(path) for path in paths)
 
 
-def test_a_clock_set_back_stops_nobody_for_long(bench: LedgerDriver) -> None:
+def test_a_clock_set_back_delays_commits_by_the_usual_wait(bench: LedgerDriver) -> None:
     """Commits that are recorded at future times count as made now: the wait is the usual one."""
     commits = {str(number): bench.time + DAY for number in range(10)}
     bench.redis.zadd(bench.keys.commits(REQUESTS.id), commits)

@@ -246,7 +246,7 @@ def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis
     bench.hub.close()
 
 
-def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: LedgerDriver) -> None:
+def test_a_restore_takes_changes_to_files_back_in_one_commit(bench: LedgerDriver) -> None:
     """A restore removes a new file and brings back changed and removed ones; a file that changed since stays."""
     bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
     left = blob_id(b"new")

@@ -1,4 +1,4 @@
-"""The loop around the syncs: failures that wait, park and wake; leases that are renewed; ends that are clean."""
+"""The sync loop: failed syncs wait, are parked and are woken; leases are renewed; the loop ends cleanly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Clockwork(SyncLoop):
 
 @pytest.fixture
 def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
-    """A loop with a clock of its own and nobody at the other end."""
+    """A loop with its own clock, whose Hub is not reachable."""
     with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
         made = Clockwork(
             BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time)
@@ -97,7 +97,7 @@ def test_waking_loses_nothing_where_redis_is_full(clockwork: Clockwork, connecti
 
 
 def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: Clockwork) -> None:
-    """Whoever reads it just then tries again soon, and no trace in the log calls for an operator."""
+    """A sync that reads a replaced clone is tried again soon, and logs no traceback."""
     clockwork.handler = failing(MirrorDamaged("no commit 1f"))
     clockwork.context.mark(KEY)
     with structlog.testing.capture_logs() as logs:
@@ -197,7 +197,7 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
 
 
 def test_a_limit_that_is_met_again_and_again_is_asked_about_every_minute(clockwork: Clockwork) -> None:
-    """A person may wait for it: the waits do not grow to many times of what was asked for."""
+    """Repeated rate limits do not lengthen the waits beyond a minute, because a person may wait for the answer."""
     clockwork.handler = failing(RateLimited("slow", seconds=15, what="commits"))
     clockwork.context.mark(KEY)
     tries(clockwork, 10)
@@ -221,7 +221,7 @@ def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None
 
 
 def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None:
-    """Cut off from Redis for longer than its lease, it asks nothing of the Hub any more, and counts as no failure."""
+    """A sync that was cut off from Redis for longer than its lease calls the Hub no more, and counts as no failure."""
     context, called = clockwork.context, []
 
     def late() -> None:
@@ -261,8 +261,8 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork
         thread.join(20)
 
 
-def test_what_nobody_could_have_written_ends_no_loop(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """While the Hub is away somebody writes nonsense into Redis: the loop stumbles, and goes on once it is gone."""
+def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: redis.Redis) -> None:
+    """A loop survives malformed data in Redis while the Hub is away, and goes on once the data is gone."""
     clockwork._away = True
     connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
     done = threading.Event()
@@ -283,7 +283,7 @@ def test_what_nobody_could_have_written_ends_no_loop(clockwork: Clockwork, conne
 def test_a_sync_that_does_not_end_does_not_keep_the_process(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told to stop, it hangs at the Hub still: it is let go of, on a thread that keeps nobody."""
+    """A sync that hangs at the Hub does not keep the process from stopping."""
     entered, leave, found, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
 
     def hang() -> None:
@@ -308,7 +308,7 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
         found[0].join(20)
 
 
-def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:
+def test_one_failing_key_holds_up_no_other(clockwork: Clockwork) -> None:
     """While one key fails, another is synced at once."""
     clockwork.handler = failing(BadRequest("no"))
     clockwork.context.mark(KEY)

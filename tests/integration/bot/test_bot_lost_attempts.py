@@ -44,7 +44,7 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
 
 
 def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDriver) -> None:
-    """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
+    """With an empty Redis the bot waits two heartbeats before an attempt counts as lost; a beat keeps it running."""
     job = stand.started()
     stand.context.redis.flushall()
     stand.tick()
@@ -59,8 +59,8 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDrive
     assert len(stand.threads()) == 1
 
 
-def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: BoardDriver) -> None:
-    """Whoever asks for the claim of an attempt that was given up is refused, also where the index was lost."""
+def test_a_claim_of_an_attempt_that_was_given_up_is_refused(stand: BoardDriver) -> None:
+    """A claim of an attempt that was given up is refused, also after the index was lost."""
     job = stand.started()
     stand.context.redis.flushall()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "FINISHED"}).encode())

@@ -108,7 +108,7 @@ def test_the_token_is_nowhere_on_disk(mirror: Mirror, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_can_write_to_is_refused(hub: Hub, tmp_path: Path) -> None:
-    """Somebody else's commits must not be taken for the Hub's: an open folder, or a link to one, is an error."""
+    """A folder that other accounts can write to, or a link to one, is an error: commits in it may not be the Hub's."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
@@ -121,7 +121,7 @@ def test_a_folder_that_others_can_write_to_is_refused(hub: Hub, tmp_path: Path) 
 
 
 def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub that is away stops all syncs; a disk without room is named, with the folder, to whoever can make some."""
+    """A full disk is reported with its folder, and does not count as an outage of the Hub."""
     mirror = Mirror(hub, tmp_path / "mirrors")
 
     def full(*_words: object, **_names: object) -> None:
@@ -139,7 +139,7 @@ def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, tmp_path: Path, monkeypatch
 
 
 def test_what_a_killed_process_left_is_swept_away(mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
-    """Git's lock files and half a pack, left by a process that is gone, keep nobody from fetching."""
+    """Git's lock files and a partial pack of a killed process do not hinder the next fetch."""
     mirror.fetch(REPO, depth=1)
     (clone,) = (tmp_path / "mirrors").glob("*/dataset--board--private")
     leftovers = [clone / "refs/heads/main.lock", clone / "shallow.lock", clone / "objects/pack/pack_git2_abc"]
@@ -167,7 +167,7 @@ def test_many_packs_are_put_together_while_others_read(
 
 
 def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: Mirror) -> None:
-    """Whoever reads a blob that is not there is told so, and the next fetch makes the clone anew."""
+    """A reader of a missing blob gets an error, and the next fetch makes the clone anew."""
     head = mirror.fetch(REPO, depth=1)
     with pytest.raises(MirrorDamaged), mirror.read_fetched(REPO) as view:
         view.content("0" * 40)
@@ -179,7 +179,7 @@ def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: 
 
 
 def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror) -> None:
-    """Whoever discards a clone waits until it is not read any more."""
+    """A damaged clone is discarded only when no reader uses it."""
     mirror.fetch(REPO, depth=1)
     with mirror.read(REPO) as view:
         other = threading.Thread(target=mirror.discard, args=(REPO,))
@@ -210,7 +210,7 @@ def test_many_fetch_at_once(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hub, tmp_path: Path) -> None:
-    """Not there, not allowed, nothing there yet, nobody at home: each is the HubError that a read would raise."""
+    """A missing repo, a refused token, an empty repo and an unreachable Hub raise the HubError of a read."""
     mirror = Mirror(hub, tmp_path / "mirrors")
     with pytest.raises(HubError) as missing:
         mirror.fetch(Repo("dataset", "board/nothing"), depth=1)
@@ -238,14 +238,14 @@ WORDS = [
 
 @pytest.mark.parametrize(("words", "kind"), WORDS)
 def test_gits_words_name_the_error(words: str, kind: type[HubError]) -> None:
-    """Each message of libgit2 becomes the error that the rest of the house knows how to treat."""
+    """Each message of libgit2 becomes the HubError that callers handle."""
     error = git_refusal("board/requests", words)
     assert type(error) is kind
     assert words in str(error)
 
 
 def test_the_token_does_not_follow_a_redirect_to_another_host(tmp_path: Path) -> None:
-    """A Hub that sends git elsewhere gets an error, and elsewhere gets no request at all."""
+    """A redirect of git to another host is an error, and the other host gets no request."""
     asked: list[str | None] = []
 
     class Elsewhere(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""One cause that strikes many models: a canary is asked for, and only where it dies the suite is paused, once."""
+"""One cause that fails many models: a canary is evaluated, and the suite is paused only if that fails too."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_few_deaths_ask_for_nothing(stand: BoardDriver, canaries: Canaries) -> N
 
 
 def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver, canaries: Canaries) -> None:
-    """The fault is ours: nothing of the suite is dispatched any more, with the reason where everybody reads it."""
+    """The fault is on the board's side: no job of the suite is dispatched, and the queue page gives the reason."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     found = reasons(stand)
@@ -106,8 +106,8 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
     assert [len(one) for one in digests(stand)] == [3]
 
 
-def test_a_pause_of_people_is_told_to_nobody(stand: BoardDriver) -> None:
-    """Who paused it knows; the queue says so to everybody else."""
+def test_a_pause_by_a_maintainer_is_not_reported_to_maintainers(stand: BoardDriver) -> None:
+    """A pause by a maintainer opens no report to maintainers; the queue shows it."""
     rulings.pause(stand.context, "suite:starter", "We move.", "maya")
     stand.settle()
     assert "suite:starter" in stand.context.pauses.all()
@@ -126,8 +126,8 @@ def test_a_canary_that_lives_changes_nothing(stand: BoardDriver, canaries: Canar
     assert canaries.take("w") == "harness-error"
 
 
-def test_a_verdict_upon_nothing_pauses_nothing(stand: BoardDriver, canaries: Canaries) -> None:
-    """A worker's word, or a thief's, that a canary died: too few models did for anybody to have asked."""
+def test_a_verdict_about_a_canary_that_was_not_asked_for_pauses_nothing(stand: BoardDriver, canaries: Canaries) -> None:
+    """A forged verdict about a canary that the bot did not ask for pauses nothing."""
     strike(stand, "abc")
     stand.context.redis.hset(stand.context.keys.canary("starter"), "asked", "harness-error")
     for said in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):

@@ -1,4 +1,4 @@
-"""Private and gated models: evaluated where the board takes them, and never told about where everybody reads."""
+"""Private and gated models: evaluated where the board accepts them, and never mentioned where the public reads."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
 
 
 def test_a_repo_for_private_logs_that_is_public_holds_none(taking: BoardDriver) -> None:
-    """A repo of that name that everybody can read gets no log, and neither does the public one."""
+    """A public repo with the name of the private logs repo gets no log, and neither does the public logs repo."""
     taking.context.hub.create_repo(taking.context.private_logs)
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
@@ -134,7 +134,7 @@ def test_a_pull_request_hears_no_details_of_such_a_model(taking: BoardDriver, ki
 
 
 def test_an_open_model_is_told_about_as_ever(stand: BoardDriver) -> None:
-    """Nothing of this is said of a model that everybody may see."""
+    """These rules do not change what is said about a public model."""
     job = stand.started()
     assert job.private is False
     stand.end(job, failure=BROKEN)

@@ -100,7 +100,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
 def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_claim(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index says that it waits, a worker takes it between the look and the word: the claim is granted, once."""
+    """A worker takes the job while a dispatch writes that the request waits: the claim is granted, once."""
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     entry, (job,) = stand.context.index.get(path), stand.queued()
@@ -129,7 +129,7 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
     ],
 )
 def test_a_request_can_be_cancelled_at_every_stage(stand: BoardDriver, stage: str, by_hand: bool) -> None:
-    """CANCELLED stays in the file, nothing lies in RQ, no claim is granted, and whoever runs it is told to stop."""
+    """CANCELLED stays in the file, nothing lies in RQ, no claim is granted, and a running worker is told to stop."""
     if stage != "waiting":
         stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
@@ -242,7 +242,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriv
 
 
 def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: BoardDriver) -> None:
-    """The day's counts are kept for budgets; on a board without any nobody else would ever look at them."""
+    """The day's counts of GPU time expire, also on a board without budgets."""
     cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
     stand.context.measures.spend(cost)
     stand.tick()
@@ -290,7 +290,7 @@ def outcome(stand: BoardDriver, job: EvaluationJob, *, seconds: float) -> Outcom
 
 
 def test_each_tier_has_its_queue_and_its_workers(stand: BoardDriver) -> None:
-    """A request goes into the queue of its tier, and into the next larger one's while nobody offers that."""
+    """A request goes into the queue of its tier, or of the next larger one while its own tier has no worker."""
     stand.context.workers.announce(WorkerCard(name="l", tiers=("large",), since=stand.time, beat=stand.time))
     (path,) = submit(stand, "float32", sender="ada")
     assert stand.context.index.get(path).tier == "small"

@@ -1,4 +1,4 @@
-"""Pauses through the real path: the file on the Hub, however it is written, decides who gets a turn."""
+"""Pauses through the real path: the file on the Hub, in each of its forms, decides what is dispatched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.board.queued_requests import queued, start, status_comment, s
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])
 def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: BoardDriver, what: str) -> None:
-    """Everyone can read the reason in the repo and the thread; resumed, the queue goes on."""
+    """A pause stops dispatch and no running attempt, also after Redis is lost; repo and thread show the reason."""
     stand.worker()
     one, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
@@ -70,10 +70,10 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Board
     ],
     ids=["a pause", "too large"],
 )
-def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(
+def test_after_an_amnesia_nothing_is_dispatched_before_the_pauses_are_read(
     stand: BoardDriver, content: bytes, why: str
 ) -> None:
-    """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
+    """After a loss of Redis nothing is dispatched before the pauses are read."""
     stand.put(PAUSES, content)
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")

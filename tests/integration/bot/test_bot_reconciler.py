@@ -1,4 +1,4 @@
-"""What nobody told us of threads, webhooks and work: comments, lost jobs, a lost Redis; a round finds it all."""
+"""Changes without a webhook: comments, disabled webhooks, lost jobs, a lost Redis. The reconciler finds them all."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Boar
     assert [route for _, route in calls].count("threads") == 4  # two for the repo with more than a page of them
 
 
-def test_a_repo_without_discussions_is_nobodys_trouble(stand: BoardDriver) -> None:
-    """The Hub refuses to list them: there is nothing to look at, and nothing failed."""
+def test_a_repo_without_discussions_is_no_failure(stand: BoardDriver) -> None:
+    """Where the Hub refuses to list discussions, the reconciler finds nothing and does not fail."""
     stand.hub.state.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
     stand.context.mark("threads:dataset/board/results")
     stand.work()
@@ -59,7 +59,7 @@ def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_writt
 
 
 def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
-    """When somebody hides the status comment of a request that waits, the next look brings it back, once."""
+    """A hidden status comment of a waiting request is written again, once."""
     stand.submit("ada/good")
     look(stand)
     (thread,) = stand.threads()
@@ -74,7 +74,7 @@ def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
 
 
 def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: BoardDriver) -> None:
-    """Nobody waits any more, and whoever hid it may have meant it: no new comment and no new thread."""
+    """A hidden status comment of an ended request stays hidden: no new comment, no new thread."""
     stand.submit("ada/remote")
     look(stand)
     (thread,) = stand.threads()
@@ -107,7 +107,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Boar
 
 
 def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver) -> None:
-    """Nobody tells us of commits: the flag says so and rounds come every POLLING seconds, until there is a webhook."""
+    """Without a webhook, rounds come every POLLING seconds, and a flag says why."""
     look(stand)
     assert b"No webhook" in stand.context.redis.get(stand.context.keys.webhook_trouble)
     assert ("GET", "refs") in look(stand, after=POLLING)
@@ -155,7 +155,7 @@ def test_after_redis_is_lost_everything_is_as_before(stand: BoardDriver) -> None
 
 
 def test_a_request_whose_sync_got_lost_is_marked_again(stand: BoardDriver) -> None:
-    """An entry that nobody judged, with no mark left, is synced at the next round."""
+    """An entry that no sync has judged, and that is not dirty, is synced at the next round."""
     path = stand.submit("ada/good")
     look(stand)
     stand.context.index.put(IndexEntry(path=path))
@@ -165,7 +165,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: BoardDriver) -> No
 
 
 def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: BoardDriver) -> None:
-    """The index says that nobody evaluates a request whose attempt beats: its sync puts the index right."""
+    """An attempt that beats while the index has no running request is synced, which corrects the index."""
     job = stand.started()
     entry = stand.context.index.get(job.path)
     stand.context.index.put(entry.model_copy(update={"state": "settled"}))

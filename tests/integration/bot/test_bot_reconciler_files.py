@@ -1,4 +1,4 @@
-"""What nobody told us of files: commits, rewritten history, a lost mirror, who submitted; a round finds it all."""
+"""Changes of files without a webhook: commits, rewritten history, a lost mirror. The reconciler finds them all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.board.reconciliation import FINISHED, fill, look, member, mod
 
 
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: BoardDriver) -> None:
-    """Before the period is over nobody looks; afterwards the new request is judged, and the removed one forgotten."""
+    """Within the period the repo is not read; afterwards a new request is judged, and a removed one forgotten."""
     webhook(stand)
     gone = stand.submit("ada/remote")
     look(stand)
@@ -63,7 +63,7 @@ def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_syn
     assert [thread.title for thread in stand.threads()] == [stand.threads()[0].title]
 
 
-def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: BoardDriver) -> None:
+def test_a_squashed_history_syncs_changed_files_alone(stand: BoardDriver) -> None:
     """After a super-squash only the file that changed with it is synced again; the others cost nothing."""
     fill(stand, 50)
     refused = stand.submit("ada/remote")
@@ -95,7 +95,7 @@ def test_a_request_that_history_lost_is_forgotten(stand: BoardDriver) -> None:
 
 
 def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: BoardDriver) -> None:
-    """With the clone deleted, or its packs cut off, the next commit is found all the same; nobody is judged twice."""
+    """With a deleted or damaged clone, the next commit is found all the same, and no request is judged twice."""
     fill(stand, 20)
     look(stand)
     for number, harm in enumerate((_delete, _cut_off, _no_objects)):
@@ -166,7 +166,7 @@ def test_files_of_several_commits_keep_their_own_submitters(stand: BoardDriver) 
 
 
 def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
-    """Waiting, running and merged requests name the same submitter afterwards; our own commits hide nobody."""
+    """Waiting, running and merged requests name the same submitter after Redis is lost, also behind bot commits."""
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (stand.context.hub.user("form").id,)})
     look(stand, after=0)
     job = stand.started()
@@ -190,7 +190,7 @@ def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
 
 
 def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: BoardDriver) -> None:
-    """Whoever writes another's name into the object `steward` of a new file gets it overwritten, not believed."""
+    """A forged submitter in the `steward` object of a new file is overwritten."""
     stand.worker()
     stand.tick()
     path = stand.submit("ada/good", steward={"submitter": "ada"})

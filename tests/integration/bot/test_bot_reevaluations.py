@@ -1,4 +1,4 @@
-"""The board's suite has changed: what has results of the earlier one is evaluated anew, once an operator says so."""
+"""The board's suite has changed: requests with results of the earlier one are evaluated again on command."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def finish(stand: BoardDriver, precision: str, number: int) -> str:
 
 
 def change_suite(stand: BoardDriver) -> Suite:
-    """The board's suite has a new version; whoever worked has left."""
+    """Give the board a new version of its suite; the earlier workers have stopped."""
     stand.context.suite = parse_suite(NEWER)
     stand.context.workers.leave("w")
     return stand.context.suite
@@ -89,7 +89,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(sta
 
 @pytest.fixture
 def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command on the board with the newer suite, and then whatever follows from it; its status and words."""
+    """Runs a command on the board with the newer suite, and the syncs after it; returns status and output."""
     (tmp_path / "suite.yaml").write_text(NEWER)
     (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
     for name, value in {
@@ -112,7 +112,7 @@ def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: BoardDriver, shell: Any) -> None:
-    """Shown first, done by --yes in one commit, kept as a decision, and never done twice, whatever becomes of it."""
+    """The plan is shown first, and done by --yes in one commit; it is recorded as a decision and never repeated."""
     stand.tick()
     paths = [finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16"))]
     before = {path: stand.file(path) for path in paths}
@@ -183,7 +183,7 @@ def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
 
 
 def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
-    """Nobody knows what they were made with: an operator looks into it first."""
+    """Requests whose results are gone are reported and not queued."""
     stand.tick()
     path = finish(stand, "float32", 0)
     stand.context.workers.leave("w")
@@ -210,7 +210,7 @@ def fill(stand: BoardDriver, models: list[str]) -> None:
 
 
 def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
-    """Nobody knows its suite; put back it is a request like any other, and a failure brings its result back."""
+    """Old results of an unknown suite are queued only if asked for; a failure brings the old result back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
     found = survey(stand.context)

@@ -26,12 +26,12 @@ THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The wei
 
 
 def put_back(stand: BoardDriver, path: str) -> None:
-    """Somebody sets the status alone."""
+    """Set the status alone, as a person does."""
     stand.put(path, json.dumps({**stand.file(path), "status": "PENDING"}).encode())
 
 
 def put_back_as_new(stand: BoardDriver, path: str) -> None:
-    """Somebody sets the status and takes the job's id away."""
+    """Set the status and remove the job's id, as a person does."""
     stand.put(path, json.dumps({**stand.file(path), "status": "RERUN", "job_id": -1}).encode())
 
 
@@ -41,7 +41,7 @@ def overwrite(stand: BoardDriver, path: str) -> None:
 
 
 def remove_and_submit(stand: BoardDriver, path: str) -> None:
-    """Somebody removes the file and submits again."""
+    """Remove the file and submit it again."""
     stand.form.delete_file(path, REQUESTS, repo_type="dataset", commit_message="Remove")
     stand.settle()
     stand.submit("ada/good", path=path)
@@ -134,7 +134,7 @@ def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Boar
 
 
 def test_a_claim_that_another_account_names_counts_for_nothing(stand: BoardDriver) -> None:
-    """Anybody can write a message that names an attempt: only those of the bot's own commits are read."""
+    """Attempts are read from the messages of the bot's own commits only."""
     job = cancel_and_remove(stand)
     line = json.dumps({"edit": f"run {job.attempt.removesuffix('-1')}-7", "path": job.path})
     operations = [CommitOperationAdd("note.txt", b"x")]
@@ -190,7 +190,7 @@ def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
 
 
 def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: BoardDriver) -> None:
-    """After the budget of tries is spent, somebody who asks again gets all of it once more."""
+    """A new submission has the whole budget of tries, after an earlier one has spent its own."""
     job: Any = stand.started()
     seen = [job.attempt]
     for ends in ("RERUN", "RERUN", "FAILED", "RERUN", "RERUN", "FAILED"):
@@ -250,7 +250,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, 
 
 
 def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardDriver) -> None:
-    """It took the job just before; it need not wait for an answer that nobody would give."""
+    """The claim of a worker is refused if the request's file was removed just before."""
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
@@ -262,7 +262,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardD
 
 @left_out("the next test removes one, too")
 def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: BoardDriver) -> None:
-    """Nobody waits for it any more: its worker is asked to stop with the next beat."""
+    """Its worker is told to stop with the next beat."""
     job = stand.started()
     stand.beat(job)
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")

@@ -241,7 +241,7 @@ def compare(stand: BoardDriver) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("harm", [forget, outdate, end])
 def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriver, harm: Any) -> None:
-    """Whatever made the index wrong about a request: the doctor tells, and COMPARE_SECONDS later it is judged again."""
+    """A wrong entry of the index is reported by the doctor, and judged again COMPARE_SECONDS later."""
     path = stand.submit("ada/good")
     for _ in range(3):
         look(stand)  # the first look at the threads is over

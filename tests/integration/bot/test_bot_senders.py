@@ -1,6 +1,6 @@
-"""Whoever sends whatever, however slowly: nothing of it is an error of ours, and the Hub comes through all the same.
+"""Slow, silent and oversized senders cause no error of the server, and the Hub's deliveries are stored all the same.
 
-The server is the real one with its bounds drawn in, spoken to over raw sockets.
+The server is the real one with small limits, reached over raw sockets.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def test_who_reads_nothing_of_the_answers_is_let_go(
 
 
 def test_who_reads_nothing_takes_nobodys_place(settings: BotSettings, connection: redis.Redis) -> None:
-    """All places are taken by such, and deliveries come through, in the place of one of them."""
+    """With all places taken by clients that read nothing, deliveries are stored, in the place of one of these."""
     with serving(settings, seconds=60) as port, ExitStack() as opened:
         for _ in range(ROOM):
             opened.enter_context(unread(port))
@@ -182,7 +182,7 @@ def test_a_message_without_end_is_cut_off(settings: BotSettings, begin: bytes, m
                 sent += len(more)
         except ConnectionError:
             pass  # cut off: as it should be
-        # What the system holds in its buffers was sent, though nobody read it.
+        # The system's buffers hold bytes that count as sent, though the server has not read them.
         assert sent < 20_000_000
         assert status(answers(endless)) in (0, 200, 202, 413, 431)
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come: nothing of them is an error of ours, and the Hub's next delivery is stored."""
+"""Random bytes cause no error of the server, and the Hub's next delivery is stored."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ streams = st.lists(st.one_of(deliveries, chunked, deliveries, chunked, wild), mi
 @hypothesis_settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_bytes_lead_to_an_error_of_ours(fuzzed: int, data: st.DataObject) -> None:
-    """Requests good, bad and cut, in pieces: whatever is answered is no 5xx, and the next delivery is stored."""
+    """Good, malformed and truncated requests, sent in pieces, get no 5xx, and the next delivery is stored."""
     stream = b"".join(data.draw(streams, "stream"))
     cut = data.draw(st.just(len(stream)) | st.integers(0, len(stream)), "cut")
     with connect(fuzzed) as stranger:

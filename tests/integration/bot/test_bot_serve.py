@@ -202,7 +202,7 @@ def test_a_queue_server_killed_among_deliveries_loses_none_that_was_acknowledged
 def test_a_server_that_is_asked_to_stop_answers_what_it_has_begun(
     children: Children, valkey_url: str, connection: redis.Redis, tmp_path: Path
 ) -> None:
-    """SIGTERM ends it within seconds; what was acknowledged is there, and nobody hears of an error."""
+    """SIGTERM ends it within seconds; every acknowledged delivery is stored, and no sender gets an error."""
     port = free_port()
     server = serve(children, tmp_path, valkey_url, port)
     wait_until(lambda: is_up(port))

@@ -1,4 +1,4 @@
-"""A board in shadow: what the bot says that it would have done, what people did instead, and what comes of it."""
+"""A board in shadow: the report of what the bot would have done, what people did instead, and the way out of shadow."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
 
 
 def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: BoardDriver) -> None:
-    """A command and a pull request wait for comments, whatever else is switched on before; each is answered once."""
+    """A command and a pull request wait until comments are on, and are answered once, in any order of switching on."""
     switch(stand, SHADOW)
     asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
     fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
@@ -252,7 +252,7 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
 
 
 def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: BoardDriver) -> None:
-    """The ledger drops what waits for its turn, lists it, and lets go of whoever waited for it."""
+    """The ledger drops staged edits, lists them, and wakes the requests that waited for them."""
     path = stand.submit("ada/good")
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
     stand.context.ledger.stage(stand.context.logs, edit)
@@ -265,7 +265,7 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
 
 
 def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDriver) -> None:
-    """Its attempt was queued while edits were on; without a commit of RUNNING nobody may evaluate it."""
+    """A claim is refused if the commit of RUNNING is in shadow."""
     stand.worker()
     path = submit(stand, "float32")
     stand.settle()

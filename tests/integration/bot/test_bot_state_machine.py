@@ -1,11 +1,11 @@
-"""Everything at once, in any order: people, workers, deaths, lost events, a lying Hub, amnesia, jumps of the clock.
+"""Random lives of a board: people, workers, deaths, lost events, faults of the Hub, loss of Redis, jumps of the clock.
 
-`BoardLifeCycle.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
-one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
-up has an effect; commits stay within their budget; and the bot does not answer itself.
+`BoardLifeCycle.check` holds the invariants: each request has ended or visibly waits, has one status comment and at most
+one living attempt; no step of an attempt is made twice, and none of one that was given up has an effect; commits stay
+within their budget; and the bot does not answer itself.
 
-`make test` lives one short life, the same each time; STEWARD_WHOLE_MATRIX lives many long ones, STEWARD_LIVES of
-them where that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` lives the same again.
+`make test` runs one short life, the same each time; STEWARD_WHOLE_MATRIX runs many long ones, STEWARD_LIVES of them
+where that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` runs the same again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ STOPPED = Failure(cause="cancelled", fault="submission", message="Cancelled.")
 
 
 class Board(RuleBasedStateMachine):
-    """A board, and everybody who acts on it."""
+    """A board, and the steps of the people, workers and processes around it."""
 
     connection: ClassVar[redis.Redis]
     web: ClassVar[httpx2.Client]
@@ -93,7 +93,7 @@ class Board(RuleBasedStateMachine):
         self.submit(SUBMISSIONS[1])
 
     def teardown(self) -> None:
-        """Let everybody do their work to the end: then every request is at its end."""
+        """Finish all work; then every request has ended."""
         if not hasattr(self, "life"):
             return
         try:
@@ -105,7 +105,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(which=st.sampled_from(SUBMISSIONS))
     def submit(self, which: tuple[str, str]) -> None:
-        """Somebody submits."""
+        """A person submits a request."""
         name, precision = which
         path = str(RequestPath("ada", name, False, precision, "Original"))
         if path not in self.life.paths():
@@ -114,14 +114,14 @@ class Board(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9), note=st.integers(1, 99))
     def edit(self, pick: int, note: int) -> None:
-        """Somebody changes another field of a request file."""
+        """A person changes another field of a request file."""
         if paths := self.life.paths():
             path = paths[pick % len(paths)]
             self.life.stand.put(path, json.dumps({**self.life.file(path), "note": note}).encode())
 
     @rule(pick=st.integers(0, 9), status=st.sampled_from(["PENDING", "RERUN"]), whole=st.booleans())
     def ask_again(self, pick: int, status: str, whole: bool) -> None:
-        """Somebody puts a request back that had come to its end: its status alone, or with a new file."""
+        """A person puts an ended request back: its status alone, or with a new file."""
         ended = [path for path, now in self.life.statuses().items() if now in ENDED]
         if ended:
             path = ended[pick % len(ended)]
@@ -131,7 +131,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9))
     def cancel(self, pick: int) -> None:
-        """Somebody withdraws a request."""
+        """A person withdraws a request."""
         open_ = [path for path, now in self.life.statuses().items() if now not in ENDED]
         if open_:
             path = open_[pick % len(open_)]
@@ -139,7 +139,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9))
     def remove(self, pick: int) -> None:
-        """Somebody removes a request file that nobody evaluates."""
+        """A person removes the file of a request that is not evaluated."""
         idle = [path for path, now in self.life.statuses().items() if now != "RUNNING"]
         if idle:
             path = idle[pick % len(idle)]
@@ -147,7 +147,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9))
     def comment(self, pick: int) -> None:
-        """Somebody writes into a thread, quoting the bot's own marker."""
+        """A person comments in a thread, and quotes the bot's own marker."""
         if threads := self.life.stand.threads():
             num = threads[pick % len(threads)].num
             words = threads[pick % len(threads)].events[0].content
@@ -175,7 +175,7 @@ class Board(RuleBasedStateMachine):
     @precondition(lambda self: self.life.running)
     @rule(done=st.integers(0, 100))
     def beat(self, done: int) -> None:
-        """The worker goes on with what it was granted, or hears that nobody wants it any more."""
+        """The worker goes on with its attempt, or hears that it is cancelled."""
         for job in self.life.granted():
             if not self.life.stand.beat(job, done, 100):
                 self.life.tell(job, failure=STOPPED)
@@ -192,7 +192,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(["fine", "theirs", "ours"]))
     def evaluate(self, how: str) -> None:
-        """For once all goes as it should: somebody's turn comes, and an end with it."""
+        """One request is evaluated without any fault."""
         self.life.bring_all()
         self.life.pass_time(60.0)
         self.life.work()
@@ -213,9 +213,9 @@ class Board(RuleBasedStateMachine):
     @precondition(lambda self: self.life.running)
     @rule(how=st.sampled_from(["before", "on a branch", "after", "cut off"]))
     def die(self, how: str) -> None:
-        """The worker is killed before or after its commit, or only cut off from everybody.
+        """The worker is killed before or after its commit, or only cut off.
 
-        On the branch for answers of attempts that are not finished it may leave anything: that is no result.
+        On the branch for answers of unfinished attempts it may leave anything: that is no result.
         """
         for job in self.life.granted():
             if how == "after":
@@ -230,13 +230,13 @@ class Board(RuleBasedStateMachine):
     @precondition(lambda self: self.life.ghosts)
     @rule(tells=st.booleans())
     def haunt(self, tells: bool) -> None:
-        """Who was cut off is back with an end that nobody may want any more."""
+        """A worker that was cut off reports the end of an attempt that may have been given up."""
         job = self.life.ghosts.pop()
         details = self.life.publish(job)
         if tells:
             self.life.tell(job, details=details)
 
-    # --- what happens to everybody
+    # --- faults
 
     @rule(
         kind=st.sampled_from([*FAULTS, *LIED, "hang", "cut"]),
@@ -246,7 +246,7 @@ class Board(RuleBasedStateMachine):
     )
     def stumble(self, kind: str, where: str, after: bool, times: int) -> None:
         """The Hub will fail some of the next calls of the bot, before or after they had their effect."""
-        if kind == "429 commits":  # an hour's wait, which the Hub asks for where somebody commits, and nowhere else
+        if kind == "429 commits":  # an hour's wait, which the Hub demands for commits only
             where = "POST */commit/*"
         if kind == "missing":  # the Hub says so of files alone
             where = "GET */resolve/*"
@@ -295,7 +295,7 @@ class Board(RuleBasedStateMachine):
 
     @rule()
     def come_to_rest(self) -> None:
-        """The Hub is well again and all work that can be done is done: what people see is in order."""
+        """The Hub is healthy again and all work that can be done is done: the invariants hold."""
         self.caches.clear()
         self.life.bring_all()
         for _ in range(4):
@@ -307,7 +307,7 @@ class Board(RuleBasedStateMachine):
         self.life.check()
 
     def to_the_end(self) -> None:
-        """Evaluate whatever still waits."""
+        """Evaluate all waiting requests."""
         for _ in range(60):
             self.come_to_rest()
             if all(status in ENDED for status in self.life.statuses().values()):
@@ -343,10 +343,10 @@ def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type
         life.teardown()
 
 
-def test_whatever_happens_in_whatever_order_people_get_their_answers(
+def test_random_lives_of_a_board_keep_the_invariants(
     board: type[Board],
 ) -> None:
-    """Random lives of a board keep the invariants at every quiet point, and end with every request at its end."""
+    """Random lives of a board keep the invariants whenever all work is done, and every request ends."""
     lives = settings(
         max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )

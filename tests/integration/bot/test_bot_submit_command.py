@@ -28,7 +28,7 @@ def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
 
 @pytest.fixture
 def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Steward:
-    """Run `steward …` on the board of `stand`, as somebody who owns ada's token."""
+    """Run `steward …` on the board of `stand` with ada's token."""
     for name, value in {
         "STEWARD_BOARD": str(settings.board),
         "STEWARD_BOT_TOKEN": BOT,
@@ -92,7 +92,7 @@ def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: BoardDri
 def test_who_cannot_be_asked_is_told_in_a_sentence(
     web: httpx2.Client, steward: Steward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit status 2 for a wrong token, an address that is none, an argument that cannot be, and a name of nobody."""
+    """A wrong token, a wrong address, an impossible argument and an unknown name end with status 2 and a sentence."""
     here = str(web.base_url)
     cases = {
         "Not Found": ("submit", "ada/good", "--server", f"{here}/nowhere"),

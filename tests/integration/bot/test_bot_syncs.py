@@ -32,7 +32,7 @@ def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stan
 
 
 def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: BoardDriver) -> None:
-    """Nothing is put into RQ for nobody; the first worker that announces itself gets the oldest request."""
+    """Without a worker nothing is put into RQ; the first worker that announces itself gets the oldest request."""
     stand.submit("ada/good")
     stand.settle()
     assert stand.queued() == []
@@ -148,8 +148,8 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: BoardDriver) -> None
         assert stand.calls.count(("POST", "comment-edit")) - before == edits, done
 
 
-def test_a_request_that_somebody_cancels_stops_its_worker(stand: BoardDriver) -> None:
-    """When people write CANCELLED into the file, the worker hears so with its next beat, and the file stays theirs."""
+def test_cancelled_in_the_file_stops_the_worker(stand: BoardDriver) -> None:
+    """When people write CANCELLED into the file, the worker is told to stop at its next beat; the file stays so."""
     job = stand.started()
     stand.beat(job)
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
@@ -194,7 +194,7 @@ def test_an_outsiders_pull_request_is_followed_there(stand: BoardDriver) -> None
     assert "submitted by `ada`" in bots[0].content
 
 
-def test_the_bots_own_commits_wake_nobody(stand: BoardDriver) -> None:
+def test_the_bots_own_commits_mark_nothing(stand: BoardDriver) -> None:
     """After the bot's own commit, looking at the repo costs two calls and marks nothing."""
     stand.submit("ada/remote")
     stand.settle()

@@ -56,7 +56,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: BoardDriver) -> None:
 
 
 def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
-    """Whatever the outcome said; another attempt follows."""
+    """An outcome whose results are refused does not count as finished, and another attempt follows."""
     job = stand.started()
     stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
     assert stand.file(job.path)["status"] == "RERUN"
@@ -80,7 +80,7 @@ def test_the_timer_counts_the_queue_once_a_slot(stand: BoardDriver) -> None:
 
 
 def test_counting_twice_counts_once_and_days_are_read_at_once(connection: Redis) -> None:
-    """One script under the attempt's id; a good end tells how long it took; what nobody wrote is not read."""
+    """Each attempt is counted once; several days are read in three commands at most; malformed fields are ignored."""
     keys, now = Keys("timed"), 20_000 * 86_400.0 + 5
     for timings in (Timings(connection, keys), Timings(connection, keys)):
         timings.ended("a-1", "finished", seconds=60.0, tier="small", precision="4bit", now=now)

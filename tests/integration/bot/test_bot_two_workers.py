@@ -85,7 +85,7 @@ def granted(claim: AttemptClaim) -> bool | None:
 def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(
     pair: tuple[BoardDriver, Worker, Worker],
 ) -> None:
-    """Its next beat says who it is and what it asks for: nobody else is given the attempt, and it hears its answer."""
+    """After a loss of Redis its next beat restores the attempt: no other worker gets it, and it hears its answer."""
     stand, a, _ = pair
     _, _, job = a.pop()
     asked = a.asks(job)
@@ -163,7 +163,7 @@ def taken_meanwhile(stand: BoardDriver, a: Worker, b: Worker) -> tuple[Job, Queu
 
 
 def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[BoardDriver, Worker, Worker]) -> None:
-    """It hands nothing back: the other goes on, and nobody is given the attempt once more."""
+    """A stopping worker does not hand back an attempt that another one runs, and the attempt is not queued again."""
     stand, a, b = pair
     rq_job, queue, job = taken_meanwhile(stand, a, b)
     stand.time += 1
@@ -186,7 +186,7 @@ def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[BoardDrive
 def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
     pair: tuple[BoardDriver, Worker, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RUNNING has landed, the worker stops, the bot would answer: it is queued again, and costs nobody a try."""
+    """A worker stops after RUNNING has landed: the attempt is queued again, and costs no try."""
     stand, a, _ = pair
     rq_job, queue, job = a.pop()
     claim = a.asks(job)

@@ -1,4 +1,4 @@
-"""Those that wait, in memory: in step with Redis whatever changes, and read in full only where that is needed."""
+"""The waiting requests in memory: equal to those in Redis after every change, and read in full only when needed."""
 
 from __future__ import annotations
 

@@ -125,13 +125,13 @@ def test_no_body_and_no_id_leads_to_an_error_of_ours(web: httpx2.Client, body: b
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_other_methods_are_told_which_one_is_taken(web: httpx2.Client, method: str) -> None:
-    """Whoever opens the webhook's address in a browser learns that it exists, and that it takes POST."""
+    """A browser that opens the webhook's address is told that it accepts POST only."""
     answer = web.request(method, "/webhooks/hub")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 def test_a_sender_that_hangs_up_leaves_the_server_well(web: httpx2.Client) -> None:
-    """A connection cut in the middle of a body stores nothing and harms nobody."""
+    """A connection that breaks in the middle of a body stores nothing, and the server goes on."""
     address = (web.base_url.host, web.base_url.port or 80)
     with socket.create_connection(address) as cut:
         head = f"POST /webhooks/hub HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {SECRET}\r\nContent-Length: 999\r\n\r\n{{"
@@ -140,9 +140,9 @@ def test_a_sender_that_hangs_up_leaves_the_server_well(web: httpx2.Client) -> No
 
 
 def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis) -> None:
-    """Alive is not ready: without a sync process that heard from the Hub, `/readyz` says so.
+    """`/readyz` says when no sync process has reached the Hub.
 
-    Everybody may read that, so it names nothing that was asked of the Hub.
+    The page is public, so it names nothing that was asked of the Hub.
     """
     assert web.get("/healthz").status_code == 200
     before = web.get("/readyz")

@@ -36,7 +36,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
 
 @pytest.mark.parametrize("what", ["closed", "locked", "deleted", "no pull request any more"])
 def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell: CountedVerb, what: str) -> None:
-    """The command has its effect once, is recorded, and the thread comes to rest, whatever became of it."""
+    """The command has its effect once and is recorded, and the thread comes to rest."""
     talk, threads = Discussion(stand), stand.hub.state.threads
     if what == "no pull request any more":
         talk.number, _ = propose(stand, {"notes.txt": b"x"})

@@ -1,4 +1,4 @@
-"""Commands in threads, through real comments on a Hub of our own: one reply each, whatever happens between."""
+"""Commands in threads, through real comments on a local Hub: each comment gets one reply."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_an_edited_comment_runs_nothing(stand: BoardDriver, bell: Bell) -> None:
 
 
 def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: Bell) -> None:
-    """Somebody is refused, allowed once listed, and refused again at once when they lost their place."""
+    """A person is refused, allowed once listed as maintainer, and refused again at once when removed from the list."""
     talk = Discussion(stand)
     ada = stand.context.hub.user("ada").id
     talk.say("/alarm")
@@ -135,8 +135,10 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: B
     assert len(bell.rung) == 1
 
 
-def test_nobody_gives_hundreds_of_commands(stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit of an hour a command is not run, and its author told when to come back."""
+def test_commands_beyond_the_hourly_limit_are_not_run(
+    stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the hourly limit a command is not run, and its author is told when to come back."""
     monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 2)
     talk = Discussion(stand)
     for _ in range(3):
@@ -161,7 +163,7 @@ def test_a_command_costs_few_calls_however_long_its_thread(stand: BoardDriver, b
 
 
 def test_an_old_command_is_left_alone(stand: BoardDriver, bell: Bell) -> None:
-    """A command that nobody answered for a week has no effect: whoever gave it does not wait any more."""
+    """A command that went unanswered for a week has no effect, because its author does not expect it any more."""
     talk = Discussion(stand)
     stand.time += answering.MAX_AGE_SECONDS + 60
     talk.say("/bell")

@@ -131,7 +131,7 @@ EFFECTS = [
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:
-    """Whoever gave the command reads that it was done, not that it was so already; there is one edit of it."""
+    """After a death between effect and reply, the author reads that it was done, and the edit is made once."""
     died: list[str] = []
     before = {"/unhold ada/good": "/hold ada/good no", "/resume board": "/pause board no"}.get(text)
     if before is not None:

@@ -89,8 +89,7 @@ def test_every_command_costs_few_calls(
 def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(
     stand: BoardDriver, talk: Discussion
 ) -> None:
-    """The thread is read in one call, and its comments are nobody's business but for the commands in them; Redis is
-    not asked about each of them either."""
+    """The thread is read in one call, and Redis is not asked about each comment."""
     before = redis_calls(stand)
     few = calls_of(stand, talk, "/status ada/good", stand.bob)
     between = redis_calls(stand)

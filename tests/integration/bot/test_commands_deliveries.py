@@ -107,8 +107,8 @@ def test_ten_times_the_same_delivery_shuffled_is_one_answer(live: tuple[BoardDri
     assert len(rung) == len(set(rung)) == 12
 
 
-def test_our_own_comments_wake_nobody(live: tuple[BoardDriver, Rung]) -> None:
-    """What we wrote comes back as deliveries, however often: nothing is read for them, and nothing written."""
+def test_the_bots_own_comments_cause_no_calls(live: tuple[BoardDriver, Rung]) -> None:
+    """Deliveries of the bot's own comments, however often they come, cause no read and no write."""
     stand, _ = live
     number = opened(stand, "/bell")
     wait_until(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)

@@ -61,7 +61,7 @@ def answers(
 
 
 def check(stand: BoardDriver, key: str, reply: str) -> None:
-    """Nobody achieved anything by `key`."""
+    """The comment or reply under `key` holds no effect of a hostile text."""
     assert trouble(reply, hub=stand.hub.url) == [], f"{key!r}: {reply}"
 
 
@@ -99,8 +99,8 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriv
                     check(quiet, text, event.content)
 
 
-def test_as_titles_and_posts_they_reach_nobody(quiet: BoardDriver) -> None:
-    """A thread with such a title and post has no answer or a harmless one, and stands in the digest as a row."""
+def test_hostile_titles_and_posts_stay_text(quiet: BoardDriver) -> None:
+    """A thread with a hostile title and post gets a harmless answer or none, and is a row in the digest."""
     for text in SAID:
         title = f"On {' '.join(text.split())}"[:190]
         post = f"{text}\n\nmy model ada/good failed" if len(text) % 2 else text
@@ -182,6 +182,6 @@ def test_names_of_people_are_no_more_than_names(quiet: BoardDriver) -> None:
 
 
 def test_the_judge_sees_what_a_careless_template_would_let_through() -> None:
-    """Most of the texts achieve something where nobody escapes them: else the tests above would show nothing."""
+    """Most of the hostile texts have an effect if they are not escaped, so the tests above can fail."""
     achieved = [text for text in TEXTS if trouble(f"Reason: {text}\n\n{text}", hub="http://127.0.0.1")]
     assert len(achieved) >= 40

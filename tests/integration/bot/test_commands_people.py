@@ -29,7 +29,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
 
 
 def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: CountedVerb) -> None:
-    """A command of nobody is not run; a maintainer with another name is still one, and who took the name is none."""
+    """A deleted account's command is not run; a renamed maintainer stays one, and the new owner of the name is none."""
     state, talk = stand.hub.state, Discussion(stand)
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
@@ -77,7 +77,7 @@ def rename_account(stand: BoardDriver, old: str, new: str) -> None:
 
 @pytest.mark.parametrize("redis_is_lost", [False, True], ids=["known", "redis-lost"])
 def test_a_submitter_is_known_by_id_whatever_the_name(stand: BoardDriver, redis_is_lost: bool) -> None:
-    """Who submitted by `/submit` and renamed their account withdraws the request; who took the name does not."""
+    """A renamed submitter can withdraw the request; the new owner of the old name cannot."""
     talk = Discussion(stand)
     assert "shows its progress" in talk.ask("/submit ada/good precision=float32", stand.bob)
     stand.time += 600
@@ -179,7 +179,7 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
 
 
 def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: CountedVerb) -> None:
-    """A reply that somebody posts again, marker and all, or quotes, is answered by nobody."""
+    """A reply of the bot that an account posts again or quotes, with its marker, is not answered."""
     talk = Discussion(stand)
     reply = talk.ask("/bell")
     talk.say(reply, stand.bob)
@@ -191,7 +191,7 @@ def test_what_other_bots_copy_from_ours_is_no_command(stand: BoardDriver, bell: 
 
 
 def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDriver, bell: CountedVerb) -> None:
-    """Whatever our own account writes, by hand or by program, is not run."""
+    """Comments of the bot's own account are never run as commands."""
     talk = Discussion(stand)
     talk.say("/bell", HfApi(stand.hub.url, token=BOT))
     assert bell.causes == []

@@ -1,7 +1,7 @@
-"""The table of all commands, played on a board that runs: what everybody is told, and what becomes of the files.
+"""The table of all commands, played on a running board: every reply, and every file afterwards.
 
-`make test` plays each command in each place and with each outcome, and in each place each state, at least once;
-`make matrices` plays all cells.
+`make test` plays each command in each place and with each outcome, and in each place each state, at least once; `make
+matrices` plays all cells.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ELSEWHERE = {"try", "rename", "flag", "unflag", "dismiss", "remove", "restore", 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Table]:
-    """The table, after everybody wrote their command and all of them were answered."""
+    """The table, after all commands were written and answered."""
     folder = tmp_path_factory.mktemp("table")
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
@@ -64,7 +64,7 @@ def test_the_table_is_large_and_has_every_verb(played: Table) -> None:
 
 
 @pytest.mark.parametrize("cell", PLAYED, ids=str)
-def test_everybody_is_told_what_happened(played: Table, cell: Cell) -> None:
+def test_each_command_has_the_reply_of_the_table(played: Table, cell: Cell) -> None:
     """Each command has one reply, which says what the table says."""
     (reply,) = played.answers[cell]
     verb = REGISTRY.find(cell.verb)
@@ -88,7 +88,7 @@ def test_what_was_done_stands_in_the_files_and_nothing_else_does(played: Table) 
 
 
 def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) -> None:
-    """Nobody but a maintainer merged or closed one."""
+    """A pull request is merged or closed only where the table says that a maintainer did it."""
     for cell in PLAYED:
         if cell.place == "pull" and cell.state in ("passed", "problems"):
             wanted = {"merged": "merged", "rejected": "closed"}.get(cell.outcome, "open")
@@ -107,8 +107,8 @@ def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
         assert keys[comment] == int(is_one), str(cell)
 
 
-def test_nobody_wrote_in_vain_and_the_bot_nothing_of_its_own(played: Table) -> None:
-    """In the talks there are the comments of the table and one reply to each: no error, no second word."""
+def test_discussions_hold_one_reply_to_each_comment(played: Table) -> None:
+    """The discussions hold the comments of the table and one reply to each: no error, no second reply."""
     context = played.stand.context
     for number in range(1, 5):
         thread = context.hub.thread(context.community, number)
@@ -121,7 +121,7 @@ def test_nobody_wrote_in_vain_and_the_bot_nothing_of_its_own(played: Table) -> N
 def test_a_command_is_answered_within_a_second_whatever_waits(
     played: Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A thousand background syncs wait, each of a call; who writes a command does not wait for them."""
+    """A command is answered while a thousand background syncs wait, each of which makes a call."""
     context, times = played.stand.context, list[float]()
     names = (f"ada/gone{n}_eval_request_False_float32_Original.json" for n in range(1_000))
     context.mark_all(map(request_key, names), SyncPriority.BACKGROUND)

@@ -51,7 +51,7 @@ def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: BoardDriver, 
 
 
 def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discussion) -> None:
-    """Whoever does not say which one is meant is told what to write, be it the precision or the type of weights."""
+    """A command that fits several requests of a model gets a reply with the precision or weight type to add."""
     stand.submit("ada/good", sender="ada")
     adapter = "ada/good_eval_request_False_float32_Adapter.json"
     stand.submit("ada/good", path=adapter, weight_type="Adapter", sender="ada")
@@ -105,7 +105,7 @@ def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: BoardDr
 
 
 def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: BoardDriver, talk: Discussion) -> None:
-    """Hold, priority and pause change the files on the Hub, and are lifted again."""
+    """Hold, priority and pause change files on the Hub, and can be lifted again."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -125,10 +125,10 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: B
 
 
 @pytest.mark.parametrize("slip", [b'{"tier:large": "Moved.",}', b"{}" + b" " * 100_000], ids=["comma", "large"])
-def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(
+def test_a_pause_is_refused_while_the_file_of_pauses_is_unreadable(
     stand: BoardDriver, talk: Discussion, slip: bytes
 ) -> None:
-    """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
+    """With an unreadable file of pauses, `/pause` says so, and leaves the file as it is."""
     stand.put(".steward/pauses", slip)
     for command in ("/pause board moving house", "/resume tier:large"):
         assert "I cannot read the file `.steward/pauses`" in talk.ask(command, stand.form)
@@ -137,7 +137,7 @@ def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(
     assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)
 
 
-def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: BoardDriver, talk: Discussion) -> None:
+def test_why_says_that_an_end_is_being_written(stand: BoardDriver, talk: Discussion) -> None:
     """It may have failed: nothing is said to be fine before the file says how it ended."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
@@ -146,7 +146,7 @@ def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: BoardDr
     assert "has just ended, and its result is being saved" in talk.ask("/why ada/good")
 
 
-def test_whoever_submitted_it_cancels_it(stand: BoardDriver, talk: Discussion) -> None:
+def test_the_submitter_cancels_it(stand: BoardDriver, talk: Discussion) -> None:
     """A stranger is refused; the submitter's reason is in the file."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
@@ -159,7 +159,7 @@ def test_whoever_submitted_it_cancels_it(stand: BoardDriver, talk: Discussion) -
 
 
 def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: BoardDriver, talk: Discussion) -> None:
-    """A refused one leaves no file; an accepted one is written for whoever asked, and a newer commit follows."""
+    """A refused submission leaves no file; an accepted one is written for its author, and a newer commit follows."""
     assert "would be refused" in talk.ask("/submit ada/pickled precision=float32")
     assert stand.context.index.of_model("ada/pickled") == []
     assert "is submitted" in talk.ask("/submit ada/good precision=float32")
@@ -175,7 +175,7 @@ def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: BoardDriver, 
     assert (file["status"], file["revision"]) == ("PENDING", head)
 
 
-def test_whoever_subscribed_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -> None:
+def test_a_subscriber_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -> None:
     """One comment, once, in the thread where it was asked for, also when Redis was lost meanwhile."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()

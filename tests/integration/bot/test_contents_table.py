@@ -163,7 +163,7 @@ def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
 
 
 def test_two_processes_that_were_told_different_things_do_not_write_in_turns(stand: FlagBoardDriver) -> None:
-    """The one that asked later is believed by both, until somebody asks anew."""
+    """Two processes with different knowledge of a model do not rewrite the table in turns."""
     finished(stand)
     look(stand)
     first = stand.context.contents_memory

@@ -160,7 +160,7 @@ def standing_question(place: Transcripts) -> Told:
 
 
 def subscribing(place: Transcripts) -> Told:
-    """Whoever subscribes in a request's thread is told there of its end."""
+    """A subscriber in a request's thread is told of its end there."""
     path = place.submit("ada/corona")
     talk = place.thread_of(path)
     talk.say("bob", "/subscribe")

@@ -109,7 +109,7 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
 
 @rarely
 def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
-    """Whatever name its worker gave: the Hub says whose commit it is."""
+    """The account is read from the Hub's commit, not from the worker's name."""
     job = stand.started()
     name = account_name(CLAIMER)
     aside = SetAsideWorker(worker=name, account=CLAIMER, attempt="a", path="p", reason="r", at=stand.time)

@@ -82,7 +82,7 @@ def test_one_account_that_reports_many_takes_little(stand: FlagBoardDriver, monk
 
 
 def test_a_program_that_answers_each_of_our_comments_is_left_alone(stand: FlagBoardDriver) -> None:
-    """Whatever it writes without a command, also with our marker, a link or a question, the bot says no more."""
+    """Comments without a command, also with the bot's marker, a link or a question, get no further answer."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     echo = account(stand, "echo")

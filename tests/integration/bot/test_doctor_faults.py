@@ -52,7 +52,7 @@ class Ward:
         return secret
 
     def member(self, org: str, name: str, role: str) -> None:
-        """Give somebody a role in an organisation."""
+        """Give an account a role in an organisation."""
         accounts = self.stand.hub.state.accounts
         where, who = accounts.by_name(org), accounts.by_name(name)
         assert where is not None and who is not None
@@ -206,7 +206,7 @@ def worker_without_harness(ward: Ward) -> None:
     ward.card(versions={"lm-eval": "missing"})
 
 
-def tier_that_nobody_takes(ward: Ward) -> None:
+def tier_without_worker(ward: Ward) -> None:
     ward.card(tiers=("small",))
 
 
@@ -247,7 +247,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (worker_without_gpu, "workers", "nvidia-smi"),
     (worker_of_another_version, "workers", "Install the same version"),
     (worker_without_harness, "workers", "'steward-leaderboard[worker]'"),
-    (tier_that_nobody_takes, "workers", "STEWARD_TIERS=all"),
+    (tier_without_worker, "workers", "STEWARD_TIERS=all"),
     (evaluator_without_cross_checks, "cross-checks", "accounts that you trust alone"),
 ]
 

@@ -87,10 +87,10 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDr
     assert len([one for one in stand.threads() if "twice" in one.title]) == 1
 
 
-def test_pairs_that_nobody_cures_keep_no_other_from_being_told(
+def test_unresolved_pairs_keep_no_other_from_being_reported(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With room for one thread a look, the second pair is told in the second look, and then no call is made."""
+    """With room for one new thread a pass, the second pair is reported in the second pass; then no call is made."""
     monkeypatch.setattr(duplicates, "MAX_REPORTED", 1)
     stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))
     stand.settle()

@@ -139,7 +139,7 @@ def test_answers_of_restricted_benchmarks_are_left_out(stand: ModelPagesDriver, 
     assert rows[0]["input"]["choices"] == [" Yes", " No"] and rows[0]["output"]["raw"] == [" Yes"]
 
 
-def test_answers_that_not_everybody_can_read_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
+def test_answers_in_a_private_repo_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
     """A private details repo gives a record without answers."""
     repo = stand.context.board.repos.details(MODEL)
     HfApi(stand.hub.url, token=WORKER).update_repo_settings(repo, private=True, repo_type="dataset")

@@ -87,7 +87,7 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
 
 
 def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDriver) -> None:
-    """Somebody changes a field of the failed request: nothing is told. It is evaluated anew: its end is."""
+    """A changed field of the failed request is not reported; the end of its next evaluation is."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
@@ -104,7 +104,7 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDri
 def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
     stand_with_maintainer: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may be there before the sync of the request has returned; nobody calls a second time."""
+    """The end is reported even if the thread is synced before the request's sync has returned."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
@@ -265,7 +265,7 @@ def test_each_kind_of_thread_has_its_answer(
 
 
 def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver) -> None:
-    """Nothing is said, and the thread waits on the list, which a digest shows without notifying anybody."""
+    """An unclear question gets no answer, and appears on the maintainers' list without a notification."""
     stand = stand_with_maintainer
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
     assert talk.replies() == []
@@ -282,7 +282,7 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
 
 
 def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: BoardDriver) -> None:
-    """A question in a locked thread gets no answer, and is nobody's trouble; once it is unlocked it gets one."""
+    """A question in a locked thread gets no answer and no retry; once unlocked it gets one."""
     stand = stand_with_maintainer
     stand.hub.state.faults.fail("POST */comment", status=403, times=None)
     talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")

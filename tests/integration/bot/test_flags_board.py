@@ -77,7 +77,7 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> N
 
 
 def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -> None:
-    """They have the same weights; a flag for anything else is met by whoever has them."""
+    """A flag for copying does not apply to the original with the same weights; any other flag applies to both."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     case.say("/flag copy it is bob/original", stand.form)
     assert "flagged" in stand.codes("ada/copy")
@@ -87,8 +87,10 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -
 
 
 def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None:
-    """A flag that is lifted from elsewhere closes its own discussion, and not the one where that was said; what is
-    about a request stays open, whatever is said there; and with nothing to dismiss nothing is closed."""
+    """A flag that is lifted from elsewhere closes its own discussion alone.
+
+    The discussion of the command and those about requests stay open; if there is nothing to dismiss, nothing is closed.
+    """
     question, case = AppealThread(stand, "A question", "Hello?"), AppealThread(stand, "[FLAG] ada/good", "It cheats.")
     case.say("/flag other so I say", stand.form)
     question.say("/dismiss so I say", stand.form)
@@ -112,9 +114,8 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     assert thread.status == "open"
 
 
-def test_a_lifted_flag_waits_for_nobody(stand: FlagBoardDriver) -> None:
-    """An appeal in a discussion that the bot opened waits for an answer, and no longer once the flag is lifted, or the
-    discussion closed."""
+def test_an_appeal_leaves_the_list_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
+    """An appeal waits on the maintainers' list until the flag is lifted or the discussion closed."""
     question = AppealThread(stand, "A question", "Hello?")
     question.say("/flag other ada/good so I say", stand.form)
     url = stand.record("ada/good")["thread"]
@@ -187,7 +188,7 @@ def watching(stand: FlagBoardDriver, count: Callable[..., None]) -> Iterator[Non
 
 
 def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
-    """Of several models one that nobody knows: none is flagged. An official provider's: neither."""
+    """A command with several models flags none if one is unknown or belongs to an official provider."""
     policy = stand.context.board.admission.model_copy(update={"official_providers": ("Bob",)})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     case = AppealThread(stand, "[FLAG] ada/good", "See below.")
@@ -238,8 +239,8 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> Non
     assert reports(stand.context) == []
 
 
-def test_nobody_learns_of_a_private_model(stand: FlagBoardDriver) -> None:
-    """One that the bot may read is told from one that does not exist by nobody."""
+def test_a_private_model_looks_like_a_missing_one(stand: FlagBoardDriver) -> None:
+    """A private model that the bot may read gets the reply of a missing one."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
     assert stand.context.hub.model_facts("board/secret").private
     case = AppealThread(stand, "A question", "Hello?")
@@ -247,9 +248,11 @@ def test_nobody_learns_of_a_private_model(stand: FlagBoardDriver) -> None:
     assert "I found no such model" in case.replies()[-1]
 
 
-def test_whoever_reported_it_elsewhere_is_told(stand: FlagBoardDriver) -> None:
-    """Two people report one model in two threads, a third one holds the decision: both are told, once each, also
-    where Redis was lost in between; and a dismissal ends what was reported there."""
+def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
+    """Two people who reported the model in other threads are told of the decision once each, also after Redis was lost.
+
+    A dismissal ends their reports too.
+    """
     first = AppealThread(stand, "Strange", "Hm.")
     first.say("/flag copy ada/copy it is bob/original", stand.bob)
     second = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
@@ -295,7 +298,7 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDri
 
 
 def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
-    """Whoever reported it in another thread was told; nobody has to decide about the same words twice."""
+    """A reporter in another thread was told; lifting the flag does not open the same report again."""
     other = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     case = AppealThread(stand, "Something else", "Hello.")
     case.say("/flag copy ada/copy it is bob/original", stand.form)
@@ -338,7 +341,7 @@ def test_a_dismissal_that_died_half_way_is_one(stand: FlagBoardDriver) -> None:
 
 
 def test_a_maintainer_by_an_organisation_flags(stand: FlagBoardDriver) -> None:
-    """As those do whom the board lists by name; and whoever is none reports."""
+    """A member of a listed organisation flags like a listed maintainer; other accounts only report."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)
     stand.context.board = stand.context.board.model_copy(
         update={"maintainers": (), "maintainer_organisations": keepers}
@@ -385,8 +388,8 @@ def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagBoardDri
     assert digest_of(copy) == digest_of(original) == weights_digest(facts) != ""
 
 
-def test_evidence_is_kept_from_everybody_until_it_was_decided(stand: FlagBoardDriver) -> None:
-    """Nothing of what was found is in any comment, nor in any repo."""
+def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> None:
+    """Evidence is in no comment and in no repo before the decision."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     report = find_report(stand.context, "ada/copy")
     assert report is not None

@@ -69,7 +69,7 @@ def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDrive
 
 
 def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagBoardDriver) -> None:
-    """A flag is lifted by hand, and whoever read that died before its thread was looked at: it is told all the same."""
+    """After a flag is lifted by hand and the first sync dies, the next one reports it in the flag's thread."""
     case = AppealThread(stand, "Something else", "Hello.")
     case.say("/flag other ada/good it is not what it says", stand.form)
     stand.sync_flags()

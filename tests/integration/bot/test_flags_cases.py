@@ -142,7 +142,7 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, told: dict[str, 
 def test_anybody_may_report_and_only_maintainers_flag(
     stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
 ) -> None:
-    """A name that means nothing is an error with names like it; the same command flags once a maintainer gives it."""
+    """An unknown name is an error with similar names; a person's command is a report, a maintainer's a flag."""
     stand.submit("ada/good")
     stand.settle()
     case = AppealThread(stand, "Something is strange", "Who looks at this?")

@@ -176,7 +176,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 @pytest.mark.timeout(900 if WHOLE else 180)
 @pytest.mark.parametrize("seed", range(LIVES))
 def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int) -> None:
-    """Whatever happens in whichever order, the board says the same everywhere, and nobody but maintainers decides."""
+    """In any order of commands, all views of the board agree, and only maintainers' decisions count."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
         stand = FlagBoardDriver(hub, connection, probe)

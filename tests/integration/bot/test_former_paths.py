@@ -1,4 +1,4 @@
-"""Files of Steward at the paths of earlier versions: read, and moved by one commit, whatever happens in between.
+"""Files of Steward at the paths of earlier versions are read, and moved by one commit.
 
 `make matrices` has all cases, `make test` some.
 """
@@ -259,7 +259,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
     former: BoardDriver, present: bytes, newer: bytes, left: bytes
 ) -> None:
-    """Whatever people wrote there, one file is left, and front ends find none."""
+    """One readable file of pauses is left, and front ends see none."""
     commit(former, {PAUSES: present, FORMER_PAUSES: newer})
     started(former)
     assert on_main(former) == {RECORD, PAUSES}

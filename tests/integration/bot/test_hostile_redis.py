@@ -1,6 +1,6 @@
-"""A hostile neighbour in Redis: what a stolen password writes there disturbs nobody else's request and runs nothing.
+"""Forged data in Redis, as after a stolen password: other requests are not disturbed, and no code runs.
 
-Each test forges what its writer could never write, and then has the board do a day's work.
+Each test forges data that its writer could not write, and then lets the board do a day's work.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, 
 
 
 class Pickled:
-    """Whoever unpickles it makes a folder."""
+    """Unpickling it creates a folder."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -58,14 +58,14 @@ def pages(stand: BoardDriver, valkey_url: str, tmp_path: Path) -> Iterator[httpx
 
 
 def all_pages_answer(pages: httpx2.Client) -> None:
-    """Whatever lies in Redis, people see a page."""
+    """Every page answers."""
     for path in ("/", "/requests", "/workers", "/api/queue", "/api/workers", "/healthz", "/metrics"):
         answer = pages.get(path)
         assert answer.status_code == 200, f"{path}: {answer.text[:500]}"
 
 
 def finish(stand: BoardDriver) -> None:
-    """Let an hour pass, in which whatever waits comes due."""
+    """Advance the clock by an hour, and sync all that is due."""
     for _ in range(6):
         stand.settle()
         stand.time += 600
@@ -80,7 +80,7 @@ def is_well(stand: BoardDriver) -> None:
 def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(
     stand: BoardDriver, pages: httpx2.Client
 ) -> None:
-    """States that are none, and numbers that are none: the attempt counts as one of which nobody knows."""
+    """An attempt with an unknown state or malformed numbers counts as an unknown one."""
     running = stand.started()
     waiting = stand.submit("ada/strange").replace("strange", "good")
     key, forged = KEYS.attempt(running.attempt), stand.context.attempts
@@ -122,7 +122,7 @@ def test_an_outcome_that_is_none_counts_as_silence(stand: BoardDriver) -> None:
 
 
 def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: BoardDriver) -> None:
-    """Bytes that are no text, kinds that nobody knows, paths that lead elsewhere, generations that are no numbers."""
+    """Dirty keys with bytes that are no text, unknown kinds, escaping paths or malformed generations are dropped."""
     path = stand.submit("ada/good")
     before = [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")]
     forged: list[bytes] = [b"\xff\xfe", b"request:\x80", b"", b":", b"zork:x", b"request:", b"x" * 100_000]
@@ -160,7 +160,7 @@ def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_p
     path = stand.submit("ada/good")
     mark = tmp_path / "unpickled"
     bomb = zlib.compress(b"0" * (100 << 20), 1)
-    stand.context.workers.leave("w")  # it waits, and its id is known to whoever can count
+    stand.context.workers.leave("w")  # it waits, and its next attempt's id can be computed
     stand.settle()
     attempt = stand.context.index.get(path).attempt
     assert attempt is not None
@@ -233,7 +233,7 @@ def forge_edit(stand: BoardDriver, repo: Repo, name: str, body: bytes) -> None:
 
 
 def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: BoardDriver) -> None:
-    """An edit for a foreign repo is not written, one that is no edit is passed over, and no path leads out."""
+    """A forged edit for a foreign repo is not written, a malformed one is skipped, and no path escapes."""
     context = stand.context
     foreign, requests = Repo("dataset", "board/space-of-others"), context.requests
     HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")

@@ -46,8 +46,7 @@ def opened(stand: BoardDriver, title: str, post: str) -> Discussion:
 def test_a_link_in_a_later_comment_is_a_report(
     failed: tuple[BoardDriver, str], title: str, post: str, answers: int
 ) -> None:
-    """Whatever was said to an opening post that reports nothing we know, the link is answered, once, and the evaluation
-    started again; also after Redis was lost."""
+    """A link in a later comment is answered once, and the evaluation is started again, also after Redis was lost."""
     stand, path = failed
     talk = opened(stand, title, post)
     assert len(talk.replies()) == answers
@@ -63,8 +62,8 @@ def test_a_link_in_a_later_comment_is_a_report(
     assert len(waiting_threads(stand.context)) == 1, "who writes again is heard by a person"
 
 
-def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(failed: tuple[BoardDriver, str]) -> None:
-    """Its author adds which model failed: answered. Once others talk there, models are named that nobody reports."""
+def test_a_name_in_a_later_comment_of_the_author_is_a_report(failed: tuple[BoardDriver, str]) -> None:
+    """The author's addition of the failed model is answered, unless other people have commented before."""
     stand, _ = failed
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
     talked = opened(stand, "Failed evaluations should be a column", "Hello!")
@@ -91,7 +90,7 @@ def test_a_link_that_is_no_report_is_none(failed: tuple[BoardDriver, str], title
 
 
 def test_only_the_first_comments_of_the_author_without_commands_are_read(failed: tuple[BoardDriver, str]) -> None:
-    """Neither somebody else's link, nor a quoted one, nor one beside a command, nor one after much talk is a report."""
+    """Links by others, quoted links, links beside a command and links after many comments are no reports."""
     stand, path = failed
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
     talk.say(f"Is it {link(stand, path)}?", stand.bob)

@@ -93,7 +93,7 @@ def test_no_text_of_a_stranger_becomes_a_formula(site: Client) -> None:
 
 
 def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> None:
-    """The parquet file has one schema, whatever is known of the rows; both files have the same models."""
+    """The parquet file has one schema for all rows, and both files have the same models."""
     import pandas as pd
     from datasets import load_dataset
 

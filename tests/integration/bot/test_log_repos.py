@@ -1,4 +1,4 @@
-"""Logs are where those who may read them can open them, and no link leads anybody else to them."""
+"""Logs are in repos that their readers can open, and links to logs are shown only to those readers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are N
 
 @pytest.mark.parametrize("is_private", [False, True])
 def test_a_log_is_linked_only_where_everybody_can_open_it(stand: BoardDriver, is_private: bool) -> None:
-    """In the thread, on the page and in the API; else these say that maintainers can read it, and operators see it."""
+    """Thread, page and API link public logs; of others they say that maintainers can read them."""
     context = stand.context
     context.board = context.board.model_copy(update={"threads": "always", "attempts": 1})
     if is_private:

@@ -148,7 +148,7 @@ def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) 
 
 
 def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(stand: BoardDriver) -> None:
-    """The Hub's facts about it nest 2,000 levels deep: the submitter reads why, and the Hub counts as there."""
+    """Metadata of 2,000 nested levels refuses the model with a reason, and the Hub does not count as away."""
     sha = stand.ada.model_info("ada/good").sha
     stand.hub.state.faults.fail(
         "GET /api/models/ada/good/revision/*",

@@ -1,4 +1,4 @@
-"""What maintainers see and do on their pages and by the API, and what nobody else does."""
+"""What maintainers see and do on their pages and by the API, and what others cannot."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def is_parked(site: SignInSite, key: str) -> bool:
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
-    """The one decision of somebody about `key`."""
+    """Return the one recorded decision about `key`."""
     (found,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
     return found
 
@@ -83,13 +83,13 @@ def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
 
 
 def wakes(site: SignInSite, person: str) -> list[dict[str, Any]]:
-    """The decisions of somebody that are on record."""
+    """Return the recorded decisions of a person."""
     told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
     return [one for one in told if one["person"] == person]
 
 
-def test_whoever_is_not_signed_in_is_led_to_sign_in(site: SignInSite) -> None:
-    """Each page says so, with a link that leads back to it; what they would do is not done; programs get 401."""
+def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
+    """Each page links to the sign-in and back; actions are refused; programs get 401."""
     browser = site.browser()
     for page in PAGES:
         answer = browser.get(page)
@@ -214,8 +214,8 @@ def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_i
         accounts.set_member(board, person, "admin")
 
 
-def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
+def test_a_maintainer_by_organisation_waits_for_a_sync(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no sync answers, a maintainer by organisation waits, and a maintainer of the board file does not."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no key is marked
     for key in site.stand.context.redis.keys(site.stand.context.keys.message("errand", "look-*")):
@@ -247,7 +247,7 @@ def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: S
 
 
 def test_the_record_names_no_model_that_not_everybody_may_see(site: SignInSite, mia: Browser) -> None:
-    """A decision is public: the request of a private model is woken without being named."""
+    """The public record of a decision does not name a private model."""
     path = "ada/secret_eval_request_False_float32_Original.json"
     entry = IndexEntry(path=path, model="ada/secret", standing=RequestSnapshot(status="FAILED", access="private"))
     site.stand.context.index.put(entry)
@@ -294,7 +294,7 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: 
 
 
 def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
-    """What failed of nobody knows what, with where to look; of a gated model only that there is one."""
+    """Failures with an unknown cause are listed with the place of their logs; a gated model's has no details."""
     unknown = Failure(cause="unknown", fault="unknown", message=f"It ended. {HOSTILE}")
     known = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
     for name, failure, access in (("a", unknown, "public"), ("b", known, "public"), ("c", unknown, "gated")):
@@ -313,8 +313,8 @@ def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
     assert "1 more is of a model" in page
 
 
-def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: SignInSite) -> None:
-    """By cookie and form token; who it was is on record, as for a token of an app and one of their own; not without."""
+def test_a_page_of_the_board_submits_for_its_session(site: SignInSite) -> None:
+    """A cookie with its form token submits, and the person is recorded; without the form token it is refused."""
     browser = site.browser()
     browser.sign_in("ada")
     for token in ("", "0" * 64):

@@ -95,7 +95,7 @@ def test_each_kind_of_item_appears_and_vanishes(stand: BoardDriver) -> None:
 
 
 def test_a_list_that_did_not_change_costs_no_call_and_changes_wait_for_their_turn(stand: BoardDriver) -> None:
-    """One edit within EDIT_SECONDS, whatever happens; none while nothing happens."""
+    """At most one edit is made within EDIT_SECONDS, and none without a change."""
     park(stand, "scores")
     look(stand)
     stand.calls.clear()

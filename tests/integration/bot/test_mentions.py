@@ -104,8 +104,8 @@ def test_a_maintainer_is_not_answered(board: BoardDriver) -> None:
     assert talk.replies() == []
 
 
-def test_nobody_gets_more_than_a_few_answers(board: BoardDriver) -> None:
-    """Another bot that thanks for each answer is not answered for ever."""
+def test_an_account_gets_a_few_answers_at_most(board: BoardDriver) -> None:
+    """Another bot that thanks for each answer soon gets none any more."""
     talk = opened(board, "Something odd", "The table looks strange to me today.")
     for _ in range(6):
         talk.say("Thank you, @steward-bot!", board.bob)

@@ -110,8 +110,8 @@ def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: B
     assert [part.digest for part in before] == [part.digest for part in after]
 
 
-def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: BoardDriver) -> None:
-    """A flag is not escaped by a removal, also where it was raised after the plan; what is at work is cancelled."""
+def test_a_flagged_model_cannot_be_removed(stand: BoardDriver) -> None:
+    """A flagged model cannot be removed, also if the flag came after the plan."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say("/remove ada/solo please")

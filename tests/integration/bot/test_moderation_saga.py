@@ -49,7 +49,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 
 def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
-    """An owner asks, everybody reads the plan, a maintainer approves, both repos follow, the details get a note."""
+    """An owner asks, the plan is published, a maintainer approves, both repos follow, the details get a note."""
     begin(stand)
     talk = ModerationThread(stand)
     asked = talk.say(f"/rename {OLD} {NEW}")
@@ -171,7 +171,7 @@ def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> 
 
 
 def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> None:
-    """Strangers, models that are not the same, names that nobody has: nothing is proposed."""
+    """Strangers, models with other weights and unknown names get no proposal, and a reply at once."""
     begin(stand)
     talk = ModerationThread(stand)
     assert "Only a maintainer of this leaderboard or the model's owner can use" in talk.say(
@@ -189,7 +189,7 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> N
 
 
 def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: BoardDriver) -> None:
-    """The same weights under other file names, by somebody who may write to both, are one model."""
+    """Equal weights under other file names are one model only if the same person may write to both."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say("/rename ada/twin ada/twin-two")
@@ -245,7 +245,7 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("repo", [RESULTS, *([REQUESTS] if WHOLE else [])])
 def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: BoardDriver, repo: str) -> None:
-    """Whatever changed in either repo since: nothing of it is done, and what was done is taken back."""
+    """After any change since the plan, in either repo, nothing is renamed, and what was done is taken back."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")

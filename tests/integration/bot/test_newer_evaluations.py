@@ -1,4 +1,4 @@
-"""A newer evaluation fails and the earlier result stays: whoever asks hears of the failure, and can have it mended."""
+"""A newer evaluation fails and the earlier result stays: people hear of the failure, and can ask for another try."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     assert place.stand.file(PATH)["status"] == "FINISHED"
 
 
-def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Transcripts) -> None:
+def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> None:
     """`/subscribe`, `/why` and `/status` tell that the newer evaluation failed, and that the earlier result stays."""
     resubmit(place)
     talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
@@ -132,7 +132,7 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
 
 
 def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Transcripts) -> None:
-    """A form asks for a revision that there is not; nothing is started again, and nobody hears that it had finished."""
+    """After a form asked for a missing revision, nothing is started, and the reply does not say it finished."""
     place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
     file = place.stand.file(PATH)
     assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
@@ -144,7 +144,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
 
 
 def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Transcripts) -> None:
-    """Its reasons are told nobody in public, but nobody hears that it had not failed either."""
+    """Its reasons are not public, but no reply says that it had not failed."""
     newer_fails(place, LOST)
     entry = place.stand.context.index.get(PATH)
     gated = entry.standing.model_copy(update={"access": "gated"})

@@ -183,7 +183,7 @@ def on_pages(stand: PredictionsDriver, valkey_url: str, folder: Path, path: str)
     return "\n".join(answer.text for answer in answers.values())
 
 
-def test_no_answer_and_no_private_score_reaches_anybody(
+def test_no_answer_and_no_private_score_is_public(
     stand: PredictionsDriver, connection: redis.Redis, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Files, commits, threads, logs, pages, API and Redis: before the end not even the score, and never an answer."""

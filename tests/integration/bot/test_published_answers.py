@@ -142,7 +142,7 @@ def restrict(stand: BoardDriver) -> None:
 
 
 def test_restricted_benchmarks_and_unknown_tasks_are_not_read(stand: BoardDriver, evaluated: str) -> None:
-    """The sync refuses without a call to the Hub, whatever the web server asked for."""
+    """The sync refuses them without a call to the Hub."""
     restrict(stand)
     calls = len(stand.calls)
     assert read(stand, evaluated).code == "restricted"
@@ -162,7 +162,7 @@ def test_models_that_are_not_public_are_not_read(stand: BoardDriver, evaluated: 
 
 
 @pytest.mark.parametrize("change", [{"private": True}, {"gated": "manual"}, {"gated": "auto"}])
-def test_repos_that_not_everybody_reads_are_refused(stand: BoardDriver, evaluated: str, change: dict[str, Any]) -> None:
+def test_repos_that_are_not_public_are_refused(stand: BoardDriver, evaluated: str, change: dict[str, Any]) -> None:
     """The bot's own token could read the repo, and is not used."""
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.update_repo_settings(repo_of(stand), repo_type="dataset", **change)

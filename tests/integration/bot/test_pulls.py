@@ -72,7 +72,7 @@ def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriv
 
 
 def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(stand: BoardDriver) -> None:
-    """`pull_requests: merge`: merged as it was checked, by nobody's hand; the request's status is told there."""
+    """With `pull_requests: merge` the bot merges it at the checked commit, and tells the request's status there."""
     policy(stand, "merge")
     stand.worker()
     number, head = propose(stand, {PATH: fields(stand, sender="someone-else")})
@@ -88,7 +88,7 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
 
 
 def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: BoardDriver) -> None:
-    """Merged by hand, while its thread cannot be read: its author is noted once it can, not whoever merged it."""
+    """After a merge by hand its author counts as the submitter, once the thread can be read."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
     stand.context.hub.retries = Retries(attempts=1)
@@ -212,7 +212,7 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver
 
 
 def test_a_word_of_its_author_has_it_checked_again(stand: BoardDriver) -> None:
-    """The model was mended, not the pull request: a comment of the author's is enough, one of anybody else's is not."""
+    """A comment by the pull request's author has it checked again after the model changed; other comments do not."""
     number, _ = propose(stand, {PATH.replace("good", "new"): fields(stand, model="ada/new")})
     look(stand, number)
     assert "There is no model" in report(stand, number)
@@ -290,7 +290,7 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: BoardDriver) -> N
 
 
 def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
-    """Another commit was under way at each try: nobody has to merge it by hand, for the next sync does."""
+    """If another commit is under way at each try, the next sync merges it."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.context.hub.retries = Retries(attempts=1)

@@ -71,8 +71,8 @@ def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
     assert ask(stand, number, second).merged
 
 
-def test_what_did_not_pass_is_not_merged_for_anybody(stand: BoardDriver) -> None:
-    """Problems, drafts, discussions, other repos, numbers that nobody gave: each has its answer."""
+def test_what_did_not_pass_is_not_merged_on_approval(stand: BoardDriver) -> None:
+    """Problems, drafts, discussions, other repos and unknown numbers each have their reply."""
     number, head = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     assert "does not pass the checks" in ask(stand, number, head).text
@@ -90,7 +90,7 @@ def test_what_did_not_pass_is_not_merged_for_anybody(stand: BoardDriver) -> None
 
 
 def test_what_the_board_or_the_hub_holds_back_is_said(stand: BoardDriver) -> None:
-    """Where merging is held back, or refused, whoever approved it hears so, and it stays open."""
+    """If merging is in shadow or refused, the approver is told, and the pull request stays open."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     board = stand.context.board

@@ -1,7 +1,7 @@
-"""Pull requests that move while the bot looks, decides and merges; merges that fail; processes that die in between.
+"""Pull requests that move while the bot checks, decides and merges; merges that fail; processes that die in between.
 
-Whatever happens when, what is on main in the end was checked, or a person put it there; and nobody is told twice.
-`make chaos` has every push, before every call; `make test` a sample of both.
+In the end everything on main was checked or merged by a person, and no comment is written twice. `make chaos` has every
+push, before every call; `make test` a sample of both.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
 
 
 def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: BoardDriver) -> None:
-    """A file that somebody touched again before it could be put back keeps what they wrote."""
+    """A file that a person changed before it could be restored keeps that change."""
     number, _ = propose(stand, {PATH: fields(stand)})
     before(stand, "merge", lambda: propose(stand, {"README.md": b"Theirs.\n", "evil.txt": b"x"}, number=number))
     stage = stand.context.effects.stage
@@ -171,14 +171,14 @@ def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: 
 
 
 def _push(stand: BoardDriver, number: int) -> None:
-    """Ada pushes what nobody asked for, if she still can."""
+    """Push an unexpected change as Ada, if the pull request is still open."""
     if thread(stand, number).status != "merged":
         propose(stand, {"evil.txt": b"x"}, number=number)
 
 
 @pytest.mark.parametrize("conflicts", [True, False])
 def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriver, conflicts: bool) -> None:
-    """The request that would be replaced changed meanwhile, in the same lines or in others: nobody looked at that."""
+    """If the request that it replaces changes meanwhile, the pull request is checked again."""
     made = settled(stand)
     made |= {f"field{n}": n for n in range(20)} | {"last": 1}
     stand.put(PATH, json.dumps(made, indent=1).encode())
@@ -213,7 +213,7 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver,
     ("how", "route"), [("closed", "resolve"), ("closed", "merge"), ("deleted", "comment"), ("deleted", "merge")]
 )
 def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: BoardDriver, how: str, route: str) -> None:
-    """Nothing is merged, nothing is parked, and nobody is spoken to who left before the last look."""
+    """Nothing is merged or parked, and a pull request that is gone gets no comment."""
     number, _ = propose(stand, {PATH: fields(stand)})
 
     def leave() -> None:

@@ -74,7 +74,7 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 def test_whatever_is_no_submission_is_left_to_people(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
-    """What it does is told in words, nobody is asked to mend anything, and it is merged by hand or not at all."""
+    """The report describes the change, asks for no correction, and leaves the merge to people."""
     stand.put("old/x_eval_request_False_float16_Original.json", b"{}")
     number, _ = propose(stand, files)
     look(stand, number)

@@ -104,9 +104,11 @@ def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatc
     assert "3 files of results; the limit is 0" in comments(stand, REQUESTS, opened.num)[-1]
 
 
-def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
-    """Twins of Ada's, in a pull request of a tool's account: right once she asks for it, and not when a stranger does;
-    the discussion is answered once, and closed with it."""
+def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None:
+    """A tool's rename of Ada's models passes when Ada asks for it, and not when a stranger does.
+
+    The discussion is answered once, and closed with the pull request.
+    """
     number, head = open_pull(stand, done(requests_plan("ada/twin", "ada/twin-two").files))
     look_at(stand, REQUESTS, number)
     assert "I cannot see that bob may write to both" in comments(stand, REQUESTS, number)[0]
@@ -141,7 +143,7 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: BoardDriver) -> None:
     ],
 )
 def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, post: str, answers: int) -> None:
-    """Whatever was said to the opening post, what came of the checks is told, once; and the discussion ends with it."""
+    """A later comment with a link gets the outcome of the checks, once, and the discussion ends with it."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")

@@ -1,4 +1,4 @@
-"""Renames that are approved while somebody pushes, or main moves on: nothing that was not approved stays merged.
+"""Renames that are approved while a person pushes or main moves: nothing unapproved stays merged.
 
 A handful in `make test`, a thousand with STEWARD_WHOLE_MATRIX=1.
 """

@@ -126,7 +126,7 @@ def test_a_worker_whose_scores_its_samples_do_not_give_is_found_out_at_once(
 
 
 def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
-    """The one that was set aside gets no claim, whatever it does; maintainers hear of it once."""
+    """The worker that was set aside gets no claim; maintainers hear of it once."""
     job = stand.started()
     stand.end(job, details=published(stand, job, forge_sample))
     stand.time += 3_600

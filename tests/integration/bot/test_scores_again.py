@@ -77,7 +77,7 @@ def old(stand: BoardDriver, model: str = "ada/plain", *, score: float | None = 0
 
 
 def commit(stand: BoardDriver, path: str, content: object) -> None:
-    """Somebody else adds a file of results."""
+    """Add a file of results, past the bot."""
     operations = [CommitOperationAdd(path, json.dumps(content).encode())]
     stand.form.create_commit("board/results", operations, commit_message="Add", repo_type="dataset")
 

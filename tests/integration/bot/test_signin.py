@@ -1,4 +1,4 @@
-"""Signing in with the Hub, over HTTP: who is signed in, where, until when; and what signs nobody in."""
+"""Signing in with the Hub, over HTTP: which session begins, where and until when; and what begins none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 @pytest.fixture
 def browser(site: SignInSite) -> Browser:
-    """A browser in which nobody is signed in."""
+    """A browser without a session."""
     return site.browser()
 
 
@@ -82,7 +82,7 @@ def test_the_hub_is_asked_for_no_more_than_who_it_is(browser: Browser) -> None:
 def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
     site: SignInSite, browser: Browser, what: str
 ) -> None:
-    """A forged state, a link with somebody else's code, a browser without the cookie: a page that says what to do."""
+    """A forged state, another person's code and a browser without the cookie get a page that says what to do."""
     address = browser.agree("bob")
     victim = browser
     if what == "state":
@@ -100,7 +100,7 @@ def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
 
 
 def test_a_code_that_comes_twice_signs_nobody_in(site: SignInSite, browser: Browser) -> None:
-    """The browser's cookie went with the first; with the cookie put back, the Hub knows the code no more."""
+    """The first use deletes the browser's cookie; with the cookie restored, the Hub refuses the code."""
     address = browser.agree("bob")
     cookie = browser.cookies["steward-signin"]
     assert browser.get(address).status_code == 303
@@ -145,7 +145,7 @@ def test_no_sign_in_leads_to_another_site(browser: Browser, next: str) -> None:
 
 
 def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
-    """And is told so; so is whoever comes back without a code, with one that the Hub does not know, or a huge one."""
+    """A refusal, a missing code, an unknown one and a huge one each get a page that says so."""
     begun = browser.get("/signin")
     state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
     answer = browser.get("/signin/callback", params={"error": "access_denied", "state": state})
@@ -169,7 +169,7 @@ def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
 
 
 def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the Hub is so slow that many wait already, one more is told so at once, on the way there and back."""
+    """Beyond the limit of waiting sign-ins, the way to the Hub and the way back answer 503 at once."""
     address = browser.agree("ada")
     monkeypatch.setattr("bot.web.signin.routes.MAX_WAITING", 0)
     assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]
@@ -220,7 +220,7 @@ def dump(site: SignInSite, key: bytes) -> object:
 
 
 def test_a_session_that_redis_lost_is_none(site: SignInSite, browser: Browser) -> None:
-    """Nor is a cookie that no server of ours gave, whatever it holds."""
+    """A session that Redis lost, or a cookie that no server issued, is no session."""
     browser.sign_in("ada")
     site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.session("*")))
     assert name_in(browser) is None

@@ -1,4 +1,4 @@
-"""The stream of events: one reader for all who watch, the newest look for each, and nobody who holds the server up."""
+"""The stream of events: one reader for all viewers, the newest state for each, and no viewer that blocks the server."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_viewers_see_progress_and_changes(
 def test_a_look_that_fails_leaves_nobody_without_the_next(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a look dies of, those who watch are told of what happens afterwards."""
+    """After a read fails with any error, viewers get the following events."""
     monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
 
     async def story(live: Live) -> None:
@@ -147,7 +147,7 @@ def test_viewers_who_leave_together_leave_the_others_their_news(
 def test_who_comes_first_is_not_told_what_the_last_one_saw(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two viewers nobody looks: what was known then is not told as news."""
+    """A first viewer after a break is sent the present state, not the one that the last viewer saw."""
 
     async def story(live: Live) -> None:
         early = live.stream()
@@ -164,7 +164,7 @@ def test_who_comes_first_is_not_told_what_the_last_one_saw(
 def test_private_models_are_not_told_of(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their progress is somebody's, without a name."""
+    """Progress of a private model is sent without its name."""
     index = Index(connection, KEYS)
     index.put(entry("north/spruce-3b", "running", "RUNNING", number=3, attempt=ATTEMPT, access="private"))
 

@@ -39,7 +39,7 @@ def site(
 
 
 def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
-    """Those that run with their progress, wait with their turn, are held back or failed with the reason, and ended."""
+    """The page lists running requests with progress, waiting ones with position, held and failed ones with reasons."""
     text = page(site, "/queue")
     for word in ("412 of 540", "Its licence is not clear.", REASONS[0].message, REASONS[0].advice, "cedar-7b"):
         assert word.replace("'", "&#39;") in text
@@ -176,7 +176,7 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
 def test_the_table_is_read_before_anybody_looks(
     lasting_valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that starts puts its table in order by itself: at 100,000 rows the first to look would wait for it."""
+    """A server that starts sorts its table at once: at 100,000 rows the first visitor would wait for it."""
     read, rows = threading.Event(), RequestTable.rows
 
     def noted(table: RequestTable) -> RequestRows:

@@ -71,7 +71,7 @@ def hostile_pages() -> tuple[str, ...]:
 
 @pytest.mark.parametrize("path", [*hostile_pages(), "/requests/none", "/models/none"])
 def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
-    """Whatever field a stranger fills: no tag, no attribute, no address of theirs, no template of theirs."""
+    """No hostile text loads a foreign image or script, becomes an event handler or style, or is run as a template."""
     text = hostile.get(path).text.replace(str(hostile.base_url).rstrip("/"), "")  # its port is any number
     tags = Reader(text).tags
     assert all(

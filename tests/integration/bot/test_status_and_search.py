@@ -61,7 +61,7 @@ def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(b
 
 
 def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: BoardDriver) -> None:
-    """It waits for nobody; a relaunch opens it again; what a person does to it stays."""
+    """A finished request's thread is closed, a relaunch opens it again, and what a person does to it stays."""
     path = board.submit("ada/good", sender="ada")
     board.settle()
     assert told(board, "ada/good")[0] == "open"
@@ -119,9 +119,9 @@ def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -
 
 
 def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
-    """By name, state, submitter and score; misread words and near names are told; private models are nobody's.
+    """Search finds by name, state, submitter and score, and suggests near names; private models are left out.
 
-    Flags are asked for only where they decide.
+    Flags are read only where they decide.
     """
     finish(board, board.submit("ada/good", sender="ada", model_type="merge", license="mit"))
     board.submit("ada/pickled", sender="bob")

@@ -1,4 +1,4 @@
-"""Somebody submits a model anew whose request has ended: at a newer commit it waits again, in the same file."""
+"""A model whose request has ended is submitted again: at a newer commit it waits again, in the same file."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_newer_commit_is_submitted_directly(
 
 @pytest.mark.parametrize("failure", [None, THEIRS])
 def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discussion, failure: Failure | None) -> None:
-    """Whoever asks for it is told which commit that is, and what has a newer one evaluated; the file stays."""
+    """The reply names the commit and how to have a newer one evaluated; the file stays."""
     before = ended(stand, failure)
     for revision in (before["steward"]["revision"], "main"):
         told = talk.ask(f"{SUBMIT} revision={revision}")
@@ -92,7 +92,7 @@ def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discus
 
 
 def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Discussion) -> None:
-    """Anybody else is told who can, and nothing happens; a maintainer can."""
+    """Others are told who may resubmit it, and nothing changes; a maintainer may."""
     before = ended(stand)
     head = commit(stand)
     told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)

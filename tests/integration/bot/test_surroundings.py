@@ -42,7 +42,7 @@ OURS = Failure(cause="worker-lost", fault="us", message="lost")
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """A desk whose Hub nobody asks."""
+    """A board context whose Hub is not called."""
     with Hub("http://127.0.0.1:9", None) as hub:
         yield BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: NOW)
 
@@ -80,7 +80,7 @@ def around(
 
 
 def test_an_empty_board_knows_nothing(context: BoardContext) -> None:
-    """Nothing is repeated, nobody has a quota used up, nobody minds."""
+    """On an empty board there is no repetition, no used quota and no flag."""
     assert around(context) == BoardFacts(NOW, "grace")
 
 
@@ -113,7 +113,7 @@ def test_another_evaluation_is_no_repetition(context: BoardContext, other: Index
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
 def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status: str) -> None:
-    """Every status counts, where it came to an evaluation."""
+    """A request with any status counts as a repetition."""
     assert [one.status for one in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 
@@ -165,7 +165,7 @@ def test_a_quota_counts_what_came_to_something(
 
 
 def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> None:
-    """It is put back, or looked at again: whatever came since came later."""
+    """A request that is judged again is compared with earlier requests only."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
     again = request(steward={"attempt": 1, "revision": SHA})
     found = around(context, *others, entry("Ada/Tiger"), asked=again)
@@ -175,7 +175,7 @@ def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> N
 
 
 def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(context: BoardContext) -> None:
-    """A request that waited is judged as of its own time; one that appears now as of now."""
+    """After Redis is lost, a request that waited is judged as of its own time, and a new one as of now."""
     others = [entry(f"ada/m{number}", by="grace", days=1) for number in range(5)]
     before = entry("ada/tiger", days=3, state="new", sha=None, used=None, status="PENDING")
     assert around(context, *others, before).by_submitter == 0

@@ -285,7 +285,7 @@ def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
 
 
 def test_a_model_that_not_everybody_can_read_is_not_tried(stand: BoardDriver) -> None:
-    """A gated model would be quoted in public; a private one looks as if it did not exist."""
+    """A trial of a gated model is refused, because the reply would quote it; a private one looks missing."""
     stand.ada.update_repo_settings("ada/good", gated="auto")
     assert "was not tried" in reply(ask(stand))
     stand.ada.update_repo_settings("ada/good", gated=False)

@@ -139,7 +139,7 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
     other = take_snapshot(context)
 
     class Meddled(QueueReader):
-        """Pages at which somebody else looks in between."""
+        """Pages during whose computation another visitor looks."""
 
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
@@ -153,7 +153,7 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
 
 @pytest.mark.parametrize(("access", "reason"), [("private", ""), ("public", "ada/secret has no licence.")])
 def test_why_a_private_model_is_held_back_is_not_told(context: BoardContext, access: str, reason: str) -> None:
-    """The words of whoever holds it may name it: that it is on hold is all that everybody is told."""
+    """The reason of the hold may name the model: pages say only that the request is on hold."""
     hold = Hold(reason="ada/secret has no licence.", by="mia")
     waiting(context, "ada/secret", access=access, hold=hold)
     (held,) = QueueReader(context).queue().held
@@ -161,7 +161,7 @@ def test_why_a_private_model_is_held_back_is_not_told(context: BoardContext, acc
 
 
 def test_flags_are_read_once_for_each_commit(context: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks at pages by the hundred has all flags read once, and sees each change of them."""
+    """Hundreds of page views read all flags once, and show each change."""
     context.flag_book.repo = context.requests
     flags, reads, known = FlagReader(context.flag_book), list[str](), context.flag_book.known
 

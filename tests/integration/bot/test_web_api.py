@@ -74,7 +74,7 @@ def models_in(page: Any) -> list[str]:
 
 
 def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, index: Index) -> None:
-    """Every request comes once, whatever the size of a page; equal times are no trouble."""
+    """Every request comes once, for pages of any size, also with equal times."""
     index.put(*(ended(number, "FINISHED", time=1_700_000_000.0 + number // 3) for number in range(10)))
     seen, cursor = list[str](), ""
     for _ in range(10):
@@ -187,7 +187,7 @@ def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client
 
 
 def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web: httpx2.Client, index: Index) -> None:
-    """Of a gated one no reason, log or thread; of a private one only that somebody has that place."""
+    """A gated model's request has no reason, log or thread; a private one's has a position alone."""
     told = {"failure": FAILURE, "log": "https://hub/log", "results": "ada/m1/results.json"}
     index.put(
         ended(1, "FAILED", access="gated", **told).model_copy(update={"thread": 7}),

@@ -89,7 +89,7 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
 
 
 def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """A name that can be none, a model that is not there, and a precision that nobody has."""
+    """A malformed name, a missing model and an unknown precision are refused."""
     assert failing(ask(web, "../../etc/passwd").json())
     nowhere = ask(web, "ada/nowhere", precision="1bit").json()
     assert {"model-readable", "precision"} <= failing(nowhere)
@@ -99,7 +99,7 @@ def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: B
 def test_who_asks_too_often_has_to_wait_and_others_need_not(
     web: httpx2.Client, connection: redis.Redis, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So many a minute for each client, so many in all; what is known already costs nothing; nobody hears of a 5xx."""
+    """Each client has a limit a minute, and all together have one; known answers cost nothing, and none is a 5xx."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
     assert [one.status_code for one in asked] == [202] * settings.checks_per_client + [429]
@@ -165,7 +165,7 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardD
     stand.context.board = stand.context.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
     path = stand.submit("steward-bot/secret")
     stand.settle()
-    assert stand.context.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request
+    assert stand.context.index.get(path).standing.access == "private"  # the check does not mention this request
     told, nowhere = check_model(stand.context, "steward-bot/secret"), check_model(stand.context, "steward-bot/nothing")
     words = [[reason.message for reason in rule.reasons] for rule in told.rules]
     assert words == [[one.message.replace("nothing", "secret") for one in rule.reasons] for rule in nowhere.rules]
@@ -238,7 +238,7 @@ def test_what_was_submitted_already_would_not_be_accepted_again(stand: BoardDriv
 
 
 def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: BoardDriver) -> None:
-    """That much its page says to everybody: the reason tells what to do."""
+    """A gated model's page is public, so the reason says that it is gated and what to do."""
     repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
     stand.hub.state.repos.update(repo, None, gated="manual")

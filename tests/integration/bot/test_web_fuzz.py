@@ -1,4 +1,4 @@
-"""Whatever is asked of the web server, it answers in its own words: no 5xx, and never more than it was asked for."""
+"""Fuzzed calls of the web server: no 5xx, one shape of errors, and no more of a client's words than needed."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2
 def test_other_methods_change_nothing_and_are_refused(
     asked: httpx2.Client, method: str, path: str, body: bytes
 ) -> None:
-    """Whatever is sent along."""
+    """Other methods are refused with any body, and change nothing."""
     answer = asked.request(method, httpx2.URL(asked.base_url, raw_path=raw(path, "")), content=body)
     assert answer.status_code < 500
     assert answer.status_code >= 400 or method in ("OPTIONS", "HEAD")

@@ -97,7 +97,7 @@ def guarded(browser: Browser, site: SignInSite) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("who", ["", "mia"])
 def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> None:
-    """Pages, pictures, JSON, refusals, redirects: for nobody in particular, and for a maintainer."""
+    """Pages, pictures, JSON, refusals and redirects have the security headers, for visitors and for a maintainer."""
     browser = site.browser()
     if who:
         browser.sign_in(who)
@@ -134,7 +134,7 @@ def test_only_those_origins_that_are_named_may_frame_a_page(site: SignInSite) ->
 
 
 def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As guarded as every other answer: JSON for programs, a page for people; and whoever keeps the log hears of it."""
+    """It has the security headers, JSON for programs and a page for people, and is logged."""
     monkeypatch.setattr(QueueReader, "queue", lambda *_, **__: 1 / 0)
 
     async def play() -> tuple[httpx2.Response, ...]:

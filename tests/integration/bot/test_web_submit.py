@@ -92,7 +92,7 @@ def test_a_repeat_has_the_same_answer_and_no_second_effect(web: httpx2.Client, s
 
 
 def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """Sent again it is told as submitted, not as somebody else's, and nothing is written."""
+    """A repeated submission is answered as submitted, and nothing is written."""
     assert settled(web, GOOD).json()["code"] == "submitted"
     wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()

@@ -121,8 +121,7 @@ def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, 
 
 
 def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: BoardDriver) -> None:
-    """503 where nobody can say whose token it is; once the Hub is back the same is taken. A rate limit says for how
-    long."""
+    """503 while the Hub cannot name the token's owner; afterwards it is accepted. A rate limit names its wait."""
     faults = stand.hub.state.faults
     rule = faults.add("GET /api/whoami-v2", "fail", times=None, status=503)
     answer = post(web, GOOD)
@@ -136,7 +135,7 @@ def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, 
 
 
 def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: BoardDriver) -> None:
-    """With edits off nothing is submitted, and nobody is told otherwise."""
+    """With edits off a submission is refused with that reason."""
     stand.context.board = parse_board(BOARD.replace("effects: on", "effects: off"))
     with syncs_beside(stand):
         answer = settled(web, GOOD)

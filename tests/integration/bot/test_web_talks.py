@@ -103,7 +103,7 @@ def test_a_decision_shows_whether_it_was_allowed_and_what_came_of_it(web: httpx2
 def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     decisions: Decisions, connection: redis.Redis, takes_private: bool
 ) -> None:
-    """Nor, where there may be such models, one that nobody knows of; what was written in a thread can be read there."""
+    """Decisions of programs name no private model, and no unknown one on boards that accept private models."""
     board = parse_board(BOARD)
     policy = board.admission.model_copy(update={"private_models": takes_private})
     board = board.model_copy(update={"admission": policy})

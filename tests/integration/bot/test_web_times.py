@@ -207,7 +207,7 @@ def compared(client: Client, model: str) -> ComparisonView:
 def test_a_model_stands_beside_its_base_and_its_category(
     site: Client, model: str, others: list[tuple[str, str, float, int]]
 ) -> None:
-    """Of those that everybody may see and that are not flagged; on the page, in its picture, and as JSON."""
+    """Page, picture and JSON compare it with public models that are not flagged."""
     found = compared(site, model)
     assert [(one.what, one.model, one.average, one.among) for one in found.others] == others
     assert list(found.own.benchmarks) == list(BENCHMARKS)

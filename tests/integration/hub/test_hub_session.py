@@ -74,7 +74,7 @@ def test_a_hub_that_drips_is_cut_off(script: Script) -> None:
 
 
 def test_a_short_rate_limit_is_slept_out_and_a_long_one_is_told(script: Script, scripted: Hub) -> None:
-    """The caller has better things to do than to sleep for minutes."""
+    """A short wait is slept through; a wait of minutes is raised to the caller."""
     script.say(Reply(429, headers={"Retry-After": "0"}), WHO)
     assert scripted.whoami().name == "bot"
     script.say(Reply(429, headers={"RateLimit": '"api";r=0;t=240'}))

@@ -169,7 +169,7 @@ def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
                     hub.commit(repo, [WriteFile("count", more)], "Count", parent=file.commit)
                     landed += 1
                 except StaleParent:
-                    continue  # somebody was faster: read again
+                    continue  # another writer was faster: read again
 
         threads = [threading.Thread(target=work) for _ in range(3)]
         for thread in threads:

@@ -169,7 +169,7 @@ def test_a_read_token_cannot_write(ada: HfApi, hub: LocalHub) -> None:
 
 
 def test_gated_repos_show_their_info_but_not_their_files(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:
-    """A gated repo lists its files for everybody; the content needs access (`GatedRepo`)."""
+    """A gated repo lists its files publicly; their content needs access (`GatedRepo`)."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="manual")

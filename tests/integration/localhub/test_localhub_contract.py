@@ -207,7 +207,7 @@ def _free(hub: AlteredHub) -> dict[str, str]:
 
 
 def test_a_used_up_limit_of_commits_ends_a_fact(hub: AlteredHub, tmp_path: Path) -> None:
-    """A fact that meets the limit of commits of a repo is not tried: nobody waits an hour for it."""
+    """A fact that meets a repo's limit of commits is not tried, instead of waiting an hour."""
     text = "You have exceeded the rate limit for repository commits (128 per hour)."
     hub.alteration = Alteration("POST */commit/main", status=429, body=lambda _: {"error": text})
     status, report = run_contract(hub, tmp_path, "--only", "commits.answer")

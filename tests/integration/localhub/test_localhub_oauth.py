@@ -155,7 +155,7 @@ def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
 
 
 def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) -> None:
-    """An unknown app or a strange address is a page; of a Space any address will do."""
+    """An unknown app or a foreign address gets an error page; a Space's app may use any address of it."""
     for changes in (
         {"client_id": "nobody"},
         {"redirect_uri": "https://evil.example/"},

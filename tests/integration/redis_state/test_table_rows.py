@@ -1,4 +1,4 @@
-"""The rows of the aggregated table in Redis: readers are notified of every change, whatever happens in between."""
+"""The rows of the aggregated table in Redis: readers are notified of every change."""
 
 from __future__ import annotations
 

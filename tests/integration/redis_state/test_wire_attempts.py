@@ -97,7 +97,7 @@ def test_workers_of_earlier_versions_replay_nothing(attempts: Attempts) -> None:
 
 
 def test_no_more_was_replayed_than_is_done(attempts: Attempts) -> None:
-    """Whatever a worker writes."""
+    """A worker's count of replayed answers is limited by its progress."""
     attempts.beat(ATTEMPT, AttemptProgress("evaluate", 5, 9, 7), now=NOW, worker="w", path=PATH)
     state = attempts.read(ATTEMPT)
     assert state is not None and state.progress.replayed == 5

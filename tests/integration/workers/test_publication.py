@@ -180,7 +180,7 @@ def tables(hub: LocalHub, repo: str) -> set[tuple[str, str]]:
 
 
 def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
-    """They and the log go to a gated repo of their own; what everybody may read is where it always was."""
+    """They and the log go to their own gated repo; public answers stay in the details repo."""
     suite, secret = restricted_suite()
     details = publish(publication(spool, suite=suite), access(hub))
     assert (details.repo, read(hub, details.results_path) != b"") == (DETAILS, True)

@@ -265,7 +265,7 @@ def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tm
 @left_out("the harness is imported twice")
 @pytest.mark.parametrize("damage", ["torn", "changed", "of another evaluation", "a link"])
 def test_a_damaged_journal_costs_time_and_no_score(stand: Stand, damage: str) -> None:
-    """Whatever the journal has become, the log says so and the scores are right."""
+    """With each kind of damage the log reports the journal, and the scores are right."""
     killed_at = stand.whole.passes // 2
     name = f"{damage.replace(' ', '-')}-{killed_at}"
     earlier = set(stand.journals())  # of attempts that another machine ended

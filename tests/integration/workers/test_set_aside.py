@@ -42,7 +42,7 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
 
 
 def test_all_workers_of_an_account_that_is_set_aside_take_no_job(valkey_url: str) -> None:
-    """Whatever names they have; workers of other accounts go on."""
+    """Workers of the account take no job under any name; those of other accounts go on."""
     connection, keys = redis.Redis.from_url(valkey_url), Keys("fresh-accounts")
     aside = SetAsideWorkers(connection, keys)
     name = account_name("Eve")

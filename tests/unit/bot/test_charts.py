@@ -1,4 +1,4 @@
-"""Pictures: what is on them, that nothing in them runs, and that no word of anybody breaks them."""
+"""Pictures: their content, that nothing in them runs, and that no text breaks them."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _ticks_of(ticks: list[tuple[float, str]], width: int) -> list[str]:
 
 
 def test_a_day_without_an_end_has_no_bar() -> None:
-    """Each end has its tone; those that nobody had are not in the legend."""
+    """Each kind of end has its tone; kinds that did not occur are not in the legend."""
     picture = EVERY["ended"]
     assert picture is not None
     root = read(draw(picture, 360))
@@ -256,7 +256,7 @@ def test_strangers_words_are_drawn_as_words() -> None:
 def test_whatever_it_says_a_picture_can_be_read(
     kind: Kind, words: str, values: list[tuple[str, float | None]], width: int
 ) -> None:
-    """Any words, any values and none: always well-formed, with one title."""
+    """With any texts and values, a picture is well-formed and has one title."""
     labels, numbers = [label for label, _ in values], [value for _, value in values]
     series = [Series(words, "a", numbers), Series("", "pale", [None] * len(numbers))]
     picture = Picture(words, words, kind, labels, series, [(0.0, "0"), (50.0, "50"), (100.0, words)])

@@ -11,7 +11,7 @@ from bot.threads.verbs import REGISTRY
 
 
 def test_the_page_is_what_the_registry_says(project: Path) -> None:
-    """Whoever changes a verb writes docs/commands.md anew: python -m bot.threads.docs docs/commands.md"""
+    """docs/commands.md is what `python -m bot.threads.docs docs/commands.md` writes."""
     assert (project / "docs" / "commands.md").read_text("utf-8") == page(REGISTRY)
 
 

@@ -117,7 +117,7 @@ def test_threads_are_named_as_the_syncs_name_them() -> None:
     ],
 )
 def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: str) -> None:
-    """A comment of the bot that somebody hides is news, though its author is the bot."""
+    """A hidden comment of the bot wakes a sync, though its author is the bot."""
     delivery = {
         "event": {"scope": "discussion.comment"},
         "repo": REQUESTS,
@@ -166,7 +166,7 @@ parts = st.fixed_dictionaries(
 
 @given(parts)
 def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
-    """Whatever stands in place of whatever, there is a verdict, and keys that sit on one line."""
+    """Any JSON value in any place gets a verdict, and its keys are single lines."""
     found = read_delivery(json.dumps(payload).encode(), BOARD)
     assert found.verdict in VERDICTS
     assert all("\n" not in mark.key and isinstance(mark.priority, SyncPriority) for mark in found.marks)
@@ -174,7 +174,7 @@ def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
 
 @given(st.binary())
 def test_no_bytes_are_too_strange(body: bytes) -> None:
-    """What is no JSON, in whatever encoding, is read as that."""
+    """Bytes that are no JSON, in any encoding, are read as malformed."""
     assert read_delivery(body, BOARD).marks == ()
 
 

@@ -94,7 +94,7 @@ def test_a_merge_leaves_traces(made: Any, trace: str) -> None:
 
 
 def test_merging_an_adapter_is_no_merge() -> None:
-    """Whoever merged an adapter into its base, or speaks of merges, has not merged models."""
+    """A card that merges an adapter into its base, or mentions merges, is no merge of models."""
     assert not card("The LoRA weights were merged into the base model. It beats every merge.").is_merge
     assert card(base_model_relation="merge").is_merge
 

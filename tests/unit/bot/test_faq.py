@@ -95,7 +95,7 @@ def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, 
 
 @pytest.mark.parametrize(("title", "post"), TO_EVALUATE)
 def test_a_wish_to_evaluate_a_named_model_is_known(title: str, post: str) -> None:
-    """Whoever names a model and asks for its evaluation is told the command for that model."""
+    """A request to evaluate a named model is answered with the command for that model."""
     found = triage(title, post, faq.questions())
     assert (found.topic, found.question, found.models) == (Topic.QUESTION, "evaluate", ("ada/good",))
     assert "`/submit ada/good`" in faq.answer(found.question, model="ada/good")
@@ -152,5 +152,5 @@ def test_the_answer_about_submitting_names_the_form_and_the_true_default() -> No
 
 @given(title=st.text(max_size=200), post=st.text(max_size=500))
 def test_triage_never_fails(title: str, post: str) -> None:
-    """Whatever a thread is called and says, it has a topic."""
+    """A thread with any title and text has a topic."""
     assert triage(title, post, faq.questions()).topic in Topic

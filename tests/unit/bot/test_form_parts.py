@@ -1,4 +1,4 @@
-"""Forms with files are split within bounds, whatever their bodies are."""
+"""Forms with files are split within bounds, for any body."""
 
 from __future__ import annotations
 

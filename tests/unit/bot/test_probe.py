@@ -67,7 +67,7 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the imports take longer than a question waits, the process is not begun anew for the next one."""
+    """If the imports outlast a question's timeout, the same process serves the next question."""
     monkeypatch.setattr(process, "_IMPORT_SECONDS", 0.0)
     with Probe() as slow:
         with pytest.raises(ProbeStarved):
@@ -80,7 +80,7 @@ def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPa
 
 
 def test_absurd_sizes_end_in_an_answer_and_the_next_question_is_answered(probe: Probe) -> None:
-    """A billion layers exhaust the child's memory or time, and nobody else's."""
+    """A config with a billion layers exhausts its own fork's memory or time only."""
     assert probe.load(json.dumps({"model_type": "qwen2", "num_hidden_layers": 10**9}).encode()).state == "too-costly"
     assert probe.load(json.dumps({"model_type": "gpt2"}).encode()).state == "loaded"
 
@@ -111,7 +111,7 @@ def test_no_model_is_blamed_for_a_probe_that_cannot_run(monkeypatch: pytest.Monk
 
 
 def test_a_folder_that_was_tidied_away_is_made_anew(probe: Probe) -> None:
-    """As after days in which nobody submitted anything, on a machine that clears its folder for temporary files."""
+    """The probe works again after the system has removed its temporary folder."""
     with probe.folder() as folder:
         old = folder.parent
     shutil.rmtree(old)
@@ -121,7 +121,7 @@ def test_a_folder_that_was_tidied_away_is_made_anew(probe: Probe) -> None:
 def test_what_a_fork_prints_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever the library writes to the standard output reaches nobody who reads answers there."""
+    """Output of the library on standard output is not read as an answer."""
 
     def loud(_folder: Path, _question: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         os.write(1, b'{"state": "loaded", "model_type": "gpt2"}\n')
@@ -188,7 +188,7 @@ def test_what_stands_in_a_config_is_told(probe: Probe) -> None:
     ],
 )
 def test_wrong_types_in_a_config_end_in_an_answer(probe: Probe, wrong: dict[str, object]) -> None:
-    """They are passed over where nobody needs them, and told where the library does."""
+    """Wrong types are ignored where the library does not need the field, and reported where it does."""
     assert probe.load(json.dumps({"model_type": "llama", **wrong}).encode()).state in ("loaded", "unreadable")
 
 

@@ -45,7 +45,7 @@ def test_a_tokenizer_tells_its_words(probe: Probe, model_type: str) -> None:
 
 
 def test_a_type_whose_class_needs_what_is_not_here_ends_no_probe(probe: Probe) -> None:
-    """What cannot be imported for the next fork is left: nobody's tokenizer takes the probe from those after it."""
+    """A tokenizer whose class cannot be imported does not end the probe for the questions after it."""
     assert load(probe, tokenizer(), "nougat").state == "loaded"  # its own class needs an imaging library
     asked = probe._process
     assert load(probe, tokenizer()).state == "loaded"
@@ -117,7 +117,7 @@ def test_a_tokenizer_with_code_is_not_loaded(probe: Probe) -> None:
 
 
 def test_what_names_other_files_opens_none(probe: Probe, tmp_path: Path) -> None:
-    """A pipe that nobody writes to would hold up whoever opened it; so would one that a config names."""
+    """A named pipe, or one that a config names, is not opened: opening it would block."""
     pipe = tmp_path / "tokenizer.1.0.json"
     os.mkfifo(pipe)
     names = ("vocab_file", "tokenizer_file", "merges_file", "spm_file", "chat_template_file", "name_or_path")

@@ -71,7 +71,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("start", "size", "words"), WRONG)
 def test_a_header_that_could_not_be_loaded_is_told(start: bytes, size: int | None, words: str) -> None:
-    """Whatever is wrong is said in bounded words."""
+    """Each fault of a header is reported in bounded words."""
     with pytest.raises(Unreadable, match=words) as told:
         read_header(start, size)
     assert len(str(told.value)) < 400
@@ -131,7 +131,7 @@ def test_an_index_names_its_shards(tmp_path: Path) -> None:
     ],
 )
 def test_an_index_that_is_none_is_told(tmp_path: Path, content: Any, words: str) -> None:
-    """Also one that names files elsewhere, which nobody opens."""
+    """A malformed index is reported; one that names files elsewhere is too, and these are not opened."""
     assert words in index(tmp_path, content)["error"]
 
 

@@ -139,7 +139,7 @@ def test_strangers_words_are_words() -> None:
 
 @given(st.lists(st.tuples(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)), max_size=4))
 def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) -> None:
-    """Whatever stands in it, it is one line that ends where it should, and says the same when it is read."""
+    """A record with any content is one line of a comment, and is read back unchanged."""
     files = tuple(PlannedFile(path=f"{path}-->", oid="1" * 40) for (path,) in paths)
     record = PullRequestRecord(situation=PullRequestState(head=HEAD, draft=True), result="passed", files=files)
     line = record.line()
@@ -153,7 +153,7 @@ def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) ->
 
 @pytest.mark.parametrize("answer", get_args(Approval))
 def test_every_answer_is_a_sentence_or_two(answer: Approval) -> None:
-    """Whoever approves hears what happened, on one line, with nothing left open."""
+    """Each answer to an approval is one line that ends as a sentence does."""
     text = approval_answer(answer, **WORDS)
     assert text
     assert "\n" not in text

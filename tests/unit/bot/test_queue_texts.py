@@ -77,7 +77,7 @@ def test_the_texts_are_those_of_the_snapshot() -> None:
 
 
 def test_every_ruling_has_its_sentence() -> None:
-    """Whatever may come of a wish is told in words, and no sentence is left that nothing comes to."""
+    """Each outcome of a command about the queue has a text, and each text has an outcome."""
     assert set(get_args(Code)) == set(CODES)
     assert all(QueueCommandResult(code, False, PATH, "x").words for code in CODES)
 

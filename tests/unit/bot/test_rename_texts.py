@@ -106,7 +106,7 @@ def texts() -> dict[str, str]:
 
 
 def test_every_text_is_the_one_that_was_read() -> None:
-    """The texts stand in rename_texts.md; whoever changes one reads it there (STEWARD_REWRITE=1 writes it)."""
+    """The texts are recorded in rename_texts.md (STEWARD_REWRITE=1 writes it), so that changes show in a diff."""
     found = "\n".join(f"# {name}\n\n{text}" for name, text in texts().items())
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(found, "utf-8")
@@ -115,7 +115,7 @@ def test_every_text_is_the_one_that_was_read() -> None:
 
 @given(words=st.text(max_size=80))
 def test_no_stranger_speaks_in_them(words: str) -> None:
-    """Whatever a file's name or a reason holds, it closes nothing, mentions nobody, and hides nothing."""
+    """No file name and no reason closes an element, mentions an account or hides text."""
     evil = f"{words} --> @maya [x](http://y) <!-- {{}} -->"
     problem = Problem(code="x", message=evil, advice=evil)
     for text in (

@@ -25,7 +25,7 @@ def line(number: int) -> RequestRow:
 
 
 def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders that people asked for, and near names, are there from the start; without the rows before they are not."""
+    """Rows that follow prepared ones have their sort orders and near names at once; others compute them when asked."""
     lines = tuple(map(line, range(20)))
     first = RequestRows(lines, NOBODY)
     first.prepare(["IFEval"])
@@ -77,7 +77,7 @@ def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> No
 
 
 def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
-    """Whoever asks for everything in many words fills no memory: at most so many answers, each of them small."""
+    """The number and the size of remembered answers are bounded, so that long queries fill no memory."""
     rows = RequestRows((), NOBODY)
     many = 10_000
     found = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]

@@ -25,14 +25,14 @@ def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) 
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_query_and_no_name_can_break_out(words: str) -> None:
-    """The answer has the same structure whatever is asked and found."""
+    """The answer has the same structure for every query and every result."""
     assert kinds(told(words, words, is_found=True)) <= kinds(told("q", "m", is_found=True)) | {"text_special"}
     assert kinds(told(words, "", (words, words), is_found=False)) <= kinds(told("q", "", ("a",), is_found=False))
 
 
 @given(st.text(max_size=60))
 def test_whatever_was_misread_is_told_in_code(words: str) -> None:
-    """Each misread term has a line of its own, and nothing in it but code and our words."""
+    """Each misread term has its own line, in a code span."""
     query = parse(f"Colour: {words}")
     text = say("search", query=words, found=SearchResult(query), lines=[], scanned=5_000)
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "softbreak"}

@@ -39,7 +39,7 @@ from redis_state.board.sessions import form_token
     ],
 )
 def test_a_sign_in_leads_to_a_page_of_ours(target: str, leads: str) -> None:
-    """Whatever a link says: a path of this server, or the first page."""
+    """After the sign-in the browser goes to a path of this server, or to the first page."""
     assert local(target) == leads
 
 

@@ -20,7 +20,7 @@ ORDER = LaunchOrder(
 
 @pytest.fixture
 def platform(tmp_path: Path) -> SlurmPlatform:
-    """A platform whose spool is in a folder that everybody may write to."""
+    """A platform whose spool is in a folder that every account may write to."""
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool").chmod(0o777)
     backend = SlurmBackend(kind="slurm", template="job.sh", spool=str(tmp_path / "spool"))

@@ -36,7 +36,7 @@ def test_hostile_prose_is_nothing_but_text(words: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_prose_is_nothing_but_text_and_says_what_it_said(words: str) -> None:
-    """Whatever the words, a reader sees them, on one line, and nothing else comes of them."""
+    """Any text is rendered as itself, on one line, without another element."""
     escaped = plain(words)
     assert kinds(f"x {escaped} x") <= PROSE
     assert kinds(escaped) <= PROSE
@@ -74,7 +74,7 @@ def test_an_address_cannot_end_its_link(words: str) -> None:
     ],
 )
 def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
-    """Nobody waits for about 60 minutes, or for 24 hours."""
+    """A duration is given in the largest unit that it fills, also after rounding."""
     assert in_words(seconds) == words
 
 
@@ -187,7 +187,7 @@ def test_no_field_of_a_status_can_break_out(words: str) -> None:
 
 @given(st.text(max_size=400))
 def test_a_title_is_what_the_hub_takes(name: str) -> None:
-    """Whatever the name, a title has 3 to 200 characters on one line."""
+    """A title has 3 to 200 characters on one line, for any name."""
     title = thread_title(name)
     assert 3 <= len(title) <= 200
     assert "\n" not in title

@@ -1,4 +1,4 @@
-"""A category's best and its middle, as a table and for whatever scores there are."""
+"""The best and the median score of a category, as a table."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_a_tables_path_is_read_back(config: str, time: str) -> None:
 
 @given(st.text(max_size=80))
 def test_other_paths_are_no_tables(path: str) -> None:
-    """Whatever else lies in the repo does not get into the card."""
+    """Other files of the repo do not get into the card."""
     assert parse_table_path(path) is None
 
 

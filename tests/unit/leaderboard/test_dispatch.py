@@ -120,7 +120,7 @@ def test_turns_count_within_a_lane() -> None:
 
 
 def test_high_priority_comes_first_and_low_last() -> None:
-    """Whatever their rounds and ages."""
+    """The priority counts before rounds and ages."""
     requests = [waiting("low", "a", 0, rank=2), waiting("normal", "b", 1), waiting("high", "c", 2, rank=0)]
     assert paths(in_turn(requests, [RunningAttempt("x", "c")])) == ["high", "normal", "low"]
 

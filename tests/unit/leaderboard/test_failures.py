@@ -78,7 +78,7 @@ LIKELY: dict[str, FailureEvidence] = {
     ),
     "dataset-unavailable": FailureEvidence("download", "DatasetUnavailable", "a/b: RepositoryNotFoundError"),
 }  # fmt: skip
-"""For causes that nobody has seen here: what the libraries' own sources say."""
+"""Messages of the libraries' own sources, for causes without a recorded failure."""
 
 BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-changed"}
 """Found by the bot when it reads what was published, not by a sign."""

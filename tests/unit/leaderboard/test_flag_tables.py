@@ -70,7 +70,7 @@ def test_what_is_no_table_says_so(text: str) -> None:
 
 @given(st.dictionaries(st.text(max_size=30), st.one_of(st.text(max_size=30), st.just(URL)), max_size=5))
 def test_every_key_is_a_row_or_a_problem(table: dict[str, str]) -> None:
-    """Whatever the keys are."""
+    """Each key of a table gives a row or a problem."""
     rows, problems = read_table(json.dumps(table))
     assert len(rows) + sum(problem.code in LOST or problem.code == "twice" for problem in problems) >= len(table)
 

@@ -48,7 +48,7 @@ def records(draw: st.DrawFn) -> FlagRecord:
 
 @given(records())
 def test_a_record_is_read_as_it_was_written(record: FlagRecord) -> None:
-    """Whatever it holds, in any script."""
+    """Records with any text, in any script, are read back unchanged."""
     assert parse_record(record.path, record.dump()) == record
 
 

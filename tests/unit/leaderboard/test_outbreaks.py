@@ -72,7 +72,7 @@ attempts = st.builds(
 
 @given(st.lists(attempts, max_size=40))
 def test_whatever_is_suspected_has_struck_enough_models(lately: list[EndedAttempt]) -> None:
-    """In any history."""
+    """In any history, a suspected cause has failed enough models."""
     found = suspicion(lately, now=NOW)
     if found is not None:
         assert len(set(found.models)) == len(found.models) >= MIN_MODELS

@@ -203,7 +203,7 @@ WHEN: list[tuple[float, float, tuple[str, ...], str | None]] = [
 def test_a_submission_counts_in_the_season_of_its_time(
     submitted: float, now: float, ended: tuple[str, ...], season: str | None
 ) -> None:
-    """A bot that is late shuts nobody out; a season whose table is published takes nothing more."""
+    """A late bot does not exclude a submission; a season whose table is published accepts no more."""
     facts = PredictionSubmission(org="ada", submitter="ada", now=now, submitted=submitted, ended=ended)
     found = season_of(facts, rules(seasons=SEASONS))
     assert (found.name if found is not None else None) == season

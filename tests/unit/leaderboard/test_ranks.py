@@ -54,7 +54,7 @@ def test_ranges_are_those_of_holms_procedure() -> None:
 
 
 def test_the_same_answers_tie() -> None:
-    """Rows with the same average have the same range, whatever their errors."""
+    """Rows with the same average have the same range, with any standard errors."""
     twins = row(40.0, influence=vector(VECTOR, 1.0))
     ranges = rank_ranges([row(45.0, 0.5), twins, row(39.0, 0.5), twins, row(10.0)])
     assert ranges[1] == ranges[3] == (2, 4)

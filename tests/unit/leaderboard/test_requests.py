@@ -160,7 +160,7 @@ def test_a_wrong_path_and_a_wrong_field_are_both_told() -> None:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
-    """Whatever lies in a file, reading it gives a request or problems."""
+    """Any bytes of a file give a request or problems."""
     found = parse_request(PATH, data)
     assert isinstance(found, Request) or found
 
@@ -181,7 +181,7 @@ JSON = st.recursive(
 def test_an_edit_changes_only_what_it_names(
     fields: dict[str, Any], indent: int | str | None, ascii_only: bool, newline: bool
 ) -> None:
-    """Whatever the layout of the file, an edit keeps every other field, their order, and the layout."""
+    """An edit keeps every other field, their order, and the layout of the file."""
     raw = json.dumps({"model": "é" if not ascii_only else "e", **fields}, indent=indent, ensure_ascii=ascii_only)
     raw += "\n" if newline else ""
     edited = edit(raw, {"status": "RUNNING"})

@@ -214,7 +214,7 @@ FIELDS = st.dictionaries(st.sampled_from([*NEW, "steward", "x"]), JSON, max_size
 
 @given(FIELDS, st.sampled_from([PATH, "model.json", "a/b/c_eval_request_x.json"]))
 def test_no_new_file_breaks_the_rule(fields: dict[str, Any], path: str) -> None:
-    """Whatever stands in it, the rule ends, with words or without; without, it waits and claims nothing."""
+    """Any new file gives a verdict, and a submission that passes waits and claims no result."""
     looked = new({**NEW, **fields}, path)
     if isinstance(looked, SubmittedFile) and not looked.problems:
         assert looked.request is not None

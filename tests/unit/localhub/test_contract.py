@@ -85,7 +85,7 @@ def test_reads_and_writes_to_own_repos_are_allowed(guard: WriteGuard, method: st
     ],
 )
 def test_other_writes_are_refused(guard: WriteGuard, method: str, path: str, body: object) -> None:
-    """The guard refuses each write to anything else, whoever asks for it."""
+    """The guard refuses every other write, for any account."""
     with pytest.raises(WriteRefused):
         guard.check(method, path, body)
 

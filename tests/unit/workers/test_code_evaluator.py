@@ -130,7 +130,7 @@ def test_a_sample_says_how_its_answers_ended() -> None:
 
 
 def test_an_answer_ends_before_the_first_stop_sequence() -> None:
-    """Whatever the order of the stop sequences."""
+    """The order of the stop sequences does not matter."""
     assert before_stops("    return 1\nprint(2)\ndef f", ("\ndef", "\nprint")) == "    return 1"
     assert before_stops("    return 1", ("\ndef",)) == "    return 1"
     assert before_stops("    return 1\ndef f", ()) == "    return 1\ndef f"

@@ -99,7 +99,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "spool").mkdir()
     (tmp_path / "home").mkdir()
     yield tmp_path / "home"
-    remove_folder(tmp_path / "spool")  # what is nested there is too deep for whoever tidies up after tests
+    remove_folder(tmp_path / "spool")  # pytest cannot remove folders that are nested so deep
 
 
 @pytest.mark.parametrize("speaks", [True, False])

@@ -71,7 +71,7 @@ def generations() -> list[Any]:
 
 @pytest.mark.parametrize("engine", ["shared-prefix", "harness"])
 def test_each_answer_is_recorded_under_its_request(model: Any, tmp_path: Path, engine: str) -> None:
-    """Whatever computes it, each answer is found by the texts and options of its request."""
+    """Each answer is found by the texts and options of its request, for either engine."""
     asked, to_write = instances(30), generations()
     with opened(tmp_path / "0") as journal:
         lm = recording(model, journal, engine=engine)
