@@ -47,13 +47,13 @@ _DOCUMENTS = "{tasks}: the same requests, but other right answers or other field
 _SETTING = "{tasks}: other {setting}"
 _MODULE = "the module {name} differs, which scores {tasks}"
 _MODULE_ONLY = "only the {which} result uses the module {name}, which scores {tasks}"
-_VERSION = "versions of {name} differ: {one} and {other}"
+_VERSION = "versions of {name} differ: {first} and {second}"
 _RULES = "the suite's rules differ, such as normalisation"
-_SUITES = "the suites differ: {one} and {other}"
+_SUITES = "the suites differ: {first} and {second}"
 _NO_DIGESTS = "one of the results says only of which suite it is"
 _PROMPTS = "{tasks}: the model got other tokens"
 _TEMPLATE = "only the {which} result used the model's chat template"
-_NUMERICS = "{name}: {one} and {other}"
+_NUMERICS = "{name}: {first} and {second}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def compare_results(first: ComparedResult, second: ComparedResult) -> ResultComp
     if before is None or after is None:
         same = first.suite_digest == second.suite_digest
         suites = [f"{result.suite} {result.suite_digest[:12]}" for result in (first, second)]
-        differences = (_NO_DIGESTS,) if same else (_SUITES.format(one=suites[0], other=suites[1]),)
+        differences = (_NO_DIGESTS,) if same else (_SUITES.format(first=suites[0], second=suites[1]),)
         return ResultComparison("comparable" if same else "other-questions", differences, numerics=numerics)
     asked = tuple(asked_differences(before, after)) if before.asked != after.asked else ()
     scored = tuple(scored_differences(before, after)) if before.scored != after.scored else ()
@@ -123,7 +123,7 @@ def scored_differences(first: DigestParts, second: DigestParts) -> Iterator[str]
     for name in names:
         versions = [parts.versions.get(name, "") or "none" for parts in (first, second)]
         if versions[0] != versions[1]:
-            yield _VERSION.format(name=name, one=versions[0], other=versions[1])
+            yield _VERSION.format(name=name, first=versions[0], second=versions[1])
 
 
 def _module_differences(first: DigestParts, second: DigestParts, tasks: Sequence[str]) -> Iterator[str]:
@@ -178,7 +178,7 @@ def numeric_differences(first: ComparedResult, second: ComparedResult) -> Iterat
     before, after = numerics_of(first), numerics_of(second)
     for name, value in before.items():
         if value and after[name] and value != after[name]:
-            yield _NUMERICS.format(name=name, one=value, other=after[name])
+            yield _NUMERICS.format(name=name, first=value, second=after[name])
 
 
 def _one_sided(first: DigestParts, second: DigestParts) -> Iterator[str]:
