@@ -104,6 +104,9 @@ class AnswerJournal:
         except (ValueError, RecursionError):  # the checksum is right, so the child itself wrote it wrong
             log.warning("the journal holds a record that is no JSON: its unit is computed")
             return None
+        except OSError as error:
+            log.warning("a record of the journal cannot be read: its unit is computed: %s", error.strerror)
+            return None
 
     def add(self, key: bytes, value: object) -> None:
         """Append the value of a unit. If the journal is full, or the disk, later values are left out."""
@@ -172,12 +175,16 @@ class AnswerJournal:
         if size > self._max_bytes:
             self.discard(f"it has {size:,} bytes, and may have {self._max_bytes:,}")
             return
-        with io.BufferedReader(_FileReader(descriptor), _READ_BYTES) as file:
-            if file.read(len(self._header)) != self._header:
-                self.discard("it is of another evaluation, or no journal")
-                return
-            self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
-            problem = self._read_records(file, size)
+        try:
+            with io.BufferedReader(_FileReader(descriptor), _READ_BYTES) as file:
+                if file.read(len(self._header)) != self._header:
+                    self.discard("it is of another evaluation, or no journal")
+                    return
+                self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
+                problem = self._read_records(file, size)
+        except OSError as error:  # a bad block, at which every later attempt would fail, too
+            self.discard(f"it cannot be read: {error.strerror}")
+            return
         if problem:
             log.warning(
                 "the journal of an earlier attempt ends in %s at byte %d of %d: what is before it is used (%d units)",

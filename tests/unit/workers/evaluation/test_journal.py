@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
@@ -220,3 +221,24 @@ def test_keys_tell_parts_apart() -> None:
         unit_key("batch", None, ["\ud800"]),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_bad_block_of_the_disk_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a record cannot be read its unit is computed, and where the file cannot be read it is begun anew."""
+
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path, key = tmp_path / "journal", b"k" * 16
+    with opened(path) as journal:
+        journal.add(key, "text")
+    with monkeypatch.context() as patched, opened(path) as journal:
+        patched.setattr(os, "pread", fails)
+        assert key in journal and journal.get(key) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "preadv", fails)
+        with opened(path) as journal:
+            assert journal.units == 0
+            journal.add(key, "again")
+    with opened(path) as journal:
+        assert journal.get(key) == "again"
