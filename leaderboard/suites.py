@@ -163,6 +163,13 @@ class Suite(_Data):
     )
 
     @model_validator(mode="after")
+    def _each_column_is_one_benchmark(self) -> Suite:
+        names = [benchmark.name for benchmark in self.benchmarks]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two benchmarks have the same name: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
     def _predictions_can_be_scored(self) -> Suite:
         rules = self.predictions
         if rules is None:

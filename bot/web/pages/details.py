@@ -30,7 +30,8 @@ MISSING = frozenset({"no-request", "no-results", "no-task", "no-table"})
 """Refusals for answers that do not exist, which the API answers with 404; other refusals are for hidden answers."""
 MAX_PATH = 1_000
 TaskName = Annotated[str, Query(max_length=200, description="a task of the suite; empty: the first one that is shown")]
-Offset = Annotated[int, Query(ge=0, le=10_000_000, description="questions before the part")]
+MAX_OFFSET = 10_000_000
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="questions before the part")]
 Limit = Annotated[int, Query(ge=1, le=MAX_QUESTIONS, description="questions of the part")]
 ShowQuery = Annotated[Show, Query(description="questions by the answer of the (first) evaluation")]
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ def _add_pages(routes: APIRouter, answers: PublishedAnswers, frame: Frame) -> No
         entries, client = await _visible_entries(context, paths), client_of(request)
 
         def question(page: int) -> DetailsQuestion:
-            show, offset = choice(request, "show", SHOWS) or "all", (page - 1) * MAX_QUESTIONS
+            show, offset = choice(request, "show", SHOWS) or "all", min((page - 1) * MAX_QUESTIONS, MAX_OFFSET)
             return _question(context, paths, words(request, "task"), show=show, offset=offset)
 
         asked = question(number(request, "page", 1))

@@ -101,6 +101,13 @@ def test_guessing_needs_two_choices() -> None:
         suite(benchmarks=[{**benchmark, "choices": 1}])
 
 
+def test_two_benchmarks_of_one_name_are_refused() -> None:
+    """Scores are kept by name: the second one's would replace the first one's, and the average be of other numbers."""
+    (benchmark,) = MINIMAL["benchmarks"]
+    with pytest.raises(BadSuite, match="two benchmarks have the same name: Small"):
+        suite(benchmarks=[benchmark, {**benchmark, "shots": 5}])
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """The error for an unknown suite lists the known ones."""
     with pytest.raises(BadSuite, match="open-llm-v2, starter"):
