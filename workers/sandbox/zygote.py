@@ -33,7 +33,8 @@ from workers.sandbox.isolation import confine
 from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, isolation_modes
 
 MODE_CHECK_SECONDS = 30.0
-_MAX_ORDER_BYTES = 1 << 20
+_MAX_ORDER_BYTES = 256 << 20
+"""More than the longest order: the answers of 64 questions, of 200,000 escaped characters each."""
 
 
 class Zygote:
@@ -50,7 +51,7 @@ class Zygote:
 
     def serve(self) -> None:
         """Execute orders until the worker closes the pipe."""
-        rest = b""
+        rest = bytearray()
         while True:
             readable, _, _ = select.select(
                 [self.orders] + ([self.child_pidfd] if self.child_pidfd is not None else []), [], []
@@ -61,9 +62,12 @@ class Zygote:
                 data = os.read(self.orders, 65536)
                 if not data or len(rest) > _MAX_ORDER_BYTES:
                     break
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
+                *ends, data = data.split(b"\n")
+                for end in ends:
+                    line = rest + end
+                    rest.clear()
                     self.execute(json.loads(line))
+                rest += data
         self.kill()
 
     def execute(self, order: dict[str, Any]) -> None:

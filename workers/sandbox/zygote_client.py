@@ -185,7 +185,7 @@ class ZygoteClient:
         self._send({"kill": number})
 
     def _send(self, order: dict[str, Any]) -> None:
-        data = json.dumps(order).encode() + b"\n"
+        data = memoryview(json.dumps(order).encode() + b"\n")
         try:
             while data:
                 data = data[os.write(self._orders, data) :]
