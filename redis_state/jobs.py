@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 from rq import Queue
-from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
@@ -20,13 +19,15 @@ from rq.serializers import JSONSerializer
 from leaderboard.attempts import ATTEMPT_ID
 from leaderboard.cross_checks import CrossCheckOrder
 from redis_state.errors import BadMessage
-from redis_state.redis import Redis, text
+from redis_state.redis import TRANSIENT, Redis, text
 
 EVALUATE = "workers.jobs.evaluate"
 """The dotted name of the only function that RQ may call: the bot never imports the workers."""
 
 RESULT_TTL_SECONDS = 3600
 FAILURE_TTL_SECONDS = 86_400
+MAX_JOB_BYTES = 64 * 1024
+"""Bytes that a job may hold in Redis. RQ compresses at most a thousandfold, so a job unpacks to at most 64 MB."""
 
 
 class EvaluationJob(BaseModel):
@@ -113,9 +114,7 @@ def take_out(connection: Redis, names: Sequence[str], attempt: str) -> Evaluatio
         if not any(pipe.execute()):
             return None
     try:
-        return _message(Job.fetch(attempt, connection=connection, serializer=JSONSerializer))
-    except (NoSuchJobError, DeserializationError) as error:
-        raise BadMessage(f"the job of {attempt} cannot be read: {error}") from error
+        return _fetch(connection, attempt)
     finally:
         delete(connection, attempt)
 
@@ -127,13 +126,10 @@ def delete(connection: Redis, attempt: str) -> None:
 
 def waiting_jobs(connection: Redis, name: str) -> dict[str, EvaluationJob]:
     """Attempt → its job, for the jobs that wait in the queue `name`, in its order. Leaves out invalid jobs."""
-    ids = [text(attempt) for attempt in connection.lrange(queue(connection, name).key, 0, -1)]
-    jobs = Job.fetch_many(ids, connection=connection, serializer=JSONSerializer) if ids else []
     waiting = {}
-    for attempt, job in zip(ids, jobs, strict=True):
-        with suppress(BadMessage, DeserializationError):
-            if job is not None:
-                waiting[attempt] = _message(job)
+    for attempt in map(text, connection.lrange(queue(connection, name).key, 0, -1)):
+        with suppress(BadMessage):
+            waiting[attempt] = _fetch(connection, attempt)
     return waiting
 
 
@@ -164,8 +160,15 @@ def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
     ]
 
 
-def _message(job: Job) -> EvaluationJob:
-    kwargs = job.kwargs  # untrusted: any client of Redis may have written it
+def _fetch(connection: Redis, attempt: str) -> EvaluationJob:
+    """Read the job of `attempt`, which any client of Redis may have written. Raises BadMessage."""
+    try:
+        is_too_large = connection.hstrlen(Job.key_for(attempt), "data") > MAX_JOB_BYTES
+        kwargs = None if is_too_large else Job.fetch(attempt, connection=connection, serializer=JSONSerializer).kwargs
+    except TRANSIENT:
+        raise
+    except Exception as error:  # boundary: a job that RQ cannot read, for any reason, is not Steward's
+        raise BadMessage(f"the job of {attempt} cannot be read: {error}") from error
     return parse(kwargs.get("message") if isinstance(kwargs, dict) else None)
 
 

@@ -14,10 +14,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.timeouts import BaseDeathPenalty
 
-from redis_state.jobs import EVALUATE
-
-MAX_JOB_BYTES = 64 * 1024
-"""Bytes that a job may hold in Redis. RQ compresses at most a thousandfold, so a job unpacks to at most 64 MB."""
+from redis_state.jobs import EVALUATE, MAX_JOB_BYTES
 
 
 class JobRefused(PermissionError):

@@ -189,6 +189,23 @@ def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
     assert b"workers.jobs.evaluate" in (raw if raw.startswith(b"[") else __import__("zlib").decompress(raw))
 
 
+def test_what_a_worker_laid_in_a_queue_hides_no_job(connection: redis.Redis) -> None:
+    """Workers may write jobs: one that RQ cannot read, or that unpacks to gigabytes, keeps no other from being seen."""
+    name = KEYS.queue("small")
+    assert jobs.enqueue(connection, name, job(), timeout=100)
+    key, forged = jobs.queue(connection, name).key, [f"{number:012x}-cccccccc-1" for number in range(5)]
+    connection.rpush(key, *forged, "no id at all")
+    connection.set(f"rq:job:{forged[1]}", "a text")
+    connection.hset(f"rq:job:{forged[2]}", mapping={"last_heartbeat": "now"})
+    connection.hset(f"rq:job:{forged[3]}", mapping={"data": "x", "timeout": "a while"})
+    connection.hset(f"rq:job:{forged[4]}", mapping={"data": "x" * (jobs.MAX_JOB_BYTES + 1)})
+    assert jobs.waiting_jobs(connection, name) == {ATTEMPT: job()}
+    for attempt in forged:
+        with pytest.raises(BadMessage):
+            jobs.take_out(connection, [name], attempt)
+    assert jobs.take_out(connection, [name], ATTEMPT) == job()
+
+
 @pytest.mark.parametrize("message", [None, [], {}, {"v": 2}, {**job().model_dump(), "attempt": "../x"}])
 def test_what_is_not_a_job_is_refused(message: object) -> None:
     """A message of another shape is a typed error."""
