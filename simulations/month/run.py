@@ -100,7 +100,7 @@ def flow_of(act: Act, script: Script, people: People, faults: FaultInjector) -> 
 def is_quiet(context: BoardContext, processes: MonthProcesses, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` simulated seconds."""
     by = context.now() + soon
-    if context.index.busy() or context.ledger.edits.repos() or context.trials.recent_deliveries():
+    if context.index.busy() or context.ledger.edits.repos() or context.trials.pending():
         return False
     if any(context.backend_runs.live(tier) for tier in context.board.backends):
         return False
