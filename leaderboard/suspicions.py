@@ -170,16 +170,22 @@ def _find(code: str, link: str = "", **words: object) -> Finding:
 def _weights(case: EvidenceCase) -> Iterator[Finding]:
     """Compare weight files by their contents, regardless of their names."""
     subject = case.subject
-    digests = sorted(filter(None, subject.weights.values()))
-    if not digests or len(digests) != len(subject.weights):
+    digests = _all_digests(subject)
+    if not digests:
         return
     for other in case.others:
         other_digests = sorted(filter(None, other.weights.values()))
         words = {"model": subject.model, "other": other.model, "count": len(digests)}
-        if digests == other_digests:
+        if digests == _all_digests(other):
             yield _same_weights(subject, other, words)
         elif set(digests) & set(other_digests) and not (subject.names(other.model) or other.names(subject.model)):
             yield _find("shared-weights", other.link, **words, same=sum(digest in other_digests for digest in digests))
+
+
+def _all_digests(model: ExaminedModel) -> list[str]:
+    """The digests of all weight files of a model, sorted; none if that of one file is unknown."""
+    digests = sorted(model.weights.values())
+    return digests if all(digests) else []
 
 
 def _same_weights(subject: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
@@ -278,8 +284,8 @@ def _flags(case: EvidenceCase) -> Iterator[Finding]:
 
 
 def _is_twin(case: EvidenceCase, others: Iterable[str]) -> bool:
-    digests = sorted(case.subject.weights.values())
-    twins = {other.model.casefold() for other in case.others if digests and sorted(other.weights.values()) == digests}
+    digests = _all_digests(case.subject)
+    twins = {other.model.casefold() for other in case.others if digests and _all_digests(other) == digests}
     return any(name.casefold() in twins for name in others)
 
 

@@ -57,6 +57,18 @@ CASES = {
         [],
     ),
     "files of which a digest is not known": (of(COPY, weights={**SHARDS, "more.safetensors": ""}), []),
+    "as many files as a flagged one, and no digest of either is known": (
+        EvidenceCase(
+            replace(TUNED, weights={"a": ""}),
+            (replace(ORIGINAL, model="eve/lion", weights={"b": ""}),),
+            flags=(flag("eve/lion"),),
+        ),
+        [],
+    ),
+    "the files of another model, which has one more that is not known": (
+        replace(COPY, others=(replace(ORIGINAL, weights={**SHARDS, "more.safetensors": ""}),)),
+        ["shared-weights"],
+    ),
     "a merge that does not say so": (of(HONEST, card=MERGE, traces={}), ["merge-undeclared", "wrong-category"]),
     "a merge that says so": (
         replace(
