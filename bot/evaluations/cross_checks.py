@@ -53,7 +53,7 @@ from redis_state.set_aside import account_name
 log = structlog.get_logger()
 
 NO_WORKER_SECONDS = 600.0
-"""Time for which results wait for a worker of another account to appear."""
+"""Time since the last order, or since the start, for which results wait for a worker of another account to appear."""
 AGAIN_SECONDS = 600.0
 """Time after which a worker gets the order again whose try was lost, or failed because the Hub did not answer."""
 START_SECONDS = 120.0
@@ -157,7 +157,7 @@ def _ask(
     if worker is not None and number <= MAX_TRIES:
         if not any(check.worker == worker.name and abs(now - check.queued) < AGAIN_SECONDS for check in state.tries):
             _order(claim, state, worker, number, questions)
-    elif waited > NO_WORKER_SECONDS:
+    elif now - max((check.queued for check in state.tries), default=state.since) > NO_WORKER_SECONDS:
         return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
 

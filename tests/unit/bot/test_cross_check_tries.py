@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.evaluations import cross_checks
 from bot.evaluations.cross_check_reports import CrossCheckClaim, begin_check
 from bot.evaluations.cross_checks import NO_AUTHOR, _ask, _next_worker, cross_check
 from hub.errors import Garbled
@@ -104,6 +105,23 @@ def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> N
     assert (progress.record.status, progress.record.reason) == ("not-compared", NO_AUTHOR)
     (state,) = stored.values()
     assert state.tries == ()
+
+
+def test_workers_that_are_silent_for_a_moment_end_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a try that was lost, results wait ten minutes for another worker, whenever the check began."""
+    claim, _ = begun([])
+    context = cast(Any, claim.context)
+    context.workers, context.set_aside = SimpleNamespace(alive=lambda **_: []), SimpleNamespace(all=list)
+    context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
+    context.keys = SimpleNamespace(worker_queue=lambda name: f"queue of {name}")
+    context.redis = None
+    monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_: {})
+    cast(Any, claim.request).path = "org/m.json"
+    lost = CrossCheckTry(number=1, worker="second", account="second", queued=1_000.0)
+    check = CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=(lost,))
+    for now, is_over in ((1_200.0, False), (1_590.0, False), (1_610.0, True)):
+        context.now = lambda now=now: now
+        assert _ask(claim, check, CrossCheckDecision("open"), ()).done is is_over
 
 
 def test_a_clock_that_was_set_back_holds_no_results() -> None:
