@@ -14,7 +14,7 @@ from redis_state.attempts import Attempts
 from redis_state.heartbeats import WorkerCard
 from redis_state.keys import Keys
 from redis_state.set_aside import SetAsideWorker, SetAsideWorkers, account_name, names_of
-from workers.jobs.rq_worker import EvaluationWorker
+from workers.jobs.operator_hold import OperatorHold
 
 
 def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
@@ -26,15 +26,15 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
     SetAsideWorkers(connection, keys).put(aside)
     attempts = Attempts(connection, keys)
 
-    def worker(name: str, account: str = "") -> Any:
-        context = SimpleNamespace(worker=name, account=account, suite=find_suite("starter"))
-        board_redis = SimpleNamespace(attempts=lambda: attempts)
-        return SimpleNamespace(worker_context=context, board_redis=board_redis, waits=False)
+    def hold(name: str) -> OperatorHold:
+        context: Any = SimpleNamespace(worker=name, account="", suite=find_suite("starter"))
+        board_redis: Any = SimpleNamespace(attempts=lambda: attempts)
+        return OperatorHold(context, board_redis)
 
-    first, second = worker("w1"), worker("w2")
+    first, second = hold("w1"), hold("w2")
     with caplog.at_level(logging.WARNING):
-        assert [EvaluationWorker._waits_for_operator(first) for _ in range(2)] == [True, True]
-        assert not EvaluationWorker._waits_for_operator(second)
+        assert [first.applies() for _ in range(2)] == [True, True]
+        assert not second.applies()
     assert [record.getMessage() for record in caplog.records] == [
         "the worker takes no job: the bot set it aside, because of results that it, or its account, published. "
         "The maintainers' thread says more."
