@@ -26,7 +26,7 @@ from steward.children import Children
 
 MINUTE = 60.0
 MORNING = 8 * HOUR
-LONGEST_DAY = 4 * HOUR
+LONGEST_DAY = 8 * HOUR
 """Simulated seconds after which a day ends, even with waiting work."""
 QUIET_CHECK_SECONDS = 5.0
 
