@@ -100,8 +100,12 @@ class Admin(HubCalls):
 
     def create_branch(self, repo: Repo, branch: str) -> None:
         """Create a branch without files, unless there is a branch of this name."""
-        with suppress(Conflict):  # it exists
+        try:
             self._repeated("POST", _branch_path(repo, branch), "branch-create", {"emptyBranch": True})
+        except Busy:
+            raise
+        except Conflict:
+            return  # it exists
 
     def delete_branch(self, repo: Repo, branch: str) -> None:
         """Delete a branch, unless it is gone."""

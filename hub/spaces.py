@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from hub import parse
 from hub.calls import HubCalls
-from hub.errors import Conflict, Denied, NotFound
+from hub.errors import Busy, Conflict, Denied, NotFound
 from hub.records import Repo, SpaceMachine, SpaceVolume
 
 
@@ -88,8 +88,12 @@ class SpaceCalls(HubCalls):
 
     def create_bucket(self, bucket: str) -> None:
         """Create a private bucket, unless it exists."""
-        with suppress(Conflict):
+        try:
             self._repeated("POST", _bucket(bucket), "bucket", {"visibility": "private"})
+        except Busy:
+            raise
+        except Conflict:
+            return  # it exists
 
     def delete_bucket(self, bucket: str) -> bool:
         """Delete a bucket with its content. Return False if it is gone."""

@@ -19,7 +19,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from hub.errors import BadRequest, Busy, RateLimited, StaleParent, Transient
@@ -201,26 +201,35 @@ def _upload_urls(session: HubSession, retries: Retries, repo: Repo, by_oid: dict
 
 
 def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: dict[str, Put]) -> None:
-    if error := item.get("error"):
-        raise BadRequest(f"The Hub does not take a large file: {str(error.get('message', error))[:300]}")
+    """Store one of the objects, as the Hub's answer about it says. Raises Garbled for an answer about another one."""
+    if error := parsed(lambda it: it.get("error"), item):
+        words = error.get("message", error) if isinstance(error, dict) else error
+        raise BadRequest(f"The Hub does not take a large file: {str(words)[:300]}")
+    oid, put, upload, verify = parsed(lambda it: _actions(it, by_oid), item)
+    if upload is not None:
+        to = upload
+        retries.call(
+            lambda: session.send("PUT", to.url, route="lfs-put", content=put.data, headers=to.headers), repeatable=True
+        )
+    if verify is not None:
+        at, body = verify, {"oid": oid, "size": put.size}
+        retries.call(
+            lambda: session.send("POST", at.url, route="lfs-verify", json=body, headers=at.headers), repeatable=True
+        )
+
+
+class _LfsAction(NamedTuple):
+    """A call that the Hub asks for in its answer about a large file."""
+
+    url: str
+    headers: dict[str, str]
+
+
+def _actions(item: Any, by_oid: dict[str, Put]) -> tuple[str, Put, _LfsAction | None, _LfsAction | None]:
+    """The object of an answer, and the calls by which it is uploaded and verified; None for those not needed."""
     actions = item.get("actions") or {}
-    oid = parsed(lambda it: it["oid"], item)
-    if upload_to := actions.get("upload"):
-        retries.call(
-            lambda: session.send(
-                "PUT",
-                upload_to["href"],
-                route="lfs-put",
-                content=by_oid[oid].data,
-                headers=upload_to.get("header") or {},
-            ),
-            repeatable=True,
-        )
-    if verify_at := actions.get("verify"):
-        body = {"oid": oid, "size": by_oid[oid].size}
-        retries.call(
-            lambda: session.send(
-                "POST", verify_at["href"], route="lfs-verify", json=body, headers=verify_at.get("header") or {}
-            ),
-            repeatable=True,
-        )
+    upload, verify = (
+        _LfsAction(str(action["href"]), dict(action.get("header") or {})) if action else None
+        for action in (actions.get("upload"), actions.get("verify"))
+    )
+    return item["oid"], by_oid[item["oid"]], upload, verify

@@ -104,7 +104,10 @@ def _check_file(context: BoardContext, thread: Thread, change: FileChange) -> _C
         after = context.hub.read_file(context.requests, path, thread.head_commit or "", max_bytes=limit)
     except TooLarge:
         return _CheckedFile(FileView(path, (REASONS["too-large"].problem(most=f"{limit:,}"),)), None)
-    before = context.hub.find_file(context.requests, path, max_bytes=limit) if change.kind == "changed" else None
+    try:
+        before = context.hub.find_file(context.requests, path, max_bytes=limit) if change.kind == "changed" else None
+    except TooLarge:
+        return OtherFile(path, f"replaces a file of more than {limit:,} bytes, which is not read")
     opened, now = thread.created_at.timestamp(), context.now()
     if before is None:
         submitted = look_at_new(path, after.data, opened=opened, now=now)

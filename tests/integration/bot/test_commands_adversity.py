@@ -154,7 +154,7 @@ def test_a_reply_that_would_be_too_long_says_so(
     stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit into a comment is left out, and the rest of the reply told."""
-    monkeypatch.setattr(bell, "ring", lambda _cause: Answer(Safe("word " * 20_000)))
+    monkeypatch.setattr(bell, "act", lambda _cause: Answer(Safe("word " * 20_000)))
     reply = Discussion(stand).ask("/bell\n/help help")
     assert "does not fit into one comment" in reply
     assert "For anyone" in reply

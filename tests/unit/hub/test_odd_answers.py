@@ -1,0 +1,68 @@
+"""Answers of the Hub that are not what the protocol says, while something is created or stored."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hub.admin import Admin
+from hub.errors import BadRequest, Busy, Conflict, Garbled, HubError
+from hub.records import Repo, WriteFile
+from hub.retries import Retries
+from hub.writes import _store, sha256
+
+REPO = Repo("dataset", "town/requests")
+PUT = WriteFile("weights.bin", b"0" * 10)
+OID = sha256(PUT.data)
+
+
+class RefusingRetries:
+    """Retries that end at once with one error."""
+
+    def __init__(self, error: HubError) -> None:
+        self.error = error
+
+    def call(self, *_args: Any, **_options: Any) -> Any:
+        """Raise the error."""
+        raise self.error
+
+
+def test_a_branch_that_exists_is_no_error_and_a_busy_hub_is() -> None:
+    """A Hub that stays busy created no branch: the caller must not go on as if there were one."""
+    admin = Admin.__new__(Admin)
+    admin.retries = RefusingRetries(Conflict("the branch exists"))  # type: ignore[assignment]
+    admin.create_branch(REPO, "answers")
+    admin.retries = RefusingRetries(Busy("another creation is in progress"))  # type: ignore[assignment]
+    with pytest.raises(Busy):
+        admin.create_branch(REPO, "answers")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"oid": "0" * 64, "actions": {"upload": {"href": "https://hub/lfs"}}},
+        {"oid": OID, "actions": {"upload": {}, "verify": {"header": {}}}},
+        {"oid": OID, "actions": ["upload"]},
+        {"actions": {"upload": {"href": "https://hub/lfs"}}},
+        ["oid"],
+    ],
+)
+def test_an_answer_about_another_large_file_is_garbled(item: Any) -> None:
+    """It is tried again later, as any answer that does not follow the protocol."""
+    session: Any = SimpleNamespace(send=lambda *_, **__: pytest.fail("nothing is sent"))
+    with pytest.raises(Garbled):
+        _store(session, Retries(), item, {OID: PUT})
+
+
+def test_a_large_file_is_uploaded_and_verified_where_the_hub_says() -> None:
+    """An object that the Hub has already, whose answer names no actions, is not sent again."""
+    sent = list[tuple[str, str, Any]]()
+    session: Any = SimpleNamespace(send=lambda method, url, **options: sent.append((method, url, options["headers"])))
+    actions = {"upload": {"href": "https://hub/a", "header": {"x": "1"}}, "verify": {"href": "https://hub/b"}}
+    _store(session, Retries(), {"oid": OID, "actions": actions}, {OID: PUT})
+    _store(session, Retries(), {"oid": OID}, {OID: PUT})
+    assert sent == [("PUT", "https://hub/a", {"x": "1"}), ("POST", "https://hub/b", {})]
+    with pytest.raises(BadRequest, match="too big"):
+        _store(session, Retries(), {"oid": OID, "error": {"message": "too big"}}, {OID: PUT})
