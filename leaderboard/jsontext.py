@@ -16,7 +16,6 @@ BOM = "\ufeff"
 JsonObject = dict[str, Any]
 """A parsed JSON object of any shape."""
 _BLANK = re.compile(r"[ \t\n\r]*")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def object_in(data: bytes) -> JsonObject | None:
@@ -29,9 +28,11 @@ def object_in(data: bytes) -> JsonObject | None:
 
 
 def storable(text: str) -> str:
-    """Return `text` with a replacement character for each half of a surrogate pair, which JSON can hold, and UTF-8,
-    files and Redis cannot."""
-    return _SURROGATE.sub("\ufffd", text)
+    """Return `text` with a question mark for each half of a surrogate pair.
+
+    JSON and file names can hold such a half; UTF-8, and so a file, a message and Redis, cannot.
+    """
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from leaderboard.jsontext import storable
+
 MAX_QUESTION, MAX_PROMPT, MAX_ANSWER, MAX_TARGET, MAX_CHOICE = 2_000, 4_000, 3_000, 500, 300
 """Characters of texts."""
 MAX_CHOICES = 20
@@ -157,13 +159,9 @@ def _mapping(text: object) -> Mapping[str, Any]:
 
 def _cut(text: str, limit: int) -> str:
     """The beginning of a text, without characters that cannot be encoded."""
-    return _encodable(text if len(text) <= limit else text[:limit] + CUT.rstrip())
+    return storable(text if len(text) <= limit else text[:limit] + CUT.rstrip())
 
 
 def _ending(text: str, limit: int) -> str:
     """The end of a text: a prompt ends with its question."""
-    return _encodable(text if len(text) <= limit else CUT.lstrip() + text[-limit:])
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return storable(text if len(text) <= limit else CUT.lstrip() + text[-limit:])

@@ -12,6 +12,7 @@ from dataclasses import replace
 from leaderboard import failures
 from leaderboard.attempts import Failure
 from leaderboard.evidence import MAX_CHAIN, MAX_ERRNO, MAX_NAME, MAX_TAIL, MAX_TEXT, FailureEvidence
+from leaderboard.jsontext import storable
 from workers import errors
 from workers.common.scrub import scrub
 
@@ -41,11 +42,6 @@ def failure_detail(evidence: FailureEvidence) -> str:
     return last[-1] if last else ""
 
 
-def _encodable(text: str) -> str:
-    """`text` without characters that UTF-8 cannot encode, which file names may contain."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
@@ -60,7 +56,7 @@ def signal_name(number: int) -> str:
 
 def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> FailureEvidence:
     """The evidence of a caught exception, with the types of the exceptions that led to it."""
-    name, text = type(error).__qualname__[:MAX_NAME], _encodable(str(error))[:MAX_TEXT]
+    name, text = type(error).__qualname__[:MAX_NAME], storable(str(error))[:MAX_TEXT]
     return FailureEvidence(
         phase, name, text, exception_chain(error), log_tail=log_tail[-MAX_TAIL:], errno=errno_of(error)
     )
@@ -91,5 +87,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def scrubbed_evidence(evidence: FailureEvidence, secrets: Iterable[str]) -> FailureEvidence:
     """The evidence as it may leave this machine: scrubbed, and cut to its limits."""
     secret_values = tuple(secrets)
-    text, tail = (scrub(_encodable(part), secret_values) for part in (evidence.text, evidence.log_tail))
+    text, tail = (scrub(storable(part), secret_values) for part in (evidence.text, evidence.log_tail))
     return replace(evidence, text=text[:MAX_TEXT], log_tail=tail[-MAX_TAIL:])

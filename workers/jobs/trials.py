@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaderboard.jsontext import storable
 from leaderboard.results import MAX_BYTES, parse_harness
 from leaderboard.scores import BadResults
 from leaderboard.steward_block import phase_seconds
@@ -98,8 +99,7 @@ def _answers(spool: Path, tasks: Sequence[str]) -> Iterator[tuple[TrialAnswer, b
             text, is_text = (first, True) if isinstance(first, str) else (_choice([first, *others]), False)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             continue
-        # A lone surrogate is valid in JSON and in no message.
-        yield TrialAnswer(task=task, text=text.encode("utf-8", "replace").decode()[:MAX_ANSWER]), is_text
+        yield TrialAnswer(task=task, text=storable(text)[:MAX_ANSWER]), is_text
 
 
 def _choice(answers: Sequence[Sequence[object]]) -> str:

@@ -245,7 +245,7 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("repo", [RESULTS, *([REQUESTS] if WHOLE else [])])
 def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: BoardDriver, repo: str) -> None:
-    """After any change since the plan, in either repo, nothing is renamed, and what was done is taken back."""
+    """After any change since the plan, in either repo, the bot renames nothing, and reverts the parts that it did."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")

@@ -50,8 +50,8 @@ def test_an_operator_adopts_a_board(stand: BoardDriver, steward: Callable[..., R
     assert json.loads(again.stdout.splitlines()[-1])["record"]["by"]["name"] == "ada"
     assert "already" in steward("adopt").output
     assert stand.commits() == 3
-    nobody = steward("adopt", "--again", "--by", "nobody-of-that-name")
-    assert (nobody.exit_code, stand.commits()) == (1, 3)
+    refused = steward("adopt", "--again", "--by", "no-such-account")
+    assert (refused.exit_code, stand.commits()) == (1, 3)
 
 
 def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, steward: Callable[..., Result]) -> None:

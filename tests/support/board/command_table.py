@@ -163,7 +163,7 @@ class Table:
     pulls: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Number and head of the pull request of each model."""
     begun: dict[str, Any] = field(default_factory=dict)
-    """Path → what was committed to the file before the first command."""
+    """Path → the content of the file before the first command."""
     answers: dict[Cell, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -244,7 +244,7 @@ def test_limits_of_costs_are_none_unless_they_are_set() -> None:
 
 
 def test_a_clock_that_was_set_back_holds_no_run_and_no_attempt() -> None:
-    """What was noted a day ahead counts as long ago; clocks of two processes may differ by seconds."""
+    """A time that lies a day ahead counts as long ago; clocks of two processes may differ by seconds."""
     ahead = NOW + DAY
     start = replace(run("a", "waiting", seen=0.0), known=ahead)
     assert merge_runs([start], [], {"a"}, NOW) == []
