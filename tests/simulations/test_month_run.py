@@ -12,7 +12,7 @@ from simulations.month.accelerated_clock import NoLibrary, find_library
 from simulations.month.run import play
 from simulations.month.schedule import Scale, write
 
-SMALL = Scale(0.03, 1, 0.2, tenths=(10, 30))
+SMALL = Scale(0.06, 1, 0.2, tenths=(10, 30))
 
 pytestmark = pytest.mark.timeout(900)
 
