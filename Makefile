@@ -10,7 +10,7 @@ PACKAGES := leaderboard redis_state hub bot workers localhub steward
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image \
-	wheels container hosts check generate audit clean
+	wheels version container hosts check generate audit clean
 
 setup: $(VENV)/.ready
 
@@ -156,6 +156,12 @@ wheels: setup
 	$(BIN)/python -m build --outdir dist localhub
 	$(BIN)/twine check --strict dist/*
 	STEWARD_WHEELS=dist $(BIN)/python -m pytest tests/e2e/test_wheels.py -s $(ARGS)
+
+# Make this checkout release TO, such as `make version TO=1.0.0`: versions, changelog, and the record of promised names.
+# docs/releasing.md says what comes before and after.
+version: setup
+	$(BIN)/python .ci/set_version.py $(TO)
+	$(BIN)/python -m tests.support.stable_interface
 
 # The tests of a worker's child in a plain container: ENGINE=docker, or ENGINE="podman --runtime runc". No registry needed.
 container: setup

@@ -167,8 +167,11 @@ CHOSEN = ("token-without-scope", "private-address", "space-of-another-board", "h
 
 
 @pytest.mark.parametrize("mistake", [one for one in MISTAKES if WHOLE or one.name in CHOSEN], ids=lambda one: one.name)
-def test_a_mistake_is_refused_before_anything_is_written(mistaken: LocalHub, tmp_path: Path, mistake: Mistake) -> None:
+def test_a_mistake_is_refused_before_anything_is_written(
+    mistaken: LocalHub, tmp_path: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit status 2, a sentence that names it, advice; the Hub and the folder are as before, and no write was sent."""
+    monkeypatch.setattr("steward.bot_space.hosting.__version__", "1.1.0.dev0")  # also at a release: unpublished
     setup = SpaceSetup.of(mistaken, tmp_path / "terminal")
     for name, text in mistake.files.items():
         file = setup.folder / name

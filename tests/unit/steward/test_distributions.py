@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.message import Message
 from email.parser import Parser
@@ -159,6 +160,33 @@ def test_a_release_writes_the_repositorys_address_into_both_projects(project: Pa
     assert "](docs/" not in readme
     fields = metadata(build_wheel(copy / "localhub", tmp_path / "out"))
     assert "Repository, https://git.example/our/steward" in fields.get_all("Project-URL", [])
+
+
+def test_one_command_makes_a_release_of_a_checkout_and_one_begins_the_next(project: Path, tmp_path: Path) -> None:
+    """Both versions, the extra and the changelog fit the tag; then come a new section and the next version."""
+    for name in ("pyproject.toml", "README.md", "leaderboard/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(project / name, tmp_path / name)
+    shutil.copytree(project / "localhub", tmp_path / "localhub", ignore=shutil.ignore_patterns("__pycache__"))
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text("# Changelog\n\n## Unreleased\n\nNew.\n\n## 7.2.0\n", "utf-8")
+
+    def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, project / ".ci" / script, *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert (run("set_version.py", "7.3").returncode, run("set_version.py").returncode) == (1, 2)
+    assert "## Unreleased" in changelog.read_text("utf-8")
+    for _ in range(2):  # again, it changes nothing
+        assert run("set_version.py", "7.3.0").returncode == 0
+        assert changelog.read_text("utf-8") == "# Changelog\n\n## 7.3.0\n\nNew.\n\n## 7.2.0\n"
+    extras = tomllib.loads((tmp_path / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert extras["localhub"] == ["localhub>=7.3.0,<7.4"]
+    assert run("set_version.py", "7.4.0").returncode == 1  # nothing is new
+    assert run("set_version.py", "7.4.0.dev0").returncode == 0
+    assert changelog.read_text("utf-8").startswith("# Changelog\n\n## Unreleased\n\n## 7.3.0\n")
+    assert run("set_version.py", "7.3.0").returncode == 0
+    assert run("prepare_release.py", "https://git.example/our/steward", "v7.3.0").returncode == 0
 
 
 def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_lived_tokens(project: Path) -> None:
