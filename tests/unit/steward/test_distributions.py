@@ -200,7 +200,10 @@ def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_live
     assert "secrets." not in text and workflow["permissions"] == {}
     assert {name for name, job in jobs.items() if "id-token" in job["permissions"]} == {"index", "images", "release"}
     assert jobs["index"]["needs"] == jobs["images"]["needs"] == ["tests", "distributions"]
-    assert jobs["index"]["environment"] == "pypi"
+    uploads = jobs["index"]["strategy"]["matrix"]["include"]
+    assert jobs["index"]["environment"] == "${{ matrix.environment }}"
+    assert [upload["files"] for upload in uploads] == [DISTRIBUTION.replace("-", "_"), LOCALHUB]
+    assert len({upload["environment"] for upload in uploads}) == 2
     targets = re.findall(r"^([\w-]+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert {word for step in steps for word in re.findall(r"\bmake (\w+)", step.get("run", ""))} <= set(targets)
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
