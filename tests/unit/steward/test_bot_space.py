@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hub.records import SpaceMachine, SpaceVolume
+from leaderboard import __version__
+from leaderboard.boards import parse_board
 from steward.bot_space.deciding import decide_steps
 from steward.bot_space.facts import SetupFacts, SpaceFacts
-from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id
+from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id, space_files
 
 WANTED = WantedSpace("lab/bot", {"a": b"1"}, {"V": "1"}, {"S": "x"}, hardware="t4-small", storage="lab/b", sleep=600)
 MOUNTED = SpaceVolume.bucket("lab/b", QUEUE_FOLDER)
@@ -70,3 +73,17 @@ def test_the_address_follows_from_the_name(name: str, host: str) -> None:
     """As the Hub derives it; a Space that exists says its own."""
     assert is_space_id(name) and expected_host(name) == host
     assert not any(map(is_space_id, ("bot", "a/b/c", "a/-b", "a/b--c", "a/b.git", "a b/c", "a/b.")))
+
+
+def test_without_a_wheel_the_image_installs_this_version_from_the_index(tmp_path: Path) -> None:
+    """As after a release; with a wheel, the Space holds it and installs that."""
+    repos = "{requests: l/r, results: l/s, logs: l/o, community: l/c, details_namespace: d}"
+    text = f"name: lab\ntitle: L\nsuite: starter\nrepos: {repos}\n"
+    files = space_files(parse_board(text), text, "", None)
+    assert set(files) == {"README.md", "Dockerfile", "board.yaml"}
+    assert f"pip install --no-cache-dir 'steward-leaderboard[contents]=={__version__}'" in files["Dockerfile"].decode()
+    wheel = tmp_path / "steward_leaderboard-9-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+    files = space_files(parse_board(text), text, "", wheel)
+    assert files[wheel.name] == b"wheel"
+    assert f"'/tmp/{wheel.name}[contents]'\nCOPY board.yaml" in files["Dockerfile"].decode()
