@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -82,6 +83,11 @@ def test_a_person_whose_session_ended_signs_in_again_before_the_next_form() -> N
     server.lose_data()
     form = SentForm(visitors, "ada", "/act", {})
     assert any(form.is_sent() for _ in range(2))
+
+
+def test_pages_say_who_is_signed_in(project: Path) -> None:
+    """The board's own pages have the part by which the simulation recognises them."""
+    assert SIGNED_IN in (project / "bot" / "web" / "templates" / "base.html").read_text("utf-8")
 
 
 class AskingOwners(People):
