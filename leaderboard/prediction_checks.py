@@ -15,7 +15,7 @@ from leaderboard.reasons import Problem, bounded, names
 
 _MAX_DIGITS = 40
 _DECIMAL = re.compile(r"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
-"""A number as other programs write it into text. Python's `float` reads more, such as `1_000` and other digits than 0-9."""
+"""A number as other programs write it into text. Python's `float` reads more, such as `1_000` and other digits."""
 
 
 @dataclass(frozen=True)
