@@ -34,13 +34,15 @@ def main() -> None:
     parser.add_argument("--flags", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    figures = measure(parser.parse_args())
+    options = parser.parse_args()
+    figures = measure(options)
     print(
         f"{figures['models']:,} models, {figures['flags']} flags: {figures['seconds']} s and {figures['calls']} calls"
     )
     print(f"with the flags read again: {figures['first_seconds']} s and {figures['first_calls']} calls")
     print(f"found: {', '.join(figures['codes'])}")
-    print(json.dumps(figures))
+    if options.json:
+        print(json.dumps(figures))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

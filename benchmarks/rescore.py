@@ -50,8 +50,10 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=0, help="of each task, at most; 0: as the real suite has")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    figures = measure(parser.parse_args())
-    print(json.dumps(figures))
+    options = parser.parse_args()
+    figures = measure(options)
+    if options.json:
+        print(json.dumps(figures))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from leaderboard.predictions import MAX_ID, MAX_TEXT, PredictionRules
 from leaderboard.reasons import Problem, bounded, names
 
 _MAX_DIGITS = 40
+_DECIMAL = re.compile(r"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*")
+"""A number as other programs write it into text. Python's `float` reads more, such as `1_000` and other digits."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def as_prediction(value: Value | Unusable, rules: PredictionRules) -> Value | No
 def _number(value: Value | Unusable) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    if isinstance(value, str) and len(value) > _MAX_DIGITS:
+    if isinstance(value, str) and (len(value) > _MAX_DIGITS or not _DECIMAL.fullmatch(value)):
         return None
     try:
         number = float(value)

@@ -120,10 +120,10 @@ def ranked(rows: Sequence[FrozenRow]) -> tuple[FrozenRow, ...]:
     compete = [row for row in rows if row.private is not None and not row.flagged]
     compete.sort(key=lambda row: (-(row.private or 0.0), row.submitted, row.model))
     others = sorted((row for row in rows if row.private is None or row.flagged), key=lambda row: row.model)
-    placed = [
-        row.model_copy(update={"rank": 1 + sum((other.private or 0.0) > (row.private or 0.0) for other in compete)})
-        for row in compete
-    ]
+    ranks: dict[float | None, int] = {}
+    for place, row in enumerate(compete, 1):
+        ranks.setdefault(row.private, place)
+    placed = [row.model_copy(update={"rank": ranks[row.private]}) for row in compete]
     return (*placed, *others)
 
 

@@ -21,6 +21,7 @@ jobs:      {images: {name: [folder of its programs, …]}, flavors: {name: micro
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -87,8 +88,7 @@ def apply_world(state: HubState, world: Mapping[str, Any]) -> None:
         for repo in world.get("repos") or ():
             _repo(state, repo)
         state.spaces.hosts.update((str(id).lower(), str(host)) for id, host in (world.get("spaceHosts") or {}).items())
-        for webhook in world.get("webhooks") or ():
-            _webhook(state, webhook)
+        _webhooks(state, world.get("webhooks") or ())
         for app in world.get("oauthApps") or ():
             _oauth_app(state, app)
         _limits(state, world.get("limits"))
@@ -175,12 +175,16 @@ def _content(state: HubState, repo: Repo, value: object) -> bytes:
     return str(value).encode()
 
 
-def _webhook(state: HubState, spec: Mapping[str, Any]) -> None:
-    owner = _account(state, spec["owner"])
-    if any(webhook.url == spec["url"] for webhook in state.webhooks.all(owner)):
-        return
-    domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
-    state.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
+def _webhooks(state: HubState, specs: Iterable[Mapping[str, Any]]) -> None:
+    """Create those that are missing. Several of one account may call one address: as many as in the world are kept."""
+    wanted = Counter[tuple[str, str]]()
+    for spec in specs:
+        owner, url = _account(state, spec["owner"]), str(spec["url"])
+        wanted[owner.id, url] += 1
+        if sum(webhook.url == url for webhook in state.webhooks.all(owner)) >= wanted[owner.id, url]:
+            continue
+        domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
+        state.webhooks.create(owner, url=url, secret=spec.get("secret"), watched=spec["watched"], domains=domains)
 
 
 def _oauth_app(state: HubState, spec: Mapping[str, Any]) -> None:

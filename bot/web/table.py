@@ -56,6 +56,7 @@ class RequestTable:
         """Whether changes were read that are not in the rows yet."""
         self._seen, self._flags = b"", ""
         self._vectors = 0
+        """Lines with an influence vector."""
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def rows(self) -> RequestRows:
@@ -135,19 +136,25 @@ class RequestTable:
         scores, licences = scores_of(self.context, existing), licences_of(self.context, existing)
         facts = {path: facts_of(row, self._benchmarks) for path, row in self.context.table_rows.find(scores).items()}
         for path, entry in zip(paths, entries, strict=True):
-            if entry is None or entry.is_private:
-                lines.pop(path, None)
-            else:
+            row = None
+            if entry is not None and not entry.is_private:
                 row = row_of(entry, scores.get(path), licences.get(path, ""), facts.get(path, NO_FACTS))
-                lines[path] = self._bounded(row, lines.get(path))
+            self._put(lines, path, row)
 
-    def _bounded(self, row: RequestRow, before: RequestRow | None) -> RequestRow:
-        """The row, without its influence vector (1.4 kB) if so many have one that models are compared without them."""
-        if row.influence and not (before is not None and before.influence):
-            self._vectors += 1
-            if self._vectors > MAX_PAIRED:
-                return replace(row, influence="")
-        return row
+    def _put(self, lines: dict[str, RequestRow], path: str, row: RequestRow | None) -> None:
+        """Replace the row at `path`; None removes it.
+
+        It gets no influence vector (1.4 kB) if so many rows have one that models are compared without them.
+        """
+        before = lines.get(path)
+        self._vectors -= before is not None and before.influence != ""
+        if row is None:
+            lines.pop(path, None)
+            return
+        if self._vectors >= MAX_PAIRED:
+            row = replace(row, influence="")
+        self._vectors += row.influence != ""
+        lines[path] = row
 
     def _follow_others(self) -> bool:
         version = self.context.table_rows.version()

@@ -109,8 +109,9 @@ class RateLimits:
     def take(self, caller_key: str, family: CallFamily, *, anonymous: bool) -> RateLimitStatus | None:
         """Count a call; None if there is no limit."""
         quota: int | None = getattr(self.settings, family)
-        if anonymous:
-            quota = getattr(self.settings, f"anonymous_{family}") or quota
+        of_anonymous: int | None = getattr(self.settings, f"anonymous_{family}")
+        if anonymous and of_anonymous is not None:
+            quota = of_anonymous
         if quota is None:
             return None
         window, passed = divmod(self._clock.seconds(), WINDOW_SECONDS)

@@ -46,6 +46,32 @@ class JobSettings:
     parallel: int = 4
 
 
+class PrintedLines:
+    """The lines that a Job has printed, in order; of more than `most` lines the first are dropped."""
+
+    def __init__(self, most: int = MAX_LINES) -> None:
+        self._lines: deque[str] = deque(maxlen=most)
+        self._count = 0
+        """Lines printed so far, dropped ones included."""
+        self._lock = threading.Lock()
+
+    def add(self, line: str) -> None:
+        """Add a line at the end."""
+        with self._lock:
+            self._lines.append(line)
+            self._count += 1
+
+    def since(self, number: int) -> tuple[list[str], int]:
+        """The lines after the first `number` ones, as far as they are not dropped, and the count of all lines."""
+        with self._lock:
+            return list(self._lines)[max(0, number - self._count + len(self._lines)) :], self._count
+
+    def before_last(self, tail: int) -> int:
+        """The count of the lines before the last `tail` ones."""
+        with self._lock:
+            return max(0, self._count - tail)
+
+
 @dataclass
 class _JobRun:
     """The processes of one Job, and the lines that they print."""
@@ -53,7 +79,7 @@ class _JobRun:
     job: Job
     secrets: Mapping[str, str]
     faults: frozenset[JobFault]
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    lines: PrintedLines = field(default_factory=PrintedLines)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -114,12 +140,11 @@ class JobRunner:
         run = self._runs.get(job_id)
         if run is None:
             return
-        sent = 0 if tail is None else max(0, len(run.lines) - tail)
+        sent = 0 if tail is None else run.lines.before_last(tail)
         while True:
             has_ended = run.ended.is_set()
-            lines = list(run.lines)
-            yield from lines[sent:]
-            sent = len(lines)
+            lines, sent = run.lines.since(sent)
+            yield from lines
             if has_ended:
                 return
             run.ended.wait(0.2)
@@ -127,7 +152,7 @@ class JobRunner:
     def printed(self, job_id: str) -> list[str]:
         """The lines that a Job has printed so far."""
         run = self._runs.get(job_id)
-        return list(run.lines) if run is not None else []
+        return run.lines.since(0)[0] if run is not None else []
 
     def close(self) -> None:
         """Kill all Jobs."""
@@ -235,10 +260,10 @@ def _with_folder(mounted: Mapping[str, str], text: str) -> str:
     return text
 
 
-def _read(process: subprocess.Popen[bytes], lines: deque[str]) -> None:
+def _read(process: subprocess.Popen[bytes], lines: PrintedLines) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        lines.append(line.decode("utf-8", "replace").rstrip("\n")[:10_000])
+        lines.add(line.decode("utf-8", "replace").rstrip("\n")[:10_000])
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

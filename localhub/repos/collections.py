@@ -119,15 +119,16 @@ class Collections:
     def items(self, collection: Collection) -> list[CollectionItem]:
         """The items in their order."""
         rows = self._database.rows(
-            "SELECT * FROM collection_items WHERE collection = ? ORDER BY position", (collection.id,)
+            "SELECT * FROM collection_items WHERE collection = ? ORDER BY position, rowid", (collection.id,)
         )
         return [CollectionItem(row["id"], row["type"], row["target"], row["note"]) for row in rows]
 
     def add_item(self, collection: Collection, item_type: ItemType, target: str, note: str | None) -> None:
         """Add an item at the end; 409 if the collection has it."""
-        position = len(self.items(collection))
+        last = "SELECT coalesce(max(position) + 1, 0) FROM collection_items WHERE collection = ?"
         try:
-            with self._database.write() as db:
+            with self._database.write() as db:  # the position, too: another item may be added at the same time
+                (position,) = db.execute(last, (collection.id,)).fetchone()
                 row = (new_id(), collection.id, item_type, target, note, position)
                 db.execute("INSERT INTO collection_items VALUES (?,?,?,?,?,?)", row)
         except sqlite3.IntegrityError as error:
@@ -136,9 +137,8 @@ class Collections:
 
     def change_item(self, collection: Collection, item_id: str, *, note: str | None, position: int | None) -> None:
         """Set an item's note, or move it to a place in the list; 404 if the collection has no such item."""
-        self._require_item(collection, item_id)
-        ids = [item.id for item in self.items(collection) if item.id != item_id]
         with self._database.write() as db:
+            ids = self._other_items(collection, item_id)
             if note is not None:
                 db.execute("UPDATE collection_items SET note = ? WHERE id = ?", (note or None, item_id))
             if position is not None:
@@ -148,16 +148,19 @@ class Collections:
 
     def remove_item(self, collection: Collection, item_id: str) -> None:
         """Remove an item; 404 if the collection has no such item."""
-        self._require_item(collection, item_id)
-        ids = [item.id for item in self.items(collection) if item.id != item_id]
         with self._database.write() as db:
+            ids = self._other_items(collection, item_id)
             db.execute("DELETE FROM collection_items WHERE id = ?", (item_id,))
             _renumber(db, ids)
         self.update(collection, {})
 
-    def _require_item(self, collection: Collection, item_id: str) -> None:
-        if all(item.id != item_id for item in self.items(collection)):
+    def _other_items(self, collection: Collection, item_id: str) -> list[str]:
+        """The ids of the other items, in their order; 404 if the collection has no item `item_id`."""
+        ids = [item.id for item in self.items(collection)]
+        if item_id not in ids:
             raise HubError(404, "The collection has no such item.")
+        ids.remove(item_id)
+        return ids
 
 
 def _renumber(db: sqlite3.Connection, ids: list[str]) -> None:

@@ -15,10 +15,11 @@ from bot.core.context import BoardContext
 from hub.comments import marker_of
 from hub.records import Comment, Repo
 from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.results import suite_digest
 from redis_state.board.entry import IndexEntry
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import SPACE, token_of
-from simulations.month.page_visitors import PageVisitors
+from simulations.month.page_visitors import PageVisitors, SentForm
 from simulations.month.processes import FORM
 from simulations.month.schedule import Script
 
@@ -59,6 +60,12 @@ class BoardUsers:
         """Return the numbers of the bot's pull requests on a model's own repo, with one of these statuses if given."""
         pulls = self.api(model.partition("/")[0]).get_repo_discussions(model, author="scores")
         return [pull.num for pull in pulls if not statuses or pull.status in statuses]
+
+    def has_present_scores(self, entry: IndexEntry) -> bool:
+        """Whether the results of a finished request are of the board's present suite."""
+        path = entry.standing.results
+        file = self.context.hub.find_file(self.context.results, path) if path else None
+        return file is not None and suite_digest(file.data) == self.context.suite.digest
 
     def random_person(self, random: Random) -> str:
         """Return a random person."""
@@ -104,15 +111,10 @@ class BoardUsers:
 
     def press(self, person: str, verb: str, **fields: str) -> Flow:
         """Press a button on the board's pages, and read the page with the answer."""
-        key, sent = f"{verb} {self.now():.0f}", ""
-
-        def send() -> str:
-            nonlocal sent
-            sent = sent or self.pages.post(person, "/act", {"verb": verb, "key": key, "back": "/", **fields})
-            return sent
-
-        yield send
-        yield lambda: any(words in self.pages.read(person, sent) for words in BUTTON_ANSWERS)
+        key = f"{verb} {self.now():.0f}"
+        form = SentForm(self.pages, person, "/act", {"verb": verb, "key": key, "back": "/", **fields})
+        yield form.is_sent
+        yield lambda: form.is_answered(BUTTON_ANSWERS)
 
 
 def one_connection_a_call() -> httpx2.Client:

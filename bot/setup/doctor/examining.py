@@ -16,6 +16,7 @@ from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.platforms import Platforms
 from bot.core.watched_repos import thread_repos, watched
 from bot.intake.webhooks import PATH
+from bot.probe.process import ProbeError
 from bot.setup.board_files import NOT_INDEXED
 from bot.setup.consistency import disagreements
 from bot.setup.doctor import answers, backends, earlier_writers, machine, rights
@@ -124,6 +125,12 @@ def _run(name: str, part: CheckRunner) -> Checks:
         yield from part()
     except (HubError, MirrorDamaged, UnusableFolder, redis.ResponseError) as error:
         yield Check(name, "error", f"Could not be checked: {error}", "Fix the errors above, and run the doctor again.")
+    except redis.RedisError as error:
+        words = f"Could not be checked: the queue server does not answer ({type(error).__name__})."
+        yield Check(name, "error", words, "Start it, or correct REDIS_URL, and run the doctor again.")
+    except ProbeError as error:  # a busy machine, or a probe that ended
+        words = f"Could not be checked: {error}."
+        yield Check(name, "error", words, "Run the doctor again; if it says so again, on a less busy machine.")
 
 
 def _effects(context: BoardContext) -> Checks:

@@ -125,6 +125,26 @@ def test_the_private_part_ranks() -> None:
     ]
 
 
+class CountedScore(float):
+    """A score that counts how often it is compared with another one."""
+
+    comparisons = 0
+
+    def __gt__(self, other: float) -> bool:
+        CountedScore.comparisons += 1
+        return super().__gt__(other)
+
+
+def test_a_large_season_is_ranked_without_comparing_each_row_with_all_others() -> None:
+    """Ranks follow from the places in the sorted rows."""
+    rows = [
+        row(f"a/{number:03}", None).model_copy(update={"private": CountedScore(number // 2)}) for number in range(200)
+    ]
+    ranks = {each.model: each.rank for each in ranked(rows)}
+    assert ranks == {f"a/{number:03}": 199 - number // 2 * 2 for number in range(200)}
+    assert CountedScore.comparisons <= 200
+
+
 def test_a_frozen_table_is_read_again_as_it_was_written() -> None:
     """Other data is refused."""
     season = Season.model_validate({"name": "one", "begins": "2026-11-01", "ends": "2026-11-20"})

@@ -54,7 +54,12 @@ FILES = [
     ("choice", table(*GOOD, ("x" * 201, "red")), ["Rows without a usable id (1): 'row 4'."]),
     ("choice", table(*GOOD, bad=(2, 5)), ["Lines that are no JSON objects (2): 'line 2' and 'line 5'."]),
     ("number", table(("q1", 1), ("q2", "2.5"), ("3", -1e3)), []),
+    ("number", table(("q1", " -1.5e-05"), ("q2", "+.5"), ("3", "3. ")), []),
     ("number", table(("q1", "nan"), ("q2", 2), ("3", 3)), ["Predictions that are not numbers (1): 'q1: nan'."]),
+    *(
+        ("number", table(("q1", text), ("q2", 2), ("3", 3)), ["Predictions that are not numbers (1): 'q1:"])
+        for text in ("1_000", "١٢", "１", "infinity", "1e999", "1\n", "\u20031", "1 000", "1,5", "0x10", ".", "e5", "")
+    ),
     ("number", table(("q1", float("inf")), ("q2", 2), ("3", 3)), ["Predictions that are not numbers (1): 'q1: inf'."]),
     ("number", table(("q1", "1" * 50), ("q2", 2), ("3", 3)), ["Predictions that are not numbers (1): 'q1: 11111"]),
     (

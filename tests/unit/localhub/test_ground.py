@@ -91,6 +91,15 @@ def test_calls_are_counted_in_windows_of_five_minutes() -> None:
     assert limits.take("ada", "pages", anonymous=False) is None
 
 
+def test_no_call_of_anonymous_callers_can_be_allowed() -> None:
+    """A limit of 0 is a limit; the one of accounts does not replace it."""
+    limits = RateLimits(Clock("3000,0"))
+    limits.set(api=2, anonymous_api=0)
+    refused, allowed = (limits.take("x", "api", anonymous=anonymous) for anonymous in (True, False))
+    assert refused and (refused.quota, refused.refused) == (0, True)
+    assert allowed and (allowed.quota, allowed.refused) == (2, False)
+
+
 def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
     """An exception undoes the outer transaction with the inner one; readers see only what is committed."""
     store = Database(tmp_path / "x.sqlite")

