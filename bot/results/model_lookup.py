@@ -7,7 +7,7 @@ from dataclasses import replace
 import structlog
 
 from bot.core.context import BoardContext
-from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.contents_row import HubModelInfo, describe
@@ -24,8 +24,6 @@ def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> Hu
     """
     try:
         info = context.hub.model_facts(model)
-    except BadToken:
-        raise
     except (NotFound, BadRequest, Denied):
         return replace(before, available=before.available and _shows_history(context, model))
     except (TooLarge, Garbled) as error:
@@ -38,8 +36,6 @@ def _shows_history(context: BoardContext, model: str) -> bool:
     """Whether the Hub shows the history of a model of which it said that it is gone: that answer was wrong, then."""
     try:
         context.hub.commits(Repo("model", model), limit=1)
-    except BadToken:
-        raise
     except (NotFound, BadRequest, Denied):
         return False
     except (TooLarge, Garbled):
