@@ -17,10 +17,17 @@ log = structlog.get_logger()
 
 
 def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
-    """Ask the Hub about one model. One call, and another one before a model becomes unavailable.
+    """Ask the Hub about one model, as `read_model`. An unreadable answer leaves the facts unchanged, so that it does
+    not hold up the table."""
+    return read_model(context, model, before) or before
+
+
+def read_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo | None:
+    """Ask the Hub about one model; None if the answer is unreadable now. One call, and another one before a model
+    becomes unavailable.
 
     A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
-    large or unreadable leaves the facts unchanged, so that it does not hold up the table.
+    large leaves the facts unchanged.
     """
     try:
         info = context.hub.model_facts(model)
@@ -28,7 +35,7 @@ def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> Hu
         return replace(before, available=before.available and _shows_history(context, model))
     except (TooLarge, Garbled) as error:
         log.warning("no facts about a model", model=model, error=str(error)[:200])
-        return before
+        return before if isinstance(error, TooLarge) else None
     return _facts(info, model)
 
 
