@@ -49,7 +49,7 @@ def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
     """Stage the marks in the results of `account` since its last good check, staged ones too; return how many."""
     reason = DOUBTED.format(account=account, attempt=attempt, at=iso(context.now()))
     staged = dict(_staged_results(context))  # first: those that land meanwhile are in the repo
-    measured = {path: results for path, (results, _) in staged.items()} | gather(context).measured
+    measured = {**{path: results for path, (results, _) in staged.items()}, **gather(context).measured}
     edits = [
         _mark(results.path, attempt, reason, after=(staged[results.path][1],) if results.path in staged else ())
         for results in since_last_good_check(list(measured.values()), account)

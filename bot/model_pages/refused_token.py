@@ -17,8 +17,10 @@ from hub.errors import BadToken, HubError
 
 log = structlog.get_logger()
 
-SINCE = "models_token_refused"
-"""Field of `hub_state`."""
+SINCE, LAST = "models_token_refused", "models_token_refused_last"
+"""Fields of `hub_state`: when the Hub refused the token first, and last."""
+RETRY_SECONDS = 3_600.0
+"""Time after a refusal in which no sync of a model's page tries the token again."""
 
 
 class ModelsTokenRefused(HubError):
@@ -38,6 +40,7 @@ def refusal_noted(context: BoardContext, hub: Hub) -> Iterator[None]:
         if refusal is None:
             raise
         context.redis.hsetnx(context.keys.hub_state, SINCE, context.now())
+        context.redis.hset(context.keys.hub_state, LAST, context.now())
         log.error("the Hub does not accept STEWARD_MODEL_PR_TOKEN", error=str(refusal))
         raise ModelsTokenRefused(str(refusal), status=refusal.status) from refusal
 
@@ -52,7 +55,13 @@ def _refusal_of(hub: Hub) -> BadToken | None:
 
 def note_accepted(context: BoardContext) -> None:
     """Note that the Hub accepts the token."""
-    context.redis.hdel(context.keys.hub_state, SINCE)
+    context.redis.hdel(context.keys.hub_state, SINCE, LAST)
+
+
+def next_try(context: BoardContext) -> float | None:
+    """When the syncs of models' pages try the token again; None if they may now: there can be thousands of them."""
+    last = float(context.redis.hget(context.keys.hub_state, LAST) or 0)
+    return last + RETRY_SECONDS if 0 <= context.now() - last < RETRY_SECONDS else None
 
 
 def refused_since(context: BoardContext) -> float | None:

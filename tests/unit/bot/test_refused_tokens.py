@@ -11,7 +11,7 @@ import pytest
 from bot.evaluations.cross_check_reports import _restricted_commit
 from bot.evaluations.samples import TablePlace, UnreadableSamples, _in_gated_repo, _TableReader
 from bot.model_pages import pull_request
-from bot.model_pages.refused_token import ModelsTokenRefused, refusal_noted, refused_since
+from bot.model_pages.refused_token import RETRY_SECONDS, ModelsTokenRefused, refusal_noted, refused_since
 from bot.predictions.answers import AnswersUnusable, _read
 from bot.probe.process import Probe
 from bot.setup.doctor.rights import models_token
@@ -20,7 +20,7 @@ from bot.web.signin.routes import _failure
 from hub.errors import BadToken, Gated
 from hub.records import Repo
 
-NOW = 1_000.0
+NOW = 1_800_000_000.0
 EXPIRED, NO_ACCESS = BadToken("expired", status=401), Gated("no access", status=403)
 
 
@@ -47,8 +47,12 @@ class HashInMemory:
     def hsetnx(self, _: str, name: str, value: float) -> None:
         self.fields.setdefault(name, str(value).encode())
 
-    def hdel(self, _: str, name: str) -> None:
-        self.fields.pop(name, None)
+    def hset(self, _: str, name: str, value: float) -> None:
+        self.fields[name] = str(value).encode()
+
+    def hdel(self, _: str, *names: str) -> None:
+        for name in names:
+            self.fields.pop(name, None)
 
     def hget(self, _: str, name: str) -> bytes | None:
         return self.fields.get(name)
@@ -113,12 +117,14 @@ def test_a_sign_in_that_the_hub_does_not_accept_is_refused() -> None:
 def test_a_refused_token_for_models_pages_is_on_the_maintainers_list_until_it_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The sync of a model's page comes again in an hour, and notes since when the token is refused."""
+    """The syncs of all models' pages come again in an hour, the first of which tries the token."""
     context = _context(EXPIRED, models_hub=RefusingHub(EXPIRED))
     monkeypatch.setattr(pull_request.consent, "consents", lambda *_: [])
-    assert pull_request.sync_model_page(context, "org/model") == NOW + pull_request.HOUR_SECONDS
+    assert pull_request.sync_model_page(context, "org/model") == NOW + RETRY_SECONDS
     assert refused_since(context) == NOW
     monkeypatch.setattr(pull_request, "own_pulls", lambda *_: [])
+    assert pull_request.sync_model_page(context, "org/other") == NOW + RETRY_SECONDS
+    context.now = lambda: NOW + RETRY_SECONDS
     assert pull_request.sync_model_page(context, "org/model") is None
     assert refused_since(context) is None
 
