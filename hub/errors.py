@@ -41,8 +41,8 @@ class Denied(HubError):
     """402, 403: the account has no permission, or a payment is missing."""
 
 
-class BadToken(Denied):
-    """401: the Hub does not accept the token."""
+class BadToken(HubError):
+    """401: the Hub does not accept the token. It says nothing about the repo of the call, so it is not Denied."""
 
 
 class Gated(Denied):

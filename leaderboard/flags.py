@@ -23,6 +23,8 @@ from leaderboard.request_paths import is_model
 
 FOLDER, SUFFIX = "flags/", ".json"
 FLAGGED, SCOPED, DO_NOT_SUBMIT = "flagged.json", "scoped.json", "do_not_submit.json"
+OPT_OUT = "opt-out"
+"""The category of models whose authors asked to keep them off the board."""
 MAX_RECORD = 200_000
 """Maximal bytes of one record."""
 Status = Literal["flagged", "lifted"]
@@ -108,7 +110,7 @@ class FlagRecord(_Record):
     @property
     def is_opt_out(self) -> bool:
         """Whether the record is an opt-out by the authors rather than a flag."""
-        return self.category == "opt-out"
+        return self.category == OPT_OUT
 
     @property
     def kind(self) -> FlagCategory:
@@ -134,8 +136,13 @@ class FlagRecord(_Record):
         return self.kind.rechecked_codes & {evidence.code for evidence in self.evidence}
 
     def dump(self) -> bytes:
-        """Return the contents of the record's file."""
-        return (json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+        """Return the contents of the record's file, without the oldest decisions where it would exceed MAX_RECORD: a
+        larger file is not read, and the model would not be flagged. The file's history has them."""
+        record, data = self, _file_of(self)
+        while len(data) > MAX_RECORD and len(record.decisions) > 1:
+            record = record.model_copy(update={"decisions": record.decisions[1:]})
+            data = _file_of(record)
+        return data
 
     def flagged_with(self, decisions: Iterable[FlagDecision], also: Iterable[str]) -> FlagRecord:
         """Return this record in force, with these `decisions` and other names."""
@@ -148,6 +155,10 @@ class FlagRecord(_Record):
     def renamed_to(self, model: str, also: Iterable[str], decisions: Iterable[FlagDecision]) -> FlagRecord:
         """Return this record for the model under its new name, with other names and every decision."""
         return self.model_copy(update={"model": model, "also": tuple(also), "decisions": tuple(decisions)})
+
+
+def _file_of(record: FlagRecord) -> bytes:
+    return (json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def record_path(model: str) -> str:

@@ -23,7 +23,9 @@ FORMER_ARCHIVE = ".steward/archive/"
 """The archive of earlier versions, in which files have the names that they had."""
 REMOVED = "removed"
 """The member of `steward` that keeps a request's values from before its removal."""
-_SAVED_FACTS = ("results", "kept", "cancelled")
+_SAVED_FACTS = ("results", "kept", "cancelled", "revision", "failure", "log")
+_COMMIT = "commit"
+"""The member of the saved values that holds the file's field `revision`."""
 
 REASONS = table(
     (
@@ -72,25 +74,31 @@ def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
         return None
     if status is None or status.waits or status is Status.RUNNING:
         return REASONS["at-work"].problem(path=path, status=request.file.status)
-    saved = {"status": request.file.status, **{name: ours.get(name) for name in _SAVED_FACTS}}
+    saved = {"status": request.file.status, _COMMIT: request.fields.get("revision")}
+    saved |= {name: ours.get(name) for name in _SAVED_FACTS}
     facts = {**ours, "results": None, "kept": None, "cancelled": why.model_dump(), REMOVED: saved}
     return _edited(request, Status.CANCELLED.value, facts)
 
 
 def restore_request(request: Request) -> FilePlan | Problem | None:
-    """Return the edit that restores a removed request; None if it was not removed, or was submitted again since."""
+    """Return the edit that restores a removed request; None if it was not removed, or was submitted again since.
+
+    One that was submitted again and withdrawn gets its earlier commit back as well: its results are of that one.
+    """
     ours = ours_in(request.fields)
     saved = ours.get(REMOVED)
     if not isinstance(saved, dict) or request.status is not Status.CANCELLED:
         return None
-    facts = {**ours, **{name: saved.get(name) for name in _SAVED_FACTS}, REMOVED: None}
-    return _edited(request, str(saved.get("status", Status.FAILED.value)), facts)
+    # Earlier versions saved fewer facts.
+    facts = {**ours, **{name: saved[name] for name in _SAVED_FACTS if name in saved}, REMOVED: None}
+    return _edited(request, str(saved.get("status", Status.FAILED.value)), facts, revision=saved.get(_COMMIT))
 
 
-def _edited(request: Request, status: str, facts: Mapping[str, Any]) -> FilePlan:
+def _edited(request: Request, status: str, facts: Mapping[str, Any], *, revision: str | None = None) -> FilePlan:
     path = str(request.path)
     present = {name: value for name, value in facts.items() if value is not None}
-    data = edit(request.raw, {"status": status, OURS: present}).encode()
+    fields = {"status": status, **({"revision": revision} if isinstance(revision, str) else {}), OURS: present}
+    data = edit(request.raw, fields).encode()
     return FilePlan(path, path, request.raw.encode(), data)
 
 

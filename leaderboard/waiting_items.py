@@ -1,7 +1,7 @@
 """The list of what waits for a maintainer, the longest waiting first, with the commands that settle each item.
 
-Items are threads, syncs that are not retried, workers that take no job, and suites that stand still. The list is
-public, so an item about a private model has no name.
+Items are threads, syncs that are not retried, workers that take no job, refused tokens, and suites that stand still.
+The list is public, so an item about a private model has no name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_OF_AUTHOR = 10
 PLAN, PULL = "plan to approve", "pull request"
 """Topics of waiting threads beside those of triage."""
 PARKED, REFUSED, PAUSED = "parked sync", "worker that takes no job", "paused suite"
-SET_ASIDE, BACKEND = "worker that is set aside", "worker backend"
+SET_ASIDE, BACKEND, TOKEN = "worker that is set aside", "worker backend", "refused token"
 """Topics of items that are no threads."""
 
 
@@ -84,6 +84,11 @@ def set_aside_item(worker: str, *, since: float) -> WaitingItem:
 def backend_item(trouble: BackendTrouble) -> WaitingItem:
     """A worker backend that starts no runs, or whose runs end too early."""
     return WaitingItem(BACKEND, trouble.title, trouble.since, (WaitingAction("steward doctor", "shell"),))
+
+
+def token_item(setting: str, *, since: float) -> WaitingItem:
+    """A token that the Hub does not accept; `setting` names the one that holds it."""
+    return WaitingItem(TOKEN, setting, since, (WaitingAction("steward doctor", "shell"),))
 
 
 def paused_item(suite: str, *, since: float) -> WaitingItem:

@@ -95,11 +95,13 @@ class Canaries:
         return True
 
     def verdict(self) -> CanaryVerdict | None:
-        """The verdict that a worker reported; None if there is none, or it is malformed."""
+        """The verdict that a worker reported; None if there is none. A malformed one is removed, so that another worker
+        runs the canary."""
         raw = self.redis.hget(self._canary, "verdict")
         try:
             return CanaryVerdict.model_validate_json(raw) if raw is not None else None
         except ValidationError:
+            self.redis.hdel(self._canary, "verdict")
             return None
 
     def settle(self, cause: str, *, now: float) -> None:

@@ -71,7 +71,8 @@ class Keys:
     webhook_trouble = BoardKey("webhook-trouble")
     """String: why the Hub's webhooks do not report everything; absent if they do."""
     hub_state = BoardKey("hub-state")
-    """Hash: when the Hub last answered a sync process, its last error, and `me`, the bot's id."""
+    """Hash: when the Hub last answered a sync process, its last error, `me`, the bot's id, and the time since which it
+    refuses the token for models' pages."""
     born = BoardKey("born")
     """String: the time since which Redis and a timer have run without a gap; earlier data may be lost."""
     ticked = BoardKey("ticked")

@@ -31,7 +31,7 @@ from bot.core.commit_origins import is_ours
 from bot.core.context import BoardContext
 from bot.intake.deliveries import REQUESTS
 from hub.budget import HOUR
-from hub.errors import BadRequest, BadToken, Denied, RateLimited, StaleParent, TooLarge
+from hub.errors import BadRequest, Denied, RateLimited, StaleParent, TooLarge
 from hub.records import Change, DeleteFile, LogEntry, Repo, WriteFile
 from leaderboard.effects import Effect
 from leaderboard.reasons import Problem, Reason, table
@@ -184,8 +184,6 @@ def _commit_part(context: BoardContext, title: str, part: ApprovedPart, plan: Pl
             return _commit(context, part.repo, planned.changes, title, _part_trailer(part), planned.commit)
         except StaleParent:
             continue
-        except BadToken:
-            raise
         except (Denied, BadRequest, TooLarge) as error:
             return REASONS["refused"].problem(repo=part.repo.id, why=str(error))
     return REASONS["busy"].problem(repo=part.repo.id)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.changes.rename_sources import RenameBase
 from bot.core import people
 from bot.core.context import BoardContext, thread_of
-from hub.errors import BadRequest, BadToken, Denied, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from hub.records import ModelInfo, Repo, Thread
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
@@ -55,8 +55,6 @@ def flags(context: BoardContext, *models: str) -> Sequence[EarlierRequest]:
 def _facts(context: BoardContext, model: str) -> ModelInfo | None:
     try:
         return context.hub.model_facts(model)
-    except BadToken:
-        raise
     except (NotFound, Denied, BadRequest, TooLarge):
         return None  # deleted, hidden, disabled or unreadable: its identity cannot be checked
 

@@ -20,7 +20,7 @@ from bot.changes.rename_followups import name_details
 from bot.changes.rename_sources import TooMuchToRead, source_of
 from bot.core.context import BoardContext
 from bot.flags.flag_files import rename as rename_flags
-from hub.errors import BadRequest, BadToken, Conflict, Denied, NotFound
+from hub.errors import BadRequest, Conflict, Denied, NotFound
 from hub.records import Repo
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
@@ -132,11 +132,9 @@ def _move_details(context: BoardContext, named: Callable[[str], str], old: str, 
     present, wanted = Repo("dataset", named(old)), named(new)
     try:
         context.hub.move_repo(present, wanted)
-    except BadToken:
-        raise
-    except NotFound:
-        return ()
-    except (Denied, BadRequest, Conflict) as error:
+    except (NotFound, Denied, BadRequest, Conflict) as error:
+        if isinstance(error, NotFound) and not context.hub.repo_exists(present):
+            return ()  # one 404 may be wrong, and then the requests would not name their details
         log.info("details not moved", repo=present.id, error=str(error))
         return (Note(present.id, wanted, moved=False),)
     return (Note(present.id, wanted, moved=True),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.core.context import BoardContext, repo_of
-from hub.errors import BadRequest, BadToken, Denied, NotFound
+from hub.errors import BadRequest, Denied, NotFound
 from hub.records import Repo
 from leaderboard.links import RequestLink
 from redis_state.redis import text
@@ -20,8 +20,6 @@ def called_now(context: BoardContext, repo: Repo) -> Repo:
     """The repo under its present name; unchanged if the bot can see no such repo. One call. Raises HubError."""
     try:
         return Repo(repo.kind, context.hub.present_id(repo))
-    except BadToken:
-        raise
     except (NotFound, Denied, BadRequest):
         return repo
 

@@ -14,7 +14,7 @@ import time
 import structlog
 
 from bot.core.context import VISIBILITY_CACHE_SECONDS, BoardContext
-from hub.errors import BadToken, Denied, NotFound
+from hub.errors import Denied, NotFound
 from hub.records import Repo
 from leaderboard.effects import Effect
 from leaderboard.steward_facts import Access
@@ -54,8 +54,6 @@ def _is_ready(context: BoardContext) -> bool:
         return False
     try:
         context.hub.create_repo(repo, private=True)
-    except BadToken:
-        raise
     except Denied as error:
         log.warning("private logs repo not created", repo=repo.id, error=str(error))
         return False

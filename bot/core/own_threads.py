@@ -14,7 +14,7 @@ from datetime import datetime
 
 from bot.core.context import BoardContext
 from hub.comments import Marker, find_marked, is_by
-from hub.errors import ThreadNotFound
+from hub.errors import Garbled, ThreadNotFound
 from hub.records import Comment
 from redis_state.redis import Fields, text
 
@@ -32,12 +32,22 @@ def find_own(context: BoardContext, title: str, marker: Marker, path: str) -> Pl
             continue  # the thread of another request
         try:
             thread = context.hub.thread(context.requests, number)
-        except ThreadNotFound:
+        except ThreadNotFound as error:
+            if _is_listed(context, number):  # else a second thread would be opened
+                raise Garbled(f"The Hub lists discussion #{number}, and answers that there is none.") from error
             context.redis.zrem(key, member)
             continue
         if (comment := find_marked(thread.comments[:1], marker, me)) is not None:
             return number, comment
     return None
+
+
+def _is_listed(context: BoardContext, number: int) -> bool:
+    """Whether the bot's discussion `number` is in the Hub's list, which has the newest first. One call per page."""
+    for summary in context.hub.threads(context.requests, author=context.me().name, kind="discussion"):
+        if summary.num <= number:
+            return summary.num == number
+    return False
 
 
 def known_until(context: BoardContext) -> datetime | None:

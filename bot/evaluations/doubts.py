@@ -14,10 +14,10 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.core.waiting_threads import DIGEST
-from bot.ledger.edits import FieldEdit
+from bot.ledger.edits import FieldEdit, PutFile
 from bot.results.contents import gather
 from bot.results.scoreboard import SCORES_CHANGED
-from leaderboard.evaluations import MeasuredResults
+from leaderboard.evaluations import MeasuredResults, is_results_path, measure
 from leaderboard.times import read_time
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
@@ -46,13 +46,27 @@ def set_account_aside(context: BoardContext, account: str, *, attempt: str, path
 
 
 def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
-    """Stage the marks in the results of `account` since its last good check; return how many."""
+    """Stage the marks in the results of `account` since its last good check, staged ones too; return how many."""
     reason = DOUBTED.format(account=account, attempt=attempt, at=iso(context.now()))
-    measured = list(gather(context).measured.values())
-    edits = [_mark(results.path, attempt, reason) for results in since_last_good_check(measured, account)]
+    staged = dict(_staged_results(context))  # first: those that land meanwhile are in the repo
+    measured = {**{path: results for path, (results, _) in staged.items()}, **gather(context).measured}
+    edits = [
+        _mark(results.path, attempt, reason, after=(staged[results.path][1],) if results.path in staged else ())
+        for results in since_last_good_check(list(measured.values()), account)
+    ]
     if edits:
         context.effects.stage(context.results, *edits)
     return len(edits)
+
+
+def _staged_results(context: BoardContext) -> Iterator[tuple[str, tuple[MeasuredResults, str]]]:
+    """Path → the results and the id of each staged edit that writes a results file."""
+    for staged in context.ledger.edits.read(context.results):
+        edit = staged.edit
+        if isinstance(edit, PutFile) and is_results_path(edit.path):
+            results = measure(edit.path, edit.data, context.suite)
+            if results is not None:
+                yield edit.path, (results, edit.id)
 
 
 def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iterator[MeasuredResults]:
@@ -74,8 +88,13 @@ def since_last_good_check(measured: list[MeasuredResults], account: str) -> Iter
     )
 
 
-def _mark(path: str, attempt: str, reason: str) -> FieldEdit:
+def _mark(path: str, attempt: str, reason: str, *, after: tuple[str, ...]) -> FieldEdit:
     name = hashlib.sha256(f"{path} {attempt}".encode()).hexdigest()[:16]
     return FieldEdit(
-        id=f"doubt {name}", path=path, line="Mark results as doubted", facts={"doubted": reason}, wake=(SCORES_CHANGED,)
+        id=f"doubt {name}",
+        path=path,
+        line="Mark results as doubted",
+        facts={"doubted": reason},
+        after=after,
+        wake=(SCORES_CHANGED,),
     )

@@ -16,7 +16,8 @@ import structlog
 
 from bot.core.context import BoardContext, request_key
 from bot.core.metrics_recomputer import CannotRecompute
-from bot.evaluations.samples import TablePlace, asked_questions, table_places, task_samples
+from bot.evaluations.samples import SamplesNotShown, TablePlace, asked_questions, table_places, task_samples
+from bot.probe.process import ProbeError
 from bot.results.details_tables import MAX_TABLE
 from hub.errors import Denied, HubError, NotFound, TooLarge
 from hub.records import Repo
@@ -67,7 +68,7 @@ def _work(
         verdict = RecomputedMetrics(not_done=str(error)[:500])
     except SamplesDiffer as error:
         verdict = RecomputedMetrics(differs=str(error)[:2_000])
-    except HubError as error:
+    except (HubError, ProbeError, SamplesNotShown) as error:  # a busy machine is no fault of the samples
         log.warning("samples cannot be read now", attempt=results.block.attempt, error=str(error))
         return  # the next sync of the request starts it again
     except Exception:  # noqa: BLE001  the boundary of the thread: no caller would log it

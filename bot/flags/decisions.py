@@ -42,7 +42,7 @@ from bot.flags.reports import (
 )
 from leaderboard import flags
 from leaderboard.flag_categories import CATEGORIES
-from leaderboard.flags import FlagDecision, FlagRecord
+from leaderboard.flags import OPT_OUT, FlagDecision, FlagRecord
 from leaderboard.links import models_in
 from redis_state.clock import iso
 
@@ -93,6 +93,9 @@ def flag(context: BoardContext, command: FlagCommand, source: FlagSource) -> Fla
     official = tuple(model for model in models if context.board.admission.is_official(model.partition("/")[0]))
     if official:
         return FlagResult("official", official)
+    opted_out = tuple(model for model in models if context.flag_book.has_opted_out([model]))
+    if opted_out and command.category != OPT_OUT:
+        return FlagResult("opted-out", opted_out)
     drafts = [_draft(context, name, command, source) for name in resolved]
     url = flag_thread.open_or_adopt(context, drafts, source.repo, source.thread, source.cause)
     if url is None:

@@ -33,6 +33,7 @@ FlagOutcome = Literal[
     "scope",
     "unknown",
     "official",
+    "opted-out",
     "not-flagged",
     "nothing",
     "off",

@@ -27,6 +27,7 @@ from bot.core.render import render
 from bot.model_pages import consent
 from bot.model_pages.own_pulls import MARKER, current_pull, may_reopen, own_pulls, scores_file_at, untaken_scores
 from bot.model_pages.page import NoScoresReason, read_page
+from bot.model_pages.refused_token import ModelsTokenRefused, next_try, note_accepted, refusal_noted
 from hub.client import Hub
 from hub.comments import marked
 from hub.errors import Denied, NotFound
@@ -140,12 +141,18 @@ def sync_model_page(context: BoardContext, model: str) -> float | None:
         return None
     if context.index.head(context.requests.id) is None:
         return context.now() + INDEX_WAIT_SECONDS
+    if (later := next_try(context)) is not None:
+        return later
     try:
-        again = _publish_as_agreed(context, hub, model)
-        _follow(context, hub, model)
+        with refusal_noted(context, hub):
+            again = _publish_as_agreed(context, hub, model)
+            _follow(context, hub, model)
+    except ModelsTokenRefused:
+        return next_try(context)
     except (NotFound, Denied) as error:
         log.info("no pull requests on this model", model=model, error=str(error))
         return None
+    note_accepted(context)
     return again
 
 

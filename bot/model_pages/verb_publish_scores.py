@@ -13,6 +13,7 @@ from bot.core.context import BoardContext
 from bot.core.render import Safe
 from bot.model_pages.consent import is_owner, withdraw_consent
 from bot.model_pages.pull_request import PublishResult, publish_or_wait, withdraw
+from bot.model_pages.refused_token import ModelsTokenRefused, refusal_noted
 from hub.client import Hub
 from hub.errors import Denied, NotFound
 from leaderboard.roles import Person, Role
@@ -34,7 +35,8 @@ def _publish(call: Call, hub: Hub) -> Answer:
     context = call.context
     # A button of a page is in no thread.
     thread = f"{context.address(call.repo)}/discussions/{call.thread.num}" if call.thread.num else ""
-    result = publish_or_wait(context, hub, call.model, call.person, thread=thread, cause=call.cause)
+    with refusal_noted(context, hub):
+        result = publish_or_wait(context, hub, call.model, call.person, thread=thread, cause=call.cause)
     is_done = result.how in ("published", "merged", "waiting")
     return Answer(_sentence(context, hub, result), outcome="done" if is_done else "refused")
 
@@ -55,15 +57,17 @@ def publish_from_form(context: BoardContext, model: str, path: str, person: Pers
     if not is_owner(context, person, model):
         return _sentence(context, hub, PublishResult("not-owner", model))
     try:
-        result = publish_or_wait(context, hub, model, person, thread="", cause=cause, path=path)
-    except (NotFound, Denied):
+        with refusal_noted(context, hub):
+            result = publish_or_wait(context, hub, model, person, thread="", cause=cause, path=path)
+    except (NotFound, Denied, ModelsTokenRefused):
         result = PublishResult("hub-refused", model)
     return _sentence(context, hub, result)
 
 
 def _withdraw(call: Call, hub: Hub) -> Answer:
     waited = withdraw_consent(call.context, call.model)
-    number = withdraw(call.context, hub, call.model)
+    with refusal_noted(call.context, hub):
+        number = withdraw(call.context, hub, call.model)
     text = say("unpublish_scores", model=call.model, number=number, waited=waited)
     return Answer(text, outcome="done" if waited or number is not None else "unchanged")
 

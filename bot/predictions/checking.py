@@ -18,6 +18,7 @@ from leaderboard.prediction_submissions import PredictionSubmission, predictions
 from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, Season, format_of
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request
+from leaderboard.seasons import ended_seasons, season_path
 from redis_state.redis import text
 
 
@@ -112,8 +113,13 @@ def _committed(context: BoardContext, read: ReadPredictions, commit: str) -> flo
 
 
 def _frozen(context: BoardContext) -> frozenset[str]:
-    """Names of the seasons whose tables are published, as far as this Redis knows."""
-    return frozenset(text(name) for name in context.redis.hkeys(context.keys.seasons))
+    """Names of the seasons whose tables are published. One call while Redis lacks one that has ended: it may be new."""
+    known = {text(name) for name in context.redis.hkeys(context.keys.seasons)}
+    ended = ended_seasons(rules_of(context).seasons, context.now())
+    missing = {season_path(season.name): season.name for season in ended if season.name not in known}
+    if missing:
+        known |= {missing[path] for path in context.hub.paths_info(context.results, list(missing))}
+    return frozenset(known)
 
 
 def read_predictions(context: BoardContext, request: Request, commit: str) -> ReadPredictions:

@@ -33,7 +33,7 @@ from bot.pulls.pull_texts import pull_alarm
 from bot.pulls.report import report_end, report_refused
 from bot.request_files.file_edits import digest_of
 from hub.comments import is_by
-from hub.errors import BadRequest, BadToken, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
+from hub.errors import BadRequest, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
 from hub.records import Repo, Thread
 from leaderboard.changes import REGULAR
 from leaderboard.request_paths import is_request_path
@@ -88,7 +88,7 @@ def merge_checked(
         log.info("not merged", pull=thread.num, why=str(error))
         remember(context, repo, thread.num, memo.model_copy(update={"stale": True}))
         return MergeResult("moved")
-    except (BadToken, Busy):
+    except Busy:
         raise
     except (Denied, BadRequest, Conflict) as error:
         report_refused(context, repo, context.hub.thread(repo, thread.num), record, str(error))

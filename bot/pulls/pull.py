@@ -37,7 +37,7 @@ from bot.pulls.rename_pulls import RenameCheck, check_rename, mark_linked
 from bot.pulls.report import record_of, report_checked, report_void
 from hub.comments import is_by
 from hub.diffs import changes_in
-from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
+from hub.errors import Denied, ThreadNotFound, TooLarge
 from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
 from leaderboard.effects import Effect, EffectMode
@@ -68,8 +68,6 @@ def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, flo
         return _bring_in_step(context, repo, seen)
     except ThreadNotFound:
         forget(context, repo, seen.num)
-    except BadToken:
-        raise
     except Denied as error:
         log.warning("report not allowed", pull=seen.num, error=str(error))
         state = situation(context, seen)

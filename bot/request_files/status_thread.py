@@ -35,7 +35,7 @@ from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
 from bot.request_files.status_text import State, StatusView, status_comment, thread_title
 from hub.comments import Marker, find_marked, is_by
-from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
+from hub.errors import Denied, NotFound, ThreadNotFound
 from hub.records import ThreadStatus
 from leaderboard.effects import Effect, EffectMode
 from redis_state.board.entry import IndexEntry
@@ -87,8 +87,6 @@ def _write_or_skip(
         return _write_status(context, entry, view, digest, named)
     except _NotWrittenNow:
         return entry
-    except BadToken:
-        raise
     except Denied as error:
         log.warning("status comment not allowed", path=entry.path, thread=entry.thread, error=str(error))
         return entry if entry.thread is None else entry.changed(said=digest)
@@ -223,8 +221,6 @@ def _close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> In
         return entry
     try:
         done = _set_status(context, entry, entry.thread, "closed" if wanted else "open")
-    except BadToken:
-        raise
     except (Denied, ThreadNotFound) as error:
         log.warning("thread stays as it is", path=entry.path, thread=entry.thread, error=str(error))
         done = True

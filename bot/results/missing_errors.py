@@ -152,17 +152,17 @@ def _rows(
     context: BoardContext, results: LackingErrors, benchmark: Benchmark, path: str
 ) -> Iterator[Mapping[str, Any]]:
     """The rows of a table of answers, read with the bot's token: some are gated."""
-
-    model = results.path.rpartition("/")[0]
-    repo = repo_with_table(context, model, results.details, benchmark, path)
+    model, where = results.path.rpartition("/")[0], results.details
     try:
+        repo = repo_with_table(context, model, results.details, benchmark, path)
+        where = repo.id
         for row in read_rows(context.hub, repo, path, COLUMNS):
             if not isinstance(row["doc_id"], int) or not all(isinstance(row[name], str) for name in COLUMNS[1:]):
-                raise CannotCompute(f"{path} in {repo.id} is no table of answers")
+                raise CannotCompute(f"{path} in {where} is no table of answers")
             yield row
     except (NotFound, Denied, BadRequest):
-        raise CannotCompute(f"{repo.id} has no {path}, or the bot may not read it") from None
+        raise CannotCompute(f"{where} has no {path}, or the bot may not read it") from None
     except TooLarge:
-        raise CannotCompute(f"{path} in {repo.id} is too large") from None
+        raise CannotCompute(f"{path} in {where} is too large") from None
     except TableUnusable:
-        raise CannotCompute(f"{path} in {repo.id} is no table of answers") from None
+        raise CannotCompute(f"{path} in {where} is no table of answers") from None

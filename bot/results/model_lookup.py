@@ -7,7 +7,7 @@ from dataclasses import replace
 import structlog
 
 from bot.core.context import BoardContext
-from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.contents_row import HubModelInfo, describe
@@ -17,20 +17,25 @@ log = structlog.get_logger()
 
 
 def look_at_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
-    """Ask the Hub about one model. One call, and another one before a model becomes unavailable.
+    """Ask the Hub about one model, as `read_model`. An unreadable answer leaves the facts unchanged, so that it does
+    not hold up the table."""
+    return read_model(context, model, before) or before
+
+
+def read_model(context: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo | None:
+    """Ask the Hub about one model; None if the answer is unreadable now. One call, and another one before a model
+    becomes unavailable.
 
     A model that is gone, hidden or disabled keeps its earlier facts and becomes unavailable. An answer that is too
-    large or unreadable leaves the facts unchanged, so that it does not hold up the table.
+    large leaves the facts unchanged.
     """
     try:
         info = context.hub.model_facts(model)
-    except BadToken:
-        raise
     except (NotFound, BadRequest, Denied):
         return replace(before, available=before.available and _shows_history(context, model))
     except (TooLarge, Garbled) as error:
         log.warning("no facts about a model", model=model, error=str(error)[:200])
-        return before
+        return before if isinstance(error, TooLarge) else None
     return _facts(info, model)
 
 
@@ -38,8 +43,6 @@ def _shows_history(context: BoardContext, model: str) -> bool:
     """Whether the Hub shows the history of a model of which it said that it is gone: that answer was wrong, then."""
     try:
         context.hub.commits(Repo("model", model), limit=1)
-    except BadToken:
-        raise
     except (NotFound, BadRequest, Denied):
         return False
     except (TooLarge, Garbled):

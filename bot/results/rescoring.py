@@ -152,15 +152,17 @@ def save_tables(
     for benchmark in suite.benchmarks:
         for task in benchmark.tasks:
             path = table_path(task.name, file_time(seconds))
-            repo = repos[task.name] = repo_with_table(context, model, details, benchmark, path)
+            where = details
             try:
+                repo = repos[task.name] = repo_with_table(context, model, details, benchmark, path)
+                where = repo.id
                 with (folder / f"{task.name}.parquet").open("w+b") as file:
                     context.hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
             except (NotFound, Denied, BadRequest):
-                lost = f"{repo.id} has no {path}, or the bot may not read it"
+                lost = f"{where} has no {path}, or the bot may not read it"
                 raise CannotRescore(f"{lost}: the repo may have been deleted or made private") from None
             except TooLarge:
-                raise CannotRescore(f"{path} in {repo.id} is too large") from None
+                raise CannotRescore(f"{path} in {where} is too large") from None
     return repos
 
 

@@ -23,7 +23,7 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.results.contents import MAX_MODELS, PASS_SECONDS, gather, table_facts, table_settings
-from bot.results.model_lookup import look_at_model
+from bot.results.model_lookup import read_model
 from bot.results.scores import scores_of_evaluation
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import columns
@@ -185,7 +185,10 @@ def _find_licences(context: BoardContext, finished: list[str]) -> float | None:
                 if calls == MAX_MODELS:
                     return context.now() + PASS_SECONDS
                 calls += 1
-                info = look_at_model(context, model, info)
+                answer = read_model(context, model, info)
+                if answer is None:
+                    continue  # a later pass asks again
+                info = answer
                 licence = info.licence or ""
             licences[model] = licence
             _fill_sizes(context, entries, round((info.parameters or 0) * BILLION))

@@ -20,7 +20,7 @@ from bot.changes.verb_rename import RENAME
 from bot.core.context import BoardContext
 from bot.core.decision_records import FOLDER, decision_repo
 from bot.ledger.edits import PutFile
-from hub.errors import NotFound
+from hub.errors import Garbled, NotFound
 from hub.records import FileEntry, Repo
 from redis_state.board.decisions import CommandDecision, parse
 
@@ -92,6 +92,7 @@ def _sync_month(context: BoardContext, repo: Repo, month: str) -> None:
         month,
         written,
         (decision for decision in decisions.values() if decision_repo(context, decision) == repo),
+        is_new=compiled is None,
     )
 
 
@@ -117,7 +118,17 @@ def _restore(context: BoardContext, repo: Repo, entries: Iterable[FileEntry]) ->
             context.decisions.put(decision)
 
 
-def _write(context: BoardContext, repo: Repo, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
+def _write(
+    context: BoardContext,
+    repo: Repo,
+    month: str,
+    written: str,
+    decisions: Iterable[CommandDecision],
+    *,
+    is_new: bool,
+) -> None:
+    """Stage the file of a month, if it differs. Raises Garbled if it `is_new`, as the Hub listed none, and yet there is
+    one: what Redis lost would be lost in it, too."""
     ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
     data = "".join(f"{decision.model_dump_json()}\n" for decision in ordered).encode()
     if len(data) > MAX_MONTH_BYTES:
@@ -127,4 +138,14 @@ def _write(context: BoardContext, repo: Repo, month: str, written: str, decision
         return
     name = f"decisions {month} {hashlib.sha256(data).hexdigest()[:16]}"
     path = f"{FOLDER}/{month}/{COMPILED}"
-    context.effects.stage(repo, PutFile(id=name, path=path, data=data, line=f"Compile the decisions of {month}"))
+    if is_new and _is_there(context, repo, path):
+        raise Garbled(f"The Hub has {path}, and did not list it.")
+    line = f"Compile the decisions of {month}"
+    context.effects.stage(repo, PutFile(id=name, path=path, data=data, line=line, unless_exists=False))
+
+
+def _is_there(context: BoardContext, repo: Repo, path: str) -> bool:
+    try:
+        return path in context.hub.paths_info(repo, [path])
+    except NotFound:
+        return False

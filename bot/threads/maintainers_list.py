@@ -22,6 +22,7 @@ from bot.core.render import render
 from bot.core.waiting_threads import DIGEST, WaitingThread, noted_threads
 from bot.core.watched_repos import thread_repos
 from bot.flags.reports import reports
+from bot.model_pages.refused_token import refused_since
 from hub.comments import Marker
 from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
@@ -35,6 +36,7 @@ from leaderboard.waiting_items import (
     refused_item,
     set_aside_item,
     thread_actions,
+    token_item,
 )
 from redis_state.parking import ParkedSync
 from redis_state.redis import Fields, text
@@ -81,6 +83,7 @@ def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread])
 def waiting_items(context: BoardContext) -> list[WaitingItem]:
     """Everything that waits for a maintainer. A few round trips to Redis, no call to the Hub."""
     alive = {name for card in context.workers.alive(now=context.now()) for name in names_of(card)}
+    token_since = refused_since(context)
     return [
         *map(_thread_item, waiting_threads(context)),
         *_parked_items(context),
@@ -95,6 +98,7 @@ def waiting_items(context: BoardContext) -> list[WaitingItem]:
             for name, hold in suites_paused_by_outbreak(context.pauses.all()).items()
         ),
         *(backend_item(trouble) for trouble in context.backend_runs.troubles() if trouble.is_told(context.now())),
+        *([token_item("STEWARD_MODEL_PR_TOKEN", since=token_since)] if token_since is not None else []),
     ]
 
 

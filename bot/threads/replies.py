@@ -13,7 +13,7 @@ from bot.core.commands.model import Answer, Call, CommandPlace
 from bot.core.context import BoardContext
 from bot.core.render import Safe
 from hub.comments import Marker, is_by, marker_of
-from hub.errors import BadToken, Denied, NotFound
+from hub.errors import Denied, NotFound
 from hub.records import Comment, Repo, Thread
 
 log = structlog.get_logger()
@@ -81,8 +81,6 @@ def post(context: BoardContext, source: CommentCommands, sections: Sequence[Sect
     marker, text = _marker(context, source.comment.id, is_final=is_final), _text(context, source, sections)
     try:
         comment = context.effects.comment(source.repo, source.thread.num, text, marker, asked=True, seen=source.thread)
-    except BadToken:
-        raise
     except Denied as error:  # locked, or comments are switched off: a command that cannot be answered does not run
         log.warning("reply not allowed", thread=source.thread.num, comment=source.comment.id, error=str(error))
         return None
@@ -103,8 +101,6 @@ def give_up(context: BoardContext, repo: Repo, thread: Thread, reply: Reply) -> 
 def _edit(context: BoardContext, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
     try:
         context.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
-    except BadToken:
-        raise
     except (NotFound, Denied) as error:  # deleted, or locked, since the reply was posted
         log.warning("reply not edited", thread=thread.num, comment=reply.key, error=str(error))
 

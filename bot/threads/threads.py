@@ -36,7 +36,7 @@ from bot.threads.mentions import answer_mentions
 from bot.threads.rename_links import follow_links
 from bot.threads.verbs import REGISTRY
 from hub.comments import find_marked, marker_of
-from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
+from hub.errors import Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread
 from leaderboard.look_rhythm import SHORTEST_SECONDS
 from leaderboard.waiting_items import PULL
@@ -63,8 +63,6 @@ def sync_threads(context: BoardContext, repo: Repo) -> None:
             page = page + 1 if more else 0
             if not more:
                 break
-    except BadToken:
-        raise
     except (NotFound, Denied) as error:
         log.info("threads cannot be listed", repo=repo.id, error=str(error))
         return
@@ -154,8 +152,6 @@ def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str |
         posted += linked or (answer_first(context, REGISTRY, repo, thread) if path is None else 0)
         posted += answer_mentions(context, REGISTRY, repo, thread, is_request=path is not None)
         posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
-    except BadToken:
-        raise
     except Denied as error:  # locked, or switched off: the webhook of the unlock, or of a comment, brings the next sync
         log.warning("not allowed to comment", repo=repo.id, thread=thread.num, error=str(error))
     return posted

@@ -25,7 +25,7 @@ from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from bot.web.incoming import client_name, over_limit
 from hub.client import Hub
-from hub.errors import BadRequest, Denied, HubError, RateLimited
+from hub.errors import BadRequest, BadToken, Denied, HubError, RateLimited
 from hub.records import Account
 from hub.retries import Retries
 from redis_state.redis import text
@@ -89,7 +89,7 @@ class TokenOwners:
         with Hub(self._context.hub.endpoint, token, timeout=TIMEOUT_SECONDS, retries=RETRIES) as hub:
             try:
                 return hub.whoami_and_kind()
-            except (Denied, BadRequest):
+            except (BadToken, Denied, BadRequest):
                 return None
             except RateLimited as error:
                 seconds = max(1, round(error.seconds))

@@ -102,7 +102,12 @@ def models_token(context: BoardContext) -> Checks:
             fix = "Run this with STEWARD_MODEL_PR_TOKEN or STEWARD_MODEL_PR_TOKEN_FILE set."
             yield Check("models token", "warning", words, fix)
         return
-    rights = rights_of(context.models_hub)
+    try:
+        rights = rights_of(context.models_hub)
+    except BadToken as error:
+        fix = "Put a valid token into STEWARD_MODEL_PR_TOKEN or its file, and restart `steward sync`."
+        yield Check("models token", "error", str(error), fix)
+        return
     if missing := rights.missing(f"{rights.name}/x", TALK):
         fix = f"Add {' and '.join(missing)} for all repos to the token in STEWARD_MODEL_PR_TOKEN."
         yield Check("models token", "error", f"The token of {rights.name} may open no pull request on models.", fix)
@@ -160,8 +165,6 @@ def _write_attempt(hub: Hub, repo: Repo) -> str | None:
     """The Hub's answer to a commit that cannot land; None if it was refused for lack of permission."""
     try:
         hub.commit(repo, [WriteFile(".steward/never", b"")], "Never", parent=NEVER, regular=[".steward/never"])
-    except BadToken as error:
-        return str(error)
     except (Denied, RepoNotFound):
         return None
     except HubError as error:  # above all StaleParent: the Hub had checked the permission
@@ -172,8 +175,6 @@ def _write_attempt(hub: Hub, repo: Repo) -> str | None:
 def _may_write(hub: Hub, repo: Repo) -> bool:
     try:
         hub.session.send("GET", f"{repo.api}/auth-check/write", route="auth-check")
-    except BadToken:
-        raise
     except (Denied, NotFound):
         return False
     return True

@@ -22,7 +22,7 @@ from bot.web.incoming import body_of, client_name, client_of, form_in, over_limi
 from bot.web.signin import flow as flows
 from bot.web.signin.app import CALLBACK
 from bot.web.visitors import FORM_TOKEN, Visitors
-from hub.errors import BadRequest, Denied, HubError
+from hub.errors import BadRequest, BadToken, Denied, HubError
 from hub.oauth import Provider
 from hub.records import Account
 from leaderboard.roles import Person
@@ -193,4 +193,4 @@ def _provider(signing: SigningIn) -> Provider:
 def _failure(error: HubError) -> SignInFailure:
     """Log the error, whose message names no secret, and return the reason for the visitor."""
     log.warning("sign-in failed", error=f"{type(error).__name__}: {error}"[:300])
-    return "refused" if isinstance(error, Denied | BadRequest) else "away"
+    return "refused" if isinstance(error, BadToken | Denied | BadRequest) else "away"

@@ -157,7 +157,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(
     stand.context.redis.flushall()
     stand.context.contents_memory = ContentsCache()
     asked = list[str]()
-    monkeypatch.setattr(scoreboard, "look_at_model", lambda _, model, known: asked.append(model) or known)
+    monkeypatch.setattr(scoreboard, "read_model", lambda _, model, known: asked.append(model) or known)
     look(stand, rounds=4)
     assert (asked, stand.context.scores.all()) == ([], before)
     (hit,) = find(stand.context, "good; Hub License: mit", limit=5).hits

@@ -212,7 +212,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, m
     old(stand, "ada/lost", score=None)
     look(stand)
     assert calls(stand) == []
-    done, asked = watched(monkeypatch, "fill"), watched(monkeypatch, "look_at_model")
+    done, asked = watched(monkeypatch, "fill"), watched(monkeypatch, "read_model")
     path = finished(stand)
     look(stand)
     assert calls(stand) == []
@@ -235,7 +235,7 @@ def test_results_that_others_replace_are_read_again(stand: BoardDriver) -> None:
 def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest follows a while later; a private model is not asked about at all."""
     monkeypatch.setattr(scoreboard, "MAX_MODELS", 1)
-    asked = watched(monkeypatch, "look_at_model")
+    asked = watched(monkeypatch, "read_model")
     for name in ("a", "b", "c"):
         licensed(stand, f"ada/{name}")
         old(stand, f"ada/{name}", score=None)
@@ -259,7 +259,7 @@ def test_a_size_that_no_file_names_comes_with_the_licence(stand: BoardDriver, mo
     for path in (whole, adapter):
         stand.put(path, json.dumps({**fields, "weight_type": "Original" if path == whole else "Adapter"}).encode())
     info = HubModelInfo(licence="mit", parameters=7.242)
-    monkeypatch.setattr(scoreboard, "look_at_model", lambda *_: info)
+    monkeypatch.setattr(scoreboard, "read_model", lambda *_: info)
     look(stand)
     assert [entry and entry.parameters for entry in stand.context.index.find([whole, adapter])] == [7_242_000_000, None]
 

@@ -8,9 +8,12 @@ from typing import cast
 import pytest
 
 from bot.core.context import BoardContext
+from bot.results import scoreboard
 from bot.results.contents import look_at_model
-from hub.errors import Disabled, Garbled, HubError, RepoNotFound, Transient
+from hub.errors import Disabled, Garbled, HubError, RepoNotFound, TooLarge, Transient
 from leaderboard.contents_row import HubModelInfo
+
+MODEL = "ada/good"
 
 
 def asked(history: HubError | None, *, available: bool = True) -> tuple[bool, int]:
@@ -46,3 +49,25 @@ def test_a_hub_that_is_away_is_asked_later() -> None:
     """The sync fails and comes again."""
     with pytest.raises(Transient):
         asked(Transient("away"))
+
+
+@pytest.mark.parametrize(("error", "stored"), [(Garbled("A proxy's page."), {}), (TooLarge("Too long."), {MODEL: ""})])
+def test_an_answer_that_cannot_be_read_is_no_licence(
+    error: HubError, stored: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later pass asks again: "" would stand for a model without a licence for ever."""
+
+    def facts(_: str) -> None:
+        raise error
+
+    licences = dict[str, str]()
+    context = SimpleNamespace(
+        hub=SimpleNamespace(model_facts=facts),
+        licences=SimpleNamespace(models=set, put=licences.update),
+        index=SimpleNamespace(tell=list),
+    )
+    entry = SimpleNamespace(is_private=False, asked="", licence="", standing=SimpleNamespace(licence=""))
+    monkeypatch.setattr(scoreboard, "table_facts", lambda _: {})
+    monkeypatch.setattr(scoreboard, "_entries", lambda *_: [(MODEL, [entry])])
+    scoreboard._find_licences(cast(BoardContext, context), [f"{MODEL}_eval_request_False_float16_Original.json"])
+    assert licences == stored

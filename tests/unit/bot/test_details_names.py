@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bot.core.context import BoardContext
 from bot.results.details_reader import DetailsRefused, TableAddress, _link
+from bot.results.missing_errors import CannotCompute, LackingErrors, _rows
+from bot.results.rescoring import CannotRescore, EarlierResults, save_tables
 from hub.client import Hub
 
+NAMES = ["a b/c", "../other", "a/b/c"]
+RESULTS = "org/m/results_2026-01-01T00-00-00.000000.json"
 
-@pytest.mark.parametrize("name", ["", "a b/c", "../other", "a/b/c"])
+
+@pytest.mark.parametrize("name", ["", *NAMES])
 def test_a_name_that_is_none_on_the_hub_has_no_public_table(name: str, tmp_path: Path) -> None:
     """BadRequest ended every later sync of the answers."""
     table = TableAddress(name, "run/details.parquet", "task")
     with pytest.raises(DetailsRefused) as refused:
         _link(cast(BoardContext, None), cast(Hub, None), table, tmp_path / "table")
     assert refused.value.code == "not-public"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(name: str, tmp_path: Path) -> None:
+    """`steward errors` and `steward rescore` say which, and go on: BadRequest ended the whole command."""
+    benchmark = cast(Any, SimpleNamespace(restricted=False, tasks=[SimpleNamespace(name="task")]))
+    board = SimpleNamespace(repos=SimpleNamespace(details=lambda model: model))
+    context = cast(Any, SimpleNamespace(hub=None, board=board))
+    with pytest.raises(CannotCompute, match="has no table"):
+        next(iter(_rows(context, LackingErrors(RESULTS, "0" * 40, name), benchmark, "table")))
+    file = SimpleNamespace(steward=SimpleNamespace(details=name))
+    finished = cast(Any, SimpleNamespace(request=SimpleNamespace(path=SimpleNamespace(model="org/m"), file=file)))
+    earlier = EarlierResults(RESULTS, b"", cast(Any, SimpleNamespace(rescored_from=None)))
+    with pytest.raises(CannotRescore, match="or the bot may not read it"):
+        save_tables(context, finished, earlier, cast(Any, SimpleNamespace(benchmarks=[benchmark])), tmp_path)

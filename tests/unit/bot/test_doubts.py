@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.evaluations import doubts
 from bot.evaluations.doubts import since_last_good_check
+from bot.ledger.edits import FieldEdit, PutFile
 from leaderboard.cross_checks import CrossCheckRecord, CrossCheckStatus
 from leaderboard.evaluations import MeasuredResults
 from leaderboard.scores import Scores
@@ -36,3 +43,25 @@ def test_the_time_of_the_check_counts_and_not_the_name_of_the_file() -> None:
 def test_a_check_without_a_time_covers_nothing() -> None:
     """Earlier versions recorded none: the mark leaves the decision to maintainers."""
     assert marked(results(1, "not-compared"), results(2, "agrees"), results(3, "not-compared", hour=1)) == [1, 3]
+
+
+def test_results_that_are_staged_are_marked_once_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results repo does not have them yet; the mark follows the edit that writes them."""
+    known = {f"org/m/results_2026-01-01T0{hour}-00-00.000000.json": results(hour, "not-compared") for hour in (3, 4)}
+    written, put = known
+    edits = [
+        PutFile(id="results a", path=put, data=b"{}", line="Add results"),
+        PutFile(id="removed", path="org/m/results_other.txt", data=b"{}", line="Another file"),
+    ]
+    staged = list[FieldEdit]()
+    context = SimpleNamespace(
+        now=lambda: 0.0,
+        suite=None,
+        results=None,
+        ledger=SimpleNamespace(edits=SimpleNamespace(read=lambda _: [SimpleNamespace(edit=edit) for edit in edits])),
+        effects=SimpleNamespace(stage=lambda _, *marks: staged.extend(marks)),
+    )
+    monkeypatch.setattr(doubts, "gather", lambda _: SimpleNamespace(measured={written: known[written]}))
+    monkeypatch.setattr(doubts, "measure", lambda path, *_: known[path])
+    assert doubts.mark_results(cast(Any, context), "lent", attempt="attempt") == 2
+    assert [(edit.path, edit.after) for edit in staged] == [(written, ()), (put, ("results a",))]

@@ -92,6 +92,7 @@ WORDS = {
     "/flag, of no commit or precision": answer(FlagResult("scope", precisions=("float16", "GPTQ"))),
     "/flag, of no model": answer(FlagResult("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
     "/flag, of an official provider": answer(FlagResult("official", TWO)),
+    "/flag, of authors who do not want to be here": answer(FlagResult("opted-out", ONE)),
     "/flag, and no repo": answer(FlagResult("no-repo")),
     "/flag, and no effects": answer(FlagResult("off")),
     "/unflag": answer(FlagResult("lifted", ONE, reason="It names the original.")),

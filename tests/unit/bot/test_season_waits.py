@@ -11,10 +11,11 @@ import pytest
 from bot.core.context import BoardContext
 from bot.intake.deliveries import REQUESTS
 from bot.predictions import seasons
-from bot.predictions.checking import find_predictions
+from bot.predictions.checking import _frozen, find_predictions
 from bot.predictions.seasons import INDEX_WAIT_SECONDS, RETRY_SECONDS, WAIT_SECONDS, _bring_in_step
 from hub.errors import Garbled, RevisionNotFound
 from leaderboard.predictions import PredictionRules, Season
+from leaderboard.seasons import season_path
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 SEASON = Season(name="autumn", begins=datetime(2025, 9, 1, tzinfo=UTC), ends=END)
@@ -98,3 +99,25 @@ def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
     shown.append(True)
     with pytest.raises(Garbled):
         find_predictions(context, "ada/first_predictions.jsonl", HEAD)
+
+
+def test_a_season_that_is_frozen_takes_no_late_submission_after_redis_was_lost() -> None:
+    """The Hub has its table, which Redis does not know yet: what is judged now counts in the season of now."""
+    asked = list[str]()
+
+    def paths_info(_: object, paths: list[str]) -> dict[str, object]:
+        asked.extend(paths)
+        return {season_path("autumn"): None}
+
+    known = list[bytes]()
+    context = SimpleNamespace(
+        redis=SimpleNamespace(hkeys=lambda _: known),
+        keys=SimpleNamespace(seasons="seasons"),
+        hub=SimpleNamespace(paths_info=paths_info),
+        results=None,
+        now=lambda: END.timestamp() + 1,
+        suite=SimpleNamespace(predictions=SimpleNamespace(seasons=(SEASON,))),
+    )
+    assert _frozen(cast(BoardContext, context)) == {"autumn"}
+    known.append(b"autumn")
+    assert (_frozen(cast(BoardContext, context)), asked) == ({"autumn"}, [season_path("autumn")])

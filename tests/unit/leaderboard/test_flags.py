@@ -167,3 +167,12 @@ def test_names_of_models(name: str) -> None:
     """The path of a record holds for models with and without an organisation."""
     assert is_model(name)
     assert not any(map(is_model, (f"{name}/x/y", f" {name}", f"../{name}", f"{name}/", "")))
+
+
+def test_a_record_of_many_decisions_can_still_be_read() -> None:
+    """Its file leaves out the oldest decisions: a larger one is not read, and the model would not be flagged."""
+    decisions = [FIRST.model_copy(update={"reason": "é" * 2_000, "cause": f"c{number}"}) for number in range(60)]
+    record = parse_record(RECORD.path, RECORD.flagged_with(decisions, ()).dump())
+    assert isinstance(record, FlagRecord) and record.stands
+    assert 20 < len(record.decisions) < 60
+    assert record.decisions == tuple(decisions[-len(record.decisions) :])

@@ -57,6 +57,28 @@ def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> No
     assert (back.status, back.file.steward.results) == (Status.FINISHED, NEW)
 
 
+def test_what_was_submitted_again_and_withdrawn_is_restored_at_its_earlier_commit() -> None:
+    """Its results are of that commit, which the second submission replaced."""
+    old, new = "a" * 40, "b" * 40
+    raw = {"model": "ada/lion", "status": "FINISHED", "revision": old, OURS: {"results": OLD, "revision": old}}
+    removed = done(remove_request(read(json.dumps(raw).encode()), WHY))
+    ours = {**ours_in(removed.fields), "revision": new, "cancelled": {**WHY.model_dump(), "by": "ada"}}
+    again = read(json.dumps({**removed.fields, "revision": new, OURS: ours}).encode())
+    back = done(restore_request(again))
+    assert (back.status, back.file.revision) == (Status.FINISHED, old)
+    assert ours_in(back.fields) == {"results": OLD, "revision": old}
+
+
+def test_a_removal_by_an_earlier_version_is_restored() -> None:
+    """It saved fewer facts: the others stay as they are."""
+    saved = {"status": "FINISHED", "results": OLD, "kept": None, "cancelled": None}
+    ours = {"revision": "a" * 40, "cancelled": WHY.model_dump(), REMOVED: saved}
+    raw = {"model": "ada/lion", "status": "CANCELLED", "revision": "main", OURS: ours}
+    back = done(restore_request(read(json.dumps(raw).encode())))
+    assert (back.status, back.file.revision) == (Status.FINISHED, "main")
+    assert ours_in(back.fields) == {"revision": "a" * 40, "results": OLD}
+
+
 @pytest.mark.parametrize(
     ("status", "is_removable"),
     [

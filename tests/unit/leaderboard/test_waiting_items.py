@@ -18,6 +18,7 @@ from leaderboard.waiting_items import (
     refused_item,
     set_aside_item,
     thread_actions,
+    token_item,
 )
 
 SHA = "0123456789abcdef"
@@ -47,13 +48,14 @@ def test_each_topic_has_the_commands_that_settle_it(topic: str, sha: str, comman
 
 
 def test_what_is_no_thread_names_a_command_too() -> None:
-    """A parked sync and a worker that takes no job are settled in a shell, a paused suite in a thread."""
-    workers = [refused_item("w", since=2), set_aside_item("v", since=2)]
+    """Parked syncs, workers that take no job and refused tokens are settled in a shell, paused suites in a thread."""
+    workers = [refused_item("w", since=2), set_aside_item("v", since=2), token_item("SETTING", since=2)]
     items = [parked_item(title="request", since=1), *workers, paused_item("starter", since=3)]
     actions = [(action.text, action.where) for item in items for action in item.actions]
     assert actions == [
         ("steward parked list", "shell"),
         ("steward tasks", "shell"),
+        ("steward doctor", "shell"),
         ("steward doctor", "shell"),
         ("/resume suite:starter", "thread"),
     ]

@@ -1,0 +1,97 @@
+"""One 404 may come from a server that lags: what would be lost by it is asked for once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+
+import pytest
+
+from bot.changes.renames import _move_details
+from bot.core import own_threads
+from bot.ledger.edits import PresentFile, PutFile
+from bot.threads.decision_log import _sync_month
+from hub.comments import Marker
+from hub.errors import EntryNotFound, Garbled, NotFound, ThreadNotFound
+from hub.records import FileEntry, Repo
+
+MONTH = "2026/11"
+COMPILED = f"decisions/{MONTH}/all.jsonl"
+LOGS = Repo("dataset", "board/logs")
+
+
+def _fail(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return fail
+
+
+def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[PutFile]:
+    """What is staged for the file of a month in which Redis knows one decision."""
+    decision = SimpleNamespace(id="new", at="2026-11-02", model_dump_json=lambda: '{"new": true}')
+    staged = list[PutFile]()
+    decisions = SimpleNamespace(put=lambda *_: None, known=lambda _: [], between=lambda *_: [decision])
+    context = SimpleNamespace(
+        hub=SimpleNamespace(**hub),
+        decisions=decisions,
+        effects=SimpleNamespace(stage=lambda _, edit: staged.append(edit)),
+    )
+    monkeypatch.setattr("bot.threads.decision_log.decision_repo", lambda *_: LOGS)
+    monkeypatch.setattr("bot.threads.decision_log._note_former_names", lambda *_: None)
+    _sync_month(cast(Any, context), LOGS, MONTH)
+    return staged
+
+
+def test_the_file_of_a_month_is_not_written_anew_after_a_wrong_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would lose the decisions that Redis no longer has."""
+    entry = FileEntry(COMPILED, "0" * 40, 10)
+    hub = {"list_files": _fail(EntryNotFound("no folder", status=404))}
+    with pytest.raises(Garbled):
+        _decisions({**hub, "paths_info": lambda *_: {COMPILED: entry}}, monkeypatch)
+    assert [edit.path for edit in _decisions({**hub, "paths_info": lambda *_: {}}, monkeypatch)] == [COMPILED]
+    assert len(_decisions({**hub, "paths_info": _fail(NotFound("no repo", status=404))}, monkeypatch)) == 1
+
+
+def test_the_file_of_a_month_gets_the_decisions_of_later_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The edit replaces the file: with `unless_exists` a month's file kept what its first day had."""
+    hub = {
+        "list_files": lambda *_, **__: [FileEntry(COMPILED, "0" * 40, 10)],
+        "read_file": lambda *_, **__: SimpleNamespace(data=b"{}\n"),
+    }
+    (edit,) = _decisions(hub, monkeypatch)
+    assert edit.applied_to(PresentFile("0" * 40, b"{}\n")) == b'{"new": true}\n'
+
+
+def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
+    """The note says that they were not moved, and the requests name their repo; only a lost repo has no note."""
+    hub = SimpleNamespace(move_repo=_fail(NotFound("no repo", status=404)), repo_exists=lambda _: True)
+    context = cast(Any, SimpleNamespace(hub=hub))
+    (note,) = _move_details(context, lambda model: f"details/{model}", "old", "new")
+    assert not note.moved
+    hub.repo_exists = lambda _: False
+    assert _move_details(context, lambda model: f"details/{model}", "old", "new") == ()
+
+
+def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that the list still shows stays known; one that the list lacks as well was deleted."""
+    forgotten, listed = list[bytes](), [SimpleNamespace(num=9), SimpleNamespace(num=7), SimpleNamespace(num=3)]
+    member = b"Title\x007"
+    hub = SimpleNamespace(thread=_fail(ThreadNotFound("no thread", status=404)), threads=lambda *_, **__: iter(listed))
+    context = SimpleNamespace(
+        hub=hub,
+        me=lambda: SimpleNamespace(name="bot"),
+        keys=SimpleNamespace(own_threads=lambda _: "own"),
+        requests=SimpleNamespace(id="board/requests"),
+        index=SimpleNamespace(of_thread=lambda _: None),
+        redis=SimpleNamespace(zrangebylex=lambda *_: [member], zrem=lambda _, name: forgotten.append(name)),
+    )
+    monkeypatch.setattr(own_threads, "_read_on", lambda _: None)
+    marker = Marker("board", "digest", "maintainers")
+    with pytest.raises(Garbled):
+        own_threads.find_own(cast(Any, context), "Title", marker, "")
+    assert forgotten == []
+    del listed[1]
+    assert own_threads.find_own(cast(Any, context), "Title", marker, "") is None
+    assert forgotten == [member]

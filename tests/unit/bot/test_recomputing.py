@@ -1,0 +1,43 @@
+"""What becomes of the metrics of a publication when they cannot be computed again now."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bot.evaluations import recomputing
+from bot.evaluations.samples import SamplesNotShown
+from bot.probe.process import ProbeDied, ProbeStarved
+from hub.errors import Transient
+from redis_state.board.sample_verdicts import RecomputedMetrics
+
+
+def _stored(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[RecomputedMetrics]:
+    """The verdicts that are stored when the computation fails with `error`."""
+
+    def fail(*_: object) -> RecomputedMetrics:
+        raise error
+
+    stored = list[RecomputedMetrics]()
+    monkeypatch.setattr(recomputing, "_verdict", fail)
+    verdicts = SimpleNamespace(note_recomputed=lambda _, verdict: stored.append(verdict))
+    context = cast(Any, SimpleNamespace(sample_verdicts=verdicts, mark=lambda _: None))
+    request, results = SimpleNamespace(path="path"), SimpleNamespace(block=SimpleNamespace(attempt="attempt"))
+    recomputing._work(context, cast(Any, request), "published", cast(Any, None), cast(Any, None), cast(Any, results))
+    return stored
+
+
+@pytest.mark.parametrize(
+    "error", [ProbeStarved("busy"), ProbeDied("ended"), Transient("away"), SamplesNotShown("late")]
+)
+def test_what_a_later_try_may_compute_is_no_verdict(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A busy machine, or a Hub that does not answer, leaves the publication undecided: the next sync tries again."""
+    assert _stored(monkeypatch, error) == []
+
+
+def test_an_error_of_the_bot_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would come back, so the results are published without the comparison, which their record says."""
+    (verdict,) = _stored(monkeypatch, ZeroDivisionError())
+    assert verdict.not_done.startswith("an error of the bot")
