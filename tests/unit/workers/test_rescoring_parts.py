@@ -16,6 +16,7 @@ import lm_eval.utils
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from jinja2.exceptions import SecurityError
 
 from leaderboard.suites import Benchmark, Task, find_suite
 from tests.support.units.details_samples import sample
@@ -26,6 +27,7 @@ from workers.publication.details import CUT, MAX_TEXT, write_samples
 from workers.rescoring.__main__ import _answer
 from workers.rescoring.process import RescoringProcess
 from workers.rescoring.rescored_tables import write_rescored_table
+from workers.rescoring.rescorer import Rescorer
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.scoring_pool import ScoringPool
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
@@ -326,6 +328,14 @@ def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.Mon
     doc["right"] = "B"
     assert lm_eval.utils.apply_template("{{right}}", doc) == "A"
     assert lm_eval.utils.apply_template("{{right}}", dict(doc)) == "B"
+
+
+def test_answers_are_scored_with_confined_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that scores answers again runs under the operator's account, outside a worker's sandbox."""
+    monkeypatch.setattr(lm_eval.utils, "env", lm_eval.utils.env)  # so that the test restores both
+    monkeypatch.setattr(lm_eval.utils, "apply_template", lm_eval.utils.apply_template)
+    with Rescorer(find_suite("starter"), 1), pytest.raises(SecurityError):
+        lm_eval.utils.apply_template("{{ cycler.__init__.__globals__ }}", {})
 
 
 def test_a_task_with_code_of_its_own_gets_its_questions_anew() -> None:
