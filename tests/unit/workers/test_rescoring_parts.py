@@ -21,6 +21,7 @@ from jinja2.exceptions import SecurityError
 from leaderboard.suites import Benchmark, Task, find_suite
 from tests.support.units.details_samples import sample
 from tests.support.waiting import wait_until
+from workers.common import kernel
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT, write_samples
@@ -251,10 +252,11 @@ def test_processes_that_end_refuse_one_evaluation(tmp_path: Path, monkeypatch: p
 
 
 def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the command's environment it has only what a program needs to start."""
+    """Of the command's environment it has only what a program needs to start, and it may not read the rest in /proc."""
     monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
+        assert kernel.is_hidden_from_same_user()
         assert process._process is not None
         place = Path(f"/proc/{process._process.pid}/environ")
         assert wait_until(lambda: b"HF_HUB_OFFLINE" in place.read_bytes()), "the program was started"
@@ -262,6 +264,7 @@ def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
         process._process.kill()
     assert b"hf_secret" not in environment
     assert b"HF_HUB_OFFLINE=1" in environment
+    assert not kernel.is_hidden_from_same_user()
 
 
 def test_questions_that_do_not_count_stay_among_the_samples() -> None:
