@@ -87,6 +87,14 @@ def test_a_strange_file_is_refused_with_the_reason(value: str) -> None:
             parse(f"{HEAD}\nquestions: {value}\n")  # type: ignore[operator]
 
 
+def test_no_name_in_a_file_moves_a_terminals_cursor() -> None:
+    """Escapes of YAML can hold control and direction characters; a message shows a mark for each."""
+    for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
+        with pytest.raises(error, match=r"\?\[2Jx\?y: there is no such field") as refused:
+            parse('"\\e[2Jx\\u202ey": 1')  # type: ignore[operator]
+        assert str(refused.value).isprintable()
+
+
 def test_a_file_that_grows_when_it_is_read_is_refused_at_once() -> None:
     """Each list holds the one before ten times: 10¹² texts in half a kilobyte, none of which a message repeats."""
     lists = "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 13))
