@@ -95,4 +95,5 @@ def _described(item: ErrorDetails) -> str:
     """One error with its field, if it has one."""
     field = ".".join(map(str, item["loc"]))
     words = _PLAIN_WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-    return f"{field}: {words}" if field else words
+    # A stranger's file may name a field so that a terminal would obey it.
+    return "".join(char if char.isprintable() else "?" for char in (f"{field}: {words}" if field else words))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from hub.records import SpaceVolume
@@ -25,6 +27,14 @@ class SpaceStep:
     key: str = ""
     value: str = field(default="", repr=False)
     paths: tuple[str, ...] = ()
+
+
+def suite_file_problems(path: str) -> Iterator[Problem]:
+    """Yield why the board's own suite file cannot be in the image: a line of its Dockerfile names it."""
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        yield PROBLEMS["suite-file"].problem(path=path)
+    if re.fullmatch(r"[\w./-]+", path) is None:
+        yield PROBLEMS["suite-name"].problem(path=path)
 
 
 def option_problems(board: Board, wanted: WantedSpace) -> Iterator[Problem]:

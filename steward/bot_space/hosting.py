@@ -22,7 +22,13 @@ from leaderboard.suites import shipped
 from redis_state.settings import SharedSettings
 from steward.board_setup import repos
 from steward.bot_space.acting import space_lines
-from steward.bot_space.deciding import SpaceStep, decide_steps, find_space_problems, option_problems
+from steward.bot_space.deciding import (
+    SpaceStep,
+    decide_steps,
+    find_space_problems,
+    option_problems,
+    suite_file_problems,
+)
 from steward.bot_space.facts import SetupFacts, gather
 from steward.bot_space.texts import DONE, LOCAL_REDIS, LOOK, PROBLEMS
 from steward.bot_space.wanted import (
@@ -63,9 +69,8 @@ class HostedBot:
     def machine_problems(self, board: Board) -> Iterator[Problem]:
         """Yield what is wrong on this machine: the wheel, the suite file, the board file's folder."""
         yield from self._wheel_problems()
-        is_own = board.suite not in shipped()
-        if is_own and (Path(board.suite).is_absolute() or ".." in Path(board.suite).parts):
-            yield PROBLEMS["suite-file"].problem(path=board.suite)
+        if board.suite not in shipped():
+            yield from suite_file_problems(board.suite)
         folder = self._settings.board.parent
         existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
         if not existing.is_dir():

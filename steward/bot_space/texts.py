@@ -106,6 +106,12 @@ PROBLEMS = table(
             "The suite file {path} is not below this folder, so the Space cannot have it at the same path.",
             "Put it beside the board file, and name it there by a relative path.",
         ),
+        Reason(
+            "suite-name",
+            "The name of the suite file {path} has characters other than letters, digits, dots, dashes and '_': "
+            "the image of the Space could not copy it.",
+            "Rename it, and correct `suite` in the board file.",
+        ),
         Reason("repo-write", "The bot's token may not write to the {kind} {repo}.", "Let {account} write to it."),
         Reason(
             "repo-twice",

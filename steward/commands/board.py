@@ -52,7 +52,9 @@ def sentences() -> Iterator[None]:
         print(f"steward: {error}", file=sys.stderr)
         raise typer.Exit(AWAY) from error
     except (SettingsError, BadBoard, BadSuite, RedisStateError, ValkeyMissing) as error:
-        print(f"steward: {error}", file=sys.stderr)
+        from bot.core.render import visible
+
+        print("\n".join(map(visible, f"steward: {error}".splitlines())), file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error
     except ValidationError as error:
         if not error.title.endswith("Settings"):

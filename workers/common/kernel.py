@@ -26,6 +26,7 @@ CAP_SETUID, CAP_SYS_ADMIN = 7, 21
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+_PR_GET_DUMPABLE = 3
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _MOUNT_SETATTR = 442
@@ -65,6 +66,12 @@ def hide_from_same_user(hidden: bool = True) -> None:
     A hidden process's files in /proc belong to root, so an unprivileged process cannot read its own either.
     """
     prctl(_PR_SET_DUMPABLE, int(not hidden), "PR_SET_DUMPABLE")
+
+
+def is_hidden_from_same_user() -> bool:
+    """Whether other processes of the same user are forbidden to read this one's memory and environment."""
+    zero = ctypes.c_ulong(0)
+    return _checked(_libc.prctl(_PR_GET_DUMPABLE, zero, zero, zero, zero), "PR_GET_DUMPABLE") == 0
 
 
 def forbid_privilege_gain() -> None:

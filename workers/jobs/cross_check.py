@@ -28,10 +28,12 @@ from leaderboard.cross_checks import (
     CrossCheckOrder,
     CrossCheckReport,
     QuestionVerdict,
+    WorkerPolicy,
     report_path,
 )
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
+from redis_state.clock import now
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, evidence_of
 from workers.common.logs import BoundedLog
@@ -62,6 +64,7 @@ MAX_COMMITS = 2_000
 """Commits of a dataset among which that of the recorded questions is looked for."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
 HUB_AWAY = frozenset(kind.__name__ for kind in (Transient, Unreachable, Garbled, RateLimited))
+REWRITTEN = "its questions are those of {repo} at {commit}, and the history of that dataset was rewritten since"
 OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
 Rows = dict[CheckedQuestion, list[Sample]]
 
@@ -152,7 +155,7 @@ class CrossCheckRun:
         """Why the recorded repos and commits of the questions are missing or not to be trusted, or "".
 
         Any account can have a repo with easier questions, or open a pull request on a dataset, whose commits can be
-        read too. Repos that the suite does not use are not looked at. Raises HubError.
+        read too. Repos that the suite does not use are not looked at. Raises HubError and CannotVerify.
         """
         try:
             moved = gateway_as_recorded(gateway, recorded).moved
@@ -169,9 +172,26 @@ class CrossCheckRun:
         return ""
 
     def _is_on_main(self, repo: str, commit: str) -> bool:
-        """Whether the dataset `repo` has `commit` on its main branch. Raises HubError."""
+        """Whether the dataset `repo` has `commit` on its main branch. Raises HubError.
+
+        Raises CannotVerify if it is not there, and main has no commit from before the evaluation: its owner has
+        squashed the history meanwhile, and an honest worker's commit would look like an invented one.
+        """
+        dates = []
         with Hub(self._access.endpoint, self._access.token) as client:
-            return any(entry.oid == commit for entry in islice(client.history(Repo("dataset", repo)), MAX_COMMITS))
+            for entry in islice(client.history(Repo("dataset", repo)), MAX_COMMITS):
+                if entry.oid == commit:
+                    return True
+                dates.append(entry.date)
+        oldest = dates[-1] if 0 < len(dates) < MAX_COMMITS else None
+        if oldest is not None and now() - oldest.timestamp() < self._longest_ago():
+            raise CannotVerify(REWRITTEN.format(repo=repo, commit=commit[:8]))
+        return False
+
+    def _longest_ago(self) -> float:
+        """How many seconds ago the evaluation can have read its questions, by the board's limits of time."""
+        board = self._worker_context.board
+        return board.attempt_seconds + 3600 * (board.workers or WorkerPolicy()).check.hours
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions; and for each task whose table was refused, the reason.

@@ -1,6 +1,6 @@
 """Starts the process that scores stored answers again: it imports the harness or runs the evaluator.
 
-It holds no token.
+It holds no token, and cannot read those of the process that started it, though both have the same user.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from leaderboard.suites import parse_suite
+from workers.common import kernel
 from workers.common.run_plan import CHILD_ENVIRONMENT, NLTK_DATA
 from workers.errors import RescoringRefused
 
@@ -51,6 +52,7 @@ class RescoringProcess:
         self._needs_harness = parse_suite(suite).evaluator is None
         self._folder = TemporaryDirectory(prefix="steward-rescoring-")
         self._process: subprocess.Popen[str] | None = None
+        self._was_hidden = kernel.is_hidden_from_same_user()
 
     def __enter__(self) -> RescoringProcess:
         if self._needs_harness and find_spec("lm_eval") is None:
@@ -60,6 +62,7 @@ class RescoringProcess:
             )
         passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
         folder = self._folder.name
+        kernel.hide_from_same_user()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workers.rescoring"],
             stdin=subprocess.PIPE,
@@ -79,6 +82,7 @@ class RescoringProcess:
                 self._process.kill()
                 self._process.wait()
             _close(self._process.stdout)
+            kernel.hide_from_same_user(self._was_hidden)
         self._folder.cleanup()
 
     def rescore(

@@ -19,7 +19,7 @@ from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite
 from workers.errors import RescoringRefused
 from workers.evaluation.scoring_code import scored_parts
-from workers.evaluation.shared_prefix.templates import compile_templates_once
+from workers.evaluation.shared_prefix.templates import compile_templates_once, confine_templates
 from workers.evaluation.task_files import write_tasks
 from workers.evaluation.task_loading import seed_language_detection
 from workers.rescoring.asked_again import asked_otherwise, can_compare
@@ -53,6 +53,7 @@ class Rescorer:
         self._pool: ScoringPool | None = None
 
     def __enter__(self) -> Rescorer:
+        confine_templates()  # no sandbox of the system is around this process
         compile_templates_once()
         render_once()
         seed_language_detection()

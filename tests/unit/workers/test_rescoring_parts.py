@@ -16,16 +16,19 @@ import lm_eval.utils
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from jinja2.exceptions import SecurityError
 
 from leaderboard.suites import Benchmark, Task, find_suite
 from tests.support.units.details_samples import sample
 from tests.support.waiting import wait_until
+from workers.common import kernel
 from workers.errors import RescoringRefused
 from workers.evaluation.task_loading import aggregate_without
 from workers.publication.details import CUT, MAX_TEXT, write_samples
 from workers.rescoring.__main__ import _answer
 from workers.rescoring.process import RescoringProcess
 from workers.rescoring.rescored_tables import write_rescored_table
+from workers.rescoring.rescorer import Rescorer
 from workers.rescoring.scoring import AlarmWatch, PartScores, ScoringPart, score_part
 from workers.rescoring.scoring_pool import ScoringPool
 from workers.rescoring.stored_answers import AnswersTable, open_table, typed_responses
@@ -249,10 +252,11 @@ def test_processes_that_end_refuse_one_evaluation(tmp_path: Path, monkeypatch: p
 
 
 def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the command's environment it has only what a program needs to start."""
+    """Of the command's environment it has only what a program needs to start, and it may not read the rest in /proc."""
     monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
+        assert kernel.is_hidden_from_same_user()
         assert process._process is not None
         place = Path(f"/proc/{process._process.pid}/environ")
         assert wait_until(lambda: b"HF_HUB_OFFLINE" in place.read_bytes()), "the program was started"
@@ -260,6 +264,7 @@ def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
         process._process.kill()
     assert b"hf_secret" not in environment
     assert b"HF_HUB_OFFLINE=1" in environment
+    assert not kernel.is_hidden_from_same_user()
 
 
 def test_questions_that_do_not_count_stay_among_the_samples() -> None:
@@ -326,6 +331,14 @@ def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.Mon
     doc["right"] = "B"
     assert lm_eval.utils.apply_template("{{right}}", doc) == "A"
     assert lm_eval.utils.apply_template("{{right}}", dict(doc)) == "B"
+
+
+def test_answers_are_scored_with_confined_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that scores answers again runs under the operator's account, outside a worker's sandbox."""
+    monkeypatch.setattr(lm_eval.utils, "env", lm_eval.utils.env)  # so that the test restores both
+    monkeypatch.setattr(lm_eval.utils, "apply_template", lm_eval.utils.apply_template)
+    with Rescorer(find_suite("starter"), 1), pytest.raises(SecurityError):
+        lm_eval.utils.apply_template("{{ cycler.__init__.__globals__ }}", {})
 
 
 def test_a_task_with_code_of_its_own_gets_its_questions_anew() -> None:

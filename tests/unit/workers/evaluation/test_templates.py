@@ -30,6 +30,37 @@ def test_a_template_is_compiled_once_and_gives_the_same_texts(monkeypatch: pytes
     assert len(compiled) == 1
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ cycler.__init__.__globals__.os.getcwd() }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ text['__cl' ~ 'ass__'] }}",
+        "{{ (text | attr('__class__')).mro() }}",
+        "{{ '{0.__class__}'.format(text) }}",
+        "{% for number in range(10 ** 9) %}{% endfor %}",
+    ],
+)
+def test_a_template_of_a_suite_reaches_nothing_of_python(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where answers are scored again there is no other sandbox, and a suite file may come from a stranger."""
+    import lm_eval.utils
+    from jinja2.exceptions import SecurityError, UndefinedError
+
+    from workers.evaluation.shared_prefix.templates import compile_templates_once, confine_templates
+
+    monkeypatch.setattr(lm_eval.utils, "env", lm_eval.utils.env)  # so that the test restores it
+    confine_templates()
+    compile_templates_once()
+    assert (
+        lm_eval.utils.apply_template(
+            "{{ text | regex_replace('a', 'b') }}: {{ ['x', 'a'].index('a') }}\n", {"text": "a"}
+        )
+        == "b: 1\n"
+    )
+    with pytest.raises((SecurityError, UndefinedError, OverflowError)):
+        lm_eval.utils.apply_template(template, {"text": "a"})
+
+
 def test_chat_templates_print_the_same_date_every_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """A template that asks for today's date gets a fixed one; the clock of everything else goes on."""
     from datetime import UTC, datetime
