@@ -144,7 +144,7 @@ def _seconds_in(text: str) -> float | None:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isdecimal():
         return float(value)
     try:
         # Only the server's own `Date` has the same clock as its `Retry-After`.

@@ -69,7 +69,7 @@ class _Body:
 
     def expect(self, length: str, path: str) -> None:
         """Raise TooLarge if the headers already announce too many bytes."""
-        if self.first is None and length.isdigit() and int(length) > self.limit:
+        if self.first is None and length.isdecimal() and len(length) < 20 and int(length) > self.limit:
             raise TooLarge(f"{path} has {int(length):,} bytes; the limit is {self.limit:,}.")
 
 

@@ -195,6 +195,10 @@ class BoardUnreachable(WorkerError):
     """The bot's web server did not answer, or its answer is malformed."""
 
 
+class CallRefused(WorkerError):
+    """The bot's web server refuses a call for good: it is too large, or not valid. Repeating it does not help."""
+
+
 class TableRefused(WorkerError):
     """A published table of answers does not have the form in which workers write it."""
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,7 +41,10 @@ class KeptFiles:
     def _trim(self, folder: Path) -> None:
         """Remove files that were not used for long, and the longest unused ones above MAX_BYTES."""
         left, now = MAX_BYTES, time.time()
-        files = [(path, path.stat()) for path in folder.iterdir() if not path.name.startswith("new-")]
+        files = []
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):  # another thread removed it meanwhile
+                files += [(path, path.stat())] if not path.name.startswith("new-") else []
         for path, stat in sorted(files, key=lambda pair: -pair[1].st_mtime):
             left -= stat.st_size
             if left < 0 or now - stat.st_mtime > KEPT_SECONDS:

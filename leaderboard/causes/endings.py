@@ -60,6 +60,14 @@ ROWS = (
         (raised("ZygoteBroken"),),
     ),
     Cause(
+        "call-refused",
+        "us",
+        "The leaderboard does not accept what the evaluation machine reports: {detail}",
+        "You don't need to do anything: the maintainers look into it, and the evaluation is retried once.",
+        ONCE,
+        (raised("CallRefused"),),
+    ),
+    Cause(
         "canary-failed",
         "us",
         "All evaluations of this suite fail at the moment, even of a model that is known to work: {detail}",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files below `folder`; links are not followed.
+    """Bytes of the files below `folder`, which may change meanwhile; links are not followed.
 
     Raises OSError where a folder cannot be read: its permissions forbid it, or its path is too long.
     """
     total, folders = 0, [str(folder)]
     while folders:
-        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)

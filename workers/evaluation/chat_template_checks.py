@@ -1,4 +1,4 @@
-"""Limits on a chat template, which is an untrusted program: its time, its memory and the text that it makes."""
+"""Limits on a chat template, which is an untrusted program: its processor time, its memory and its text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from types import FrameType
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless
 
 TEMPLATE_SECONDS = 5.0
-"""Seconds that a chat template may take for one conversation; most take milliseconds."""
-TEMPLATE_CPU_SECONDS = TEMPLATE_SECONDS + 1
+"""Processor seconds that a chat template may take for one conversation; most take milliseconds.
+
+A template only computes, so seconds of waiting are those of a busy or suspended machine.
+"""
+KILL_SECONDS = TEMPLATE_SECONDS + 1
 """Processor seconds after which the kernel ends the process, because one huge computation delays Python's handlers."""
 TEMPLATE_BYTES = 64 << 20
 """More memory than a usual template needs: if this much is free, a template that ran out of memory is at fault."""
@@ -48,20 +51,20 @@ def _check_conversation(text: str, messages: Sequence[Mapping[str, str]]) -> Non
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise ChatTemplateEndless inside the block if it takes longer. Use in the main thread only.
+    """Raise ChatTemplateEndless inside the block if it computes longer. Use in the main thread only.
 
     The handler runs between two steps of Python. SIGVTALRM, which has none, ends the process inside one endless step.
     """
 
     def raise_endless(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
-        raise ChatTemplateEndless(f"one conversation took it more than {seconds:g} seconds")
+        raise ChatTemplateEndless(f"one conversation took it more than {seconds:g} seconds of processor time")
 
-    previous_handler = signal.signal(signal.SIGALRM, raise_endless)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_VIRTUAL, TEMPLATE_CPU_SECONDS)
+    previous_handler = signal.signal(signal.SIGPROF, raise_endless)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, KILL_SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous_handler)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous_handler)

@@ -73,8 +73,13 @@ def _take_token(token_reader: int) -> bool:
 
 
 def _exit_if_failed(pid: int) -> None:
-    """Wait for the copy `pid`; end this process if it failed."""
+    """Wait for the copy `pid`; end this process if it failed, and by the signal that ended it, if one did.
+
+    The worker then sees, for instance, that the kernel killed it for its memory.
+    """
     _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        os.kill(os.getpid(), os.WTERMSIG(status))
     if os.waitstatus_to_exitcode(status) != 0:
         os._exit(EXIT_FAILED)
 

@@ -98,8 +98,14 @@ def device_files(devices: Sequence[Device]) -> tuple[str, ...]:
     return tuple(f"nvidia{number}" for number in numbers) if all(numbers) else ("nvidia[0-9]*",)
 
 
+MAX_DESCRIPTION = 200
+"""Characters of a machine's description that records of attempts, results and workers hold."""
+
+
 def description(devices: Sequence[Device]) -> str:
     """The machine in one line, for people who compare results."""
     names = [device.name for device in devices]
     processors = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "cpu"
-    return f"{processors} ({platform.machine()}, {cores()} cores, {memory_bytes() >> 30} GiB)"
+    rest = f" ({platform.machine()}, {cores()} cores, {memory_bytes() >> 30} GiB)"
+    room = MAX_DESCRIPTION - len(rest)
+    return (processors if len(processors) <= room else f"{processors[: room - 1]}…") + rest

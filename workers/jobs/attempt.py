@@ -239,14 +239,25 @@ class AttemptRun:
     def _confirm_current(self) -> None:
         """Wait until a heartbeat confirms that the attempt is still this worker's: a lost attempt publishes nothing.
 
-        The results stay in the spool meanwhile; the attempt's time limit does not apply to this wait.
+        The results stay in the spool meanwhile; the attempt's time limit does not apply to this wait. Raises
+        AttemptStopped, and CallRefused if the bot refuses heartbeats for good.
         """
         while self.attempt_heartbeat.silence() > LOST:
-            if self.worker_context.stopping():
-                raise AttemptStopped("handed-back")
-            time.sleep(RETRY_SECONDS)
+            if self.attempt_heartbeat.refusal is not None:
+                raise self.attempt_heartbeat.refusal
+            self._wait(RETRY_SECONDS)
         if self.attempt_heartbeat.cancelled:
             raise AttemptStopped("cancelled")
+
+    def _wait(self, seconds: float) -> None:
+        """Wait. Raises AttemptStopped as soon as the worker stops or the attempt is cancelled."""
+        end = time.monotonic() + seconds
+        while (seconds_left := end - time.monotonic()) > 0:
+            if self.worker_context.stopping():
+                raise AttemptStopped("handed-back")
+            if self.attempt_heartbeat.cancelled:
+                raise AttemptStopped("cancelled")
+            time.sleep(min(seconds_left, RETRY_SECONDS))
 
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return publication_of(
@@ -258,6 +269,7 @@ class AttemptRun:
             replayed=self.evaluation.replayed,
             log=self.log.text(),
             confirm_current=self._confirm_current,
+            wait=self._wait,
         )
 
     # --- the end

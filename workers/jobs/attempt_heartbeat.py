@@ -1,7 +1,7 @@
 """The heartbeat of one attempt: a thread that reports that it runs and its progress, and reads whether it is cancelled.
 
 The thread has its own connection with short timeouts, so that a link that hangs never delays the supervision of the
-child; it survives any number of failed beats.
+child; it survives any number of failed beats, whatever they fail of.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import TracebackType
 
 from redis_state.attempts import BEAT, AttemptProgress
 from redis_state.clock import now
+from workers.errors import CallRefused
 from workers.jobs.board_link import AWAY, AttemptsLink
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class AttemptHeartbeat:
         self._changed = True
         self._cancelled = threading.Event()
         self._succeeded_at = time.monotonic()
+        self.refusal: CallRefused | None = None
+        """Why the bot refused the last beat; None if it did not."""
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     @property
@@ -78,10 +81,14 @@ class AttemptHeartbeat:
                 attempts = attempts or self._connect()
                 if not self._beat(attempts):
                     self._cancelled.set()
-                self._succeeded_at = last
+                self._succeeded_at, self.refusal = last, None
             except AWAY as error:
                 log.warning("attempt %s: a beat failed (%s); the evaluation goes on", self._attempt, error)
                 self._changed = True  # the next beat follows after MIN_BEAT_SECONDS
+            except Exception as error:  # boundary: if the thread ended, the attempt would count as silent
+                log.exception("attempt %s: a beat failed; the evaluation goes on", self._attempt)
+                self.refusal = error if isinstance(error, CallRefused) else None
+                attempts = None
 
     def _wait_until_due(self, last: float) -> bool:
         """Wait until the next beat is due; False once the block ends."""

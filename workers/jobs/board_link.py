@@ -20,10 +20,12 @@ from redis_state.dirty import DirtyKeys, SyncPriority
 from redis_state.errors import RedisStateError
 from redis_state.keys import Keys
 from redis_state.redis import connect
-from workers.errors import BoardUnreachable
+from workers.errors import BoardUnreachable, CallRefused
 
 AWAY = (redis.RedisError, BoardUnreachable)
 """The errors that a link raises while its other end does not answer."""
+UNHEARD = (*AWAY, CallRefused)
+"""The errors after which a caller that can do without an answer goes on."""
 CALL_TIMEOUT_SECONDS = 5.0
 
 

@@ -20,7 +20,7 @@ from workers.common.scrub import scrub
 from workers.errors import CanaryFailed, DownloadError, EvaluationFailed
 from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.background_call import AttemptStopped
-from workers.jobs.board_link import AWAY, BoardLink, CanaryLink
+from workers.jobs.board_link import UNHEARD, BoardLink, CanaryLink
 from workers.jobs.provisions import Provisions
 from workers.models.tiny_model import model
 from workers.publication.spool import Publication, read_spool
@@ -83,7 +83,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], 
     try:
         died_of = evaluate()
     except Exception:  # stopped, or an error of this attempt: the canary was not tried
-        with suppress(*AWAY):  # the claim then expires by itself
+        with suppress(*UNHEARD):  # the claim then expires by itself
             canaries.release()
         raise
     _report(link, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
@@ -146,7 +146,7 @@ def report_canary_failure(link: BoardLink, suite: str, worker: str, cause: str, 
     if suspected_cause == cause:
         _report(link, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({detail})"[:500], worker=worker))
         return
-    with suppress(*AWAY):  # the claim then expires by itself
+    with suppress(*UNHEARD):  # the claim then expires by itself
         canaries.release()
 
 
@@ -155,7 +155,7 @@ def _claim_canary(link: BoardLink, suite: str, worker: str) -> tuple[CanaryLink,
     try:
         canaries = link.canaries(suite)
         cause = canaries.take(worker)
-    except AWAY as error:
+    except UNHEARD as error:
         log.warning("cannot ask whether a canary is due: %s", error)
         return None
     return (canaries, cause) if cause is not None else None
@@ -166,5 +166,5 @@ def _report(link: BoardLink, canaries: CanaryLink, verdict: CanaryVerdict) -> No
     try:
         canaries.report(verdict)
         link.mark_key(canaries.key)
-    except AWAY as error:
+    except UNHEARD as error:
         log.warning("the canary's verdict could not be reported: %s", error)

@@ -22,10 +22,12 @@ from redis_state.accepted_digests import MAX_ACCEPTED, AcceptedTasks, RefusedTas
 from redis_state.attempts import MAX_LOG, AttemptProgress, AttemptState, state_of
 from redis_state.canaries import CanaryVerdict
 from redis_state.jobs import EvaluationJob
-from workers.errors import BoardUnreachable, WorkerError
+from workers.errors import BoardUnreachable, CallRefused, WorkerError
 
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER = 4 << 20
+REFUSALS = (413, 422)
+"""The statuses of an answer that the same call always gets: it is too large, or not valid."""
 
 
 class AttemptTokenRefused(BoardUnreachable):
@@ -50,7 +52,8 @@ class TakenJob(BaseModel):
 class HttpsLink:
     """The link about one attempt. Each call raises BoardUnreachable while the bot does not answer.
 
-    `url` is the address of the board's pages; `worker` the name of this worker.
+    A call that the bot refuses for good raises CallRefused. `url` is the address of the board's pages; `worker` the
+    name of this worker.
     """
 
     def __init__(
@@ -67,7 +70,10 @@ class HttpsLink:
         return self._refused.is_set()
 
     def take_job(self) -> TakenJob:
-        """Take the attempt's job out of the queue. Raises JobGone, AttemptTokenRefused, BoardUnreachable."""
+        """Take the attempt's job out of the queue.
+
+        Raises JobGone, AttemptTokenRefused, BoardUnreachable, CallRefused.
+        """
         try:
             return TakenJob.model_validate(self._calls.send("job"))
         except ValidationError as error:
@@ -208,7 +214,7 @@ class _AttemptCalls:
         self._client = httpx2.Client(timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False)
 
     def send(self, call: str, **fields: Any) -> Any:
-        """The answer to one call. Raises BoardUnreachable, JobGone."""
+        """The answer to one call. Raises BoardUnreachable, CallRefused, JobGone."""
         try:
             with self._client.stream("POST", self._url + call, json={"worker": self._worker, **fields}) as response:
                 body = self._read(response)
@@ -219,6 +225,8 @@ class _AttemptCalls:
             raise AttemptTokenRefused("the bot does not accept the token of this attempt")
         if response.status_code == 410 and call == "job":  # the bot answers no other call so; a proxy might
             raise JobGone("The bot has no job for this worker: the attempt was recalled, or another worker has it.")
+        if response.status_code in REFUSALS:
+            raise CallRefused(f"the bot refuses {call} with status {response.status_code}: {body[:200]!r}")
         if response.status_code != 200:
             raise BoardUnreachable(f"the bot answers {call} with status {response.status_code}: {body[:200]!r}")
         try:

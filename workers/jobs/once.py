@@ -4,7 +4,8 @@ Worker backends start it: a job of a scheduler for each attempt. With STEWARD_BO
 the bot's web server for everything, the board file and the suite too; otherwise it uses Redis, as `steward work` does.
 
 The job runs in this process. If the process dies, its heartbeats end, and the bot relaunches the attempt.
-Exit codes: those of `steward work`; also 0 if no worker is needed for the attempt.
+Exit codes: those of `steward work`; also 0 if no worker is needed for the attempt, and 2 if the bot refuses its outcome
+for good.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from redis_state.keys import Keys
 from redis_state.redis import connect
 from redis_state.stopping import Stop, stop_on
 from workers.common import kernel
-from workers.errors import BoardUnreachable, WorkerError
+from workers.errors import BoardUnreachable, CallRefused, WorkerError
 from workers.jobs.attempt import AttemptRun
-from workers.jobs.board_link import AWAY, BoardLink, BoardRedis
+from workers.jobs.board_link import UNHEARD, BoardLink, BoardRedis
 from workers.jobs.https_link import AttemptTokenRefused, HttpsLink, JobGone, TakenJob
 from workers.jobs.provisions import HubGateway
 from workers.jobs.worker import board_and_suite, exit_code, new_worker_name, open_worker_context, report_isolation
@@ -74,6 +75,9 @@ def main(settings: WorkerSettings, attempt: str, *, hub_gateway: HubGateway | No
     except ZygoteBroken as error:
         print(f"No evaluation can run here: {error}", file=sys.stderr)
         return 3
+    except CallRefused as error:
+        print(f"The attempt ends without an outcome, and the bot relaunches it: {error}", file=sys.stderr)
+        return 2
     except (BadBoard, BadSuite, RedisMissing, SecretMissing, BadMessage, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
         return exit_code(error)
@@ -122,7 +126,7 @@ def _take_job(link: HttpsLink, stop: Stop) -> TakenJob:
 
 
 def _run(settings: WorkerSettings, taken: TakenAttempt, stop: Stop, hub_gateway: HubGateway | None) -> None:
-    """Run the attempt; hand it back unless it ended."""
+    """Run the attempt; hand it back unless it ended. Raises CallRefused."""
     link = taken.link or BoardRedis(settings.redis_url, taken.board.name)
     worker = taken.link.worker if taken.link is not None else new_worker_name()
     served = (taken.board, taken.suite) if taken.link is not None else None
@@ -139,6 +143,9 @@ def _run(settings: WorkerSettings, taken: TakenAttempt, stop: Stop, hub_gateway:
             worker_context.zygote_client.wait_until_ready(stop=stop.is_set)
             report_isolation(worker_context)
             ended = "handed-back" not in AttemptRun(worker_context, taken.job, link).evaluate()
+    except CallRefused:
+        ended = True  # handed back, it would be evaluated again and again: the bot counts an attempt that goes silent
+        raise
     finally:
         if not ended:
             _hand_back(link, taken.job, worker)
@@ -151,6 +158,6 @@ def _is_refused(taken: TakenAttempt) -> bool:
 
 def _hand_back(link: BoardLink, job: EvaluationJob, worker: str) -> None:
     """Free the attempt for another worker. Without an answer the bot notices that it is silent."""
-    with suppress(*AWAY):
+    with suppress(*UNHEARD):
         link.attempts().hand_back(job.attempt, worker=worker)
         link.mark(job.path)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from leaderboard.attempts import Outcome
 from redis_state.crashpoints import pass_by, point
-from workers.errors import WorkerError
+from workers.common.diagnosis import diagnose, evidence_of
+from workers.errors import CallRefused, WorkerError
 from workers.jobs.board_link import BoardLink
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def has_unsent_outcome(folder: Path) -> bool:
 def send_unsent_outcome(folder: Path, link: BoardLink) -> str | None:
     """Send the outcome in `folder`, if there is one, then remove it. Return the attempt's id.
 
-    Raises one of AWAY while the bot does not answer; the outcome then stays.
+    Raises one of AWAY while the bot does not answer; the outcome then stays. Raises CallRefused as `send_outcome` does.
     """
     try:
         outcome = Outcome.model_validate_json((folder / OUTCOME).read_text("utf-8"))
@@ -52,14 +53,41 @@ def send_unsent_outcome(folder: Path, link: BoardLink) -> str | None:
         (folder / OUTCOME).unlink()
         return None
     worker = (folder / WORKER).read_text("utf-8")
-    send_outcome(link, outcome, (folder / LOG).read_text("utf-8"), worker=worker)
+    try:
+        send_outcome(link, outcome, (folder / LOG).read_text("utf-8"), worker=worker)
+    except CallRefused:
+        (folder / OUTCOME).unlink()
+        raise
     (folder / OUTCOME).unlink()
     return outcome.attempt
 
 
 def send_outcome(link: BoardLink, outcome: Outcome, text: str, *, worker: str) -> None:
-    """Send the outcome and the log `text` of an attempt of `worker`. Raises one of AWAY without an answer."""
-    if not link.attempts().end(outcome, text, worker=worker):
+    """Send the outcome and the log `text` of an attempt of `worker`. Raises one of AWAY without an answer.
+
+    An outcome that the bot refuses for good is sent without its log, and then as a failure that says so. Raises
+    CallRefused if the bot refuses that as well, or refuses published results, which it finds on the Hub.
+    """
+    if not _end(link, outcome, text, worker):
         log.warning("another worker runs attempt %s: the outcome of worker %s is dropped", outcome.attempt, worker)
     pass_by(ENDED)
     link.mark(outcome.path)
+
+
+def _end(link: BoardLink, outcome: Outcome, text: str, worker: str) -> bool:
+    """End the attempt as `send_outcome` says; False if another worker holds it."""
+    attempts = link.attempts()
+    try:
+        return attempts.end(outcome, text, worker=worker)
+    except CallRefused as error:
+        log.error("the outcome of attempt %s is sent without its log: %s", outcome.attempt, error)
+        refusal = error
+    note = f"[worker] the log is left out: {refusal}\n"
+    try:
+        return attempts.end(outcome, note, worker=worker)
+    except CallRefused:
+        if outcome.ok:
+            raise
+    evidence = evidence_of(refusal, outcome.phase)
+    changes = {"trial": None, "failure": diagnose(evidence), "evidence": evidence}
+    return attempts.end(outcome.model_copy(update=changes), note, worker=worker)

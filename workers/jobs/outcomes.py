@@ -62,12 +62,14 @@ def publication_of(
     replayed: int,
     log: str,
     confirm_current: Callable[[], None],
+    wait: Callable[[float], None],
 ) -> Publication:
     """The publication of an attempt that ran `plan` and ends now; `Publication` describes its fields."""
     return Publication(
         repo=worker_context.board.repos.details(job.model),
         restricted_repo=worker_context.board.repos.restricted_details(job.model),
         confirm_current=confirm_current,
+        wait=wait,
         plan=plan,
         suite=worker_context.suite,
         request=job.path,

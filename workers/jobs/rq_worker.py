@@ -273,11 +273,11 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
         An exception raised here would end the worker but not its job, while a restarted worker takes the same slot.
         """
-        self.worker_heartbeat.announce(doing=job.id)
         try:
+            self.worker_heartbeat.announce(doing=job.id)
             super().maintain_heartbeats(job, execution)
-        except redis.RedisError as error:
-            log.warning("job %s goes on without RQ's beat: %s", job.id, error)
+        except Exception as error:  # noqa: BLE001  # boundary
+            log.warning("job %s goes on without RQ's beat: %s: %s", job.id, type(error).__name__, error)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Stop the child of a job whose process died, and end its attempt."""

@@ -1,7 +1,7 @@
 """Shares the answers of one attempt with workers on other machines, by branches of the model's details repo.
 
-An upload runs in its own thread while the child computes. An attempt never fails because of it: an error of an upload
-is a line in the attempt's log.
+An upload runs in its own thread while the child computes. An attempt never fails because of it: an error of an upload,
+of any kind, is a line in the attempt's log.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hub.errors import HubError
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
@@ -126,14 +125,14 @@ class SharedAnswers:
             if self._upload.has_ended:
                 self._note_end(self._upload)
         elif self.time.began is not None and time.monotonic() - self.time.began >= self.interval:
-            self._begin()
+            self._try_to_begin()
 
     def hand_over(self, seconds: float) -> None:
         """Upload what saves time, within these seconds: the attempt goes on elsewhere."""
         deadline = time.monotonic() + min(seconds, LAST_UPLOAD_SECONDS)
         if not self._wait(deadline):
             return
-        self._begin()
+        self._try_to_begin()
         self._wait(deadline)
 
     def remove(self) -> None:
@@ -144,16 +143,24 @@ class SharedAnswers:
         removal.start()
         try:
             removal.wait(lambda: "late" if time.monotonic() > deadline else "")
-        except (HubError, OSError) as error:
-            self.log.say(f"branches with answers cannot be removed: {error}")
         except AttemptStopped:
             self.log.say("there was no time to remove branches with answers")
+        except Exception as error:  # noqa: BLE001  # boundary: the results are published
+            self.log.say(f"branches with answers cannot be removed: {error}")
 
     def _remove(self) -> None:
         self.branches.remove()
         self.made.forget_request(self.branches.name)
         if abandoned := self.made.abandoned():
             self.made.forget(self.branches.remove_abandoned(abandoned))
+
+    def _try_to_begin(self) -> None:
+        """`_begin`, or a line in the log; the next try follows after the interval."""
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001  # boundary: the child computes on
+            self.time.restart(time.monotonic())
+            self.log.say(f"answers cannot be uploaded for other machines: {error}")
 
     def _begin(self) -> None:
         """Begin an upload, unless it would cost more than it saves."""
@@ -187,7 +194,7 @@ class SharedAnswers:
         self._last_seconds = time.monotonic() - self._upload_began
         try:
             size = upload.value()
-        except (HubError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # boundary: the child computes on
             self.log.say(f"answers could not be uploaded for other machines: {error}")
             return
         self._uploaded += size

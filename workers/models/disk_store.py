@@ -201,7 +201,7 @@ class ModelStore:
         return sum(int(note.read_text() or 0) for note in (self.root / "staging").glob("*/*.bytes"))
 
     def _evict_one(self) -> bool:
-        """Remove an abandoned download, else the least recently used snapshot that is not in use; False if none."""
+        """Remove what a killed process left, else the least recently used snapshot without a user; False if none."""
         for note in (self.root / "staging").glob("*/*.bytes"):
             lock = self.root / "snapshots" / note.parent.name / f"{note.stem}.lock"
             with suppress(BlockingIOError), _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -209,14 +209,28 @@ class ModelStore:
                 note.unlink()
                 self._sweep()
                 return True
-        by_last_use = sorted((self.root / "snapshots").glob("*/*.complete"), key=lambda mark: mark.stat().st_mtime)
-        for mark in by_last_use:
-            with suppress(BlockingIOError), _lock(mark.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB):
-                mark.unlink()
-                shutil.rmtree(mark.with_suffix(""))
+        for snapshot in [*self._partial_snapshots(), *self._snapshots_by_last_use()]:
+            with suppress(BlockingIOError), _lock(snapshot.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                snapshot.with_suffix(".complete").unlink(missing_ok=True)
+                if snapshot.is_dir():
+                    shutil.rmtree(snapshot)
                 self._sweep()
                 return True
         return False
+
+    def _partial_snapshots(self) -> Iterator[Path]:
+        """Snapshots that are not complete: a process was killed while it linked or evicted them, or it still does."""
+        for snapshot in (self.root / "snapshots").glob("*/*"):
+            if snapshot.is_dir() and not snapshot.with_suffix(".complete").exists():
+                yield snapshot
+
+    def _snapshots_by_last_use(self) -> list[Path]:
+        """The complete snapshots, least recently used first."""
+        last_use: dict[Path, float] = {}
+        for mark in (self.root / "snapshots").glob("*/*.complete"):
+            with suppress(FileNotFoundError):  # another process fills it anew
+                last_use[mark.with_suffix("")] = mark.stat().st_mtime
+        return sorted(last_use, key=last_use.__getitem__)
 
     def _sweep(self) -> None:
         """Remove blobs that neither a snapshot nor a download links to."""

@@ -9,15 +9,17 @@ outcome file of the same attempt: a worker, also a restarted one, thus recognise
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from hub.client import Hub
-from hub.errors import HubError, StaleParent, TooLarge
+from hub.errors import Busy, HubError, RateLimited, StaleParent, TooLarge, Transient
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
 from leaderboard.attempts import Details
 from leaderboard.details import (
@@ -46,12 +48,21 @@ if TYPE_CHECKING:
     from leaderboard.graded_answers import TaskAnswers
 from workers.publication.spool import Publication, is_plain, read_spool
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 MAX_TRIES = 5
+PATIENCE_SECONDS = 1_800.0
+"""Seconds for which a publication waits while the Hub is away or limits calls: an evaluation took longer to compute."""
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 5.0, 60.0
+"""Seconds between two tries meanwhile: each pause is twice the one before, up to the last."""
 
 
 def publish(publication: Publication, hub: HubAccess) -> Details:
-    """Commit the publication and return where. Raises EvaluationFailed if the child left nothing that can be published,
-    and PublicationFailed if the Hub refuses the commit."""
+    """Commit the publication and return where; while the Hub is away, wait for it.
+
+    Raises EvaluationFailed if the child left nothing that can be published, and PublicationFailed if the Hub refuses
+    the commit, or stays away."""
     results = read_spool(publication)
     from leaderboard.uncertainty import standard_errors  # numpy is heavy, and needed only at the end of an attempt
 
@@ -62,9 +73,27 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
         files = [*_texts(publication, results), *_attachments(publication), *tables]
         try:
             with Hub(hub.endpoint, hub.token) as client:
-                return _commit(client, publication, results, files)
+                return wait_for_hub(lambda: _commit(client, publication, results, files), publication.wait)
         except HubError as error:
             raise PublicationFailed(f"{publication.repo}: {error}") from error
+
+
+def wait_for_hub(commit: Callable[[], T], wait: Callable[[float], None]) -> T:
+    """Return `commit()`, repeated while the Hub is away or limits calls, for PATIENCE_SECONDS. Raises HubError.
+
+    The client's own retries end after some seconds, and the results are the work of hours.
+    """
+    give_up, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return commit()
+        except (Transient, Busy, RateLimited) as error:
+            seconds = max(pause, error.seconds) if isinstance(error, RateLimited) else pause
+            if time.monotonic() + seconds > give_up:
+                raise
+            log.warning("the results are not published yet; the next try follows in %.0f s: %s", seconds, error)
+        wait(seconds)
+        pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
 
 def _with_errors(results: ResultsFile, errors: ScoreErrors) -> ResultsFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ class Publication:
     """Answers that an earlier attempt computed."""
     confirm_current: Callable[[], None] = lambda: None
     """Called right before the commit, because the Hub may have been away for long; raises if the attempt is void."""
+    wait: Callable[[float], None] = time.sleep
+    """Waits for some seconds while the Hub is away; raises if the attempt is void, or the worker stops."""
 
     @property
     def restricted_tasks(self) -> frozenset[str]:

@@ -10,16 +10,18 @@ MiB of all pipes.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workers.sandbox.filesystem_view import SHARED_MEMORY, TEMPORARY
 from workers.sandbox.zygote_client import ZygoteClient
 
-_GONE = (FileNotFoundError, ProcessLookupError)
+_GONE = frozenset({errno.ENOENT, errno.ESRCH, errno.EINVAL, errno.ENXIO})
+"""What /proc answers about a process that ends meanwhile: EINVAL lists, and ENXIO opens, files of its lost network."""
 _PAGE = resource.getpagesize()
 _PIPE_BYTES = 2 * _PAGE
 """The most that a pipe holds, once its user has many."""
@@ -71,7 +73,8 @@ class MemoryUse:
         if self._file_systems:
             return
         root = f"/proc/{init}/root"
-        with suppress(*_GONE, PermissionError):  # not there yet; or a child that hides: their sizes still bound them
+        # They may not be there yet; and the sizes of file systems that a child hides still bound them.
+        with suppress(PermissionError), _unless_gone():
             paths = (Path("/"), Path(root), Path(root + TEMPORARY), Path(root + SHARED_MEMORY))
             if len({path.stat().st_dev for path in paths}) == len(paths):  # its own root, and both mounted
                 for path in (TEMPORARY, SHARED_MEMORY):
@@ -84,7 +87,7 @@ class MemoryUse:
     def _bytes_of_sockets(self, pid: int) -> int:
         """The most that the sockets in the network namespace of `pid` hold, also those that wait to be accepted."""
         folder, total = Path(f"/proc/{pid}/net"), 0
-        with suppress(*_GONE):
+        with _unless_gone():
             for line in (folder / "unix").read_text().splitlines()[1:]:
                 total += self._socket_bytes * (_DATAGRAMS if line.split()[4] == _DATAGRAM_TYPE else 1)
             total += sum(int(line.split()[4]) for line in (folder / "netlink").read_text().splitlines()[1:])
@@ -95,12 +98,22 @@ class MemoryUse:
         return total
 
 
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """End the block without an error if the process that it reads about has ended."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+
+
 def children(pid: int) -> list[int]:
     """Process ids of the children of all threads of `pid`; none if the process has ended."""
     pids: list[int] = []
-    with suppress(*_GONE):
+    with _unless_gone():
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            with suppress(*_GONE):
+            with _unless_gone():
                 pids += map(int, (thread / "children").read_text().split())
     return pids
 
@@ -114,7 +127,7 @@ def _descendants(pid: int | None) -> Iterator[int]:
 
 def _status(pid: int) -> dict[str, int]:
     """The numbers in the status of the process `pid`; sizes are in KiB."""
-    with suppress(*_GONE):
+    with _unless_gone():
         fields = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return {field[0].rstrip(":"): int(field[1]) for field in fields if len(field) > 1 and field[1].isdecimal()}
     return {}

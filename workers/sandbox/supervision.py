@@ -13,6 +13,7 @@ The supervisor kills a child for one of these reasons only; `stopped` records wh
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -45,6 +46,8 @@ DYING_SECONDS = 10.0
 """Seconds that a zygote may take to reap a killed child."""
 FORK_SECONDS = 300.0
 """Seconds that a zygote may take to fork a child on a busy machine."""
+_HIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
+"""The errors of reading a folder that its owner can cause."""
 USAGE_CHECK_SECONDS = 2.0
 """Seconds between two checks of the bytes that a child wrote."""
 
@@ -116,6 +119,7 @@ class ChildSupervisor:
         self._keeper = 0
         self._memory = MemoryUse(zygote_client)
         self._ended: ZygoteAnswer | None = None
+        self._is_over = False
 
     def run(self, folder: Path, *, deadline: float) -> ChildExit:
         """Run the child with its pipes in `folder`, at most until `deadline` on the monotonic clock."""
@@ -138,6 +142,7 @@ class ChildSupervisor:
             except BaseException:  # the child would go on without a supervisor, and keep the zygote from forking
                 self.zygote_client.give_up()
                 raise
+            self._is_over = True
             self._drain(stream, log)
         return self._child_exit()
 
@@ -187,7 +192,7 @@ class ChildSupervisor:
     def _check_written(self) -> None:
         """Kill the child if its spool and home, which share a disk, hold more than its limit allows.
 
-        Only a child that hides files makes folders that cannot be read.
+        Only a child that hides files makes folders that cannot be read; another error is the machine's, and may pass.
         """
         max_bytes = self.plan.limits.spool_bytes
         if max_bytes is None:
@@ -195,7 +200,8 @@ class ChildSupervisor:
         try:
             written = sum(map(folder_bytes, (self.plan.spool, self.sandbox_spec.home)))
         except OSError as error:
-            self._kill("spool-limit", f"it made folders that cannot be read: {error.strerror}")
+            if error.errno in _HIDDEN:
+                self._kill("spool-limit", f"it made folders that cannot be read: {error.strerror}")
             return
         if written > max_bytes:
             self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {max_bytes >> 20} MiB")
@@ -208,7 +214,8 @@ class ChildSupervisor:
             return
         self._stopped, self._problem = reason, problem
         self.callbacks.log.say(f"the child is stopped: {reason}{': ' if problem else ''}{problem}")
-        self.zygote_client.kill(self.number)
+        if not self._is_over:
+            self.zygote_client.kill(self.number)
 
     def _read_answers(self) -> None:
         """Read the zygote's answers about this child. Raises ZygoteBroken if it cannot fork."""

@@ -100,9 +100,9 @@ class Zygote:
     def reap(self) -> None:
         """Kill the processes that the ended child left, and report how it ended."""
         assert self.child_pidfd is not None
+        _kill_group(self.pid)  # before the wait, after which the number may belong to another process
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.child_pidfd)
-        _kill_group(self.pid)
         kill_orphans()
         end = exit_status(status)
         peak_bytes = usage.ru_maxrss * 1024

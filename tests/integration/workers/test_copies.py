@@ -6,6 +6,7 @@ That copies find the same the harness's way: `test_scores`.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,14 @@ data_parallel.start_copies(3, on_cpu=True, body=body, stream=1)
 time.sleep(60)
 """
 
+KILLED = """
+import os, signal, time
+from workers.evaluation import data_parallel
+
+data_parallel.start_copies(2, on_cpu=True, body=lambda: os.kill(os.getpid(), signal.SIGKILL), stream=1)
+time.sleep(60)
+"""
+
 WRONG_IN_ONE = f"""
 import os, runpy
 from workers.evaluation.shared_prefix import caches
@@ -48,6 +57,12 @@ def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
     assert isinstance(message, FailedMessage)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")
+
+
+def test_a_copy_that_the_kernel_kills_ends_all_by_the_same_signal() -> None:
+    """The worker learns that the kernel killed it, and for instance tries a smaller batch."""
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 @pytest.mark.skipif(not WHOLE, reason="fifteen seconds of processor time: `make matrices` runs it")

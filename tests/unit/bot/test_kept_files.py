@@ -40,3 +40,11 @@ def test_files_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="cut off"):
         files.link("e", tmp_path / "place", broken)
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a", "d"]
+
+
+def test_a_file_that_another_thread_removes_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads may remove old files at once."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / "removed", *listed(folder)]))
+    KeptFiles(lambda: tmp_path).link("a", tmp_path / "place", lambda file: file.write(b"x"))
+    assert (tmp_path / "place").read_bytes() == b"x"

@@ -85,6 +85,7 @@ def test_the_request_id_is_kept_for_the_log() -> None:
         ({"ratelimit": '"api";r=949;t=12', "retry-after": "30"}, "", 30.0, "api"),
         ({"retry-after": "Tue, 24 Nov 2026 12:01:30 GMT", "date": "Tue, 24 Nov 2026 12:00:00 GMT"}, "", 90.0, "api"),
         ({"retry-after": "soon"}, "", 60.0, "api"),
+        ({"retry-after": "\u00b2"}, "", 60.0, "api"),
         ({"retry-after": "soon", "date": "now"}, "", 60.0, "api"),
         (
             {"ratelimit": '"api";r=949;t=12'},

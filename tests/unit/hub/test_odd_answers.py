@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from hub.admin import Admin
-from hub.errors import BadRequest, Busy, Conflict, Garbled, HubError
+from hub.errors import BadRequest, Busy, Conflict, Garbled, HubError, TooLarge
 from hub.records import Repo, WriteFile
 from hub.retries import Retries
+from hub.session import _Body
 from hub.writes import _store, sha256
 
 REPO = Repo("dataset", "town/requests")
@@ -66,3 +67,11 @@ def test_a_large_file_is_uploaded_and_verified_where_the_hub_says() -> None:
     assert sent == [("PUT", "https://hub/a", {"x": "1"}), ("POST", "https://hub/b", {})]
     with pytest.raises(BadRequest, match="too big"):
         _store(session, Retries(), {"oid": OID, "error": {"message": "too big"}}, {OID: PUT})
+
+
+@pytest.mark.parametrize("length", ["", "10", "\u00b2", "9" * 5_000])
+def test_a_length_that_is_no_number_of_bytes_is_not_believed(length: str) -> None:
+    """Headers are bytes of a server: what follows is bounded as it is read."""
+    _Body(limit=10).expect(length, "/file")
+    with pytest.raises(TooLarge):
+        _Body(limit=10).expect("11", "/file")

@@ -52,6 +52,7 @@ LIKELY: dict[str, FailureEvidence] = {
     "no-results": FailureEvidence("publish", "EvaluationFailed", "the evaluation left no results.json"),
     "walls-missing": FailureEvidence("start", exit_status=70),
     "zygote-broken": FailureEvidence("start", "ZygoteBroken", "the zygote does not bury its child"),
+    "call-refused": FailureEvidence("evaluate", "CallRefused", "the bot refuses end with status 413: b'too large'"),
     "canary-failed": FailureEvidence("start", "CanaryFailed", "KeyError: 'solution'"),
     "tasks-changed": FailureEvidence("evaluate", "TasksChanged", "the tasks ask or score otherwise than the board's"),
     "task-missing": FailureEvidence("prepare", "ValueError", "Tasks not found: leaderboard_musr2"),

@@ -112,6 +112,19 @@ def test_answers_go_where_the_details_go(tmp_path: Path, restricted: bool, priva
     journals.release()
 
 
+def test_answers_that_cannot_be_read_are_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with the answers of other machines, the attempt goes on without them."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("unexpected")
+
+    monkeypatch.setattr(Branches, "fetch", fail)
+    journals, named = opened(tmp_path, Branches())
+    assert (named.offered, len(journals.files(named))) == (0, 1)
+    assert "answers are not shared with other machines: unexpected" in journals.log.text()
+    journals.release()
+
+
 def test_the_journal_of_this_machine_goes_before_those_of_others(tmp_path: Path) -> None:
     """If it holds an answer, none of other machines are read, and those that it was begun with are used again."""
     branches = Branches()

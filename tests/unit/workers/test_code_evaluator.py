@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.evaluator_contract import EvaluatorSample
+from workers.evaluators.code import runner
 from workers.evaluators.code.answers import answers_of, before_stops, code_sample, pass_at_k, program
 from workers.evaluators.code.messages import INVALID, Channel, Ended, NotPlain, TooMuch, decode, encode
 from workers.evaluators.code.runner import CodeProblem, SolutionVerdict, SuiteUnusable
@@ -226,3 +227,40 @@ def test_a_chat_template_that_fails_is_the_models_fault(tmp_path: Path, monkeypa
         model._text(CodeProblem("p", "def f():\n", "f", ""))
     failure = json.loads((tmp_path / "failure.json").read_text())
     assert (failure["fault"], failure["message"]) == ("model", "its chat template fails: division by zero")
+
+
+@pytest.mark.parametrize(
+    ("uses", "waits"),
+    [
+        ([(True, 3.0), (True, 9.0)], [10.0, 7.0, 1.0]),
+        ([(True, 10.0)], [10.0]),
+        ([(False, 3.0)], [10.0]),
+    ],
+    ids=["on a busy machine", "endless", "asleep"],
+)
+def test_a_solution_has_its_seconds_of_the_processor(
+    uses: list[tuple[bool, float]], waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine makes no right solution wrong; one that computes for too long, or sleeps, is ended as before."""
+    measured = iter([(True, 0.0), *uses])
+    monkeypatch.setattr(runner, "_processor_use", lambda _: next(measured))
+    given: list[float] = []
+
+    def next_line(seconds: float) -> dict[str, Any]:
+        given.append(seconds)
+        if len(given) <= len(uses):
+            raise TimeoutError
+        return {"outcome": "passed"}
+
+    if len(waits) > len(uses):
+        assert runner._verdict_in_time(next_line, [1], 10.0) == {"outcome": "passed"}
+    else:
+        with pytest.raises(TimeoutError):
+            runner._verdict_in_time(next_line, [1], 10.0)
+    assert given == pytest.approx(waits, abs=0.01)
+
+
+def test_the_processor_time_of_a_process_is_read() -> None:
+    """This test's own process runs, and has computed."""
+    wants_to_run, seconds = runner._processor_use(os.getpid())
+    assert wants_to_run and seconds > 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 
-from workers.sandbox.memory_use import _socket_counts
+from workers.sandbox.memory_use import MemoryUse, _socket_counts, children
+from workers.sandbox.zygote_client import ZygoteClient
 
 
 @pytest.fixture
@@ -36,3 +39,21 @@ def test_open_sockets_are_counted() -> None:
         after = dict(_socket_counts(Path("/proc/self/net")))
     assert after["TCP inuse"] > 0
     assert before.keys() == after.keys()
+
+
+def test_each_error_of_an_ended_process_means_that_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel answers in four ways about a process that ends while it is read; another error is the machine's."""
+    memory_use = MemoryUse(cast(ZygoteClient, None))
+
+    def fail(number: int) -> None:
+        def read_text(path: Path) -> NoReturn:
+            raise OSError(number, os.strerror(number), str(path))
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
+    for number in (errno.ENOENT, errno.ESRCH, errno.EINVAL, errno.ENXIO):
+        fail(number)
+        assert (memory_use._bytes_of_sockets(os.getpid()), children(os.getpid())) == (0, [])
+    fail(errno.EIO)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        memory_use._bytes_of_sockets(os.getpid())

@@ -125,16 +125,25 @@ def test_no_upload_without_need(tmp_path: Path, options: dict[str, Any]) -> None
     assert uploads.begun == 0
 
 
-def test_what_goes_wrong_is_a_line_in_the_log(tmp_path: Path) -> None:
-    """A failed upload or removal does not end the attempt."""
+@pytest.mark.parametrize("error", [Transient("The Hub is away."), ValueError("The Hub is away.")])
+def test_what_goes_wrong_is_a_line_in_the_log(error: Exception, tmp_path: Path) -> None:
+    """A failed upload or removal does not end the attempt, whatever it fails of."""
     uploads = Uploads()
-    uploads.error = Transient("The Hub is away.")
+    uploads.error = error
     uploads.may_end.set()
     shared = sharing(tmp_path, uploads)
     shared.hand_over(20)
     shared.remove()
     assert "could not be uploaded for other machines: The Hub is away." in shared.log.text()
     assert "cannot be removed: The Hub is away." in shared.log.text()
+
+
+def test_an_upload_that_cannot_begin_is_a_line_in_the_log(tmp_path: Path) -> None:
+    """An unreadable journal, or no room for a thread, does not end the child; the next try follows later."""
+    shared = sharing(tmp_path, Uploads(), interval=0.0)
+    (tmp_path / "answers-0").unlink()
+    shared.poll()
+    assert "cannot be uploaded for other machines" in shared.log.text()
 
 
 def test_a_handed_back_attempt_leaves_its_answers_in_time(tmp_path: Path) -> None:

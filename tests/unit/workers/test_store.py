@@ -186,6 +186,15 @@ def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> No
     assert not list(tmp_path.glob("staging/*/*"))
 
 
+def test_a_snapshot_of_a_killed_process_makes_room(tmp_path: Path, hub: Hub) -> None:
+    """A process that dies while it links or evicts a snapshot leaves one that no mark completes."""
+    store = ModelStore(tmp_path, max_bytes=SIZE)
+    hub.hold(store, "a").release()
+    (store.root / "snapshots" / "org--model" / "a.complete").unlink()
+    hub.hold(store, "b").release()
+    assert kept(store) == ["b"] and store.size() == SIZE
+
+
 def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
     """Files with a wrong checksum are removed."""
     store = ModelStore(tmp_path)

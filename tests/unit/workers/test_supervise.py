@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunLimits, RunPlan
 from workers.sandbox.sandbox_spec import SandboxSpec
 from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
-from workers.sandbox.zygote_client import ZygoteClient
+from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 
 
 class Killed(Exception):
@@ -100,6 +101,48 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "home").mkdir()
     yield tmp_path / "home"
     remove_folder(tmp_path / "spool")  # pytest cannot remove folders that are nested so deep
+
+
+class DyingClient(ZygotelessClient):
+    """A client whose zygote ends after its child has broken the rules of the stream."""
+
+    def order(self, order: Any) -> None:
+        """Writes the child's message, and raises ZygoteBroken."""
+        stream = os.open(order.stream, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(stream, b"no message\n")
+        os.close(stream)
+        raise ZygoteBroken("the zygote has gone")
+
+
+def test_what_a_child_said_last_is_read_without_its_zygote(tmp_path: Path, home: Path) -> None:
+    """A forged message that is read after the end of the zygote ends the attempt; no zygote is asked to kill."""
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=BoundedLog())
+    supervisor = ChildSupervisor(
+        cast(ZygoteClient, DyingClient()), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), callbacks
+    )
+    ending = supervisor.run(tmp_path, deadline=time.monotonic() + 20)
+    assert (ending.finished, ending.stopped) == (False, "forged")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE])
+def test_a_folder_that_this_machine_cannot_read_is_not_the_childs_fault(
+    number: int, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child is killed for folders that it hides, not for an error of the disk, or too many open files."""
+
+    def fail(_: Path) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("workers.sandbox.supervision.folder_bytes", fail)
+    callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=BoundedLog())
+    supervisor = ChildSupervisor(
+        cast(ZygoteClient, ZygotelessClient()),
+        SandboxSpec(home=home, root=tmp_path, uid=1),
+        plan_in(tmp_path),
+        callbacks,
+    )
+    with pytest.raises(Killed) if number == errno.EACCES else nullcontext():
+        supervisor._check_written()
 
 
 @pytest.mark.parametrize("speaks", [True, False])

@@ -6,6 +6,9 @@ import os
 import threading
 from typing import Any
 
+import pytest
+
+from workers.sandbox import zygote as module
 from workers.sandbox.sandbox_spec import IsolationMode
 from workers.sandbox.zygote import Zygote
 from workers.sandbox.zygote_client import ZygoteClient
@@ -38,3 +41,26 @@ def test_an_order_may_hold_long_answers() -> None:
     serving.join()
     os.close(receiving)
     assert zygote.received == orders
+
+
+def test_a_group_is_killed_while_its_number_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the zygote has reaped a child, another process may have its number."""
+    killed: list[int] = []
+
+    def kill_group(pid: int) -> None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # raises an error if it was reaped
+        killed.append(pid)
+
+    monkeypatch.setattr(module, "_kill_group", kill_group)
+    monkeypatch.setattr(module, "kill_orphans", lambda: None)
+    reading, answers = os.pipe()
+    zygote = Zygote(IsolationMode(namespaces="none"), lambda *_: None, -1, answers)
+    zygote.pid = os.fork()
+    if zygote.pid == 0:
+        os._exit(3)
+    zygote.number, zygote.child_pidfd = 1, os.pidfd_open(zygote.pid)
+    zygote.reap()
+    assert killed == [zygote.pid]
+    assert b'"exit": 3' in os.read(reading, 1_000)
+    os.close(reading)
+    os.close(answers)

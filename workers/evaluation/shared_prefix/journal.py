@@ -134,7 +134,7 @@ class AnswerJournal:
         end, checksum = mark
         if self._descriptor is None or end >= self._end:
             return
-        os.ftruncate(self._descriptor, end)
+        self._is_full |= not _truncate(self._descriptor, end)
         self._values = {key: place for key, place in self._values.items() if place[0] < end}
         self._end, self._checksum = end, checksum
 
@@ -162,8 +162,7 @@ class AnswerJournal:
         self._end, self._checksum = len(self._header), _checksum(b"", b"", self._header)
         if not self._is_writable:
             return
-        os.ftruncate(descriptor, 0)
-        if _write(descriptor, self._header) < len(self._header):
+        if not _truncate(descriptor, 0) or _write(descriptor, self._header) < len(self._header):
             log.warning("there is no journal: the disk is full")
             self._descriptor = None
 
@@ -191,7 +190,7 @@ class AnswerJournal:
                 problem, self._end, size, len(self._values),
             )  # fmt: skip
             if self._is_writable:
-                os.ftruncate(descriptor, self._end)
+                self._is_full |= not _truncate(descriptor, self._end)
 
     def _read_records(self, file: Any, size: int) -> str:
         """Read records to the end or to the first invalid one; return what is wrong with it, "" if all are valid."""
@@ -218,7 +217,7 @@ class AnswerJournal:
         """Take no more answers. What is in the file stays for a later attempt, and can still be read here."""
         log.warning("the journal takes no more answers: %s", problem)
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, self._end)
+            _truncate(self._descriptor, self._end)
         self._is_full = True
 
 
@@ -246,6 +245,19 @@ def _write(descriptor: int, data: bytes) -> int:
         return os.write(descriptor, data)
     except OSError:
         return 0
+
+
+def _truncate(descriptor: int, size: int) -> bool:
+    """Cut the file off; False where the disk does not do that, as some do not while they are full.
+
+    The journal then takes no more answers: what is left behind its end would be before them.
+    """
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError as error:
+        log.warning("the journal cannot be cut off, and takes no more answers: %s", error.strerror)
+        return False
+    return True
 
 
 def _checksum(previous: bytes, key: bytes, value: bytes) -> bytes:

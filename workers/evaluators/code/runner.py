@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ from workers.evaluators.code.messages import Outcome
 _ROOT = Path(__file__).parents[3]
 """The folder that holds the package `workers`."""
 _START_SECONDS = 60.0
+_PATIENCE = 6
+"""Times its seconds for which a solution may compute on a busy machine, which lets it run for a part of them only."""
+_LEAST_WAIT = 0.05
+"""Seconds of a wait that are worth it: the kernel counts processor time in hundredths of a second."""
 _TEST_MEMORY = 1 << 30
 _FLAGS = ("-P", "-s")
 _MAX_SOLUTIONS = 8
@@ -48,7 +52,7 @@ class SolutionLimits:
     """The limits of one solution."""
 
     seconds: float = 10.0
-    """Of time with all its tests, and of processor time."""
+    """Of time with all its tests, and of processor time. Time for which it waits for a processor does not count."""
     memory_bytes: int = 512 << 20
     modules: tuple[str, ...] = ()
     """Modules that solutions and tests may import, besides those of `workers.evaluators.code.confinement`."""
@@ -92,7 +96,7 @@ def run_solution(problem: CodeProblem, program: str, limits: SolutionLimits) -> 
             for descriptor in (calls, to_calls, answers, to_answers):
                 os.close(descriptor)
         job = {"prompt": problem.prompt, "test": problem.test, "entry_point": problem.entry_point, "program": program}
-        return _follow(processes[1], job, problem, limits)
+        return _follow(processes, job, problem, limits)
     finally:
         for process in processes:
             process.kill()
@@ -116,9 +120,10 @@ def _start(
 
 
 def _follow(
-    process: subprocess.Popen[bytes], job: dict[str, str], problem: CodeProblem, limits: SolutionLimits
+    processes: Sequence[subprocess.Popen[bytes]], job: dict[str, str], problem: CodeProblem, limits: SolutionLimits
 ) -> SolutionVerdict:
-    """Give the test process its job and read its verdict, within the time limit."""
+    """Give the test process, the last one, its job and read its verdict, within the time limit."""
+    process = processes[-1]
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # a broken pipe shows at the next read
         stdin.write(json.dumps(job).encode())
@@ -131,7 +136,7 @@ def _follow(
         why = ready["words"] if ready else "the process of the tests ended while it started"
         raise SolutionsNotConfined(f"solutions cannot be confined on this machine: {why}")
     try:
-        verdict = lines.next(limits.seconds)
+        verdict = _verdict_in_time(lines.next, [process.pid for process in processes], limits.seconds)
     except TimeoutError:
         return SolutionVerdict("time", f"it took more than {limits.seconds:g} seconds")
     if verdict is None:
@@ -139,6 +144,31 @@ def _follow(
     if verdict["outcome"] == "unusable":
         raise SuiteUnusable(f"the problem {problem.name}: {verdict['words']}")
     return SolutionVerdict(verdict["outcome"], verdict["words"])
+
+
+def _verdict_in_time(
+    next_line: Callable[[float], dict[str, Any] | None], pids: Sequence[int], seconds: float
+) -> dict[str, Any] | None:
+    """The next line. Raises TimeoutError if it does not come within `seconds`.
+
+    While one of the processes wants to run, and they got less processor time than that, they have some more.
+    """
+    give_up, began = time.monotonic() + _PATIENCE * seconds, sum(_processor_use(pid)[1] for pid in pids)
+    left = seconds
+    while True:
+        try:
+            return next_line(left)
+        except TimeoutError:
+            uses = [_processor_use(pid) for pid in pids]
+            left = min(seconds + began - sum(used for _, used in uses), give_up - time.monotonic())
+            if left < _LEAST_WAIT or not any(wants_to_run for wants_to_run, _ in uses):
+                raise
+
+
+def _processor_use(pid: int) -> tuple[bool, float]:
+    """Whether a process, which its parent has not waited for, wants to run, and its seconds of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0] in ("R", "D"), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Lines:

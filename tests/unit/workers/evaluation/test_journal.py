@@ -242,3 +242,28 @@ def test_a_bad_block_of_the_disk_costs_time_alone(tmp_path: Path, monkeypatch: p
             journal.add(key, "again")
     with opened(path) as journal:
         assert journal.get(key) == "again"
+
+
+def test_a_disk_that_cuts_no_file_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems cannot shorten a file while they are full: the evaluation goes on, without new answers."""
+    units = [(bytes([number]) * 16, f"answer {number}") for number in range(4)]
+    with opened(tmp_path / "journal") as journal:
+        journal.add(*units[0])
+        mark = journal.mark()
+        journal.add(*units[1])
+
+        def fail(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "ftruncate", fail)
+        journal.cut(mark)
+        journal.add(*units[2])
+        assert [journal.get(key) for key, _ in units] == ["answer 0", None, None, None]
+        journal.discard("it is wrong")
+        journal.add(*units[3])
+        assert [journal.get(key) for key, _ in units] == [None] * 4
+    (tmp_path / "journal").open("ab").write(b"torn")
+    with opened(tmp_path / "journal") as journal:
+        assert journal.get(units[0][0]) == "answer 0"
+        journal.add(*units[3])
+        assert journal.get(units[3][0]) is None

@@ -1,0 +1,80 @@
+"""A worker whose calls the bot refuses for good, or whose reports fail, ends or goes on visibly."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+
+import pytest
+from rq.job import Job
+
+from workers.common.devices import Device
+from workers.errors import CallRefused
+from workers.evaluation import machine
+from workers.jobs import once
+from workers.jobs.attempt import AttemptRun
+from workers.jobs.background_call import AttemptStopped
+from workers.jobs.once import TakenAttempt
+from workers.jobs.rq_worker import EvaluationWorker
+from workers.settings import WorkerSettings
+
+
+def run_with(*, refusal: CallRefused | None, cancelled: bool = False, stopping: bool = False) -> AttemptRun:
+    """An attempt whose last successful beat was long ago."""
+    run = AttemptRun.__new__(AttemptRun)
+    run.attempt_heartbeat = cast(Any, SimpleNamespace(silence=lambda: 1e6, refusal=refusal, cancelled=cancelled))
+    run.worker_context = cast(Any, SimpleNamespace(stopping=lambda: stopping))
+    return run
+
+
+def test_an_attempt_whose_beats_are_refused_does_not_wait_for_one() -> None:
+    """It would wait for ever before it publishes."""
+    with pytest.raises(CallRefused, match="the phase is too long"):
+        run_with(refusal=CallRefused("the phase is too long"))._confirm_current()
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "stopping", "reason"), [(True, False, "cancelled"), (False, True, "handed-back")]
+)
+def test_a_wait_ends_with_its_attempt(*, cancelled: bool, stopping: bool, reason: str) -> None:
+    """A publication that waits for the Hub stops with the worker, and when the request is cancelled."""
+    with pytest.raises(AttemptStopped, match=reason):
+        run_with(refusal=None, cancelled=cancelled, stopping=stopping)._wait(60.0)
+
+
+def test_an_attempt_that_the_bot_refuses_is_not_handed_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker that got it would evaluate it again: it goes silent, and the bot counts it as lost."""
+    handed_back: list[str] = []
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise CallRefused("too large")
+
+    monkeypatch.setattr(once, "open_worker_context", refuse)
+    monkeypatch.setattr(once, "_hand_back", lambda *_: handed_back.append("attempt"))
+    link = SimpleNamespace(worker="w", is_refused=False)
+    taken = cast(TakenAttempt, SimpleNamespace(link=link, board=None, suite=None, job=None, seconds=1.0))
+    with pytest.raises(CallRefused):
+        once._run(cast(WorkerSettings, None), taken, cast(Any, None), None)
+    assert handed_back == []
+
+
+def test_a_job_goes_on_when_its_worker_cannot_beat() -> None:
+    """An error of any kind would end the worker and leave the job in a slot that the next worker takes."""
+
+    def fail(**_: Any) -> NoReturn:
+        raise RuntimeError("unexpected")
+
+    worker = EvaluationWorker.__new__(EvaluationWorker)
+    worker.worker_heartbeat = cast(Any, SimpleNamespace(announce=fail))
+    worker.maintain_heartbeats(cast(Job, SimpleNamespace(id="job")), None)
+
+
+def test_a_machine_with_many_kinds_of_gpus_has_a_bounded_description() -> None:
+    """Records of workers, outcomes and results hold 200 characters, and would not be written with more."""
+    devices = [
+        Device(number, f"GPU-{number}", f"NVIDIA RTX {number:04} Ada Generation", 1 << 30) for number in range(16)
+    ]
+    description = machine.description(devices)
+    assert len(description) <= 200
+    assert description.startswith("1 x NVIDIA RTX 0000") and description.endswith("GiB)")
+    assert machine.description(devices[:1]).startswith("1 x NVIDIA RTX 0000 Ada Generation (")

@@ -1,0 +1,60 @@
+"""A publication waits while the Hub is away: the results are the work of hours."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.errors import Busy, Denied, HubError, RateLimited, Transient, Unreachable
+from workers.jobs.background_call import AttemptStopped
+from workers.publication import publish
+from workers.publication.publish import wait_for_hub
+
+
+class FailingCommit:
+    """A commit that raises these errors before it succeeds; records the waits between its tries."""
+
+    def __init__(self, *errors: HubError) -> None:
+        self.errors = list(errors)
+        self.waits: list[float] = []
+
+    def __call__(self) -> str:
+        """Commit."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return "committed"
+
+
+def test_a_publication_waits_for_a_hub_that_is_away() -> None:
+    """The pauses grow, and last as long as the Hub asks for."""
+    commit = FailingCommit(
+        Unreachable("no route"), Transient("502"), RateLimited("429", seconds=300, what="api"), Busy("409"),
+        *(Unreachable("no route") for _ in range(3)),
+    )  # fmt: skip
+    assert wait_for_hub(commit, commit.waits.append) == "committed"
+    assert commit.waits == [5, 10, 300, 40, 60, 60, 60]
+
+
+def test_a_publication_that_may_not_be_made_ends_at_once() -> None:
+    """A token without the right to write does not get it by waiting."""
+    commit = FailingCommit(Denied("403"))
+    with pytest.raises(Denied):
+        wait_for_hub(commit, commit.waits.append)
+    assert commit.waits == []
+
+
+def test_a_publication_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that stays away ends the attempt in the end."""
+    monkeypatch.setattr(publish, "PATIENCE_SECONDS", 4.0)
+    commit = FailingCommit(Unreachable("no route"))
+    with pytest.raises(Unreachable):
+        wait_for_hub(commit, commit.waits.append)
+
+
+def test_a_worker_that_stops_does_not_wait_for_the_hub() -> None:
+    """The reason to stop ends the wait."""
+
+    def stop(_: float) -> None:
+        raise AttemptStopped("handed-back")
+
+    with pytest.raises(AttemptStopped, match="handed-back"):
+        wait_for_hub(FailingCommit(Unreachable("no route")), stop)
