@@ -47,9 +47,9 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         for name, value in {**settings, "STEWARD_WEBHOOK_SECRET": "s"}.items():
             monkeypatch.setenv(name, value)
         api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
-        said = run(app, ["init", "--url", URL])
-        assert said.exit_code == 0
-        assert said.output.count("Would create") == 9
+        result = run(app, ["init", "--url", URL])
+        assert result.exit_code == 0
+        assert result.output.count("Would create") == 9
         assert list(api.list_datasets(author="fresh")) == []
         assert run(app, ["init", "--url", URL, "--apply"]).output.count("Created") == 9
         again = run(app, ["init", "--url", URL, "--apply"])
@@ -80,8 +80,8 @@ def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch:
         api.create_repo("fresh/questions", repo_type="dataset")
         assert "Would write eval.yaml in the dataset fresh/questions" in run(app, ["init", "--url", URL]).output
         hub.state.faults.fail("POST /api/datasets/fresh/questions/commit/*", times=1, status=400)
-        said = run(app, ["init", "--url", URL, "--apply"])
-        assert said.exit_code == 0 and "The Hub does not accept eval.yaml" in said.output
+        result = run(app, ["init", "--url", URL, "--apply"])
+        assert result.exit_code == 0 and "The Hub does not accept eval.yaml" in result.output
         assert "Wrote eval.yaml" in run(app, ["init", "--url", URL, "--apply"]).output
         assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
         assert [dataset.id for dataset in api.list_datasets(benchmark=True)] == ["fresh/questions"]
@@ -160,17 +160,17 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
             "STEWARD_WEBHOOK_SECRET": "old",
         }.items():
             monkeypatch.setenv(name, value)
-        api, run, kept = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.state.webhooks.all
+        api, run, webhooks = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.state.webhooks.all
         assert run(app, ["init", "--url", URL, "--apply"]).exit_code == 0
         api.create_webhook(url="http://127.0.0.1:9/elsewhere", watched=[{"type": "org", "name": "fresh"}], secret="its")
         before = api.list_webhooks()
 
         monkeypatch.setenv("STEWARD_WEBHOOK_SECRET", "new")
-        said = run(app, ["init", "--url", URL, "--new-secret"])
-        assert said.output.count("Would give") == 4
-        assert sorted(str(one.secret) for one in kept()) == ["its", "old", "old", "old", "old"]
+        result = run(app, ["init", "--url", URL, "--new-secret"])
+        assert result.output.count("Would give") == 4
+        assert sorted(str(one.secret) for one in webhooks()) == ["its", "old", "old", "old", "old"]
         assert run(app, ["init", "--url", URL, "--new-secret", "--apply"]).output.count("Gave the webhook of") == 4
-        assert sorted(str(one.secret) for one in kept()) == ["its", "new", "new", "new", "new"]
+        assert sorted(str(one.secret) for one in webhooks()) == ["its", "new", "new", "new", "new"]
         assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
             (one.url, one.watched, one.domains) for one in before
         ]
@@ -193,11 +193,11 @@ def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.Mon
         command = ["init", "--org", "fresh", "--url", URL]
         assert "Would write the settings to env" in CliRunner().invoke(app, command).output
         assert not (tmp_path / "env").exists()
-        said = CliRunner().invoke(app, [*command, "--apply"])
-        assert "`source ./env` in each new terminal" in said.output, said.output
+        result = CliRunner().invoke(app, [*command, "--apply"])
+        assert "`source ./env` in each new terminal" in result.output, result.output
         terminal = ["env", "-i", "bash", "-c", ". ./env; cd /; env"]
-        told = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
-        settings = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+        shell = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
+        settings = dict(line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
         assert settings["HF_ENDPOINT"] == hub.url
         for name, file in (
             ("STEWARD_BOARD", "board.yaml"),
@@ -228,9 +228,9 @@ def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch:
             monkeypatch.setenv(name, value)
         wrong = ["--org", "fresh", "--suite", "none.yaml", "--maintainer", "maia", "--url", "bot.example.org"]
         for words in (wrong, [*wrong, "--apply"]):
-            said = CliRunner().invoke(app, ["init", *words])
-            assert said.exit_code == 2, said.output
-            assert [line for line in said.output.splitlines() if not line.startswith("    → ")] == [
+            result = CliRunner().invoke(app, ["init", *words])
+            assert result.exit_code == 2, result.output
+            assert [line for line in result.output.splitlines() if not line.startswith("    → ")] == [
                 "steward: nothing was changed. Correct this first:",
                 "  - 'bot.example.org' is no address of a webhook.",
                 f"  - There is no suite 'none.yaml': name one of {', '.join(shipped())}, or a YAML file that exists.",
@@ -238,7 +238,7 @@ def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch:
                 "  - The bot's token (account bot) may not create repos in fresh.",
                 "  - There is no organisation fresh-details on the Hub.",
             ]
-            assert said.output.count("    → ") == 4
+            assert result.output.count("    → ") == 4
         assert not (tmp_path / "board.yaml").exists()
         assert not (tmp_path / "secret").exists()
         assert list(HfApi(hub.url, token="hf_bot").list_datasets(author="fresh")) == []
@@ -261,7 +261,7 @@ def test_init_without_a_hub_lists_what_it_knows(
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HF_ENDPOINT": "http://127.0.0.1:9", "STEWARD_WEBHOOK_SECRET": "s", **settings}.items():
         monkeypatch.setenv(name, value)
-    said = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
-    assert said.exit_code == 2
+    result = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
+    assert result.exit_code == 2
     for expected in ("is no address of a webhook", "STEWARD_BOARD=board.yaml: the board file is not YAML", words):
-        assert expected in said.output
+        assert expected in result.output
