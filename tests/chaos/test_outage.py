@@ -62,15 +62,18 @@ class Flood:
 def body(number: int) -> bytes:
     """Return a delivery about commits in the requests repo, a comment in one of its threads, or a foreign repo."""
     kind = number % 4
-    told: dict[str, object] = {"event": {"action": "update", "scope": "repo.content"}}
-    told["repo"] = {"type": "dataset", "name": ("town/requests", "town/requests", "town/results", "else/where")[kind]}
+    payload: dict[str, object] = {"event": {"action": "update", "scope": "repo.content"}}
+    payload["repo"] = {
+        "type": "dataset",
+        "name": ("town/requests", "town/requests", "town/results", "else/where")[kind],
+    }
     if kind == 1:
-        told["event"] = {"action": "create", "scope": "discussion.comment"}
-        told["discussion"] = {"num": 1 + number // 4 % THREADS, "title": "?", "isPullRequest": False}
-        told["comment"] = {"id": f"{number:024x}", "content": "?", "author": {"id": "a" * 24}}
+        payload["event"] = {"action": "create", "scope": "discussion.comment"}
+        payload["discussion"] = {"num": 1 + number // 4 % THREADS, "title": "?", "isPullRequest": False}
+        payload["comment"] = {"id": f"{number:024x}", "content": "?", "author": {"id": "a" * 24}}
     else:
-        told["updatedRefs"] = [{"ref": "refs/heads/main", "oldSha": "a" * 40, "newSha": f"{number:040x}"}]
-    return json.dumps(told).encode()
+        payload["updatedRefs"] = [{"ref": "refs/heads/main", "oldSha": "a" * 40, "newSha": f"{number:040x}"}]
+    return json.dumps(payload).encode()
 
 
 def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
@@ -127,7 +130,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
             wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
             all_is_well(town, seconds=600)
             wait_until(lambda: not town.redis.exists(KEYS.dirty_tries), describe=town.words, seconds=PATIENCE)
-            done = time.monotonic() - back
+            all_done = time.monotonic() - back
         grown = to_do.memory() - before
         counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}
         words = {
@@ -136,7 +139,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
             "p99_ms": [round(1_000 * one.percentile(0.99), 1) for one in sent],
             "slowest_ms": [round(1_000 * max(one.seconds)) for one in sent],
             "web_grew_mib": round(grown, 1),
-            "all_done_after_s": round(done, 1),
+            "all_done_after_s": round(all_done, 1),
             "most_knocks_in_five_minutes": knocks,
             "most_calls_in_five_minutes": to_do.most(),
             "commits": dict(town.hub.state.stats.read()["commits"]),
@@ -160,9 +163,9 @@ def outage(town: BoardProcesses, door: TcpProxy, seconds: float) -> Flood:
     with ThreadPoolExecutor(2) as pool:
         trickle = pool.submit(sent.send, town, range(TRICKLE), pause=seconds / TRICKLE)
         people = pool.submit(comment, town)
-        while (left := end - time.monotonic()) > 0:
-            (door.refuse if int(left / 60) % 2 else door.cut)()
-            time.sleep(min(left, 5.0))
+        while (remaining := end - time.monotonic()) > 0:
+            (door.refuse if int(remaining / 60) % 2 else door.cut)()
+            time.sleep(min(remaining, 5.0))
         door.refuse()
         trickle.result()
         people.result()
@@ -177,12 +180,12 @@ def comment(town: BoardProcesses) -> None:
 
 def all_read(town: BoardProcesses) -> bool:
     """Whether the bot has looked at every thread of ada's as it is now."""
-    seen = {
+    reads = {
         name.decode(): int(count)
         for name, count in town.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
     }
     threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Thread ")]
-    return all(seen.get(f"{one.num} read") == len(town.eyes.thread(REQUESTS, one.num).comments) for one in threads)
+    return all(reads.get(f"{one.num} read") == len(town.eyes.thread(REQUESTS, one.num).comments) for one in threads)
 
 
 def most_within(times: Sequence[float], window: float) -> int:
@@ -223,9 +226,9 @@ class Watch:
 
     def _run(self) -> None:
         while not self._end.wait(1.0):
-            seen: Counter[str] = Counter()
+            counted: Counter[str] = Counter()
             for call in self.town.hub.state.stats.read()["calls"]:
                 if call["account"] == "bot":
-                    seen["bot resolvers" if "/resolve/" in call["route"] else "bot api"] += call["count"]
+                    counted["bot resolvers" if "/resolve/" in call["route"] else "bot api"] += call["count"]
             for kind, times in self.times.items():
-                times += [time.monotonic()] * (seen[kind] - len(times))
+                times += [time.monotonic()] * (counted[kind] - len(times))

@@ -31,9 +31,9 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 @pytest.fixture
 def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on that Hub."""
-    made = LedgerDriver(local_hub.url, connection)
-    yield made
-    made.hub.close()
+    driver = LedgerDriver(local_hub.url, connection)
+    yield driver
+    driver.hub.close()
 
 
 def test_a_single_edit_goes_out_at_once_in_two_calls(bench: LedgerDriver) -> None:
@@ -74,8 +74,8 @@ def test_the_commit_tells_machines_what_it_did(bench: LedgerDriver) -> None:
     paths = bench.stage_some(3)
     bench.drain()
     entry = bench.hub.commits(REQUESTS, limit=1)[0]
-    told = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
-    assert [(one["path"], one["status"]) for one in told] == [(path, "RUNNING") for path in paths]
+    changes = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
+    assert [(one["path"], one["status"]) for one in changes] == [(path, "RUNNING") for path in paths]
     assert entry.title == "RUNNING o/m0.json and 2 more"
 
 
@@ -249,18 +249,18 @@ def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis
 def test_a_restore_takes_changes_to_files_back_in_one_commit(bench: LedgerDriver) -> None:
     """A restore removes a new file and brings back changed and removed ones; a file that changed since stays."""
     bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
-    left = blob_id(b"new")
+    new_content = blob_id(b"new")
     takes = [
-        RestoreFile(id="1", path="new", line="Take back", data=None, left=left),
-        RestoreFile(id="2", path="changed", line="Take back", data=b"old", left=left),
+        RestoreFile(id="1", path="new", line="Take back", data=None, left=new_content),
+        RestoreFile(id="2", path="changed", line="Take back", data=b"old", left=new_content),
         RestoreFile(id="3", path="removed", line="Take back", data=b"old", left=None),
-        RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=left),
+        RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=new_content),
     ]
     bench.put("touched", b"since")
     bench.ledger.stage(REQUESTS, *takes)
     bench.write()
-    found = {name: bench.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
-    assert {name: file and file.data for name, file in found.items()} == {
+    present = {name: bench.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
+    assert {name: file and file.data for name, file in present.items()} == {
         "new": None,
         "changed": b"old",
         "removed": b"old",

@@ -63,11 +63,11 @@ def failing(error: Exception) -> Callable[[], float | None]:
 
 def tries(clockwork: Clockwork, times: int) -> int:
     """Let `times` tries happen, each when it is due; how many did."""
-    done = 0
+    count = 0
     for _ in range(times):
         clockwork.time += 700
-        done += clockwork.step()
-    return done
+        count += clockwork.step()
+    return count
 
 
 def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwork) -> None:
@@ -158,8 +158,8 @@ def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: 
     clockwork.handler = failing(Transient("away"))
     clockwork.context.mark(KEY)
     tries(clockwork, 10)
-    seen: list[str] = []
-    clockwork.handler = lambda: seen.append("tried")
+    calls: list[str] = []
+    clockwork.handler = lambda: calls.append("tried")
     clockwork.context.mark("queue")
     assert [clockwork.step(), clockwork.step()] == [True, False]
 
@@ -284,10 +284,10 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync that hangs at the Hub does not keep the process from stopping."""
-    entered, leave, found, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
+    entered, leave, threads, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
 
     def hang() -> None:
-        found.append(threading.current_thread())
+        threads.append(threading.current_thread())
         entered.set()
         leave.wait(60)
 
@@ -302,10 +302,10 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
     try:
         teller.start()
         assert not sync_process._run(clockwork.context, [clockwork], stop)
-        assert found[0].is_alive() and found[0].daemon
+        assert threads[0].is_alive() and threads[0].daemon
     finally:
         leave.set()
-        found[0].join(20)
+        threads[0].join(20)
 
 
 def test_one_failing_key_holds_up_no_other(clockwork: Clockwork) -> None:

@@ -63,9 +63,9 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
     """
     port = free_port()
     with LocalHub(tmp_path / "hub", WORLD) as hub:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         environment = {
-            **kept,
+            **inherited,
             "HF_ENDPOINT": hub.url,
             "STEWARD_BOARD": str(tmp_path / "board.yaml"),
             "STEWARD_BOT_TOKEN": "hf_bot",
@@ -84,9 +84,9 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
 
         address = f"http://127.0.0.1:{port}/webhooks/hub"
         init = steward("init", "--org", "fresh", "--url", address, "--maintainer", "maya", "--apply")
-        said = init.communicate(timeout=60)[0]
-        assert init.returncode == 0, said
-        assert "Wrote the board file" in said
+        output = init.communicate(timeout=60)[0]
+        assert init.returncode == 0, output
+        assert "Wrote the board file" in output
         assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
         with (tmp_path / "board.yaml").open("a") as board:
             board.write(BACKENDS)
@@ -211,8 +211,8 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")
     more = ("STEWARD_MODEL_PR_TOKEN", "HF_TOKEN")
     environment = {**dict.fromkeys((*secrets, *more), "x"), "PATH": "/bin"}
-    found = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
-    assert found == {
+    variables = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
+    assert variables == {
         "serve": ["OAUTH_CLIENT_SECRET", "PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
         "sync": ["PATH", "STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN"],
         "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
@@ -261,8 +261,8 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
     (tmp_path / "board.yaml").write_text(board)
     fixed = ("STEWARD_BOT_TOKEN=hf_bot", "STEWARD_WEBHOOK_SECRET=s", "STEWARD_PORT=0")
     (tmp_path / ".env").write_text("\n".join((*fixed, *lines)))
-    found = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
+    assert result.exit_code == 0, result.output
     assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [(one, address) for one in names]
 
 
@@ -282,10 +282,10 @@ def test_a_taken_port_ends_the_command_at_once(
         for name, value in settings.items():
             monkeypatch.setenv(f"STEWARD_{name}", value)
         monkeypatch.setenv("REDIS_URL", valkey_url)
-        found = CliRunner().invoke(app, [command])
-    assert found.exit_code == MISCONFIGURED, found.output
-    assert found.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
-    assert "STEWARD_PORT" in found.output
+        result = CliRunner().invoke(app, [command])
+    assert result.exit_code == MISCONFIGURED, result.output
+    assert result.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
+    assert "STEWARD_PORT" in result.output
 
 
 def test_an_address_of_another_machine_is_told_of() -> None:
@@ -340,9 +340,9 @@ def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: 
     """Nothing is guessed: the sentence names the setting and the option."""
     for name, value in (("BOARD", str(tmp_path / "none.yaml")), ("BOT_TOKEN", "hf_x"), ("WEBHOOK_SECRET", "s")):
         monkeypatch.setenv(f"STEWARD_{name}", value)
-    found = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
-    assert found.exit_code == 2
-    assert "--org" in found.output
+    result = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
+    assert result.exit_code == 2
+    assert "--org" in result.output
 
 
 def test_a_backend_without_what_it_needs_ends_the_command_at_once(
