@@ -57,10 +57,10 @@ def entry(
     model: str, *, path: str = "", days: float = 1.0, by: str = "", status: str = "FINISHED", **more: Any
 ) -> IndexEntry:
     """A request that ended well `days` ago."""
-    said = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
-    standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **said)
-    known = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
-    return IndexEntry(path=path or place(model), model=model, **known)
+    facts = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
+    standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **facts)
+    fields = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
+    return IndexEntry(path=path or place(model), model=model, **fields)
 
 
 def request(model: str = "ada/tiger", **fields: Any) -> Request:

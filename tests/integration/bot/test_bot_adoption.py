@@ -78,12 +78,12 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
     before = written(stand)
     head = stand.context.hub.head(stand.context.requests)
 
-    found = adopted(stand)
-    assert found.is_new
-    assert found.record.commits[REQUESTS] == head
-    assert found.record.threads[f"dataset/{REQUESTS}"] == thread
+    adoption = adopted(stand)
+    assert adoption.is_new
+    assert adoption.record.commits[REQUESTS] == head
+    assert adoption.record.threads[f"dataset/{REQUESTS}"] == thread
     listed = [path for path in files if is_request_path(path)]
-    assert found.record.files == found.statuses.total() == len(listed)
+    assert adoption.record.files == adoption.statuses.total() == len(listed)
     calls = len(stand.calls)
     live(stand)
     after = written(stand)
@@ -198,8 +198,8 @@ def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looke
 
 def hide_record(stand: BoardDriver) -> None:
     """Have the Hub answer, until further notice, that there is no record of adoption."""
-    gone = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
-    stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **gone)
+    not_found = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
+    stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **not_found)
 
 
 @pytest.mark.parametrize(

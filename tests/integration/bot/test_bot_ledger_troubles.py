@@ -34,9 +34,9 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 @pytest.fixture
 def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on that Hub."""
-    made = LedgerDriver(local_hub.url, connection)
-    yield made
-    made.hub.close()
+    driver = LedgerDriver(local_hub.url, connection)
+    yield driver
+    driver.hub.close()
 
 
 def test_a_persons_change_in_the_instant_of_the_commit_survives(
@@ -45,11 +45,11 @@ def test_a_persons_change_in_the_instant_of_the_commit_survives(
     """A person commits between each read and commit of the ledger: nothing of theirs is lost, and the edit lands."""
     (path,) = bench.stage_some(1)
     bench.put("other.json", {})  # the staged view is old: the ledger has to look
-    push, left = bench.hub._post, [1, 2, 3]
+    push, remaining = bench.hub._post, [1, 2, 3]
 
     def interrupted(*args: object, **kwargs: object) -> object:
-        if left:
-            bench.put(path, {"status": "PENDING", "params": left.pop()})
+        if remaining:
+            bench.put(path, {"status": "PENDING", "params": remaining.pop()})
         return push(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench.hub, "_post", interrupted)
@@ -223,17 +223,17 @@ def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, conne
     for number in range(others):
         bench.put(f"{number}", b"a", RESULTS)
     clock.advance(60)
-    made = 0
+    written = 0
     for number in range(60):  # a request after the other, a second apart
         bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
         bench.calls.clear()
-        made += bench.write(RESULTS) is None
+        written += bench.write(RESULTS) is None
         clock.advance(1)
     assert bench.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
-    assert len(bench.titles(RESULTS)) == ours + made
-    assert ours + others + made <= REPO_HOUR + Commits().at_once
+    assert len(bench.titles(RESULTS)) == ours + written
+    assert ours + others + written <= REPO_HOUR + Commits().at_once
     times = bench.ledger.budget.recorded(RESULTS)
-    assert len(times) == ours + made
+    assert len(times) == ours + written
     bench.calls.clear()
     assert bench.write(RESULTS) is not None
     assert bench.calls == []

@@ -46,10 +46,10 @@ class Clockwork(SyncLoop):
 def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
     """A loop with its own clock, whose Hub is not reachable."""
     with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
-        made = Clockwork(
-            BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time)
+        clockwork_of_test = Clockwork(
+            BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: clockwork_of_test.time)
         )
-        yield made
+        yield clockwork_of_test
 
 
 def failing(error: Exception) -> Callable[[], float | None]:
@@ -239,10 +239,10 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
     """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
-    done = threading.Event()
+    synced = threading.Event()
 
     def sync() -> None:
-        done.set()
+        synced.set()
 
     clockwork.handler = sync
     clockwork.context.mark(KEY)
@@ -251,9 +251,9 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork
     try:
         thread.start()
         wait_until(lambda: connection.info("errorstats").get("errorstat_OOM", {}).get("count", 0) > 1)
-        assert thread.is_alive() and not done.is_set()
+        assert thread.is_alive() and not synced.is_set()
         connection.config_set("maxmemory", 0)
-        assert done.wait(20)
+        assert synced.wait(20)
         assert clockwork.context.parking.all() == []
     finally:
         connection.config_set("maxmemory", 0)
@@ -265,8 +265,8 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
     """A loop survives malformed data in Redis while the Hub is away, and goes on once the data is gone."""
     clockwork._away = True
     connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
-    done = threading.Event()
-    clockwork.handler = done.set
+    synced = threading.Event()
+    clockwork.handler = synced.set
     clockwork.context.mark(KEY)
     thread = threading.Thread(target=clockwork.run)
     try:
@@ -274,7 +274,7 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
             thread.start()
             wait_until(lambda: any(one["event"] == "the loop failed" for one in logs))
         connection.delete(clockwork.context.keys.hub_state)
-        assert done.wait(20)
+        assert synced.wait(20)
     finally:
         clockwork.stop()
         thread.join(20)

@@ -130,17 +130,17 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     later(stand, 60)
     stand.put(good, json.dumps({**stand.file(good), "status": "FINISHED"}).encode())
     later(stand, 60)
-    found = {
+    compared = {
         (one.shadowed.effect, one.shadowed.path): one
         for one in compare(stand.context, stand.context.effects.shadow.read().things)
     }
-    ran = found["edit", good]
+    ran = compared["edit", good]
     assert [(deed.who, deed.what) for deed in ran.then] == [
         ("form", "PENDING → RUNNING"),
         ("form", "RUNNING → FINISHED"),
     ]
     assert ran.same
-    assert (found["edit", refused].then, found["edit", refused].same) == ([], False)
+    assert (compared["edit", refused].then, compared["edit", refused].same) == ([], False)
     assert compare(stand.context, []) == []
 
 
@@ -154,8 +154,8 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
     (thread,) = stand.threads()
     stand.ada.comment_discussion(REQUESTS, thread.num, "What happened?", repo_type="dataset")
     stand.form.change_discussion_status(REQUESTS, thread.num, "closed", repo_type="dataset")
-    (told,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
-    assert [(deed.who, deed.what) for deed in told.then] == [
+    (comparison,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
+    assert [(deed.who, deed.what) for deed in comparison.then] == [
         ("ada", "wrote a comment"),
         ("a person", "the thread is closed"),
     ]
@@ -214,7 +214,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
     fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
     add = [CommitOperationAdd(path_of("float32", "ada/remote"), json.dumps(fields).encode())]
-    made = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
+    pull = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
     later(stand, PERIOD + 1)
     modes = dict(SHADOW)
     for kind in (Effect.EDIT, Effect.CLOSE, Effect.COMMENT, Effect.MENTION):
@@ -227,7 +227,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
         for event in thread.events
         if event.type == "comment" and event.author == "steward-bot"
     )
-    assert ours == {asked: 1, int(made.pr_num or 0): 1}
+    assert ours == {asked: 1, int(pull.pr_num or 0): 1}
 
 
 def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: BoardDriver) -> None:

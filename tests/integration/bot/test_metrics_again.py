@@ -56,7 +56,7 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
     """A worker publishes what is in `spool` as its evaluation; the bot looks until it knows."""
     job, repos = stand.started(), stand.context.board.repos
     attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
-    made = publication(
+    attempt_publication = publication(
         spool,
         repo=repos.details(job.model),
         restricted_repo=repos.restricted_details(job.model),
@@ -64,7 +64,7 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
         request=job.path,
         plan=plan(spool).model_copy(update=attempt),
     )
-    details = publish(made, HubAccess(stand.hub.url, WORKER))
+    details = publish(attempt_publication, HubAccess(stand.hub.url, WORKER))
     stand.end(job, details=details)
     assert stand.file(job.path)["status"] == "RUNNING", "no sync waits for the harness"
     published = published_as(job.attempt, details)
@@ -76,8 +76,8 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
 def checked(stand: BoardDriver, path: str) -> dict[str, Any]:
     """What the results of the request at `path` say about their check."""
     data = stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
-    said: dict[str, Any] = json.loads(data)["steward"]["checked"]
-    return said
+    facts: dict[str, Any] = json.loads(data)["steward"]["checked"]
+    return facts
 
 
 def forge(spool: Path) -> None:
@@ -98,9 +98,9 @@ def test_honest_metrics_are_computed_again_and_published(
     """All samples, those of the restricted benchmark too; the question that does not count is not compared."""
     job = end(computing, version, evaluation)
     assert computing.file(job.path)["status"] == "FINISHED"
-    said = checked(computing, job.path)
-    assert (said["unchecked"], said["not_recomputed"]) == ([], "")
-    assert said["samples"] == said["recomputed"] + 1
+    facts = checked(computing, job.path)
+    assert (facts["unchecked"], facts["not_recomputed"]) == ([], "")
+    assert facts["samples"] == facts["recomputed"] + 1
 
 
 def test_a_metric_that_the_answer_does_not_give_is_found_out(

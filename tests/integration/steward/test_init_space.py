@@ -42,15 +42,15 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
     plan = setup.init(*ORG, *setup.wheel(), *machine)
     assert plan.exit_code == 0, plan.output
     assert setup.picture() == before
-    made = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
-    assert made.exit_code == 0, made.output
+    result = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
+    assert result.exit_code == 0, result.output
     planned = [line.removeprefix("Would ") for line in plan.output.splitlines() if line.startswith("Would ")]
-    assert len(planned) == len([line for line in made.output.splitlines() if line.split()[0] in _DONE])
-    assert "https://fresh-bot.hf.space" in made.output and "hf_bot" not in made.output
+    assert len(planned) == len([line for line in result.output.splitlines() if line.split()[0] in _DONE])
+    assert "https://fresh-bot.hf.space" in result.output and "hf_bot" not in result.output
 
     api = HfApi(setup.hub.url, token="hf_bot")
     secret = (setup.folder / "secrets" / "webhook").read_text()
-    assert secret not in made.output + plan.output
+    assert secret not in result.output + plan.output
     repo = setup.hub.state.repos.get("space", "fresh/bot")
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)
@@ -201,8 +201,8 @@ def test_one_command_gives_a_working_leaderboard(tmp_path: Path) -> None:
     with LocalHub(tmp_path / "hub", world) as hub:
         setup = SpaceSetup.of(hub, tmp_path / "terminal")
         started = time.monotonic()
-        made = setup.init(*ORG, *setup.wheel(), "--apply")
-        assert made.exit_code == 0 and time.monotonic() - started < 120, made.output
+        result = setup.init(*ORG, *setup.wheel(), "--apply")
+        assert result.exit_code == 0 and time.monotonic() - started < 120, result.output
         space = start_space(hub, tmp_path / "space", port)
         try:
             wait_until(lambda: _answers(port, "readyz"), seconds=120)

@@ -167,13 +167,13 @@ def test_digests_that_contradict_their_parts_are_noticed() -> None:
 
 def test_rules_are_all_of_a_suite_that_is_not_asked() -> None:
     """Another name, commit, engine or cluster changes no rule; another bound of guessing does."""
-    (first, *rest) = SUITE.benchmarks
+    (first, *others) = SUITE.benchmarks
     for changes in (
         {"name": "x", "version": 9, "datasets": SUITE.datasets[:1], "engine": "harness"},
-        {"benchmarks": (first.model_copy(update={"cluster": "x"}), *rest)},
+        {"benchmarks": (first.model_copy(update={"cluster": "x"}), *others)},
     ):
         assert rules_digest(SUITE.model_copy(update=changes)) == rules_digest(SUITE)
-    changed = SUITE.model_copy(update={"benchmarks": (first.model_copy(update={"choices": 7}), *rest)})
+    changed = SUITE.model_copy(update={"benchmarks": (first.model_copy(update={"choices": 7}), *others)})
     assert rules_digest(changed) != rules_digest(SUITE)
 
 

@@ -22,7 +22,7 @@ from leaderboard.suites import find_suite
 SHA, OTHER = "a" * 40, "b" * 40
 SUITE = find_suite("open-llm-v2")
 BOARD = TableSettings(
-    SUITE, "https://huggingface.co", lambda it: f"d/details_{it.replace('/', '__')}", frozenset({"acme"})
+    SUITE, "https://huggingface.co", lambda model: f"d/details_{model.replace('/', '__')}", frozenset({"acme"})
 )
 V2 = """eval_name|Precision|Type|T|Weight type|Architecture|Model|fullname|Model sha|Average ⬆️|Hub License|Hub ❤️
 #Params (B)|Available on the hub|MoE|Flagged|Chat Template|CO₂ cost (kg)|IFEval Raw|IFEval|BBH Raw|BBH
@@ -37,14 +37,14 @@ def request(model: str = "acme/lion", *, precision: str = "bfloat16", **changes:
     """A request that finished."""
     path = f"{model}_eval_request_False_{precision}_Original.json"
     fields = {"model": model, "status": "FINISHED", "revision": SHA, "precision": precision, "weight_type": "Original"}
-    found = parse_request(path, json.dumps({**fields, **changes}).encode())
-    assert isinstance(found, Request)
-    return found
+    parsed = parse_request(path, json.dumps({**fields, **changes}).encode())
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **changes: Any) -> MeasuredResults:
     """Results by the suite."""
-    scores = tuple(BenchmarkScore(one.name, score, 100 * score, ()) for one in SUITE.benchmarks)
+    scores = tuple(BenchmarkScore(benchmark.name, score, 100 * score, ()) for benchmark in SUITE.benchmarks)
     named: dict[str, Any] = {"precision": "bfloat16", "revision": SHA, **changes}
     return MeasuredResults(
         f"{model}/results_2026-01-{day:02}T00-00-00.000000.json", Scores(scores, 100 * score), **named
@@ -55,14 +55,14 @@ def sources(
     requests: list[Request], results: list[MeasuredResults], flags: list[FlagRecord] | None = None
 ) -> BoardSources:
     """Return sources with these files."""
-    by_path = {one.path: one for one in results}
-    return BoardSources({str(one.path): one for one in requests}, by_path, set(by_path), flags)
+    by_path = {each.path: each for each in results}
+    return BoardSources({str(each.path): each for each in requests}, by_path, set(by_path), flags)
 
 
-def one_row(it: Request, known: HubModelInfo | None = None, flags: list[FlagRecord] | None = None) -> ContentsRow:
+def one_row(finished: Request, known: HubModelInfo | None = None, flags: list[FlagRecord] | None = None) -> ContentsRow:
     """The row of the only evaluation."""
-    model = it.path.model
-    (row,) = compile_rows((), sources([it], [measured(model)], flags), {model: known or HubModelInfo()}, BOARD)
+    model = finished.path.model
+    (row,) = compile_rows((), sources([finished], [measured(model)], flags), {model: known or HubModelInfo()}, BOARD)
     return row
 
 
@@ -92,8 +92,8 @@ def test_a_row_tells_what_is_known() -> None:
         use_chat_template=True,
         base_model="mistral/base",
     )
-    known = HubModelInfo(likes=3, licence="apache-2.0", merged=True, moe=True, created="2024-04-13")
-    row = one_row(asked, known)
+    facts = HubModelInfo(likes=3, licence="apache-2.0", merged=True, moe=True, created="2024-04-13")
+    row = one_row(asked, facts)
     assert row.pop("Model").startswith('<a target="_blank" href="https://huggingface.co/acme/lion" style="color: var(')
     scores = {f"{name}{raw}": 0.5 if raw else 50.0 for name in V2[19:30:2] for raw in (" Raw", "")}
     assert row == scores | {
@@ -127,10 +127,10 @@ def test_a_row_tells_what_is_known() -> None:
 def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
     """Null, but where readers compare numbers or split words; a model that is gone is not available."""
     row = one_row(request("bob/cub"), HubModelInfo(available=False))
-    told = ("Hub License", "Hub ❤️", "#Params (B)", "Architecture", "Upload To Hub Date", "Submission Date")
-    assert [row[name] for name in told] == [None, 0, -1.0, "?", None, None]
-    told = ("Available on the hub", "Merged", "MoE", "Official Providers")
-    assert [row[name] for name in told] == [False, False, False, False]
+    names = ("Hub License", "Hub ❤️", "#Params (B)", "Architecture", "Upload To Hub Date", "Submission Date")
+    assert [row[name] for name in names] == [None, 0, -1.0, "?", None, None]
+    names = ("Available on the hub", "Merged", "MoE", "Official Providers")
+    assert [row[name] for name in names] == [False, False, False, False]
     assert (row["Type"], row["Base Model"], row["Generation"]) == ("❓ other", "bob/cub", 0)
 
 
@@ -153,10 +153,10 @@ def test_no_row_has_a_null_in_a_column_of_numbers() -> None:
 
 def test_the_table_remembers_what_the_hub_said() -> None:
     """The facts in a row give the same row again; values of other types do no harm."""
-    known = HubModelInfo(
+    facts = HubModelInfo(
         likes=3, licence="mit", merged=True, moe=False, created="2024-04-13", base_model="x/y", parameters=7.0
     )
-    row = one_row(request(), known)
+    row = one_row(request(), facts)
     assert one_row(request(), model_info_from_row(row)) == row
     tiny = one_row(request("bob/cub"), HubModelInfo(parameters=0.0))  # of fewer parameters than are told
     assert one_row(request("bob/cub"), model_info_from_row(tiny)) == tiny
@@ -174,7 +174,7 @@ def test_a_row_holds_no_half_of_a_surrogate_pair() -> None:
 
 def test_names_are_escaped() -> None:
     """An address with a quote in it cannot leave its link."""
-    odd = TableSettings(SUITE, 'https://x/"><script>', lambda it: it)
+    odd = TableSettings(SUITE, 'https://x/"><script>', lambda model: model)
     (row,) = compile_rows((), sources([request()], [measured()]), {}, odd)
     assert "<script>" not in row["Model"]
 
@@ -200,8 +200,8 @@ def test_flagged_is_true_where_it_is_flagged(record: FlagRecord, flagged: bool) 
 
 def test_whom_the_authors_took_off_has_no_row() -> None:
     """An opt-out hides the model's rows, those of others too."""
-    it = sources([request()], [measured()], [flag(category="opt-out")])
-    assert compile_rows([one_row(request())], it, {}, BOARD) == []
+    with_opt_out = sources([request()], [measured()], [flag(category="opt-out")])
+    assert compile_rows([one_row(request())], with_opt_out, {}, BOARD) == []
 
 
 @pytest.mark.parametrize(
@@ -224,16 +224,16 @@ def test_whom_the_authors_took_off_has_no_row() -> None:
 )
 def test_which_evaluations_are_shown(changes: dict[str, Any], shown: bool) -> None:
     """A finished request has a row, also during a newer evaluation; private models have none."""
-    it = request(**changes)
-    for kept in (it, slim(it)):
-        assert bool(evaluations(sources([kept], [measured()]))) is shown
+    whole = request(**changes)
+    for stored in (whole, slim(whole)):
+        assert bool(evaluations(sources([stored], [measured()]))) is shown
 
 
 def test_the_newest_results_of_the_precision_stand() -> None:
     """All precisions share a folder: of those that fit, the newest by name."""
     results = [measured(day=1), measured(day=3), measured(day=2), measured(day=9, precision="4bit")]
-    (found,) = evaluations(sources([request()], results)).values()
-    assert found.measured.path == measured(day=3).path
+    (evaluation,) = evaluations(sources([request()], results)).values()
+    assert evaluation.measured.path == measured(day=3).path
 
 
 def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
@@ -244,8 +244,8 @@ def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
     flagless = BoardSources(there.requests, {}, there.results, [])
     assert compile_rows([theirs], flagless, {}, BOARD) == [{**theirs, "Flagged": False}]
     assert compile_rows([theirs], BoardSources(there.requests), {}, BOARD) == []
-    gone = request(status="CANCELLED")
-    assert compile_rows([theirs], BoardSources({str(gone.path): gone}, {}, {measured().path}), {}, BOARD) == []
+    cancelled = request(status="CANCELLED")
+    assert compile_rows([theirs], BoardSources({str(cancelled.path): cancelled}, {}, {measured().path}), {}, BOARD) == []
     new = request("acme/lioness")
     (moved,) = compile_rows(
         [theirs], BoardSources({str(new.path): new}, {}, {measured("acme/lioness").path}), {}, BOARD
@@ -261,8 +261,8 @@ def test_the_cost_that_others_measured_stays_with_their_results() -> None:
     assert compile_rows([noted], sources([request()], [measured()]), {}, BOARD) == [noted]
     ours = sources([request()], [measured(request=str(request().path))])
     newer = sources([request(revision=OTHER)], [measured(day=2, revision=OTHER)])
-    for it in (ours, newer):
-        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [0.0]
+    for board_sources in (ours, newer):
+        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], board_sources, {}, BOARD)] == [0.0]
 
 
 def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
@@ -283,20 +283,20 @@ def test_results_are_told_with_the_chat_template_that_they_were_made_with() -> N
     """A resubmission with another chat template setting does not change the row of the existing results."""
     asked = str(request().path)
     first = measured(request=asked, revision=OTHER, chat_template=False)
-    kept = {"revision": OTHER, "results": first.path}
-    it = request(status="PENDING_NEW_EVAL", use_chat_template=True, steward={"kept": kept})
-    (row,) = compile_rows((), sources([it], [first]), {}, BOARD)
+    previous = {"revision": OTHER, "results": first.path}
+    resubmitted = request(status="PENDING_NEW_EVAL", use_chat_template=True, steward={"kept": previous})
+    (row,) = compile_rows((), sources([resubmitted], [first]), {}, BOARD)
     assert (row["Model sha"], row["Chat Template"]) == (OTHER, False)
     now = measured(day=2, request=asked, chat_template=True)
-    it = request(use_chat_template=True, steward={"results": now.path})
-    rows = compile_rows((), sources([it], [first, now]), {}, BOARD)
+    resubmitted = request(use_chat_template=True, steward={"results": now.path})
+    rows = compile_rows((), sources([resubmitted], [first, now]), {}, BOARD)
     assert [(row["Model sha"], row["Chat Template"]) for row in rows] == [(SHA, True), (OTHER, False)]
 
 
 def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template() -> None:
     """Steward's block says whether the chat template was used; files of other programs do not."""
-    raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
-    raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
+    raw = {benchmark.source: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks}
+    raw |= {task.name: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks for task in benchmark.tasks}
     block = StewardBlock.model_validate(
         {
             "attempt": "0123456789ab-01234567-1",
@@ -313,10 +313,10 @@ def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template(
         }
     )
     path, theirs = measured().path, {"results": raw}
-    for data, told in ((with_block(theirs, block), True), (theirs, None)):
-        found = measure(path, dump(data), SUITE)
-        assert found is not None
-        assert found.chat_template is told
+    for data, with_template in ((with_block(theirs, block), True), (theirs, None)):
+        results = measure(path, dump(data), SUITE)
+        assert results is not None
+        assert results.chat_template is with_template
 
 
 def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None:
@@ -327,18 +327,18 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
         for day, revision in ((1, OTHER), (2, OTHER), (3, SHA))
     )
     before = request(revision=OTHER, submitted_time="2026-01-01T00:00:00Z", steward={"results": first.path})
-    it = request(revision=SHA, submitted_time="2026-01-03T00:00:00Z", steward={"results": now.path})
+    resubmitted = request(revision=SHA, submitted_time="2026-01-03T00:00:00Z", steward={"results": now.path})
     (old,) = compile_rows((), sources([before], [first]), {}, BOARD)
     flags = [flag(scope=FlagScope(revision=OTHER))]
     more = [measured(day=9, request=asked, revision="c" * 40), measured("acme/tiger", request=asked, revision="c" * 40)]
-    both = sources([it], [first, again, now, *more], flags)
+    both = sources([resubmitted], [first, again, now, *more], flags)
     rows = compile_rows([{**old, "theirs": 7}], both, {}, BOARD)
     shown = [(row["Model sha"], row["Average ⬆️"], row["Submission Date"], row["Flagged"]) for row in rows]
     assert shown == [(SHA, 30.0, "2026-01-03", False), (OTHER, 20.0, "2026-01-01", True)]
     assert ["theirs" in row for row in rows] == [False, True]
     assert compile_rows(rows, both, {}, BOARD) == rows
     assert [row["Submission Date"] for row in compile_rows((), both, {}, BOARD)] == ["2026-01-03", None]
-    assert [row["Model sha"] for row in compile_rows(rows, sources([it], [now]), {}, BOARD)] == [SHA]
+    assert [row["Model sha"] for row in compile_rows(rows, sources([resubmitted], [now]), {}, BOARD)] == [SHA]
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,9 @@ def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
 ) -> None:
     """It replaces rows without results, rows of results in another precision, and rows at a possibly equal commit."""
     row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
-    it = sources([request()], [*results, measured(day=2)])
-    assert compile_rows([row], it, {}, BOARD) == [one_row(request())]
-    assert rows_of(evaluations(it), [row]) == ([] if earlier == {"Model sha": OTHER} else [row])
+    board_sources = sources([request()], [*results, measured(day=2)])
+    assert compile_rows([row], board_sources, {}, BOARD) == [one_row(request())]
+    assert rows_of(evaluations(board_sources), [row]) == ([] if earlier == {"Model sha": OTHER} else [row])
 
 
 def test_generations_are_counted_and_circles_end() -> None:
@@ -369,7 +369,7 @@ def test_generations_are_counted_and_circles_end() -> None:
         request("c/one", base_model="c/two"),
         request("c/two", base_model="c/one"),
     ]
-    rows = compile_rows((), sources(asked, [measured(one.path.model) for one in asked]), {}, BOARD)
+    rows = compile_rows((), sources(asked, [measured(each.path.model) for each in asked]), {}, BOARD)
     assert [(row["fullname"], row["Generation"]) for row in rows] == [
         ("a/one", 2),
         ("a/two", 1),
@@ -380,8 +380,8 @@ def test_generations_are_counted_and_circles_end() -> None:
 
 def test_a_number_of_parameters_that_no_model_has_counts_as_unknown() -> None:
     """Workers write it: one beyond the largest floating-point number ended every later write of the table."""
-    raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
-    raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
+    raw = {benchmark.source: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks}
+    raw |= {task.name: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks for task in benchmark.tasks}
     for count, parameters in ((10**400, -1.0), (135_000_000, 0.135)):
         data = dump({"results": raw, "config": {"model_num_parameters": count}})
         results = measure(measured().path, data, SUITE)
