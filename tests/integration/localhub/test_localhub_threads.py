@@ -171,7 +171,11 @@ def test_hiding_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
     assert (hidden.hidden, hidden.content) == (True, "This comment has been hidden")
     assert status_of(lambda: cleo.edit_discussion_comment(repo_id, 1, comment.id, "X", repo_type="dataset")) >= 400
     second_comment = ada.get_discussion_details(repo_id, 1, repo_type="dataset").events[1]
-    assert isinstance(second_comment, DiscussionComment) and "Spam" not in second_comment.content and "Spam" not in second_comment.rendered
+    assert (
+        isinstance(second_comment, DiscussionComment)
+        and "Spam" not in second_comment.content
+        and "Spam" not in second_comment.rendered
+    )
 
 
 def test_renaming(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:

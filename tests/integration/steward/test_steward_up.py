@@ -297,10 +297,12 @@ def test_an_address_of_another_machine_is_told_of() -> None:
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     """A folder `hub` in the working folder, such as a localhub's data, is not imported."""
-    (tmp_path / "hub" / "writes").mkdir(parents=True)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "__init__.py").write_text("")
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
-    subprocess.run([*python, "-c", "import hub.writes"], cwd=tmp_path, check=True)
+    imported = subprocess.check_output([*python, "-c", "import hub; print(hub.__file__)"], cwd=tmp_path, text=True)
+    assert not Path(imported.strip()).is_relative_to(tmp_path)
 
 
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
