@@ -101,14 +101,19 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
     assert written(stand) == after
     assert entries(stand) == first
     assert len(stand.calls) - calls < len(files) // 1_000 + 60
+    change_an_old_file(stand, {path: files[path] for path in listed})
 
-    path = next(path for path in listed if b'"PENDING"' in files[path] and readable(path, files[path]))
+
+def change_an_old_file(stand: BoardDriver, files: dict[str, bytes]) -> None:
+    """An old file that a person changes is judged as a new request: status, thread and one more commit."""
+    commits = written(stand)[REQUESTS]
+    path = next(path for path in files if b'"PENDING"' in files[path] and readable(path, files[path]))
     model = json.loads(files[path])["model"]
     stand.put(path, json.dumps({**json.loads(files[path]), "submitted_time": "2026-11-24T12:00:00Z"}).encode())
     live(stand, rounds=1)
     assert stand.file(path)["status"] == "FAILED"
     assert [model in thread.title for thread in stand.threads() if thread.num > 1] == [True]
-    assert written(stand)[REQUESTS] == after[REQUESTS] + 2
+    assert written(stand)[REQUESTS] == commits + 2
 
 
 def readable(path: str, data: bytes) -> bool:

@@ -111,6 +111,33 @@ def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pyte
     return run
 
 
+def check_decision(stand: BoardDriver, paths: list[str], suite: Suite) -> None:
+    """The decision names the bot, the requests and the suite, in the list and in the logs repo."""
+    (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
+    assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
+    assert sorted(decided.requests) == sorted(paths)
+    (decision,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    assert (
+        json.loads(stand.context.hub.read_file(stand.context.logs, decision.path).data)["arguments"]["digest"]
+        == suite.digest
+    )
+
+
+def evaluate_again(stand: BoardDriver, paths: list[str], before: dict[str, Any]) -> None:
+    """The first request gets newer results; the second fails, keeps its earlier results, and its thread says so."""
+    evaluate(stand, paths[0], 3)
+    newer = stand.file(paths[0])["steward"]
+    assert newer["results"] != before[paths[0]]["steward"]["results"]
+    assert newer["revision"] == before[paths[0]]["steward"]["revision"]
+    assert not {"kept", "priority"} & newer.keys()
+    evaluate(stand, paths[1], 4, THEIRS)
+    back = stand.file(paths[1])
+    assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
+    (post_text,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
+    assert "The leaderboard's benchmarks changed" in post_text
+    assert "stays" in post_text
+
+
 def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: BoardDriver, shell: Any) -> None:
     """The plan is shown first, and done by --yes in one commit; it is recorded as a decision and never repeated."""
     stand.tick()
@@ -138,31 +165,13 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     assert stand.file(current)["status"] == "FINISHED"
     assert {one.path: one.rank for one in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
 
-    (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
-    assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
-    assert sorted(decided.requests) == sorted(paths)
-    (decision,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
-    assert (
-        json.loads(stand.context.hub.read_file(stand.context.logs, decision.path).data)["arguments"]["digest"]
-        == suite.digest
-    )
-
+    check_decision(stand, paths, suite)
     commits = stand.commits()
     code, output = shell("reevaluate", "--yes")
     assert (code, "There is nothing to do." in output) == (0, True), output
     assert (stand.commits(), len(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)) == (commits, 1)
 
-    evaluate(stand, paths[0], 3)
-    newer = stand.file(paths[0])["steward"]
-    assert newer["results"] != before[paths[0]]["steward"]["results"]
-    assert newer["revision"] == before[paths[0]]["steward"]["revision"]
-    assert not {"kept", "priority"} & newer.keys()
-    evaluate(stand, paths[1], 4, THEIRS)
-    back = stand.file(paths[1])
-    assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
-    (post_text,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
-    assert "The leaderboard's benchmarks changed" in post_text
-    assert "stays" in post_text
+    evaluate_again(stand, paths, before)
     code, output = shell("reevaluate", "--yes")
     assert (code, "1 were queued for this suite once" in output) == (0, True), output
     assert "2 have results of this suite." in output

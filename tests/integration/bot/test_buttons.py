@@ -263,6 +263,25 @@ def test_a_sync_that_died_after_the_effect_tells_the_same(site: SignInSite, monk
     assert "is being carried out. Look again in a few seconds" in shown(waits)
 
 
+def appeal_and_uphold(stand: FlagBoardDriver, thread: str) -> None:
+    """The owner appeals once, a maintainer upholds the flag, and a later appeal opens the discussion again."""
+    mia, bob, ada = (Person(stand.context.hub.user(name).id, name) for name in ("form", "bob", "ada"))
+    appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
+    assert given(stand, bob, "appeal", appealing).allowed is False
+    for _ in range(2):  # a click that comes twice
+        assert given(stand, ada, "appeal", appealing).outcome == "done"
+    upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=thread)
+    assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
+    number = int(thread.rpartition("/")[2])
+    talk = stand.ada.get_discussion_details(SPACE, number, repo_type="space")
+    words = [event.content for event in talk.events if event.type == "comment"]
+    assert [text.count("appeals against the flag") for text in words].count(1) == 1
+    assert any("[ada](" in text and ", the model's owner, " in text for text in words), "listed among the appeals"
+    assert talk.status == "closed"
+    assert given(stand, ada, "appeal", appealing, key="later").outcome == "done"
+    assert stand.ada.get_discussion_details(SPACE, number, repo_type="space").status == "open"
+
+
 def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: Valkey, probe: Probe) -> None:
     """The flag has a discussion, and the record names no thread; others can dismiss and flag nothing by a button."""
     with LocalHub(tmp_path / "hub", flags_world()) as hub, no_flags(hub, valkey, probe) as stand:
@@ -278,21 +297,7 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
         again = given(stand, mia, "flag", flagging, key="another page")
         assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True), again.text
         assert [one.thread for one in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
-        ada = Person(stand.context.hub.user("ada").id, "ada")
-        appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
-        assert given(stand, bob, "appeal", appealing).allowed is False
-        for _ in range(2):  # a click that comes twice
-            assert given(stand, ada, "appeal", appealing).outcome == "done"
-        upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=record.thread)
-        assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
-        number = int(record.thread.rpartition("/")[2])
-        talk = stand.ada.get_discussion_details(SPACE, number, repo_type="space")
-        words = [event.content for event in talk.events if event.type == "comment"]
-        assert [text.count("appeals against the flag") for text in words].count(1) == 1
-        assert any("[ada](" in text and ", the model's owner, " in text for text in words), "listed among the appeals"
-        assert talk.status == "closed"
-        assert given(stand, ada, "appeal", appealing, key="later").outcome == "done"
-        assert stand.ada.get_discussion_details(SPACE, number, repo_type="space").status == "open"
+        appeal_and_uphold(stand, record.thread)
         lifting = {"models": "ada/plain", "reason": "its card says so now"}
         assert given(stand, bob, "unflag", lifting).allowed is False
         assert given(stand, mia, "unflag", lifting).outcome == "done"

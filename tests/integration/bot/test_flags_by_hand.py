@@ -106,16 +106,21 @@ def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str
     assert len(case.replies()) == int(waits)
 
 
-def test_a_table_of_others_is_imported_from_a_shell(
-    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+def set_environment(stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `steward` commands need to work on this board."""
     board = BOARD.replace("logs: board/logs", f"logs: board/logs, flags: {FLAGS}")
     (tmp_path / "board.yaml").write_text(board)
     environment = {"HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey.url, "STEWARD_BOT_TOKEN": BOT}
     environment |= {"STEWARD_BOARD": str(tmp_path / "board.yaml"), "STEWARD_MIRRORS": str(tmp_path / "mirrors")}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+
+
+def test_a_table_of_others_is_imported_from_a_shell(
+    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+    set_environment(stand, valkey, tmp_path, monkeypatch)
     stand.ada.create_repo("ada/old-name")
     stand.ada.move_repo("ada/old-name", "ada/new-name")
     url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
@@ -157,10 +162,8 @@ def test_a_table_of_others_is_imported_from_a_shell(
     assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
 
 
-def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
-    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
-    stand.submit("ada/good")
-    assert disagreements(stand.context) == []
+def plant_disagreements(stand: FlagBoardDriver) -> list[CommitOperationAdd]:
+    """Commit requests, results and flags that contradict each other; return the results files."""
     path = "ada/copy_eval_request_False_float32_Original.json"
     stand.put(path, in_bytes({"model": "ada/cpy", "status": "FINISHED"}))
     finished = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
@@ -182,6 +185,14 @@ def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
             "flags/ada/loud.json": by_hand("ada/loud", thread=f"{stand.hub.url}/spaces/old/space/discussions/1"),
         },
     )
+    return results
+
+
+def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
+    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
+    stand.submit("ada/good")
+    assert disagreements(stand.context) == []
+    results = plant_disagreements(stand)
     listed = disagreements(stand.context)
     kinds = {one.what for one in listed}
     deletions = [CommitOperationDelete(one.path_in_repo) for one in results]
