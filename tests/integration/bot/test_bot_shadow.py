@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -63,6 +63,37 @@ def published(stand: BoardDriver, job: EvaluationJob) -> Details:
     return Details(repo=repo, commit=commit.oid, results_path=path)
 
 
+def check_list(stand: BoardDriver, jobs: Sequence[EvaluationJob], good: str, refused: str, broken: str) -> None:
+    """The list holds each edit, thread and comment for three jobs and three requests, and nothing else."""
+    well, ill, lost = jobs
+    comment = ("comment", "new-thread")
+    edits = [entry for entry in listed(stand) if entry[0] not in comment]
+    folder = "ada/good/"
+    result = "ada/good/results_2026-11-24T12-00-00.000000.json"
+    assert sorted(edits) == sorted(
+        [
+            ("edit", good, "RUNNING"),
+            ("edit", refused, "FAILED"),
+            ("edit", result, ""),
+            *(
+                ("edit", f"{folder}{job.attempt}/{name}", "")
+                for job in (well, ill)
+                for name in ("log.txt", "outcome.json")
+            ),
+            ("edit", well.path, "FINISHED"),
+            ("edit", ill.path, "FAILED"),
+            ("relaunch", lost.path, "RERUN"),
+        ]
+    )
+    spoken = [entry for entry in listed(stand) if entry[0] in comment]
+    assert sorted(spoken) == sorted(
+        [
+            *(("new-thread", path, "") for path in (good, refused, broken)),
+            *(("comment", job.path, "") for job in (well, ill, lost)),
+        ]
+    )
+
+
 def check_rest(stand: BoardDriver) -> None:
     """Nothing is dirty or retried, and a round of the reconciler costs few calls and lists nothing more."""
     assert stand.context.redis.hlen(stand.context.keys.dirty_tries) == 0
@@ -96,32 +127,7 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
         later(stand, 3_600 - LOST - 1)
     assert written(stand) == still
     assert stand.queued() == []
-    comment = ("comment", "new-thread")
-    edits = [entry for entry in listed(stand) if entry[0] not in comment]
-    folder = "ada/good/"
-    result = "ada/good/results_2026-11-24T12-00-00.000000.json"
-    assert sorted(edits) == sorted(
-        [
-            ("edit", good, "RUNNING"),
-            ("edit", refused, "FAILED"),
-            ("edit", result, ""),
-            *(
-                ("edit", f"{folder}{job.attempt}/{name}", "")
-                for job in (well, ill)
-                for name in ("log.txt", "outcome.json")
-            ),
-            ("edit", well.path, "FINISHED"),
-            ("edit", ill.path, "FAILED"),
-            ("relaunch", lost.path, "RERUN"),
-        ]
-    )
-    spoken = [entry for entry in listed(stand) if entry[0] in comment]
-    assert sorted(spoken) == sorted(
-        [
-            *(("new-thread", path, "") for path in (good, refused, broken)),
-            *(("comment", job.path, "") for job in (well, ill, lost)),
-        ]
-    )
+    check_list(stand, (well, ill, lost), good, refused, broken)
     check_rest(stand)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,15 +116,9 @@ def set_environment(stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monk
         monkeypatch.setenv(name, value)
 
 
-def test_a_table_of_others_is_imported_from_a_shell(
-    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
-    set_environment(stand, valkey, tmp_path, monkeypatch)
-    stand.ada.create_repo("ada/old-name")
-    stand.ada.move_repo("ada/old-name", "ada/new-name")
-    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
-    table = {
+def dirty_table(url: Callable[[int], str]) -> dict[str, str]:
+    """A table of flags with one right key and ten that are written in a wrong way or name no model."""
+    return {
         "ada/good": url(1),
         "ada/copy ": url(2),
         "ada / merged": url(3),
@@ -137,8 +131,18 @@ def test_a_table_of_others_is_imported_from_a_shell(
         "ada/quiet": "see above",
         " ada/good": url(9),
     }
+
+
+def test_a_table_of_others_is_imported_from_a_shell(
+    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+    set_environment(stand, valkey, tmp_path, monkeypatch)
+    stand.ada.create_repo("ada/old-name")
+    stand.ada.move_repo("ada/old-name", "ada/new-name")
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
     file = tmp_path / "flagged.json"
-    file.write_text(json.dumps(table))
+    file.write_text(json.dumps(dirty_table(url)))
     shown = CliRunner().invoke(app, ["flags", "import", str(file), "--json"])
     report = json.loads(shown.output)
     assert (shown.exit_code, report["written"]) == (1, False)
@@ -189,7 +193,7 @@ def plant_disagreements(stand: FlagBoardDriver) -> list[CommitOperationAdd]:
 
 
 def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
-    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
+    """The checker names each contradiction of requests, results and flags, and none in repos that agree."""
     stand.submit("ada/good")
     assert disagreements(stand.context) == []
     results = plant_disagreements(stand)

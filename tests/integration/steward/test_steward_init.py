@@ -32,6 +32,7 @@ effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
+SPACE = Repo("space", "fresh/leaderboard")
 WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details")
 
 
@@ -106,13 +107,25 @@ def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pyt
         assert "pip install 'steward-leaderboard[contents]'" in CliRunner().invoke(app, command).output
 
 
+def new_page(api: HfApi, reader: Hub) -> bytes:
+    """Check the files of the Space that init wrote; return its page."""
+    files = set(api.list_repo_files(SPACE.id, repo_type="space"))
+    assert {"README.md", "index.html", "snapshot.js", *SHIPPED} <= files
+    index, card = reader.read_file(SPACE, "index.html").data, reader.read_file(SPACE, "README.md").data
+    assert b"sdk: static" in card and b"app_file: index.html" in card
+    assert b'href="https://bot.example.org/submit"' in index
+    assert f"{api.endpoint}/datasets/fresh/contents/resolve/main/leaderboard.json".encode() in index
+    assert not re.search(rb'(?:href|src)="/', index)
+    return index
+
+
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written once; an older page stays until --space, and a page by another program stays always; the doctor tells."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
             monkeypatch.setenv(name, value)
-        api, space = HfApi(hub.url, token="hf_bot"), Repo("space", "fresh/leaderboard")
+        api = HfApi(hub.url, token="hf_bot")
 
         def init(*more: str) -> str:
             command = ["init", "--org", "fresh", "--url", "https://bot.example.org/webhooks/hub", *more]
@@ -120,32 +133,26 @@ def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypa
 
         assert "Would write the page of the Space fresh/leaderboard" in init()
         assert "Wrote the page of the Space fresh/leaderboard" in init("--apply")
-        files = set(api.list_repo_files(space.id, repo_type="space"))
-        assert {"README.md", "index.html", "snapshot.js", *SHIPPED} <= files
         reader = Hub(hub.url, "hf_bot")
-        index, card = reader.read_file(space, "index.html").data, reader.read_file(space, "README.md").data
-        assert b"sdk: static" in card and b"app_file: index.html" in card
-        assert b'href="https://bot.example.org/submit"' in index
-        assert f"{hub.url}/datasets/fresh/contents/resolve/main/leaderboard.json".encode() in index
-        assert not re.search(rb'(?:href|src)="/', index)
+        index = new_page(api, reader)
         assert "The page of the Space fresh/leaderboard exists." in init("--apply")
         assert "is up to date" in init("--apply", "--space")
 
         board = parse_board((tmp_path / "board.yaml").read_text())
         old = index.replace(space_version().encode(), b"0" * 12)
         for content, state in ((index, "current"), (old, "old"), (b"<p>Ours</p>", "other")):
-            api.upload_file(repo_id=space.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
-            assert state_of(reader, space) == state
+            api.upload_file(repo_id=SPACE.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
+            assert state_of(reader, SPACE) == state
             (check,) = space_checks(cast(BoardContext, SimpleNamespace(board=board, hub=reader)))
             assert (check.state, "--space" in check.mend) == (("warning", True) if state == "old" else ("ok", False))
             if state == "old":
                 assert "--space brings it up to date" in init("--apply")
                 assert "Would write the page" in init("--space")
                 assert "Wrote the page" in init("--apply", "--space")
-                assert reader.read_file(space, "index.html").data == index
+                assert reader.read_file(SPACE, "index.html").data == index
         assert "it stays as it is" in init("--apply", "--space")
-        assert reader.read_file(space, "index.html").data == b"<p>Ours</p>"
-        assert space_of(board) == space
+        assert reader.read_file(SPACE, "index.html").data == b"<p>Ours</p>"
+        assert space_of(board) == SPACE
         reader.close()
 
 
