@@ -22,9 +22,9 @@ from tests.support.board.ledger_driver import RESULTS, WORLD, LedgerDriver
 def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on a Hub with two shared repos, at the beginning of an hour."""
     with LocalHub(tmp_path, WORLD) as hub:
-        made = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
-        yield made
-        made.hub.close()
+        driver = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
+        yield driver
+        driver.hub.close()
 
 
 def came_in(bench: LedgerDriver, deliveries: int) -> None:
@@ -34,15 +34,15 @@ def came_in(bench: LedgerDriver, deliveries: int) -> None:
 
 def commits_within_an_hour(bench: LedgerDriver) -> int:
     """Return the ledger's commits in an hour with an edit every minute, whose commits come back as deliveries."""
-    before = made = len(bench.titles(RESULTS))
+    before = count = len(bench.titles(RESULTS))
     for number in range(59):
         bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
         bench.write(RESULTS)
         now = len(bench.titles(RESULTS))
-        came_in(bench, now - made)
-        made = now
+        came_in(bench, now - count)
+        count = now
         bench.time += 60
-    return made - before
+    return count - before
 
 
 def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: LedgerDriver) -> None:

@@ -18,9 +18,9 @@ from tests.support.board.ledger_driver import REQUESTS, WORLD, LedgerDriver
 def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on a Hub with two shared repos."""
     with LocalHub(tmp_path, WORLD) as hub:
-        made = LedgerDriver(hub.url, connection)
-        yield made
-        made.hub.close()
+        driver = LedgerDriver(hub.url, connection)
+        yield driver
+        driver.hub.close()
 
 
 def test_an_edit_that_its_commit_does_not_show_stays_staged(

@@ -94,7 +94,7 @@ def again(sent: list[tuple[str, OutgoingDelivery]], times: int) -> None:
             posts.append((url, json.dumps(delivery.body).encode(), {"X-Webhook-Secret": SECRET, **named}))
     random.Random(7).shuffle(posts)
     with httpx2.Client(timeout=20) as client, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda it: client.post(it[0], content=it[1], headers=it[2]), posts))
+        answers = list(pool.map(lambda post: client.post(post[0], content=post[1], headers=post[2]), posts))
     assert {answer.status_code for answer in answers} <= {200, 202}
 
 

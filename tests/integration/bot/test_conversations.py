@@ -44,8 +44,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
     """One board for all conversations."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with transcript_board(tmp_path_factory.mktemp("hub"), connection, probe) as made:
-            yield made
+        with transcript_board(tmp_path_factory.mktemp("hub"), connection, probe) as driver:
+            yield driver
 
 
 Told = tuple[str, str, list[TranscriptThread]]

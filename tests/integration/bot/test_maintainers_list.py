@@ -166,6 +166,6 @@ def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
     look(stand)
     rulings.pause(stand.context, "suite:starter", "4 models failed.", BY)
     stand.settle()
-    ((post, told),) = digests(stand)
+    ((post, comment),) = digests(stand)
     assert "`/resume suite:starter`" in post
-    assert "4 models failed" in told
+    assert "4 models failed" in comment

@@ -155,9 +155,9 @@ def test_the_token_is_kept_nowhere(
     answers = [settled(web, GOOD), settled(web, {"model": "ada/pickled"}), post(web, GOOD, wrong), post(web, b"{")]
     assert [one.status_code for one in answers] == [202, 422, 401, 400]
     printed = capfd.readouterr()
-    said = [printed.out, printed.err, caplog.text, *(f"{one.headers}{one.text}" for one in answers)]
+    texts = [printed.out, printed.err, caplog.text, *(f"{one.headers}{one.text}" for one in answers)]
     for token in (ADA, wrong):
-        assert not [words for words in said if token in words]
+        assert not [words for words in texts if token in words]
         assert not [words for words in everything(connection) if token.encode() in words]
 
 

@@ -270,8 +270,8 @@ def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
 def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
     """Attempts read together equal those read alone; unknown ones are left out."""
     others = [f"{number:012x}-cccccccc-1" for number in range(3)]
-    for number, one in enumerate(others[:2]):
-        attempts.take(one, f"{number}", "w", now=NOW)
+    for number, attempt in enumerate(others[:2]):
+        attempts.take(attempt, f"{number}", "w", now=NOW)
     attempts.beat(others[0], AttemptProgress("load", 1, 2), now=NOW + 1, worker="0", path="0")
     assert attempts.read_all([]) == {}
-    assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}
+    assert attempts.read_all([*others, others[0]]) == {attempt: attempts.read(attempt) for attempt in others[:2]}

@@ -82,15 +82,15 @@ def test_no_submission_holds_the_table_back_for_ever(monkeypatch: pytest.MonkeyP
 
 def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
     """A server of the Hub that lags knows no new commit; another call shows the file. Two such answers are believed."""
-    gone, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
+    missing, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
 
     def find_file(*_: object, **__: object) -> None:
-        raise gone
+        raise missing
 
     def paths_info(*_: object) -> dict[str, object]:
         if shown:
             return {}
-        raise gone
+        raise missing
 
     hub = SimpleNamespace(find_file=find_file, paths_info=paths_info)
     context = cast(BoardContext, SimpleNamespace(hub=hub, requests=None))

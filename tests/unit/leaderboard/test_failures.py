@@ -86,8 +86,8 @@ BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-chan
 
 def evidence(death: dict[str, Any]) -> FailureEvidence:
     """Return the recorded failures."""
-    found = death["evidence"]
-    return FailureEvidence(**{**found, "chain": tuple(found.get("chain", ()))})
+    recorded = death["evidence"]
+    return FailureEvidence(**{**recorded, "chain": tuple(recorded.get("chain", ()))})
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])

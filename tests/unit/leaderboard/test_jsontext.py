@@ -48,17 +48,17 @@ def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]]
     before, after = json.loads(raw.removeprefix("\ufeff")), json.loads(edited.removeprefix("\ufeff"))
     assert after == {**before, **changes}
     assert edit(edited, changes) == edited
-    rest = edited
+    remaining = edited
     for number, piece in enumerate(pieces[:-1]):
         name = names[(number - 1) // 4] if number else ""
         if number % 4 == 3 and name in changes:
-            _, end = json.JSONDecoder().raw_decode(rest)
-            rest = rest[end:]
+            _, end = json.JSONDecoder().raw_decode(remaining)
+            remaining = remaining[end:]
         elif number == len(pieces) - 2:
-            assert rest.startswith(piece) or set(changes) - set(names)
+            assert remaining.startswith(piece) or set(changes) - set(names)
         else:
-            assert rest.startswith(piece)
-            rest = rest[len(piece) :]
+            assert remaining.startswith(piece)
+            remaining = remaining[len(piece) :]
     assert edited.endswith(pieces[-1])
     assert set(changes) & set(names) or set(changes) - set(names) or edited == raw
 

@@ -165,8 +165,8 @@ def test_the_same_commit_is_not_evaluated_again_for_the_asking(status: str, sha:
     """An evaluated commit cannot be submitted again; a cancelled one can."""
     before = parse_request(PATH, dumped({**ENDED, "status": status}))
     assert isinstance(before, Request)
-    found = same_commit(before, sha)
-    assert (found.code if found else None) == code
+    problem = same_commit(before, sha)
+    assert (problem.code if problem else None) == code
 
 
 CHANGES: list[tuple[FileChange, str]] = [

@@ -101,8 +101,8 @@ def test_only_scratch_names_of_the_namespace_are_admitted(repo_id: str) -> None:
 
 def test_each_run_has_names_of_its_own() -> None:
     """Two runs have different prefixes, and both are recognised."""
-    one, two = fresh_prefix(), fresh_prefix()
-    assert one != two and is_scratch_name(f"{one}contents") and not is_scratch_name(one)
+    first, second = fresh_prefix(), fresh_prefix()
+    assert first != second and is_scratch_name(f"{first}contents") and not is_scratch_name(first)
 
 
 def test_the_budget_ends_a_run() -> None:

@@ -30,10 +30,10 @@ def test_the_hub_is_asked_twice_before_a_model_counts_as_gone(
     """A server that lags may not know a new commit; a gate is no lag."""
 
     def answer(*_: object) -> object:
-        said = answers.pop(0)
-        if isinstance(said, Exception):
-            raise said
-        return said
+        next_answer = answers.pop(0)
+        if isinstance(next_answer, Exception):
+            raise next_answer
+        return next_answer
 
     monkeypatch.setattr(downloads, "_answered_info", answer)
     monkeypatch.setattr(downloads, "GONE_SECONDS", 0.0)
