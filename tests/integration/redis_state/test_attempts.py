@@ -132,10 +132,10 @@ def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> 
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
     """Of a log that is too long the last bytes are stored, even if they split a character."""
     attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")
-    found = attempts.outcome(ATTEMPT)
-    assert found is not None
-    assert found[1].endswith("the end")
-    assert len(found[1].encode()) <= MAX_LOG + 3
+    outcome_and_log = attempts.outcome(ATTEMPT)
+    assert outcome_and_log is not None
+    assert outcome_and_log[1].endswith("the end")
+    assert len(outcome_and_log[1].encode()) <= MAX_LOG + 3
 
 
 def test_a_garbled_outcome_is_an_error_not_a_result(attempts: Attempts, connection: redis.Redis) -> None:

@@ -179,15 +179,15 @@ def test_revisions(repo: GitRepo) -> None:
 
 def test_diffs_are_gits_own(repo: GitRepo) -> None:
     """Changed, added, removed, renamed and binary files are diffed as the git command does."""
-    one = repo.commit(
+    first = repo.commit(
         MAIN, [SetFile("a", b"1\n2\n"), SetFile("gone", b"x\n"), SetFile("old", b"long\n" * 20)], None, ADA, "one"
     )
     changes = [SetFile("a", b"1\n3\n"), SetFile("bin", b"\0\1"), SetFile("é", b"new\n")]
-    two = repo.commit(MAIN, changes, None, ADA, "two")
-    three = repo.commit(
+    second = repo.commit(MAIN, changes, None, ADA, "two")
+    third = repo.commit(
         MAIN, [RemoveFile("gone"), RemoveFile("old"), SetFile("new", b"long\n" * 20)], None, ADA, "three"
     )
-    for old, new in ((one, two), (two, three), (one, three)):
+    for old, new in ((first, second), (second, third), (first, third)):
         ours = [line for line in repo.diff(old, new).splitlines() if line and not line.startswith("index ")]
         theirs = git(repo, "-c", "core.quotePath=true", "diff", old, new).splitlines()
         assert ours == [line for line in theirs if not line.startswith("index ")]
