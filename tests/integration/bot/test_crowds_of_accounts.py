@@ -40,7 +40,7 @@ def account(stand: FlagBoardDriver, name: str) -> HfApi:
 
 
 def test_ten_accounts_that_report_one_model_are_one_report(stand: FlagBoardDriver) -> None:
-    """Nothing is flagged, maintainers have one row, and a report that is edited afterwards changes nothing."""
+    """Nothing is flagged, maintainers have one row, and the report stays when an edited thread names another model."""
     talks = [
         AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", account(stand, f"puppet-{n}")) for n in range(10)
     ]

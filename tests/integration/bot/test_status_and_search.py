@@ -43,7 +43,7 @@ def told(stand: BoardDriver, model: str) -> tuple[str, str]:
 
 
 def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: BoardDriver) -> None:
-    """The first of its kind stands alone; the second is compared; a private model is never named."""
+    """The first model of its category stands alone; the second stands beside its base and the best of its category."""
     first = board.submit("ada/good", sender="ada", model_type="💬 : chat models")
     finish(board, first)
     assert "| benchmark | score | raw |\n" in told(board, "ada/good")[1]
@@ -97,7 +97,7 @@ def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: BoardDriv
 
 
 def test_closing_can_be_held_back(board: BoardDriver) -> None:
-    """Where closing is off or in shadow the thread stays open, and nothing else is missing."""
+    """Where closing is in shadow the thread stays open, and the list of shadowed writes has the closing."""
     modes = dict.fromkeys(board.context.board.effects.modes, "on") | {"close": "shadow"}
     board.context.board = board.context.board.model_copy(update={"effects": Effects.model_validate(modes)})
     path = board.submit("ada/good", sender="ada")

@@ -279,7 +279,7 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
 
 
 def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """By path or by model: state, place, reason, log and thread; no Hub is asked; nothing known is exit status 1."""
+    """By path or by model: state, place, reason and thread; no Hub is asked; nothing known is exit status 1."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.settle()
     calls = len(stand.calls)

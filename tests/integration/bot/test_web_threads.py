@@ -132,7 +132,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
 
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest go; the files on the Hub stay."""
+    """Redis holds the newest decisions, up to a number."""
     monkeypatch.setattr("redis_state.board.decisions.MAX_DECISIONS", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
