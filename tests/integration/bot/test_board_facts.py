@@ -154,12 +154,12 @@ COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("made", "counts"), COUNTS)
+@pytest.mark.parametrize(("make_entry", "counts"), COUNTS)
 def test_a_quota_counts_what_came_to_something(
-    context: BoardContext, made: Callable[[], IndexEntry], counts: bool
+    context: BoardContext, make_entry: Callable[[], IndexEntry], counts: bool
 ) -> None:
     """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
-    facts = around(context, made())
+    facts = around(context, make_entry())
     assert (facts.by_submitter, facts.by_organisation) == (int(counts), int(counts))
     assert around(context, asked=request("eve/lion"), by="heidi").by_submitter == 0
 

@@ -324,17 +324,17 @@ def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDrive
     assert (heard(old), heard(new)) == ([], ["steward-bot"])
 
 
-@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("is_lost", [False, True])
 def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(
-    stand: BoardDriver, gone: bool
+    stand: BoardDriver, is_lost: bool
 ) -> None:
     """An unreadable record, or one whose commit is gone, is a visible error, and nothing is written."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     record = adopted(stand).record
-    wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if gone else "{}"
+    wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if is_lost else "{}"
     stand.put(RECORD, wrong.encode())
     before = written(stand)
-    with pytest.raises(RecordLost if gone else BadRecord):
+    with pytest.raises(RecordLost if is_lost else BadRecord):
         stand.context.adoption.read()
     live(stand)
     assert written(stand) == before

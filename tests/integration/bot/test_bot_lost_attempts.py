@@ -123,12 +123,14 @@ def publish_outcome(stand: BoardDriver, job: EvaluationJob) -> tuple[dict[str, b
     return files, scores.average
 
 
-@pytest.mark.parametrize("told", first(1, [False, True]))
-def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: BoardDriver, told: bool) -> None:
+@pytest.mark.parametrize("is_reported", first(1, [False, True]))
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
+    stand: BoardDriver, is_reported: bool
+) -> None:
     """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
     job = stand.started()
     files, average = publish_outcome(stand, job)
-    if told:
+    if is_reported:
         stand.end(job, failure=cause("worker-lost").failure("killed"))
     else:
         stand.time += 100

@@ -65,13 +65,15 @@ def change_suite(stand: BoardDriver) -> Suite:
     return stand.context.suite
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "its worker was lost"])
-def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: BoardDriver, told: bool) -> None:
+@pytest.mark.parametrize("is_reported", [True, False], ids=["told", "its worker was lost"])
+def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
+    stand: BoardDriver, is_reported: bool
+) -> None:
     """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
     job = stand.started()
     details = publish(stand.hub.url, job, stand.context.suite)
     change_suite(stand)
-    if told:
+    if is_reported:
         stand.end(job, details=details)
     else:
         stand.time += 100
@@ -79,7 +81,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(sta
         stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)
-    assert file["steward"]["failure"]["cause"] == ("suite-changed" if told else "worker-lost")
+    assert file["steward"]["failure"]["cause"] == ("suite-changed" if is_reported else "worker-lost")
     stand.worker()
     stand.tick()
     stand.settle()

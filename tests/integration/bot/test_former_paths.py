@@ -241,7 +241,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
 
 
 @pytest.mark.parametrize(
-    ("present", "newer", "left"),
+    ("present", "newer", "remaining"),
     first(
         1,
         [
@@ -257,13 +257,13 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
     ),
 )
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
-    former: BoardDriver, present: bytes, newer: bytes, left: bytes
+    former: BoardDriver, present: bytes, newer: bytes, remaining: bytes
 ) -> None:
     """One readable file of pauses is left, and front ends see none."""
     commit(former, {PAUSES: present, FORMER_PAUSES: newer})
     started(former)
     assert on_main(former) == {RECORD, PAUSES}
-    assert former.read(PAUSES) == left
+    assert former.read(PAUSES) == remaining
 
 
 def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -> None:

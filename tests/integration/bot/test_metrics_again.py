@@ -117,8 +117,8 @@ def test_a_metric_that_the_answer_does_not_give_is_found_out(
     assert computing.context.set_aside.includes("w")
 
 
-@pytest.mark.parametrize(("scored", "said"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
-def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, said: str) -> None:
+@pytest.mark.parametrize(("scored", "reason"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
+def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, reason: str) -> None:
     """A bot without the harness, and one whose harness scores otherwise than the worker's."""
 
     def recompute(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
@@ -138,7 +138,7 @@ def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, s
     recomputer.close()
     stand.settle()
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert (said in checked(stand, job.path)["not_recomputed"], checked(stand, job.path)["recomputed"]) == (True, 0)
+    assert (reason in checked(stand, job.path)["not_recomputed"], checked(stand, job.path)["recomputed"]) == (True, 0)
 
 
 def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: BoardDriver) -> None:

@@ -111,7 +111,7 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("answers", "error"),
     [
         ({"identity": {"iss": "https://evil.example"}}, Denied),
         ({"identity": {"aud": "another-app"}}, Denied),
@@ -135,9 +135,9 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
         ({"metadata": {"authorization_endpoint": "javascript:alert(1)"}}, Garbled),
     ],
 )
-def test_what_does_not_hold_signs_nobody_in(hub: Says, said: dict[str, Any], error: type[HubError]) -> None:
+def test_what_does_not_hold_signs_nobody_in(hub: Says, answers: dict[str, Any], error: type[HubError]) -> None:
     """A wrong issuer, app, time, nonce, person or host, or an empty response, is refused without revealing a secret."""
-    hub.say(**said)
+    hub.say(**answers)
     with pytest.raises(error) as caught:
         provider(hub).identify("the code", verifier="v", nonce="n")
     assert not [secret for secret in ("the code", "secret", "hf_oauth_x") if secret in str(caught.value)]

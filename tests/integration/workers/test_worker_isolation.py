@@ -148,7 +148,7 @@ def test_nothing_open_but_its_pipes(look: dict[str, Any]) -> None:
 
 
 def test_its_limits_are_set(look: dict[str, Any]) -> None:
-    """No core dumps; memory, files and processes are bounded."""
+    """No core dumps; memory, the size of files and the number of processes are bounded."""
     limits = look["seen"]["limits"]
     assert limits["RLIMIT_CORE"] == 0 and limits["RLIMIT_DATA"] == 1 << 30
     assert limits["RLIMIT_FSIZE"] == 16 << 30 and 0 < limits["RLIMIT_NPROC"] <= 4096

@@ -61,14 +61,14 @@ def test_nothing_is_frozen_before_the_index_has_all_commits(head: str | None, mo
     assert (context.staged, context.marked) == ([], [REQUESTS])
 
 
-@pytest.mark.parametrize("known", [{"unjudged": (PATH,)}, {"busy": (PATH,)}])
+@pytest.mark.parametrize("entries", [{"unjudged": (PATH,)}, {"busy": (PATH,)}])
 def test_a_submission_whose_scores_are_on_their_way_is_waited_for(
-    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    entries: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not judged, or, after Redis was lost, known as running from its file; other requests hold nothing up."""
-    context = board(**known)
+    context = board(**entries)
     assert (looked(context, monkeypatch), context.staged) == (RETRY_SECONDS, [])
-    (name,) = known
+    (name,) = entries
     assert looked(context := board(**{name: (PATH.replace("predictions", "float32"),)}), monkeypatch) is None
     assert len(context.staged) == 1
 

@@ -200,7 +200,7 @@ def test_edits_travel_as_json(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "left", "data", "becomes"),
+    ("file", "written", "data", "becomes"),
     [
         (b"theirs", b"theirs", b"ours", "written"),
         (b"theirs", b"theirs", None, "written"),
@@ -214,11 +214,11 @@ def test_edits_travel_as_json(data: bytes) -> None:
     ],
 )
 def test_a_file_is_restored_only_where_nobody_touched_it_since(
-    file: bytes | None, left: bytes | None, data: bytes | None, becomes: str
+    file: bytes | None, written: bytes | None, data: bytes | None, becomes: str
 ) -> None:
     """A change by another account is reverted; a later change by a third one stays."""
     restoring = RestoreFile(
-        id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left)
+        id="back", path=PATH, line="Take back", data=data, left=None if written is None else blob_id(written)
     )
     planned = plan([restoring], {PATH: None if file is None else PresentFile(blob_id(file))})
     assert getattr(planned, becomes) == [restoring]

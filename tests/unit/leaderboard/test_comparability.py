@@ -103,7 +103,7 @@ def test_two_results_differ_in_plain_words(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "verdict", "said"),
+    ("one", "other", "verdict", "reason"),
     [
         (Result(None), Result(), "comparable", "one of the results says only of which suite it is"),
         (Result(None), Result(None), "comparable", "one of the results says only of which suite it is"),
@@ -116,14 +116,14 @@ def test_two_results_differ_in_plain_words(
         (Result(suite_digest=B), Result(), "comparable", ""),
     ],
 )
-def test_results_without_digests_compare_by_suite(one: Result, other: Result, verdict: str, said: str) -> None:
+def test_results_without_digests_compare_by_suite(one: Result, other: Result, verdict: str, reason: str) -> None:
     """The suite's digest counts only where a result has no others."""
     comparison = compare_results(one, other)
-    assert (comparison.verdict, comparison.asked) == (verdict, (said,) if said else ())
+    assert (comparison.verdict, comparison.asked) == (verdict, (reason,) if reason else ())
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "differences"),
     [
         ({}, ()),
         ({"engine": SHARED}, ("engine: harness and shared-prefix 2",)),
@@ -132,10 +132,10 @@ def test_results_without_digests_compare_by_suite(one: Result, other: Result, ve
         ({"digests": digests(softmax="float32")}, ("softmax dtype: the model's and float32",)),
     ],
 )
-def test_numerics_are_named_and_change_no_verdict(changes: dict[str, Any], said: tuple[str, ...]) -> None:
+def test_numerics_are_named_and_change_no_verdict(changes: dict[str, Any], differences: tuple[str, ...]) -> None:
     """Only the last digits depend on them."""
     comparison = compare_results(Result(), Result(**changes))
-    assert (comparison.verdict, comparison.numerics) == ("comparable", said)
+    assert (comparison.verdict, comparison.numerics) == ("comparable", differences)
 
 
 def test_other_tokens_are_named_with_the_chat_template() -> None:

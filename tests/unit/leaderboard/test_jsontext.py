@@ -99,7 +99,7 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "found"),
+    ("data", "expected"),
     [
         (b'{"a": 1}', {"a": 1}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
@@ -111,6 +111,6 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
     ],
     ids=["object", "byte order mark", "list", "nothing", "not text", "too deep", "too large a number"],
 )
-def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, found: dict[str, Any] | None) -> None:
+def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, expected: dict[str, Any] | None) -> None:
     """Untrusted bytes never raise an error."""
-    assert object_in(data) == found
+    assert object_in(data) == expected

@@ -294,7 +294,7 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
 
 
 @pytest.mark.parametrize(
-    ("causes", "found"),
+    ("causes", "counted"),
     [
         ([], []),
         (["report:7", "relaunch:1:8"], ["report:7", "relaunch:1:8"]),
@@ -303,9 +303,9 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
         ([f"{FIRST}:gpu-lost", "resubmitted", "report:7"], [f"{FIRST}:gpu-lost", "resubmitted", "report:7"]),
     ],
 )
-def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], found: list[str]) -> None:
+def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], counted: list[str]) -> None:
     """Attempts for an earlier commit or suite do not count for the present one."""
-    assert since_asked_anew(causes) == found
+    assert since_asked_anew(causes) == counted
 
 
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:

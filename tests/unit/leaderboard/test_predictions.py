@@ -76,12 +76,12 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "read", "told"), FILES)
-def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, told: list[str]) -> None:
+@pytest.mark.parametrize(("kind", "read", "sentences"), FILES)
+def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, sentences: list[str]) -> None:
     """The sentence names the first cases and the number of all."""
     problems = check_predictions(read, IDS, rules(kind)).problems
-    assert len(problems) == len(told)
-    for problem, words in zip(problems, told, strict=True):
+    assert len(problems) == len(sentences)
+    for problem, words in zip(problems, sentences, strict=True):
         assert problem.message.startswith(words)
         assert problem.advice
 

@@ -163,15 +163,15 @@ def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> Non
         assert missing_facts(rename, spoilt) == {}
 
 
-@pytest.mark.parametrize(("left", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
-def test_facts_are_set_only_in_a_block_that_is_there(left: Any, are_missing: bool) -> None:
+@pytest.mark.parametrize(("block", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
+def test_facts_are_set_only_in_a_block_that_is_there(block: Any, are_missing: bool) -> None:
     """Members that a file's `steward` block lacks are set; a file without a block gets none."""
     rename = plan("results", OLD, NEW, RESULTS)
     _, contents = done(rename)
     place = f"{NEW}/results_2024-01-01T00-00-00.json"
     planned = json.loads(contents[place])
-    present = {place: json.dumps({**planned, "steward": left}).encode()}
-    missing = {name: value for name, value in planned["steward"].items() if name not in (left or {})}
+    present = {place: json.dumps({**planned, "steward": block}).encode()}
+    missing = {name: value for name, value in planned["steward"].items() if name not in (block or {})}
     missing_by_place = {where: dict(facts.facts) for where, facts in missing_facts(rename, present).items()}
     assert missing_by_place == ({place: missing} if are_missing else {})
 

@@ -130,10 +130,10 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "found"), QUERIES)
-def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, found: list[str]) -> None:
+@pytest.mark.parametrize(("query", "names"), QUERIES)
+def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, names: list[str]) -> None:
     """A table of queries, the FAQ's first."""
-    assert [one.name for one in ROWS if parse(query).finds(one)] == found
+    assert [one.name for one in ROWS if parse(query).finds(one)] == names
 
 
 @pytest.mark.parametrize(
