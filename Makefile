@@ -83,7 +83,7 @@ matrices: setup
 		tests/integration/bot/test_doctor_backend_faults.py \
 		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
 		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
-		tests/integration/bot/test_try_command.py tests/integration/bot/test_bot_crowds.py \
+		tests/integration/bot/test_try_command.py tests/integration/bot/test_connection_limits.py \
 		tests/integration/bot/test_bot_effects.py tests/integration/bot/test_bot_syncs.py \
 		tests/integration/bot/test_earlier_results.py tests/integration/bot/test_bot_edits.py \
 		tests/integration/bot/test_rescore_command.py tests/integration/readers \
