@@ -112,21 +112,21 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
     with open_town(tmp_path) as town:
-        door, to_do = TcpProxy(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
+        proxy, to_do = TcpProxy(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
         for name in ("web", "sync", "sync1", "worker"):
-            town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{door.port}")
+            town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
         wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
         for number in range(THREADS):
             town.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
         wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
         town.submit(*MODELS)
         wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
-        door.refuse()
+        proxy.refuse()
         with to_do:
-            before, sent = to_do.memory(), [outage(town, door, AWAY)]
+            before, sent = to_do.memory(), [outage(town, proxy, AWAY)]
             sent.append(flood(town, range(TRICKLE, DELIVERIES), 64))
-            knocks = most_within(door.calls[:], WINDOW)
-            door.heal()
+            knocks = most_within(proxy.calls[:], WINDOW)
+            proxy.heal()
             back = time.monotonic()
             wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
             all_is_well(town, seconds=600)
@@ -135,7 +135,7 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
         grown = to_do.memory() - before
         words = figures(town, to_do, sent, grown=grown, all_done=all_done, knocks=knocks)
         print(json.dumps(words, indent=2))
-        door.close()
+        proxy.close()
         assert all(set(one.answers) == {202} for one in sent)
         assert max(one.percentile(1.0) for one in sent) < SLOWEST
         assert sum(words["inbox"].values()) >= DELIVERIES
@@ -165,16 +165,16 @@ def figures(
     }
 
 
-def outage(town: BoardProcesses, door: TcpProxy, seconds: float) -> Flood:
+def outage(town: BoardProcesses, proxy: TcpProxy, seconds: float) -> Flood:
     """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
     end, sent = time.monotonic() + seconds, Flood()
     with ThreadPoolExecutor(2) as pool:
         trickle = pool.submit(sent.send, town, range(TRICKLE), pause=seconds / TRICKLE)
         people = pool.submit(comment, town)
         while (remaining := end - time.monotonic()) > 0:
-            (door.refuse if int(remaining / 60) % 2 else door.cut)()
+            (proxy.refuse if int(remaining / 60) % 2 else proxy.cut)()
             time.sleep(min(remaining, 5.0))
-        door.refuse()
+        proxy.refuse()
         trickle.result()
         people.result()
     return sent

@@ -197,7 +197,7 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.e2e
 def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: ExampleBoard) -> None:
-    """Whoever is not signed in is told so; who is submits, and is told in Markdown; what failed is shown with why."""
+    """A visitor is told to sign in; who is signed in submits, and is told in Markdown; failures are shown with why."""
     front_end["BOARD"] = stage.web_url
     token = SimpleNamespace(token="hf_ada")
     submit, failed = front_end["submit"], front_end["failed"]

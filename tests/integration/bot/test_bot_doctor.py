@@ -88,8 +88,8 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
 
 def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: BoardDriver) -> None:
     """One thing that is wrong hides none of the others."""
-    with Hub(healthy.hub.url, "hf_wrong") as door:
-        healthy.context.hub = door
+    with Hub(healthy.hub.url, "hf_wrong") as with_wrong_token:
+        healthy.context.hub = with_wrong_token
         checks = examine(healthy.context)
     assert "STEWARD_BOT_TOKEN" in sentence(checks, "token", state="error")
     assert of(checks, "redis") == ["ok", "ok"]

@@ -116,13 +116,13 @@ def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagBoardDrive
     """Named in the board file, made once, with config and split in its card."""
     org = HfApi(stand.hub.url, token=BOT)
     board = parse_board(BOARD.replace("results: board/results", "results: board/results, contents: board/fresh"))
-    door = Hub(stand.hub.url, BOT)
-    lines = list(steps(door, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+    bot_hub = Hub(stand.hub.url, BOT)
+    lines = list(steps(bot_hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
     assert any("Created the dataset board/fresh" in line for line in lines)
     card = Path(org.hf_hub_download("board/fresh", "README.md", repo_type="dataset")).read_text("utf-8")
     assert "config_name: default" in card
     assert "split: train" in card
-    door.close()
+    bot_hub.close()
 
 
 def test_without_the_library_the_sync_process_does_not_start(

@@ -141,7 +141,7 @@ def maintainer_pauses(place: Transcripts) -> Told:
 
 
 def appeal(place: Transcripts) -> Told:
-    """A plea against a flag is answered with what helps, and waits for a maintainer."""
+    """An appeal against a flag is answered with what helps, and waits for a maintainer."""
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
     )

@@ -1,4 +1,4 @@
-"""Requests that are there twice: told once, in a thread with the pair and a cure, which a maintainer approves."""
+"""Requests that are there twice: reported once, in a thread with the pair and a plan that a maintainer approves."""
 
 from __future__ import annotations
 

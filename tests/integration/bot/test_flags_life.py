@@ -68,7 +68,7 @@ class Life:
         return f"{what} {trouble}"
 
     def say(self, text: str, api: object) -> str:
-        """Somebody writes in one of the discussions."""
+        """A person writes in one of the discussions."""
         talk = self.random.choice(self.talks)
         api.comment_discussion(SPACE, talk.number, comment=text, repo_type="space")  # type: ignore[attr-defined]
         return text
@@ -91,11 +91,11 @@ class Life:
         return self.say("/dismiss so I say", self.stand.form)
 
     def appeal(self) -> str:
-        """Somebody speaks for a model."""
+        """A person speaks for a model."""
         return self.say("It is a good one!", self.random.choice((self.stand.ada, self.stand.bob)))
 
     def report(self) -> str:
-        """Somebody who may not flag tries to, and to lift a flag."""
+        """A person who may not flag tries to, and to lift a flag."""
         name = self.random.choice(MODELS)
         words = self.random.choice((f"/flag other {name} so I say", f"/unflag {name} so I say", f"/flag {name}"))
         return self.say(words, self.random.choice((self.stand.ada, self.stand.bob)))

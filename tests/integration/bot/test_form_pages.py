@@ -331,11 +331,11 @@ def test_a_box_for_the_models_own_page_is_never_ticked_beforehand(
     browser, context = site.browser(), site.stand.context
     browser.sign_in("bob")
     page = browser.get("/submit", params={"publish_scores": "yes"})
-    box = '<input type="checkbox" name="publish_scores" value="yes">'
-    assert box in page.text
+    checkbox = '<input type="checkbox" name="publish_scores" value="yes">'
+    assert checkbox in page.text
     monkeypatch.setattr(context, "models_hub", context.hub)
     response = sent(browser, press(browser, page, publish_scores="yes", precision="4bit"))
     assert "as far as the Hub shows me, you are not an owner of it" in shown(response)
     assert "Submitted" in shown(response)
     bad = press(browser, page, model="no model at all", publish_scores="yes")
-    assert box.replace('">', '" checked>') in bad.text, "what a person ticked stays if the form is shown again"
+    assert checkbox.replace('">', '" checked>') in bad.text, "what a person ticked stays if the form is shown again"

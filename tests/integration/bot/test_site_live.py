@@ -30,7 +30,7 @@ SECONDS = 10.0
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """A desk that only looks, at a board in the middle of its day."""
+    """The context of a board in the middle of its day, on a Hub that is away."""
     from tests.support.board.board_file import BOARD
 
     furnish(connection, KEYS)

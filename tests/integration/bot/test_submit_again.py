@@ -172,7 +172,7 @@ def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
 def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
+    """202 with where to follow it, for people who may resubmit it, and on record; for others 409, as ever."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))

@@ -31,7 +31,7 @@ KEYS = Keys("demo")
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """A desk that only looks."""
+    """The context of a board on a Hub that is away."""
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()

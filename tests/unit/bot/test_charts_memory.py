@@ -64,7 +64,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
 
 
 def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something is counted, and somebody looks, between the reading of the figures and their picture."""
+    """An event is counted, and a visitor looks, between the reading of the figures and their picture."""
     context = Counts()
     view = TimingReader(cast(BoardContext, context))
     context.days = {20_000: {"end|finished": "1"}}
@@ -90,7 +90,7 @@ def line(model: str, average: float | None, category: str = "chat", suite: str =
 
 
 def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
-    """Without flagged ones, those without scores, and those whose category nobody knows."""
+    """Without flagged ones, those without scores, and those of an unknown category."""
     lines = (
         line("a", 10.0),
         line("b", 30.0),

@@ -137,7 +137,7 @@ def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: 
     ],
 )
 def test_the_quota_that_a_delivery_spent_is_that_of_its_webhook(repo: Any, scope: str, quota_source: Any) -> None:
-    """There is one webhook for each repo and domain; a repo of somebody else has none of ours."""
+    """There is one webhook for each repo and domain; a repo of another account has none of ours."""
     assert (
         read_delivery(json.dumps({"event": {"scope": scope}, "repo": repo}).encode(), BOARD).quota_source
         == quota_source

@@ -92,7 +92,7 @@ def test_an_error_reaches_exactly_those_of_its_group() -> None:
 
 
 def test_who_gives_up_leaves_the_others_alone() -> None:
-    """A caller that was cancelled is written with its group, and nobody waits for it."""
+    """A caller that was cancelled is written with its group, and no other caller waits for it."""
 
     async def play() -> None:
         store = Store()
@@ -108,7 +108,7 @@ def test_who_gives_up_leaves_the_others_alone() -> None:
 
 
 def test_a_writer_that_is_cancelled_tells_those_who_wait() -> None:
-    """When the process ends in the middle of a write, nobody is left without an answer."""
+    """When the process ends in the middle of a write, each caller gets an answer."""
 
     async def play() -> None:
         store = Store()
