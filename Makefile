@@ -83,9 +83,9 @@ matrices: setup
 		tests/integration/bot/test_doctor_backend_faults.py \
 		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
 		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
-		tests/integration/bot/test_try_command.py tests/integration/bot/test_bot_crowds.py \
+		tests/integration/bot/test_try_command.py tests/integration/bot/test_connection_limits.py \
 		tests/integration/bot/test_bot_effects.py tests/integration/bot/test_bot_syncs.py \
-		tests/integration/bot/test_bot_earlier.py tests/integration/bot/test_bot_edits.py \
+		tests/integration/bot/test_earlier_results.py tests/integration/bot/test_bot_edits.py \
 		tests/integration/bot/test_rescore_command.py tests/integration/readers \
 		tests/integration/bot/test_commands_conflicts.py tests/integration/hub/test_hub_lies.py \
 		tests/integration/localhub/test_localhub_contract_differences.py \
@@ -94,7 +94,7 @@ matrices: setup
 		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
 		tests/integration/workers/test_evaluator_check.py \
 		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
-		tests/integration/workers/test_once.py tests/integration/workers/test_slurm.py \
+		tests/integration/workers/test_work_once.py tests/integration/workers/test_slurm.py \
 		tests/integration/workers/test_backend_runs.py tests/integration/workers/test_backend_troubles.py \
 		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
 		tests/integration/workers/test_evaluator_rescoring.py tests/integration/bot/test_rescore_evaluator.py \
@@ -107,7 +107,7 @@ matrices: setup
 		tests/integration/workers/test_scores.py \
 		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \
 		tests/integration/bot/test_bot_senders_fuzzed.py tests/integration/bot/test_site_strangers.py \
-		tests/integration/redis_state/test_wire_dirty.py tests/gpu/test_engine_on_gpu.py \
+		tests/integration/redis_state/test_dirty_keys.py tests/gpu/test_engine_on_gpu.py \
 		tests/browser/site tests/browser/bot tests/unit $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.

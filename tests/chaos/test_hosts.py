@@ -192,6 +192,16 @@ def _namespaces() -> None:
         pytest.skip(why)
 
 
+def cut_off_the_queue_server(town: HostTown) -> None:
+    """Without Redis the web server answers that it lives and is not ready; with Redis it is ready again."""
+    town.network.cut(town.network.hosts["queue"])
+    wait_until(lambda: not town.web_answers(page="readyz"), describe=town.folder.as_posix, seconds=PATIENCE)
+    assert town.web_answers(page="healthz")
+    town.network.heal(town.network.hosts["queue"])
+    wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
+    said("the queue server's host was cut off: the web server lived, and was not ready until it was back")
+
+
 def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
     """An evaluation outlives two of its hosts on a third one; a sync's host dies; nothing is lost, nothing twice."""
     with five_hosts(tmp_path) as town:
@@ -200,12 +210,7 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
         wait_until(lambda: ends(town, *paths), describe=town.words, seconds=PATIENCE)
         said("a submission became a result")
 
-        network.cut(network.hosts["queue"])
-        wait_until(lambda: not town.web_answers(page="readyz"), describe=town.folder.as_posix, seconds=PATIENCE)
-        assert town.web_answers(page="healthz")
-        network.heal(network.hosts["queue"])
-        wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
-        said("the queue server's host was cut off: the web server lived, and was not ready until it was back")
+        cut_off_the_queue_server(town)
 
         town.submit("good-slow")
         first = wait_until(lambda: town.runner("good-slow"), describe=town.words, seconds=PATIENCE)

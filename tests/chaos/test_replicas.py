@@ -121,11 +121,11 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
         began = time.monotonic()
         wait_until(lambda: time.monotonic() > began + CUT, describe=town.words, seconds=PATIENCE)
         (cable.heal if cut.heals else cable.forget)()
-        seen = all_is_well(town)
+        picture = all_is_well(town)
         if answers is not None:
             all_are_stored_once(town, answers.result())
         assert not [name for name in town.processes if town.died(name)]
-    assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
+    assert picture == undisturbed or tried_again(picture) == tried_again(undisturbed)
     print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
 
 

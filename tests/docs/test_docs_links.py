@@ -39,21 +39,21 @@ def targets(page: Path) -> Iterator[str]:
     """Where the links and pictures of a page lead."""
     for token, _ in inlines(page):
         for child in token.children or ():
-            if found := child.attrGet("href") or child.attrGet("src"):
-                yield str(found)
+            if target := child.attrGet("href") or child.attrGet("src"):
+                yield str(target)
 
 
 @cache
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as the Hub and other forges make them."""
-    found: set[str] = set()
+    slugs: set[str] = set()
     for token, is_heading in inlines(page):
         if is_heading:
             words = "".join(child.content for child in token.children or () if child.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
-            number = next(n for n in range(100) if (slug if n == 0 else f"{slug}-{n}") not in found)
-            found.add(slug if number == 0 else f"{slug}-{number}")
-    return found
+            number = next(n for n in range(100) if (slug if n == 0 else f"{slug}-{n}") not in slugs)
+            slugs.add(slug if number == 0 else f"{slug}-{number}")
+    return slugs
 
 
 def test_every_link_leads_somewhere(project: Path) -> None:

@@ -66,21 +66,21 @@ def test_every_command_that_is_named_exists_with_its_options(project: Path) -> N
             command, words = steward, line.split()
             while isinstance(command, TyperGroup) and words and words[0] in command.commands:
                 command = command.commands[words.pop(0)]
-            known = {word for param in command.params for word in (*param.opts, *param.secondary_opts)} | {"--help"}
+            options = {word for param in command.params for word in (*param.opts, *param.secondary_opts)} | {"--help"}
             used = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
             if command is steward:
                 wrong.append(f"{page}: steward {line}")
-            elif used - known:
-                wrong.append(f"{page}: steward {line}: {sorted(used - known)}")
+            elif used - options:
+                wrong.append(f"{page}: steward {line}: {sorted(used - options)}")
     assert wrong == [], wrong
 
 
 def test_every_setting_that_is_named_exists(project: Path) -> None:
     """A variable in a page is one of the reference, or of the tests."""
-    known = {*re.findall(r"STEWARD_[A-Z_]+", settings_page()), PLAN_VARIABLE, PROGRESS_VARIABLE}
+    settings = {*re.findall(r"STEWARD_[A-Z_]+", settings_page()), PLAN_VARIABLE, PROGRESS_VARIABLE}
     tests = {"STEWARD_WHOLE_MATRIX", "STEWARD_ALL_DEATHS", "STEWARD_ALL_DOCS", "STEWARD_REWRITE"}
     named = {(page, name) for page, code in codes(project) for name in re.findall(r"\bSTEWARD_[A-Z_]*[A-Z]\b", code)}
-    assert {(page, name) for page, name in named if name not in known | tests} == set()
+    assert {(page, name) for page, name in named if name not in settings | tests} == set()
 
 
 def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None:
@@ -102,6 +102,6 @@ def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None
 def test_every_test_that_is_named_exists(project: Path) -> None:
     """A page that names a test as evidence names one that is there."""
     source = "".join(file.read_text("utf-8") for file in (project / "tests").rglob("test_*.py"))
-    known = set(re.findall(r"def (test_\w+)", source))
+    tests = set(re.findall(r"def (test_\w+)", source))
     named = {(page, code) for page, code in codes(project) if re.fullmatch(r"test_\w+", code)}
-    assert {(page, name) for page, name in named if name not in known} == set()
+    assert {(page, name) for page, name in named if name not in tests} == set()

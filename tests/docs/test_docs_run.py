@@ -43,14 +43,14 @@ ON_THEIR_OWN = (
 def pages() -> tuple[dict[str, list[Block]], list[str]]:
     """Every page that has commands, with its blocks; and what cannot be read."""
     paths = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/**/*.md"))]
-    found: dict[str, list[Block]] = {}
+    by_page: dict[str, list[Block]] = {}
     wrong = []
     for path in paths:
         try:
-            found[str(path.relative_to(ROOT))] = list(blocks(path, ROOT))
+            by_page[str(path.relative_to(ROOT))] = list(blocks(path, ROOT))
         except Unreadable as error:
             wrong.append(str(error))
-    return {page: there for page, there in found.items() if there}, wrong
+    return {page: there for page, there in by_page.items() if there}, wrong
 
 
 RUN = [page for page, there in pages()[0].items() if not all(block.reason for block in there)] if ALL else SAMPLE
@@ -59,8 +59,8 @@ RUN = [page for page, there in pages()[0].items() if not all(block.reason for bl
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[ExampleBoard]:
     """A board that lives."""
-    with living(tmp_path_factory.mktemp("living"), valkey.url) as made:
-        yield made
+    with living(tmp_path_factory.mktemp("living"), valkey.url) as living_board:
+        yield living_board
 
 
 def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox:
@@ -106,11 +106,11 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
 
 def _environment(folder: Path) -> Path:
     """What `make setup` would make, and finds made already: our own virtual environment."""
-    made = folder / "venv"
-    made.mkdir()
-    (made / "bin").symlink_to(Path(sys.executable).parent)
-    (made / ".ready").touch()
-    return made
+    environment = folder / "venv"
+    environment.mkdir()
+    (environment / "bin").symlink_to(Path(sys.executable).parent)
+    (environment / ".ready").touch()
+    return environment
 
 
 @pytest.mark.e2e
@@ -138,15 +138,15 @@ def test_every_page_can_be_read() -> None:
 
 def test_what_is_not_run_says_why_and_is_little() -> None:
     """Each block either runs or has a reason; of those with a reason there are few, and they are printed."""
-    found, _ = pages()
-    excused = [block for there in found.values() for block in there if block.reason]
+    by_page, _ = pages()
+    excused = [block for there in by_page.values() for block in there if block.reason]
     for block in excused:
         print(f"not run: {block}: {block.reason}")
-    run = sum(not block.reason for there in found.values() for block in there)
-    print(f"{run} blocks of {len(found)} pages are run, {len(excused)} are not")
+    run = sum(not block.reason for there in by_page.values() for block in there)
+    print(f"{run} blocks of {len(by_page)} pages are run, {len(excused)} are not")
     assert all(len(block.reason) > 10 for block in excused)
     assert len(excused) <= NOT_RUN_AT_MOST
-    assert set(SAMPLE) <= set(found)
+    assert set(SAMPLE) <= set(by_page)
 
 
 def test_every_yaml_in_the_documents_is_yaml() -> None:
@@ -197,7 +197,7 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.e2e
 def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: ExampleBoard) -> None:
-    """Whoever is not signed in is told so; who is submits, and is told in Markdown; what failed is shown with why."""
+    """A visitor is told to sign in; who is signed in submits, and is told in Markdown; failures are shown with why."""
     front_end["BOARD"] = stage.web_url
     token = SimpleNamespace(token="hf_ada")
     submit, failed = front_end["submit"], front_end["failed"]

@@ -50,9 +50,9 @@ TOO_TINY = ("causal", "half-precision", "licence", "model-card", "category", "si
 
 def podman(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run podman to its end."""
-    done = subprocess.run([*PODMAN, *words], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 or not check, f"podman {words[0]}: {done.stdout}{done.stderr}"
-    return done
+    process = subprocess.run([*PODMAN, *words], capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0 or not check, f"podman {words[0]}: {process.stdout}{process.stderr}"
+    return process
 
 
 def inspected(what: str, name: str, field: str) -> str:
@@ -70,12 +70,12 @@ class Board:
 
     def run(self, image: str, *words: str, name: str = "", **environment: str) -> str:
         """Run `steward WORDS` in a container with no rights and nothing to write on but /data; what it printed."""
-        told = {"HF_ENDPOINT": self.hub.url, "STEWARD_PORT": str(self.port), **environment}
-        settings = [f"--env={key}={value}" for key, value in told.items()]
+        variables = {"HF_ENDPOINT": self.hub.url, "STEWARD_PORT": str(self.port), **environment}
+        settings = [f"--env={key}={value}" for key, value in variables.items()]
         walls = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=host"]
-        kept = ["--network=host", f"--volume={self.data}:/data"]
+        mounts = ["--network=host", f"--volume={self.data}:/data"]
         way = ["--detach", "--name", name] if name else ["--rm"]
-        return podman("run", *way, *walls, *kept, *settings, IMAGES[image], *words).stdout
+        return podman("run", *way, *walls, *mounts, *settings, IMAGES[image], *words).stdout
 
     def page(self, path: str) -> int:
         """The status with which the web server answers; 0 where it does not."""
@@ -98,8 +98,8 @@ class Board:
 
     def request(self, path: str) -> dict[str, Any]:
         """A request file as the public reads it."""
-        found: dict[str, Any] = httpx2.get(f"{self.hub.url}/datasets/fresh/requests/resolve/main/{path}").json()
-        return found
+        contents: dict[str, Any] = httpx2.get(f"{self.hub.url}/datasets/fresh/requests/resolve/main/{path}").json()
+        return contents
 
 
 @pytest.fixture(scope="module")
@@ -112,17 +112,19 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     with LocalHub(folder / "hub", WORLD) as hub:
         operations = [CommitOperationAdd(name, content) for name, content in tiny_model.model().items()]
         HfApi(hub.url, token="hf_maya").create_commit("maya/tiny", operations, commit_message="Add the model")
-        made = Board(hub, data, free_port())
-        url = f"http://127.0.0.1:{made.port}/webhooks/hub"
+        running = Board(hub, data, free_port())
+        url = f"http://127.0.0.1:{running.port}/webhooks/hub"
         secrets = {"STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET_FILE": "/data/webhook-secret"}
-        said = made.run("bot", "init", "--org", "fresh", "--url", url, "--maintainer", "maya", "--apply", **secrets)
-        assert "Wrote the board file" in said
+        output = running.run(
+            "bot", "init", "--org", "fresh", "--url", url, "--maintainer", "maya", "--apply", **secrets
+        )
+        assert "Wrote the board file" in output
         written = data / "board.yaml"
         assert written.stat().st_uid == UID
         fields = yaml.safe_load(written.read_text("utf-8"))
         fields |= {"effects": "on", "front_ends": [front_end(hub)], "admission": {"off": list(TOO_TINY)}}
         written.write_text(yaml.safe_dump(fields), "utf-8")
-        yield made
+        yield running
 
 
 def front_end(hub: LocalHub) -> str:
@@ -145,10 +147,10 @@ def containers(board: Board) -> Iterator[dict[str, str]]:
 def test_an_image_runs_without_root_and_holds_no_compiler(image: str) -> None:
     """User 1000, a `/data` of its own, and nothing to build programs with."""
     script = f"id -u; stat -c %u /data; for name in {' '.join(COMPILERS)}; do command -v $name; done; exit 0"
-    found = podman(
+    ids = podman(
         "run", "--rm", "--network=none", "--ulimit=host", "--entrypoint", "sh", IMAGES[image], "-c", script
     ).stdout.split()
-    assert found == [str(UID), str(UID)]
+    assert ids == [str(UID), str(UID)]
 
 
 def test_the_bots_image_is_small() -> None:
@@ -174,8 +176,8 @@ def test_a_space_answers_judges_and_tells(board: Board, containers: dict[str, st
     assert httpx2.post(url, content="{}", headers={"x-webhook-secret": "guessed"}).status_code in (401, 403)
     path = board.submit("maya/remote")
     wait_until(lambda: board.request(path)["status"] == "FAILED", seconds=60)
-    told = httpx2.get(f"http://127.0.0.1:{board.port}/healthz").json()["inbox"]
-    assert sum(told.values()) > 0  # it came by webhook
+    inbox = httpx2.get(f"http://127.0.0.1:{board.port}/healthz").json()["inbox"]
+    assert sum(inbox.values()) > 0  # it came by webhook
 
 
 def test_a_workers_container_evaluates_for_it(board: Board, containers: dict[str, str]) -> None:

@@ -49,11 +49,11 @@ ALL = (*GOOD, BROKEN)
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SideBySide]:
     """All boards, once everything that was submitted has ended, and stands in their tables."""
-    with side_by_side(tmp_path_factory.mktemp("boards")) as made:
-        made.discussions = submit_all(made)
-        made.wait(lambda: all(board.ended(*ALL) for board in made.running))
-        made.wait(lambda: all(len(rows_on_the_hub(board)) >= len(GOOD) for board in made.running), seconds=180)
-        yield made
+    with side_by_side(tmp_path_factory.mktemp("boards")) as started:
+        started.discussions = submit_all(started)
+        started.wait(lambda: all(board.ended(*ALL) for board in started.running))
+        started.wait(lambda: all(len(rows_on_the_hub(board)) >= len(GOOD) for board in started.running), seconds=180)
+        yield started
 
 
 @pytest.fixture(params=[kind.name for kind in KINDS])
@@ -73,8 +73,8 @@ def results_of(board: RunningBoard, model: str) -> dict[str, Any]:
     """The results file that a request names."""
     request = board.request(model)
     assert request is not None
-    found: dict[str, Any] = json.loads(board.read("results", request["steward"]["results"]))
-    return found
+    contents: dict[str, Any] = json.loads(board.read("results", request["steward"]["results"]))
+    return contents
 
 
 # --- what works
@@ -293,21 +293,21 @@ def test_the_private_part_decides_at_the_end_of_the_season(boards: SideBySide) -
 
 def leaked(boards: SideBySide, board: RunningBoard) -> list[str]:
     """The answers that no submission knows and that stand on a page, in the API, on the Hub, in Redis or in a log."""
-    known = [*range(max(right["public"] for right in PREDICTED.values()))]
-    known += range(PUBLIC_COUNT, PUBLIC_COUNT + max(right["private"] for right in PREDICTED.values()))
-    seen = [in_redis(each.redis) for each in boards.running]
-    seen += [child.log.read_text("utf-8", "replace") for child in boards.children.started]
+    public = [*range(max(right["public"] for right in PREDICTED.values()))]
+    public += range(PUBLIC_COUNT, PUBLIC_COUNT + max(right["private"] for right in PREDICTED.values()))
+    texts = [in_redis(each.redis) for each in boards.running]
+    texts += [child.log.read_text("utf-8", "replace") for child in boards.children.started]
     addresses = [f"/requests/{board.kind.path(BY_FORM)}", f"/models/{BY_FORM}", f"/api/models/{BY_FORM}"]
     for page in site.PAGES:
         addresses += [each for each in (page.path if page.template else "", page.api_path) if each and "{" not in each]
-    seen += [board.client.get(address).text for address in addresses]
+    texts += [board.client.get(address).text for address in addresses]
     for name in ("requests", "results", "logs", "contents", "flags"):
-        seen += [repr(board.read(name, path)) for path in board.paths(name) if not path.endswith("_predictions.jsonl")]
-        seen += [f"{entry.title} {entry.message}" for entry in board.reader.commits(board.repo(name))]
-    seen += everything_said(board)
-    everything = "\n".join(seen)
+        texts += [repr(board.read(name, path)) for path in board.paths(name) if not path.endswith("_predictions.jsonl")]
+        texts += [f"{entry.title} {entry.message}" for entry in board.reader.commits(board.repo(name))]
+    texts += everything_said(board)
+    everything = "\n".join(texts)
     assert "autumn" in everything, "it looks where the season is named"
-    return [answer_of(n) for n in range(PUBLIC_COUNT + PRIVATE_COUNT) if n not in known and answer_of(n) in everything]
+    return [answer_of(n) for n in range(PUBLIC_COUNT + PRIVATE_COUNT) if n not in public and answer_of(n) in everything]
 
 
 def everything_said(board: RunningBoard) -> list[str]:

@@ -50,19 +50,19 @@ class Environment:
 
     def variables(self) -> dict[str, str]:
         """The variables of its processes: none of this checkout, but pip's own settings."""
-        kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("PIP_")}
-        return kept | {"HOME": str(self.folder / "home")}
+        passed_on = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("PIP_")}
+        return passed_on | {"HOME": str(self.folder / "home")}
 
     def pip(self, *words: str) -> None:
         """Run pip; fail with its words."""
-        done = self.run("python", "-m", "pip", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
+        process = self.run("python", "-m", "pip", *words)
+        assert process.returncode == 0, process.stdout + process.stderr
 
     def self_check(self) -> tuple[int, list[dict[str, Any]]]:
         """The exit status of `steward self-check`, and its findings."""
-        done = self.run("steward", "self-check", "--json")
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)["checks"]
+        process = self.run("steward", "self-check", "--json")
+        assert process.stdout, process.stderr
+        return process.returncode, json.loads(process.stdout)["checks"]
 
     def errors(self, *names: str) -> list[dict[str, Any]]:
         """The errors of `steward self-check` that have these names."""
@@ -79,8 +79,8 @@ def fresh(folder: Path) -> Environment:
 
 def wheel(project: Path, name: str) -> Path:
     """The wheel of a distribution."""
-    (found,) = (project / WHEELS).glob(f"{name}-*.whl")
-    return found
+    (path,) = (project / WHEELS).glob(f"{name}-*.whl")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +106,13 @@ def test_an_installation_from_wheels_passes_the_self_check(installed: Environmen
 
 def test_the_demo_works_without_a_checkout(installed: Environment) -> None:
     """It fetches its model, evaluates it, and fails the three others for their reasons."""
-    done = installed.run("steward", "demo", "--headless", "--json")
-    print(done.stderr)
-    assert done.returncode == 0, done.stdout + done.stderr
-    requests = json.loads(done.stdout.splitlines()[-1])["requests"]
+    process = installed.run("steward", "demo", "--headless", "--json")
+    print(process.stderr)
+    assert process.returncode == 0, process.stdout + process.stderr
+    requests = json.loads(process.stdout.splitlines()[-1])["requests"]
     assert sorted(one["status"] for one in requests) == ["FAILED", "FAILED", "FAILED", "FINISHED"]
     assert all(one["right"] for one in requests)
-    assert "Fetching the demo's model" in done.stderr
+    assert "Fetching the demo's model" in process.stderr
 
 
 def test_localhub_works_alone(project: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_two_devices_find_what_one_finds(device: str, spread: str, tmp_path: Pat
     together: dict[str, Any] = {"device": device, "spread": spread, "copies": 2 if spread == "copies" else 1}
     alone = {"device": "cpu" if device == "cpu" else "cuda:0"}
     spools = evaluate_by_prefix(tmp_path, (evaluation_script.__file__,), alone=alone, together=together)
-    found = {name: json.loads((spool / "results.json").read_text()) for name, spool in spools.items()}
-    assert found["together"]["results"] == found["alone"]["results"]
-    use = engine_use(found["together"])
+    results = {name: json.loads((spool / "results.json").read_text()) for name, spool in spools.items()}
+    assert results["together"]["results"] == results["alone"]["results"]
+    use = engine_use(results["together"])
     assert use and (use.engine, use.reason) == ("shared-prefix", "")

@@ -64,13 +64,13 @@ def test_a_child_computes_on_the_gpu(bot: AttemptQueue, start_worker: Start) -> 
 
 def test_a_child_sees_the_devices_of_its_set_alone(bot: AttemptQueue, start_worker: Start) -> None:
     """torch and /dev show the child only the devices of its set."""
-    seen = evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "seeing")
-    assert seen["names"] == [GPUS[0].name]
-    assert seen["visible"] == GPUS[0].uuid
-    assert seen["device"] == "cuda:0"
+    view = evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "seeing")
+    assert view["names"] == [GPUS[0].name]
+    assert view["visible"] == GPUS[0].uuid
+    assert view["device"] == "cuda:0"
     if all(name.startswith("nvidia[") for name in machine.device_files(GPUS[:1])):
         pytest.skip("the driver does not say which device file is which GPU's")
-    assert seen["files"] == list(machine.device_files(GPUS[:1]))
+    assert view["files"] == list(machine.device_files(GPUS[:1]))
 
 
 def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, start_worker: Start) -> None:
@@ -155,11 +155,11 @@ def test_two_devices_find_what_one_finds(stand: RealWorker, spread: str) -> None
         order.write_text(RunPlan.model_validate(fields).model_dump_json())
         visible = ",".join(one.uuid for one in GPUS[:2])
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, str(CHILD), "run", str(order)],
             env=environment, capture_output=True, text=True, timeout=170, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert process.returncode == 0, process.stderr[-3000:]
         return json.loads((spool / "results.json").read_text())["results"]
 
     alone = scores("alone", device="cuda:0")

@@ -27,11 +27,11 @@ print(json.dumps(helps))
 def helps(project: Path) -> dict[str, str]:
     """What `python -m MODULE --help` prints, for every module; one process runs all, for they import the same."""
     modules = [module for old, new in NAMES for module in (f"benchmarks.{old}", f"simulations.{new}")]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SCRIPT, *modules], cwd=project, capture_output=True, text=True, check=True
     )
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    by_command: dict[str, str] = json.loads(process.stdout)
+    return by_command
 
 
 @pytest.mark.parametrize(("old", "new"), NAMES)

@@ -47,7 +47,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
 
 def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
     """Adoption, shadow, effects switched on and imported flags touch nothing old; only questions are answered."""
-    found = simulate(tmp_path, SMALL, operator)
-    assert found["wrong"] == []
-    assert {kind for kind, *_ in found["done"]} == {"comment", "edit", "merged", "new-thread"}
-    assert found["answered"] == found["asked"] == 5
+    report = simulate(tmp_path, SMALL, operator)
+    assert report["wrong"] == []
+    assert {kind for kind, *_ in report["done"]} == {"comment", "edit", "merged", "new-thread"}
+    assert report["answered"] == report["asked"] == 5

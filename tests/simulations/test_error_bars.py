@@ -11,10 +11,10 @@ from simulations.simulated_boards import simulate
 @pytest.mark.timeout(600)
 def test_intervals_and_rank_ranges_hold_the_truth() -> None:
     """Of 95 percent intervals 93 to 97 percent hold the true score, and 95 percent of ranges the rank; copies tie."""
-    found = figures(simulate(30, seed=1))
-    intervals = found["intervals that hold the true score, percent"]
+    report = figures(simulate(30, seed=1))
+    intervals = report["intervals that hold the true score, percent"]
     assert 93 <= intervals["all"] <= 97
     assert all(90 <= share <= 99 for share in intervals.values()), intervals
-    assert found["rank ranges that hold the true rank, percent"]["all"] >= 95
-    assert found["identical weights tie"]
-    assert found["smallest standard error"] > 0
+    assert report["rank ranges that hold the true rank, percent"]["all"] >= 95
+    assert report["identical weights tie"]
+    assert report["smallest standard error"] > 0

@@ -58,10 +58,10 @@ def test_a_seed_tells_the_same_script_again() -> None:
 def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
     """And none on its first day, on which nothing is there yet to be troubled."""
     whats = {what for _, _, what in FAULTS}
-    found = [act for act in write(1, Scale(0.05, days, 0.2, (10, 80))).acts if act.what in whats]
-    assert len(found) == min(days - 1, len(FAULTS))
-    assert len({act.day for act in found}) == len(found)
-    assert all(0 < act.day < days for act in found)
+    troubles = [act for act in write(1, Scale(0.05, days, 0.2, (10, 80))).acts if act.what in whats]
+    assert len(troubles) == min(days - 1, len(FAULTS))
+    assert len({act.day for act in troubles}) == len(troubles)
+    assert all(0 < act.day < days for act in troubles)
 
 
 def test_the_harness_reads_a_model_s_fate_from_its_name() -> None:
@@ -110,8 +110,8 @@ def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") ->
         Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
         for n, (who, text) in enumerate(said)
     )
-    made = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
-    return inspection.BoardThread(SPACE, made)
+    read = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
+    return inspection.BoardThread(SPACE, read)
 
 
 def test_silence_and_repetition_are_found_in_threads() -> None:
@@ -139,8 +139,8 @@ def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> IndexE
 def test_files_that_the_index_did_not_hear_of_are_found() -> None:
     """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
-    known = {one.path: one for one in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
-    wrong = list(inspection.not_indexed({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
+    indexed = {one.path: one for one in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
+    wrong = list(inspection.not_indexed({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, indexed))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
 
@@ -154,8 +154,8 @@ def test_threads_that_tell_another_end_are_found() -> None:
         failure = Failure(cause="copy", fault="submission", message="No.")
         held = QueueBlockerView(kind="hub", reason="The Hub gives no answer.") if state == "unanswered" else None
         text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure, held=held))
-        said = f"<!-- steward:1 month status {path} -->\n{text}"
-        return bool(list(inspection.wrong_status_comments([thread(("bot", said), author="bot")], entries)))
+        comment = f"<!-- steward:1 month status {path} -->\n{text}"
+        return bool(list(inspection.wrong_status_comments([thread(("bot", comment), author="bot")], entries)))
 
     right = {"good": {"finished"}, "bad": {"failed", "refused"}, "off": {"cancelled"}, "kept": {"failed", "refused"}}
     for path, states in right.items():
@@ -168,9 +168,9 @@ def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found(
     """However well everything ended."""
     assert list(inspection.published_twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
     failed = "2026-01-01 [error    ] sync failed  trace='Traceback (most recent call last):\\n  KeyError: 1\\n'"
-    (found,) = inspection.unexpected_errors({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
-    assert found.startswith("sync-0: ")
-    assert "KeyError" in found
+    (finding,) = inspection.unexpected_errors({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
+    assert finding.startswith("sync-0: ")
+    assert "KeyError" in finding
 
 
 def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
@@ -181,8 +181,8 @@ def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
         return {"results": tasks, "steward": {"attempt": f"{model}-1", "model": model}}
 
     files = [results("right", 0.5, 0.5), results("wrong", 0.5, 0.25), results("renamed", 0.1)]
-    found = list(inspection.unexpected_scores(files, {"right": 0.5, "wrong": 0.5}))
-    assert found == ["wrong-1: [0.25, 0.5] instead of 0.5"]
+    findings = list(inspection.unexpected_scores(files, {"right": 0.5, "wrong": 0.5}))
+    assert findings == ["wrong-1: [0.25, 0.5] instead of 0.5"]
 
 
 def test_ends_that_nobody_deserved_are_found() -> None:
@@ -214,8 +214,8 @@ def test_results_that_no_other_worker_confirmed_are_findings() -> None:
     again = {"worker": "lender-1", "status": "not-compared", "reason": "no other worker"}
     blocks = [{"attempt": "a", "checked": {"again": again}}, {"attempt": "b", "checked": {}}, {"attempt": "c"}]
     blocks.append({"attempt": "d", "checked": {"again": {**again, "status": "agrees"}}})
-    found = list(inspection.unconfirmed([{"steward": block} for block in blocks]))
-    assert found == ["a of lender-1: not-compared no other worker"]
+    findings = list(inspection.unconfirmed([{"steward": block} for block in blocks]))
+    assert findings == ["a of lender-1: not-compared no other worker"]
 
 
 def test_a_model_with_two_open_pull_requests_of_the_bot_is_a_finding() -> None:

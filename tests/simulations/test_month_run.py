@@ -27,6 +27,6 @@ def test_a_played_day_ends_without_a_finding() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # the sandboxed child is another user
         script = write(1, SMALL)
-        found = play(script, folder, speed=6, workers=2)
+        report = play(script, folder, speed=6, workers=2)
     assert script.submissions
-    assert found["findings"] == {}, json.dumps(found["findings"], indent=1)
+    assert report["findings"] == {}, json.dumps(report["findings"], indent=1)

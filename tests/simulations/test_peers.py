@@ -35,11 +35,11 @@ def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
 
 def test_everybody_goes_on_when_their_time_has_come() -> None:
     """Two simulated lives take turns in the order of the times that they wait for."""
-    said = list[str]()
+    order = list[str]()
 
     def activity(name: str, wait: float) -> Activity:
         for number in range(2):
-            said.append(f"{name}{number}")
+            order.append(f"{name}{number}")
             yield wait
 
     table = Timetable()
@@ -48,7 +48,7 @@ def test_everybody_goes_on_when_their_time_has_come() -> None:
     assert not table.continue_due(-1.0)
     while table.next_moment() < 100.0:
         table.continue_due(table.next_moment())
-    assert said == ["a0", "b0", "b1", "a1"]
+    assert order == ["a0", "b0", "b1", "a1"]
 
 
 class Slow:
@@ -101,8 +101,8 @@ def test_an_evaluation_goes_on_where_its_machine_was_killed(machine: str | None,
     machines = Machines(day(GOOD, deaths=(GOOD.number,)))
     assert machines.begin(GOOD, EPOCH, None if machine is None else "a").seconds == 300.0
     assert machines.begin(GOOD, EPOCH + 900.0, machine).seconds == pytest.approx(seconds)
-    found = figures(None, machines, [])
-    assert found["repeated_hours"] == round(seconds / 3600, 1)
+    report = figures(None, machines, [])
+    assert report["repeated_hours"] == round(seconds / 3600, 1)
 
 
 def test_uploaded_answers_are_used_on_any_machine() -> None:
@@ -125,17 +125,17 @@ def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
     """A good request that failed without a word is wrong and silent; a broken one that says why is neither."""
     machines, observed = Machines(day(GOOD, BROKEN, UNLUCKY)), BoardObservations()
     machines.tries += [EvaluationTry(GOOD, EPOCH, 600.0, "well"), EvaluationTry(GOOD, EPOCH + 60, 600.0, "well")]
-    for one, ends in ((GOOD, ["FAILED"]), (BROKEN, ["FAILED"]), (UNLUCKY, ["FAILED", "RERUN", "FINISHED"])):
-        observed.statuses[one.path] = [(EPOCH + 100.0 * at, status) for at, status in enumerate(["PENDING", *ends])]
-        observed.files[one.path] = {"status": ends[-1]}
+    for request, ends in ((GOOD, ["FAILED"]), (BROKEN, ["FAILED"]), (UNLUCKY, ["FAILED", "RERUN", "FINISHED"])):
+        observed.statuses[request.path] = [(EPOCH + 100.0 * at, status) for at, status in enumerate(["PENDING", *ends])]
+        observed.files[request.path] = {"status": ends[-1]}
     observed.files[BROKEN.path]["steward"] = {"failure": {"message": "The weights are cut off."}}
-    found = figures(observed, machines, ["A thread about something else"])
-    assert {name: found[name] for name in ("wrongly_failed", "wrongly_finished", "silent_ends")} == {
+    report = figures(observed, machines, ["A thread about something else"])
+    assert {name: report[name] for name in ("wrongly_failed", "wrongly_finished", "silent_ends")} == {
         "wrongly_failed": 1,
         "wrongly_finished": 1,  # of no evaluation of it were there scores
         "silent_ends": 1,
     }
-    assert (found["evaluated_twice"], found["changed_its_mind"], found["without_end"]) == (1, 1, 0)
-    assert found["to_right_end"] == [40.0]
+    assert (report["evaluated_twice"], report["changed_its_mind"], report["without_end"]) == (1, 1, 0)
+    assert report["to_right_end"] == [40.0]
     assert figures(observed, machines, [f"About {GOOD.path}"])["silent_ends"] == 0
     assert (quantile([], 0.5), quantile([3.0], 0.5), quantile([1.0, 2.0, 3.0], 0.5)) == (None, 3.0, 2.0)

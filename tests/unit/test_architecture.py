@@ -91,8 +91,10 @@ def test_a_class_name_means_one_thing(trees: Mapping[str, ast.Module]) -> None:
 
 def test_no_earlier_name_is_left(trees: Mapping[str, ast.Module]) -> None:
     """No module, class, function or parameter has a name of the earlier vocabulary."""
-    left = [f"{path}: {name}" for path, tree in trees.items() for name in _names(path, tree) if name in EARLIER_NAMES]
-    assert left == []
+    earlier = [
+        f"{path}: {name}" for path, tree in trees.items() for name in _names(path, tree) if name in EARLIER_NAMES
+    ]
+    assert earlier == []
 
 
 def test_a_change_of_a_record_names_its_fields(trees: Mapping[str, ast.Module]) -> None:

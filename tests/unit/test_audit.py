@@ -63,7 +63,7 @@ def test_this_environment_is_listed(audit: ModuleType, tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("known", "answer", "status", "words"),
+    ("packages_answer", "answer", "status", "words"),
     [
         ("Name or service not known", None, 3, "NOT CHECKED"),
         ({"dependencies": [{"name": "urllib3", "skip_reason": "not found"}]}, None, 3, "NOT CHECKED"),
@@ -77,15 +77,19 @@ def test_this_environment_is_listed(audit: ModuleType, tmp_path: Path, capsys: p
     ],
 )
 def test_advisories_that_cannot_be_had_are_no_success(
-    audit: ModuleType, known: Answer, answer: str | list[tuple[str, list[str] | None]] | None, status: int, words: str
+    audit: ModuleType,
+    packages_answer: Answer,
+    answer: str | list[tuple[str, list[str] | None]] | None,
+    status: int,
+    words: str,
 ) -> None:
     """A release that is known to be vulnerable shows whether there are any; Steward itself is not asked about."""
-    asked, said = list[Sequence[str]](), list[str]()
+    asked, messages = list[Sequence[str]](), list[str]()
 
     def ask(names: Sequence[str]) -> Answer:
         asked.append(names)
         if list(names) == [audit.KNOWN]:
-            return known
+            return packages_answer
         assert answer is not None
         if isinstance(answer, str):
             return answer
@@ -98,6 +102,6 @@ def test_advisories_that_cannot_be_had_are_no_success(
             ]
         }
 
-    assert audit.advisories(packages(audit), ask, said.append) == status
-    assert words in "\n".join(said)
+    assert audit.advisories(packages(audit), ask, messages.append) == status
+    assert words in "\n".join(messages)
     assert asked[1:] == ([["numpy==2.3.0", "torch==2.9.0"]] if answer is not None else [])

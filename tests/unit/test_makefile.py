@@ -31,7 +31,7 @@ def test_a_target_runs_the_whole_of_every_file_with_a_sample(project: Path) -> N
     for file in sampled:
         path = str(file.relative_to(project))
         running = {name for name, places in targets.items() if is_among(path, places)}
-        told = set(re.findall(r"`make (\w+)`", file.read_text("utf-8"))) & set(targets)
-        if not running or (told and not told & running):
-            lost.append(f"{path}: run by {running or 'no target'}, names {told}")
+        named = set(re.findall(r"`make (\w+)`", file.read_text("utf-8"))) & set(targets)
+        if not running or (named and not named & running):
+            lost.append(f"{path}: run by {running or 'no target'}, names {named}")
     assert lost == []

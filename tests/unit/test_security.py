@@ -18,11 +18,11 @@ def page(project: Path) -> str:
 
 def test_every_test_that_is_named_exists(page: str, project: Path) -> None:
     """In the file that its link leads to."""
-    found = LINK.findall(page)
-    assert len(found) > 100
+    links = LINK.findall(page)
+    assert len(links) > 100
     missing = [
         f"{path}: {name}"
-        for name, path in found
+        for name, path in links
         if not re.search(rf"^\s*(?:async )?def {name}\(", (project / "docs" / path).read_text("utf-8"), re.MULTILINE)
     ]
     assert missing == []

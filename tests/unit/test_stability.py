@@ -49,8 +49,8 @@ def test_a_removed_name_is_found_unless_it_was_announced(monkeypatch: pytest.Mon
         name for name in names["reference-files.md: The suite file"] if name != "engine"
     ]
     del names["reference-cli.md: steward why"]
-    gone = ["reference-cli.md: steward why: all of it", "reference-files.md: The suite file: engine"]
-    assert sorted(missing(names, server=False)) == gone
+    removed = ["reference-cli.md: steward why: all of it", "reference-files.md: The suite file: engine"]
+    assert sorted(missing(names, server=False)) == removed
     announced = {"reference-cli.md: steward why: ": "1.1", "reference-files.md: The suite file: engine": "1.1"}
     monkeypatch.setattr(stable_interface, "recorded", lambda: {**recorded(), "deprecated": announced})
     assert missing(names, server=False) == []

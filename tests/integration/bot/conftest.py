@@ -61,8 +61,8 @@ def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
-    with open_board(board_world(), tmp_path, connection, probe) as made:
-        yield made
+    with open_board(board_world(), tmp_path, connection, probe) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -33,11 +33,11 @@ class QuietWorker(SimpleWorker):
 def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
     """The URL of the queue server for the user that the documentation describes."""
     text = (project / "docs" / "deploying.md").read_text("utf-8")
-    found = re.search(r"^user (steward) on (.*)$", text, re.MULTILINE)
-    assert found is not None
+    match = re.search(r"^user (steward) on (.*)$", text, re.MULTILINE)
+    assert match is not None
     with redis.Redis.from_url(valkey_url) as admin:
         admin.execute_command(
-            "ACL", "SETUSER", "steward", "reset", "on", *found[2].replace("PASSWORD", PASSWORD).split()
+            "ACL", "SETUSER", "steward", "reset", "on", *match[2].replace("PASSWORD", PASSWORD).split()
         )
     return f"redis://steward:{PASSWORD}@127.0.0.1:{valkey.port}/0"
 

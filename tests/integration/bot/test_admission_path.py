@@ -139,11 +139,11 @@ def _named(name: str) -> Case:
 
 def _stamped(files: Files, number: int) -> list[WriteFile]:
     """No two cases have the same weights: the last value of each file is another one."""
-    found = []
+    writes = []
     for name, content in files.items():
         stamped = name.endswith(".safetensors") and len(content) > 200
-        found.append(WriteFile(name, content[:-2] + number.to_bytes(2, "little") if stamped else content))
-    return found
+        writes.append(WriteFile(name, content[:-2] + number.to_bytes(2, "little") if stamped else content))
+    return writes
 
 
 class Path:
@@ -194,12 +194,12 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
         people.repo("model", f"ada/{case.name}")
     with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
         connection.flushall()
-        made = Path(hub, connection)
-        made.stand.tick()
-        made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
-        yield made
-        made.stand.context.hub.close()
-        made.owner.close()
+        admission_path = Path(hub, connection)
+        admission_path.stand.tick()
+        admission_path.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
+        yield admission_path
+        admission_path.stand.context.hub.close()
+        admission_path.owner.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -260,15 +260,15 @@ def test_a_submission_by_the_bot_keeps_the_size_for_a_lost_redis(path: Path) -> 
     """The request file that the bot writes holds the billions of parameters, as that of a front end does."""
     path.owner.commit(Repo("model", "ada/sized"), _stamped(whole("llama"), 3_000), "Upload")
     command = SubmitCommand("ada/sized", "main", "bfloat16", "Original", "", False, "Sizer", "id-of-sizer")
-    done = submit(path.stand.context, command, cause="test", may_resubmit=lambda _: False)
-    assert done.how == "submitted"
-    while path.stand.context.ledger.edits.is_pending(done.path):
+    submission = submit(path.stand.context, command, cause="test", may_resubmit=lambda _: False)
+    assert submission.how == "submitted"
+    while path.stand.context.ledger.edits.is_pending(submission.path):
         path.stand.time += 60
         path.stand.work()
     path.stand.settle()
-    counted = path.stand.context.index.get(done.path).parameters
+    counted = path.stand.context.index.get(submission.path).parameters
     assert counted is not None
-    assert path.stand.file(done.path)["params"] == round(counted / 1e9, 6) > 0
+    assert path.stand.file(submission.path)["params"] == round(counted / 1e9, 6) > 0
 
 
 def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
 
 
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
-    """What waited waits, and what was refused is not judged again; a copy is still one, a quota still used up."""
+    """What waited waits, and what was refused stays refused; a copy is still one."""
     before = {entry.path: entry.state for entry in _entries(path)}
     path.stand.context.redis.flushall()
     path.stand.tick()

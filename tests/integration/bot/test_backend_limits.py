@@ -74,9 +74,9 @@ def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: Scrip
         "no request needs it",  # the worker of its only run fell silent
     ):
         assert words in page
-    told = doctor_words(stand)
-    assert "cost 4.0" in told
-    assert "warning Tier medium: the cost limit by_day is used up." in told
+    report = doctor_words(stand)
+    assert "cost 4.0" in report
+    assert "warning Tier medium: the cost limit by_day is used up." in report
     assert ("tier medium: the cost limit by_day is used up", "steward doctor") in listed(stand)
     figures = generate_latest(BoardMetrics(stand.context)).decode()
     assert 'steward_backend_spent{tier="medium",window="day"} 4.0' in figures

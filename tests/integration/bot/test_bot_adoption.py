@@ -78,12 +78,12 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
     before = written(stand)
     head = stand.context.hub.head(stand.context.requests)
 
-    found = adopted(stand)
-    assert found.is_new
-    assert found.record.commits[REQUESTS] == head
-    assert found.record.threads[f"dataset/{REQUESTS}"] == thread
+    adoption = adopted(stand)
+    assert adoption.is_new
+    assert adoption.record.commits[REQUESTS] == head
+    assert adoption.record.threads[f"dataset/{REQUESTS}"] == thread
     listed = [path for path in files if is_request_path(path)]
-    assert found.record.files == found.statuses.total() == len(listed)
+    assert adoption.record.files == adoption.statuses.total() == len(listed)
     calls = len(stand.calls)
     live(stand)
     after = written(stand)
@@ -101,14 +101,19 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
     assert written(stand) == after
     assert entries(stand) == first
     assert len(stand.calls) - calls < len(files) // 1_000 + 60
+    change_an_old_file(stand, {path: files[path] for path in listed})
 
-    path = next(path for path in listed if b'"PENDING"' in files[path] and readable(path, files[path]))
+
+def change_an_old_file(stand: BoardDriver, files: dict[str, bytes]) -> None:
+    """An old file that a person changes is judged as a new request: status, thread and one more commit."""
+    commits = written(stand)[REQUESTS]
+    path = next(path for path in files if b'"PENDING"' in files[path] and readable(path, files[path]))
     model = json.loads(files[path])["model"]
     stand.put(path, json.dumps({**json.loads(files[path]), "submitted_time": "2026-11-24T12:00:00Z"}).encode())
     live(stand, rounds=1)
     assert stand.file(path)["status"] == "FAILED"
     assert [model in thread.title for thread in stand.threads() if thread.num > 1] == [True]
-    assert written(stand)[REQUESTS] == after[REQUESTS] + 2
+    assert written(stand)[REQUESTS] == commits + 2
 
 
 def readable(path: str, data: bytes) -> bool:
@@ -198,8 +203,8 @@ def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looke
 
 def hide_record(stand: BoardDriver) -> None:
     """Have the Hub answer, until further notice, that there is no record of adoption."""
-    gone = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
-    stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **gone)
+    not_found = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
+    stand.hub.state.faults.fail("GET */resolve/*adopt*", times=None, **not_found)
 
 
 @pytest.mark.parametrize(
@@ -319,17 +324,17 @@ def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDrive
     assert (heard(old), heard(new)) == ([], ["steward-bot"])
 
 
-@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("is_lost", [False, True])
 def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(
-    stand: BoardDriver, gone: bool
+    stand: BoardDriver, is_lost: bool
 ) -> None:
     """An unreadable record, or one whose commit is gone, is a visible error, and nothing is written."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     record = adopted(stand).record
-    wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if gone else "{}"
+    wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if is_lost else "{}"
     stand.put(RECORD, wrong.encode())
     before = written(stand)
-    with pytest.raises(RecordLost if gone else BadRecord):
+    with pytest.raises(RecordLost if is_lost else BadRecord):
         stand.context.adoption.read()
     live(stand)
     assert written(stand) == before

@@ -19,62 +19,64 @@ from tests.support.board.ledger_driver import RESULTS, WORLD, LedgerDriver
 
 
 @pytest.fixture
-def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
+def driver(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on a Hub with two shared repos, at the beginning of an hour."""
     with LocalHub(tmp_path, WORLD) as hub:
-        made = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
-        yield made
-        made.hub.close()
+        started = LedgerDriver(hub.url, connection, time=2e9 - 2e9 % HOUR)
+        yield started
+        started.hub.close()
 
 
-def came_in(bench: LedgerDriver, deliveries: int) -> None:
+def came_in(driver: LedgerDriver, deliveries: int) -> None:
     """So many deliveries tell of commits to the results repo."""
-    bench.redis.hincrby(bench.keys.webhook_quota, field("all", "repo.content", RESULTS.id, now=bench.time), deliveries)
+    driver.redis.hincrby(
+        driver.keys.webhook_quota, field("all", "repo.content", RESULTS.id, now=driver.time), deliveries
+    )
 
 
-def commits_within_an_hour(bench: LedgerDriver) -> int:
+def commits_within_an_hour(driver: LedgerDriver) -> int:
     """Return the ledger's commits in an hour with an edit every minute, whose commits come back as deliveries."""
-    before = made = len(bench.titles(RESULTS))
+    before = count = len(driver.titles(RESULTS))
     for number in range(59):
-        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
-        bench.write(RESULTS)
-        now = len(bench.titles(RESULTS))
-        came_in(bench, now - made)
-        made = now
-        bench.time += 60
-    return made - before
+        driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
+        driver.write(RESULTS)
+        now = len(driver.titles(RESULTS))
+        came_in(driver, now - count)
+        count = now
+        driver.time += 60
+    return count - before
 
 
-def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: LedgerDriver) -> None:
+def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(driver: LedgerDriver) -> None:
     """Deliveries that no commit of ours caused are commits of others: with ours they stay below the Hub's limit."""
-    came_in(bench, 85)
-    ours = commits_within_an_hour(bench)
+    came_in(driver, 85)
+    ours = commits_within_an_hour(driver)
     assert 5 <= ours <= REPO_HOUR - 85
 
 
-def test_who_waits_for_others_asks_again_soon(bench: LedgerDriver) -> None:
+def test_who_waits_for_others_asks_again_soon(driver: LedgerDriver) -> None:
     """An edit that waits for the commits of others is tried again within minutes, and lands when they stop."""
-    came_in(bench, 120)
+    came_in(driver, 120)
     for number in range(5):
-        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
-        when = bench.write(RESULTS)
+        driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
+        when = driver.write(RESULTS)
     assert when is not None
-    assert bench.time < when <= bench.time + 60
-    bench.redis.delete(bench.keys.webhook_quota)
-    bench.time = when
-    assert bench.write(RESULTS) is None
+    assert driver.time < when <= driver.time + 60
+    driver.redis.delete(driver.keys.webhook_quota)
+    driver.time = when
+    assert driver.write(RESULTS) is None
 
 
-def test_our_own_commits_come_back_and_are_not_held_against_us(bench: LedgerDriver) -> None:
+def test_our_own_commits_come_back_and_are_not_held_against_us(driver: LedgerDriver) -> None:
     """Deliveries of the bot's own commits do not count as commits of others, and counts of an earlier hour expire."""
-    webhook_quota = bench.webhook_quota
+    webhook_quota = driver.webhook_quota
     for _ in range(40):
-        webhook_quota.caused("repo.content", RESULTS.id, now=bench.time)
-    came_in(bench, 40)
-    assert webhook_quota.of_others("repo.content", RESULTS.id, now=bench.time) == 0
-    came_in(bench, 20)
+        webhook_quota.caused("repo.content", RESULTS.id, now=driver.time)
+    came_in(driver, 40)
+    assert webhook_quota.of_others("repo.content", RESULTS.id, now=driver.time) == 0
+    came_in(driver, 20)
     fading = [
-        webhook_quota.of_others("repo.content", RESULTS.id, now=bench.time + n * HOUR) for n in (0, 0.5, 1, 1.5, 2)
+        webhook_quota.of_others("repo.content", RESULTS.id, now=driver.time + n * HOUR) for n in (0, 0.5, 1, 1.5, 2)
     ]
     assert fading == [20, 20, 20, 10, 0]
 

@@ -88,8 +88,8 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
 
 def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: BoardDriver) -> None:
     """One thing that is wrong hides none of the others."""
-    with Hub(healthy.hub.url, "hf_wrong") as door:
-        healthy.context.hub = door
+    with Hub(healthy.hub.url, "hf_wrong") as with_wrong_token:
+        healthy.context.hub = with_wrong_token
         checks = examine(healthy.context)
     assert "STEWARD_BOT_TOKEN" in sentence(checks, "token", state="error")
     assert of(checks, "redis") == ["ok", "ok"]
@@ -177,9 +177,9 @@ def test_a_clock_that_is_off_is_told(healthy: BoardDriver, drift: float, state: 
 def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: BoardDriver) -> None:
     """An error where edits are on, or are about to be; a warning while the board only watches."""
     another_backend(healthy)
-    told = sentence(examine(healthy.context), "other accounts", state="error")
-    assert "form changed 1 statuses" in told
-    assert re.search(r"the last at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: \S+ PENDING → RUNNING", told)
+    finding = sentence(examine(healthy.context), "other accounts", state="error")
+    assert "form changed 1 statuses" in finding
+    assert re.search(r"the last at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: \S+ PENDING → RUNNING", finding)
     shadow = Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))
     healthy.context.board = healthy.context.board.model_copy(update={"effects": shadow})
     assert of(examine(healthy.context), "other accounts") == ["warning"]
@@ -225,10 +225,10 @@ def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Boar
     root = healthy.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
     root.chmod(0o777)
-    found = sentence(examine(healthy.context), "mirrors", state="error")
-    assert "other accounts" in found
-    assert f"chmod 700 {root}" in found
-    assert "STEWARD_MIRRORS" in found
+    finding = sentence(examine(healthy.context), "mirrors", state="error")
+    assert "other accounts" in finding
+    assert f"chmod 700 {root}" in finding
+    assert "STEWARD_MIRRORS" in finding
     assert of(examine(healthy.context), "other accounts") == ["error"]  # it was not looked at
     root.chmod(0o700)
     assert of(examine(healthy.context), "mirrors") == ["ok"]

@@ -293,12 +293,14 @@ def test_every_write_in_a_thread_is_counted_once(stand: BoardDriver) -> None:
 
     number = gate.open_thread(context.requests, "Hello", "One", marker)
     assert (number is not None, counted()) == (True, 1)
-    said = gate.comment(context.requests, number, "Two", context.marker("test", "y"))
-    assert (said is not None, counted()) == (True, 2)
-    for done in ("done", "same"):
-        seen = context.hub.thread(context.requests, number).comments[-1].text
-        edit = gate.edit_comment(context.requests, number, said.id, "Three", context.marker("test", "y"), seen=seen)
-        assert (edit, counted()) == (done, 3)
+    comment = gate.comment(context.requests, number, "Two", context.marker("test", "y"))
+    assert (comment is not None, counted()) == (True, 2)
+    for outcome in ("done", "same"):
+        present_text = context.hub.thread(context.requests, number).comments[-1].text
+        edit = gate.edit_comment(
+            context.requests, number, comment.id, "Three", context.marker("test", "y"), seen=present_text
+        )
+        assert (edit, counted()) == (outcome, 3)
     for _ in range(2):
         assert gate.set_status(context.requests, number, "closed", marker)
     assert counted() == 4

@@ -123,8 +123,8 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
     for _ in range(2):
         act(stand.context.effects, thread)
         stand.settle()
-    done = written(stand) != still
-    assert done is ((mode is EffectMode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
+    is_done = written(stand) != still
+    assert is_done is ((mode is EffectMode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
     assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is EffectMode.SHADOW else [])
     if effect is Effect.MENTION:
         assert ("@ada" in stand.threads()[0].events[-1].content) is (mode is EffectMode.ON)

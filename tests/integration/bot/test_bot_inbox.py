@@ -55,7 +55,7 @@ def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading =
 
 def names(connection: redis.Redis) -> list[str]:
     """The ids of what is kept, oldest first."""
-    return [kept.id for kept in InboxLog(connection, KEYS).newest()][::-1]
+    return [stored.id for stored in InboxLog(connection, KEYS).newest()][::-1]
 
 
 def counts(connection: redis.Redis) -> dict[str, int]:
@@ -118,7 +118,7 @@ def test_what_is_kept_is_bounded_in_bytes(valkey_url: str, connection: redis.Red
     receive(valkey_url, [delivery("large", 7_500)], NOTHING, max_bytes=10_000)
     assert names(connection) == ["d18", "d19", "large"]
     number, size = InboxLog(connection, KEYS).size()
-    assert size == sum(len(kept.id) + len(kept.body) for kept in InboxLog(connection, KEYS).newest()) <= 10_000
+    assert size == sum(len(stored.id) + len(stored.body) for stored in InboxLog(connection, KEYS).newest()) <= 10_000
     assert number == connection.llen(KEYS.inbox_sizes)
 
 
@@ -153,13 +153,13 @@ def test_a_group_that_is_sent_again_answers_as_the_first_time(valkey_url: str, c
     script = client.register_script(RECEIVE)
     keys = [KEYS.inbox, KEYS.inbox_sizes, KEYS.inbox_bytes, KEYS.inbox_counts, KEYS.webhook_quota]
     keys += [KEYS.dirty, KEYS.dirty_generations, KEYS.wake, KEYS.hub_state, KEYS.delivery("a"), KEYS.delivery("a")]
-    one = ["a", "requests", 1.0, b"{}", b"0 requests", "", "all x", 0]
+    arguments = ["a", "requests", 1.0, b"{}", b"0 requests", "", "all x", 0]
     for _ in range(2):
-        assert script(keys=keys, args=[60, 10, 1_000, "w1", *one, *one]) == [1, 0]
+        assert script(keys=keys, args=[60, 10, 1_000, "w1", *arguments, *arguments]) == [1, 0]
     assert names(connection) == ["a"]
     assert connection.hget(KEYS.inbox_counts, "requests") == b"1"
     assert connection.hget(KEYS.dirty_generations, "requests") == b"1"
-    assert script(keys=keys[:-1], args=[60, 10, 1_000, "w2", *one]) == [0]
+    assert script(keys=keys[:-1], args=[60, 10, 1_000, "w2", *arguments]) == [0]
 
 
 def test_an_answer_that_was_lost_is_an_error_to_its_group_alone(valkey_url: str, connection: redis.Redis) -> None:
@@ -185,12 +185,12 @@ def test_redis_that_refuses_to_write_stores_nothing(valkey_url: str, connection:
         before = connection.info("memory")["used_memory"]
         connection.config_set("maxmemory", before // 2)
         try:
-            found = await asyncio.gather(
+            outcomes = await asyncio.gather(
                 *(inbox.receive(delivery(f"d{n}"), COMMIT) for n in range(5)), return_exceptions=True
             )
         finally:
             connection.config_set("maxmemory", 0)
-        assert all(isinstance(error, RedisError) for error in found)
+        assert all(isinstance(error, RedisError) for error in outcomes)
         assert "OutOfMemory" in inbox.trouble
         assert connection.dbsize() == 0
         assert await inbox.receive(delivery("d0"), COMMIT)
@@ -246,10 +246,10 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
     receive(valkey_url, [Delivery("one", body, 12.5)])
     receive(valkey_url, [delivery(f"d{n}") for n in range(450)], NOTHING)
     log = InboxLog(connection, KEYS)
-    kept = log.find("one")
-    assert kept is not None
-    assert (kept.body, kept.received, kept.verdict, kept.marks) == (body, 12.5, "requests", COMMIT.marks)
-    assert log.find(kept.entry) == kept
+    stored = log.find("one")
+    assert stored is not None
+    assert (stored.body, stored.received, stored.verdict, stored.marks) == (body, 12.5, "requests", COMMIT.marks)
+    assert log.find(stored.entry) == stored
     assert [one.id for one in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
     assert [one.id for one in log.newest(verdict="requests")] == ["one"]
     assert log.find("nobody") is None
@@ -299,9 +299,9 @@ def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Re
     """It is kept beside the first, and marks once more."""
     receive(valkey_url, [delivery("one")])
     connection.delete(KEYS.dirty)
-    kept = InboxLog(connection, KEYS).find("one")
-    assert kept is not None
-    assert receive(valkey_url, [replay_of(kept, now=7.0), replay_of(kept, now=8.0)]) == [True, True]
+    stored = InboxLog(connection, KEYS).find("one")
+    assert stored is not None
+    assert receive(valkey_url, [replay_of(stored, now=7.0), replay_of(stored, now=8.0)]) == [True, True]
     assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
     assert len(names(connection)) == 3
 

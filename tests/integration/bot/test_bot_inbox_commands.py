@@ -69,14 +69,14 @@ def test_an_empty_inbox_says_so(steward: Steward) -> None:
 def test_the_newest_are_listed_first_with_what_became_of_them(steward: Steward, receive: Callable[..., None]) -> None:
     """By default twenty, of every kind; or fewer, or of one kind."""
     receive({"commit": COMMIT, "noise": b"{", "other": b"{}"})
-    found = parsed(steward("list", "--json"))
-    assert [(one["id"], one["verdict"], one["marks"]) for one in found["deliveries"]] == [
+    listed = parsed(steward("list", "--json"))
+    assert [(one["id"], one["verdict"], one["marks"]) for one in listed["deliveries"]] == [
         ("other", "unknown", []),
         ("noise", "not-json", []),
         ("commit", "requests", ["requests"]),
     ]
-    assert found["counts"] == {"requests": 1, "not-json": 1, "unknown": 1}
-    assert found["deliveries"][2]["received"] == "2025-11-24T16:00:00Z"
+    assert listed["counts"] == {"requests": 1, "not-json": 1, "unknown": 1}
+    assert listed["deliveries"][2]["received"] == "2025-11-24T16:00:00Z"
     assert [one["id"] for one in parsed(steward("list", "--limit", "1", "--json"))["deliveries"]] == ["other"]
     assert [one["id"] for one in parsed(steward("list", "--verdict", "not-json", "--json"))["deliveries"]] == ["noise"]
     table = steward("list").stdout
@@ -92,9 +92,9 @@ def test_one_delivery_is_shown_whole(steward: Steward, receive: Callable[..., No
     assert "requests: waiting" in shown
     assert '"refs/heads/main"' in shown
     connection.delete(KEYS.dirty)
-    found = parsed(steward("show", "commit", "--json"))
-    assert found["marks"] == {"requests": "done"}
-    assert json.loads(found["body"]) == json.loads(COMMIT)
+    delivery = parsed(steward("show", "commit", "--json"))
+    assert delivery["marks"] == {"requests": "done"}
+    assert json.loads(delivery["body"]) == json.loads(COMMIT)
 
 
 def test_strangers_cannot_move_the_cursor(steward: Steward, receive: Callable[..., None]) -> None:
@@ -113,9 +113,9 @@ def test_what_is_not_there_is_told_from_what_had_to_make_room(
     """Both end with a status and a sentence on standard error: no reader of JSON stumbles over it."""
     receive({"gone": COMMIT})
     connection.delete(KEYS.inbox)
-    gone, never = steward("show", "gone", "--json"), steward("replay", "never", "--json")
-    assert (gone.exit_code, gone.stdout, never.exit_code, never.stdout) == (1, "", 1, "")
-    assert "is no longer stored" in gone.stderr
+    removed, never = steward("show", "gone", "--json"), steward("replay", "never", "--json")
+    assert (removed.exit_code, removed.stdout, never.exit_code, never.stdout) == (1, "", 1, "")
+    assert "is no longer stored" in removed.stderr
     assert "never is not in the inbox" in never.stderr
     unnamed = steward("replay", "--json")
     assert (unnamed.exit_code, unnamed.stdout, "name the deliveries" in unnamed.stderr) == (2, "", True)
@@ -128,8 +128,8 @@ def test_a_delivery_is_replayed_by_todays_rules(
     receive({"commit": COMMIT, "noise": b"{"})
     connection.delete(KEYS.dirty)
     spent = connection.hgetall(KEYS.webhook_quota)
-    said = steward("replay", "commit")
-    assert "commit: requests, marked requests" in said.stdout
+    result = steward("replay", "commit")
+    assert "commit: requests, marked requests" in result.stdout
     assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
     assert connection.hgetall(KEYS.webhook_quota) == spent
     assert parsed(steward("list", "--json"))["kept"] == 3
@@ -138,8 +138,8 @@ def test_a_delivery_is_replayed_by_todays_rules(
 def test_all_of_one_kind_are_replayed_in_the_order_they_came(steward: Steward, receive: Callable[..., None]) -> None:
     """As after a new version that reads what the old one did not know."""
     receive({f"n{number}": b"{" for number in range(5)})
-    found = parsed(steward("replay", "--verdict", "not-json", "--json"))
-    assert [one["id"] for one in found["replayed"]] == [f"n{number}" for number in range(5)]
+    report = parsed(steward("replay", "--verdict", "not-json", "--json"))
+    assert [one["id"] for one in report["replayed"]] == [f"n{number}" for number in range(5)]
     assert steward("replay").exit_code == 2
 
 

@@ -23,23 +23,23 @@ def test_the_lists_hold_just_what_the_entries_say(
 ) -> None:
     """Each entry is in the list of its state and in no other, after any change, of one entry or of many."""
     connection.flushall()
-    index, known = Index(connection, Keys("demo")), dict[str, str]()
+    index, states = Index(connection, Keys("demo")), dict[str, str]()
     for path, state in moves:
         if state == "gone":
             index.drop(path)
-            known.pop(path, None)
+            states.pop(path, None)
             continue
-        known[path] = state
-        others = [entry for entry in index.find(sorted(known)) if entry is not None and entry.path != path]
+        states[path] = state
+        others = [entry for entry in index.find(sorted(states)) if entry is not None and entry.path != path]
         index.put(IndexEntry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
-    assert index.count() == len(known)
-    assert sorted(index.paths()) == sorted(known)
-    assert {one.path for one in index.waiting()} == {path for path, state in known.items() if state == "waiting"}
+    assert index.count() == len(states)
+    assert sorted(index.paths()) == sorted(states)
+    assert {one.path for one in index.waiting()} == {path for path, state in states.items() if state == "waiting"}
     assert index.count_waiting() == len(list(index.waiting()))
     assert {one.path for one in index.busy()} == {
-        path for path, state in known.items() if state in ("queued", "running")
+        path for path, state in states.items() if state in ("queued", "running")
     }
-    assert index.unjudged() == sorted(path for path, state in known.items() if state == "new")
+    assert index.unjudged() == sorted(path for path, state in states.items() if state == "new")
 
 
 def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:

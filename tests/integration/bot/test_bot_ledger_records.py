@@ -15,37 +15,37 @@ from tests.support.board.ledger_driver import REQUESTS, WORLD, LedgerDriver
 
 
 @pytest.fixture
-def bench(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
+def driver(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on a Hub with two shared repos."""
     with LocalHub(tmp_path, WORLD) as hub:
-        made = LedgerDriver(hub.url, connection)
-        yield made
-        made.hub.close()
+        started = LedgerDriver(hub.url, connection)
+        yield started
+        started.hub.close()
 
 
 def test_an_edit_that_its_commit_does_not_show_stays_staged(
-    bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+    driver: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a commit, only the edits whose files are there as written are dropped; the ledger continues with others."""
-    first, second = bench.stage_some(2)
-    look = bench.hub.paths_info
+    first, second = driver.stage_some(2)
+    look = driver.hub.paths_info
 
     def without_second(repo: Repo, paths: list[str], revision: str) -> dict[str, FileEntry]:
         return {path: entry for path, entry in look(repo, paths, revision).items() if path != second}
 
-    monkeypatch.setattr(bench.hub, "paths_info", without_second)
-    assert bench.write() is not None
-    assert bench.staged() == [f"run {second}"]
+    monkeypatch.setattr(driver.hub, "paths_info", without_second)
+    assert driver.write() is not None
+    assert driver.staged() == [f"run {second}"]
     monkeypatch.undo()
-    bench.drain()
-    assert bench.staged() == []
-    assert {bench.fields(path)["status"] for path in (first, second)} == {"RUNNING"}
+    driver.drain()
+    assert driver.staged() == []
+    assert {driver.fields(path)["status"] for path in (first, second)} == {"RUNNING"}
 
 
-def test_commits_of_earlier_days_are_forgotten(bench: LedgerDriver) -> None:
+def test_commits_of_earlier_days_are_forgotten(driver: LedgerDriver) -> None:
     """The record of a repo's commits holds those of a day."""
     for _ in range(3):
-        bench.stage_some(1)
-        bench.drain()
-        bench.time += DAY / 2 + HOUR
-    assert bench.redis.zcard(bench.keys.commits(REQUESTS.id)) == 2
+        driver.stage_some(1)
+        driver.drain()
+        driver.time += DAY / 2 + HOUR
+    assert driver.redis.zcard(driver.keys.commits(REQUESTS.id)) == 2

@@ -32,230 +32,230 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
+def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on that Hub."""
-    made = LedgerDriver(local_hub.url, connection)
-    yield made
-    made.hub.close()
+    started = LedgerDriver(local_hub.url, connection)
+    yield started
+    started.hub.close()
 
 
 def test_a_persons_change_in_the_instant_of_the_commit_survives(
-    bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+    driver: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person commits between each read and commit of the ledger: nothing of theirs is lost, and the edit lands."""
-    (path,) = bench.stage_some(1)
-    bench.put("other.json", {})  # the staged view is old: the ledger has to look
-    push, left = bench.hub._post, [1, 2, 3]
+    (path,) = driver.stage_some(1)
+    driver.put("other.json", {})  # the staged view is old: the ledger has to look
+    push, remaining = driver.hub._post, [1, 2, 3]
 
     def interrupted(*args: object, **kwargs: object) -> object:
-        if left:
-            bench.put(path, {"status": "PENDING", "params": left.pop()})
+        if remaining:
+            driver.put(path, {"status": "PENDING", "params": remaining.pop()})
         return push(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bench.hub, "_post", interrupted)
-    bench.drain()
-    assert bench.fields(path) == {"status": "RUNNING", "params": 1}
-    assert len(bench.titles()) == 1
+    monkeypatch.setattr(driver.hub, "_post", interrupted)
+    driver.drain()
+    assert driver.fields(path) == {"status": "RUNNING", "params": 1}
+    assert len(driver.titles()) == 1
 
 
 def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
-    bench: LedgerDriver, local_hub: LocalHub
+    driver: LedgerDriver, local_hub: LocalHub
 ) -> None:
     """The error comes after the effect: one commit, the edit dropped."""
-    (path,) = bench.stage_some(1)
+    (path,) = driver.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert bench.fields(path)["status"] == "RUNNING"
+    driver.drain()
+    assert (len(driver.titles()), driver.staged()) == (1, [])
+    assert driver.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: LedgerDriver, local_hub: LocalHub) -> None:
+def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(driver: LedgerDriver, local_hub: LocalHub) -> None:
     """If no try learns of the commit, the edit stays staged; the next sync finds it in the repo and commits nothing."""
-    (path,) = bench.stage_some(1)
+    (path,) = driver.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
     local_hub.state.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
     with pytest.raises(Transient):
-        bench.write()
-    assert bench.staged() == [f"run {path}"]
+        driver.write()
+    assert driver.staged() == [f"run {path}"]
     local_hub.state.faults.clear()
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert f"request:{path}" in bench.marked()
+    driver.drain()
+    assert (len(driver.titles()), driver.staged()) == (1, [])
+    assert f"request:{path}" in driver.marked()
 
 
-def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: LedgerDriver, local_hub: LocalHub) -> None:
+def test_a_stale_parent_and_a_busy_repo_are_got_over(driver: LedgerDriver, local_hub: LocalHub) -> None:
     """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
-    (path,) = bench.stage_some(1)
+    (path,) = driver.stage_some(1)
     busy = "Another commit is in progress; please try again."
     local_hub.state.faults.fail(COMMIT, status=409, times=1, error=busy)
     local_hub.state.faults.fail(
         COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again."
     )
-    bench.drain()
-    assert (bench.fields(path)["status"], len(bench.titles())) == ("RUNNING", 1)
+    driver.drain()
+    assert (driver.fields(path)["status"], len(driver.titles())) == ("RUNNING", 1)
 
 
-def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: LedgerDriver, local_hub: LocalHub) -> None:
+def test_a_commit_quota_told_in_words_alone_is_waited_for(driver: LedgerDriver, local_hub: LocalHub) -> None:
     """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
-    (path,) = bench.stage_some(1)
+    (path,) = driver.stage_some(1)
     words = (
         "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
     )
     local_hub.state.faults.fail(COMMIT, status=429, times=1, error=words)
     with pytest.raises(RateLimited) as limited:
-        bench.write()
+        driver.write()
     assert limited.value.what == "commits"
-    bench.calls.clear()
-    bench.ledger.stage(REQUESTS, bench.edit(path, "another"))
-    bench.calls.clear()
-    assert bench.write() == bench.time + HOUR
-    assert bench.calls == []
-    bench.time += HOUR
-    bench.drain()
-    assert bench.fields(path)["status"] == "RUNNING"
+    driver.calls.clear()
+    driver.ledger.stage(REQUESTS, driver.edit(path, "another"))
+    driver.calls.clear()
+    assert driver.write() == driver.time + HOUR
+    assert driver.calls == []
+    driver.time += HOUR
+    driver.drain()
+    assert driver.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_the_hub_never_takes_holds_up_no_other(bench: LedgerDriver) -> None:
+def test_an_edit_that_the_hub_never_takes_holds_up_no_other(driver: LedgerDriver) -> None:
     """An edit with an invalid path parks its key with the reason; all others land."""
-    paths = bench.stage_some(7)
-    bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
-    bench.ledger.stage(REQUESTS, bad)
-    bench.drain()
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
-    assert bench.staged() == []
-    (parked,) = bench.parking.all()
+    paths = driver.stage_some(7)
+    bad = driver.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
+    driver.ledger.stage(REQUESTS, bad)
+    driver.drain()
+    assert {driver.fields(path)["status"] for path in paths} == {"RUNNING"}
+    assert driver.staged() == []
+    (parked,) = driver.parking.all()
     assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
 
 
-def test_what_the_token_may_not_write_stays_staged(bench: LedgerDriver, local_hub: LocalHub) -> None:
+def test_what_the_token_may_not_write_stays_staged(driver: LedgerDriver, local_hub: LocalHub) -> None:
     """After a 403 all edits of the repo stay staged, and the sync fails visibly."""
-    bench.stage_some(3)
+    driver.stage_some(3)
     local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
-        bench.write()
-    assert len(bench.staged()) == 3
+        driver.write()
+    assert len(driver.staged()) == 3
 
 
-def test_two_writers_at_once_make_one_commit(bench: LedgerDriver, local_hub: LocalHub, valkey_url: str) -> None:
+def test_two_writers_at_once_make_one_commit(driver: LedgerDriver, local_hub: LocalHub, valkey_url: str) -> None:
     """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
-    paths = bench.stage_some(5)
+    paths = driver.stage_some(5)
     with redis.Redis.from_url(valkey_url) as second:
-        other = LedgerDriver(local_hub.url, second, time=bench.time)
-        threads = [threading.Thread(target=one.drain) for one in (bench, other)]
+        other = LedgerDriver(local_hub.url, second, time=driver.time)
+        threads = [threading.Thread(target=one.drain) for one in (driver, other)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         other.hub.close()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
+    assert (len(driver.titles()), driver.staged()) == (1, [])
+    assert {driver.fields(path)["status"] for path in paths} == {"RUNNING"}
 
 
 def test_an_edit_replaced_while_it_is_committed_is_written_again(
-    bench: LedgerDriver, monkeypatch: pytest.MonkeyPatch
+    driver: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newer version of an edit, staged during the commit of the older one, is not dropped with it."""
-    put = bench.result("table").model_copy(update={"unless_exists": False})
-    bench.ledger.stage(RESULTS, put)
-    push = bench.hub._post
+    put = driver.result("table").model_copy(update={"unless_exists": False})
+    driver.ledger.stage(RESULTS, put)
+    push = driver.hub._post
 
     def meanwhile(*args: object, **kwargs: object) -> object:
-        monkeypatch.setattr(bench.hub, "_post", push)
-        bench.ledger.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
+        monkeypatch.setattr(driver.hub, "_post", push)
+        driver.ledger.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
         return push(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bench.hub, "_post", meanwhile)
-    bench.write(RESULTS)
-    assert bench.staged(RESULTS) == ["table"]
-    bench.drain(RESULTS)
-    assert bench.fields("table.json", RESULTS) == {"newer": 1}
+    monkeypatch.setattr(driver.hub, "_post", meanwhile)
+    driver.write(RESULTS)
+    assert driver.staged(RESULTS) == ["table"]
+    driver.drain(RESULTS)
+    assert driver.fields("table.json", RESULTS) == {"newer": 1}
 
 
 @pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
 def test_a_writer_killed_between_effects_leads_to_the_same_end(
-    bench: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
+    driver: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
     """After a writer is killed between two effects, the next one leaves one commit, no staged edit, all keys marked."""
-    paths = bench.stage_some(3)
-    command = [sys.executable, "-m", ledger_driver.__name__, local_hub.url, valkey_url, str(bench.time)]
+    paths = driver.stage_some(3)
+    command = [sys.executable, "-m", ledger_driver.__name__, local_hub.url, valkey_url, str(driver.time)]
     environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
     died = subprocess.run(command, env=environment, timeout=60, check=False)
     assert died.returncode == -9
-    assert bench.staged() != []
-    assert len(bench.titles()) == (0 if point == APPLIED else 1)
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
-    assert {f"request:{path}" for path in paths} <= bench.marked()
-    assert not any(bench.ledger.edits.is_pending(path) for path in paths)
+    assert driver.staged() != []
+    assert len(driver.titles()) == (0 if point == APPLIED else 1)
+    driver.drain()
+    assert (len(driver.titles()), driver.staged()) == (1, [])
+    assert {driver.fields(path)["status"] for path in paths} == {"RUNNING"}
+    assert {f"request:{path}" for path in paths} <= driver.marked()
+    assert not any(driver.ledger.edits.is_pending(path) for path in paths)
 
 
-def test_a_clock_set_back_delays_commits_by_the_usual_wait(bench: LedgerDriver) -> None:
+def test_a_clock_set_back_delays_commits_by_the_usual_wait(driver: LedgerDriver) -> None:
     """Commits that are recorded at future times count as made now: the wait is the usual one."""
-    commits = {str(number): bench.time + DAY for number in range(10)}
-    bench.redis.zadd(bench.keys.commits(REQUESTS.id), commits)
-    bench.stage_some(1)
-    when = bench.write()
+    commits = {str(number): driver.time + DAY for number in range(10)}
+    driver.redis.zadd(driver.keys.commits(REQUESTS.id), commits)
+    driver.stage_some(1)
+    when = driver.write()
     assert when is not None
-    assert when < bench.time + 60
-    bench.drain()
-    assert len(bench.titles()) == 1
+    assert when < driver.time + 60
+    driver.drain()
+    assert len(driver.titles()) == 1
 
 
-def test_retries_do_not_spend_the_budget(bench: LedgerDriver, local_hub: LocalHub) -> None:
+def test_retries_do_not_spend_the_budget(driver: LedgerDriver, local_hub: LocalHub) -> None:
     """A pass that has to try a few times counts as one commit."""
-    bench.stage_some(1)
-    bench.hub.retries = Retries(attempts=1)
+    driver.stage_some(1)
+    driver.hub.retries = Retries(attempts=1)
     local_hub.state.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
-    bench.drain()
-    assert len(bench.ledger.budget.recorded(REQUESTS)) == 1
+    driver.drain()
+    assert len(driver.ledger.budget.recorded(REQUESTS)) == 1
 
 
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
     """Before a repo without a record gets busy, all accounts' commits in its history are counted, once."""
     ours, others = 20, 75
-    bench, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
-    bench.now = clock.seconds
+    driver, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
+    driver.now = clock.seconds
     for number in range(ours):
-        bench.ada.create_commit(
+        driver.ada.create_commit(
             RESULTS.id, [CommitOperationAdd(f"{number}", b"")], commit_message=".", repo_type="dataset", token=BOT
         )
     for number in range(others):
-        bench.put(f"{number}", b"a", RESULTS)
+        driver.put(f"{number}", b"a", RESULTS)
     clock.advance(60)
-    made = 0
+    written = 0
     for number in range(60):  # a request after the other, a second apart
-        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
-        bench.calls.clear()
-        made += bench.write(RESULTS) is None
+        driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
+        driver.calls.clear()
+        written += driver.write(RESULTS) is None
         clock.advance(1)
-    assert bench.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
-    assert len(bench.titles(RESULTS)) == ours + made
-    assert ours + others + made <= REPO_HOUR + Commits().at_once
-    times = bench.ledger.budget.recorded(RESULTS)
-    assert len(times) == ours + made
-    bench.calls.clear()
-    assert bench.write(RESULTS) is not None
-    assert bench.calls == []
-    bench.hub.close()
+    assert driver.webhook_quota.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
+    assert len(driver.titles(RESULTS)) == ours + written
+    assert ours + others + written <= REPO_HOUR + Commits().at_once
+    times = driver.ledger.budget.recorded(RESULTS)
+    assert len(times) == ours + written
+    driver.calls.clear()
+    assert driver.write(RESULTS) is not None
+    assert driver.calls == []
+    driver.hub.close()
 
 
-def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: LedgerDriver) -> None:
+def test_commits_of_a_repo_that_is_not_busy_are_never_counted(driver: LedgerDriver) -> None:
     """The history is read before the sixth commit within an hour, and only then."""
     read = []
     for number in range(9):
-        bench.ledger.stage(RESULTS, bench.result(f"r{number}"))
-        bench.calls.clear()
-        bench.write(RESULTS)
-        read.append(bench.calls.count("commits"))
-        bench.time += HOUR if number < 2 else 60
+        driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
+        driver.calls.clear()
+        driver.write(RESULTS)
+        read.append(driver.calls.count("commits"))
+        driver.time += HOUR if number < 2 else 60
     assert read == [0] * 7 + [1, 0]
 
 
-def test_who_commits_past_the_ledger_counts_earlier_commits_too(bench: LedgerDriver) -> None:
+def test_who_commits_past_the_ledger_counts_earlier_commits_too(driver: LedgerDriver) -> None:
     """A change to several repos spends from the same budget, without a ledger's sync before it."""
-    assert all(bench.ledger.budget.spend(RESULTS) for _ in range(Commits().at_once))
-    bench.calls.clear()
-    bench.time += HOUR / 2
-    assert bench.ledger.budget.spend(RESULTS)
-    assert bench.calls == ["whoami", "commits"]
+    assert all(driver.ledger.budget.spend(RESULTS) for _ in range(Commits().at_once))
+    driver.calls.clear()
+    driver.time += HOUR / 2
+    assert driver.ledger.budget.spend(RESULTS)
+    assert driver.calls == ["whoami", "commits"]

@@ -29,242 +29,242 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
+def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
     """A ledger on that Hub."""
-    made = LedgerDriver(local_hub.url, connection)
-    yield made
-    made.hub.close()
+    started = LedgerDriver(local_hub.url, connection)
+    yield started
+    started.hub.close()
 
 
-def test_a_single_edit_goes_out_at_once_in_two_calls(bench: LedgerDriver) -> None:
+def test_a_single_edit_goes_out_at_once_in_two_calls(driver: LedgerDriver) -> None:
     """An edit of an unchanged file is one commit and one read; the waiting key is marked, and nothing stays staged."""
-    (path,) = bench.stage_some(1)
-    assert bench.ledger.edits.is_pending(path)
-    assert bench.marked() == {"ledger:board/requests"}
-    bench.calls.clear()
-    assert bench.write() is None
-    assert bench.calls == ["commit", "paths-info"]
-    assert bench.fields(path) == {"status": "RUNNING", "params": 1}
-    assert f"request:{path}" in bench.marked()
-    edits = bench.ledger.edits
-    assert (bench.staged(), edits.is_pending(path), edits.landed(f"run {path}")) == ([], False, True)
+    (path,) = driver.stage_some(1)
+    assert driver.ledger.edits.is_pending(path)
+    assert driver.marked() == {"ledger:board/requests"}
+    driver.calls.clear()
+    assert driver.write() is None
+    assert driver.calls == ["commit", "paths-info"]
+    assert driver.fields(path) == {"status": "RUNNING", "params": 1}
+    assert f"request:{path}" in driver.marked()
+    edits = driver.ledger.edits
+    assert (driver.staged(), edits.is_pending(path), edits.landed(f"run {path}")) == ([], False, True)
 
 
-def test_what_gathers_meanwhile_is_one_commit(bench: LedgerDriver) -> None:
+def test_what_gathers_meanwhile_is_one_commit(driver: LedgerDriver) -> None:
     """After a few commits the next one waits, without a call, and then holds everything that is staged."""
-    paths = bench.stage_some(30)
+    paths = driver.stage_some(30)
     for path in paths[:5]:
-        bench.ledger.end(REQUESTS, next(s for s in bench.ledger.edits.read(REQUESTS) if s.edit.path == path), "void")
-        bench.ledger.stage(REQUESTS, bench.result(f"r {path}"))
-        assert bench.ledger.budget.spend(REQUESTS)
-    bench.calls.clear()
-    when = bench.write()
+        driver.ledger.end(REQUESTS, next(s for s in driver.ledger.edits.read(REQUESTS) if s.edit.path == path), "void")
+        driver.ledger.stage(REQUESTS, driver.result(f"r {path}"))
+        assert driver.ledger.budget.spend(REQUESTS)
+    driver.calls.clear()
+    when = driver.write()
     assert when is not None
-    assert bench.time < when < bench.time + 5
-    assert (bench.calls, len(bench.staged())) == (["whoami", "commits"], 30)  # the earlier commits are counted, once
-    bench.time = when
-    assert bench.write() is None
-    assert len(bench.titles()) == 1
-    assert bench.staged() == []
-    assert {bench.fields(path)["status"] for path in paths[5:]} == {"RUNNING"}
+    assert driver.time < when < driver.time + 5
+    assert (driver.calls, len(driver.staged())) == (["whoami", "commits"], 30)  # the earlier commits are counted, once
+    driver.time = when
+    assert driver.write() is None
+    assert len(driver.titles()) == 1
+    assert driver.staged() == []
+    assert {driver.fields(path)["status"] for path in paths[5:]} == {"RUNNING"}
 
 
-def test_the_commit_tells_machines_what_it_did(bench: LedgerDriver) -> None:
+def test_the_commit_tells_machines_what_it_did(driver: LedgerDriver) -> None:
     """Each line of the description that is an object names an edit, its file and the new status."""
-    paths = bench.stage_some(3)
-    bench.drain()
-    entry = bench.hub.commits(REQUESTS, limit=1)[0]
-    told = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
-    assert [(one["path"], one["status"]) for one in told] == [(path, "RUNNING") for path in paths]
+    paths = driver.stage_some(3)
+    driver.drain()
+    entry = driver.hub.commits(REQUESTS, limit=1)[0]
+    changes = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
+    assert [(one["path"], one["status"]) for one in changes] == [(path, "RUNNING") for path in paths]
     assert entry.title == "RUNNING o/m0.json and 2 more"
 
 
-def test_a_persons_change_to_another_field_survives(bench: LedgerDriver) -> None:
+def test_a_persons_change_to_another_field_survives(driver: LedgerDriver) -> None:
     """A person changes another field between staging and landing: the file has both changes, in two commits."""
-    (path,) = bench.stage_some(1)
-    bench.put(path, {"status": "PENDING", "params": 7, "new": "x"})
-    bench.drain()
-    assert bench.fields(path) == {"status": "RUNNING", "params": 7, "new": "x"}
-    assert len(bench.titles()) == 1
+    (path,) = driver.stage_some(1)
+    driver.put(path, {"status": "PENDING", "params": 7, "new": "x"})
+    driver.drain()
+    assert driver.fields(path) == {"status": "RUNNING", "params": 7, "new": "x"}
+    assert len(driver.titles()) == 1
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: LedgerDriver, deleted: bool) -> None:
+def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(driver: LedgerDriver, deleted: bool) -> None:
     """A file that a person cancels or deletes stays so; the edit ends without a commit, and marks its request."""
-    (path,) = bench.stage_some(1)
+    (path,) = driver.stage_some(1)
     if deleted:
-        bench.delete(path)
+        driver.delete(path)
     else:
-        bench.put(path, {"status": "CANCELLED"})
-    bench.drain()
-    assert bench.fields(path) == (None if deleted else {"status": "CANCELLED"})
-    assert (bench.titles(), bench.staged()) == ([], [])
-    assert f"request:{path}" in bench.marked()
-    assert not bench.ledger.edits.landed(f"run {path}")
+        driver.put(path, {"status": "CANCELLED"})
+    driver.drain()
+    assert driver.fields(path) == (None if deleted else {"status": "CANCELLED"})
+    assert (driver.titles(), driver.staged()) == ([], [])
+    assert f"request:{path}" in driver.marked()
+    assert not driver.ledger.edits.landed(f"run {path}")
 
 
-def test_hundreds_of_edits_stay_within_the_budget_and_in_order(bench: LedgerDriver) -> None:
+def test_hundreds_of_edits_stay_within_the_budget_and_in_order(driver: LedgerDriver) -> None:
     """Edits of 50 files over two hours: all land, each file's in order, under 60 commits in any hour."""
     paths = [f"o/m{n}.json" for n in range(50)]
-    bench.commit([ledger_driver.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
+    driver.commit([ledger_driver.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
     edits = 1_000 if WHOLE else 200
-    chance, began, steps = random.Random(7), bench.time, dict.fromkeys(paths, 0)
+    chance, began, steps = random.Random(7), driver.time, dict.fromkeys(paths, 0)
     spent: list[float] = []
     for _ in range(edits):
         path = chance.choice(paths)
         n = steps[path] = steps[path] + 1
         edit = FieldEdit(id=f"{path} {n}", path=path, line="Count", fields={"n": n}, guard={"n": (n - 1,)})
-        bench.ledger.stage(REQUESTS, edit)
-        bench.time += chance.expovariate(edits / (2 * HOUR))
-        before = len(bench.calls)
-        bench.write()
-        if "commit" in bench.calls[before:]:
-            spent.append(bench.time)
-    bench.drain()
-    assert {path: bench.fields(path)["n"] for path in paths} == steps
-    assert all(bench.ledger.edits.landed(f"{path} {n}") for path in paths for n in range(1, steps[path] + 1))
-    assert bench.time - began < 2.2 * HOUR
+        driver.ledger.stage(REQUESTS, edit)
+        driver.time += chance.expovariate(edits / (2 * HOUR))
+        before = len(driver.calls)
+        driver.write()
+        if "commit" in driver.calls[before:]:
+            spent.append(driver.time)
+    driver.drain()
+    assert {path: driver.fields(path)["n"] for path in paths} == steps
+    assert all(driver.ledger.edits.landed(f"{path} {n}") for path in paths for n in range(1, steps[path] + 1))
+    assert driver.time - began < 2.2 * HOUR
     assert len(spent) < 120
     assert max(len([t for t in spent if at - HOUR < t <= at]) for at in spent) <= 60
-    assert len(bench.titles()) <= len(spent) + 2
+    assert len(driver.titles()) <= len(spent) + 2
 
 
-def finish_after_result(bench: LedgerDriver) -> str:
+def finish_after_result(driver: LedgerDriver) -> str:
     """A running request whose FINISHED comes after a result; its path."""
-    (path,) = bench.stage_some(1)
-    bench.drain()
-    finish = bench.edit(path, "finish", was="RUNNING", becomes="FINISHED", after=("result",))
-    bench.ledger.stage(RESULTS, bench.result("result"))
-    bench.ledger.stage(REQUESTS, finish)
+    (path,) = driver.stage_some(1)
+    driver.drain()
+    finish = driver.edit(path, "finish", was="RUNNING", becomes="FINISHED", after=("result",))
+    driver.ledger.stage(RESULTS, driver.result("result"))
+    driver.ledger.stage(REQUESTS, finish)
     return path
 
 
-def test_an_edit_waits_for_those_that_it_comes_after(bench: LedgerDriver) -> None:
+def test_an_edit_waits_for_those_that_it_comes_after(driver: LedgerDriver) -> None:
     """FINISHED is written only after the results; when they have landed, its ledger is marked."""
-    path = finish_after_result(bench)
-    assert bench.write() is None
-    assert bench.fields(path)["status"] == "RUNNING"
-    bench.redis.delete(bench.keys.dirty)
-    assert bench.write(RESULTS) is None
-    assert bench.marked() == {"request:r", "ledger:board/requests"}
-    bench.drain()
-    assert bench.fields(path)["status"] == "FINISHED"
-    assert bench.fields("result.json", RESULTS) == {}
+    path = finish_after_result(driver)
+    assert driver.write() is None
+    assert driver.fields(path)["status"] == "RUNNING"
+    driver.redis.delete(driver.keys.dirty)
+    assert driver.write(RESULTS) is None
+    assert driver.marked() == {"request:r", "ledger:board/requests"}
+    driver.drain()
+    assert driver.fields(path)["status"] == "FINISHED"
+    assert driver.fields("result.json", RESULTS) == {}
 
 
-def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: LedgerDriver) -> None:
+def test_later_edits_of_a_file_wait_behind_an_earlier_one(driver: LedgerDriver) -> None:
     """Edits of one file keep their order even if the first has to wait; other files are written meanwhile."""
-    path = finish_after_result(bench)
-    bench.put("other.json", {"status": "PENDING"})
-    bench.ledger.stage(REQUESTS, bench.edit(path, "reopen", was="FINISHED", becomes="RERUN"))
-    bench.ledger.stage(REQUESTS, bench.edit("other.json", "other"))
-    bench.drain()
-    assert (bench.fields(path)["status"], bench.fields("other.json")["status"]) == ("RUNNING", "RUNNING")
-    bench.drain(RESULTS, REQUESTS)
-    assert bench.fields(path)["status"] == "RERUN"
+    path = finish_after_result(driver)
+    driver.put("other.json", {"status": "PENDING"})
+    driver.ledger.stage(REQUESTS, driver.edit(path, "reopen", was="FINISHED", becomes="RERUN"))
+    driver.ledger.stage(REQUESTS, driver.edit("other.json", "other"))
+    driver.drain()
+    assert (driver.fields(path)["status"], driver.fields("other.json")["status"]) == ("RUNNING", "RUNNING")
+    driver.drain(RESULTS, REQUESTS)
+    assert driver.fields(path)["status"] == "RERUN"
 
 
-def test_what_comes_after_a_void_edit_is_void(bench: LedgerDriver) -> None:
+def test_what_comes_after_a_void_edit_is_void(driver: LedgerDriver) -> None:
     """An edit that follows a void one is void too, and both requests are marked."""
-    first, second = bench.stage_some(2)
-    bench.put(first, {"status": "CANCELLED"})
-    bench.ledger.stage(REQUESTS, bench.edit(second, f"run {second}", after=(f"run {first}",)))
-    bench.drain()
-    bench.drain()
-    assert (bench.titles(), bench.staged()) == ([], [])
-    assert bench.fields(second)["status"] == "PENDING"
-    assert {f"request:{first}", f"request:{second}"} <= bench.marked()
+    first, second = driver.stage_some(2)
+    driver.put(first, {"status": "CANCELLED"})
+    driver.ledger.stage(REQUESTS, driver.edit(second, f"run {second}", after=(f"run {first}",)))
+    driver.drain()
+    driver.drain()
+    assert (driver.titles(), driver.staged()) == ([], [])
+    assert driver.fields(second)["status"] == "PENDING"
+    assert {f"request:{first}", f"request:{second}"} <= driver.marked()
 
 
-def test_a_file_that_exists_counts_as_written(bench: LedgerDriver) -> None:
+def test_a_file_that_exists_counts_as_written(driver: LedgerDriver) -> None:
     """A result that exists in the repo costs no commit, and its edit counts as landed."""
-    bench.put("result.json", {"mine": 1}, RESULTS)
-    bench.ledger.stage(RESULTS, bench.result("result"))
-    bench.drain(RESULTS)
-    assert (bench.titles(RESULTS), bench.fields("result.json", RESULTS)) == ([], {"mine": 1})
-    assert bench.ledger.edits.landed("result")
+    driver.put("result.json", {"mine": 1}, RESULTS)
+    driver.ledger.stage(RESULTS, driver.result("result"))
+    driver.drain(RESULTS)
+    assert (driver.titles(RESULTS), driver.fields("result.json", RESULTS)) == ([], {"mine": 1})
+    assert driver.ledger.edits.landed("result")
 
 
-def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: LedgerDriver) -> None:
+def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(driver: LedgerDriver) -> None:
     """A request file in LFS is edited like any other, and stays in LFS."""
     attributes = b"*.big.json filter=lfs diff=lfs merge=lfs -text\n"
-    bench.commit([ledger_driver.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
-    bench.put("m.big.json", {"status": "PENDING"})
-    bench.ledger.stage(REQUESTS, bench.edit("m.big.json", "run"))
-    bench.drain()
-    assert bench.fields("m.big.json")["status"] == "RUNNING"
-    assert len(bench.hub.read_file(REQUESTS, "m.big.json").oid) == 64
+    driver.commit([ledger_driver.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
+    driver.put("m.big.json", {"status": "PENDING"})
+    driver.ledger.stage(REQUESTS, driver.edit("m.big.json", "run"))
+    driver.drain()
+    assert driver.fields("m.big.json")["status"] == "RUNNING"
+    assert len(driver.hub.read_file(REQUESTS, "m.big.json").oid) == 64
 
 
-def test_a_large_file_goes_the_way_of_large_files(bench: LedgerDriver) -> None:
+def test_a_large_file_goes_the_way_of_large_files(driver: LedgerDriver) -> None:
     """A file that the repo's attributes put into LFS is recognised by its sha256."""
-    put = bench.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
-    bench.ledger.stage(RESULTS, put)
-    bench.drain(RESULTS)
-    assert bench.hub.read_file(RESULTS, "table.parquet").data == put.data
-    assert bench.staged(RESULTS) == []
+    put = driver.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
+    driver.ledger.stage(RESULTS, put)
+    driver.drain(RESULTS)
+    assert driver.hub.read_file(RESULTS, "table.parquet").data == put.data
+    assert driver.staged(RESULTS) == []
 
 
-def test_commits_are_counted_as_deliveries_to_come(bench: LedgerDriver) -> None:
+def test_commits_are_counted_as_deliveries_to_come(driver: LedgerDriver) -> None:
     """Each commit is one delivery about the content of its repo; past seven tenths of the quota the flag says: poll."""
-    bench.stage_some(1)
-    bench.drain()
-    webhook_quota = bench.webhook_quota
-    assert webhook_quota.counts(now=bench.time) == {("own", "repo.content", "board/requests"): 1}
-    assert (webhook_quota.judge(now=bench.time), bench.redis.exists(bench.keys.poll)) == ("", 0)
+    driver.stage_some(1)
+    driver.drain()
+    webhook_quota = driver.webhook_quota
+    assert webhook_quota.counts(now=driver.time) == {("own", "repo.content", "board/requests"): 1}
+    assert (webhook_quota.judge(now=driver.time), driver.redis.exists(driver.keys.poll)) == ("", 0)
     for _ in range(int(0.7 * QUOTA)):
-        webhook_quota.caused("discussion", "board/requests", now=bench.time)
-    assert "700 of 1,000 deliveries about discussion of board/requests" in webhook_quota.judge(now=bench.time)
-    assert bench.redis.exists(bench.keys.poll)
-    assert webhook_quota.own_left("discussion", "board/requests", now=bench.time) == 0
-    assert webhook_quota.own_left("discussion", "board/results", now=bench.time) == 500
-    assert webhook_quota.judge(now=bench.time + DAY + HOUR) == ""
-    assert not bench.redis.exists(bench.keys.poll)
-    assert bench.redis.hlen(bench.keys.webhook_quota) == 0
+        webhook_quota.caused("discussion", "board/requests", now=driver.time)
+    assert "700 of 1,000 deliveries about discussion of board/requests" in webhook_quota.judge(now=driver.time)
+    assert driver.redis.exists(driver.keys.poll)
+    assert webhook_quota.own_left("discussion", "board/requests", now=driver.time) == 0
+    assert webhook_quota.own_left("discussion", "board/results", now=driver.time) == 500
+    assert webhook_quota.judge(now=driver.time + DAY + HOUR) == ""
+    assert not driver.redis.exists(driver.keys.poll)
+    assert driver.redis.hlen(driver.keys.webhook_quota) == 0
 
 
-def test_a_staged_edit_marks_its_ledger_as_urgent(bench: LedgerDriver) -> None:
+def test_a_staged_edit_marks_its_ledger_as_urgent(driver: LedgerDriver) -> None:
     """People wait for edits: the key of their ledger goes before those of events."""
-    bench.dirty.mark("request:x", due=bench.time - 1, priority=SyncPriority.EVENT)
-    bench.ledger.stage(RESULTS, bench.result("result"))
-    claim = bench.dirty.claim(now=bench.time, lease=1)
+    driver.dirty.mark("request:x", due=driver.time - 1, priority=SyncPriority.EVENT)
+    driver.ledger.stage(RESULTS, driver.result("result"))
+    claim = driver.dirty.claim(now=driver.time, lease=1)
     assert claim is not None
     assert (claim.key, claim.priority) == ("ledger:board/results", SyncPriority.PERSON)
 
 
 def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis) -> None:
     """The budget is a setting: three commits an hour are three, with everything in them."""
-    bench = LedgerDriver(local_hub.url, connection, budget=Commits(hour=3))
-    began = bench.time
-    for path in bench.stage_some(8):
-        bench.ledger.stage(RESULTS, bench.result(f"r {path}".replace("/", "-")))
-        bench.write(RESULTS)
-    assert len(bench.titles(RESULTS)) <= 3
-    bench.drain(RESULTS)
-    assert len(bench.titles(RESULTS)) <= 4
-    assert bench.time - began <= 2 * HOUR
-    bench.hub.close()
+    driver = LedgerDriver(local_hub.url, connection, budget=Commits(hour=3))
+    began = driver.time
+    for path in driver.stage_some(8):
+        driver.ledger.stage(RESULTS, driver.result(f"r {path}".replace("/", "-")))
+        driver.write(RESULTS)
+    assert len(driver.titles(RESULTS)) <= 3
+    driver.drain(RESULTS)
+    assert len(driver.titles(RESULTS)) <= 4
+    assert driver.time - began <= 2 * HOUR
+    driver.hub.close()
 
 
-def test_a_restore_takes_changes_to_files_back_in_one_commit(bench: LedgerDriver) -> None:
+def test_a_restore_takes_changes_to_files_back_in_one_commit(driver: LedgerDriver) -> None:
     """A restore removes a new file and brings back changed and removed ones; a file that changed since stays."""
-    bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
-    left = blob_id(b"new")
+    driver.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
+    new_content = blob_id(b"new")
     takes = [
-        RestoreFile(id="1", path="new", line="Take back", data=None, left=left),
-        RestoreFile(id="2", path="changed", line="Take back", data=b"old", left=left),
+        RestoreFile(id="1", path="new", line="Take back", data=None, left=new_content),
+        RestoreFile(id="2", path="changed", line="Take back", data=b"old", left=new_content),
         RestoreFile(id="3", path="removed", line="Take back", data=b"old", left=None),
-        RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=left),
+        RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=new_content),
     ]
-    bench.put("touched", b"since")
-    bench.ledger.stage(REQUESTS, *takes)
-    bench.write()
-    found = {name: bench.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
-    assert {name: file and file.data for name, file in found.items()} == {
+    driver.put("touched", b"since")
+    driver.ledger.stage(REQUESTS, *takes)
+    driver.write()
+    present = {name: driver.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
+    assert {name: file and file.data for name, file in present.items()} == {
         "new": None,
         "changed": b"old",
         "removed": b"old",
         "touched": b"since",
     }
-    assert bench.titles() == ["Take back"]
-    assert bench.staged() == []
+    assert driver.titles() == ["Take back"]
+    assert driver.staged() == []

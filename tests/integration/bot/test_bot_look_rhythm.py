@@ -66,7 +66,7 @@ def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valke
     """Ten minutes apart, of one call a repo; what costs no call is done every minute as before."""
     trusting(stand, valkey_url)
     calls = [look(stand) for _ in range(10)]
-    assert [("GET", "webhooks") in made for made in calls] == [*[False] * 9, True]
+    assert [("GET", "webhooks") in calls_of_look for calls_of_look in calls] == [*[False] * 9, True]
     assert calls[-1].count(("GET", "threads")) == 3
     path = stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
     deliver(stand, valkey_url)

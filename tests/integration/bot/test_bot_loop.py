@@ -46,10 +46,10 @@ class Clockwork(SyncLoop):
 def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
     """A loop with its own clock, whose Hub is not reachable."""
     with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
-        made = Clockwork(
-            BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time)
+        clockwork_of_test = Clockwork(
+            BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: clockwork_of_test.time)
         )
-        yield made
+        yield clockwork_of_test
 
 
 def failing(error: Exception) -> Callable[[], float | None]:
@@ -63,11 +63,11 @@ def failing(error: Exception) -> Callable[[], float | None]:
 
 def tries(clockwork: Clockwork, times: int) -> int:
     """Let `times` tries happen, each when it is due; how many did."""
-    done = 0
+    count = 0
     for _ in range(times):
         clockwork.time += 700
-        done += clockwork.step()
-    return done
+        count += clockwork.step()
+    return count
 
 
 def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwork) -> None:
@@ -158,8 +158,8 @@ def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: 
     clockwork.handler = failing(Transient("away"))
     clockwork.context.mark(KEY)
     tries(clockwork, 10)
-    seen: list[str] = []
-    clockwork.handler = lambda: seen.append("tried")
+    calls: list[str] = []
+    clockwork.handler = lambda: calls.append("tried")
     clockwork.context.mark("queue")
     assert [clockwork.step(), clockwork.step()] == [True, False]
 
@@ -239,10 +239,10 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
     """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
-    done = threading.Event()
+    synced = threading.Event()
 
     def sync() -> None:
-        done.set()
+        synced.set()
 
     clockwork.handler = sync
     clockwork.context.mark(KEY)
@@ -251,9 +251,9 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork
     try:
         thread.start()
         wait_until(lambda: connection.info("errorstats").get("errorstat_OOM", {}).get("count", 0) > 1)
-        assert thread.is_alive() and not done.is_set()
+        assert thread.is_alive() and not synced.is_set()
         connection.config_set("maxmemory", 0)
-        assert done.wait(20)
+        assert synced.wait(20)
         assert clockwork.context.parking.all() == []
     finally:
         connection.config_set("maxmemory", 0)
@@ -265,8 +265,8 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
     """A loop survives malformed data in Redis while the Hub is away, and goes on once the data is gone."""
     clockwork._away = True
     connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
-    done = threading.Event()
-    clockwork.handler = done.set
+    synced = threading.Event()
+    clockwork.handler = synced.set
     clockwork.context.mark(KEY)
     thread = threading.Thread(target=clockwork.run)
     try:
@@ -274,7 +274,7 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
             thread.start()
             wait_until(lambda: any(one["event"] == "the loop failed" for one in logs))
         connection.delete(clockwork.context.keys.hub_state)
-        assert done.wait(20)
+        assert synced.wait(20)
     finally:
         clockwork.stop()
         thread.join(20)
@@ -284,10 +284,10 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync that hangs at the Hub does not keep the process from stopping."""
-    entered, leave, found, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
+    entered, leave, threads, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
 
     def hang() -> None:
-        found.append(threading.current_thread())
+        threads.append(threading.current_thread())
         entered.set()
         leave.wait(60)
 
@@ -302,10 +302,10 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
     try:
         teller.start()
         assert not sync_process._run(clockwork.context, [clockwork], stop)
-        assert found[0].is_alive() and found[0].daemon
+        assert threads[0].is_alive() and threads[0].daemon
     finally:
         leave.set()
-        found[0].join(20)
+        threads[0].join(20)
 
 
 def test_one_failing_key_holds_up_no_other(clockwork: Clockwork) -> None:

@@ -17,6 +17,7 @@ from leaderboard.results import dump
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.attempts import LOST
+from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.sizes import first
 
@@ -82,10 +83,8 @@ def test_a_silent_workers_claim_is_refused_when_its_request_is_gone(stand: Board
     assert stand.answer(job) is False
 
 
-@pytest.mark.parametrize("told", first(1, [False, True]))
-def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: BoardDriver, told: bool) -> None:
-    """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
-    job = stand.started()
+def publish_outcome(stand: BoardDriver, job: EvaluationJob) -> tuple[dict[str, bytes], float | None]:
+    """Commit the job's outcome to its details repo, as its worker does; return the files and the average score."""
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.create_repo("board-details/details_ada__good", repo_type="dataset")
     published = PublishedOutcome(
@@ -121,7 +120,17 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
     repo = "board-details/details_ada__good"
     gpu.create_commit(repo, operations, commit_message="Publish", repo_type="dataset")
-    if told:
+    return files, scores.average
+
+
+@pytest.mark.parametrize("is_reported", first(1, [False, True]))
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
+    stand: BoardDriver, is_reported: bool
+) -> None:
+    """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
+    job = stand.started()
+    files, average = publish_outcome(stand, job)
+    if is_reported:
         stand.end(job, failure=cause("worker-lost").failure("killed"))
     else:
         stand.time += 100
@@ -135,7 +144,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     assert (checked["samples"], checked["unchecked"], checked["recomputed"]) == (6, [], 0)
     results["steward"]["checked"] = None
     assert results == json.loads(files["results_2026-11-24T12-00-00.000000.json"])
-    assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
+    assert f"{average:.2f}" in stand.threads()[0].events[0].content
 
 
 def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: BoardDriver) -> None:

@@ -194,19 +194,19 @@ def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror) -> None:
 
 def test_many_fetch_at_once(hub: Hub, tmp_path: Path) -> None:
     """Threads and mirrors that share one folder take turns; each of them has the newest commit afterwards."""
-    found: list[str] = []
+    fetched: list[str] = []
 
     def fetch() -> None:
         for _ in range(3):
-            found.append(Mirror(hub, tmp_path / "mirrors").fetch(REPO, depth=1))
+            fetched.append(Mirror(hub, tmp_path / "mirrors").fetch(REPO, depth=1))
 
     threads = [threading.Thread(target=fetch) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(found) == {hub.head(REPO)}
-    assert len(found) == 12
+    assert set(fetched) == {hub.head(REPO)}
+    assert len(fetched) == 12
 
 
 def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hub, tmp_path: Path) -> None:

@@ -63,14 +63,14 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver
     """The fault is on the board's side: no job of the suite is dispatched, and the queue page gives the reason."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
-    found = reasons(stand)
-    assert list(found) == ["suite:starter"]
-    assert "4 models failed with harness-error" in found["suite:starter"]
-    assert DIED in found["suite:starter"]
+    pauses = reasons(stand)
+    assert list(pauses) == ["suite:starter"]
+    assert "4 models failed with harness-error" in pauses["suite:starter"]
+    assert DIED in pauses["suite:starter"]
     commits = stand.commits()
     strike(stand, "efgh")
     assert canaries.take("w") is None, "while the suite is paused, nobody is asked again"
-    assert (reasons(stand), stand.commits()) == (found, commits)
+    assert (reasons(stand), stand.commits()) == (pauses, commits)
 
 
 def digests(stand: BoardDriver) -> list[list[str]]:
@@ -87,9 +87,9 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     stand.settle()
-    ((_, told),) = digests(stand)
-    assert "4 models failed with harness-error" in told
-    assert "steward resume suite:starter" in told
+    ((_, digest),) = digests(stand)
+    assert "4 models failed with harness-error" in digest
+    assert "steward resume suite:starter" in digest
     for _ in range(2):
         stand.context.redis.flushall()
         stand.time += DAY_SECONDS
@@ -130,8 +130,8 @@ def test_a_verdict_about_a_canary_that_was_not_asked_for_pauses_nothing(stand: B
     """A forged verdict about a canary that the bot did not ask for pauses nothing."""
     strike(stand, "abc")
     stand.context.redis.hset(stand.context.keys.canary("starter"), "asked", "harness-error")
-    for said in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):
-        canaries.report(said)
+    for verdict in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):
+        canaries.report(verdict)
         stand.context.mark(canaries.key)
         stand.work()
         assert canaries.verdict() is None

@@ -41,8 +41,8 @@ def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:
         twin, data = path_of(precision), json.dumps({"model": "ada/good", "status": "PENDING"}).encode()
         attempt = attempt_id(stand.context.board.name, twin, entry.sha or "", 1)
         job = entry.job.model_copy(update={"path": twin, "attempt": attempt, "precision": precision})
-        known = {"path": twin, "attempt": attempt, "job": job, "file_oid": blob_id(data), "place": number}
-        entries.append(entry.model_copy(update={**known, "state": "waiting", "submitted": entry.submitted + number}))
+        copied = {"path": twin, "attempt": attempt, "job": job, "file_oid": blob_id(data), "place": number}
+        entries.append(entry.model_copy(update={**copied, "state": "waiting", "submitted": entry.submitted + number}))
         files.append(CommitOperationAdd(twin, data))
     stand.context.index.put(*entries)
     stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
@@ -82,7 +82,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
     stand.worker()
     stand.tick()
     stand.settle()
-    told = []
+    announced = []
     for path in order[:-1]:
         stand.end(start(stand, path), failure=THEIRS)
         stand.worker()
@@ -90,10 +90,10 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
         stand.settle()
         outlook = take_snapshot(stand.context).outlook(last)
         assert outlook is not None
-        told.append(
+        announced.append(
             (outlook.position, int(status_comment(stand, last).partition("It is number ")[2].partition(" ")[0]))
         )
-    assert told == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
+    assert announced == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
     assert len(paths) == 6
 
 
@@ -218,9 +218,9 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriv
     budgets = Budgets(by_submitter=2, by_request=30)
     stand.context.board = stand.context.board.model_copy(update={"budgets": budgets})
     stand.worker()
-    one, other = submit(stand, "p1", "p2", sender="ada")
+    first, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
-    waits = other if job.path == one else one
+    waits = other if job.path == first else first
     stand.time += 2 * HOUR
     stand.beat(job)
     stand.worker()

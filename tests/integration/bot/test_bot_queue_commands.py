@@ -37,14 +37,14 @@ def test_the_queue_is_ruled_from_a_shell(stand: BoardDriver, path: str) -> None:
     """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
 
     def run(*words: str) -> tuple[int, str]:
-        found = CliRunner().invoke(app, list(words))
+        result = CliRunner().invoke(app, list(words))
         for _ in range(2):
             stand.time = clock.now() + 1  # the command has a clock of its own
             stand.settle()
-        return found.exit_code, found.output
+        return result.exit_code, result.output
 
-    code, said = run("pause", "tier:large", "--reason", "Moved.", "--by", "maya")
-    assert (code, "Paused: tier:large. No new evaluation starts" in said) == (0, True)
+    code, output = run("pause", "tier:large", "--reason", "Moved.", "--by", "maya")
+    assert (code, "Paused: tier:large. No new evaluation starts" in output) == (0, True)
     assert stand.file(PAUSES)["tier:large"]["by"] == "maya"
     assert run("pause", "tier:large", "--reason", "Moved.")[0] == 1
     assert run("resume", "tier:large")[0] == 0
@@ -57,8 +57,8 @@ def test_the_queue_is_ruled_from_a_shell(stand: BoardDriver, path: str) -> None:
     assert stand.file(path)["steward"]["priority"] == "low"
     assert run("cancel", path, "--reason", "Asked for.", "--by", "maya")[0] == 0
     assert stand.file(path)["status"] == "CANCELLED"
-    code, said = run("hold", path, "--reason", "Wait.")
-    assert (code, "has ended (CANCELLED)" in said) == (1, True)
+    code, output = run("hold", path, "--reason", "Wait.")
+    assert (code, "has ended (CANCELLED)" in output) == (1, True)
     missing = "no/where_eval_request_False_float32_Original.json"
     assert "There is no request file" in run("cancel", missing, "--reason", "x")[1]
 
@@ -68,10 +68,10 @@ def test_a_request_is_named_by_its_model(stand: BoardDriver, path: str) -> None:
     commit = stand.context.index.get(path).commit
 
     def run(*words: str) -> tuple[int, str]:
-        found = CliRunner().invoke(app, list(words))
+        result = CliRunner().invoke(app, list(words))
         stand.time = clock.now() + 1  # the command has a clock of its own
         stand.settle()
-        return found.exit_code, found.output
+        return result.exit_code, result.output
 
     for name in ("ada/good", "Ada/GOOD", f"ada/good@{commit[:8]}", f"{stand.hub.url}/ada/good", "hf.co/ada/good"):
         assert run("hold", name, "--reason", name)[0] == 0
@@ -84,9 +84,9 @@ def test_a_request_is_named_by_its_model(stand: BoardDriver, path: str) -> None:
     )
     other = stand.submit("ada/good", path=path.replace("float32", "float16"), precision="float16")
     stand.settle()
-    code, said = run("cancel", "ada/good", "--reason", "x")
+    code, output = run("cancel", "ada/good", "--reason", "x")
     assert code == 1
-    assert said.splitlines() == [
+    assert output.splitlines() == [
         "steward: several requests match ada/good: name one by --precision, --weight-type or its path:",
         f"  {other}",
         f"  {path}",

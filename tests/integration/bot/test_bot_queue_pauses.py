@@ -14,9 +14,9 @@ from tests.support.board.queued_requests import queued, start, status_comment, s
 def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: BoardDriver, what: str) -> None:
     """A pause stops dispatch and no running attempt, also after Redis is lost; repo and thread show the reason."""
     stand.worker()
-    one, other = submit(stand, "p1", "p2", sender="ada")
+    first, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
-    waits = other if job.path == one else one
+    waits = other if job.path == first else first
     assert rulings.pause(stand.context, what, "The machines are moved.", "maya").done
     stand.settle()
     assert queued(stand) == []

@@ -49,9 +49,9 @@ def test_a_repo_without_discussions_is_no_failure(stand: BoardDriver) -> None:
 
 def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: BoardDriver) -> None:
     """One word more is passed over, and what is not enough is left out."""
-    known = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
-    for key, said in (("thread:a", known), ("thread:b", {"title": "?"})):
-        stand.context.redis.hset(stand.context.keys.waiting_threads, key, json.dumps(said))
+    valid = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
+    for key, noted in (("thread:a", valid), ("thread:b", {"title": "?"})):
+        stand.context.redis.hset(stand.context.keys.waiting_threads, key, json.dumps(noted))
     stand.context.mark(DIGEST)
     stand.work()
     assert [one.title for one in waiting_threads(stand.context)] == ["Hm"]
@@ -69,8 +69,8 @@ def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
     stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
     for _ in range(3):
         look(stand)
-    told = [event for one in stand.threads() for event in one.events if "Waiting for its turn" in text_of(event)]
-    assert len(told) == 1
+    comments = [event for one in stand.threads() for event in one.events if "Waiting for its turn" in text_of(event)]
+    assert len(comments) == 1
 
 
 def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: BoardDriver) -> None:
@@ -101,9 +101,9 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Boar
     assert [one.disabled for one in stand.context.hub.webhooks()] == [how]
     look(stand)
     assert [one.disabled for one in stand.context.hub.webhooks()] == [None]
-    told = stand.context.redis.hget(stand.context.keys.hub_state, "webhook").decode()
-    assert hook in told
-    assert how in told
+    note = stand.context.redis.hget(stand.context.keys.hub_state, "webhook").decode()
+    assert hook in note
+    assert how in note
 
 
 def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver) -> None:

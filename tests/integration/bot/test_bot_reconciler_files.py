@@ -18,15 +18,16 @@ from tests.support.board.reconciliation import FINISHED, fill, look, member, mod
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: BoardDriver) -> None:
     """Within the period the repo is not read; afterwards a new request is judged, and a removed one forgotten."""
     webhook(stand)
-    gone = stand.submit("ada/remote")
+    removed = stand.submit("ada/remote")
     look(stand)
     modify(
-        stand, **{path_of("ada/good"): json.dumps({**FINISHED, "model": "ada/good", "status": "PENDING"}), gone: None}
+        stand,
+        **{path_of("ada/good"): json.dumps({**FINISHED, "model": "ada/good", "status": "PENDING"}), removed: None},
     )
     look(stand, after=PERIOD - TICK_SECONDS)
-    assert (state(stand, path_of("ada/good")), state(stand, gone)) == (None, "settled")
+    assert (state(stand, path_of("ada/good")), state(stand, removed)) == (None, "settled")
     look(stand, after=TICK_SECONDS)
-    assert (state(stand, path_of("ada/good")), state(stand, gone)) == ("waiting", None)
+    assert (state(stand, path_of("ada/good")), state(stand, removed)) == ("waiting", None)
 
 
 def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: BoardDriver) -> None:
@@ -84,13 +85,13 @@ def test_a_squashed_history_syncs_changed_files_alone(stand: BoardDriver) -> Non
 
 def test_a_request_that_history_lost_is_forgotten(stand: BoardDriver) -> None:
     """A file that is gone after a rewrite is gone from the index."""
-    gone = stand.submit("ada/remote")
+    removed = stand.submit("ada/remote")
     fill(stand, 3)
     look(stand)
-    modify(stand, **{gone: None})
+    modify(stand, **{removed: None})
     stand.form.super_squash_history(REQUESTS, repo_type="dataset")
     look(stand)
-    assert state(stand, gone) is None
+    assert state(stand, removed) is None
     assert stand.context.index.count() == 3
 
 
@@ -178,12 +179,12 @@ def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
     stand.settle()
     fill(stand, 1)
     paths = (job.path, waiting, merged)
-    known = [stand.context.index.origin(path).author for path in paths]
+    authors = [stand.context.index.origin(path).author for path in paths]
     stand.context.redis.flushall()
     for _ in range(3):
         stand.beat(job, 1, 10)
         look(stand, after=10)
-    assert [stand.context.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
+    assert [stand.context.index.origin(path).author for path in paths] == authors == ["form", "form", "ada"]
     assert stand.context.index.origin(merged).pull == int(pull.pr_num or 0)
     assert stand.file(job.path)["steward"]["submitter"] == "form"
     assert len(stand.threads()) == 3

@@ -65,13 +65,15 @@ def change_suite(stand: BoardDriver) -> Suite:
     return stand.context.suite
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "its worker was lost"])
-def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: BoardDriver, told: bool) -> None:
+@pytest.mark.parametrize("is_reported", [True, False], ids=["told", "its worker was lost"])
+def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
+    stand: BoardDriver, is_reported: bool
+) -> None:
     """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
     job = stand.started()
     details = publish(stand.hub.url, job, stand.context.suite)
     change_suite(stand)
-    if told:
+    if is_reported:
         stand.end(job, details=details)
     else:
         stand.time += 100
@@ -79,7 +81,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(sta
         stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)
-    assert file["steward"]["failure"]["cause"] == ("suite-changed" if told else "worker-lost")
+    assert file["steward"]["failure"]["cause"] == ("suite-changed" if is_reported else "worker-lost")
     stand.worker()
     stand.tick()
     stand.settle()
@@ -103,12 +105,39 @@ def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pyte
     stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
 
     def run(*words: str) -> tuple[int, str]:
-        found = CliRunner().invoke(app, list(words))
+        result = CliRunner().invoke(app, list(words))
         stand.time = clock.now() + 1  # the command has a clock of its own
         stand.settle()
-        return found.exit_code, found.output
+        return result.exit_code, result.output
 
     return run
+
+
+def check_decision(stand: BoardDriver, paths: list[str], suite: Suite) -> None:
+    """The decision names the bot, the requests and the suite, in the list and in the logs repo."""
+    (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
+    assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
+    assert sorted(decided.requests) == sorted(paths)
+    (decision,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    assert (
+        json.loads(stand.context.hub.read_file(stand.context.logs, decision.path).data)["arguments"]["digest"]
+        == suite.digest
+    )
+
+
+def evaluate_again(stand: BoardDriver, paths: list[str], before: dict[str, Any]) -> None:
+    """The first request gets newer results; the second fails, keeps its earlier results, and its thread says so."""
+    evaluate(stand, paths[0], 3)
+    newer = stand.file(paths[0])["steward"]
+    assert newer["results"] != before[paths[0]]["steward"]["results"]
+    assert newer["revision"] == before[paths[0]]["steward"]["revision"]
+    assert not {"kept", "priority"} & newer.keys()
+    evaluate(stand, paths[1], 4, THEIRS)
+    back = stand.file(paths[1])
+    assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
+    (post_text,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
+    assert "The leaderboard's benchmarks changed" in post_text
+    assert "stays" in post_text
 
 
 def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: BoardDriver, shell: Any) -> None:
@@ -121,14 +150,14 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     stand.context.workers.leave("w")
     commits = stand.commits()
 
-    code, said = shell("reevaluate")
-    assert (code, "2 finished requests need a new evaluation." in said) == (0, True), said
-    assert "1 have results of this suite." in said
-    assert "Nothing was changed." in said
+    code, output = shell("reevaluate")
+    assert (code, "2 finished requests need a new evaluation." in output) == (0, True), output
+    assert "1 have results of this suite." in output
+    assert "Nothing was changed." in output
     assert stand.commits() == commits
 
-    code, said = shell("reevaluate", "--yes")
-    assert (code, "2 of them are queued" in said) == (0, True), said
+    code, output = shell("reevaluate", "--yes")
+    assert (code, "2 of them are queued" in output) == (0, True), output
     assert stand.commits() == commits + 1
     for path in paths:
         file = stand.file(path)
@@ -138,35 +167,17 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     assert stand.file(current)["status"] == "FINISHED"
     assert {one.path: one.rank for one in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
 
-    (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
-    assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
-    assert sorted(decided.requests) == sorted(paths)
-    (kept,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
-    assert (
-        json.loads(stand.context.hub.read_file(stand.context.logs, kept.path).data)["arguments"]["digest"]
-        == suite.digest
-    )
-
+    check_decision(stand, paths, suite)
     commits = stand.commits()
-    code, said = shell("reevaluate", "--yes")
-    assert (code, "There is nothing to do." in said) == (0, True), said
+    code, output = shell("reevaluate", "--yes")
+    assert (code, "There is nothing to do." in output) == (0, True), output
     assert (stand.commits(), len(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)) == (commits, 1)
 
-    evaluate(stand, paths[0], 3)
-    newer = stand.file(paths[0])["steward"]
-    assert newer["results"] != before[paths[0]]["steward"]["results"]
-    assert newer["revision"] == before[paths[0]]["steward"]["revision"]
-    assert not {"kept", "priority"} & newer.keys()
-    evaluate(stand, paths[1], 4, THEIRS)
-    back = stand.file(paths[1])
-    assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
-    (told,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
-    assert "The leaderboard's benchmarks changed" in told
-    assert "stays" in told
-    code, said = shell("reevaluate", "--yes")
-    assert (code, "1 were queued for this suite once" in said) == (0, True), said
-    assert "2 have results of this suite." in said
-    assert "There is nothing to do." in said
+    evaluate_again(stand, paths, before)
+    code, output = shell("reevaluate", "--yes")
+    assert (code, "1 were queued for this suite once" in output) == (0, True), output
+    assert "2 have results of this suite." in output
+    assert "There is nothing to do." in output
 
 
 def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
@@ -175,9 +186,11 @@ def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
     paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
     change_suite(stand)
     assert survey(stand.context, model="ada/other").due == ()
-    found = survey(stand.context, model="ADA/good", limit=1)
-    assert [one.path for one in found.due] == paths[:1]
-    assert put_back(stand.context, found.due, by=stand.context.me(), command="steward reevaluate --yes --limit 1") == 1
+    surveyed = survey(stand.context, model="ADA/good", limit=1)
+    assert [one.path for one in surveyed.due] == paths[:1]
+    assert (
+        put_back(stand.context, surveyed.due, by=stand.context.me(), command="steward reevaluate --yes --limit 1") == 1
+    )
     again = survey(stand.context)
     assert ([one.path for one in again.due], again.changing) == (paths[1:], 1)
 
@@ -190,8 +203,8 @@ def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
     change_suite(stand)
     results = stand.file(path)["steward"]["results"]
     stand.form.delete_file(results, "board/results", repo_type="dataset", commit_message="Tidy up")
-    found = survey(stand.context)
-    assert (found.due, found.unknown) == ((), (path,))
+    surveyed = survey(stand.context)
+    assert (surveyed.due, surveyed.unknown) == ((), (path,))
 
 
 def fill(stand: BoardDriver, models: list[str]) -> None:
@@ -213,8 +226,8 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
     """Old results of an unknown suite are queued only if asked for; a failure brings the old result back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
-    found = survey(stand.context)
-    assert (found.due, found.old) == ((), 1)
+    surveyed = survey(stand.context)
+    assert (surveyed.due, surveyed.old) == ((), 1)
     asked = survey(stand.context, old=True)
     assert [one.path for one in asked.due] == [path]
     assert put_back(stand.context, asked.due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 1

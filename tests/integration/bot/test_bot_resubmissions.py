@@ -192,7 +192,7 @@ def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
 def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: BoardDriver) -> None:
     """A new submission has the whole budget of tries, after an earlier one has spent its own."""
     job: Any = stand.started()
-    seen = [job.attempt]
+    attempts = [job.attempt]
     for ends in ("RERUN", "RERUN", "FAILED", "RERUN", "RERUN", "FAILED"):
         stand.time += 1_000
         stand.tick()
@@ -205,9 +205,9 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Bo
         stand.tick()
         stand.settle()
         (job,) = stand.queued()
-        seen.append(job.attempt)
+        attempts.append(job.attempt)
         assert stand.take(job) is True
-    assert [attempt.rpartition("-")[2] for attempt in seen] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert [attempt.rpartition("-")[2] for attempt in attempts] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(

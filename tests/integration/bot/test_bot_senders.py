@@ -37,8 +37,8 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def port(settings: BotSettings) -> Iterator[int]:
     """The port of a server with little patience and little room."""
-    with serving(settings) as found:
-        yield found
+    with serving(settings) as number:
+        yield number
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /webh", head()[:-2], head("Transfer-Encoding: chunked") + b"5\r\nab"])
@@ -47,9 +47,9 @@ def test_a_message_that_does_not_end_is_not_waited_for(port: int, connection: re
     began = time.monotonic()
     with connect(port) as slow:
         slow.sendall(begun)
-        said = answers(slow)
+        answer = answers(slow)
     assert PATIENCE * 0.9 < time.monotonic() - began < 5
-    assert status(said) in (0, 408)
+    assert status(answer) in (0, 408)
     assert connection.dbsize() == 0
     assert deliver(port, "next") == 202
 
@@ -95,27 +95,27 @@ def test_a_connection_that_is_kept_open_serves_many_deliveries(port: int, connec
 
 def test_pipelined_deliveries_are_answered_in_order(port: int) -> None:
     """All that was sent at once is stored, one after the other."""
-    one = head("Webhook-Id: 1", length=len(BODY)) + BODY
+    message = head("Webhook-Id: 1", length=len(BODY)) + BODY
     last = head("Webhook-Id: 1", "Connection: close", length=len(BODY)) + BODY
     with connect(port) as hub:
-        hub.sendall(one + last)
-        said = answers(hub)
-    assert said.count(b"HTTP/1.1 202") == 2
-    assert said.index(b"stored") < said.index(b"known")
+        hub.sendall(message + last)
+        response = answers(hub)
+    assert response.count(b"HTTP/1.1 202") == 2
+    assert response.index(b"stored") < response.index(b"known")
 
 
 def test_slow_senders_take_the_place_of_each_other(settings: BotSettings, connection: redis.Redis) -> None:
     """With ten times as many as there is room for, a delivery comes through, and those too many are gone."""
     with serving(settings, seconds=60) as port:
         slow = [connect(port) for _ in range(ROOM * 10)]
-        for number, one in enumerate(slow):
-            one.sendall(head(length=1_000) if number % 2 else b"POST")
+        for number, stream in enumerate(slow):
+            stream.sendall(head(length=1_000) if number % 2 else b"POST")
             if number % ROOM == 0:
                 assert deliver(port, f"d{number}") == 202
         assert connection.xlen(KEYS.inbox) == 10
         assert wait_until(lambda: sum(map(is_closed, slow)) >= len(slow) - ROOM)
-        for one in slow:
-            one.close()
+        for stream in slow:
+            stream.close()
 
 
 def unread(port: int) -> socket.socket:
@@ -191,9 +191,9 @@ def test_what_is_announced_too_large_is_refused_unread(port: int, connection: re
     """The sender hears so before it has sent a byte of the body."""
     with connect(port) as large:
         large.sendall(head(length=LIMIT + 1))
-        said = answers(large)
-    assert status(said) == 413
-    assert str(LIMIT).encode() in said
+        answer = answers(large)
+    assert status(answer) == 413
+    assert str(LIMIT).encode() in answer
     assert connection.dbsize() == 0
 
 

@@ -115,14 +115,14 @@ def test_no_bytes_lead_to_an_error_of_ours(fuzzed: int, data: st.DataObject) -> 
             stranger.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # closed upon the first piece
-        said = answers(stranger)
-    for line in said.split(b"\r\n"):
-        assert not line.startswith(b"HTTP/1.1 5"), said
+        answer = answers(stranger)
+    for line in answer.split(b"\r\n"):
+        assert not line.startswith(b"HTTP/1.1 5"), answer
     assert deliver(fuzzed, "next") == 202
 
 
 @pytest.fixture
 def fuzzed(settings: BotSettings) -> Iterator[int]:
     """The port of one server for all examples of a test."""
-    with serving(settings, connections=100) as found:
-        yield found
+    with serving(settings, connections=100) as port:
+        yield port

@@ -123,7 +123,7 @@ def _delivery(number: int) -> bytes:
 
 def stored(connection: redis.Redis) -> Counter[int]:
     """The deliveries in the inbox → how often each is there."""
-    return Counter(int(kept.id.removeprefix("d")) for kept in InboxLog(connection, KEYS).newest())
+    return Counter(int(delivery.id.removeprefix("d")) for delivery in InboxLog(connection, KEYS).newest())
 
 
 def marked(connection: redis.Redis) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -63,27 +63,9 @@ def published(stand: BoardDriver, job: EvaluationJob) -> Details:
     return Details(repo=repo, commit=commit.oid, results_path=path)
 
 
-def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: BoardDriver) -> None:
-    """Submissions, refusals, an evaluation that ends well, one that fails, a lost worker: all listed, nothing written.
-
-    The day over every sync is at rest: no retries, nothing dirty, and a round costs what a round costs.
-    """
-    well, ill, lost = (begun(stand, precision) for precision in ("float32", "float16", "bfloat16"))
-    details = published(stand, well)
-    switch(stand, SHADOW)
-    good = submit(stand, "8bit")
-    refused = stand.submit("ada/remote")
-    broken = stand.submit("ada/broken", path=path_of("4bit"), raw=b"{")
-    still = written(stand)
-
-    later(stand, 1)
-    stand.end(well, details=details)
-    stand.end(ill, failure=CORRUPTED)
-    for _ in range(24):
-        later(stand, LOST + 1)
-        later(stand, 3_600 - LOST - 1)
-    assert written(stand) == still
-    assert stand.queued() == []
+def check_list(stand: BoardDriver, jobs: Sequence[EvaluationJob], good: str, refused: str, broken: str) -> None:
+    """The list holds each edit, thread and comment for three jobs and three requests, and nothing else."""
+    well, ill, lost = jobs
     comment = ("comment", "new-thread")
     edits = [entry for entry in listed(stand) if entry[0] not in comment]
     folder = "ada/good/"
@@ -110,6 +92,10 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
             *(("comment", job.path, "") for job in (well, ill, lost)),
         ]
     )
+
+
+def check_rest(stand: BoardDriver) -> None:
+    """Nothing is dirty or retried, and a round of the reconciler costs few calls and lists nothing more."""
     assert stand.context.redis.hlen(stand.context.keys.dirty_tries) == 0
     assert len(stand.context.dirty) == 0
 
@@ -118,6 +104,31 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
         later(stand, PERIOD + 1)
     assert (len(stand.calls) - before) / 5 < 10
     assert len(listed(stand)) == count
+
+
+def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: BoardDriver) -> None:
+    """Submissions, refusals, an evaluation that ends well, one that fails, a lost worker: all listed, nothing written.
+
+    The day over every sync is at rest: no retries, nothing dirty, and a round costs what a round costs.
+    """
+    well, ill, lost = (begun(stand, precision) for precision in ("float32", "float16", "bfloat16"))
+    details = published(stand, well)
+    switch(stand, SHADOW)
+    good = submit(stand, "8bit")
+    refused = stand.submit("ada/remote")
+    broken = stand.submit("ada/broken", path=path_of("4bit"), raw=b"{")
+    still = written(stand)
+
+    later(stand, 1)
+    stand.end(well, details=details)
+    stand.end(ill, failure=CORRUPTED)
+    for _ in range(24):
+        later(stand, LOST + 1)
+        later(stand, 3_600 - LOST - 1)
+    assert written(stand) == still
+    assert stand.queued() == []
+    check_list(stand, (well, ill, lost), good, refused, broken)
+    check_rest(stand)
 
 
 def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
@@ -130,17 +141,17 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     later(stand, 60)
     stand.put(good, json.dumps({**stand.file(good), "status": "FINISHED"}).encode())
     later(stand, 60)
-    found = {
+    compared = {
         (one.shadowed.effect, one.shadowed.path): one
         for one in compare(stand.context, stand.context.effects.shadow.read().things)
     }
-    ran = found["edit", good]
+    ran = compared["edit", good]
     assert [(deed.who, deed.what) for deed in ran.then] == [
         ("form", "PENDING → RUNNING"),
         ("form", "RUNNING → FINISHED"),
     ]
     assert ran.same
-    assert (found["edit", refused].then, found["edit", refused].same) == ([], False)
+    assert (compared["edit", refused].then, compared["edit", refused].same) == ([], False)
     assert compare(stand.context, []) == []
 
 
@@ -154,8 +165,8 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
     (thread,) = stand.threads()
     stand.ada.comment_discussion(REQUESTS, thread.num, "What happened?", repo_type="dataset")
     stand.form.change_discussion_status(REQUESTS, thread.num, "closed", repo_type="dataset")
-    (told,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
-    assert [(deed.who, deed.what) for deed in told.then] == [
+    (comparison,) = (c for c in compare(stand.context, stand.context.effects.shadow.read().things) if c.shadowed.thread)
+    assert [(deed.who, deed.what) for deed in comparison.then] == [
         ("ada", "wrote a comment"),
         ("a person", "the thread is closed"),
     ]
@@ -214,7 +225,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
     fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
     add = [CommitOperationAdd(path_of("float32", "ada/remote"), json.dumps(fields).encode())]
-    made = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
+    pull = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
     later(stand, PERIOD + 1)
     modes = dict(SHADOW)
     for kind in (Effect.EDIT, Effect.CLOSE, Effect.COMMENT, Effect.MENTION):
@@ -227,7 +238,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
         for event in thread.events
         if event.type == "comment" and event.author == "steward-bot"
     )
-    assert ours == {asked: 1, int(made.pr_num or 0): 1}
+    assert ours == {asked: 1, int(pull.pr_num or 0): 1}
 
 
 def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: BoardDriver) -> None:

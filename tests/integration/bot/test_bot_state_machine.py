@@ -125,8 +125,8 @@ class Board(RuleBasedStateMachine):
         ended = [path for path, now in self.life.statuses().items() if now in ENDED]
         if ended:
             path = ended[pick % len(ended)]
-            known = self.life.file(path)
-            fields = {"model": known["model"], "status": status} if whole else {**known, "status": status}
+            present = self.life.file(path)
+            fields = {"model": present["model"], "status": status} if whole else {**present, "status": status}
             self.life.stand.put(path, json.dumps(fields).encode())
 
     @rule(pick=st.integers(0, 9))

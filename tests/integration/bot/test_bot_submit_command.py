@@ -59,9 +59,9 @@ def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> No
     assert "pickle" in refused.output
     assert "→" in refused.output
     assert "cannot be the type" in steward(*GOOD, "--type", "excellent").output
-    done = steward(*GOOD, "--type", "continuously pretrained")
-    assert done.exit_code == 0, done.output
-    assert f"/datasets/board/requests/blob/main/{PATH}" in done.output
+    result = steward(*GOOD, "--type", "continuously pretrained")
+    assert result.exit_code == 0, result.output
+    assert f"/datasets/board/requests/blob/main/{PATH}" in result.output
     stand.time = clock.now() + 1  # the command has a clock of its own
     stand.settle()
     assert (stand.file(PATH)["sender"], stand.file(PATH)["status"]) == ("ada", "PENDING")
@@ -79,14 +79,14 @@ def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> No
 
 def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: BoardDriver, steward: Steward) -> None:
     """With --server nothing but the own token is needed; the answer is that of the API."""
-    done = steward(*GOOD, "--server", f"{web.base_url}/")
-    assert done.exit_code == 0, done.output
-    assert f"{str(web.base_url).rstrip('/')}/requests/{PATH}" in done.output
+    result = steward(*GOOD, "--server", f"{web.base_url}/")
+    assert result.exit_code == 0, result.output
+    assert f"{str(web.base_url).rstrip('/')}/requests/{PATH}" in result.output
     refused = steward("submit", "ada/remote", "--server", str(web.base_url), "--json")
     assert refused.exit_code == 1, refused.output
-    told = json.loads(refused.stdout.splitlines()[-1])
-    assert told["code"] == "refused"
-    assert told["reasons"]
+    refusal = json.loads(refused.stdout.splitlines()[-1])
+    assert refusal["code"] == "refused"
+    assert refusal["reasons"]
 
 
 def test_who_cannot_be_asked_is_told_in_a_sentence(
@@ -103,8 +103,8 @@ def test_who_cannot_be_asked_is_told_in_a_sentence(
         "the Hub failed": ("submit", "ada/good", "--by", "nobody-at-all"),
     }
     for words, command in cases.items():
-        found = steward(*command)
-        assert (found.exit_code, words in found.output) == (2, True), (words, found.output)
+        result = steward(*command)
+        assert (result.exit_code, words in result.output) == (2, True), (words, result.output)
     monkeypatch.setenv("HF_TOKEN", "hf_nobody")
-    found = steward(*GOOD, "--server", here)
-    assert (found.exit_code, "does not accept this token" in found.output) == (2, True), found.output
+    result = steward(*GOOD, "--server", here)
+    assert (result.exit_code, "does not accept this token" in result.output) == (2, True), result.output

@@ -138,14 +138,14 @@ def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Board
 def test_progress_is_shown_at_quarters_and_only_then(stand: BoardDriver) -> None:
     """Beats between two quarters edit nothing; crossing one edits the comment once."""
     job = stand.started()
-    for done, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
-        stand.beat(job, done, 100)
+    for count, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
+        stand.beat(job, count, 100)
         before = stand.calls.count(("POST", "comment-edit"))
         stand.tick()
         stand.settle()
         stand.context.mark(f"request:{job.path}")
         stand.settle()
-        assert stand.calls.count(("POST", "comment-edit")) - before == edits, done
+        assert stand.calls.count(("POST", "comment-edit")) - before == edits, count
 
 
 def test_cancelled_in_the_file_stops_the_worker(stand: BoardDriver) -> None:

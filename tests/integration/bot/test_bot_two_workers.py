@@ -30,7 +30,7 @@ class Worker:
         self.name = name
         self.stand = stand
         self.wire = BoardRedis(url, stand.context.board.name)
-        self.bench: Any = SimpleNamespace(
+        self.context: Any = SimpleNamespace(
             worker=name,
             settings=SimpleNamespace(claim_patience=0.3),
             slot=SimpleNamespace(attempt=folder / "none"),
@@ -51,8 +51,8 @@ class Worker:
     def asks(self, job: jobs.EvaluationJob) -> AttemptClaim | None:
         """Ask for the claim; None where it is another's."""
         until = time.monotonic() + 5
-        made = AttemptClaim(self.bench, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
-        return made if made.ask() else None
+        claim = AttemptClaim(self.context, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
+        return claim if claim.ask() else None
 
     def beats(self, job: jobs.EvaluationJob, *, phase: str = "claim") -> bool:
         """Beat; whether to go on."""

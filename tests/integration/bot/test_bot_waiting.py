@@ -115,15 +115,15 @@ def job(number: int) -> EvaluationJob:
 
 def test_a_job_can_be_recalled_until_somebody_takes_it(connection: redis.Redis) -> None:
     """Out of the list it is gone, and may be put again; what is not there cannot be recalled."""
-    one = job(1)
-    assert jobs.enqueue(connection, "small", one, timeout=10)
-    assert jobs.queued_attempts(connection, ["small", "large"]) == {one.attempt: "small"}
-    assert not jobs.recall(connection, "large", one.attempt)
-    assert jobs.recall(connection, "small", one.attempt)
-    assert not jobs.recall(connection, "small", one.attempt)
-    assert jobs.enqueue(connection, "large", one, timeout=10)
+    queued = job(1)
+    assert jobs.enqueue(connection, "small", queued, timeout=10)
+    assert jobs.queued_attempts(connection, ["small", "large"]) == {queued.attempt: "small"}
+    assert not jobs.recall(connection, "large", queued.attempt)
+    assert jobs.recall(connection, "small", queued.attempt)
+    assert not jobs.recall(connection, "small", queued.attempt)
+    assert jobs.enqueue(connection, "large", queued, timeout=10)
     jobs.queue(connection, "large").pop_job_id()
-    assert not jobs.recall(connection, "large", one.attempt)
+    assert not jobs.recall(connection, "large", queued.attempt)
 
 
 def test_a_worker_looks_first_where_a_job_lies_longest(connection: redis.Redis) -> None:

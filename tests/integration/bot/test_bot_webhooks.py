@@ -196,9 +196,9 @@ def test_settings_that_are_missing_are_named(settings: BotSettings, tmp_path: An
     """A missing board file, token or secret is an error that names the setting."""
     with pytest.raises(SettingsError, match="STEWARD_BOT_TOKEN"):
         settings.token()
-    gone = settings.model_copy(update={"board": tmp_path / "gone.yaml"})
+    without_board = settings.model_copy(update={"board": tmp_path / "gone.yaml"})
     with pytest.raises(SettingsError, match=r"gone\.yaml.*STEWARD_BOARD"):
-        gone.read_board()
+        without_board.read_board()
     empty = tmp_path / "empty"
     empty.write_text("\n")
     with pytest.raises(SettingsError, match="is empty"):

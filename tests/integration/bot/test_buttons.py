@@ -36,9 +36,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     """One board for all tests here; each has a request of its own."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("buttons"), connection, valkey.url, probe) as made,
+        signing(tmp_path_factory.mktemp("buttons"), connection, valkey.url, probe) as opened,
     ):
-        yield made
+        yield opened
 
 
 def signed_in(site: SignInSite, who: str) -> Browser:
@@ -87,15 +87,15 @@ def fields_of(page: httpx2.Response, verb: str) -> dict[str, str]:
 
 def press(browser: Browser, page: httpx2.Response, verb: str, **fields: str) -> httpx2.Response:
     """Press the button of `verb`; the page with its answer, once there is one."""
-    done = browser.post("/act", data={**fields_of(page, verb), **fields})
-    return answered(browser, done) if done.status_code == 303 else done
+    response = browser.post("/act", data={**fields_of(page, verb), **fields})
+    return answered(browser, response) if response.status_code == 303 else response
 
 
-def answered(browser: Browser, done: httpx2.Response) -> httpx2.Response:
+def answered(browser: Browser, response: httpx2.Response) -> httpx2.Response:
     """The page with the answer to a command."""
 
     def known() -> httpx2.Response | None:
-        page = browser.get(done.headers["location"])
+        page = browser.get(response.headers["location"])
         return None if "data-again" in page.text else page
 
     return wait_until(known, seconds=180)
@@ -103,8 +103,8 @@ def answered(browser: Browser, done: httpx2.Response) -> httpx2.Response:
 
 def decisions(site: SignInSite, verb: str, path: str) -> list[Any]:
     """The decisions about a request that are on record, newest first."""
-    told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
-    return [one for one in told if one["verb"] == verb and path in one["requests"]]
+    listed = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
+    return [one for one in listed if one["verb"] == verb and path in one["requests"]]
 
 
 def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> None:
@@ -115,10 +115,10 @@ def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> Non
     fields = {**fields_of(page, "cancel"), "reason": f"the wrong revision {HOSTILE}"}
     first, second = ada.post("/act", data=fields), ada.post("/act", data=fields)
     assert first.headers["location"] == second.headers["location"]
-    told = answered(ada, first)
-    assert "Done." in shown(told)
-    assert HOSTILE not in told.text
-    assert '<a href="/models/ada/good">Back to the page</a>' in told.text
+    response = answered(ada, first)
+    assert "Done." in shown(response)
+    assert HOSTILE not in response.text
+    assert '<a href="/models/ada/good">Back to the page</a>' in response.text
     wait_until(lambda: state(site, path) == "cancelled", seconds=120)
     (decision,) = decisions(site, "cancel", path)
     assert (decision["person"], decision["allowed"], decision["outcome"]) == ("ada", True, "done")
@@ -135,9 +135,9 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
             assert buttons(browser.get(page)) == set()
             assert "What you can do" not in browser.get(page).text
     forged = {"csrf": bob.form_token, "key": "k", "verb": "cancel", "model": "ada/good", "precision": "float16"}
-    told = answered(bob, bob.post("/act", data=forged))
-    assert "It was not done." in shown(told)
-    assert "Only a maintainer of this leaderboard, the model's owner or its submitter can use" in shown(told)
+    response = answered(bob, bob.post("/act", data=forged))
+    assert "It was not done." in shown(response)
+    assert "Only a maintainer of this leaderboard, the model's owner or its submitter can use" in shown(response)
     assert state(site, path) == "waiting"
     assert decisions(site, "cancel", path)[0]["allowed"] is False
     for spoilt in ({"csrf": "0" * 64}, {"csrf": ""}):
@@ -188,8 +188,8 @@ def test_two_maintainers_who_decide_at_once_are_told_what_holds(site: SignInSite
     assert {"cancel", "hold"} <= buttons(page) & buttons(other)
     assert press(mia, page, "hold").status_code == 422
     assert "Done." in shown(press(mia, page, "hold", reason="the licence is not clear"))
-    told = press(olaf, other, "hold", reason="the licence is not clear")
-    assert "Nothing was changed." in shown(told)
+    response = press(olaf, other, "hold", reason="the licence is not clear")
+    assert "Nothing was changed." in shown(response)
     held = wait_until(lambda: "unhold" in buttons(page := mia.get(f"/requests/{path}")) and page, seconds=120)
     assert "the licence is not clear" in held.text
     assert "Done." in shown(press(mia, held, "unhold"))
@@ -204,8 +204,8 @@ def test_a_cancelled_request_is_relaunched_and_resubmitted_by_buttons(site: Sign
     page = mia.get(f"/requests/{path}")
     assert "Done." in shown(press(mia, page, "relaunch"))
     wait_until(lambda: state(site, path) == "waiting", seconds=120)
-    told = press(mia, page, "resubmit", revision="nowhere")
-    assert "It was not done." in shown(told)
+    response = press(mia, page, "resubmit", revision="nowhere")
+    assert "It was not done." in shown(response)
 
 
 def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSite) -> None:
@@ -219,9 +219,9 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSi
         if state(site, other) == "waiting":
             press(mia, mia.get(f"/requests/{other}"), "cancel")
             wait_until(lambda other=other: state(site, other) == "cancelled", seconds=120)
-    told = press(ada, ada.get(f"/requests/{path}"), "remove", reason="its weights were wrong")
-    assert "Proposed: a maintainer decides." in shown(told)
-    (discussion,) = re.findall(r'<a href="([^"]+)">Its discussion</a>', told.text)
+    response = press(ada, ada.get(f"/requests/{path}"), "remove", reason="its weights were wrong")
+    assert "Proposed: a maintainer decides." in shown(response)
+    (discussion,) = re.findall(r'<a href="([^"]+)">Its discussion</a>', response.text)
     assert discussion.startswith(f"{site.stand.hub.url}/spaces/board/space/discussions/")
     page = wait_until(lambda: "approve" in buttons(page := mia.get("/threads-waiting")) and page, seconds=120)
     wait_until(lambda: "approve" in buttons(olaf.get("/threads-waiting")), seconds=120)
@@ -263,6 +263,25 @@ def test_a_sync_that_died_after_the_effect_tells_the_same(site: SignInSite, monk
     assert "is being carried out. Look again in a few seconds" in shown(waits)
 
 
+def appeal_and_uphold(stand: FlagBoardDriver, thread: str) -> None:
+    """The owner appeals once, a maintainer upholds the flag, and a later appeal opens the discussion again."""
+    mia, bob, ada = (Person(stand.context.hub.user(name).id, name) for name in ("form", "bob", "ada"))
+    appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
+    assert given(stand, bob, "appeal", appealing).allowed is False
+    for _ in range(2):  # a click that comes twice
+        assert given(stand, ada, "appeal", appealing).outcome == "done"
+    upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=thread)
+    assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
+    number = int(thread.rpartition("/")[2])
+    talk = stand.ada.get_discussion_details(SPACE, number, repo_type="space")
+    words = [event.content for event in talk.events if event.type == "comment"]
+    assert [text.count("appeals against the flag") for text in words].count(1) == 1
+    assert any("[ada](" in text and ", the model's owner, " in text for text in words), "listed among the appeals"
+    assert talk.status == "closed"
+    assert given(stand, ada, "appeal", appealing, key="later").outcome == "done"
+    assert stand.ada.get_discussion_details(SPACE, number, repo_type="space").status == "open"
+
+
 def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: Valkey, probe: Probe) -> None:
     """The flag has a discussion, and the record names no thread; others can dismiss and flag nothing by a button."""
     with LocalHub(tmp_path / "hub", flags_world()) as hub, no_flags(hub, valkey, probe) as stand:
@@ -270,29 +289,15 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
         flagging = {"category": "merge", "models": "ada/plain", "reason": "its card does not say that it is one"}
         refused = given(stand, bob, "flag", flagging)
         assert (refused.allowed, "Only a maintainer" in refused.text) == (False, True)
-        told = given(stand, mia, "flag", flagging)
-        assert (told.outcome, "in its own discussion" in told.text) == ("done", True)
+        outcome = given(stand, mia, "flag", flagging)
+        assert (outcome.outcome, "in its own discussion" in outcome.text) == ("done", True)
         assert stand.record("ada/plain")["decisions"][0]["by_id"] == mia.id
         (record,) = stand.context.flag_book.of(["ada/plain"])
         assert record.thread.startswith(f"{hub.url}/spaces/{SPACE}/discussions/")
         again = given(stand, mia, "flag", flagging, key="another page")
         assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True), again.text
         assert [one.thread for one in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
-        ada = Person(stand.context.hub.user("ada").id, "ada")
-        appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
-        assert given(stand, bob, "appeal", appealing).allowed is False
-        for _ in range(2):  # a click that comes twice
-            assert given(stand, ada, "appeal", appealing).outcome == "done"
-        upheld = given(stand, mia, "dismiss", {"reason": "it is a merge"}, thread=record.thread)
-        assert (upheld.outcome, "stays" in upheld.text) == ("done", True)
-        number = int(record.thread.rpartition("/")[2])
-        talk = stand.ada.get_discussion_details(SPACE, number, repo_type="space")
-        words = [event.content for event in talk.events if event.type == "comment"]
-        assert [text.count("appeals against the flag") for text in words].count(1) == 1
-        assert any("[ada](" in text and ", the model's owner, " in text for text in words), "listed among the appeals"
-        assert talk.status == "closed"
-        assert given(stand, ada, "appeal", appealing, key="later").outcome == "done"
-        assert stand.ada.get_discussion_details(SPACE, number, repo_type="space").status == "open"
+        appeal_and_uphold(stand, record.thread)
         lifting = {"models": "ada/plain", "reason": "its card says so now"}
         assert given(stand, bob, "unflag", lifting).allowed is False
         assert given(stand, mia, "unflag", lifting).outcome == "done"

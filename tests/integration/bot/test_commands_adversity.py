@@ -105,13 +105,15 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
         raise KeyError("killed")
 
     bell.meanwhile = die
-    said = talk.say("/bell")
+    comment = talk.say("/bell")
     assert "Ringing." in talk.replies()[-1]
     bell.meanwhile = lambda: None
     if how == "hidden":
-        stand.ada.hide_discussion_comment(REQUESTS, talk.number, said, repo_type="dataset")
+        stand.ada.hide_discussion_comment(REQUESTS, talk.number, comment, repo_type="dataset")
     else:
-        stand.ada.edit_discussion_comment(REQUESTS, talk.number, said, new_content="/bell\n/bell", repo_type="dataset")
+        stand.ada.edit_discussion_comment(
+            REQUESTS, talk.number, comment, new_content="/bell\n/bell", repo_type="dataset"
+        )
     talk.look()
     (reply,) = talk.replies()
     assert "the comment was edited or hidden" in reply
@@ -124,14 +126,14 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
 def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver, bell: CountedVerb) -> None:
     """Hidden comments run nothing, nor do those of a thread that was deleted."""
     talk, other = Discussion(stand), Discussion(stand)
-    for one in (talk, other):
-        said = stand.ada.comment_discussion(REQUESTS, one.number, comment="/bell", repo_type="dataset")
-    stand.form.hide_discussion_comment(REQUESTS, other.number, said.id, repo_type="dataset")
+    for discussion in (talk, other):
+        comment = stand.ada.comment_discussion(REQUESTS, discussion.number, comment="/bell", repo_type="dataset")
+    stand.form.hide_discussion_comment(REQUESTS, other.number, comment.id, repo_type="dataset")
     repo, thread = hub_thread(stand, talk)
     stand.hub.state.threads.delete(repo, owner(stand), thread)
-    for one in (talk, other):
-        one.look()
-        assert is_at_rest(stand, one)
+    for discussion in (talk, other):
+        discussion.look()
+        assert is_at_rest(stand, discussion)
     assert bell.causes == []
     assert other.replies() == []
 

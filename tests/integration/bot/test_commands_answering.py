@@ -50,7 +50,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 def test_a_command_is_answered_once_and_has_its_effect_once(stand: BoardDriver, bell: Bell) -> None:
     """However often the thread is looked at, also after Redis was lost, there is one reply, and one effect."""
     talk = Discussion(stand)
-    said = talk.say("Please:\n/bell")
+    comment = talk.say("Please:\n/bell")
     for _ in range(3):
         talk.look()
     stand.context.redis.flushall()
@@ -59,7 +59,7 @@ def test_a_command_is_answered_once_and_has_its_effect_once(stand: BoardDriver, 
     assert "Rung." in reply
     assert "`/bell` · [ada]" in reply
     assert (marker := marker_of(reply)) is not None
-    assert (marker.kind, marker.key) == ("answer", said)
+    assert (marker.kind, marker.key) == ("answer", comment)
     assert len(bell.rung) == 1
 
 
@@ -111,8 +111,8 @@ def test_the_bots_own_words_are_no_commands(stand: BoardDriver, bell: Bell) -> N
 def test_an_edited_comment_runs_nothing(stand: BoardDriver, bell: Bell) -> None:
     """What is edited into a comment has no effect, and its author is told how to have one."""
     talk = Discussion(stand)
-    said = talk.say("Hello")
-    stand.ada.edit_discussion_comment(REQUESTS, talk.number, said, new_content="/bell", repo_type="dataset")
+    comment = talk.say("Hello")
+    stand.ada.edit_discussion_comment(REQUESTS, talk.number, comment, new_content="/bell", repo_type="dataset")
     talk.look()
     (reply,) = talk.replies()
     assert "edited" in reply
@@ -128,9 +128,9 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: B
     talk.say("/alarm")
     stand.context.board = stand.context.board.model_copy(update={"maintainers": ("ada",)})
     talk.say("/alarm")
-    refused, done, again = talk.replies()
+    refused, executed, again = talk.replies()
     assert "Only a maintainer of this leaderboard can use" in refused
-    assert "Rung." in done
+    assert "Rung." in executed
     assert "Only a maintainer" in again
     assert len(bell.rung) == 1
 

@@ -39,11 +39,13 @@ def test_of_two_who_want_opposite_things_the_second_is_told(
     stand.ada.comment_discussion(REQUESTS, talks[0].number, comment="/cancel ada/good mine", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/hold ada/good no", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/cancel ada/good", repo_type="dataset")
-    for one in talks:
-        stand.context.mark(thread_key(stand.context.requests, one.number))
+    for discussion in talks:
+        stand.context.mark(thread_key(stand.context.requests, discussion.number))
     stand.work()
-    said = [reply for one in talks for reply in one.replies()]
-    for reply, words in zip(said, ("I am cancelling", "has ended (`CANCELLED`)", "is already cancelled"), strict=True):
+    replies = [reply for discussion in talks for reply in discussion.replies()]
+    for reply, words in zip(
+        replies, ("I am cancelling", "has ended (`CANCELLED`)", "is already cancelled"), strict=True
+    ):
         assert words in reply
     settle(stand)
     file = stand.file(waiting_request)
@@ -58,8 +60,8 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_requ
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
     words = ("until the hold is lifted", "is lifted", "until the hold is lifted", "for this reason")
-    for reply, one in zip(talk.replies(), words, strict=True):
-        assert one in reply
+    for reply, part in zip(talk.replies(), words, strict=True):
+        assert part in reply
     settle(stand)
     assert stand.file(waiting_request)["steward"]["hold"]["reason"] == "one"
 
@@ -95,8 +97,8 @@ def test_pause_and_resume_at_once(stand: BoardDriver, waiting_request: str) -> N
     for text in ("/pause board moving", "/resume board", "/resume board"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
-    for reply, one in zip(talk.replies(), ("Paused", "Resumed", "is not paused"), strict=True):
-        assert one in reply
+    for reply, part in zip(talk.replies(), ("Paused", "Resumed", "is not paused"), strict=True):
+        assert part in reply
 
 
 def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) -> None:
@@ -109,7 +111,9 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
     for text in (f"/approve {head[:12]}", "/reject I changed my mind"):
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
     talk.look()
-    approved, rejected = (one for one in talk.replies() if (it := marker_of(one)) is not None and it.kind == "answer")
+    approved, rejected = (
+        one for one in talk.replies() if (marker := marker_of(one)) is not None and marker.kind == "answer"
+    )
     assert "exactly as I checked it" in approved
     assert "is already merged, so I changed nothing" in rejected
     assert pull_thread(stand, number).status == "merged"

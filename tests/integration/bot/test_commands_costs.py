@@ -118,8 +118,8 @@ def test_a_decision_about_a_pull_request_costs_what_its_care_takes(
     path = "ada/good_eval_request_False_bfloat16_Original.json"
     number, head = propose(stand, {path: fields(stand, precision="bfloat16")})
     other, _ = propose(stand, {"notes.txt": b"x"})
-    for one in (number, other):
-        look(stand, one)
+    for pull in (number, other):
+        look(stand, pull)
     costs = {}
     for what, at, text, who in (
         ("refused", number, f"/approve {head[:12]}", stand.bob),

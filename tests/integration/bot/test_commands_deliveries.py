@@ -71,22 +71,30 @@ def deliveries(stand: BoardDriver, *, by: str) -> list[tuple[str, OutgoingDelive
     """The deliveries about comments of the account `by`, and where they go."""
     webhooks, name = stand.hub.state.webhooks, stand.hub.state.accounts.by_name(by)
     assert name is not None
-    found = [(hook.url or "", one) for hook in webhooks.all() for one in webhooks.deliveries.log.latest(hook.id, 500)]
-    return [(url, one) for url, one in found if one.body.get("comment", {}).get("author", {}).get("id") == name.id]
+    logged = [
+        (hook.url or "", delivery)
+        for hook in webhooks.all()
+        for delivery in webhooks.deliveries.log.latest(hook.id, 500)
+    ]
+    return [
+        (url, delivery)
+        for url, delivery in logged
+        if delivery.body.get("comment", {}).get("author", {}).get("id") == name.id
+    ]
 
 
-def again(told: list[tuple[str, OutgoingDelivery]], times: int) -> None:
+def again(sent: list[tuple[str, OutgoingDelivery]], times: int) -> None:
     """Deliver each of them so many times more, shuffled, four at a time: with its own id, with another, with none."""
-    assert told
+    assert sent
     posts = []
-    for url, one in told:
+    for url, delivery in sent:
         for turn in range(times):
-            ids = (one.delivery_id, str(uuid.uuid4()), None)
+            ids = (delivery.delivery_id, str(uuid.uuid4()), None)
             named = {"Webhook-Id": name} if (name := ids[turn % 3]) is not None else {}
-            posts.append((url, json.dumps(one.body).encode(), {"X-Webhook-Secret": SECRET, **named}))
+            posts.append((url, json.dumps(delivery.body).encode(), {"X-Webhook-Secret": SECRET, **named}))
     random.Random(7).shuffle(posts)
     with httpx2.Client(timeout=20) as client, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda it: client.post(it[0], content=it[1], headers=it[2]), posts))
+        answers = list(pool.map(lambda post: client.post(post[0], content=post[1], headers=post[2]), posts))
     assert {answer.status_code for answer in answers} <= {200, 202}
 
 
@@ -103,7 +111,7 @@ def test_ten_times_the_same_delivery_shuffled_is_one_answer(live: tuple[BoardDri
     wait_until(lambda: is_calm(stand), seconds=30)
     for number in numbers:
         assert len(ours(stand, number)) == 4
-        assert all("Rung." in said for said in ours(stand, number))
+        assert all("Rung." in reply for reply in ours(stand, number))
     assert len(rung) == len(set(rung)) == 12
 
 
@@ -113,10 +121,10 @@ def test_the_bots_own_comments_cause_no_calls(live: tuple[BoardDriver, Rung]) ->
     number = opened(stand, "/bell")
     wait_until(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
     wait_until(lambda: is_calm(stand), seconds=30)
-    told = deliveries(stand, by="steward-bot")
-    assert len(told) >= 2  # posted, and edited
+    sent = deliveries(stand, by="steward-bot")
+    assert len(sent) >= 2  # posted, and edited
     stand.calls.clear()
-    again(told, 10)
+    again(sent, 10)
     wait_until(lambda: is_calm(stand), seconds=30)
     assert stand.calls == []
 

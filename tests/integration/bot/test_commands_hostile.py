@@ -40,7 +40,7 @@ def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
 
 
 def answers(
-    stand: BoardDriver, talk: Discussion, said: dict[str, str], who: HfApi | None = None
+    stand: BoardDriver, talk: Discussion, texts: dict[str, str], who: HfApi | None = None
 ) -> Iterator[tuple[str, str]]:
     """Ada (or `who`) writes each comment, all before the bot looks; its key, and the bot's reply.
 
@@ -51,7 +51,7 @@ def answers(
     assert repo is not None
     assert caller is not None
     thread = state.threads.get(repo, talk.number)
-    for key, text in said.items():
+    for key, text in texts.items():
         ids[state.threads.comment(repo, caller, thread, text).id] = key
     talk.look()
     for reply in talk.replies():
@@ -71,15 +71,15 @@ def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> No
     plain = {f"plain {text}": f"/status {text}" for text in (*SAID, *HARMLESS)}
     quoted = {f"quoted {text}": f'/check "{text}"' for text in (*SAID, *HARMLESS)}
     verbs = {f"verb {text}": f"/status{text}" for text in SAID}
-    said = {**plain, **quoted, **verbs}
-    replies = dict(answers(quiet, talk, said))
+    commands = {**plain, **quoted, **verbs}
+    replies = dict(answers(quiet, talk, commands))
     assert len(replies) > 2 * len(SAID)
     shapes = {skeleton(replies[f"{kind} {text}"]) for kind in ("plain", "quoted") for text in HARMLESS}
     shapes |= {skeleton(one) for _, one in answers(quiet, talk, {"": "/status", "typo": "/statu"})}
     for key, reply in replies.items():
         check(quiet, key, reply)
         assert is_first_marker_alone(reply), key
-        if len(commands_in(said[key])) == 1:  # what holds a command of its own has a section more
+        if len(commands_in(commands[key])) == 1:  # what holds a command of its own has a section more
             assert skeleton(reply) in shapes, f"{key!r}: {reply}"
 
 
@@ -89,12 +89,12 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriv
     quiet.settle()
     talk = Discussion(quiet)
     for text in HARMLESS[:1] + TEXTS[:: 9 if WHOLE else 27]:
-        said = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
+        commands = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
         for key in ("hold", "why", "status"):
-            for _, reply in answers(quiet, talk, {key: said[key]}, quiet.form):
+            for _, reply in answers(quiet, talk, {key: commands[key]}, quiet.form):
                 check(quiet, f"{key} {text}", reply)
-        for one in quiet.threads():
-            for event in one.events:
+        for thread in quiet.threads():
+            for event in thread.events:
                 if getattr(event, "author", "") == "steward-bot":
                     check(quiet, text, event.content)
 
@@ -110,12 +110,12 @@ def test_hostile_titles_and_posts_stay_text(quiet: BoardDriver) -> None:
     assert len(waiting_threads(quiet.context)) > 0.75 * len(SAID)
     sync_digest(quiet.context)
     threads = quiet.threads()
-    for one in threads:
-        for event in one.events:
+    for thread in threads:
+        for event in thread.events:
             if getattr(event, "author", "") == "steward-bot":
-                check(quiet, one.title, event.content)
-    (digest,) = [one.events[0].content for one in threads if one.title == TITLE]
-    rows = [one for one in skeleton(digest) if one == "tr_open"]
+                check(quiet, thread.title, event.content)
+    (digest,) = [thread.events[0].content for thread in threads if thread.title == TITLE]
+    rows = [thread for thread in skeleton(digest) if thread == "tr_open"]
     assert len(rows) == 1 + min(100, len(waiting_threads(quiet.context)))
     assert skeleton(digest).count("td_open") == 5 * (len(rows) - 1)
 
@@ -124,9 +124,9 @@ def request_file(name: str, text: str) -> dict[str, Any]:
     """A request that failed, with `text` in every field in which a stranger could have it."""
     failure = {"cause": "nan-weights", "fault": "submission", "message": text, "advice": text}
     facts = {"attempt": 1, "first": 1, "spent": 1, "revision": text, "submitter": text, "failure": failure}
-    made = {"model": f"ada/{name}", "status": "FAILED", "revision": text, "precision": "float32", "sender": text}
+    defaults = {"model": f"ada/{name}", "status": "FAILED", "revision": text, "precision": "float32", "sender": text}
     shown = dict.fromkeys(("model_type", "architectures", "license", "base_model"), text)
-    return {**made, **shown, "weight_type": "Original", "steward": facts}
+    return {**defaults, **shown, "weight_type": "Original", "steward": facts}
 
 
 def outside_lists(reply: str) -> list[str]:
@@ -164,9 +164,9 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
     for number, text in enumerate(REFUSED):
         quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
     quiet.settle()
-    told = [one.events[0] for one in quiet.threads()]
-    assert len(told) == len(REFUSED)
-    for event in told:
+    posts = [one.events[0] for one in quiet.threads()]
+    assert len(posts) == len(REFUSED)
+    for event in posts:
         check(quiet, event.content, event.content)
 
 
@@ -175,10 +175,10 @@ def test_names_of_people_are_no_more_than_names(quiet: BoardDriver) -> None:
     from bot.core.commands.answers import say
 
     for text in TEXTS:
-        made = str(say("reply", sections=[], author=text, link=f"{quiet.hub.url}/x")) + str(
+        sentences = str(say("reply", sections=[], author=text, link=f"{quiet.hub.url}/x")) + str(
             say("trouble", kind="no-request", model=text, near=text)
         )
-        check(quiet, text, made)
+        check(quiet, text, sentences)
 
 
 def test_the_judge_sees_what_a_careless_template_would_let_through() -> None:

@@ -167,13 +167,13 @@ def test_a_bot_that_answers_ours_with_commands_is_left_alone(
             break
         talk.say("/bell", stand.bob)
     assert "more than 4 commands" in talk.replies()[-1]
-    told = len(talk.replies())
+    count = len(talk.replies())
     for _ in range(3):
         talk.say("/bell", stand.bob)
-    assert len(talk.replies()) == told
+    assert len(talk.replies()) == count
     stand.time += limits.WINDOW_SECONDS + 60
     talk.look()
-    assert (len(talk.replies()), len(bell.causes)) == (told, 4)
+    assert (len(talk.replies()), len(bell.causes)) == (count, 4)
     talk.say("/bell", stand.bob)
     assert len(bell.causes) == 5
 

@@ -99,8 +99,8 @@ def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) ->
 def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
     """For each command that decides something there is a file that says who, what, and whether they might."""
     context = played.stand.context
-    kept = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
-    keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in kept)
+    recorded = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
+    keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in recorded)
     for cell, (_, _, comment) in played.said.items():
         verb = REGISTRY.find(cell.verb)
         is_one = verb is not None and verb.decides and cell.outcome not in ("none", "place")
@@ -132,8 +132,10 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
         )
         wait_until(lambda said=said, number=number: played.is_answered(number, said.id), interval=0.01)
         times.append(time.monotonic() - began)
-    left = len(context.dirty)
+    waiting = len(context.dirty)
     with capsys.disabled():
-        print(f"\nanswered in {', '.join(f'{one:.2f}' for one in times)} s, with {left} of 1,000 syncs still waiting")
-    assert left > 100, "the syncs were done before the commands: nothing was shown"
+        print(
+            f"\nanswered in {', '.join(f'{one:.2f}' for one in times)} s, with {waiting} of 1,000 syncs still waiting"
+        )
+    assert waiting > 100, "the syncs were done before the commands: nothing was shown"
     assert min(times) < 1.0

@@ -32,14 +32,14 @@ def test_status_tells_where_every_request_of_a_model_stands(stand: BoardDriver, 
     stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "number 1 of 1" in talk.ask("/status ada/good")
-    assert "There is no request for `ada/god`" in (said := talk.ask("/status ada/god"))
-    assert "`ada/good`" in said
+    assert "There is no request for `ada/god`" in (reply := talk.ask("/status ada/god"))
+    assert "`ada/good`" in reply
 
 
 def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: BoardDriver, talk: Discussion) -> None:
     """All that is known of a failure is in the reply, with the decisive lines of the log."""
     stand.failed(THEIRS, sender="ada")
-    said = talk.ask("/why ada/good")
+    reply = talk.ask("/why ada/good")
     for words in (
         "**What happened:**",
         "a problem with the submission",
@@ -47,7 +47,7 @@ def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: BoardDriver, 
         "decisive lines",
         "**What to do:**",
     ):
-        assert words in said
+        assert words in reply
 
 
 def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discussion) -> None:
@@ -56,8 +56,8 @@ def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discu
     adapter = "ada/good_eval_request_False_float32_Adapter.json"
     stand.submit("ada/good", path=adapter, weight_type="Adapter", sender="ada")
     stand.settle()
-    said = talk.ask("/why ada/good")
-    assert "Which one? Add `weight_type=Adapter` or `weight_type=Original`." in said
+    reply = talk.ask("/why ada/good")
+    assert "Which one? Add `weight_type=Adapter` or `weight_type=Original`." in reply
     assert "was accepted" in talk.ask("/why ada/good weight_type=Original")
     stand.submit("ada/good", path=adapter.replace("32", "16"), precision="float16", weight_type="Adapter", sender="ada")
     stand.settle()
@@ -69,9 +69,9 @@ def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discu
 def test_check_lists_what_is_right_and_what_is_not(stand: BoardDriver, talk: Discussion) -> None:
     """Nothing is submitted, and both lists are there."""
     assert "passes every check" in talk.ask("/check ada/good precision=float32")
-    said = talk.ask("/check ada/pickled precision=float32")
-    assert "would not be accepted" in said
-    assert "checks passed" in said
+    reply = talk.ask("/check ada/pickled precision=float32")
+    assert "would not be accepted" in reply
+    assert "checks passed" in reply
     assert stand.context.index.of_model("ada/pickled") == []
 
 
@@ -185,8 +185,8 @@ def test_a_subscriber_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -
     stand.fail_next(THEIRS)
     talk.look()
     stand.work()
-    told = talk.replies()[-1]
-    assert told.splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
+    reply = talk.replies()[-1]
+    assert reply.splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
     assert len(talk.replies()) == 2
     assert "has already ended" in talk.ask("/subscribe ada/good")
 
@@ -196,12 +196,12 @@ def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
     stand.submit("ada/good", sender="ada")
     stand.settle()
     talk.ask("/pause board moving house", stand.form)
-    kept = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
-    (file,) = kept
-    said: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.logs, file.path).data)
-    assert said["person"]["id"] == stand.context.hub.user("form").id
-    assert (said["verb"], said["allowed"]) == ("pause", True)
-    assert said["arguments"] == {"what": "board", "reason": "moving house"}
+    logged = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    (file,) = logged
+    decision: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.logs, file.path).data)
+    assert decision["person"]["id"] == stand.context.hub.user("form").id
+    assert (decision["verb"], decision["allowed"]) == ("pause", True)
+    assert decision["arguments"] == {"what": "board", "reason": "moving house"}
 
 
 def test_the_record_says_what_came_of_each_command(stand: BoardDriver, talk: Discussion) -> None:
@@ -254,7 +254,7 @@ HOSTILE = (
 @pytest.mark.parametrize("words", HOSTILE)
 def test_a_reply_cannot_be_made_to_speak(stand: BoardDriver, talk: Discussion, words: str) -> None:
     """Hostile words in a command come out as text in code: no mention, no link, no HTML, no marker of ours."""
-    said = talk.ask(f'/help "{words}"')
-    outside = re.sub(r"`[^`]*`|\(http://127[^)]*\)", "", said.split("\n", 1)[1])
+    reply = talk.ask(f'/help "{words}"')
+    outside = re.sub(r"`[^`]*`|\(http://127[^)]*\)", "", reply.split("\n", 1)[1])
     for sign in ("@", "](https://evil", "<b>", "<!--", "49", "!["):
         assert sign not in outside

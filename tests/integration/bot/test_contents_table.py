@@ -38,8 +38,8 @@ from tests.support.sizes import left_out
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +47,31 @@ def shared(
     tmp_path_factory: pytest.TempPathFactory, lasting_redis: redis.Redis, probe: Probe
 ) -> Iterator[FlagBoardDriver]:
     """A board whose table has a row: one evaluation is published."""
-    with board_with_table(tmp_path_factory.mktemp("shared"), lasting_redis, probe) as made:
-        finished(made)
-        look(made)
-        yield made
+    with board_with_table(tmp_path_factory.mktemp("shared"), lasting_redis, probe) as driver:
+        finished(driver)
+        look(driver)
+        yield driver
 
 
 def test_a_published_evaluation_becomes_a_row(shared: FlagBoardDriver) -> None:
     """pandas reads the exact columns, types and values; nothing is committed once nothing changes."""
     stand = shared
     (path,) = (entry.path for entry in stand.context.index.of_model(GOOD))
-    found = table(stand)
+    frame = table(stand)
     suite = stand.context.suite
-    assert list(found.columns) == [column.name for column in columns(suite)]
-    row: dict[str, Any] = found.iloc[0].to_dict()
+    assert list(frame.columns) == [column.name for column in columns(suite)]
+    row: dict[str, Any] = frame.iloc[0].to_dict()
     results = json.loads(
         stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
     )
-    assert (len(found), row["fullname"], row["eval_name"]) == (1, GOOD, "ada_good_float32")
+    assert (len(frame), row["fullname"], row["eval_name"]) == (1, GOOD, "ada_good_float32")
     assert row["Average ⬆️"] == results["steward"]["average"]
     assert row[suite.benchmarks[0].name] == results["steward"]["benchmarks"][suite.benchmarks[0].name]
     assert row["Model sha"] == results["steward"]["revision"]
     assert (row["Available on the hub"], row["Flagged"], row["Architecture"]) == (True, False, "GPT2LMHeadModel")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["Upload To Hub Date"])
-    types = {str(found[name].dtype) for name in ("Flagged", "Merged", "MoE", "Chat Template", "Official Providers")}
-    assert (types, str(found["Hub ❤️"].dtype), str(found["Average ⬆️"].dtype)) == ({"bool"}, "int64", "float64")
+    types = {str(frame[name].dtype) for name in ("Flagged", "Merged", "MoE", "Chat Template", "Official Providers")}
+    assert (types, str(frame["Hub ❤️"].dtype), str(frame["Average ⬆️"].dtype)) == ({"bool"}, "int64", "float64")
     assert disagreements(stand.context) == []
     before = commits(stand)
     look(stand)
@@ -135,9 +135,9 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver
     stand.ada.move_repo(GOOD, "ada/better")
     talk = AppealThread(stand, "Rename", "Hello.", stand.ada)
     talk.say(f"/rename {GOOD} ada/better", stand.ada)
-    found = re.search(r"/approve ([0-9a-f]{8})", "\n".join(talk.replies()))
-    assert found is not None
-    talk.say(f"/approve {found[1]}", stand.form)
+    approval = re.search(r"/approve ([0-9a-f]{8})", "\n".join(talk.replies()))
+    assert approval is not None
+    talk.say(f"/approve {approval[1]}", stand.form)
     look(stand)
     assert names(stand) == ["ada/better"]
     assert "ada/better" in table(stand)["Model"][0]

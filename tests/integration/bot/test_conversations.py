@@ -44,8 +44,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
     """One board for all conversations."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with transcript_board(tmp_path_factory.mktemp("hub"), connection, probe) as made:
-            yield made
+        with transcript_board(tmp_path_factory.mktemp("hub"), connection, probe) as driver:
+            yield driver
 
 
 Told = tuple[str, str, list[TranscriptThread]]
@@ -141,7 +141,7 @@ def maintainer_pauses(place: Transcripts) -> Told:
 
 
 def appeal(place: Transcripts) -> Told:
-    """A plea against a flag is answered with what helps, and waits for a maintainer."""
+    """An appeal against a flag is answered with what helps, and waits for a maintainer."""
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
     )

@@ -190,9 +190,9 @@ def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> No
     job = claimed(stand)
     stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
     stand.pass_time(NO_WORKER_SECONDS + 1)
-    said = stand.cross_check(job.path)
-    assert (said["status"], said["by"]) == ("not-compared", [])
-    assert "ModelTooLarge: 80 GB" in said["reason"]
+    check = stand.cross_check(job.path)
+    assert (check["status"], check["by"]) == ("not-compared", [])
+    assert "ModelTooLarge: 80 GB" in check["reason"]
 
 
 def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBoard) -> None:

@@ -28,8 +28,8 @@ from tests.support.board.worlds import open_board
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board that keeps flags, with an account for a second bot."""
     world = flags_world().user("other-bot")
-    with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as made:
-        yield made
+    with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as driver:
+        yield driver
 
 
 def account(stand: FlagBoardDriver, name: str) -> HfApi:
@@ -40,7 +40,7 @@ def account(stand: FlagBoardDriver, name: str) -> HfApi:
 
 
 def test_ten_accounts_that_report_one_model_are_one_report(stand: FlagBoardDriver) -> None:
-    """Nothing is flagged, maintainers have one row, and a report that is edited afterwards changes nothing."""
+    """Nothing is flagged, maintainers have one row, and the report stays when an edited thread names another model."""
     talks = [
         AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", account(stand, f"puppet-{n}")) for n in range(10)
     ]
@@ -113,17 +113,17 @@ def test_two_boards_in_one_thread_do_not_answer_each_other(stand: FlagBoardDrive
         )
         loop = SyncLoop(second)
         talk = AppealThread(stand, "How do I submit a model?", "Hello, how do I submit a model?")
-        said = 1
+        comments = 1
         for words in ("/status ada/good", "/flag other ada/copy it cheats", "/submitt ada/good", "", "", ""):
             if words:
                 stand.bob.comment_discussion(SPACE, talk.number, comment=words, repo_type="space")
-                said += 1
+                comments += 1
             for _ in range(2):
                 talk.look()
                 second.mark(f"thread:space/{SPACE}:{talk.number}")
                 while (claim := second.dirty.claim(now=stand.time, lease=60)) is not None:
                     loop.sync(claim)
     authors = [author for author, _ in talk.comments()]
-    assert authors.count("bob") == said
-    assert 3 <= authors.count("steward-bot") <= said
-    assert 3 <= authors.count("other-bot") <= said
+    assert authors.count("bob") == comments
+    assert 3 <= authors.count("steward-bot") <= comments
+    assert 3 <= authors.count("other-bot") <= comments

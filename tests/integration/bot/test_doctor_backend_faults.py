@@ -208,9 +208,9 @@ def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
 ) -> None:
     """A line is no longer well, and names the fault and what to do."""
     fault(ward)
-    found = [check for check in ward.examine() if check.state != "ok"]
-    assert words in " ".join(f"{check.words} {check.mend}" for check in found)
-    assert all(check.mend for check in found)
+    checks = [check for check in ward.examine() if check.state != "ok"]
+    assert words in " ".join(f"{check.words} {check.mend}" for check in checks)
+    assert all(check.mend for check in checks)
 
 
 def test_the_web_server_is_asked(web: httpx2.Client) -> None:

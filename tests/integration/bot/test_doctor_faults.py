@@ -73,8 +73,8 @@ class Ward:
 
     def info(self, **sections: dict[str, Any]) -> None:
         """The queue server says something else of itself."""
-        told = self.stand.context.redis.info
-        self.stand.context.redis.info = lambda section: {**told(section), **sections.get(section, {})}  # type: ignore
+        real_info = self.stand.context.redis.info
+        self.stand.context.redis.info = lambda section: {**real_info(section), **sections.get(section, {})}  # type: ignore
 
 
 @pytest.fixture
@@ -261,22 +261,22 @@ def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
     """The line of that name is no longer well, and names what to do."""
     try:
         fault(ward)
-        found = [check for check in ward.examine() if check.name == name and check.state != "ok"]
+        checks = [check for check in ward.examine() if check.name == name and check.state != "ok"]
     finally:
         # The queue server is shared with the tests that come after.
         ward.stand.context.redis.config_set("appendonly", "yes")
         ward.stand.context.redis.config_set("maxmemory-policy", "noeviction")
-    assert found
-    assert words in " ".join(f"{check.words} {check.mend}" for check in found)
-    assert all(check.mend for check in found)
+    assert checks
+    assert words in " ".join(f"{check.words} {check.mend}" for check in checks)
+    assert all(check.mend for check in checks)
 
 
 def test_a_full_disk_is_found(ward: Ward, full_disk: Callable[[Ward], None]) -> None:
     """Clones need room; the line names the setting that puts them elsewhere."""
     full_disk(ward)
-    (found,) = (check for check in ward.examine() if check.name == "disk")
-    assert found.state == "error"
-    assert "STEWARD_MIRRORS" in found.mend
+    (check_of_disk,) = (check for check in ward.examine() if check.name == "disk")
+    assert check_of_disk.state == "error"
+    assert "STEWARD_MIRRORS" in check_of_disk.mend
 
 
 def test_a_webhook_that_starts_a_job_is_no_fault(ward: Ward) -> None:
@@ -288,6 +288,6 @@ def test_a_webhook_that_starts_a_job_is_no_fault(ward: Ward) -> None:
     source = state.job_store.add(org.id, bot.id, spec)
     watched = [{"type": "dataset", "name": "board/requests"}]
     state.webhooks.create_for_job(bot, source=source, secrets={}, watched=watched)
-    found = [check for check in ward.examine() if check.name == "webhook address"]
-    assert {check.state for check in found} == {"ok"}
-    assert "A webhook of the board starts a Job." in [check.words for check in found]
+    checks = [check for check in ward.examine() if check.name == "webhook address"]
+    assert {check.state for check in checks} == {"ok"}
+    assert "A webhook of the board starts a Job." in [check.words for check in checks]

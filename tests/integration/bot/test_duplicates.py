@@ -1,4 +1,4 @@
-"""Requests that are there twice: told once, in a thread with the pair and a cure, which a maintainer approves."""
+"""Requests that are there twice: reported once, in a thread with the pair and a plan that a maintainer approves."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ KEPT = {
 
 def read(files: dict[str, bytes]) -> list[Request]:
     """The requests in `files`."""
-    found = [parse_request(where, data) for where, data in files.items()]
-    return [one for one in found if isinstance(one, Request)]
+    parsed = [parse_request(where, data) for where, data in files.items()]
+    return [one for one in parsed if isinstance(one, Request)]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
     """A board that Maya maintains, with a request that is there twice, and two that are only alike."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-        with board_on(hub, client, KEPT) as made:
-            maintained(made)
-            yield made
+        with board_on(hub, client, KEPT) as driver:
+            maintained(driver)
+            yield driver
 
 
 def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDriver) -> None:
@@ -94,9 +94,9 @@ def test_unresolved_pairs_keep_no_other_from_being_reported(
     monkeypatch.setattr(duplicates, "MAX_REPORTED", 1)
     stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))
     stand.settle()
-    for told in (1, 2, 2):
+    for reported in (1, 2, 2):
         stand.calls.clear()
         stand.context.mark(DUPLICATES)
         stand.work()
-        assert len([one for one in stand.threads() if "twice" in one.title]) == told
+        assert len([one for one in stand.threads() if "twice" in one.title]) == reported
     assert stand.calls == []

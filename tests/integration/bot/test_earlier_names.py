@@ -30,9 +30,9 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
     for repo in world["repos"]:
         if repo["id"] in FORMER:
             repo["aliases"] = [FORMER[repo["id"]]]
-    with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as made:
-        made.context.board = made.context.board.model_copy(update={"attempts": 1})
-        yield made
+    with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as driver:
+        driver.context.board = driver.context.board.model_copy(update={"attempts": 1})
+        yield driver
 
 
 def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagBoardDriver) -> None:
@@ -43,15 +43,15 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     present = f"{stand.hub.url}/spaces/{SPACE}/discussions/{number}"
     earlier = present.replace(SPACE, FORMER[SPACE])
     stand.calls.clear()
-    found = importing.read(
+    imported = importing.read(
         stand.context, json.dumps({"ada/good": earlier, "ada/copy": earlier}), category="other", by="m"
     )
-    assert [one.code for one in found.problems] == ["moved", "moved"]
-    assert [one.thread for one in found.records] == [present, present]
+    assert [one.code for one in imported.problems] == ["moved", "moved"]
+    assert [one.thread for one in imported.records] == [present, present]
     assert [route for _, route in stand.calls].count("info") == 4, (
         "one for each model, and two for the name: the Hub sends it on"
     )
-    assert importing.write(stand.context, found.records)
+    assert importing.write(stand.context, imported.records)
     stand.sync_flags()
     stand.sync_flags()
     case = AppealThread(stand, number=number)
@@ -75,13 +75,13 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
 def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagBoardDriver, thread: str) -> None:
     """Of another site, or of a repo that is not the board's: as the operator wrote it, and said by the doctor."""
     thread = thread.format(stand.hub.url)
-    found = importing.read(stand.context, json.dumps({"ada/good": thread}), category="other", by="m")
-    assert ([one.thread for one in found.records], found.problems) == ([thread], ())
-    importing.write(stand.context, found.records)
+    imported = importing.read(stand.context, json.dumps({"ada/good": thread}), category="other", by="m")
+    assert ([disagreement.thread for disagreement in imported.records], imported.problems) == ([thread], ())
+    importing.write(stand.context, imported.records)
     stand.sync_flags()
     stand.sync_flags()
-    (one,) = disagreements(stand.context)
-    assert (one.what, thread in one.words) == ("flag-elsewhere", True)
+    (disagreement,) = disagreements(stand.context)
+    assert (disagreement.what, thread in disagreement.words) == ("flag-elsewhere", True)
 
 
 def report(stand: FlagBoardDriver, name: str, path: str) -> str:
@@ -116,14 +116,14 @@ def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(
 def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagBoardDriver) -> None:
     """About none by a path at which we have no request; of those with such a path, about two in a thread."""
     path = stand.failed(LOST)
-    known = [path, *(path.replace("float32", word) for word in ("float16", "bfloat16", "4bit"))]
+    submitted = [path, *(path.replace("float32", word) for word in ("float16", "bfloat16", "4bit"))]
     unknown = [path.replace("float32", f"{n}bit") for n in range(10, 15)]
-    for one in known[1:]:
-        stand.submit("ada/good", path=one, precision=one.split("_")[-2])
+    for path_of_file in submitted[1:]:
+        stand.submit("ada/good", path=path_of_file, precision=path_of_file.split("_")[-2])
     stand.settle()
-    for paths, asked in ((unknown, 0), (known, 2)):
+    for paths, asked in ((unknown, 0), (submitted, 2)):
         stand.calls.clear()
-        links = [f"{stand.hub.url}/datasets/eve/r{n}/blob/main/{one}" for n, one in enumerate(paths)]
+        links = [f"{stand.hub.url}/datasets/eve/r{n}/blob/main/{path_of_file}" for n, path_of_file in enumerate(paths)]
         talk = Discussion(stand, "My evaluation failed", "\n".join(links))
         talk.look()
         assert "There is no request" in talk.replies()[0]

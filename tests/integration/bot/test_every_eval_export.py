@@ -32,9 +32,9 @@ TASK, SECRET = "starter_navigation", "starter_web_of_lies"
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[ModelPagesDriver]:
     """A board with one evaluated model, whose details have the answers of two tasks."""
-    with model_pages_board(tmp_path / "hub", connection, probe) as made:
-        publish_answers(made, tmp_path)
-        yield made
+    with model_pages_board(tmp_path / "hub", connection, probe) as driver:
+        publish_answers(driver, tmp_path)
+        yield driver
 
 
 def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
@@ -180,9 +180,9 @@ def test_the_command_writes_the_same_and_says_how_many(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     words = ["export", "eee", "--out", str(tmp_path / "out"), "--board", str(tmp_path / "board.yaml"), "--samples"]
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == 0, done.output
-    assert "Wrote 1 evaluations and 4 answers" in done.output
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "Wrote 1 evaluations and 4 answers" in result.output
     check(files_of(tmp_path / "out"))
     again = CliRunner().invoke(app, [*words, "--json"])
     assert json.loads(again.output.splitlines()[-1]) == {"evaluations": 1, "samples": 4, "left_out": {}}

@@ -46,9 +46,9 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
-    (said,) = talk.replies()
+    (reply,) = talk.replies()
     for words in ("The GPU fell off the bus.", "a problem on our side", "it is evaluated again"):
-        assert words in said
+        assert words in reply
     assert stand.file(path)["status"] == "RERUN"
     assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
     stand.fail_next(THEIRS)
@@ -75,14 +75,14 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
     """Nothing is started again, and the advice is there, with the lines of the log."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
-    (said,) = open_thread(stand, "Why?", f"{link(stand, path)}?download=true").replies()
+    (reply,) = open_thread(stand, "Why?", f"{link(stand, path)}?download=true").replies()
     for words in (
         "Weights are NaN.",
         "a problem with the submission",
         "**What to do:** Save them again.",
         "decisive lines",
     ):
-        assert words in said
+        assert words in reply
     assert stand.file(path)["status"] == "FAILED"
 
 
@@ -124,17 +124,17 @@ def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer:
     stand = stand_with_maintainer
     stand.failed(THEIRS)
     wrong = "ada/god_eval_request_False_float32_Original.json"
-    (said,) = open_thread(stand, "Failed", link(stand, wrong)).replies()
-    assert "There is no request" in said
-    assert "`ada/good`" in said
+    (reply,) = open_thread(stand, "Failed", link(stand, wrong)).replies()
+    assert "There is no request" in reply
+    assert "`ada/good`" in reply
 
 
 def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: BoardDriver) -> None:
     """Who names a model with a slip hears of the right one; words that are like no model go on the list, unanswered."""
     stand = stand_with_maintainer
     stand.failed(THEIRS)
-    (said,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
-    assert "Did you mean `ada/good`?" in said
+    (reply,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
+    assert "Did you mean `ada/good`?" in reply
     assert waiting_threads(stand.context) == []
     assert open_thread(stand, "The input/output page failed", "It is white.").replies() == []
     assert [one.title for one in waiting_threads(stand.context)] == ["The input/output page failed"]
@@ -151,9 +151,9 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
     stand.put(path, json.dumps({**stand.file(path), "status": "FINISHED", "steward": ours}).encode())
     stand.settle()
     talk = open_thread(stand, "I upgraded ada/good", "Could you please re-run the evaluation?")
-    (said,) = talk.replies()
+    (reply,) = talk.replies()
     for words in ("has not failed: it has finished", "`/resubmit ada/good`", "on the maintainers' list"):
-        assert words in said
+        assert words in reply
     stand.context.redis.flushall()
     stand.settle()
     talk.look()
@@ -256,10 +256,10 @@ def test_each_kind_of_thread_has_its_answer(
     """One answer each; what only people can settle goes on their list until one of them has spoken."""
     stand = stand_with_maintainer
     talk = open_thread(stand, title, post)
-    (said,) = talk.replies()
-    assert words in said
+    (reply,) = talk.replies()
+    assert words in reply
     waits = [one.title for one in waiting_threads(stand.context)]
-    assert waits == ([] if "This answer is automatic" in said else [title])
+    assert waits == ([] if "This answer is automatic" in reply else [title])
     talk.say("I will look at it.", stand.form)
     assert waiting_threads(stand.context) == []
 

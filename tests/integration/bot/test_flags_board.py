@@ -34,17 +34,17 @@ STEP = 1 if WHOLE else 8
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub for all tests; each leaves no flag behind."""
-    found = flags_world()
-    found["repos"] += [model(f"ada/try-{n}", f"weights {n}") for n in range(0, MANY, STEP)]
-    with LocalHub(tmp_path_factory.mktemp("flags"), found) as made:
-        yield made
+    world = flags_world()
+    world["repos"] += [model(f"ada/try-{n}", f"weights {n}") for n in range(0, MANY, STEP)]
+    with LocalHub(tmp_path_factory.mktemp("flags"), world) as started:
+        yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board without flags, and an empty Redis."""
-    with no_flags(hub, valkey, probe) as made:
-        yield made
+    with no_flags(hub, valkey, probe) as driver:
+        yield driver
 
 
 def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
@@ -139,16 +139,16 @@ class Died(BaseException):
 def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> None:
     """Killed before each call of each sync: then, one discussion, one record, one decision, one call to the author."""
     for number in range(0, MANY, STEP):
-        name, left = f"ada/try-{number}", [number]
+        name, remaining = f"ada/try-{number}", [number]
         stand.time = max(stand.time, clock.now()) + 300
         talk = stand.bob.create_discussion(SPACE, f"About {name}", description="Hm.", repo_type="space").num
         words = f"/flag other {name} it is too good to be true"
         stand.form.comment_discussion(SPACE, talk, comment=words, repo_type="space")
 
-        def count(*call: str, left: list[int] = left) -> None:
+        def count(*call: str, remaining: list[int] = remaining) -> None:
             stand.calls.append((call[0], call[1]))
-            left[0] -= 1
-            if left[0] == -1:
+            remaining[0] -= 1
+            if remaining[0] == -1:
                 raise Died
 
         with watching(stand, count):
@@ -394,7 +394,7 @@ def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> N
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert report.findings
-    said = "".join(text for _, text in case.comments())
-    assert not any(finding.message in said for finding in report.findings)
+    posts = "".join(text for _, text in case.comments())
+    assert not any(finding.message in posts for finding in report.findings)
     assert stand.form.list_repo_files(FLAGS, repo_type="dataset") in ([], [".gitattributes"])
     assert all(isinstance(one, FlagRecord) for one in stand.context.flag_book.records())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,15 +38,15 @@ from tests.support.board.flags import (
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub for all tests; each leaves no flag behind."""
-    with LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as started:
+        yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board without flags, and an empty Redis."""
-    with no_flags(hub, valkey, probe) as made:
-        yield made
+    with no_flags(hub, valkey, probe) as driver:
+        yield driver
 
 
 def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDriver) -> None:
@@ -60,8 +60,8 @@ def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDrive
     stand.sync_flags()
     assert len(stand.calls) == 1, "nothing changed: one look at the head"
     assert len(stand.form.list_repo_commits(FLAGS, repo_type="dataset")) == commits
-    gone = [CommitOperationDelete("flags/ada/good.json")]
-    stand.form.create_commit(FLAGS, gone, commit_message="By hand", repo_type="dataset")
+    deletions = [CommitOperationDelete("flags/ada/good.json")]
+    stand.form.create_commit(FLAGS, deletions, commit_message="By hand", repo_type="dataset")
     stand.sync_flags()
     stand.sync_flags()
     assert stand.table() == {}
@@ -106,20 +106,19 @@ def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str
     assert len(case.replies()) == int(waits)
 
 
-def test_a_table_of_others_is_imported_from_a_shell(
-    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+def set_environment(stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what `steward` commands need to work on this board."""
     board = BOARD.replace("logs: board/logs", f"logs: board/logs, flags: {FLAGS}")
     (tmp_path / "board.yaml").write_text(board)
     environment = {"HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey.url, "STEWARD_BOT_TOKEN": BOT}
     environment |= {"STEWARD_BOARD": str(tmp_path / "board.yaml"), "STEWARD_MIRRORS": str(tmp_path / "mirrors")}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    stand.ada.create_repo("ada/old-name")
-    stand.ada.move_repo("ada/old-name", "ada/new-name")
-    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
-    table = {
+
+
+def dirty_table(url: Callable[[int], str]) -> dict[str, str]:
+    """A table of flags with one right key and ten that are written in a wrong way or name no model."""
+    return {
         "ada/good": url(1),
         "ada/copy ": url(2),
         "ada / merged": url(3),
@@ -132,13 +131,23 @@ def test_a_table_of_others_is_imported_from_a_shell(
         "ada/quiet": "see above",
         " ada/good": url(9),
     }
+
+
+def test_a_table_of_others_is_imported_from_a_shell(
+    stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+    set_environment(stand, valkey, tmp_path, monkeypatch)
+    stand.ada.create_repo("ada/old-name")
+    stand.ada.move_repo("ada/old-name", "ada/new-name")
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
     file = tmp_path / "flagged.json"
-    file.write_text(json.dumps(table))
+    file.write_text(json.dumps(dirty_table(url)))
     shown = CliRunner().invoke(app, ["flags", "import", str(file), "--json"])
-    said = json.loads(shown.output)
-    assert (shown.exit_code, said["written"]) == (1, False)
+    report = json.loads(shown.output)
+    assert (shown.exit_code, report["written"]) == (1, False)
     codes = "address blanks blanks blanks invisible look-alike no-name no-thread renamed twice unknown"
-    assert sorted(one["code"] for one in said["problems"]) == codes.split()
+    assert sorted(one["code"] for one in report["problems"]) == codes.split()
     assert CliRunner().invoke(app, ["flags", "import", str(file), "--write"]).exit_code == 1
     stand.time = clock.now() + 1
     stand.sync_flags()
@@ -149,22 +158,20 @@ def test_a_table_of_others_is_imported_from_a_shell(
     again = CliRunner().invoke(app, ["flags", "import", str(file)])
     assert "0 flags to be imported; 6 were imported before." in again.output
     assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
-    seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
-    assert "proof  same-weights-unnamed" in seen
-    assert f"ada/copy is flagged: {url(2)}" in seen
+    record = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
+    assert "proof  same-weights-unnamed" in record
+    assert f"ada/copy is flagged: {url(2)}" in record
     assert CliRunner().invoke(app, ["flags", "show", "ada/nowhere"]).exit_code == 1
     doctor = CliRunner().invoke(app, ["doctor", "--consistency"])
     assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
 
 
-def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
-    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
-    stand.submit("ada/good")
-    assert disagreements(stand.context) == []
+def plant_disagreements(stand: FlagBoardDriver) -> list[CommitOperationAdd]:
+    """Commit requests, results and flags that contradict each other; return the results files."""
     path = "ada/copy_eval_request_False_float32_Original.json"
     stand.put(path, in_bytes({"model": "ada/cpy", "status": "FINISHED"}))
-    done = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
-    stand.put("ada/half_eval_request_False_float32_Original.json", in_bytes(done))
+    finished = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
+    stand.put("ada/half_eval_request_False_float32_Original.json", in_bytes(finished))
     elsewhere = {"model": "ada/plain", "status": "FINISHED", "steward": {"results": "ada/lost/results_1.json"}}
     stand.put("ada/plain_eval_request_False_float32_Original.json", in_bytes(elsewhere))
     stand.put("ada/merged_eval_request_False_float32_Original.json", b"{")
@@ -182,12 +189,22 @@ def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
             "flags/ada/loud.json": by_hand("ada/loud", thread=f"{stand.hub.url}/spaces/old/space/discussions/1"),
         },
     )
-    told = disagreements(stand.context)
-    found = {one.what for one in told}
-    gone = [CommitOperationDelete(one.path_in_repo) for one in results]
-    stand.form.create_commit("board/results", gone, commit_message="Clear", repo_type="dataset")
-    assert [one.path for one in told if one.path.startswith("ada/merged")] == [], "its request is there, and unreadable"
-    assert found == {
+    return results
+
+
+def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
+    """The checker names each contradiction of requests, results and flags, and none in repos that agree."""
+    stand.submit("ada/good")
+    assert disagreements(stand.context) == []
+    results = plant_disagreements(stand)
+    listed = disagreements(stand.context)
+    kinds = {one.what for one in listed}
+    deletions = [CommitOperationDelete(one.path_in_repo) for one in results]
+    stand.form.create_commit("board/results", deletions, commit_message="Clear", repo_type="dataset")
+    assert [one.path for one in listed if one.path.startswith("ada/merged")] == [], (
+        "its request is there, and unreadable"
+    )
+    assert kinds == {
         "request-place",
         "results-missing",
         "results-elsewhere",

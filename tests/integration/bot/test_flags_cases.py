@@ -36,12 +36,12 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
     """One board for all cases."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with open_board(flags_world(), tmp_path_factory.mktemp("flags"), connection, probe, FlagBoardDriver) as made:
-            yield made
+        with open_board(flags_world(), tmp_path_factory.mktemp("flags"), connection, probe, FlagBoardDriver) as driver:
+            yield driver
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, list[AppealThread]]:
+def conversations() -> dict[str, list[AppealThread]]:
     """Title of a case → its discussions, in the order in which they were played."""
     return {}
 
@@ -60,11 +60,11 @@ def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
 
 
 def test_a_copy_with_renamed_shards_names_its_original(
-    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
-    told["A copy with renamed files"] = [case]
+    conversations["A copy with renamed files"] = [case]
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert [one.code for one in report.findings] == ["same-weights-unnamed"]
@@ -84,7 +84,7 @@ def test_a_copy_with_renamed_shards_names_its_original(
 
 
 def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
-    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """A maintainer flags it in a thread about something else: a discussion of its own is opened. A day's round finds
     that the cause is gone, though nobody said so."""
@@ -92,7 +92,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]
     opened = opened_by_us(stand, "[FLAG] ada/merged")
-    told["An undeclared merge"] = [question, opened]
+    conversations["An undeclared merge"] = [question, opened]
     assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
     mend(stand, "ada/merged", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
     stand.time += 86_400
@@ -104,10 +104,12 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     assert stand.table() == {}
 
 
-def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
+def test_one_discussion_holds_several_models(
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
+) -> None:
     """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
     case = AppealThread(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
-    told["Contamination, and two models in one discussion"] = [case]
+    conversations["Contamination, and two models in one discussion"] = [case]
     assert {one.model for one in reports(stand.context)} == {"ada/plain", "ada/half"}
     case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
     assert set(stand.table()) == {"ada/plain", "ada/half"}
@@ -125,10 +127,10 @@ def test_one_discussion_holds_several_models(stand: FlagBoardDriver, told: dict[
     assert (case.status, stand.table()) == ("closed", {})
 
 
-def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
+def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
     """Nothing is found, the report is dismissed in public, and not taken up again."""
     case = AppealThread(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
-    told["A dismissed report"] = [case]
+    conversations["A dismissed report"] = [case]
     report = find_report(stand.context, "ada/tuned")
     assert report is not None
     assert report.gathered
@@ -140,13 +142,13 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, told: dict[str, 
 
 
 def test_anybody_may_report_and_only_maintainers_flag(
-    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """An unknown name is an error with similar names; a person's command is a report, a maintainer's a flag."""
     stand.submit("ada/good")
     stand.settle()
     case = AppealThread(stand, "Something is strange", "Who looks at this?")
-    told["A report by command, and an unknown model"] = [case]
+    conversations["A report by command, and an unknown model"] = [case]
     case.say("/flag other ada/god it is too good to be true", stand.bob)
     assert "`ada/good`" in case.replies()[-1]
     case.say("/flag other ada/good it is too good to be true", stand.bob)
@@ -158,14 +160,16 @@ def test_anybody_may_report_and_only_maintainers_flag(
     assert reports(stand.context) == []
 
 
-def test_authors_who_do_not_want_to_be_here(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
+def test_authors_who_do_not_want_to_be_here(
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
+) -> None:
     """It is no flag: rows are not hidden as flagged, and the model cannot be submitted until they change their mind."""
     case = AppealThread(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
-    told["An author who opts out"] = [case]
+    conversations["An author who opts out"] = [case]
     case.say("/flag opt-out ada/shy its author asked for it", stand.form)
     assert (stand.table(), stand.table("do_not_submit.json")) == ({}, ["ada/shy"])
     opened = opened_by_us(stand, "Not evaluated here: ada/shy")
-    told["An author who opts out"].append(opened)
+    conversations["An author who opts out"].append(opened)
     case.say("/check ada/shy precision=float32", stand.ada)
     assert "have asked that it not be evaluated" in case.replies()[-1]
     opened.say("I have changed my mind.", stand.ada)
@@ -174,11 +178,11 @@ def test_authors_who_do_not_want_to_be_here(stand: FlagBoardDriver, told: dict[s
 
 
 def test_a_closed_discussion_is_opened_again_within_limits(
-    stand: FlagBoardDriver, told: dict[str, list[AppealThread]]
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """Three times in thirty days by its author; never by anybody else; and then a maintainer decides."""
     case = AppealThread(stand, "[FLAG] ada/quiet", "Look at its answers.")
-    told["An author who appeals again and again"] = [case]
+    conversations["An author who appeals again and again"] = [case]
     case.say("/flag contamination its answers are those of the test set", stand.form)
     case.say("/dismiss this is settled", stand.form)
     case.say("Open it again!", stand.bob)
@@ -193,10 +197,12 @@ def test_a_closed_discussion_is_opened_again_within_limits(
     assert sum("reopened this discussion 3 times" in one for one in case.replies()) == 1
 
 
-def test_a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, told: dict[str, list[AppealThread]]) -> None:
+def test_a_flag_is_not_escaped_by_another_name(
+    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
+) -> None:
     """The same weights under a new name, and the same model renamed, are met by the flag that is there."""
     case = AppealThread(stand, "[FLAG] ada/loud", "It was trained on the test set.")
-    told["The same model under another name"] = [case]
+    conversations["The same model under another name"] = [case]
     case.say("/flag contamination its author said so", stand.form)
     case.say("/check ada/again precision=float32", stand.ada)
     assert "is the flagged model 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
@@ -207,11 +213,13 @@ def test_a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, told: dic
     assert set(stand.table()) == {"ada/quiet"}
 
 
-def test_the_page_of_cases_is_what_was_said(told: dict[str, list[AppealThread]]) -> None:
+def test_the_page_of_cases_is_what_was_said(conversations: dict[str, list[AppealThread]]) -> None:
     """docs/moderation-cases.md holds these eight cases, word for word."""
-    if len(told) < 8:
+    if len(conversations) < 8:
         pytest.skip("only some of the cases were played")
-    page = INTRODUCTION + "".join(f"\n## {n}. {title}\n{_shown(told[title])}" for n, title in enumerate(told, 1))
+    page = INTRODUCTION + "".join(
+        f"\n## {n}. {title}\n{_shown(conversations[title])}" for n, title in enumerate(conversations, 1)
+    )
     if os.environ.get("STEWARD_REWRITE"):
         PAGE.write_text(page)
     assert PAGE.read_text() == page
@@ -220,7 +228,7 @@ def test_the_page_of_cases_is_what_was_said(told: dict[str, list[AppealThread]])
 def opened_by_us(stand: FlagBoardDriver, title: str) -> AppealThread:
     """The discussion of this title that the bot opened."""
     listed = stand.form.get_repo_discussions(SPACE, repo_type="space")
-    return AppealThread(stand, number=next(one.num for one in listed if one.title == title))
+    return AppealThread(stand, number=next(thread.num for thread in listed if thread.title == title))
 
 
 def _shown(hearings: list[AppealThread]) -> str:
@@ -242,8 +250,8 @@ def _thread(hearing: AppealThread) -> str:
 
 
 def _said(text: str) -> str:
-    kept = [line for line in text.strip().splitlines() if marker_of(line) is None]
-    return "\n".join(kept).strip()
+    visible = [line for line in text.strip().splitlines() if marker_of(line) is None]
+    return "\n".join(visible).strip()
 
 
 def _quoted(hearing: AppealThread, text: str) -> str:

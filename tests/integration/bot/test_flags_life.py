@@ -68,7 +68,7 @@ class Life:
         return f"{what} {trouble}"
 
     def say(self, text: str, api: object) -> str:
-        """Somebody writes in one of the discussions."""
+        """A person writes in one of the discussions."""
         talk = self.random.choice(self.talks)
         api.comment_discussion(SPACE, talk.number, comment=text, repo_type="space")  # type: ignore[attr-defined]
         return text
@@ -91,11 +91,11 @@ class Life:
         return self.say("/dismiss so I say", self.stand.form)
 
     def appeal(self) -> str:
-        """Somebody speaks for a model."""
+        """A person speaks for a model."""
         return self.say("It is a good one!", self.random.choice((self.stand.ada, self.stand.bob)))
 
     def report(self) -> str:
-        """Somebody who may not flag tries to, and to lift a flag."""
+        """A person who may not flag tries to, and to lift a flag."""
         name = self.random.choice(MODELS)
         words = self.random.choice((f"/flag other {name} so I say", f"/unflag {name} so I say", f"/flag {name}"))
         return self.say(words, self.random.choice((self.stand.ada, self.stand.bob)))
@@ -117,18 +117,18 @@ class Life:
         there = self.stand.form.list_repo_files("board/flags", repo_type="dataset")
         name = next((one for one in MODELS if record_path(one) in there), None)
         if name is not None:
-            gone = [CommitOperationDelete(record_path(name))]
-            self.stand.form.create_commit("board/flags", gone, commit_message="By hand", repo_type="dataset")
+            deletions = [CommitOperationDelete(record_path(name))]
+            self.stand.form.create_commit("board/flags", deletions, commit_message="By hand", repo_type="dataset")
             self.flagged.discard(name)
         return f"no record of {name}"
 
     def settle(self, *, dies_at: int | None) -> None:
         """The bot works until there is nothing left to do; it is killed once on the way, before some call."""
-        left = [dies_at if dies_at is not None else -1]
+        remaining = [dies_at if dies_at is not None else -1]
 
         def count(*_: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
+            remaining[0] -= 1
+            if remaining[0] == 0:
                 raise Died
 
         with pytest.MonkeyPatch.context() as patch:
@@ -157,20 +157,20 @@ class Life:
 
     def statements(self) -> list[str]:
         """By which comments flags were told, one for each time that it was told."""
-        found = []
-        for one in self.stand.form.get_repo_discussions(SPACE, repo_type="space"):
-            details = self.stand.form.get_discussion_details(SPACE, one.num, repo_type="space")
+        keys = []
+        for thread in self.stand.form.get_repo_discussions(SPACE, repo_type="space"):
+            details = self.stand.form.get_discussion_details(SPACE, thread.num, repo_type="space")
             for event in details.events:
                 marker = marker_of(event.content) if event.type == "comment" and event.author == "steward-bot" else None
-                found += [marker.key] if marker is not None and marker.kind == "flagged" else []
-        return found
+                keys += [marker.key] if marker is not None and marker.kind == "flagged" else []
+        return keys
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub for one life after the other."""
-    with LocalHub(tmp_path_factory.mktemp("lives"), flags_world()) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("lives"), flags_world()) as started:
+        yield started
 
 
 @pytest.mark.timeout(900 if WHOLE else 180)
@@ -186,10 +186,10 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
             life.settle(dies_at=None)
             for _ in range(STEPS):
                 story.append(life.step())
-                told = life.statements()
+                statements = life.statements()
                 assert disagreements(stand.context) == [], story
                 assert set(stand.table() or {}) == life.flagged, story
-                assert len(told) == len(set(told)), story
+                assert len(statements) == len(set(statements)), story
         finally:
             stand.context.hub.close()
 

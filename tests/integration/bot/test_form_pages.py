@@ -46,9 +46,9 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe
     """One board for all tests here."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe, MODEL_PAGES) as made,
+        signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe, MODEL_PAGES) as opened,
     ):
-        yield made
+        yield opened
 
 
 @pytest.fixture
@@ -175,11 +175,11 @@ def test_hostile_fields_stay_text(site: SignInSite, name: str) -> None:
 def test_visitors_who_are_not_signed_in_learn_what_they_can_do(site: SignInSite) -> None:
     """Sign in, and the fields come back; or write a comment; or send a token."""
     browser = site.browser()
-    told = browser.get("/submit", params={"model": "ada/good", "precision": "fp16"})
-    assert (told.status_code, told.headers["x-frame-options"]) == (200, "DENY")
+    response = browser.get("/submit", params={"model": "ada/good", "precision": "fp16"})
+    assert (response.status_code, response.headers["x-frame-options"]) == (200, "DENY")
     for words in ("Sign in and submit", "/submit ada/good", "POST /api/requests", "Check a model without an account"):
-        assert words in shown(told)
-    (address,) = re.findall(r'class="button" href="/signin\?next=([^"]+)"', told.text)
+        assert words in shown(response)
+    (address,) = re.findall(r'class="button" href="/signin\?next=([^"]+)"', response.text)
     back = httpx2.QueryParams(f"next={html.unescape(address)}")["next"]
     browser.sign_in("ada", back)
     form = looked(browser, back)
@@ -203,8 +203,8 @@ def test_a_look_at_the_model_guesses_the_rest_and_says_from_where(site: SignInSi
     }
     assert "Guessed, according to its model card, which names no base model." in shown(filled)
     assert "ada/good would be accepted" in shown(filled)
-    kept = looked(browser, "/submit", {"model": "ada/good", "precision": "float32", "model_type": "chat"})
-    assert (value(kept, "precision"), value(kept, "model_type")) == ("float32", "chat")
+    chosen = looked(browser, "/submit", {"model": "ada/good", "precision": "float32", "model_type": "chat"})
+    assert (value(chosen, "precision"), value(chosen, "model_type")) == ("float32", "chat")
     hasty = press(browser, page, "submit", precision="")
     assert hasty.headers["location"].startswith("/submit?model=ada%2Fgood"), "nothing is submitted unseen"
 
@@ -227,9 +227,9 @@ def test_a_person_submits_a_model_once_however_often_they_click(site: SignInSite
     page = browser.get("/submit")
     first, second = press(browser, page), press(browser, page)
     assert first.headers["location"] == second.headers["location"]
-    done = sent(browser, first)
-    assert (done.status_code, done.headers["location"]) == (303, f"/requests/{PATH}")
-    assert browser.get(done.headers["location"]).status_code == 200
+    response = sent(browser, first)
+    assert (response.status_code, response.headers["location"]) == (303, f"/requests/{PATH}")
+    assert browser.get(response.headers["location"]).status_code == 200
     file = site.stand.file(PATH)
     assert (file["sender"], file["model_type"], file["precision"]) == ("ada", "pretrained", "float32")
     assert file["use_chat_template"] is False
@@ -245,10 +245,10 @@ def test_a_refused_model_is_told_with_every_reason_and_the_form_comes_back(site:
     browser, before = site.browser(), site.stand.commits()
     browser.sign_in("bob")
     answer = press(browser, browser.get("/submit"), model="ada/pickled", model_type="continuously pretrained")
-    told = sent(browser, answer)
-    assert "It was not submitted" in shown(told)
-    assert "pickle files" in shown(told)
-    (back,) = re.findall(r'<a href="(/submit\?[^"]+)">Back to the form', told.text)
+    response = sent(browser, answer)
+    assert "It was not submitted" in shown(response)
+    assert "pickle files" in shown(response)
+    (back,) = re.findall(r'<a href="(/submit\?[^"]+)">Back to the form', response.text)
     form = looked(browser, html.unescape(back))
     assert (value(form, "model"), value(form, "model_type")) == ("ada/pickled", "continuously pretrained")
     assert site.stand.commits() == before
@@ -267,9 +267,9 @@ def test_a_session_that_ends_in_the_middle_of_the_form_loses_nothing(site: SignI
     browser.sign_in("bob")
     page = browser.get("/submit")
     site.stand.context.redis.delete(*site.stand.context.redis.keys("*session*"))
-    told = press(browser, page, model="ada/remote", base_model="b" * 190)
-    assert (told.status_code, "Nothing that you typed is lost" in shown(told)) == (401, True)
-    (address,) = re.findall(r'class="button" href="/signin\?next=([^"]+)"', told.text)
+    response = press(browser, page, model="ada/remote", base_model="b" * 190)
+    assert (response.status_code, "Nothing that you typed is lost" in shown(response)) == (401, True)
+    (address,) = re.findall(r'class="button" href="/signin\?next=([^"]+)"', response.text)
     back = httpx2.QueryParams(f"next={html.unescape(address)}")["next"]
     assert browser.sign_in("bob", back).headers["location"] == back
     form = looked(browser, back)
@@ -320,8 +320,8 @@ def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> No
     other = site.browser()
     other.sign_in("bob")
     assert "ada/mine" not in other.get("/mine?cursor=nonsense").text
-    for one in (entry, finished, entry.model_copy(update={"path": f"x{path}"})):
-        context.index.drop(one.path)
+    for stored in (entry, finished, entry.model_copy(update={"path": f"x{path}"})):
+        context.index.drop(stored.path)
 
 
 def test_a_box_for_the_models_own_page_is_never_ticked_beforehand(
@@ -331,11 +331,11 @@ def test_a_box_for_the_models_own_page_is_never_ticked_beforehand(
     browser, context = site.browser(), site.stand.context
     browser.sign_in("bob")
     page = browser.get("/submit", params={"publish_scores": "yes"})
-    box = '<input type="checkbox" name="publish_scores" value="yes">'
-    assert box in page.text
+    checkbox = '<input type="checkbox" name="publish_scores" value="yes">'
+    assert checkbox in page.text
     monkeypatch.setattr(context, "models_hub", context.hub)
-    told = sent(browser, press(browser, page, publish_scores="yes", precision="4bit"))
-    assert "as far as the Hub shows me, you are not an owner of it" in shown(told)
-    assert "Submitted" in shown(told)
+    response = sent(browser, press(browser, page, publish_scores="yes", precision="4bit"))
+    assert "as far as the Hub shows me, you are not an owner of it" in shown(response)
+    assert "Submitted" in shown(response)
     bad = press(browser, page, model="no model at all", publish_scores="yes")
-    assert box.replace('">', '" checked>') in bad.text, "what a person ticked stays if the form is shown again"
+    assert checkbox.replace('">', '" checked>') in bad.text, "what a person ticked stays if the form is shown again"

@@ -91,13 +91,13 @@ def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: B
     assert (former.read(RECORD), former.file(PAUSES)) == (record, PAUSE)
     assert (commits(former), commits(former, RESULTS)) == (before[0] + 1, before[1] + 1)
     assert list(former.context.pauses.all()) == ["tier:small"]
-    found = former.context.hub.read_file(former.context.requests, OLD)
-    assert former.context.adoption.is_old(found, None)
+    file = former.context.hub.read_file(former.context.requests, OLD)
+    assert former.context.adoption.is_old(file, None)
     for _ in range(2):
         former.context.redis.flushall()
         started(former)
         assert list(former.context.pauses.all()) == ["tier:small"]
-        assert former.context.adoption.is_old(found, None)
+        assert former.context.adoption.is_old(file, None)
     assert (commits(former), commits(former, RESULTS)) == (before[0] + 1, before[1] + 1)
 
 
@@ -180,11 +180,11 @@ def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
     content = former.read(former_place)
 
     def raced(repo: Repo, path: str, *rest: Any, **options: Any) -> Any:
-        found = real(repo, path, *rest, **options)
+        file = real(repo, path, *rest, **options)
         if not calls:
             commit(former, {former_place: None, place: content})
         calls.append(path)
-        return found
+        return file
 
     monkeypatch.setattr(context.hub, "find_file", raced)
     if place == RECORD:
@@ -241,7 +241,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
 
 
 @pytest.mark.parametrize(
-    ("present", "newer", "left"),
+    ("present", "newer", "remaining"),
     first(
         1,
         [
@@ -257,21 +257,21 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
     ),
 )
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
-    former: BoardDriver, present: bytes, newer: bytes, left: bytes
+    former: BoardDriver, present: bytes, newer: bytes, remaining: bytes
 ) -> None:
     """One readable file of pauses is left, and front ends see none."""
     commit(former, {PAUSES: present, FORMER_PAUSES: newer})
     started(former)
     assert on_main(former) == {RECORD, PAUSES}
-    assert former.read(PAUSES) == left
+    assert former.read(PAUSES) == remaining
 
 
 def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -> None:
     """Also in shadow, for an operator asks for it by name; adopting again writes over it at its present path."""
     effects(former, EffectMode.SHADOW)
     record = former.read(FORMER_RECORD)
-    found = adopt(former.context)
-    assert (found.is_new, former.read(RECORD), on_main(former)) == (False, record, {RECORD, PAUSES})
+    adoption = adopt(former.context)
+    assert (adoption.is_new, former.read(RECORD), on_main(former)) == (False, record, {RECORD, PAUSES})
     assert adopt(former.context, again=True).is_new
     assert former.read(RECORD) != record
     assert on_main(former) == {RECORD, PAUSES}

@@ -149,8 +149,8 @@ def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: 
     assert stand.file(path)["status"] == "PENDING"
     assert stand.context.index.get(path).state == "waiting"
     assert [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")] == before
-    left = stand.context.redis.zrange(KEYS.dirty, 0, -1)
-    assert not set(left) & {b"\xff\xfe", b"request:\x80"}
+    marks = stand.context.redis.zrange(KEYS.dirty, 0, -1)
+    assert not set(marks) & {b"\xff\xfe", b"request:\x80"}
 
 
 def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_path: Path) -> None:
@@ -202,10 +202,10 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) 
     forged = bob.hf_hub_download(honest.repo, honest.results_path, repo_type="dataset", local_dir=stand.hub.state.data)
     content = Path(forged).read_bytes()
     name = "results_2026-11-24T13-00-00.000000.json"
-    made = bob.create_commit(
+    proposal = bob.create_commit(
         honest.repo, [CommitOperationAdd(name, content)], commit_message="Mend", repo_type="dataset", create_pr=True
     )
-    stand.end(job, details=Details(repo=honest.repo, commit=str(made.oid), results_path=name))
+    stand.end(job, details=Details(repo=honest.repo, commit=str(proposal.oid), results_path=name))
     assert stand.file(job.path)["status"] == "RUNNING"  # the Hub may not show the commit on the main branch yet
     stand.time += LATE_SECONDS
     stand.work()

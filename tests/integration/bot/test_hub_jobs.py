@@ -31,9 +31,9 @@ PROXY = {"status": 200, "headers": {"content-type": "text/html"}, "error": "<htm
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub whose Jobs find no program named `steward`, and fail at once."""
     world = {**HubWorld().user("ada"), "jobs": {"images": {"tools": []}, "flavors": {"cpu-basic": 167}}}
-    with LocalHub(tmp_path, world) as made:
-        httpx2.get(f"{made.url}/api/jobs/hardware", timeout=60)  # the first call of a process builds all routes
-        yield made
+    with LocalHub(tmp_path, world) as started:
+        httpx2.get(f"{started.url}/api/jobs/hardware", timeout=60)  # the first call of a process builds all routes
+        yield started
 
 
 @pytest.fixture

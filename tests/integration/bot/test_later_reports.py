@@ -68,8 +68,8 @@ def test_a_name_in_a_later_comment_of_the_author_is_a_report(failed: tuple[Board
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
     talked = opened(stand, "Failed evaluations should be a column", "Hello!")
     talked.say("What would it show?", stand.bob)
-    for one in (talk, talked):
-        one.say("It is ada/good.")
+    for discussion in (talk, talked):
+        discussion.say("It is ada/good.")
     assert "it is evaluated again" in talk.replies()[-1]
     assert talked.replies() == []
 

@@ -43,12 +43,12 @@ def site(
         score(scores, index.get(path_of(f"eve/{name}")), 11.0, "chat")
     paths = {path_of(model): error for model, error in (("north/birch-70b", 0.8), ("tiny-lab/cedar-7b", 0.6))}
     vectors = {BENCHMARKS[0]: benchmark_text(np.arange(128.0), 1.9)}
-    for path, known in scores.find(paths).items():
+    for path, stored in scores.find(paths).items():
         more = {"average_error": paths[path], "benchmark_influences": vectors}
-        scores.put(EvaluationScores(**{**known.model_dump(), "errors": dict.fromkeys(BENCHMARKS, 2.0), **more}))
+        scores.put(EvaluationScores(**{**stored.model_dump(), "errors": dict.fromkeys(BENCHMARKS, 2.0), **more}))
     for model, digest in {"north/birch-70b": "c", "tiny-lab/cedar-7b": "c", "eve/formula": "d"}.items():
-        (known,) = scores.find([path_of(model)]).values()
-        scores.put(known.model_copy(update={"asked": digest * 64}))
+        (stored,) = scores.find([path_of(model)]).values()
+        scores.put(stored.model_copy(update={"asked": digest * 64}))
     facts = {
         "fullname": "01-ai/Yi-34B",
         "Hub ❤️": 1_234,
@@ -56,10 +56,10 @@ def site(
         "Upload To Hub Date": "2023-11-01",
     }
     earlier = {**facts, "Average ⬆️": 57.0, "Model sha": "b" * 40, "Precision": "bfloat16", "Type": "pretrained"}
-    gone = {"fullname": "other/gone", "Average ⬆️": 40.0, "Available on the hub": False, "Precision": "float16"}
+    unavailable = {"fullname": "other/gone", "Average ⬆️": 40.0, "Available on the hub": False, "Precision": "float16"}
     TableRows(lasting_redis, KEYS).write(
         {path_of("01-ai/Yi-34B"): facts},
-        {f"{path_of('01-ai/Yi-34B')}@{'b' * 40}": earlier, "other/gone float16 Original@": gone},
+        {f"{path_of('01-ai/Yi-34B')}@{'b' * 40}": earlier, "other/gone float16 Original@": unavailable},
         index.tell,
     )
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("exported"), KEYS.board)
@@ -147,24 +147,24 @@ def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(s
         (1234, "2023-11-01", True),
     ]
     assert [row["model"] for row in site.get("/api/leaderboard", params={"q": "gone"}).json()["rows"]] == []
-    kept = site.get("/api/leaderboard", params={"q": "gone", "deleted": "1"}).json()["rows"]
-    assert [(row["path"], row["available"]) for row in kept] == [("", False)]
+    shown = site.get("/api/leaderboard", params={"q": "gone", "deleted": "1"}).json()["rows"]
+    assert [(row["path"], row["available"]) for row in shown] == [("", False)]
     assert '<span class="tag">deleted</span>' in page(site, "/", q="gone", deleted="1")
 
 
 def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     """By id or by name; the margin stands where both have standard errors; a name that is not there is named."""
     pins = [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
-    found = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
-    assert [one["row"]["model"] for one in found["compared"]] == [
+    comparison = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
+    assert [one["row"]["model"] for one in comparison["compared"]] == [
         "north/birch-70b",
         "01-ai/Yi-34B",
         "tiny-lab/cedar-7b",
     ]
-    assert found["unknown"] == ["no/body"]
-    assert found["compared"][0]["differences"] == {}
-    assert found["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
-    margins = {name: one["margin"] for name, one in found["compared"][2]["differences"].items()}
+    assert comparison["unknown"] == ["no/body"]
+    assert comparison["compared"][0]["differences"] == {}
+    assert comparison["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
+    margins = {name: one["margin"] for name, one in comparison["compared"][2]["differences"].items()}
     independent = 1.959964 * math.hypot(2, 2)
     assert margins[BENCHMARKS[1]] == pytest.approx(independent), "there is no vector for it"
     assert margins[BENCHMARKS[0]] == pytest.approx(1.959964 * math.sqrt(2 * (2**2 - 1.9**2)), rel=1e-3)
@@ -178,8 +178,8 @@ def test_rows_that_answered_other_questions_are_marked_and_found(site: Client) -
     rows = {row["model"]: row for row in site.get("/api/leaderboard", params={"limit": 500}).json()["rows"]}
     assert [model for model, row in rows.items() if row["other_questions"]] == ["eve/formula"]
     assert (rows["eve/formula"]["asked"], rows["north/birch-70b"]["asked"]) == ("d" * 12, "c" * 12)
-    found = site.get("/api/leaderboard", params={"q": f"Asked: {'d' * 12}"}).json()
-    assert [row["model"] for row in found["rows"]] == ["eve/formula"]
+    table = site.get("/api/leaderboard", params={"q": f"Asked: {'d' * 12}"}).json()
+    assert [row["model"] for row in table["rows"]] == ["eve/formula"]
     assert page(site, f"/?q=Asked:{'d' * 12}").count(">other questions<") == 1
     assert ">other questions<" not in page(site, f"/?q=Asked:{'c' * 12}")
     lines = csv.DictReader(site.get("/leaderboard.csv").text.splitlines())

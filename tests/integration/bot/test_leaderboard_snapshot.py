@@ -23,8 +23,8 @@ from tests.support.board.flags import AppealThread, FlagBoardDriver
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def snapshot(stand: FlagBoardDriver) -> dict[str, Any]:
@@ -35,18 +35,24 @@ def snapshot(stand: FlagBoardDriver) -> dict[str, Any]:
     return loaded
 
 
-def rows_in(found: dict[str, Any]) -> list[dict[str, Any]]:
+def rows_in(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a snapshot."""
 
     def values(column: Any) -> list[Any]:
         return column if isinstance(column, list) else [column["of"][at] for at in column["at"]]
 
-    columns = found["rows"]
-    nested = {name: {key: values(one) for key, one in columns[name].items()} for name in ("scores", "raw", "errors")}
+    columns = document["rows"]
+    nested = {
+        name: {key: values(nested_column) for key, nested_column in columns[name].items()}
+        for name in ("scores", "raw", "errors")
+    }
     flat = {name: values(column) for name, column in columns.items() if name not in nested}
     return [
         {name: column[at] for name, column in flat.items()}
-        | {name: {key: one[at] for key, one in part.items() if one[at] is not None} for name, part in nested.items()}
+        | {
+            name: {key: nested_column[at] for key, nested_column in part.items() if nested_column[at] is not None}
+            for name, part in nested.items()
+        }
         for at in range(len(flat["id"]))
     ]
 
@@ -56,13 +62,13 @@ def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
     finished(stand)
     finished(stand, "ada/plain")
     look(stand)
-    found, board = snapshot(stand), BoardReader(stand.context)
-    assert found["title"] == stand.context.board.title
-    assert found["columns"] == [column.model_dump() for column in columns_of(board)]
-    assert found["links"]["table"] == f"{stand.hub.url}/datasets/{CONTENTS}/resolve/main/{FILE}"
+    document, board = snapshot(stand), BoardReader(stand.context)
+    assert document["title"] == stand.context.board.title
+    assert document["columns"] == [column.model_dump() for column in columns_of(board)]
+    assert document["links"]["table"] == f"{stand.hub.url}/datasets/{CONTENTS}/resolve/main/{FILE}"
     views = [view.model_dump(mode="json") for view in leaderboard(board, LeaderboardQuery()).rows]
     raw = [view.scores for view in leaderboard(board, LeaderboardQuery(raw=True)).rows]
-    rows = {row["id"]: row for row in rows_in(found)}
+    rows = {row["id"]: row for row in rows_in(document)}
     assert len(views) == len(rows) == 2
     for view, measured in zip(views, raw, strict=True):
         row = rows[view["id"]]
@@ -112,9 +118,9 @@ def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) ->
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
     finished(stand, submitted_time="2026-01-31T12:00:00Z")
     look(stand)
-    found, before = snapshot(stand), commits(stand)
-    assert [row["licence"] for row in rows_in(found)] == ["mit"]
+    document, before = snapshot(stand), commits(stand)
+    assert [row["licence"] for row in rows_in(document)] == ["mit"]
     stand.context.redis.flushall()
     stand.context.contents_memory = ContentsCache()
     look(stand, rounds=5)
-    assert (snapshot(stand), commits(stand)) == (found, before)
+    assert (snapshot(stand), commits(stand)) == (document, before)

@@ -37,10 +37,10 @@ def test_a_log_is_linked_only_where_everybody_can_open_it(stand: BoardDriver, is
     url = stand.file(path)["steward"]["log"]
     assert url.startswith(f"{context.address(context.logs)}/")
     (thread,) = stand.threads()
-    said = thread.events[0].content
+    post = thread.events[0].content
     summary = history(BoardReader(context), RequestQuery(path)).request
-    assert ("/log.txt" in said, summary.log_url) == ((False, None) if is_private else (True, url))
-    assert ("Maintainers can read the log" in said) is is_private
+    assert ("/log.txt" in post, summary.log_url) == ((False, None) if is_private else (True, url))
+    assert ("Maintainers can read the log" in post) is is_private
     assert summary.has_log
     assert serializers.request(context, context.index.get(path), public=False).log_url == url
 
@@ -105,14 +105,14 @@ def test_a_new_board_has_public_logs_and_a_private_repo_beside_them(stand: Board
     """An existing board whose logs are all private keeps that, and gets no second repo."""
     board = parse_board(BOARD.replace("logs: board/logs", "logs: board/fresh"))
     with Hub(stand.hub.url, BOT) as hub:
-        said = list(steps(hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
-        assert "Created the dataset board/fresh, with a card." in said
-        assert "Created the private dataset board/fresh-private, with a card." in said
+        lines = list(steps(hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+        assert "Created the dataset board/fresh, with a card." in lines
+        assert "Created the private dataset board/fresh-private, with a card." in lines
         assert not hub.is_private(Repo("dataset", "board/fresh"))
         assert hub.is_private(Repo("dataset", "board/fresh-private"))
         hub.hide(Repo("dataset", "board/logs"))
-        said = list(steps(hub, parse_board(BOARD), url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
-        assert not any("logs-private" in line for line in said)
+        lines = list(steps(hub, parse_board(BOARD), url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+        assert not any("logs-private" in line for line in lines)
 
 
 def test_the_doctor_says_what_submitters_see(stand: BoardDriver) -> None:

@@ -40,9 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     """One board for all tests here."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("maintain"), connection, valkey.url, probe) as made,
+        signing(tmp_path_factory.mktemp("maintain"), connection, valkey.url, probe) as opened,
     ):
-        yield made
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -72,20 +72,20 @@ def is_parked(site: SignInSite, key: str) -> bool:
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
     """Return the one recorded decision about `key`."""
-    (found,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
-    return found
+    (decision,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
+    return decision
 
 
 def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
     """Press the button beside `key`; the page that follows."""
-    done = browser.post("/maintain/parked/wake", data={"csrf": browser.form_token, "key": key, **form})
-    return browser.get(done.headers["location"]) if done.status_code == 303 else done
+    response = browser.post("/maintain/parked/wake", data={"csrf": browser.form_token, "key": key, **form})
+    return browser.get(response.headers["location"]) if response.status_code == 303 else response
 
 
 def wakes(site: SignInSite, person: str) -> list[dict[str, Any]]:
     """Return the recorded decisions of a person."""
-    told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
-    return [one for one in told if one["person"] == person]
+    decisions = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
+    return [one for one in decisions if one["person"] == person]
 
 
 def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
@@ -136,8 +136,10 @@ def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked
     assert 'href="/maintain"' in shown.text
     assert HOSTILE not in shown.text
     assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;" in shown.text
-    (one,) = (one for one in mia.get("/api/maintain/parked").json()["parked"] if one["key"] == parked)
-    assert (one["tries"], one["error"]) == (8, f"ValueError: {HOSTILE}")
+    (parked_sync,) = (
+        parked_sync for parked_sync in mia.get("/api/maintain/parked").json()["parked"] if parked_sync["key"] == parked
+    )
+    assert (parked_sync["tries"], parked_sync["error"]) == (8, f"ValueError: {HOSTILE}")
     after = click(mia, parked)
     assert "Woken: the sync is retried at once" in after.text
     assert parked not in after.text
@@ -146,8 +148,10 @@ def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked
     assert (last["verb"], last["allowed"]) == ("wake", True)
     assert (last["person_id"], last["thread_url"]) == (site.id_of("mia"), "")
     assert "maintainer" in last["roles"]
-    told = wait_until(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
-    assert (told["verb"], told["person"]["name"], told["thread"]) == ("wake", "mia", None)
+    decision = wait_until(
+        lambda: [parked_sync for parked_sync in kept(site) if parked_sync["command"] == f"wake {parked}"], seconds=120
+    )[0]
+    assert (decision["verb"], decision["person"]["name"], decision["thread"]) == ("wake", "mia", None)
     assert f"wake {parked}" in mia.get("/decisions").text
 
 
@@ -269,9 +273,9 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: 
     for number in range(4):
         deliver(site, b"no JSON \xff\x1b[2J" + HOSTILE.encode(), f"more-{number}")
     deliver(site, json.dumps({"words": ["x" * 100] * 800}).encode(), "long")
-    found = mia.get("/api/maintain/inbox", params={"limit": 3}).json()
-    assert [one["id"] for one in found["deliveries"]] == ["long", "more-3", "more-2"]
-    older = mia.get("/api/maintain/inbox", params={"limit": 3, "before": found["next"]}).json()
+    newest = mia.get("/api/maintain/inbox", params={"limit": 3}).json()
+    assert [one["id"] for one in newest["deliveries"]] == ["long", "more-3", "more-2"]
+    older = mia.get("/api/maintain/inbox", params={"limit": 3, "before": newest["next"]}).json()
     assert [one["id"] for one in older["deliveries"]][:3] == ["more-1", "more-0", "first"]
     some = mia.get("/api/maintain/inbox", params={"verdict": "not-json"}).json()
     assert [one["id"] for one in some["deliveries"]] == [f"more-{number}" for number in (3, 2, 1, 0)]
@@ -296,16 +300,16 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: 
 def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
     """Failures with an unknown cause are listed with the place of their logs; a gated model's has no details."""
     unknown = Failure(cause="unknown", fault="unknown", message=f"It ended. {HOSTILE}")
-    known = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
-    for name, failure, access in (("a", unknown, "public"), ("b", known, "public"), ("c", unknown, "gated")):
+    known_cause = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
+    for name, failure, access in (("a", unknown, "public"), ("b", known_cause, "public"), ("c", unknown, "gated")):
         standing = RequestSnapshot(
             status="FAILED", time=clock.now(), failure=failure, log="javascript:alert(1)", access=access
         )
         site.stand.context.index.put(
             IndexEntry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
         )
-    found = mia.get("/api/maintain/unknown").json()
-    assert ([one["model"] for one in found["unknown"]], found["hidden"]) == (["ada/a"], 1)
+    listed = mia.get("/api/maintain/unknown").json()
+    assert ([one["model"] for one in listed["unknown"]], listed["hidden"]) == (["ada/a"], 1)
     page = mia.get("/maintain/unknown").text
     assert "ada/a" in page
     assert HOSTILE not in page
@@ -327,8 +331,8 @@ def test_a_page_of_the_board_submits_for_its_session(site: SignInSite) -> None:
         assert answer.status_code == 202, answer.text
         return answer.json() if answer.json()["code"] == "submitted" else None
 
-    told = wait_until(submitted, seconds=120)
-    assert told["path"] == PATH
+    submission = wait_until(submitted, seconds=120)
+    assert submission["path"] == PATH
     (last,) = wakes(site, "ada")
     assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
     assert last["command"].startswith("/submit ada/good ")

@@ -48,6 +48,24 @@ def listed_in(stand: BoardDriver) -> str:
     return post
 
 
+def park_and_refuse(stand: BoardDriver, path: str, talk: Discussion) -> None:
+    """Park three syncs and refuse a worker, and let the list be edited."""
+    for key in (
+        f"request:{path}",
+        f"thread:dataset/{REQUESTS}:{talk.number}",
+        "request:x/hidden_eval_request_True.json",
+    ):
+        park(stand, key)
+    stand.worker()
+    refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=(), at=1e300)
+    stand.context.accepted_digests.refuse(refused)
+    look(stand, LOOK_SECONDS)
+    look(stand, 0.0)
+    stand.time += EDIT_SECONDS
+    stand.worker()
+    look(stand, 0.0)
+
+
 def test_each_kind_of_item_appears_and_vanishes(stand: BoardDriver) -> None:
     """Threads, plans, appeals, reports, parked syncs and refused workers share one list, which is edited in place."""
     context = stand.context
@@ -65,20 +83,7 @@ def test_each_kind_of_item_appears_and_vanishes(stand: BoardDriver) -> None:
         note(context, context.requests, thread, None, part=part)  # type: ignore[arg-type]
         look(stand)
         assert "Nothing waits" in listed_in(stand)
-    for key in (
-        f"request:{path}",
-        f"thread:dataset/{REQUESTS}:{talk.number}",
-        "request:x/hidden_eval_request_True.json",
-    ):
-        park(stand, key)
-    stand.worker()
-    refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=(), at=1e300)
-    context.accepted_digests.refuse(refused)
-    look(stand, LOOK_SECONDS)
-    look(stand, 0.0)
-    stand.time += EDIT_SECONDS
-    stand.worker()
-    look(stand, 0.0)
+    park_and_refuse(stand, path, talk)
     post = listed_in(stand)
     assert post.count("| parked sync |") == 3
     assert f"blob/main/{path}" in post
@@ -161,6 +166,6 @@ def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
     look(stand)
     rulings.pause(stand.context, "suite:starter", "4 models failed.", BY)
     stand.settle()
-    ((post, told),) = digests(stand)
+    ((post, comment),) = digests(stand)
     assert "`/resume suite:starter`" in post
-    assert "4 models failed" in told
+    assert "4 models failed" in comment

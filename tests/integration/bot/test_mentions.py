@@ -37,8 +37,8 @@ def opened(stand: BoardDriver, title: str, post: str = "Hello.") -> Discussion:
 )
 def test_the_commonest_questions_are_answered_with_the_command(board: BoardDriver, title: str, words: str) -> None:
     """One answer, which names the command; and no maintainer has to look."""
-    (said,) = opened(board, title).replies()
-    assert words in said
+    (reply,) = opened(board, title).replies()
+    assert words in reply
     assert waiting_threads(board.context) == []
 
 
@@ -50,27 +50,27 @@ def test_how_long_it_takes_is_told_with_the_estimate(board: BoardDriver) -> None
         context.measures.learn("starter", 1, 1_800.0)
     board.submit("ada/good", sender="ada")
     board.settle()
-    (said,) = opened(board, "How long does it take?").replies()
-    assert "1 request waits at the moment; the last one should start in" in said
-    assert "An evaluation takes about 30 minutes." in said
-    (said,) = opened(board, "How long does it take to evaluate ada/good?").replies()
-    assert "waiting, number 1 of 1, should start" in said
+    (reply,) = opened(board, "How long does it take?").replies()
+    assert "1 request waits at the moment; the last one should start in" in reply
+    assert "An evaluation takes about 30 minutes." in reply
+    (reply,) = opened(board, "How long does it take to evaluate ada/good?").replies()
+    assert "waiting, number 1 of 1, should start" in reply
 
 
 def test_a_model_that_is_there_already_is_told_its_state(board: BoardDriver) -> None:
     """A person who asks for the evaluation of a waiting model gets its state, not the command that submits it."""
     board.submit("ada/good", sender="ada")
     board.settle()
-    (said,) = opened(board, "Please evaluate https://huggingface.co/ada/good").replies()
-    assert "number 1 of 1" in said
-    assert "/submit" not in said
+    (reply,) = opened(board, "Please evaluate https://huggingface.co/ada/good").replies()
+    assert "number 1 of 1" in reply
+    assert "/submit" not in reply
 
 
 def test_a_mention_is_answered_once(board: BoardDriver) -> None:
     """With what the bot can do, or the command for what is asked; an unclear opening post still waits for a person."""
     talk = opened(board, "Something odd", "@steward-bot can you help?")
-    (said,) = talk.replies()
-    assert "`/help` lists all commands" in said
+    (reply,) = talk.replies()
+    assert "`/help` lists all commands" in reply
     assert [one.topic for one in waiting_threads(board.context)] == ["other"]
     talk.say("@steward-bot how do I submit a model?", board.bob)
     assert "`/submit org/model`" in talk.replies()[-1]

@@ -69,13 +69,13 @@ def refused(_section: str) -> dict[str, object]:
 
 def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: BoardDriver) -> None:
     """Two processes count the same thing; nothing is written twice, and a gauge is what was said last."""
-    one, other = (Meters(stand.context.redis, Keys("meters")) for _ in range(2))
-    one.count("syncs", "request", "done", by=2)
+    first, other = (Meters(stand.context.redis, Keys("meters")) for _ in range(2))
+    first.count("syncs", "request", "done", by=2)
     other.count("syncs", "request", "done")
-    one.gauge("hub_calls_left", "api", value=7)
-    for meters in (one, other, one):
+    first.gauge("hub_calls_left", "api", value=7)
+    for meters in (first, other, first):
         meters.flush()
-    assert dict(one.all()) == {("syncs", "request", "done"): 3.0, ("hub_calls_left", "api"): 7.0}
+    assert dict(first.all()) == {("syncs", "request", "done"): 3.0, ("hub_calls_left", "api"): 7.0}
 
 
 @pytest.mark.parametrize("file", ["deploy/prometheus/alerts.yaml", "deploy/grafana/steward.json"])
@@ -84,10 +84,10 @@ def test_alerts_and_dashboard_read_figures_that_exist(stand: BoardDriver, projec
     app = FastAPI()
     app.include_router(metric_routes(stand.context))
     with TestClient(app) as client:
-        known = {f"{family.name}" for family in text_string_to_metric_families(client.get("/metrics").text)}
-    said = (project / file).read_text("utf-8")
-    parsed = json.loads(said) if file.endswith("json") else yaml.safe_load(said)
+        families = {f"{family.name}" for family in text_string_to_metric_families(client.get("/metrics").text)}
+    text = (project / file).read_text("utf-8")
+    parsed = json.loads(text) if file.endswith("json") else yaml.safe_load(text)
     expressions = re.findall(r"'expr': (?:'([^']*)'|\"([^\"]*)\")", str(parsed))
     names = {name for pair in expressions for name in re.findall(r"steward_\w+", "".join(pair))}
     assert len(names) > 5
-    assert {name.removesuffix("_total") for name in names} <= known
+    assert {name.removesuffix("_total") for name in names} <= families

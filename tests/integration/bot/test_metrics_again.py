@@ -56,7 +56,7 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
     """A worker publishes what is in `spool` as its evaluation; the bot looks until it knows."""
     job, repos = stand.started(), stand.context.board.repos
     attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
-    made = publication(
+    attempt_publication = publication(
         spool,
         repo=repos.details(job.model),
         restricted_repo=repos.restricted_details(job.model),
@@ -64,7 +64,7 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
         request=job.path,
         plan=plan(spool).model_copy(update=attempt),
     )
-    details = publish(made, HubAccess(stand.hub.url, WORKER))
+    details = publish(attempt_publication, HubAccess(stand.hub.url, WORKER))
     stand.end(job, details=details)
     assert stand.file(job.path)["status"] == "RUNNING", "no sync waits for the harness"
     published = published_as(job.attempt, details)
@@ -76,8 +76,8 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
 def checked(stand: BoardDriver, path: str) -> dict[str, Any]:
     """What the results of the request at `path` say about their check."""
     data = stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
-    said: dict[str, Any] = json.loads(data)["steward"]["checked"]
-    return said
+    facts: dict[str, Any] = json.loads(data)["steward"]["checked"]
+    return facts
 
 
 def forge(spool: Path) -> None:
@@ -98,9 +98,9 @@ def test_honest_metrics_are_computed_again_and_published(
     """All samples, those of the restricted benchmark too; the question that does not count is not compared."""
     job = end(computing, version, evaluation)
     assert computing.file(job.path)["status"] == "FINISHED"
-    said = checked(computing, job.path)
-    assert (said["unchecked"], said["not_recomputed"]) == ([], "")
-    assert said["samples"] == said["recomputed"] + 1
+    facts = checked(computing, job.path)
+    assert (facts["unchecked"], facts["not_recomputed"]) == ([], "")
+    assert facts["samples"] == facts["recomputed"] + 1
 
 
 def test_a_metric_that_the_answer_does_not_give_is_found_out(
@@ -117,8 +117,8 @@ def test_a_metric_that_the_answer_does_not_give_is_found_out(
     assert computing.context.set_aside.includes("w")
 
 
-@pytest.mark.parametrize(("scored", "said"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
-def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, said: str) -> None:
+@pytest.mark.parametrize(("scored", "reason"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
+def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, reason: str) -> None:
     """A bot without the harness, and one whose harness scores otherwise than the worker's."""
 
     def recompute(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
@@ -138,7 +138,7 @@ def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, s
     recomputer.close()
     stand.settle()
     assert stand.file(job.path)["status"] == "FINISHED"
-    assert (said in checked(stand, job.path)["not_recomputed"], checked(stand, job.path)["recomputed"]) == (True, 0)
+    assert (reason in checked(stand, job.path)["not_recomputed"], checked(stand, job.path)["recomputed"]) == (True, 0)
 
 
 def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: BoardDriver) -> None:

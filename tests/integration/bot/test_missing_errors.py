@@ -45,8 +45,8 @@ def evaluated(stand: BoardDriver, folder: Path) -> str:
 
 def results(stand: BoardDriver, path: str) -> dict[str, Any]:
     """A results file."""
-    found: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.results, path).data)
-    return found
+    contents: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.results, path).data)
+    return contents
 
 
 def put(stand: BoardDriver, files: dict[str, dict[str, Any]]) -> None:
@@ -77,14 +77,14 @@ def other_answers(folder: Path) -> bytes:
 def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
     """Answers that do not give the published score change nothing; the right ones give the worker's own errors."""
     path = evaluated(stand, tmp_path / "spool")
-    (known,) = stand.context.scores.all()
+    (stored,) = stand.context.scores.all()
     whole = results(stand, path)
-    assert known.average_error and whole["steward"]["average_error"] == known.average_error
+    assert stored.average_error and whole["steward"]["average_error"] == stored.average_error
     without = {**whole, "steward": {name: value for name, value in whole["steward"].items() if name not in FIELDS}}
     older = {"results": whole["results"], "config": {"model_dtype": "torch.float32", "model_sha": "a" * 40}}
     put(stand, {path: without, OLDER: older})
 
-    stand.context.redis.hdel(stand.context.keys.scores, known.path)
+    stand.context.redis.hdel(stand.context.keys.scores, stored.path)
     stand.context.mark("scores")
     stand.settle()
     assert [each.average_error for each in stand.context.scores.all()] == [None]
@@ -105,7 +105,7 @@ def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_p
     assert (status, report["added"], report["left"]) == (0, [path], {})
     stated = {name: value for name, value in whole["steward"].items() if value is not None}
     assert results(stand, path) == {**whole, "steward": stated}, "an edit leaves out what has no value"
-    assert stand.context.scores.all() == [known]
+    assert stand.context.scores.all() == [stored]
     assert command("--apply")[1]["complete"] == 1
     commits = stand.form.list_repo_commits("board/results", repo_type="dataset")
     assert commits[0].title == "Add standard errors of ada/good"

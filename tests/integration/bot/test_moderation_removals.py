@@ -19,8 +19,8 @@ from tests.support.board.renames import OLD, RESULTS, on_main, operations, path,
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """One board for all."""
-    with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
-        yield made
+    with saga_board(tmp_path_factory.mktemp("hub"), valkey) as driver:
+        yield driver
 
 
 def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriver) -> None:

@@ -46,17 +46,17 @@ DAY = 86_400.0
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[PredictionsDriver]:
     """A board that takes predictions."""
-    with predictions_board(tmp_path, connection, probe) as made:
-        yield made
+    with predictions_board(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -> None:
     """Its public part is scored and rounded; request, comment, table and /reproduce say that it is predictions."""
     path = stand.submit_predictions(predictions(public=7, private=2))
-    file, found = stand.file(path), stand.results(path)
+    file, results = stand.file(path), stand.results(path)
     assert (file["status"], file["steward"]["submitter"]) == ("FINISHED", "ada")
-    assert found["results"] == {"colours": {"accuracy,none": 0.7}}
-    assert found["predictions"]["file"] == "ada/first_predictions.jsonl"
+    assert results["results"] == {"colours": {"accuracy,none": 0.7}}
+    assert results["predictions"]["file"] == "ada/first_predictions.jsonl"
     (status,) = [event.content for each in stand.threads() for event in each.events[:1]]
     assert "Average 70.00" in status
     assert "others cannot reproduce" in status
@@ -64,8 +64,12 @@ def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -
     assert row["Precision"] == "predictions"
     assert row["Type"] == "📄 predictions (others cannot reproduce them)"
     assert f"/datasets/{REQUESTS}/blob/main/{path}" in row["Model"]
-    said = reproduction_of(stand.context, stand.context.index.get(path))
-    assert (said.command, said.attempt, "others cannot compute them again" in said.message) == ("", "", True)
+    reproduction = reproduction_of(stand.context, stand.context.index.get(path))
+    assert (reproduction.command, reproduction.attempt, "others cannot compute them again" in reproduction.message) == (
+        "",
+        "",
+        True,
+    )
     assert stand.queued() == []
     shown = summary(stand.context, stand.context.index.get(path))
     scored = f"/datasets/{REQUESTS}/blob/{file['steward']['revision']}/ada/first_predictions.jsonl"
@@ -79,9 +83,9 @@ def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: Pred
     assert entry is not None and entry.state == "settled"
     landed = entry.changed(standing=entry.standing.model_copy(update={"status": "RUNNING"}))
     own = scored.model_copy(update={"path": request_path("bob/second"), "average": 10.0})
-    for known, rank in ((entry, (1, 2)), (landed, (1, 2)), (landed.changed(state="running"), (0, 1))):
-        stand.context.index.put(known)
-        assert _standing(stand.context, [scored, own], own) == rank, known.state
+    for indexed, rank in ((entry, (1, 2)), (landed, (1, 2)), (landed.changed(state="running"), (0, 1))):
+        stand.context.index.put(indexed)
+        assert _standing(stand.context, [scored, own], own) == rank, indexed.state
 
 
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
@@ -220,8 +224,8 @@ def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDrive
     failed = [reason.code for rule in checked.rules if rule.outcome == "failed" for reason in rule.reasons]
     assert (checked.accepted, failed) == (False, ["models-not-taken"])
     entry = stand.context.index.get(stand.submit_predictions(predictions()))
-    done = resubmit(stand.context, entry, revision="main", submitter="ada", cause="c", counts=True)
-    assert (done.how, [reason.code for reason in done.reasons]) == ("refused", ["predictions-by-file"])
+    outcome = resubmit(stand.context, entry, revision="main", submitter="ada", cause="c", counts=True)
+    assert (outcome.how, [reason.code for reason in outcome.reasons]) == ("refused", ["predictions-by-file"])
     assert [check.state for check in workers(stand.context)] == ["ok"]
     assert list(worker_token(stand.context, None)) == []
 

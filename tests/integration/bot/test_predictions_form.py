@@ -39,13 +39,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     more = f"suite: {folder}/suite.yaml\nprecisions: [predictions]\n"
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(folder, connection, valkey.url, probe, more) as made,
+        signing(folder, connection, valkey.url, probe, more) as opened,
     ):
-        context, repo = made.stand.context, Repo("dataset", ANSWER_REPO)
+        context, repo = opened.stand.context, Repo("dataset", ANSWER_REPO)
         context.hub.create_repo(repo, private=True)
         context.hub.commit(repo, [WriteFile("answers.jsonl", lines(answer_rows()))], "Add", regular=["answers.jsonl"])
         context.suite = suite_at(context.hub.head(repo), per_week=2)
-        yield made
+        yield opened
 
 
 def upload(browser: Browser, data: bytes, *, name: str = "first", file: str = "p.jsonl", **fields: str) -> str:

@@ -39,8 +39,8 @@ HOUR, DAY = 3_600.0, 86_400.0
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[PredictionsDriver]:
     """A board that takes predictions."""
-    with predictions_board(tmp_path, connection, probe) as made:
-        yield made
+    with predictions_board(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def frozen(stand: PredictionsDriver) -> FrozenSeason | None:
@@ -195,7 +195,7 @@ def test_no_answer_and_no_private_score_is_public(
         path = stand.submit_predictions(answers)
         stand.submit_predictions({**answers, "q3": "", "q99": "x"}, model="ada/broken")
         assert stand.results(path)["results"]["colours"]["exact_match,none"] == 0.4
-        before = seen = "\n".join(
+        before = public_text = "\n".join(
             [
                 in_redis(connection),
                 on_the_hub(stand, without="ada/first_predictions.jsonl"),
@@ -212,9 +212,9 @@ def test_no_answer_and_no_private_score_is_public(
         folder = tmp_path_factory.mktemp("web")
         pages = on_pages(stand, valkey_url, folder, path)
         assert "42.86" in pages
-        seen += in_redis(connection) + on_the_hub(stand, without="ada/first_predictions.jsonl") + pages
-    seen += repr(logged)
-    assert [answer for answer in hidden if answer in seen] == []
+        public_text += in_redis(connection) + on_the_hub(stand, without="ada/first_predictions.jsonl") + pages
+    public_text += repr(logged)
+    assert [answer for answer in hidden if answer in public_text] == []
     assert "private" not in json.dumps(stand.results(path))
 
 

@@ -57,9 +57,9 @@ def table(folder: Path, lines: list[bytes]) -> bytes:
 
 def put_table(stand: BoardDriver, path: str, data: bytes, task: str = TASK) -> None:
     """The worker's commit of the table of `task` in the evaluation of the request at `path`."""
-    (known,) = stand.context.index.find([path])
-    assert known is not None
-    time = results_time(known.standing.results)
+    (indexed,) = stand.context.index.find([path])
+    assert indexed is not None
+    time = results_time(indexed.standing.results)
     assert time is not None
     adds = [CommitOperationAdd(table_path(task, file_time(time)), data)]
     gpu = HfApi(stand.hub.url, token=WORKER)
@@ -116,10 +116,10 @@ def test_a_generated_answer_is_shown_as_it_came(stand: BoardDriver, tmp_path: Pa
     arguments = {"gen_args_0": {"arg_0": "x" * 9_000 + "Which?", "arg_1": {"until": ["\n"]}}}
     long = {"resps": [["word " * 5_000]], "filtered_resps": ["word"], "arguments": arguments, "target": "word"}
     path = evaluate(stand, tmp_path, [sample(**long)])
-    (one,) = read(stand, path).questions
-    assert (one.choices, one.answers[0].likelihoods, one.target) == ([], [], "word")
-    assert one.answers[0].text.startswith("word word") and len(one.answers[0].text) < 3_100
-    assert one.prompt.endswith("xWhich?") and len(one.prompt) < 4_100
+    (question,) = read(stand, path).questions
+    assert (question.choices, question.answers[0].likelihoods, question.target) == ([], [], "word")
+    assert question.answers[0].text.startswith("word word") and len(question.answers[0].text) < 3_100
+    assert question.prompt.endswith("xWhich?") and len(question.prompt) < 4_100
 
 
 def test_two_evaluations_differ_where_one_is_right(stand: BoardDriver, evaluated: str, tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_models_that_are_not_public_are_not_read(stand: BoardDriver, evaluated: 
     """Answers of a gated model stay hidden though their repo is public; to the public a private one does not exist."""
     cases: tuple[tuple[Access, str], ...] = (("gated", "gated-model"), ("private", "no-request"))
     for access, code in cases:
-        (known,) = stand.context.index.find([evaluated])
-        assert known is not None
-        stand.context.index.put(known.changed(standing=known.standing.with_access(access)))
+        (indexed,) = stand.context.index.find([evaluated])
+        assert indexed is not None
+        stand.context.index.put(indexed.changed(standing=indexed.standing.with_access(access)))
         assert read(stand, evaluated).code == code
 
 
@@ -246,11 +246,11 @@ def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
     stand: BoardDriver, evaluated: str, served: httpx2.Client, tmp_path: Path
 ) -> None:
     """The table with the newer scores is shown; where there is none, the earlier one, with a sentence."""
-    (known,) = stand.context.index.find([evaluated])
-    assert known is not None
+    (indexed,) = stand.context.index.find([evaluated])
+    assert indexed is not None
     newer = "ada/good/results_2026-12-01T12-00-00.000000.json"
-    names = {"results": newer, "rescored_from": known.standing.results}
-    stand.context.index.put(known.changed(standing=known.standing.model_copy(update=names)))
+    names = {"results": newer, "rescored_from": indexed.standing.results}
+    stand.context.index.put(indexed.changed(standing=indexed.standing.model_copy(update=names)))
     text = get(served, f"/details/{evaluated}").text
     assert "Right and wrong are as" in text and "on 2026-12-01 from the same answers" in text
     assert f"board/results/blob/main/{newer}" in text and "<strong>30</strong> right" in text
@@ -263,11 +263,11 @@ def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
 
 def put_results(stand: BoardDriver, path: str, **changes: Any) -> None:
     """The results file of the evaluation of the request at `path`."""
-    (known,) = stand.context.index.find([path])
-    assert known is not None
-    made = results()
-    block = StewardBlock.model_validate({**made.block.model_dump(), "model": "ada/good", **changes})
-    add = CommitOperationAdd(known.standing.results, dump(with_block(made.data, block)))
+    (indexed,) = stand.context.index.find([path])
+    assert indexed is not None
+    template = results()
+    block = StewardBlock.model_validate({**template.block.model_dump(), "model": "ada/good", **changes})
+    add = CommitOperationAdd(indexed.standing.results, dump(with_block(template.data, block)))
     HfApi(stand.hub.url, token=BOT).create_commit(
         stand.context.results.id, [add], commit_message="Add results", repo_type="dataset"
     )
@@ -275,9 +275,9 @@ def put_results(stand: BoardDriver, path: str, **changes: Any) -> None:
 
 def reply_to_reproduce(stand: BoardDriver, path: str) -> str:
     """What `/reproduce` answers about the request at `path`."""
-    (known,) = stand.context.index.find([path])
-    assert known is not None
-    return reproduction_text(stand.context, known)
+    (indexed,) = stand.context.index.find([path])
+    assert indexed is not None
+    return reproduction_text(stand.context, indexed)
 
 
 def test_page_and_command_show_how_to_repeat_an_evaluation(
@@ -304,8 +304,8 @@ def test_an_evaluation_that_has_no_command_line_says_why(stand: BoardDriver, eva
     put_results(stand, evaluated, suite_digest="0" * 64)
     reply = reply_to_reproduce(stand, evaluated)
     assert "There is no command line" in reply and "of an earlier suite" in reply
-    found = read(stand, evaluated).reproduction
-    assert found is not None and found.message in reply
+    reproduction = read(stand, evaluated).reproduction
+    assert reproduction is not None and reproduction.message in reply
 
 
 def test_the_page_says_why_nothing_is_shown(

@@ -37,15 +37,15 @@ from tests.support.board.worlds import board_world
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
+        yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
-    with board_on(hub, connection, {}) as made:
-        yield made
+    with board_on(hub, connection, {}) as driver:
+        yield driver
 
 
 GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
@@ -54,8 +54,8 @@ GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
 
 def effects(stand: BoardDriver, **modes: str) -> None:
     """Set the board's effects; those that are not named are on."""
-    made = type(stand.context.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
-    stand.context.board = stand.context.board.model_copy(update={"effects": made})
+    changed = type(stand.context.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
+    stand.context.board = stand.context.board.model_copy(update={"effects": changed})
 
 
 def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriver) -> None:
@@ -98,15 +98,15 @@ def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_o
     stand.hub.state.faults.clear()
     stand.time += 60
     stand.work()
-    found = stand.context.index.origin(PATH)
-    assert (found.author, found.pull) == ("ada", number)
+    origin = stand.context.index.origin(PATH)
+    assert (origin.author, origin.pull) == ("ada", number)
 
 
 def test_every_problem_of_every_file_is_told_at_once(stand: BoardDriver) -> None:
     """Two bad files and a good one: the report goes through all of them, and names what passes too."""
     bad = fields(stand, model="ada/remote", status="RUNNING", submitted_time="x")
-    gone = fields(stand, model="ada/gone")
-    files = {PATH: fields(stand), PATH.replace("good", "remote"): bad, PATH.replace("good", "gone"): gone}
+    missing = fields(stand, model="ada/gone")
+    files = {PATH: fields(stand), PATH.replace("good", "remote"): bad, PATH.replace("good", "gone"): missing}
     number, _ = propose(stand, files)
     look(stand, number)
     text = report(stand, number)
@@ -149,10 +149,10 @@ def test_a_void_report_is_replaced_also_where_the_head_is_what_was_checked(stand
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     context = stand.context
-    seen = context.hub.thread(context.requests, number)
-    _, record = find_report(context, seen)
+    pull = context.hub.thread(context.requests, number)
+    _, record = find_report(context, pull)
     assert record is not None
-    report_void(context, context.requests, seen, record)
+    report_void(context, context.requests, pull, record)
     assert "so that report is void" in report(stand, number)
     look(stand, number)
     assert "passes every check" in report(stand, number)
@@ -174,16 +174,16 @@ def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(st
 def test_a_draft_is_checked_and_merged_once_it_is_open(stand: BoardDriver) -> None:
     """An empty draft is left in peace; one with files is told that it is a draft; opened, it goes its way."""
     policy(stand, "merge")
-    made = stand.ada.create_pull_request(REQUESTS, title="Add a model", repo_type="dataset")
-    look(stand, made.num)
-    assert bot_comments(stand, made.num) == 0
-    propose(stand, {PATH: fields(stand)}, number=made.num)
-    look(stand, made.num)
-    assert "still a draft" in report(stand, made.num)
-    stand.ada.change_discussion_status(REQUESTS, made.num, "open", repo_type="dataset")
-    look(stand, made.num)
-    assert thread(stand, made.num).status == "merged"
-    assert bot_comments(stand, made.num) == 2  # the report, and the status of the request
+    draft = stand.ada.create_pull_request(REQUESTS, title="Add a model", repo_type="dataset")
+    look(stand, draft.num)
+    assert bot_comments(stand, draft.num) == 0
+    propose(stand, {PATH: fields(stand)}, number=draft.num)
+    look(stand, draft.num)
+    assert "still a draft" in report(stand, draft.num)
+    stand.ada.change_discussion_status(REQUESTS, draft.num, "open", repo_type="dataset")
+    look(stand, draft.num)
+    assert thread(stand, draft.num).status == "merged"
+    assert bot_comments(stand, draft.num) == 2  # the report, and the status of the request
 
 
 def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: BoardDriver) -> None:

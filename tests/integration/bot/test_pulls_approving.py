@@ -23,15 +23,15 @@ from tests.support.board.worlds import board_world
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
+        yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board on which people merge."""
-    with board_on(hub, connection, {}) as made:
-        yield made
+    with board_on(hub, connection, {}) as driver:
+        yield driver
 
 
 def ask(stand: BoardDriver, number: int, sha: str) -> ApprovalResult:
@@ -123,6 +123,6 @@ def test_an_operator_approves_on_the_command_line(
     assert (unchecked.exit_code, "Wait for the report" in unchecked.stdout) == (1, True)
     stand.time = clock.now()
     look(stand, number)
-    done = run(app, ["approve", str(number), "--sha", head[:7], "--by", "grace"])
-    assert (done.exit_code, f"I merged #{number}" in done.stdout) == (0, True)
+    result = run(app, ["approve", str(number), "--sha", head[:7], "--by", "grace"])
+    assert (result.exit_code, f"I merged #{number}" in result.stdout) == (0, True)
     assert "`grace` approved it" in report(stand, number)

@@ -79,8 +79,8 @@ def test_ten_thousand_files_are_turned_away_in_a_few_calls(
             CommitOperationAdd(f"o{n % 100}/m{n}_eval_request_False_float16_Original.json", b"{}")
             for n in range(10_000)
         ]
-        made = stand.ada.create_commit(REQUESTS, adds, commit_message="All", repo_type="dataset", create_pr=True)
-        number = int(made.pr_num or 0)
+        opened = stand.ada.create_commit(REQUESTS, adds, commit_message="All", repo_type="dataset", create_pr=True)
+        number = int(opened.pr_num or 0)
         assert look(stand, number) == ["thread", "thread", "thread", "comment"]
         assert "has 10,000 request files" in report(stand, number)
         monkeypatch.setattr(pull, "MAX_DIFF", 100_000)

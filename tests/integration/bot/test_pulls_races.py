@@ -43,16 +43,16 @@ KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
+        yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
     """A board that merges what passes, with a few files."""
-    with board_on(hub, connection, KEPT) as made:
-        policy(made, "merge")
-        yield made
+    with board_on(hub, connection, KEPT) as driver:
+        policy(driver, "merge")
+        yield driver
 
 
 class Calls(list[tuple[str, str]]):
@@ -72,11 +72,11 @@ class Calls(list[tuple[str, str]]):
 
 def before(stand: BoardDriver, route: str, then: Callable[[], object], *, nth: int = 1) -> None:
     """Have `then` happen right before the bot's `nth` call of this route."""
-    seen = {"of it": 0}
+    calls = {"of it": 0}
 
     def at(_: int, called: str) -> bool:
-        seen["of it"] += called == route
-        return called == route and seen["of it"] == nth
+        calls["of it"] += called == route
+        return called == route and calls["of it"] == nth
 
     stand.calls = Calls(at, then)
 
@@ -179,13 +179,13 @@ def _push(stand: BoardDriver, number: int) -> None:
 @pytest.mark.parametrize("conflicts", [True, False])
 def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriver, conflicts: bool) -> None:
     """If the request that it replaces changes meanwhile, the pull request is checked again."""
-    made = settled(stand)
-    made |= {f"field{n}": n for n in range(20)} | {"last": 1}
-    stand.put(PATH, json.dumps(made, indent=1).encode())
+    present = settled(stand)
+    present |= {f"field{n}": n for n in range(20)} | {"last": 1}
+    stand.put(PATH, json.dumps(present, indent=1).encode())
     sha = str(stand.ada.upload_file(path_or_fileobj=b"%d" % conflicts, path_in_repo="n", repo_id="ada/good").oid)
-    again = {**made, "status": "PENDING", "revision": sha}
+    again = {**present, "status": "PENDING", "revision": sha}
     number, _ = propose(stand, {PATH: json.dumps(again, indent=1).encode()})
-    changed = {**made, "status": "RERUN"} if conflicts else {**made, "last": 2}
+    changed = {**present, "status": "RERUN"} if conflicts else {**present, "last": 2}
     before(stand, "paths-info", lambda: stand.put(PATH, json.dumps(changed, indent=1).encode()))
     look(stand, number)
     stand.time += 60

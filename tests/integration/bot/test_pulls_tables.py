@@ -25,9 +25,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
     """A board that merges what passes."""
     with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-        with board_on(hub, client, {}) as made:
-            policy(made, "merge")
-            yield made
+        with board_on(hub, client, {}) as driver:
+            policy(driver, "merge")
+            yield driver
 
 
 WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -51,8 +51,10 @@ def test_what_is_wrong_is_said_and_nothing_is_merged(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """Each mistake is named in the report, with what to do; even where the board merges by itself it stays open."""
-    made = {path: fields(stand, **it) if isinstance(it, dict) else it for path, it in files.items()}
-    number, _ = propose(stand, made)
+    proposed = {
+        path: fields(stand, **content) if isinstance(content, dict) else content for path, content in files.items()
+    }
+    number, _ = propose(stand, proposed)
     look(stand, number)
     text = report(stand, number)
     assert "Not yet" in text
@@ -114,8 +116,8 @@ def test_no_more_of_a_request_can_be_changed(
 ) -> None:
     """Neither status, nor our own facts, nor others' fields, nor the commit that was evaluated already."""
     before = settled(stand, **was)
-    made = {field: value for field, value in {**before, "likes": 3, **becomes}.items() if value is not None}
-    number, _ = propose(stand, {PATH: made})
+    proposed = {field: value for field, value in {**before, "likes": 3, **becomes}.items() if value is not None}
+    number, _ = propose(stand, {PATH: proposed})
     look(stand, number)
     assert words in report(stand, number)
     assert thread(stand, number).status == "open"

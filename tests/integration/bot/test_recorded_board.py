@@ -67,12 +67,12 @@ class RecordedBoard:
 
     def own_comments(self) -> list[tuple[int, str]]:
         """Thread number and marker of each comment of the bot."""
-        found = []
+        comments = []
         for thread in self.driver.threads():
             for event in thread.events:
                 marker = marker_of(getattr(event, "content", "") or "")
-                found += [(thread.num, str(marker))] if event.author == "steward-bot" and marker is not None else []
-        return found
+                comments += [(thread.num, str(marker))] if event.author == "steward-bot" and marker is not None else []
+        return comments
 
 
 def restore(connection: redis.Redis, dump: dict[str, dict[str, Any]]) -> None:

@@ -59,10 +59,10 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
         client.flushall()
         hub.state.limits.set(commits_per_hour=None)
         prepare(hub)
-        with board_on(hub, client, FILES) as made:
-            fill_results(made, RESULT_FILES)
-            maintained(made)
-            yield made
+        with board_on(hub, client, FILES) as driver:
+            fill_results(driver, RESULT_FILES)
+            maintained(driver)
+            yield driver
 
 
 class Calls(list[tuple[str, str]]):
@@ -82,10 +82,10 @@ class Calls(list[tuple[str, str]]):
 
 def begin(stand: BoardDriver) -> None:
     """Main is as it was at the beginning."""
-    wanted = {it: blob_id(data) for it, data in FILES.items()}
+    wanted = {name: blob_id(data) for name, data in FILES.items()}
     there = on_main(stand)
-    changes: dict[str, Any] = {it: None for it in there if it not in wanted}
-    changes |= {it: FILES[it] for it in wanted if there.get(it) != wanted[it]}
+    changes: dict[str, Any] = {name: None for name in there if name not in wanted}
+    changes |= {name: FILES[name] for name in wanted if there.get(name) != wanted[name]}
     if changes:
         commit(stand, changes)
     stand.context.redis.flushall()
@@ -156,17 +156,17 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
         stand.time += 600
         look_at(stand, REQUESTS, number)
         stand.settle()
-    there, base = on_main(stand), {it: blob_id(data) for it, data in FILES.items()}
+    there, base = on_main(stand), {name: blob_id(data) for name, data in FILES.items()}
     if happened and what in BASES:
-        base |= {it: blob_id(data) for it, data in BASES[what].items()}
-    renamed = {it: oid for it, oid in base.items() if RIGHT.get(it, b"") is not None}
-    renamed |= {it: blob_id(data) for it, data in RIGHT.items() if data is not None}
-    changed = {it: blob_id(data) for it, data in BASES.get(what, {}).items()}
+        base |= {name: blob_id(data) for name, data in BASES[what].items()}
+    renamed = {name: oid for name, oid in base.items() if RIGHT.get(name, b"") is not None}
+    renamed |= {name: blob_id(data) for name, data in RIGHT.items() if data is not None}
+    changed = {name: blob_id(data) for name, data in BASES.get(what, {}).items()}
     later = renamed | changed  # committed after the merge
     assert there in (base, renamed, later), what
-    told = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
-    assert len(told) == 1
-    assert ("### 🎉 Renamed" in told[0]) == (path(NEW) in there)
+    reports = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    assert len(reports) == 1
+    assert ("### 🎉 Renamed" in reports[0]) == (path(NEW) in there)
 
 
 def test_flags_follow_what_a_pull_request_renamed(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +234,8 @@ def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, k
         stand.hub.state.faults.clear()
         if kind == "lose":
             stand.context.hub._post_once = send  # type: ignore[method-assign]
-    (told,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
-    assert ("Renamed" in told) == (path(NEW) in on_main(stand)) == (kind != "lose")
+    (report,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    assert ("Renamed" in report) == (path(NEW) in on_main(stand)) == (kind != "lose")
     if kind == "lose":
         assert decide(stand.context, stand.context.requests, number, head, "maya").merged
 
@@ -277,10 +277,10 @@ def test_dead_anywhere_the_same_end(
     look_at(stand, REQUESTS, number)
     stand.time += 600
     stand.settle()
-    (told,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    (report,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
     if point == merging.MERGED:
-        assert "### 🎉 Renamed" in told
+        assert "### 🎉 Renamed" in report
         assert path(NEW) in on_main(stand)
     else:
-        assert "Reverted" in told
+        assert "Reverted" in report
         assert on_main(stand) == was

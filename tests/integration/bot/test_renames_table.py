@@ -52,11 +52,11 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
         prepare(hub)
         running = {path("ada/run"): request("ada/run", status="RUNNING", job_id="x")}
         broken = {path("ada/broken"): b"[1]"}
-        with board_on(hub, client, FILES | running | broken) as made:
-            fill_results(made, RESULT_FILES)
+        with board_on(hub, client, FILES | running | broken) as driver:
+            fill_results(driver, RESULT_FILES)
             flagged = EarlierRequest(path="", model="ada/solo", status="flagged")
-            made.context.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
-            yield made
+            driver.context.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
+            yield driver
 
 
 Verdict = Literal["right", "step", "wrong"]
@@ -84,24 +84,24 @@ MOVED, SCORES = path(NEW), result_path(NEW)
 def pretty(files: dict[str, Any]) -> dict[str, Any]:
     """The same, as another tool would write it."""
     return {
-        it: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
-        if data is not None and it.endswith(".json")
+        place: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
+        if data is not None and place.endswith(".json")
         else data
-        for it, data in files.items()
+        for place, data in files.items()
     }
 
 
 def spoilt(change: Callable[[dict[str, Any]], object], where: str = MOVED, files: dict[str, Any] | None = None) -> Any:
     """A right pull request with one file of it changed."""
-    made = dict(files or RIGHT)
-    inside = json.loads(made[where])
+    files_now = dict(files or RIGHT)
+    inside = json.loads(files_now[where])
     change(inside)
-    return made | {where: json.dumps(inside).encode()}
+    return files_now | {where: json.dumps(inside).encode()}
 
 
 def without(*paths: str, files: dict[str, Any] | None = None) -> dict[str, Any]:
     """A right pull request without what it does at `paths`."""
-    return {it: data for it, data in (files or RIGHT).items() if it not in paths}
+    return {place: data for place, data in (files or RIGHT).items() if place not in paths}
 
 
 def rename(old: str, new: str, files: dict[str, bytes] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import yaml
 from bot.results.details_reader import read_details
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.evaluator_contract import question_digest
-from leaderboard.results import read_results
+from leaderboard.results import ResultsFile, read_results
 from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import parse_suite
 from redis_state.board.messages import DetailsQuestion
@@ -57,6 +57,19 @@ def leave_results(spool: Path, job: EvaluationJob) -> None:
     (spool / "results.json").write_text(json.dumps({**results, "tasks": {"nearer": report}}))
 
 
+def rescored(command: Command) -> Any:
+    """Run the command, which scores five answers of the only evaluation; return what it says of this evaluation."""
+    status, report = command()
+    (evaluation,) = report["evaluations"]
+    assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
+    return evaluation
+
+
+def published(stand: BoardDriver, path: str, suite: str) -> ResultsFile:
+    """The results file at `path`, read with this suite."""
+    return read_results(stand.context.hub.read_file(stand.context.results, path).data, parse_suite(suite))
+
+
 def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
     """A withdrawn question, then a version that counts wrong answers as right: results, table, pages and requests.
 
@@ -69,23 +82,15 @@ def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_p
     first = stand.file(path)["steward"]["results"]
 
     use_suite(stand, text(ERRATA), tmp_path)
-    status, done = command()
-    (evaluation,) = done["evaluations"]
-    assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
-    assert evaluation["details_refused"] is None
+    assert rescored(command)["details_refused"] is None
     second = stand.file(path)["steward"]["results"]
-    data = stand.context.hub.read_file(stand.context.results, second).data
-    assert read_results(data, parse_suite(text(ERRATA))).data["results"]["nearer"]["accuracy"] == 4 / 5
+    assert published(stand, second, text(ERRATA)).data["results"]["nearer"]["accuracy"] == 4 / 5
 
     newest = text(ERRATA, version="1.1", options={"inverted": True})
     use_suite(stand, newest, tmp_path)
-    status, done = command()
-    (evaluation,) = done["evaluations"]
-    assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
+    rescored(command)
     facts = stand.file(path)["steward"]
-    results = read_results(
-        stand.context.hub.read_file(stand.context.results, facts["results"]).data, parse_suite(newest)
-    )
+    results = published(stand, facts["results"], newest)
     assert results.data["results"]["nearer"]["accuracy"] == 1 / 5
     assert facts["rescored_from"] == first
     part = read_details(stand.context, DetailsQuestion(path=path, task="nearer"))
@@ -100,7 +105,7 @@ def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_p
     assert "only those of lm-eval are" in stand.context.scores.find([path])[path].note
 
     use_suite(stand, text(ERRATA, version="2.0", scores_again={"versions": ["1.9"]}), tmp_path)
-    status, done = command()
-    (evaluation,) = done["evaluations"]
+    status, report = command()
+    (evaluation,) = report["evaluations"]
     assert status == 1 and "2.0 scores answers of that version" in evaluation["refused"]
     assert stand.file(path)["steward"]["results"] == facts["results"]

@@ -217,6 +217,6 @@ def test_a_bot_without_the_library_says_that_it_compared_nothing(
     job = stand.started()
     stand.end(job, details=published(stand, job, forge_sample))
     assert stand.file(job.path)["status"] == "FINISHED"
-    said = checked(stand, job.path)
-    assert said["samples"] == 0
-    assert all("pyarrow" in line for line in said["unchecked"])
+    facts = checked(stand, job.path)
+    assert facts["samples"] == 0
+    assert all("pyarrow" in line for line in facts["unchecked"])

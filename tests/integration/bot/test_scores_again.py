@@ -96,9 +96,9 @@ def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:
 
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
     """With what a part of the sync is called from now on."""
-    told, real = list[tuple[Any, ...]](), getattr(scoreboard, name)
-    monkeypatch.setattr(scoreboard, name, lambda *given: (told.append(given), real(*given))[1])
-    return told
+    recorded_calls, real = list[tuple[Any, ...]](), getattr(scoreboard, name)
+    monkeypatch.setattr(scoreboard, name, lambda *given: (recorded_calls.append(given), real(*given))[1])
+    return recorded_calls
 
 
 def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(

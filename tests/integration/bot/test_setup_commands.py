@@ -58,10 +58,10 @@ def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, stewar
     """Words for people, JSON for programs, 1 where something is wrong, 2 where a setting is missing."""
     assert steward("doctor").exit_code == 0
     without_community(stand)
-    found = steward("doctor")
-    assert found.exit_code == 1
-    assert "ERROR  repos" in found.output
-    assert "→" in found.output
+    result = steward("doctor")
+    assert result.exit_code == 1
+    assert "ERROR  repos" in result.output
+    assert "→" in result.output
     checks = json.loads(steward("doctor", "--json").stdout.splitlines()[-1])["checks"]
     assert {"name": "token", "state": "ok", "words": "The bot is steward-bot.", "mend": ""} in checks
 

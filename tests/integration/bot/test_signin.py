@@ -25,9 +25,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     """One board for all tests here: each uses browsers of its own."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("signin"), connection, valkey.url, probe) as made,
+        signing(tmp_path_factory.mktemp("signin"), connection, valkey.url, probe) as opened,
     ):
-        yield made
+        yield opened
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def browser(site: SignInSite) -> Browser:
 
 def name_in(browser: httpx2.Client) -> str | None:
     """Who is signed in there."""
-    found: str | None = browser.get("/api/me").json()["name"]
-    return found
+    name: str | None = browser.get("/api/me").json()["name"]
+    return name
 
 
 def test_a_person_signs_in_and_out(site: SignInSite, browser: Browser) -> None:
@@ -50,10 +50,10 @@ def test_a_person_signs_in_and_out(site: SignInSite, browser: Browser) -> None:
     back = browser.sign_in("ada", "/requests?q=yi")
     assert (back.status_code, back.headers["location"]) == (303, "/requests?q=yi")
     assert back.headers["cache-control"] == "private, no-store"
-    kept = [line for line in back.headers.get_list("set-cookie") if line.startswith("steward-session=")]
-    assert "HttpOnly" in kept[0]
-    assert "SameSite=lax" in kept[0]
-    assert "Max-Age=28800" in kept[0]
+    cookies = [line for line in back.headers.get_list("set-cookie") if line.startswith("steward-session=")]
+    assert "HttpOnly" in cookies[0]
+    assert "SameSite=lax" in cookies[0]
+    assert "Max-Age=28800" in cookies[0]
     page = browser.get("/requests?q=yi")
     assert '<a href="/mine" title="My submissions">ada</a>' in page.text
     assert "Sign out" in page.text
@@ -195,9 +195,9 @@ def test_nothing_secret_is_kept_or_said(
     pages = [browser.get(path).text for path in ("/", "/api/me", "/maintain/parked")]
     held = [repr((key, dump(site, key))) for key in site.stand.context.redis.keys("*")]
     printed = capfd.readouterr()
-    said = [*pages, *held, caplog.text, printed.out, printed.err]
+    texts = [*pages, *held, caplog.text, printed.out, printed.err]
     for secret in (browser.cookies["steward-session"], code, APP_SECRET, "hf_oauth_"):
-        assert not [words for words in said if secret in words], secret
+        assert not [words for words in texts if secret in words], secret
     assert any("session" in words for words in held)
 
 

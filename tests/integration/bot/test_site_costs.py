@@ -80,13 +80,13 @@ def test_no_page_asks_once_for_each_row(
     monkeypatch.setattr(Connection, "send_packed_command", counted)
 
     def trips() -> dict[str, int]:
-        found = {}
+        by_page = {}
         for name, look in VIEWS.items():
             look(views)
             sent.clear()
             look(views)
-            found[name] = len(sent)
-        return found
+            by_page[name] = len(sent)
+        return by_page
 
     fill(connection, 5)
     few = trips()

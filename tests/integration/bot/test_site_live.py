@@ -30,7 +30,7 @@ SECONDS = 10.0
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """A desk that only looks, at a board in the middle of its day."""
+    """The context of a board in the middle of its day, on a Hub that is away."""
     from tests.support.board.board_file import BOARD
 
     furnish(connection, KEYS)
@@ -78,19 +78,19 @@ def test_viewers_see_progress_and_changes(
 
     async def story(live: Live) -> None:
         streams = [live.stream() for _ in range(50)]
-        first = await asyncio.gather(*(until(one, b"event: lists") for one in streams))
+        first = await asyncio.gather(*(until(stream, b"event: lists") for stream in streams))
         assert len(set(first)) == 1
         beat(connection)
-        told = await asyncio.gather(*(until(one, b"event: progress") for one in streams))
-        assert all(b'"done": 413, "total": 540, "replayed": 7' in one for one in told)
+        received = await asyncio.gather(*(until(stream, b"event: progress") for stream in streams))
+        assert all(b'"done": 413, "total": 540, "replayed": 7' in stream for stream in received)
         looks = live.reads
         Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
-        second = await asyncio.gather(*(until(one, b"event: lists") for one in streams))
+        second = await asyncio.gather(*(until(stream, b"event: lists") for stream in streams))
         assert set(second).isdisjoint(first)
         assert live.viewers == 50
         assert live.reads - looks < 50
-        for one in streams:
-            await one.aclose()  # type: ignore[attr-defined]
+        for stream in streams:
+            await stream.aclose()  # type: ignore[attr-defined]
         assert live.viewers == 0
         assert live._task is not None
         await live._task
@@ -127,13 +127,13 @@ def test_viewers_who_leave_together_leave_the_others_their_news(
         stays = live.stream()
         first = await until(stays, b"event: lists")
         streams = [live.stream() for _ in range(20)]
-        await asyncio.gather(*(until(one, b"event: lists") for one in streams))
-        leave = [asyncio.create_task(until(one, b"never")) for one in streams]
+        await asyncio.gather(*(until(stream, b"event: lists") for stream in streams))
+        leave = [asyncio.create_task(until(stream, b"never")) for stream in streams]
         for _ in range(5):
             await asyncio.sleep(0)  # all of them wait
         for _ in range(3):
-            for one in leave:
-                one.cancel()
+            for stream in leave:
+                stream.cancel()
             await asyncio.sleep(0)
         assert all(
             isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*leave, return_exceptions=True)

@@ -101,13 +101,13 @@ def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
 )
 def test_results_are_found_and_sorted(site: Client, query: dict[str, str], models: list[str]) -> None:
     """By each form of the FAQ, by category and precision; page and API say the same."""
-    told = {name: "true" if value == "1" else value for name, value in query.items()}
-    answer = site.get("/api/results", params=told)
+    params = {name: "true" if value == "1" else value for name, value in query.items()}
+    answer = site.get("/api/results", params=params)
     assert [one["model"] for one in answer.json()["results"]] == models
     moved = site.get("/results", params=query, follow_redirects=True)
     assert rows_of(moved.text) == models
     assert moved.history[0].status_code == 308, "the former page leads on"
-    shown = site.get("/api/leaderboard", params={**told, "type": told.get("category", ())}).json()
+    shown = site.get("/api/leaderboard", params={**params, "type": params.get("category", ())}).json()
     assert [one["model"] for one in shown["rows"]] == models
 
 
@@ -180,9 +180,9 @@ def test_the_table_is_read_before_anybody_looks(
     read, rows = threading.Event(), RequestTable.rows
 
     def noted(table: RequestTable) -> RequestRows:
-        found = rows(table)
+        read_rows = rows(table)
         read.set()
-        return found
+        return read_rows
 
     monkeypatch.setattr(RequestTable, "rows", noted)
     for _ in serving(lasting_valkey, tmp_path, KEYS.board):
@@ -275,13 +275,13 @@ def test_a_page_that_is_known_is_not_sent_again(site: Client) -> None:
 def test_every_page_links_to_its_json(site: Client) -> None:
     """Each page that has JSON names its address, which answers and is described in OpenAPI."""
     described = site.get("/openapi.json").json()["paths"]
-    for one in PAGES_AND_JSON:
+    for page_and_json in PAGES_AND_JSON:
         path, name = path_of("north/spruce-3b"), "ada/willow-1.5b-merge"
-        address = one.api_path.replace("{path:path}", path).replace("{name:path}", name)
-        text = page(site, one.path.replace("{path:path}", path).replace("{name:path}", name))
+        address = page_and_json.api_path.replace("{path:path}", path).replace("{name:path}", name)
+        text = page(site, page_and_json.path.replace("{path:path}", path).replace("{name:path}", name))
         assert re.search(rf'<a href="{re.escape(address)}[?"]', text), address
         assert site.get(address).status_code == 200
-        assert described[one.api_path.replace(":path", "")]["get"]["summary"] == one.summary
+        assert described[page_and_json.api_path.replace(":path", "")]["get"]["summary"] == page_and_json.summary
 
 
 def test_the_twin_of_every_page_says_the_same(site: Client) -> None:

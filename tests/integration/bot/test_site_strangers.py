@@ -36,7 +36,7 @@ def hostile(
     """A board on which every word that a stranger may choose is an attack."""
     index, scores, now = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS), clock.now()
     bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "submitter": HOSTILE,
         "licence": HOSTILE,
         "category": HOSTILE,
@@ -48,10 +48,10 @@ def hostile(
         "results": HOSTILE,
         "causes": (f"{'a' * 12}-deadbeef-1:{HOSTILE}", f"report:{HOSTILE}"),
     }
-    failed, done = f"{HOSTILE}/failed.json", f"{HOSTILE}/done.json"
-    index.put(entry(HOSTILE, "settled", "FAILED", path=failed, sha=None, **said))
-    index.put(entry(HOSTILE, "settled", "FINISHED", path=done, number=1, **said))
-    score(scores, index.get(done), 50.0, "chat")
+    failed, finished = f"{HOSTILE}/failed.json", f"{HOSTILE}/done.json"
+    index.put(entry(HOSTILE, "settled", "FAILED", path=failed, sha=None, **facts))
+    index.put(entry(HOSTILE, "settled", "FINISHED", path=finished, number=1, **facts))
+    score(scores, index.get(finished), 50.0, "chat")
     held = entry(HOSTILE, "waiting", "PENDING", path=f"{HOSTILE}/held.json", attempt="x", number=2)
     index.put(held.model_copy(update={"hold": Hold(reason=HOSTILE, by=HOSTILE)}))
     index.put(entry(HOSTILE, "running", "RUNNING", path=f"{HOSTILE}/runs.json", attempt="y", number=3))
@@ -93,12 +93,12 @@ def test_hostile_words_are_there_all_the_same(hostile: Client) -> None:
 
 def test_that_a_newer_evaluation_failed_is_told_beside_the_result_that_stays(hostile: Client) -> None:
     """On the request's page, in lists and by the API, what has finished is not said to have failed itself."""
-    *_, done, _, _ = (path for path in hostile_pages() if path.startswith("/requests/"))
-    assert "Why its newer evaluation failed" in page(hostile, done)
+    *_, finished, _, _ = (path for path in hostile_pages() if path.startswith("/requests/"))
+    assert "Why its newer evaluation failed" in page(hostile, finished)
     assert "A newer evaluation failed: " in page(hostile, "/requests")
-    assert "Why it failed" in page(hostile, done.replace("done", "failed"))
-    found = {one["state"]: one["failed"] for one in hostile.get("/api/requests").json()["requests"]}
-    assert found == {"failed": True, "finished": True, "waiting": False, "running": False}
+    assert "Why it failed" in page(hostile, finished.replace("done", "failed"))
+    failures = {one["state"]: one["failed"] for one in hostile.get("/api/requests").json()["requests"]}
+    assert failures == {"failed": True, "finished": True, "waiting": False, "running": False}
 
 
 WORDS = st.one_of(

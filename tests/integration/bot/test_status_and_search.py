@@ -38,12 +38,12 @@ def finish(stand: BoardDriver, path: str) -> None:
 
 def told(stand: BoardDriver, model: str) -> tuple[str, str]:
     """Status and opening post of the thread of a request for `model`."""
-    (found,) = [one for one in stand.threads() if one.title.startswith(f"Evaluation of {model} ")]
-    return found.status, found.events[0].content
+    (thread,) = [one for one in stand.threads() if one.title.startswith(f"Evaluation of {model} ")]
+    return thread.status, thread.events[0].content
 
 
 def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: BoardDriver) -> None:
-    """The first of its kind stands alone; the second is compared; a private model is never named."""
+    """The first model of its category stands alone; the second stands beside its base and the best of its category."""
     first = board.submit("ada/good", sender="ada", model_type="💬 : chat models")
     finish(board, first)
     assert "| benchmark | score | raw |\n" in told(board, "ada/good")[1]
@@ -97,7 +97,7 @@ def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: BoardDriv
 
 
 def test_closing_can_be_held_back(board: BoardDriver) -> None:
-    """Where closing is off or in shadow the thread stays open, and nothing else is missing."""
+    """Where closing is in shadow the thread stays open, and the list of shadowed writes has the closing."""
     modes = dict.fromkeys(board.context.board.effects.modes, "on") | {"close": "shadow"}
     board.context.board = board.context.board.model_copy(update={"effects": Effects.model_validate(modes)})
     path = board.submit("ada/good", sender="ada")
@@ -111,11 +111,11 @@ def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -
     """As the FAQ says: the request file, the scores, and the dataset with every question and answer."""
     path = board.submit("ada/good", sender="ada")
     finish(board, path)
-    said, context = Discussion(board).ask("/status ada/good"), board.context
+    reply, context = Discussion(board).ask("/status ada/good"), board.context
     details = context.address(Repo("dataset", context.board.repos.details("ada/good")))
-    assert f"[details]({details})" in said
-    assert f"[request file]({context.address(context.requests, path)})" in said
-    assert f"[results]({context.address(context.results, board.file(path)['steward']['results'])})" in said
+    assert f"[details]({details})" in reply
+    assert f"[request file]({context.address(context.requests, path)})" in reply
+    assert f"[results]({context.address(context.results, board.file(path)['steward']['results'])})" in reply
 
 
 def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
@@ -127,10 +127,10 @@ def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
     board.submit("ada/pickled", sender="bob")
     board.settle()
     talk = Discussion(board)
-    said = talk.ask("/search good; nothing; Hub License: MIT")
-    assert "| [ada/good](" in said
-    assert f"| float32 | finished | {searching.find(board.context, 'good', limit=1).hits[0].average:.2f} |" in said
-    assert "ada/pickled" not in said
+    reply = talk.ask("/search good; nothing; Hub License: MIT")
+    assert "| [ada/good](" in reply
+    assert f"| float32 | finished | {searching.find(board.context, 'good', limit=1).hits[0].average:.2f} |" in reply
+    assert "ada/pickled" not in reply
     assert "ada/pickled" in talk.ask("/search status: failed; submitted by: bob")
     assert "Did you mean: `ada/good`" in talk.ask("/search ada/god")
     assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")

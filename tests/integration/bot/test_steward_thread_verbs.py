@@ -45,8 +45,8 @@ def run(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(thread_verbs, "time", SimpleNamespace(sleep=bot_looks, monotonic=clock.now))
 
     def command(*words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(app, list(words))
-        return done.exit_code, done.output
+        result = CliRunner().invoke(app, list(words))
+        return result.exit_code, result.output
 
     return command
 
@@ -54,9 +54,9 @@ def run(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest
 def test_a_relaunch_is_written_in_the_thread_of_its_request(stand: BoardDriver, run: Run) -> None:
     """The answer of the bot is printed, the file changes, and the thread shows who wrote the command."""
     path = stand.failed(THEIRS, sender="ada")
-    code, said = run("relaunch", "ADA/Good", "fp32", "--json")
-    answer = json.loads(said.splitlines()[-1])
-    assert (code, "will be evaluated again" in answer["answer"]) == (0, True), said
+    code, output = run("relaunch", "ADA/Good", "fp32", "--json")
+    answer = json.loads(output.splitlines()[-1])
+    assert (code, "will be evaluated again" in answer["answer"]) == (0, True), output
     assert answer["command"] == "/relaunch ADA/Good fp32"
     number = stand.file(path)["steward"]["thread"]
     assert answer["thread"] == f"{stand.hub.url}/datasets/board/requests/discussions/{number}"
@@ -71,10 +71,10 @@ def test_a_relaunch_is_written_in_the_thread_of_its_request(stand: BoardDriver, 
 
 def test_a_flag_gets_a_discussion_of_its_own(stand: BoardDriver, run: Run) -> None:
     """A command without a thread is written in a new discussion of the community repo, which is named."""
-    code, said = run("remove", "ada/none", "its weights were wrong")
-    assert code == 0, said
-    assert said.splitlines()[-1] == f"{stand.hub.url}/spaces/board/space/discussions/1"
-    assert "> " not in said
+    code, output = run("remove", "ada/none", "its weights were wrong")
+    assert code == 0, output
+    assert output.splitlines()[-1] == f"{stand.hub.url}/spaces/board/space/discussions/1"
+    assert "> " not in output
     (opened,) = stand.context.hub.thread(stand.context.community, 1).comments[:1]
     assert opened.text.splitlines()[-1] == '/remove ada/none "its weights were wrong"'
 
@@ -86,8 +86,8 @@ def test_a_command_that_fits_no_verb_writes_nothing(stand: BoardDriver, run: Run
         (["reject", "not yours"], "/reject is about one thread: name it with --thread."),
         (["dismiss", "no reason", "--thread", "https://example.org/x"], "is no address of a discussion"),
     ):
-        code, said = run(*words)
-        assert (code, sentence in said) == (2, True), said
+        code, output = run(*words)
+        assert (code, sentence in output) == (2, True), output
     assert list(stand.context.hub.threads(stand.context.community)) == []
 
 
@@ -95,16 +95,16 @@ def test_a_thread_is_named_by_its_number_or_its_address(stand: BoardDriver, run:
     """A pull request of the requests repo by its number, any discussion by the address of its page."""
     number = stand.ada.create_discussion("board/space", "A question", description="Hello.", repo_type="space").num
     address = f"{stand.hub.url}/spaces/board/space/discussions/{number}"
-    code, said = run("reject", "no", "plan", "--thread", address)
-    assert (code, said.splitlines()[-1]) == (0, address), said
+    code, output = run("reject", "no", "plan", "--thread", address)
+    assert (code, output.splitlines()[-1]) == (0, address), output
     pull = stand.ada.create_pull_request("board/requests", "Add", repo_type="dataset").num
-    code, said = run("reject", "it is empty", "--thread", str(pull))
-    assert code == 0, said
+    code, output = run("reject", "it is empty", "--thread", str(pull))
+    assert code == 0, output
     assert stand.context.hub.thread(stand.context.requests, pull).status == "closed"
 
 
 def test_no_answer_is_told(stand: BoardDriver, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no sync process runs, the command ends with 1 and the address at which the answer will be."""
     monkeypatch.setattr(thread_verbs, "WAIT_SECONDS", 0.0)
-    code, said = run("restore", "ada/none")
-    assert (code, "The bot has not answered yet" in said, "/discussions/1" in said) == (1, True, True), said
+    code, output = run("restore", "ada/none")
+    assert (code, "The bot has not answered yet" in output, "/discussions/1" in output) == (1, True, True), output

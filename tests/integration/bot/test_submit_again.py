@@ -58,8 +58,8 @@ def ended(stand: BoardDriver, failure: Failure | None = None, **fields: Any) -> 
 
 def commit(stand: BoardDriver) -> str:
     """Ada commits to her model; the commit."""
-    made = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
-    return str(made.oid)
+    pushed = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
+    return str(pushed.oid)
 
 
 @pytest.mark.parametrize(("failure", "status"), [(None, "PENDING_NEW_EVAL"), (THEIRS, "PENDING")])
@@ -69,9 +69,9 @@ def test_a_newer_commit_is_submitted_directly(
     """With its hash `/submit` does what `/resubmit` does: the request waits again, and keeps the result that it has."""
     before = ended(stand, failure)
     head = commit(stand)
-    told = talk.ask(f"{SUBMIT} revision={head}")
-    assert "waits for an evaluation" in told
-    assert head[:8] in told
+    reply = talk.ask(f"{SUBMIT} revision={head}")
+    assert "waits for an evaluation" in reply
+    assert head[:8] in reply
     stand.settle()
     file = stand.file(PATH)
     assert (file["status"], file["revision"], file["steward"]["attempt"]) == (status, head, 2)
@@ -84,10 +84,10 @@ def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discus
     """The reply names the commit and how to have a newer one evaluated; the file stays."""
     before = ended(stand, failure)
     for revision in (before["steward"]["revision"], "main"):
-        told = talk.ask(f"{SUBMIT} revision={revision}")
-        assert f"`{before['steward']['revision'][:8]}`, the commit you asked for" in told
-        assert "`/resubmit`" in told
-        assert ("`/relaunch`" in told) == (failure is not None)
+        reply = talk.ask(f"{SUBMIT} revision={revision}")
+        assert f"`{before['steward']['revision'][:8]}`, the commit you asked for" in reply
+        assert "`/resubmit`" in reply
+        assert ("`/relaunch`" in reply) == (failure is not None)
     assert stand.file(PATH) == before
 
 
@@ -95,9 +95,9 @@ def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Disc
     """Others are told who may resubmit it, and nothing changes; a maintainer may."""
     before = ended(stand)
     head = commit(stand)
-    told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
-    assert "already has a [request]" in told
-    assert "a maintainer of this leaderboard, the model's owner or its submitter can write `/resubmit`" in told
+    reply = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
+    assert "already has a [request]" in reply
+    assert "a maintainer of this leaderboard, the model's owner or its submitter can write `/resubmit`" in reply
     assert stand.file(PATH) == before
     assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
 
@@ -116,8 +116,8 @@ def test_what_has_not_ended_is_left_alone(stand: BoardDriver, talk: Discussion) 
 def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discussion) -> None:
     """A newer commit is evaluated as the earlier one; who asked for a chat template reads that it is not used."""
     ended(stand)
-    told = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
-    assert "The request keeps its own use of a chat template, which is not what you asked for." in told
+    reply = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
+    assert "The request keeps its own use of a chat template, which is not what you asked for." in reply
     stand.settle()
     assert not stand.file(PATH).get("use_chat_template")
 
@@ -126,8 +126,8 @@ def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discu
 def test_another_base_model_is_told(stand: BoardDriver, talk: Discussion, base_model: str, is_told: bool) -> None:
     """A request keeps its base model, and an answer says so to a person who asked for another one alone."""
     ended(stand, base_model="ada/good")
-    told = talk.ask(f"{SUBMIT} base_model={base_model} revision={commit(stand)}")
-    assert ("The request keeps its own base model" in told) == is_told
+    reply = talk.ask(f"{SUBMIT} base_model={base_model} revision={commit(stand)}")
+    assert ("The request keeps its own base model" in reply) == is_told
 
 
 def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: Discussion) -> None:
@@ -140,8 +140,8 @@ def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: D
     stand.context.board = stand.context.board.model_copy(
         update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
     )
-    told = talk.ask(f"{SUBMIT} revision={commit(stand)}")
-    assert "'ada' has reached the limit of submissions" in told
+    reply = talk.ask(f"{SUBMIT} revision={commit(stand)}")
+    assert "'ada' has reached the limit of submissions" in reply
     stand.context.board = stand.context.board.model_copy(update={"admission": admission})
     stand.ada.delete_file("model.safetensors", "ada/good")
     stand.ada.upload_file(path_or_fileobj=b"x", path_in_repo="pytorch_model.bin", repo_id="ada/good")
@@ -172,7 +172,7 @@ def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
 def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
+    """202 with where to follow it, for people who may resubmit it, and on record; for others 409, as ever."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))

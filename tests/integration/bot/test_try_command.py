@@ -83,8 +83,8 @@ def running(stand: BoardDriver, talk: Discussion) -> EvaluationJob:
 
 def reply(talk: Discussion) -> str:
     """The bot's one reply."""
-    (said,) = talk.replies()
-    return said
+    (text,) = talk.replies()
+    return text
 
 
 def ask(stand: BoardDriver, text: str = TRY) -> Discussion:
@@ -105,14 +105,14 @@ def test_a_trial_from_the_command_to_the_report(stand: BoardDriver) -> None:
     talk.look()
     assert "is being tried" in reply(talk)
     end(stand, job, report=REPORT)
-    said = reply(talk)
-    assert "runs at" in said
-    assert "would take about 1 hour on `2 × H100`" in said
-    assert "| `starter_navigation` | 32 | 36 seconds | 3,200 | about 1 hour |" in said
-    assert "- `starter_navigation`: `</details> @ada [x](http://evil.example) <!-- steward:1 --> \\| # title`" in said
+    text = reply(talk)
+    assert "runs at" in text
+    assert "would take about 1 hour on `2 × H100`" in text
+    assert "| `starter_navigation` | 32 | 36 seconds | 3,200 | about 1 hour |" in text
+    assert "- `starter_navigation`: `</details> @ada [x](http://evil.example) <!-- steward:1 --> \\| # title`" in text
     talk.look()
     pass_time(stand, "")
-    assert reply(talk) == said
+    assert reply(talk) == text
     assert (stand.commits(), stand.queued()) == (commits, [])
     assert stand.context.index.count_waiting() == 0
     assert not stand.context.trials.pending()
@@ -232,9 +232,9 @@ def test_a_model_with_a_request_is_not_tried(stand: BoardDriver) -> None:
     """The reply links the request; one that failed may be tried."""
     path = stand.submit("ada/good", status="FINISHED")
     stand.settle()
-    said = reply(ask(stand))
-    assert f"blob/main/{path}" in said
-    assert "`FINISHED`" in said
+    text = reply(ask(stand))
+    assert f"blob/main/{path}" in text
+    assert "`FINISHED`" in text
     stand.submit("ada/good", status="FAILED")
     stand.settle()
     assert "waits for a trial" in reply(ask(stand))
@@ -257,8 +257,8 @@ REFUSED = [
 @pytest.mark.parametrize(("text", "words"), every(3, REFUSED))
 def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text: str, words: str) -> None:
     """Nothing waits, and a refusal does not count."""
-    said = reply(ask(stand, text))
-    assert words in said, said
+    answer = reply(ask(stand, text))
+    assert words in answer, answer
     assert stand.context.trials.pending() == []
     assert stand.context.trials.count(stand.context.hub.user("ada").id, "x", now=stand.time) == 0
 
@@ -290,9 +290,9 @@ def test_a_model_that_not_everybody_can_read_is_not_tried(stand: BoardDriver) ->
     assert "was not tried" in reply(ask(stand))
     stand.ada.update_repo_settings("ada/good", gated=False)
     stand.ada.update_repo_settings("ada/good", private=True)
-    said, missing = (reply(ask(stand, f"/try ada/{name} precision=float32")) for name in ("good", "gone"))
-    assert said.partition("\n\n")[2].replace("ada/good", "ada/gone") == missing.partition("\n\n")[2]
-    assert "would be refused" in said
+    private, missing = (reply(ask(stand, f"/try ada/{name} precision=float32")) for name in ("good", "gone"))
+    assert private.partition("\n\n")[2].replace("ada/good", "ada/gone") == missing.partition("\n\n")[2]
+    assert "would be refused" in private
     assert stand.context.trials.pending() == []
 
 

@@ -25,6 +25,13 @@ def seen(stand: BoardDriver, path: str) -> tuple[dict[str, Any], list[list[str]]
     return stand.file(path), [[event.id for event in thread.events] for thread in stand.threads()], stand.commits()
 
 
+def sync_until_cut(stand: BoardDriver, trigger: CutTrigger) -> None:
+    """Work until the connection is cut: on a busy machine a sync may fail, and is due again later."""
+    while trigger.cut_proxy is None:
+        stand.time += 60
+        stand.work()
+
+
 def test_one_of_two_loops_is_cut_off_for_longer_than_its_lease(
     tmp_path: Path, valkey: Valkey, connection: redis.Redis, probe: Probe
 ) -> None:
@@ -36,13 +43,7 @@ def test_one_of_two_loops_is_cut_off_for_longer_than_its_lease(
         path = second.submit("ada/good")
         second.context.mark("requests")
         trigger.set.set()
-
-        def sync_until_cut() -> None:
-            while trigger.cut_proxy is None:  # on a busy machine a sync may fail, and is due again later
-                first.time += 60
-                first.work()
-
-        runs = threading.Thread(target=sync_until_cut)
+        runs = threading.Thread(target=sync_until_cut, args=(first, trigger))
         runs.start()
         try:
             wait_until(lambda: trigger.cut_proxy is not None)

@@ -41,10 +41,10 @@ def look(stand: BoardDriver, number: int, repo: str = f"dataset/{REQUESTS}") -> 
 def pull(stand: BoardDriver, files: dict[str, bytes], repo: str = REQUESTS) -> tuple[int, str]:
     """Bob opens a pull request, and the bot looks at it; its number and head."""
     operations = [CommitOperationAdd(path, data) for path, data in files.items()]
-    made = stand.bob.create_commit(repo, operations, commit_message="Add", repo_type="dataset", create_pr=True)
-    number = int(made.pr_num or 0)
+    commit = stand.bob.create_commit(repo, operations, commit_message="Add", repo_type="dataset", create_pr=True)
+    number = int(commit.pr_num or 0)
     look(stand, number, f"dataset/{repo}")
-    return number, str(made.oid)
+    return number, str(commit.oid)
 
 
 def test_a_pull_request_waits_until_it_is_decided(board: BoardDriver) -> None:

@@ -31,7 +31,7 @@ KEYS = Keys("demo")
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """A desk that only looks."""
+    """The context of a board on a Hub that is away."""
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()
@@ -53,10 +53,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after:
 
 def finished(context: BoardContext, model: str) -> IndexEntry:
     """A request that has scores."""
-    one = entry(model, "settled", "FINISHED", category="chat")
-    Index(context.redis, KEYS).put(one)
-    score(context.scores, one, 50.0, "chat")
-    return one
+    indexed = entry(model, "settled", "FINISHED", category="chat")
+    Index(context.redis, KEYS).put(indexed)
+    score(context.scores, indexed, 50.0, "chat")
+    return indexed
 
 
 def models(table: RequestTable) -> set[str]:
@@ -105,11 +105,11 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
     table = RequestTable(context)
     before = models(table)
     context.redis.delete(KEYS.request_changes)
-    seen, reads, find, paths = list[set[str]](), list[int](), context.scores.find, context.index.paths
+    shown, reads, find, paths = list[set[str]](), list[int](), context.scores.find, context.index.paths
 
     def looked_at(wanted: Any) -> Any:
         monkeypatch.setattr(context.scores, "find", find)
-        seen.append(models(table))
+        shown.append(models(table))
         return find(wanted)
 
     def counted() -> Iterator[str]:
@@ -120,7 +120,7 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
     monkeypatch.setattr(context.index, "paths", counted)
     table._building = True
     table._build_aside()
-    assert (seen, len(reads)) == ([before], 1)
+    assert (shown, len(reads)) == ([before], 1)
     assert models(table) == before
 
 
@@ -163,10 +163,10 @@ def test_why_a_private_model_is_held_back_is_not_told(context: BoardContext, acc
 def test_flags_are_read_once_for_each_commit(context: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of page views read all flags once, and show each change."""
     context.flag_book.repo = context.requests
-    flags, reads, known = FlagReader(context.flag_book), list[str](), context.flag_book.known
+    flags, reads, read_known = FlagReader(context.flag_book), list[str](), context.flag_book.known
 
     def counted() -> Any:
-        commit, records = known()
+        commit, records = read_known()
 
         def read() -> Any:
             reads.append(commit)

@@ -76,15 +76,15 @@ def models_in(page: Any) -> list[str]:
 def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, index: Index) -> None:
     """Every request comes once, for pages of any size, also with equal times."""
     index.put(*(ended(number, "FINISHED", time=1_700_000_000.0 + number // 3) for number in range(10)))
-    seen, cursor = list[str](), ""
+    listed, cursor = list[str](), ""
     for _ in range(10):
         page = get(web, "/api/requests", limit=3, **({"cursor": cursor} if cursor else {}))
-        seen += [one["path"] for one in page["requests"]]
+        listed += [one["path"] for one in page["requests"]]
         times = [one["submitted"] for one in page["requests"]]
         assert times == sorted(times, reverse=True)
         if (cursor := page["next"]) is None:
             break
-    assert sorted(seen) == sorted(path_of(number) for number in range(10))
+    assert sorted(listed) == sorted(path_of(number) for number in range(10))
 
 
 def test_a_page_goes_on_though_what_it_ended_with_is_gone(web: httpx2.Client, index: Index) -> None:
@@ -92,8 +92,8 @@ def test_a_page_goes_on_though_what_it_ended_with_is_gone(web: httpx2.Client, in
     index.put(*(ended(number, "FINISHED") for number in range(6)))
     first = get(web, "/api/requests", limit=2)
     index.drop(first["requests"][-1]["path"])
-    rest = get(web, "/api/requests", limit=10, cursor=first["next"])
-    assert models_in(rest) == [f"ada/m{number}" for number in (3, 2, 1, 0)]
+    following = get(web, "/api/requests", limit=10, cursor=first["next"])
+    assert models_in(following) == [f"ada/m{number}" for number in (3, 2, 1, 0)]
 
 
 def test_filters_are_heeded_together_and_in_any_case_of_letters(web: httpx2.Client, index: Index) -> None:
@@ -166,20 +166,20 @@ def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client
     index.put(entry(1), entry(2, hold=Hold(reason="Not now.")), entry(3, state="running"), *ends)
     index.put(ended(7, "FAILED", failure=FAILURE), ended(8, "FAILED", access="gated", failure=FAILURE))
     index.put(ended(9, "FAILED", access="private"), ended(10, "CANCELLED"))
-    found = get(web, "/api/queue.json")
-    shown = {kind: [one["model"] for one in found[kind]] for kind in ("waiting", "held", "running", "finished")}
+    queue = get(web, "/api/queue.json")
+    shown = {kind: [one["model"] for one in queue[kind]] for kind in ("waiting", "held", "running", "finished")}
     assert shown == {
         "waiting": ["ada/m1"],
         "held": ["ada/m2"],
         "running": ["ada/m3"],
         "finished": ["ada/m6", "ada/m5", "ada/m4"],
     }
-    told = [(one["model"], one["status"], one["failure"] and one["failure"]["message"]) for one in found["failed"]]
-    assert told == [("ada/m8", "FAILED", None), ("ada/m7", "FAILED", "The disk is full.")]
-    assert (found["next_finished"], found["next_failed"]) == (None, None)
+    failures = [(one["model"], one["status"], one["failure"] and one["failure"]["message"]) for one in queue["failed"]]
+    assert failures == [("ada/m8", "FAILED", None), ("ada/m7", "FAILED", "The disk is full.")]
+    assert (queue["next_finished"], queue["next_failed"]) == (None, None)
     page = get(web, "/api/queue.json", limit=2)
-    rest = get(web, "/api/requests", status="FINISHED", cursor=page["next_finished"])
-    assert models_in(rest) == ["ada/m4"]
+    following = get(web, "/api/requests", status="FINISHED", cursor=page["next_finished"])
+    assert models_in(following) == ["ada/m4"]
     answer = web.get("/api/queue.json", headers={"origin": "https://a.space"})
     assert answer.headers["access-control-allow-origin"] == "*"
     again = web.get("/api/queue.json", headers={"if-none-match": answer.headers["etag"]})
@@ -188,10 +188,10 @@ def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client
 
 def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web: httpx2.Client, index: Index) -> None:
     """A gated model's request has no reason, log or thread; a private one's has a position alone."""
-    told = {"failure": FAILURE, "log": "https://hub/log", "results": "ada/m1/results.json"}
+    details = {"failure": FAILURE, "log": "https://hub/log", "results": "ada/m1/results.json"}
     index.put(
-        ended(1, "FAILED", access="gated", **told).model_copy(update={"thread": 7}),
-        ended(2, "FAILED", access="private", **told),
+        ended(1, "FAILED", access="gated", **details).model_copy(update={"thread": 7}),
+        ended(2, "FAILED", access="private", **details),
         entry(3, org="secret", standing={"access": "private"}),
         entry(4, org="secret", state="running", standing={"access": "private"}),
         entry(5, org="secret", hold=Hold(reason="Wait."), standing={"access": "private"}),
@@ -278,8 +278,8 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
     spoken_of = [(path, method) for path in described if path.startswith("/api/") for method in described[path]]
     assert [one for one in spoken_of if f"`{one[1].upper()} {one[0]}" not in document] == []
     source = "".join(file.read_text("utf-8") for file in sorted((project / "bot/web").rglob("*.py")))
-    found = set(re.findall(r'ErrorResponse\(\s*code="([a-z-]+)"', source))
-    codes = found | {"not-found", "not-allowed", "no-request", "no-model"}
+    in_source = set(re.findall(r'ErrorResponse\(\s*code="([a-z-]+)"', source))
+    codes = in_source | {"not-found", "not-allowed", "no-request", "no-model"}
     assert {code for code in codes if f"`{code}`" not in document} == set()
 
 
@@ -321,11 +321,11 @@ def test_old_failures_say_that_no_log_was_kept(stand: BoardDriver, web: httpx2.C
     adopt(stand.context)
     for _ in range(2):
         stand.settle()
-        found = get(web, f"/api/requests/{failed}")
-        assert (found["state"], found["from_before"], found["log_url"]) == ("failed", True, None)
-        assert found["submitted"] == "2024-01-06T09:45:44Z"
-        assert "there is no log" in found["failure"]["message"]
-        assert found["failure"]["advice"].startswith("Ask a maintainer")
+        request = get(web, f"/api/requests/{failed}")
+        assert (request["state"], request["from_before"], request["log_url"]) == ("failed", True, None)
+        assert request["submitted"] == "2024-01-06T09:45:44Z"
+        assert "there is no log" in request["failure"]["message"]
+        assert request["failure"]["advice"].startswith("Ask a maintainer")
         stand.context.redis.flushall()
     assert RECORD not in models_in(get(web, "/api/requests"))
 
@@ -335,10 +335,10 @@ def test_what_the_syncs_see_is_what_is_shown(stand: BoardDriver, web: httpx2.Cli
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.put("ada/odd_eval_request_False_float16_Original.json", b'{"status": "PENDING", "model": 7}')
     stand.settle()
-    found = get(web, f"/api/requests/{refused}")
-    assert (found["status"], found["state"]) == ("FAILED", "failed")
-    assert "only as pickle files" in found["failure"]["message"]
-    assert "/datasets/board/requests/discussions/" in found["thread_url"]
+    request = get(web, f"/api/requests/{refused}")
+    assert (request["status"], request["state"]) == ("FAILED", "failed")
+    assert "only as pickle files" in request["failure"]["message"]
+    assert "/datasets/board/requests/discussions/" in request["thread_url"]
     assert get(web, f"/api/requests/{waits}")["place"]["position"] == 1
     odd = get(web, "/api/requests/ada/odd_eval_request_False_float16_Original.json")
     assert (odd["state"], odd["failure"]["fault"]) == ("failed", "submission")

@@ -70,18 +70,18 @@ def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Cl
     before = syncing.commits()
     answer = ask(web, "ada/pickled", precision="float32")
     assert answer.status_code == 200, answer.text
-    found = answer.json()
-    assert (found["state"], found["accepted"], found["model"]) == ("done", False, "ada/pickled")
-    assert "access" not in found
-    assert outcomes(found)["model-readable"] == "passed"
-    assert "safetensors" in failing(found)
-    (reason,) = next(rule["reasons"] for rule in found["rules"] if rule["rule"] == "safetensors")
+    report = answer.json()
+    assert (report["state"], report["accepted"], report["model"]) == ("done", False, "ada/pickled")
+    assert "access" not in report
+    assert outcomes(report)["model-readable"] == "passed"
+    assert "safetensors" in failing(report)
+    (reason,) = next(rule["reasons"] for rule in report["rules"] if rule["rule"] == "safetensors")
     assert "pickle" in reason["message"]
     assert reason["advice"]
     assert (syncing.commits(), syncing.threads(), syncing.context.index.count()) == (before, [], 0)
     calls = len(syncing.calls)
     again = web.get("/api/check", params={"model": "ada/pickled", "precision": "float32"})
-    assert (again.json(), len(syncing.calls)) == (found, calls)
+    assert (again.json(), len(syncing.calls)) == (report, calls)
     same = {"if-none-match": again.headers["etag"]}
     assert (
         web.get("/api/check", params={"model": "ada/pickled", "precision": "float32"}, headers=same).status_code == 304
@@ -106,9 +106,9 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     assert asked[0].headers["retry-after"]
     assert asked[0].json()["state"] == "under-way"
     assert (asked[-1].json()["code"], int(asked[-1].headers["retry-after"]) > 0) == ("too-many", True)
-    known = CheckResponse(state="done", model="ada/known", accepted=True)
+    accepted = CheckResponse(state="done", model="ada/known", accepted=True)
     mailbox = Mailbox(connection, KEYS, CheckQuestion, CheckResponse)
-    mailbox.answer(CheckQuestion(model="ada/known").message_id, known, seconds=60)
+    mailbox.answer(CheckQuestion(model="ada/known").message_id, accepted, seconds=60)
     assert web.get("/api/check", params={"model": "ada/known"}).json()["accepted"] is True
     connection.delete(KEYS.asked(client_name("127.0.0.1")))
     connection.set(KEYS.asked("all"), settings.checks_per_minute, ex=60)
@@ -166,24 +166,27 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardD
     path = stand.submit("steward-bot/secret")
     stand.settle()
     assert stand.context.index.get(path).standing.access == "private"  # the check does not mention this request
-    told, nowhere = check_model(stand.context, "steward-bot/secret"), check_model(stand.context, "steward-bot/nothing")
-    words = [[reason.message for reason in rule.reasons] for rule in told.rules]
+    private, nowhere = (
+        check_model(stand.context, "steward-bot/secret"),
+        check_model(stand.context, "steward-bot/nothing"),
+    )
+    words = [[reason.message for reason in rule.reasons] for rule in private.rules]
     assert words == [[one.message.replace("nothing", "secret") for one in rule.reasons] for rule in nowhere.rules]
-    assert [rule.outcome for rule in told.rules] == [rule.outcome for rule in nowhere.rules]
-    assert (told.revision, told.access) == (None, "public")
-    known = check_model(stand.context, "steward-bot/secret", public=False)
-    assert known.access == "private"
-    assert known.revision is not None
+    assert [rule.outcome for rule in private.rules] == [rule.outcome for rule in nowhere.rules]
+    assert (private.revision, private.access) == (None, "public")
+    for_operator = check_model(stand.context, "steward-bot/secret", public=False)
+    assert for_operator.access == "private"
+    assert for_operator.revision is not None
 
 
 def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: BoardDriver) -> None:
     """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
     name = made(stand, "gated", gated=True)
-    known, told = check_model(stand.context, name, public=False), check_model(stand.context, name)
-    assert known.access == told.access == "gated"
-    assert [rule.outcome for rule in told.rules] == [rule.outcome for rule in known.rules]
-    assert any("pickle" in reason.message for rule in known.rules for reason in rule.reasons)
-    told_of = [reason for rule in told.rules for reason in rule.reasons]
+    for_operator, for_public = check_model(stand.context, name, public=False), check_model(stand.context, name)
+    assert for_operator.access == for_public.access == "gated"
+    assert [rule.outcome for rule in for_public.rules] == [rule.outcome for rule in for_operator.rules]
+    assert any("pickle" in reason.message for rule in for_operator.rules for reason in rule.reasons)
+    told_of = [reason for rule in for_public.rules for reason in rule.reasons]
     assert told_of
     assert {(reason.message, reason.advice, reason.link) for reason in told_of} == {(GATED, "", "")}
 
@@ -242,8 +245,8 @@ def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand:
     repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
     stand.hub.state.repos.update(repo, None, gated="manual")
-    told = [reason for rule in check_model(stand.context, "ada/pickled").rules for reason in rule.reasons]
-    assert "is gated" in " ".join(reason.message for reason in told)
+    reasons = [reason for rule in check_model(stand.context, "ada/pickled").rules for reason in rule.reasons]
+    assert "is gated" in " ".join(reason.message for reason in reasons)
 
 
 @pytest.fixture
@@ -258,12 +261,12 @@ def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.Monke
 
 def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """A list of passes and failures with what to do, as JSON on request; the exit status says how it would end."""
-    found = steward("check", "ada/pickled", "--precision", "float32")
-    assert found.exit_code == 1, found.output
-    assert "ok    The model can be read" in found.output
-    assert "FAIL" in found.output
-    assert "→" in found.output
-    assert "would not be accepted" in found.output
+    result = steward("check", "ada/pickled", "--precision", "float32")
+    assert result.exit_code == 1, result.output
+    assert "ok    The model can be read" in result.output
+    assert "FAIL" in result.output
+    assert "→" in result.output
+    assert "would not be accepted" in result.output
     for name in ("ada/nowhere", f"{stand.hub.url}/ada/nowhere"):
         missing = steward("check", name, "--precision", "float32").output
         assert "ada/nowhere would not be accepted: 1 rule fails. " in missing
@@ -276,15 +279,15 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
 
 
 def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """By path or by model: state, place, reason, log and thread; no Hub is asked; nothing known is exit status 1."""
+    """By path or by model: state, place, reason and thread; no Hub is asked; nothing known is exit status 1."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.settle()
     calls = len(stand.calls)
-    found = steward("status", refused)
-    assert found.exit_code == 0, found.output
-    assert "failed (FAILED)" in found.output
-    assert "pickle" in found.output
-    assert "/discussions/" in found.output
+    result = steward("status", refused)
+    assert result.exit_code == 0, result.output
+    assert "failed (FAILED)" in result.output
+    assert "pickle" in result.output
+    assert "/discussions/" in result.output
     assert "ada/good" in steward("search", "goo").output
     hits = json.loads(steward("search", "ada;", "Precision:", "float32", "--json").stdout)["hits"]
     assert {hit["path"] for hit in hits} == {refused, waits}
@@ -317,13 +320,13 @@ def failed(stand: BoardDriver) -> EvaluationJob:
 def test_an_operator_hears_why_and_reads_the_log(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """The reason with the log's decisive lines; the whole log, of which nothing moves the terminal's cursor."""
     job = failed(stand)
-    told = steward("why", "ada/good")
-    assert told.exit_code == 0, told.output
-    assert "The weights are cut off." in told.stdout
-    assert "| SafetensorError: Error while deserializing header" in told.stdout
-    (one,) = json.loads(steward("why", job.path, "--json").stdout.splitlines()[-1])["requests"]
-    assert (one["path"], one["failure"]["cause"]) == (job.path, "weights-corrupted")
-    assert any("SafetensorError" in line for line in one["lines"])
+    result = steward("why", "ada/good")
+    assert result.exit_code == 0, result.output
+    assert "The weights are cut off." in result.stdout
+    assert "| SafetensorError: Error while deserializing header" in result.stdout
+    (explained,) = json.loads(steward("why", job.path, "--json").stdout.splitlines()[-1])["requests"]
+    assert (explained["path"], explained["failure"]["cause"]) == (job.path, "weights-corrupted")
+    assert any("SafetensorError" in line for line in explained["lines"])
     log = steward("logs", job.path)
     assert log.exit_code == 0, log.output
     assert log.stdout.splitlines() == ["loading", "        shard 1[2J", LOG.splitlines()[-1]]
@@ -333,13 +336,13 @@ def test_where_there_is_no_log_it_says_so(stand: BoardDriver, steward: Callable[
     """Nothing known, several meant, none kept: exit status 1 and a sentence, on standard error."""
     waiting = stand.submit("ada/good")
     stand.settle()
-    for what, said in (("ada/nothing", "There is no request"), (waiting, "There is no log")):
-        found = steward("logs", what)
-        assert (found.exit_code, found.stdout, said in found.stderr) == (1, "", True)
+    for what, message in (("ada/nothing", "There is no request"), (waiting, "There is no log")):
+        result = steward("logs", what)
+        assert (result.exit_code, result.stdout, message in result.stderr) == (1, "", True)
     other = stand.submit("ada/good", path=waiting.replace("float32", "float16"), precision="float16")
     stand.settle()
-    found = steward("logs", "ada/good")
-    assert (found.exit_code, waiting in found.stderr, other in found.stderr) == (1, True, True)
+    result = steward("logs", "ada/good")
+    assert (result.exit_code, waiting in result.stderr, other in result.stderr) == (1, True, True)
 
 
 def test_a_log_is_waited_for(stand: BoardDriver, steward: Callable[..., Result]) -> None:
@@ -351,7 +354,7 @@ def test_a_log_is_waited_for(stand: BoardDriver, steward: Callable[..., Result])
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(steward, "logs", "-f", "--every", "0.2", job.path)
         stand.end(job, failure=cause)
-        found = following.result(timeout=30)
-    assert found.exit_code == 0, found.output
-    assert "shard 1" in found.stdout
-    assert "failed (FAILED)" in found.stderr
+        result = following.result(timeout=30)
+    assert result.exit_code == 0, result.output
+    assert "shard 1" in result.stdout
+    assert "failed (FAILED)" in result.stderr

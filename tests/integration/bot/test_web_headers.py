@@ -46,18 +46,18 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     """A board that people can sign in to."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("headers"), connection, valkey.url, probe) as made,
+        signing(tmp_path_factory.mktemp("headers"), connection, valkey.url, probe) as opened,
     ):
-        yield made
+        yield opened
 
 
 def routes(site: SignInSite) -> list[tuple[str, str]]:
     """Method and an address of every route that there is; one with an unknown part asks for an example."""
-    found = []
+    addresses = []
     for route in every(create_app(site.settings).routes):
         address = re.sub(r"\{(\w+)(:path)?\}", lambda part: EXAMPLES[part[1]], route.path)
-        found += [(method, address) for method in sorted(route.methods)]
-    return [*found, ("GET", "/openapi.json"), ("GET", "/nowhere"), ("POST", "/results"), ("GET", "/static/none")]
+        addresses += [(method, address) for method in sorted(route.methods)]
+    return [*addresses, ("GET", "/openapi.json"), ("GET", "/nowhere"), ("POST", "/results"), ("GET", "/static/none")]
 
 
 def every(routes: Iterable[object]) -> Iterator[APIRoute]:
@@ -103,7 +103,7 @@ def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> N
         browser.sign_in(who)
     pages = guarded(browser, site)
     assert {"/", "/queue", "/times", "/maintain/parked", "/nowhere"} <= pages.keys()
-    assert [address for address, said in pages.items() if not said >= PAGE] == []
+    assert [address for address, headers in pages.items() if not headers >= PAGE] == []
 
 
 def test_no_page_of_another_site_reads_what_a_cookie_opens(site: SignInSite) -> None:
@@ -142,10 +142,10 @@ def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkey
         async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
             return await client.get("/api/queue"), await client.get("/queue", headers=READER)
 
-    told, page = asyncio.run(play())
-    assert (told.status_code, told.json()["code"], policy(told)) == (500, "broken", PLAIN)
+    api_answer, page = asyncio.run(play())
+    assert (api_answer.status_code, api_answer.json()["code"], policy(api_answer)) == (500, "broken", PLAIN)
     assert (page.status_code, "tell the maintainers" in page.text, policy(page) >= PAGE) == (500, True, True)
-    for answer in (told, page):
+    for answer in (api_answer, page):
         assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
 
 
@@ -180,10 +180,10 @@ def test_a_head_without_end_is_refused(site: SignInSite) -> None:
         try:
             for _ in range(16):
                 stream.sendall(b"text/html," * 6_400)
-            said = stream.recv(100)
+            response = stream.recv(100)
         except (BrokenPipeError, ConnectionResetError):
             return  # it was cut off while it still spoke
-    assert said.startswith(b"HTTP/1.1 431") or said == b""
+    assert response.startswith(b"HTTP/1.1 431") or response == b""
 
 
 def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:

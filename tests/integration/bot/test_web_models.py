@@ -56,9 +56,9 @@ def furnish(client: redis.Redis, keys: Keys) -> None:
     for number, (model, average, category, base) in enumerate(MODELS):
         path = path_of(model if model != HOSTILE else "eve/hostile")
         more: dict[str, Any] = {"category": category, "base_model": base, "licence": "mit", "parameters": 7 * 10**9}
-        one = entry(model, "settled", "FINISHED", number=number, path=path, thread=7, **more)
-        index.put(one)
-        score(scores, one, average, category)
+        indexed = entry(model, "settled", "FINISHED", number=number, path=path, thread=7, **more)
+        index.put(indexed)
+        score(scores, indexed, average, category)
     half = entry("bob/leaf", "settled", "FINISHED", number=5, path=path_of("bob/leaf", "float16"), category="chat")
     index.put(half, entry("bob/waits", "waiting", "PENDING", attempt="1"))
     score(scores, half, 49.0, "chat")
@@ -82,9 +82,9 @@ def model(site: Client, name: str) -> Any:
 
 def test_a_model_has_rank_and_every_evaluation_with_what_changed(site: Client) -> None:
     """The newest comes first; each is compared with the one before it of the same precision, else with any before."""
-    found = model(site, "Bob/LEAF")
-    assert (found["model"], found["best"]["rank"], found["ranked"]) == ("bob/leaf", 1, 11)
-    newest, half, oldest = found["evaluations"]
+    document = model(site, "Bob/LEAF")
+    assert (document["model"], document["best"]["rank"], document["ranked"]) == ("bob/leaf", 1, 11)
+    newest, half, oldest = document["evaluations"]
     assert [one["row"]["average"] for one in (newest, half, oldest)] == [50.0, 49.0, 44.0]
     assert (newest["before"], newest["changed"]) == (oldest["row"]["id"], ["commit"])
     assert newest["differences"]["average"] == {"value": 6.0, "margin": None}
@@ -155,12 +155,14 @@ def test_a_name_that_is_an_attack_is_text_everywhere(site: Client) -> None:
 
 def test_plots_show_the_best_of_each_size_and_of_each_day(site: Client) -> None:
     """Page and JSON have the same dots; one type can be selected; flagged models are left out."""
-    found = site.get("/api/plots").json()
-    assert (found["count"], found["drawn"], len(found["dots"])) == (8, 8, 8), "the best evaluation of each model"
-    assert [one["model"] for one in found["dots"] if one["best"]] == ["bob/leaf"]
-    assert "eve/copied" not in [one["model"] for one in found["dots"]]
+    document = site.get("/api/plots").json()
+    assert (document["count"], document["drawn"], len(document["dots"])) == (8, 8, 8), (
+        "the best evaluation of each model"
+    )
+    assert [one["model"] for one in document["dots"] if one["best"]] == ["bob/leaf"]
+    assert "eve/copied" not in [one["model"] for one in document["dots"]]
     text = page(site, "/plots")
-    assert all(f'href="/models/{one["model"]}"' in text for one in found["dots"] if "eve" not in one["model"])
+    assert all(f'href="/models/{one["model"]}"' in text for one in document["dots"] if "eve" not in one["model"])
     assert "8 models. The best is bob/leaf with 50.00, 7 billion parameters." in text
     times = site.get("/api/plots", params={"by": "time", "type": "chat"}).json()
     assert {one["category"] for one in times["dots"]} == {"chat"}
@@ -183,8 +185,8 @@ def test_a_plot_is_an_image_to_embed(site: Client) -> None:
 
 def previews(client: Client, path: str) -> dict[str, str]:
     """The Open Graph properties of a page."""
-    found = re.findall(r'<meta property="og:([^"]+)" content="([^"]*)">', page(client, path))
-    return {name: unescape(value) for name, value in found}
+    tags = re.findall(r'<meta property="og:([^"]+)" content="([^"]*)">', page(client, path))
+    return {name: unescape(value) for name, value in tags}
 
 
 def test_a_link_to_a_page_shows_name_rank_and_picture(valkey: Valkey, site: Client, tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_link_to_a_page_shows_name_rank_and_picture(valkey: Valkey, site: Clie
         compared = previews(client, "/compare?model=bob/leaf&model=ada/trunk")
         assert compared["description"] == "bob/leaf, ada/trunk"
         board, plots = previews(client, "/"), previews(client, "/plots")
-        pictures = {found["image"].removeprefix(public) for found in (of_model, compared, board, plots)}
+        pictures = {preview["image"].removeprefix(public) for preview in (of_model, compared, board, plots)}
         assert len(pictures) == 3
         for address in pictures:
             answer = client.get(address)

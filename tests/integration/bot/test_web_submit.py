@@ -42,16 +42,16 @@ def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client,
     forged = {"sender": "bob", "submitter": "bob", "steward": {"submitter": "bob"}, "status": "FINISHED"}
     answer = settled(web, {**GOOD, **forged})
     assert answer.status_code == 202, answer.text
-    told = answer.json()
-    assert (told["code"], told["path"], told["reasons"]) == ("submitted", PATH, [])
-    assert told["request_url"].endswith(f"/datasets/board/requests/blob/main/{PATH}")
-    found = wait_until(lambda: web.get(told["json_url"]).is_success and web.get(told["json_url"]).json())
-    assert (found["submitter"], found["model"]) == ("ada", "ada/good")
-    wait_until(lambda: web.get(told["json_url"]).json()["state"] == "waiting")
-    assert web.get(told["page_url"]).status_code == 200
+    submission = answer.json()
+    assert (submission["code"], submission["path"], submission["reasons"]) == ("submitted", PATH, [])
+    assert submission["request_url"].endswith(f"/datasets/board/requests/blob/main/{PATH}")
+    request = wait_until(lambda: web.get(submission["json_url"]).is_success and web.get(submission["json_url"]).json())
+    assert (request["submitter"], request["model"]) == ("ada", "ada/good")
+    wait_until(lambda: web.get(submission["json_url"]).json()["state"] == "waiting")
+    assert web.get(submission["page_url"]).status_code == 200
     file = syncing.file(PATH)
     assert (file["sender"], file["steward"]["submitter"], file["status"]) == ("ada", "ada", "PENDING")
-    assert file["revision"] == told["revision"]
+    assert file["revision"] == submission["revision"]
     assert [cause for cause in file["steward"]["causes"] if cause.startswith("api:")]
 
 
@@ -60,14 +60,14 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     before = syncing.commits()
     answer = settled(web, {"model": "ada/pickled", "precision": "1bit"})
     assert answer.status_code == 422, answer.text
-    told = answer.json()
-    codes = {one["code"] for one in told["reasons"]}
-    assert told["code"] == "refused"
+    refusal = answer.json()
+    codes = {one["code"] for one in refusal["reasons"]}
+    assert refusal["code"] == "refused"
     assert len(codes) >= 2
-    assert any("pickle" in one["message"] for one in told["reasons"])
-    assert all(one["message"] for one in told["reasons"])
-    assert "submit it again" in told["text"]
-    assert "new comment" not in told["text"]
+    assert any("pickle" in one["message"] for one in refusal["reasons"])
+    assert all(one["message"] for one in refusal["reasons"])
+    assert "submit it again" in refusal["text"]
+    assert "new comment" not in refusal["text"]
     assert (syncing.commits(), syncing.context.index.count()) == (before, 0)
     (key,) = syncing.context.redis.keys(STORED)
     assert 0 < syncing.context.redis.ttl(key) <= 60
@@ -199,24 +199,24 @@ def test_what_was_submitted_by_a_program_is_on_record(
     (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     stand.context.redis.hdel(key, "answer")
     sync_submission(stand.context, key.rpartition(":")[2])
-    (one,) = stand.context.decisions.newest(limit=10)
-    assert (one.verb, one.person.name, one.model, one.requests, one.allowed) == (
+    (decision,) = stand.context.decisions.newest(limit=10)
+    assert (decision.verb, decision.person.name, decision.model, decision.requests, decision.allowed) == (
         "submit",
         "ada",
         "ada/good",
         [PATH],
         True,
     )
-    assert (one.thread, one.comment.partition("-")[0]) == (None, "api")
-    assert one.command.startswith("/submit ada/good ")
-    assert "precision=float32" in one.command
+    assert (decision.thread, decision.comment.partition("-")[0]) == (None, "api")
+    assert decision.command.startswith("/submit ada/good ")
+    assert "precision=float32" in decision.command
     assert web.get("/api/decisions").json()["decisions"][0]["thread_url"] == ""
     post(web, {"model": "ada/pickled", "precision": "float32"})
     stand.time = clock.now()
     stand.work()
     assert len(stand.context.decisions.newest(limit=10)) == 1
     files = [entry.path for entry in stand.context.hub.list_files(stand.context.logs) if "decisions/" in entry.path]
-    assert [path.rpartition("/")[2] for path in files] == [f"{one.id}.json"]
+    assert [path.rpartition("/")[2] for path in files] == [f"{decision.id}.json"]
 
 
 def history(stand: BoardDriver) -> list[str]:
@@ -227,11 +227,11 @@ def history(stand: BoardDriver) -> list[str]:
 def test_the_documentation_tells_what_is_taken(web: httpx2.Client) -> None:
     """The body's fields, the token, the key, and every answer."""
     described = web.get("/openapi.json").json()
-    told = described["paths"]["/api/requests"]["post"]
-    schema = told["requestBody"]["content"]["application/json"]["schema"]
+    operation = described["paths"]["/api/requests"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert {"model", "revision", "precision", "weight_type", "base_model", "model_type", "use_chat_template"} == set(
         schema["properties"]
     )
-    assert {"202", "400", "401", "403", "409", "413", "422", "429", "503"} <= told["responses"].keys()
-    assert told["security"] == [{"HTTPBearer": []}]
-    assert "idempotency-key" in [one["name"] for one in told["parameters"]]
+    assert {"202", "400", "401", "403", "409", "413", "422", "429", "503"} <= operation["responses"].keys()
+    assert operation["security"] == [{"HTTPBearer": []}]
+    assert "idempotency-key" in [one["name"] for one in operation["parameters"]]

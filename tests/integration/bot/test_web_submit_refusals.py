@@ -121,7 +121,7 @@ def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, 
 
 
 def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: BoardDriver) -> None:
-    """503 while the Hub cannot name the token's owner; afterwards it is accepted. A rate limit names its wait."""
+    """503 while the Hub cannot name the token's owner, to come again in a minute, or as a rate limit says."""
     faults = stand.hub.state.faults
     rule = faults.add("GET /api/whoami-v2", "fail", times=None, status=503)
     answer = post(web, GOOD)
@@ -155,9 +155,9 @@ def test_the_token_is_kept_nowhere(
     answers = [settled(web, GOOD), settled(web, {"model": "ada/pickled"}), post(web, GOOD, wrong), post(web, b"{")]
     assert [one.status_code for one in answers] == [202, 422, 401, 400]
     printed = capfd.readouterr()
-    said = [printed.out, printed.err, caplog.text, *(f"{one.headers}{one.text}" for one in answers)]
+    texts = [printed.out, printed.err, caplog.text, *(f"{one.headers}{one.text}" for one in answers)]
     for token in (ADA, wrong):
-        assert not [words for words in said if token in words]
+        assert not [words for words in texts if token in words]
         assert not [words for words in everything(connection) if token.encode() in words]
 
 

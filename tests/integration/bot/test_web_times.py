@@ -66,11 +66,11 @@ def furnish(index: Index, scores: Scoreboard) -> None:
     ones += [("eve/secret", 98.0, "chat", "private"), ("eve/odd", 10.0, "strange", "public")]
     ones += [("fay/blend", 20.0, "merge", "public"), ("gus/hostile", 25.0, "merge", "public")]
     for number, (model, average, category, access) in enumerate(ones):
-        said = {"category": category, "access": access, "base_model": base.get(model, "")}
+        facts = {"category": category, "access": access, "base_model": base.get(model, "")}
         called = HOSTILE if model == "gus/hostile" else model
-        one = entry(called, "settled", "FINISHED", number=number, path=path_of(model), **said)
-        index.put(one)
-        score(scores, one, average, category)
+        indexed = entry(called, "settled", "FINISHED", number=number, path=path_of(model), **facts)
+        index.put(indexed)
+        score(scores, indexed, average, category)
 
 
 def page(client: Client, path: str) -> str:
@@ -96,19 +96,19 @@ def pictures(text: str) -> list[str]:
 @pytest.mark.parametrize("length", PERIODS)
 def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
     """The figures above, and the tables beside the pictures, are those of the API."""
-    found = TimingsResponse.model_validate(site.get("/api/times", params={"days": length}).json())
+    timings = TimingsResponse.model_validate(site.get("/api/times", params={"days": length}).json())
     text = page(site, f"/times?days={length}")
-    assert found.days == len(found.ended) == length
-    assert found.waiting.overall is not None
-    assert [one.name for one in found.waiting.tiers] == ["small", "medium", "large"]
-    assert [one.name for one in found.waiting.precisions] == ["float16", "bfloat16", "8bit", "4bit", "GPTQ"]
-    assert sum(one.among for one in found.waiting.tiers) == found.waiting.overall.among
-    assert found.running.overall is not None
-    assert found.running.overall.among == found.finished
-    assert f"<b>{found.finished:,}</b><span>attempts finished" in text
+    assert timings.days == len(timings.ended) == length
+    assert timings.waiting.overall is not None
+    assert [one.name for one in timings.waiting.tiers] == ["small", "medium", "large"]
+    assert [one.name for one in timings.waiting.precisions] == ["float16", "bfloat16", "8bit", "4bit", "GPTQ"]
+    assert sum(one.among for one in timings.waiting.tiers) == timings.waiting.overall.among
+    assert timings.running.overall is not None
+    assert timings.running.overall.among == timings.finished
+    assert f"<b>{timings.finished:,}</b><span>attempts finished" in text
     rows = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th><td class="number">(\d+)</td>', text)
-    assert rows == [(one.day, str(one.finished)) for one in reversed(found.ended) if one.finished or one.failed]
-    assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(found.queue)
+    assert rows == [(one.day, str(one.finished)) for one in reversed(timings.ended) if one.finished or one.failed]
+    assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(timings.queue)
     assert ("Counting began on" in text) == (length == 90)
 
 
@@ -118,10 +118,10 @@ def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
     tags = Reader(text).tags
     shown = [attributes for tag, attributes in tags if tag == "img" and attributes.get("role") == "img"]
     assert len(shown) == 4
-    for one in shown:
-        assert len(one["alt"] or "") > 40
-        assert int(one["width"] or 0) == WIDTHS[-1]
-        assert int(one["height"] or 0) > 100
+    for picture in shown:
+        assert len(picture["alt"] or "") > 40
+        assert int(picture["width"] or 0) == WIDTHS[-1]
+        assert int(picture["height"] or 0) > 100
     assert [tag for tag, _ in tags].count("details") == 4 + 1, "a table for each picture, and the menu"
     assert [tag for tag, _ in tags].count("caption") == 4
     assert not [name for _, attributes in tags for name in attributes if name == "style" or name.startswith("on")]
@@ -208,15 +208,15 @@ def test_a_model_stands_beside_its_base_and_its_category(
     site: Client, model: str, others: list[tuple[str, str, float, int]]
 ) -> None:
     """Page, picture and JSON compare it with public models that are not flagged."""
-    found = compared(site, model)
-    assert [(one.what, one.model, one.average, one.among) for one in found.others] == others
-    assert list(found.own.benchmarks) == list(BENCHMARKS)
+    comparison = compared(site, model)
+    assert [(one.what, one.model, one.average, one.among) for one in comparison.others] == others
+    assert list(comparison.own.benchmarks) == list(BENCHMARKS)
     text = page(site, f"/models/{model}")
     addresses = pictures(text)
     assert len(addresses) == len(WIDTHS)
-    said = [one.text or "" for one in svg(site, addresses[0]).iter() if one.tag.endswith("}text")]
-    assert "Average" in said
-    assert any("chat models" in one for one in said)
+    words = [one.text or "" for one in svg(site, addresses[0]).iter() if one.tag.endswith("}text")]
+    assert "Average" in words
+    assert any("chat models" in one for one in words)
     table = re.findall(r"<caption>.*?</table>", text, re.DOTALL)[0]
     for _, name, average, _ in others:
         assert name in table

@@ -31,11 +31,11 @@ def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
 def count(hub: Hub, who: Urgency, *, most: int) -> int:
     """Return the number of calls of urgency `who` until the budget, or the Hub, refuses."""
     with urgency(who):
-        for made in range(most):
+        for calls_made in range(most):
             try:
                 hub.head(REPO)
             except RateLimited:
-                return made
+                return calls_made
     return most
 
 

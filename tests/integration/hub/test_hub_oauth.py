@@ -50,7 +50,7 @@ class Says:
     def say(self, *, metadata: Any = None, identity: Any = None, userinfo: Any = None, token: Any = None) -> None:
         """Have it say the right things, but for these."""
         names = {f"{name}_endpoint": f"{self.url}/oauth/{name}" for name in ("token", "userinfo")}
-        told = {"issuer": self.url, "authorization_endpoint": f"{self.url}/oauth/authorize", **names}
+        metadata_document = {"issuer": self.url, "authorization_endpoint": f"{self.url}/oauth/authorize", **names}
         claims = {
             "iss": self.url,
             "aud": "an-app",
@@ -59,10 +59,10 @@ class Says:
             "sub": "5f6b6d1a",
             **(identity or {}),
         }
-        got = {"access_token": "hf_oauth_x", "id_token": written(claims)}
+        tokens = {"access_token": "hf_oauth_x", "id_token": written(claims)}
         self.answers: dict[str, Any] = {
-            "/.well-known/openid-configuration": {**told, **(metadata or {})},
-            "/oauth/token": got if token is None else token,
+            "/.well-known/openid-configuration": {**metadata_document, **(metadata or {})},
+            "/oauth/token": tokens if token is None else token,
             "/oauth/userinfo": {"sub": "5f6b6d1a", "preferred_username": "ada", **(userinfo or {})},
         }
 
@@ -81,9 +81,9 @@ def written(claims: object) -> str:
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Says]:
     """One Hub for all tests of this module."""
-    made = Says()
-    yield made
-    made.close()
+    started = Says()
+    yield started
+    started.close()
 
 
 def provider(hub: Says) -> Provider:
@@ -111,7 +111,7 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("answers", "error"),
     [
         ({"identity": {"iss": "https://evil.example"}}, Denied),
         ({"identity": {"aud": "another-app"}}, Denied),
@@ -135,9 +135,9 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
         ({"metadata": {"authorization_endpoint": "javascript:alert(1)"}}, Garbled),
     ],
 )
-def test_what_does_not_hold_signs_nobody_in(hub: Says, said: dict[str, Any], error: type[HubError]) -> None:
+def test_what_does_not_hold_signs_nobody_in(hub: Says, answers: dict[str, Any], error: type[HubError]) -> None:
     """A wrong issuer, app, time, nonce, person or host, or an empty response, is refused without revealing a secret."""
-    hub.say(**said)
+    hub.say(**answers)
     with pytest.raises(error) as caught:
         provider(hub).identify("the code", verifier="v", nonce="n")
     assert not [secret for secret in ("the code", "secret", "hf_oauth_x") if secret in str(caught.value)]

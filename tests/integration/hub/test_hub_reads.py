@@ -34,12 +34,12 @@ def test_a_wrong_token_is_told(local: LocalHub) -> None:
 
 def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """The content comes with the commit that compare-and-swap needs."""
-    done = bot.commit(repo, [WriteFile("a/b c#1?.json", b'{"x": 1}')], "Add a file")
+    commit = bot.commit(repo, [WriteFile("a/b c#1?.json", b'{"x": 1}')], "Add a file")
     calls.clear()
     file = bot.read_file(repo, "a/b c#1?.json")
     assert calls == ["resolve"]
     blob = hashlib.sha1(b"blob 8\0" + file.data, usedforsecurity=False).hexdigest()
-    assert (file.data, file.oid, file.commit) == (b'{"x": 1}', blob, done.oid)
+    assert (file.data, file.oid, file.commit) == (b'{"x": 1}', blob, commit.oid)
 
 
 def test_what_is_missing_is_told_apart(bot: Hub, repo: Repo) -> None:
@@ -68,9 +68,9 @@ def test_a_private_repo_is_hidden_from_strangers(mallory: Hub, new_repo: Callabl
 
 def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo) -> None:
     """A head is read from the refs, which do not lag behind."""
-    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a")
+    commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a")
     pull = bot.commit(repo, [WriteFile("b", b"1")], "Propose b", create_pr=True)
-    assert bot.head(repo) == done.oid
+    assert bot.head(repo) == commit.oid
     assert bot.head(repo, f"refs/pr/{pull.pull_number}") == pull.oid
     with pytest.raises(RevisionNotFound):
         bot.head(repo, "no-branch")
@@ -123,16 +123,22 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
         WriteFile("config.json", b'{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'),
         WriteFile("model.safetensors", struct.pack("<Q", len(header)) + header + bytes(12)),
     ]
-    done = bot.commit(repo, files, "Add a model")
+    commit = bot.commit(repo, files, "Add a model")
     calls.clear()
     facts = bot.model_facts(repo.id)
     assert calls == ["info"]
-    assert (facts.id, facts.sha, facts.license, facts.gated, facts.private) == (repo.id, done.oid, "mit", False, False)
+    assert (facts.id, facts.sha, facts.license, facts.gated, facts.private) == (
+        repo.id,
+        commit.oid,
+        "mit",
+        False,
+        False,
+    )
     assert facts.parameters == 6
     assert "merge" in facts.tags
     assert {file.name: file.size for file in facts.files}["config.json"] == len(files[1].data)
     assert facts.created_at is not None
-    assert bot.model_facts(repo.id, done.oid).sha == done.oid
+    assert bot.model_facts(repo.id, commit.oid).sha == commit.oid
     with pytest.raises(RevisionNotFound):
         bot.model_facts(repo.id, "no-branch")
     with pytest.raises(RepoNotFound):
@@ -141,16 +147,16 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
 
 def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """Title and description of a commit are separate, and only needed pages are fetched."""
-    done = [bot.commit(repo, [WriteFile("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
+    commits = [bot.commit(repo, [WriteFile("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
     calls.clear()
     newest, older = bot.commits(repo, limit=2)
     assert calls == ["commits"]
-    assert (newest.oid, older.oid) == (done[2].oid, done[1].oid)
+    assert (newest.oid, older.oid) == (commits[2].oid, commits[1].oid)
     assert (newest.title, newest.authors) == ("Count 2", ("bot",))
     assert "because of 2" in newest.message
     assert len(bot.commits(repo)) == 4
     calls.clear()
-    assert [entry.oid for entry in bot.history(repo, page=3)][:3] == [one.oid for one in reversed(done)]
+    assert [entry.oid for entry in bot.history(repo, page=3)][:3] == [one.oid for one in reversed(commits)]
     assert calls == ["commits", "commits"]
 
 
@@ -182,11 +188,11 @@ def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: 
 def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
     """A saved file replaces the contents of the given file; a file that is too large raises TooLarge."""
     head = bot.commit(repo, [WriteFile("words.txt", b"words")], "Add").oid
-    kept = io.BytesIO(b"what was there before")
-    bot.save_file(repo, "words.txt", head, kept, max_bytes=5)
-    assert kept.getvalue() == b"words"
+    saved = io.BytesIO(b"what was there before")
+    bot.save_file(repo, "words.txt", head, saved, max_bytes=5)
+    assert saved.getvalue() == b"words"
     with pytest.raises(TooLarge):
-        bot.save_file(repo, "words.txt", head, kept, max_bytes=4)
+        bot.save_file(repo, "words.txt", head, saved, max_bytes=4)
 
 
 def test_the_digests_of_large_files_come_with_the_facts(bot: Hub, new_repo: Callable[..., Repo]) -> None:

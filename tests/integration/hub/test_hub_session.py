@@ -119,9 +119,9 @@ def test_a_commit_without_parent_is_repeated_after_answers_that_prove_it_had_no_
     script: Script, scripted: Hub
 ) -> None:
     """409 and 429 changed nothing."""
-    done = Reply(body={"commitOid": "c" * 40, "commitUrl": "u"})
+    committed = Reply(body={"commitOid": "c" * 40, "commitUrl": "u"})
     busy = Reply(409, {"error": "Another commit operation is in progress for this repository."})
-    script.say(Reply(body={"files": []}), busy, Reply(429, headers={"Retry-After": "0"}), done)
+    script.say(Reply(body={"files": []}), busy, Reply(429, headers={"Retry-After": "0"}), committed)
     assert scripted.commit(REPO, [WriteFile("a", b"1")], "Add a").oid == "c" * 40
 
 
@@ -331,6 +331,6 @@ def test_a_saved_file_holds_the_good_answer_alone(script: Script, scripted: Hub)
     """The file has only the bytes of the successful response, not those of a failed one."""
     good = Reply(body=b"words", headers=file_headers(b"words"))
     script.say(Reply(503, body=b"a long page about a bad gateway"), good)
-    kept = io.BytesIO()
-    scripted.save_file(Repo("model", "ada/m"), "w", "main", kept, max_bytes=100)
-    assert kept.getvalue() == b"words"
+    saved = io.BytesIO()
+    scripted.save_file(Repo("model", "ada/m"), "w", "main", saved, max_bytes=100)
+    assert saved.getvalue() == b"words"

@@ -111,10 +111,10 @@ def test_a_comment_is_written_once(bot: Hub, repo: Repo, num: int, calls: list[s
 
 def test_a_thread_just_read_saves_the_look(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
     """The sync has the thread in hand already."""
-    seen = bot.thread(repo, num)
+    thread = bot.thread(repo, num)
     bot.me()
     calls.clear()
-    bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=seen)
+    bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=thread)
     assert calls == ["comment"]
 
 
@@ -124,9 +124,9 @@ def test_a_comment_is_written_once_whatever_goes_wrong(
 ) -> None:
     """Also where the look before was spared: after an error the thread is read again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
-    seen = bot.thread(repo, num)
+    thread = bot.thread(repo, num)
     local.state.faults.add(COMMENT, kind, **options)
-    comment = bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=seen)
+    comment = bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=thread)
     assert [one.id for one in bot.thread(repo, num).comments[1:]] == [comment.id]
 
 

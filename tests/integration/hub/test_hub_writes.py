@@ -23,9 +23,9 @@ COMMIT = "POST */commit/*"
 def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
     """The repo holds the committed files."""
     bot.commit(repo, [WriteFile("a", b"1"), WriteFile("b/c.bin", bytes(range(256)))], "Add")
-    done = bot.commit(repo, [DeleteFile("a"), WriteFile("b/c.bin", b"")], "Change")
-    assert done.url.endswith(done.oid)
-    assert bot.head(repo) == done.oid
+    commit = bot.commit(repo, [DeleteFile("a"), WriteFile("b/c.bin", b"")], "Change")
+    assert commit.url.endswith(commit.oid)
+    assert bot.head(repo) == commit.oid
     assert bot.find_file(repo, "a") is None
     assert bot.read_file(repo, "b/c.bin").data == b""
 
@@ -86,8 +86,8 @@ def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, b
     """A commit with a parent is safe to repeat."""
     parent = bot.head(repo)
     local.state.faults.fail(COMMIT, times=2)
-    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
-    assert bot.head(repo) == done.oid
+    commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
+    assert bot.head(repo) == commit.oid
     assert len(bot.commits(repo)) == 2
 
 
@@ -98,29 +98,29 @@ def test_a_commit_that_failed_after_its_effect_is_recognised(
     """A commit that landed in spite of an error is found, and not sent again."""
     parent = bot.head(repo)
     local.state.faults.add(COMMIT, kind)
-    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", "with a reason", parent=parent)
+    commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", "with a reason", parent=parent)
     assert calls.count("commit") == 1
-    assert bot.head(repo) == done.oid
+    assert bot.head(repo) == commit.oid
     assert bot.commits(repo)[0].title == "Add a"
     assert len(bot.commits(repo)) == 2
-    assert done.url.endswith(f"/commit/{done.oid}")
+    assert commit.url.endswith(f"/commit/{commit.oid}")
 
 
 def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: Repo) -> None:
     """The Hub's own timeout of a minute ends like this."""
     local.state.faults.hang(COMMIT, after=True)
     with Hub(local.url, "hf_bot", timeout=0.3, retries=QUICK) as impatient:
-        done = impatient.commit(repo, [WriteFile("a", b"1")], "Add a", parent=impatient.head(repo))
-        assert impatient.head(repo) == done.oid
+        commit = impatient.commit(repo, [WriteFile("a", b"1")], "Add a", parent=impatient.head(repo))
+        assert impatient.head(repo) == commit.oid
         assert len(impatient.commits(repo)) == 2
 
 
 def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hub, ada: Hub, repo: Repo) -> None:
     """The commit is found below a newer commit of another writer."""
     parent = bot.head(repo)
-    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
+    commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
     ada.commit(repo, [WriteFile("a", b"ada's")], "Improve")
-    assert bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent).oid == done.oid
+    assert bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent).oid == commit.oid
     assert bot.read_file(repo, "a").data == b"ada's"
 
 
@@ -150,8 +150,8 @@ def test_a_commit_lands_once_whatever_goes_wrong(
 ) -> None:
     """A commit with a parent is sent again or recognised, and the caller sees no error."""
     local.state.faults.add(COMMIT, kind, **options)
-    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=bot.head(repo))
-    assert bot.head(repo) == done.oid
+    commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=bot.head(repo))
+    assert bot.head(repo) == commit.oid
     assert len(bot.commits(repo)) == 2
 
 

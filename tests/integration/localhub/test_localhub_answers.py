@@ -81,8 +81,8 @@ def test_deleting_a_file_that_is_a_folder_deletes_the_folder(ada: HfApi) -> None
     repo = make_repo(ada)
     files = [CommitOperationAdd(f"folder/{name}", b"x") for name in "ab"]
     ada.create_commit(repo, files, commit_message="add", repo_type="dataset")
-    gone = CommitOperationDelete("folder", is_folder=False)
-    ada.create_commit(repo, [gone], commit_message="remove", repo_type="dataset")
+    deletion = CommitOperationDelete("folder", is_folder=False)
+    ada.create_commit(repo, [deletion], commit_message="remove", repo_type="dataset")
     assert ada.list_repo_files(repo, repo_type="dataset") == [".gitattributes"]
 
 

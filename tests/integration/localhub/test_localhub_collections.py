@@ -18,33 +18,41 @@ def status(error: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
 
 def test_a_collection_has_a_slug_from_its_title_and_an_address(ada: HfApi, hub: LocalHub) -> None:
     """A new collection is empty and public; its slug is made of owner, title and id."""
-    made = ada.create_collection("My Cool Stuff!", description="All of it")
-    assert made.slug.startswith("ada/my-cool-stuff-") and made.url == f"{hub.url}/collections/{made.slug}"
-    assert (made.title, made.description, made.private, made.items) == ("My Cool Stuff!", "All of it", False, [])
+    collection = ada.create_collection("My Cool Stuff!", description="All of it")
+    assert (
+        collection.slug.startswith("ada/my-cool-stuff-")
+        and collection.url == f"{hub.url}/collections/{collection.slug}"
+    )
+    assert (collection.title, collection.description, collection.private, collection.items) == (
+        "My Cool Stuff!",
+        "All of it",
+        False,
+        [],
+    )
 
 
 def test_a_private_collection_is_hidden_from_others(ada: HfApi, cleo: HfApi) -> None:
     """Others get 404 for a private collection, in lists too, until it becomes public."""
-    made = ada.create_collection(fresh("secret"), private=True)
+    collection = ada.create_collection(fresh("secret"), private=True)
     with pytest.raises(HfHubHTTPError) as error:
-        cleo.get_collection(made.slug)
+        cleo.get_collection(collection.slug)
     assert status(error) == 404
-    assert made.slug not in [listed.slug for listed in cleo.list_collections(owner="ada")]
-    assert made.slug in [listed.slug for listed in ada.list_collections(owner="ada")]
-    ada.update_collection_metadata(made.slug, private=False)
-    assert cleo.get_collection(made.slug).slug == made.slug
+    assert collection.slug not in [listed.slug for listed in cleo.list_collections(owner="ada")]
+    assert collection.slug in [listed.slug for listed in ada.list_collections(owner="ada")]
+    ada.update_collection_metadata(collection.slug, private=False)
+    assert cleo.get_collection(collection.slug).slug == collection.slug
 
 
 def test_a_new_title_changes_the_slug_and_the_earlier_one_works(ada: HfApi) -> None:
     """Title, description, theme and visibility change; both slugs lead to the collection."""
-    made = ada.create_collection(fresh("before"))
+    collection = ada.create_collection(fresh("before"))
     changed = ada.update_collection_metadata(
-        made.slug, title="After", description="New", private=True, theme="pink", position=3
+        collection.slug, title="After", description="New", private=True, theme="pink", position=3
     )
     assert (changed.title, changed.description, changed.private, changed.theme) == ("After", "New", True, "pink")
-    assert changed.position == 3 and changed.slug != made.slug
-    assert changed.slug.rpartition("-")[2] == made.slug.rpartition("-")[2]
-    assert ada.get_collection(made.slug).slug == ada.get_collection(changed.slug).slug == changed.slug
+    assert changed.position == 3 and changed.slug != collection.slug
+    assert changed.slug.rpartition("-")[2] == collection.slug.rpartition("-")[2]
+    assert ada.get_collection(collection.slug).slug == ada.get_collection(changed.slug).slug == changed.slug
 
 
 def test_items_keep_their_order_their_notes_and_their_repos_names(ada: HfApi) -> None:
@@ -96,11 +104,11 @@ def test_a_note_is_escaped_and_a_former_name_leads_to_its_repo(ada: HfApi, http:
 
 def test_an_item_is_shown_only_to_those_who_may_see_it(ada: HfApi, anonymous: HfApi) -> None:
     """A private repo, and one that was deleted, are left out of what others see."""
-    private, gone, slug = make_repo(ada, private=True), make_repo(ada), ada.create_collection(fresh("mixed")).slug
+    private, deleted, slug = make_repo(ada, private=True), make_repo(ada), ada.create_collection(fresh("mixed")).slug
     ada.add_collection_item(slug, private, "dataset")
-    ada.add_collection_item(slug, gone, "dataset")
-    assert [item.item_id for item in anonymous.get_collection(slug).items] == [gone]
-    ada.delete_repo(gone, repo_type="dataset")
+    ada.add_collection_item(slug, deleted, "dataset")
+    assert [item.item_id for item in anonymous.get_collection(slug).items] == [deleted]
+    ada.delete_repo(deleted, repo_type="dataset")
     assert [item.item_id for item in ada.get_collection(slug).items] == [private]
     assert anonymous.get_collection(slug).items == []
 

@@ -232,8 +232,8 @@ def test_preupload_bounds(http: httpx.Client, ada: HfApi) -> None:
     """More than 1,000 files, or a body of another shape, are 4xx."""
     repo_id = make_repo(ada)
     url = f"/api/datasets/{repo_id}/preupload/main"
-    one = {"path": "a.txt", "sample": "", "size": 0}
-    for body in ({"files": [one] * 1001}, {}, {"files": [{"path": 3}]}, []):
+    file = {"path": "a.txt", "sample": "", "size": 0}
+    for body in ({"files": [file] * 1001}, {}, {"files": [{"path": 3}]}, []):
         assert http.post(url, json=body).status_code in (400, 422)
 
 

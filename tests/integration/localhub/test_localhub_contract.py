@@ -64,8 +64,8 @@ def test_localhub_keeps_the_contract(hub: AlteredHub, tmp_path: Path, capsys: py
     assert [fact["id"] for fact in report["facts"]] == list(BY_ID)
     over = {fact["id"]: fact["calls"] for fact in report["facts"] if fact["calls"] > BY_ID[fact["id"]].calls}
     assert over == {}
-    made = [call for call in calls_of(hub) if call["method"] == "POST" and call["status"] == 200]
-    counts = {call["route"]: call["count"] for call in made}
+    created = [call for call in calls_of(hub) if call["method"] == "POST" and call["status"] == 200]
+    counts = {call["route"]: call["count"] for call in created}
     assert counts["/api/repos/create"] + len({MISSING, "new", "hooksnew"}) == len(SCRATCH_REPOS)
     assert counts["/api/settings/webhooks"] == MOST_WEBHOOKS
     assert f"{len(FACTS)} confirmed · 0 differs · 0 not tried" in printed.out
@@ -162,18 +162,18 @@ def test_cleanup_removes_what_contract_runs_left_and_nothing_else(
 ) -> None:
     """Only repos with the whole form of such names, and webhooks that watch nothing else, are removed."""
     ada = HfApi(endpoint=hub.url, token="hf_ada")
-    left, other = "ada/steward-contract-0123abcd-contents", "ada/steward-contract-notes"
-    for name in (left, other):
+    abandoned, other = "ada/steward-contract-0123abcd-contents", "ada/steward-contract-notes"
+    for name in (abandoned, other):
         ada.create_repo(name, repo_type="dataset")
     ada.create_repo("ada/steward-contract-0123abcd-model", private=True)
-    watched = [{"type": "dataset", "name": left}]
+    watched = [{"type": "dataset", "name": abandoned}]
     ours = ada.create_webhook(url="http://127.0.0.1:9/x", watched=watched, domains=["repo"])  # type: ignore[arg-type]
     watched.append({"type": "dataset", "name": other})
     mixed = ada.create_webhook(url="http://127.0.0.1:9/y", watched=watched, domains=["repo"])  # type: ignore[arg-type]
     assert main(arguments(hub, "--cleanup", "--dry-run")) == 0
     named = capsys.readouterr().out
-    assert left in named and "0123abcd-model" in named and ours.id in named
-    assert other not in named and mixed.id not in named and left in repos_of(hub)
+    assert abandoned in named and "0123abcd-model" in named and ours.id in named
+    assert other not in named and mixed.id not in named and abandoned in repos_of(hub)
     assert main(arguments(hub, "--cleanup")) == 0
     assert [name for name in repos_of(hub) if name.startswith("ada/")] == [other]
     assert [hook.id for hook in ada.list_webhooks()] == [mixed.id]

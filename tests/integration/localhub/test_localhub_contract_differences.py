@@ -305,9 +305,9 @@ def differing(hub: AlteredHub, folder: Path, ids: tuple[str, ...]) -> set[str]:
     status, report = run_contract(
         hub, folder, "--patience", "1", *(word for id in sorted(words) for word in ("--only", id))
     )
-    found = endings(report, "differs")
-    assert status == (1 if found else 0) and report["left"] == []
-    return {fact_id for fact_id, fact in found.items() if WHILE_MAKING not in fact["got"]}
+    facts = endings(report, "differs")
+    assert status == (1 if facts else 0) and report["left"] == []
+    return {fact_id for fact_id, fact in facts.items() if WHILE_MAKING not in fact["got"]}
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda it: it.name.replace(" ", "-"))
@@ -378,7 +378,7 @@ def test_a_fact_can_be_tested_alone(hub: AlteredHub, tmp_path: Path, fact_id: st
 def test_each_group_has_a_planted_difference() -> None:
     """No subject is left out, and there are more than twenty differences."""
     ids = {fact_id for difference in DIFFERENCES for fact_id in difference.found_by} | {
-        it[1] for it in DELIVERIES.values()
+        planted[1] for planted in DELIVERIES.values()
     }
     assert {fact_id.partition(".")[0] for fact_id in ids} == {fact.group for fact in FACTS}
     assert len(DIFFERENCES) + len(DELIVERIES) > 20

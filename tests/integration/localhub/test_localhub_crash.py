@@ -119,12 +119,12 @@ def test_everything_else_survives_as_well(tmp_path: Path) -> None:
         assert [getattr(e, "content", None) for e in events] == ["Why?", "Because"]
         assert api.dataset_info(repo).gated == "manual"
         assert api.get_webhook(hook.id).url == "http://127.0.0.1:9/x"
-        got = httpx.get(
+        answer = httpx.get(
             f"{url}/datasets/{repo}/resolve/main/w.bin",
             headers={"Authorization": f"Bearer {TOKENS['ada']}"},
             follow_redirects=True,
         )
-        assert got.content == b"\1" * 99
+        assert answer.content == b"\1" * 99
 
 
 def test_the_command_and_the_world_file(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ class Target:
             names = [n for n in names if n != "num"]
         if self.calls % 4 == 0:
             return
-        left = names[self.calls % len(names)] if names and self.calls % 4 == 1 else None
-        case.path_parameters.update({n: self.known[n] for n in names if n != left})
+        unchanged_name = names[self.calls % len(names)] if names and self.calls % 4 == 1 else None
+        case.path_parameters.update({n: self.known[n] for n in names if n != unchanged_name})
 
     def settle(self) -> None:
         """Take back the faults and limits that the fuzzer found on the admin API."""
@@ -61,7 +61,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         comment = api.get_discussion_details("ada/data", 1, repo_type="dataset").events[0].id
         watched = [{"type": "user", "name": "bob"}]
         webhook = api.create_webhook(url="http://127.0.0.1:9/x", watched=watched, domains=["repo"])
-        known = {
+        parameters = {
             "kind": "datasets",
             "ns": "ada",
             "name": "data",
@@ -77,7 +77,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         }
         document = schemathesis.openapi.from_dict(plain_paths(httpx.get(f"{hub.url}/openapi.json").json()))
         operations = [result.ok() for result in document.get_all_operations()]
-        yield Target(hub, known, operations)
+        yield Target(hub, parameters, operations)
 
 
 def plain_paths(document: dict[str, Any]) -> dict[str, Any]:
@@ -99,18 +99,18 @@ def plain_paths(document: dict[str, Any]) -> dict[str, Any]:
 
 def server_errors(operation: Any, target: Target, mode: GenerationMode) -> list[str]:
     """The server errors among some generated calls of one operation."""
-    found: list[str] = []
+    errors: list[str] = []
 
     def call(case: schemathesis.Case) -> None:
         target.aim(case)
         answer = case.call(base_url=target.hub.url, timeout=20)
         target.statuses[answer.status_code] += 1
         if answer.status_code >= 500:
-            found.append(f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}")
+            errors.append(f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}")
 
     generate(operation, mode, EXAMPLES[mode], call)
     target.settle()
-    return found
+    return errors
 
 
 @pytest.mark.parametrize("mode", list(EXAMPLES), ids=lambda m: m.value)

@@ -23,8 +23,8 @@ JOBS = {"images": {IMAGE: []}, "flavors": {"cpu-basic": 167}, "parallel": 2}
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub on which ada and an organisation run Jobs."""
     world = HubWorld().user("ada").user("eve").user("reader", role="read").org("lab", {"ada": "write", "eve": "read"})
-    with LocalHub(tmp_path_factory.mktemp("jobs"), {**world, "jobs": JOBS}) as made:
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("jobs"), {**world, "jobs": JOBS}) as started:
+        yield started
 
 
 @pytest.fixture
@@ -140,11 +140,11 @@ def test_a_webhook_starts_a_job_for_each_event(hub: LocalHub, ada: HfApi) -> Non
     assert ended(ada, source) == ("COMPLETED", None)
     ada.create_repo("ada/data", repo_type="dataset")
     watched: list[dict[str, str] | Any] = [{"type": "dataset", "name": "ada/data"}]
-    made = ada.create_webhook(job_id=source, watched=watched, domains=["repo"], secret="s", secrets={"TOKEN": "t0p"})
-    assert made.url is None
-    assert made.job is not None
-    assert made.job.docker_image == IMAGE
-    assert "t0p" not in repr(ada.get_webhook(made.id))
+    webhook = ada.create_webhook(job_id=source, watched=watched, domains=["repo"], secret="s", secrets={"TOKEN": "t0p"})
+    assert webhook.url is None
+    assert webhook.job is not None
+    assert webhook.job.docker_image == IMAGE
+    assert "t0p" not in repr(ada.get_webhook(webhook.id))
     hub.state.faults.webhooks.set(drop=1)
     for number in range(2):
         add = CommitOperationAdd(f"{number}", b"x")
@@ -155,7 +155,7 @@ def test_a_webhook_starts_a_job_for_each_event(hub: LocalHub, ada: HfApi) -> Non
     lines = [line.strip() for line in ada.fetch_job_logs(job_id=job, namespace="lab", follow=True)]
     assert lines[0] == "dataset ada/data s t0p ."
     assert json.loads(lines[1])["event"] == {"action": "update", "scope": "repo.content"}
-    log = hub.state.webhooks.deliveries.log.latest(made.id, 5)
+    log = hub.state.webhooks.deliveries.log.latest(webhook.id, 5)
     assert [(entry.state, entry.status) for entry in log] == [("delivered", 200), ("dropped", None)]
 
 

@@ -160,8 +160,8 @@ def test_deleting_one_lfs_object(ada: HfApi, http: httpx.Client) -> None:
     sha = hashlib.sha256(content).hexdigest()
     assert http.delete(f"/api/datasets/{repo_id}/lfs-files/{sha}").status_code in (200, 204)
     assert list(ada.list_lfs_files(repo_id, repo_type="dataset")) == []
-    gone = http.get(f"/datasets/{repo_id}/resolve/main/a.bin", follow_redirects=True)
-    assert content not in gone.content and gone.status_code < 500
+    answer = http.get(f"/datasets/{repo_id}/resolve/main/a.bin", follow_redirects=True)
+    assert content not in answer.content and answer.status_code < 500
     assert http.delete(f"/api/datasets/{repo_id}/lfs-files/{'0' * 64}").status_code == 404
 
 

@@ -33,13 +33,13 @@ def test_a_like_counts_once_and_is_listed_on_both_sides(ada: HfApi, cleo: HfApi,
 
 def test_likes_of_hidden_and_deleted_repos_are_not_listed(ada: HfApi, anonymous: HfApi, hub: LocalHub) -> None:
     """Only a caller that may see a repo sees that it is liked; a like ends with its repo."""
-    private, gone = make_repo(ada, private=True), make_repo(ada)
-    for repo in (private, gone):
+    private, deleted = make_repo(ada, private=True), make_repo(ada)
+    for repo in (private, deleted):
         like(hub, "ada", f"datasets/{repo}")
     assert private in ada.list_liked_repos("ada").datasets
     assert private not in anonymous.list_liked_repos("ada").datasets
-    ada.delete_repo(gone, repo_type="dataset")
-    assert gone not in ada.list_liked_repos("ada").datasets
+    ada.delete_repo(deleted, repo_type="dataset")
+    assert deleted not in ada.list_liked_repos("ada").datasets
 
 
 def test_a_like_needs_an_account_and_a_repo(ada: HfApi, hub: LocalHub) -> None:
@@ -55,8 +55,8 @@ def test_the_settings_list_own_repos_with_their_storage(ada: HfApi, cleo: HfApi,
     """An account's repos with visibility and bytes of large files; an organisation's only for members."""
     repo = make_repo(ada, private=True)
     ada.upload_file(path_or_fileobj=b"x" * 300, path_in_repo="data.bin", repo_id=repo, repo_type="dataset")
-    (found,) = (item for item in ada.list_user_repos() if item.id == repo)
-    assert (found.type, found.visibility, found.storage) == ("dataset", "private", 300)
+    (listed,) = (item for item in ada.list_user_repos() if item.id == repo)
+    assert (listed.type, listed.visibility, listed.storage) == ("dataset", "private", 300)
     shared = make_repo(ada, owner="board")
     assert shared in [item.id for item in ada.list_user_repos(namespace="board")]
     refused = httpx.get(

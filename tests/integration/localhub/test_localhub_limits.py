@@ -124,9 +124,9 @@ def test_every_answer_tells_what_is_left(strict: LocalHub) -> None:
     def ask(path: str) -> Any:
         return parse_ratelimit_headers(httpx.get(strict.url + path, headers=as_user(strict, "ada")).headers)
 
-    one, two = ask(f"/api/datasets/{repo_id}"), ask(f"/api/datasets/{repo_id}")
-    assert (one.resource_type, one.limit, one.window_seconds) == ("api", 1000, 300)
-    assert two.remaining == one.remaining - 1 and 0 <= one.reset_in_seconds <= 300
+    first, second = ask(f"/api/datasets/{repo_id}"), ask(f"/api/datasets/{repo_id}")
+    assert (first.resource_type, first.limit, first.window_seconds) == ("api", 1000, 300)
+    assert second.remaining == first.remaining - 1 and 0 <= first.reset_in_seconds <= 300
     resolve = ask(f"/datasets/{repo_id}/resolve/main/.gitattributes")
     assert (resolve.resource_type, resolve.limit) == ("resolvers", 5000)
     page = ask(f"/datasets/{repo_id}")
@@ -160,7 +160,7 @@ def test_128_commits_an_hour(strict: LocalHub) -> None:
     api = HfApi(endpoint=strict.url, token=TOKENS["ada"])
     repo_id, other = make_repo(api), make_repo(api)
     url = f"{strict.url}/api/datasets/{repo_id}/commit/main"
-    made = 0
+    commits = 0
     with httpx.Client(headers=as_user(strict, "ada")) as client:
         for i in range(129):
             body = (
@@ -170,8 +170,8 @@ def test_128_commits_an_hour(strict: LocalHub) -> None:
             last = client.post(url, content=body.encode())
             if last.status_code != 200:
                 break
-            made += 1
-    assert last.status_code == 429 and made in (127, 128)  # whether the initial commit counts is not known
+            commits += 1
+    assert last.status_code == 429 and commits in (127, 128)  # whether the initial commit counts is not known
     assert last.json()["error"] == (
         "You have exceeded the rate limit for repository commits (128 per hour). "
         "You can retry this action in about 1 hour."
@@ -187,11 +187,11 @@ def test_simultaneous_commits_are_409(ada: HfApi, http: httpx.Client) -> None:
     assert http.put("/_admin/limits", json={"simultaneous": "refuse"}).status_code == 200
     repo_id = make_repo(ada)
     errors: list[HfHubHTTPError] = []
-    made: list[str] = []
+    commits: list[str] = []
 
     def commit(name: str) -> None:
         try:
-            made.append(put(ada, repo_id, {f"{name}.txt": name * 100_000}).oid)
+            commits.append(put(ada, repo_id, {f"{name}.txt": name * 100_000}).oid)
         except HfHubHTTPError as error:
             errors.append(error)
 
@@ -203,12 +203,12 @@ def test_simultaneous_commits_are_409(ada: HfApi, http: httpx.Client) -> None:
             thread.join()
         if errors:
             break
-    assert made and errors
+    assert commits and errors
     assert {e.response.status_code for e in errors} == {409}
     assert errors[0].server_message == (
         "Another commit operation is in progress for this repository. Please try again later."
     )
-    assert set(made) <= {c.commit_id for c in ada.list_repo_commits(repo_id, repo_type="dataset")}
+    assert set(commits) <= {c.commit_id for c in ada.list_repo_commits(repo_id, repo_type="dataset")}
 
 
 def test_knobs_of_the_limits(http: httpx.Client) -> None:

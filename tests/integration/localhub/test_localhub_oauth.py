@@ -87,10 +87,10 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     assert "form-action 'self' http://127.0.0.1:1;" in page.headers["content-security-policy"]
     answer = agree(web)
     assert answer["state"] == "the state"
-    got = exchange(web, answer["code"])
-    assert got.status_code == 200, got.text
-    assert got.headers["cache-control"] == "no-store"
-    token = got.json()
+    token_answer = exchange(web, answer["code"])
+    assert token_answer.status_code == 200, token_answer.text
+    assert token_answer.headers["cache-control"] == "no-store"
+    token = token_answer.json()
     assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_SECONDS, "openid profile")
     ada = hub.state.accounts.by_name("ada")
     assert ada is not None

@@ -28,9 +28,9 @@ def merge_status(api: HfApi, repo_id: str, num: int = 1) -> int:
 def test_a_pull_request_made_by_hand_is_a_draft(ada: HfApi, http: httpx.Client) -> None:
     """It has a default description, a ref at once, and cannot be merged before it is open."""
     repo_id = make_repo(ada)
-    made = ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
-    assert (made.status, made.is_pull_request, made.git_reference) == ("draft", True, "refs/pr/1")
-    assert made.target_branch == "refs/heads/main" and made.conflicting_files == []
+    draft = ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
+    assert (draft.status, draft.is_pull_request, draft.git_reference) == ("draft", True, "refs/pr/1")
+    assert draft.target_branch == "refs/heads/main" and draft.conflicting_files == []
     pulls = ada.list_repo_refs(repo_id, repo_type="dataset", include_pull_requests=True).pull_requests
     assert [(p.ref, p.target_commit) for p in pulls or []] == [("refs/pr/1", head(ada, repo_id))]
     put(ada, repo_id, {"a.txt": "a"}, revision="refs/pr/1")
@@ -244,18 +244,18 @@ def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
     with LocalHub(tmp_path, the_world()) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
-        found: list[tuple[str | None, str | None]] = []
+        heads: list[tuple[str | None, str | None]] = []
 
         def look(event: HubEvent) -> None:
             if event.kind == "discussion" and event.action == "create":
                 thread = hub.state.threads.get(event.repo, event.thread.num)
-                found.append((event.repo.git.head(thread.ref), thread.head_sha))
+                heads.append((event.repo.git.head(thread.ref), thread.head_sha))
 
         hub.state.subscribe(look)
         pull = put(api, repo_id, {"a.txt": "a"}, create_pr=True)
         api.create_pull_request(repo_id, title="A draft", repo_type="dataset")
         main = head(api, repo_id)
-        assert found == [(pull.oid, pull.oid), (main, main)]
+        assert heads == [(pull.oid, pull.oid), (main, main)]
 
 
 def test_a_ref_that_a_killed_server_left_is_nobodys(ada: HfApi, hub: LocalHub) -> None:

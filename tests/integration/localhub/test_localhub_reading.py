@@ -70,11 +70,11 @@ def test_the_tree_of_a_folder_at_a_pull_request(ada: HfApi, data: str) -> None:
 def test_expanded_trees_have_the_last_commit_of_each_entry(ada: HfApi) -> None:
     """`expand` adds `lastCommit` (the newest commit that touched the entry) and the scan status."""
     repo_id = make_repo(ada)
-    one = put(ada, repo_id, {"one.txt": "1", "sub/two.txt": "2"}, commit_message="First")
+    first = put(ada, repo_id, {"one.txt": "1", "sub/two.txt": "2"}, commit_message="First")
     two = put(ada, repo_id, {"sub/two.txt": "22"}, commit_message="Second")
     items = {i.path: i for i in ada.list_repo_tree(repo_id, repo_type="dataset", recursive=True, expand=True)}
     last = {path: item.last_commit for path, item in items.items()}
-    assert last["one.txt"].oid == one.oid and last["one.txt"].title == "First"
+    assert last["one.txt"].oid == first.oid and last["one.txt"].title == "First"
     assert last["sub/two.txt"].oid == two.oid and last["sub"].oid == two.oid
     assert items["one.txt"].security is not None
 

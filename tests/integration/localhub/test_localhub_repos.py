@@ -139,10 +139,10 @@ def test_two_moves_in_a_row_still_redirect(ada: HfApi) -> None:
 
 def test_moving_onto_an_existing_repo_is_refused(ada: HfApi) -> None:
     """The error says what already exists."""
-    one, two = make_repo(ada, "model"), make_repo(ada, "model")
+    first, second = make_repo(ada, "model"), make_repo(ada, "model")
     with pytest.raises(HfHubHTTPError, match="already exists"):
-        ada.move_repo(one, two)
-    assert ada.model_info(one).id == one
+        ada.move_repo(first, second)
+    assert ada.model_info(first).id == first
 
 
 def test_moving_without_rights_is_403(ada: HfApi, cleo: HfApi) -> None:

@@ -106,8 +106,8 @@ def test_hardware_storage_sleep_and_pause_follow_the_calls(hub: LocalHub) -> Non
 
 def test_only_writers_change_a_space(hub: LocalHub) -> None:
     """A static Space has no machine; strangers and readers change nothing and see no keys; a change is an event."""
-    seen: list[tuple[str, str]] = []
-    hub.state.subscribe(lambda event: seen.append((event.kind, event.repo.full_name)))
+    events: list[tuple[str, str]] = []
+    hub.state.subscribe(lambda event: events.append((event.kind, event.repo.full_name)))
     ada, eve, reader = (HfApi(hub.url, token=f"hf_{name}") for name in ("ada", "eve", "reader"))
     ada.create_repo("lab/app", repo_type="space", space_sdk="docker", private=True)
     for refuse in (eve.get_space_secrets, eve.get_space_runtime):
@@ -123,7 +123,7 @@ def test_only_writers_change_a_space(hub: LocalHub) -> None:
         with pytest.raises(BadRequestError):
             refuse("ada/page")
     ada.add_space_variable("ada/page", "KEY", "1")
-    assert seen[-1] == ("repo.config", "ada/page")
+    assert events[-1] == ("repo.config", "ada/page")
 
 
 def test_buckets_are_made_read_listed_and_deleted(hub: LocalHub) -> None:

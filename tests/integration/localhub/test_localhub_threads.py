@@ -45,14 +45,23 @@ def test_the_answer_to_create(ada: HfApi, http: httpx.Client) -> None:
 def test_a_discussion_through_the_client(ada: HfApi, cleo: HfApi) -> None:
     """A stranger opens a thread on a public repo; its first event is the description as a comment."""
     repo_id = make_repo(ada, "model")
-    made = cleo.create_discussion(repo_id, title="A question", description="Why **so**?")
-    assert (made.num, made.status, made.author, made.is_pull_request) == (1, "open", "cleo", False)
-    assert (made.repo_id, made.repo_type, made.url) == (repo_id, "model", f"{ada.endpoint}/{repo_id}/discussions/1")
-    (comment,) = made.events
+    discussion = cleo.create_discussion(repo_id, title="A question", description="Why **so**?")
+    assert (discussion.num, discussion.status, discussion.author, discussion.is_pull_request) == (
+        1,
+        "open",
+        "cleo",
+        False,
+    )
+    assert (discussion.repo_id, discussion.repo_type, discussion.url) == (
+        repo_id,
+        "model",
+        f"{ada.endpoint}/{repo_id}/discussions/1",
+    )
+    (comment,) = discussion.events
     assert isinstance(comment, DiscussionComment)
     assert (comment.content, comment.author, comment.edited, comment.hidden) == ("Why **so**?", "cleo", False, False)
     assert "<strong>so</strong>" in comment.rendered
-    assert made.conflicting_files is None and made.diff is None and made.target_branch is None
+    assert discussion.conflicting_files is None and discussion.diff is None and discussion.target_branch is None
 
 
 def test_the_detail_has_every_field_of_the_specification(ada: HfApi, detail: Detail) -> None:
@@ -109,20 +118,20 @@ def test_the_list_is_paged_by_number_with_a_true_start(ada: HfApi, http: httpx.C
         http.post(f"/api/datasets/{repo_id}/discussions", json={"title": f"Thread {i}", "description": "d"})
     nums = [d.num for d in ada.get_repo_discussions(repo_id, repo_type="dataset")]
     assert nums == list(range(25, 0, -1))
-    seen = 0
+    listed = 0
     for page in range(10):
         answer = http.get(f"/api/datasets/{repo_id}/discussions?p={page}").json()
-        assert answer["start"] == seen and answer["count"] == 25
-        seen += len(answer["discussions"])
-        if seen == 25:
+        assert answer["start"] == listed and answer["count"] == 25
+        listed += len(answer["discussions"])
+        if listed == 25:
             break
-    assert seen == 25
+    assert listed == 25
     item = http.get(f"/api/datasets/{repo_id}/discussions").json()["discussions"][0]
     assert {"num", "author", "repo", "title", "createdAt", "status", "isPullRequest", "numComments"} <= set(item)
     assert {"numReactionUsers", "topReactions", "pinned", "repoOwner"} <= set(item)
     assert item["repoOwner"]["name"] == "ada" and item["repo"] == {"name": repo_id, "type": "dataset"}
-    found = http.get(f"/api/datasets/{repo_id}/discussions?search=Thread 24").json()
-    assert [d["num"] for d in found["discussions"]] == [25] and found["count"] == 1
+    matching = http.get(f"/api/datasets/{repo_id}/discussions?search=Thread 24").json()
+    assert [d["num"] for d in matching["discussions"]] == [25] and matching["count"] == 1
 
 
 def test_comments(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
@@ -161,8 +170,12 @@ def test_hiding_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
     hidden = ada.hide_discussion_comment(repo_id, 1, comment.id, repo_type="dataset")
     assert (hidden.hidden, hidden.content) == (True, "This comment has been hidden")
     assert status_of(lambda: cleo.edit_discussion_comment(repo_id, 1, comment.id, "X", repo_type="dataset")) >= 400
-    seen = ada.get_discussion_details(repo_id, 1, repo_type="dataset").events[1]
-    assert isinstance(seen, DiscussionComment) and "Spam" not in seen.content and "Spam" not in seen.rendered
+    second_comment = ada.get_discussion_details(repo_id, 1, repo_type="dataset").events[1]
+    assert (
+        isinstance(second_comment, DiscussionComment)
+        and "Spam" not in second_comment.content
+        and "Spam" not in second_comment.rendered
+    )
 
 
 def test_renaming(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
@@ -226,8 +239,8 @@ def test_deleting_a_discussion(ada: HfApi, cleo: HfApi, http: httpx.Client) -> N
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     assert http.delete(f"/api/datasets/{repo_id}/discussions/1").status_code in (200, 204)
-    gone = http.get(f"/api/datasets/{repo_id}/discussions/1")
-    assert (gone.status_code, gone.json()) == (404, {"error": "No discussion found matching num #1"})
+    answer = http.get(f"/api/datasets/{repo_id}/discussions/1")
+    assert (answer.status_code, answer.json()) == (404, {"error": "No discussion found matching num #1"})
     assert ada.create_discussion(repo_id, title="Another", repo_type="dataset").num == 2
 
 
@@ -291,8 +304,8 @@ def test_a_markdown_comment_is_rendered_without_a_strangers_scripts(ada: HfApi, 
     repo_id = make_repo(ada)
     evil = "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) `code`"
     evil += "\n\n| a |\n|---|\n| b |"
-    made = cleo.create_discussion(repo_id, title="<b>Title</b>", description=evil, repo_type="dataset")
-    html = made.events[0].rendered  # type: ignore[attr-defined]
+    discussion = cleo.create_discussion(repo_id, title="<b>Title</b>", description=evil, repo_type="dataset")
+    html = discussion.events[0].rendered  # type: ignore[attr-defined]
     assert "<script" not in html and "<img" not in html and 'href="javascript' not in html
     assert "<code>code</code>" in html and "<table>" in html
 

@@ -77,19 +77,19 @@ def test_dropped_doubled_and_shuffled(ada: HfApi, http: httpx.Client, listener: 
 
     def commits(path: str, count: int) -> tuple[list[str], list[str]]:
         start = len(listener.at(path))
-        made = [put(ada, repo_id, {"a.txt": fresh()}).oid for _ in range(count)]
+        pushed = [put(ada, repo_id, {"a.txt": fresh()}).oid for _ in range(count)]
         drain(http)
-        return made, [d.payload["updatedRefs"][0]["newSha"] for d in listener.at(path)[start:]]
+        return pushed, [d.payload["updatedRefs"][0]["newSha"] for d in listener.at(path)[start:]]
 
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
         http.put("/_admin/faults/webhooks", json={"drop": 1})
-        made, got = commits(path, 2)
-        assert got == made[1:]
+        pushed, received = commits(path, 2)
+        assert received == pushed[1:]
         http.put("/_admin/faults/webhooks", json={"double": 1})
-        made, got = commits(path, 1)
-        assert got == made * 2
+        pushed, received = commits(path, 1)
+        assert received == pushed * 2
         ids = [d.headers["webhook-id"] for d in listener.at(path)[-2:]]
         assert ids[0] == ids[1]
         http.put("/_admin/faults/webhooks", json={"shuffle": 8})
-        made, got = commits(path, 8)
-        assert sorted(got) == sorted(made) and got != made
+        pushed, received = commits(path, 8)
+        assert sorted(received) == sorted(pushed) and received != pushed

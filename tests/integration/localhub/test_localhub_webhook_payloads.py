@@ -25,11 +25,11 @@ def test_the_request_itself(ada: HfApi, watched: Watched) -> None:
     """JSON, the plain secret, and an id of its own for each delivery."""
     put(ada, watched.repo_id, {"a.txt": "a"})
     put(ada, watched.repo_id, {"a.txt": "b"})
-    one, two = watched.deliveries()
-    for item in (one, two):
+    first, second = watched.deliveries()
+    for item in (first, second):
         assert item.headers["content-type"].startswith("application/json")
         assert item.headers["x-webhook-secret"] == "s3cret"
-    assert one.headers["webhook-id"] != two.headers["webhook-id"]
+    assert first.headers["webhook-id"] != second.headers["webhook-id"]
 
 
 def test_commit_on_main(ada: HfApi, watched: Watched) -> None:

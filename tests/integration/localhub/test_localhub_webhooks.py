@@ -21,15 +21,20 @@ def body(repo_id: str, url: str = "http://127.0.0.1:9/x", **changes: Any) -> dic
 def test_create_get_list_update_delete(ada: HfApi, http: httpx.Client) -> None:
     """The life of a webhook through the client."""
     repo_id = make_repo(ada)
-    made = ada.create_webhook(
+    created = ada.create_webhook(
         url="http://127.0.0.1:9/a", watched=[{"type": "dataset", "name": repo_id}], domains=["repo"], secret="abc"
     )
-    assert (made.url, made.domains, made.disabled, made.job) == ("http://127.0.0.1:9/a", ["repo"], False, None)
-    assert [(w.type, w.name) for w in made.watched] == [("dataset", repo_id)] and len(made.id) == 24
-    assert ada.get_webhook(made.id) == made
-    assert made.id in [w.id for w in ada.list_webhooks()]
+    assert (created.url, created.domains, created.disabled, created.job) == (
+        "http://127.0.0.1:9/a",
+        ["repo"],
+        False,
+        None,
+    )
+    assert [(w.type, w.name) for w in created.watched] == [("dataset", repo_id)] and len(created.id) == 24
+    assert ada.get_webhook(created.id) == created
+    assert created.id in [w.id for w in ada.list_webhooks()]
     changed = ada.update_webhook(
-        made.id,
+        created.id,
         url="http://127.0.0.1:9/b",
         watched=[{"type": "org", "name": "board"}],
         domains=["repo", "discussion"],
@@ -37,21 +42,21 @@ def test_create_get_list_update_delete(ada: HfApi, http: httpx.Client) -> None:
     )
     assert changed.url == "http://127.0.0.1:9/b" and set(changed.domains) == {"repo", "discussion"}
     assert [(w.type, w.name) for w in changed.watched] == [("org", "board")]
-    assert ada.disable_webhook(made.id).disabled is True
-    assert ada.enable_webhook(made.id).disabled is False
-    assert http.delete(f"{HOOKS}/{made.id}").json() == {}
+    assert ada.disable_webhook(created.id).disabled is True
+    assert ada.enable_webhook(created.id).disabled is False
+    assert http.delete(f"{HOOKS}/{created.id}").json() == {}
     with pytest.raises(HfHubHTTPError) as caught:
-        ada.get_webhook(made.id)
+        ada.get_webhook(created.id)
     assert caught.value.response.status_code == 404
 
 
 def test_the_object_never_shows_the_secret(ada: HfApi, http: httpx.Client) -> None:
     """`hasSecret` instead of the secret, `watched` with names, the list is a bare array."""
     repo_id = make_repo(ada)
-    made = http.post(HOOKS, json=body(repo_id, secret="topsecret")).json()["webhook"]
+    created = http.post(HOOKS, json=body(repo_id, secret="topsecret")).json()["webhook"]
     listed = http.get(HOOKS).json()
     assert isinstance(listed, list)
-    item = next(w for w in listed if w["id"] == made["id"])
+    item = next(w for w in listed if w["id"] == created["id"])
     assert {"id", "url", "disabled", "watched", "hasSecret", "domains"} <= set(item)
     assert item["hasSecret"] is True and "topsecret" not in http.get(HOOKS).text
     assert http.post(HOOKS, json=body(repo_id)).json()["webhook"]["hasSecret"] is False
@@ -79,28 +84,28 @@ def test_webhooks_that_make_no_sense_are_400(ada: HfApi, http: httpx.Client, cha
     answer = http.post(HOOKS, json=body(repo_id, **changes))
     assert answer.status_code == 400 and answer.json()["error"]
     if changes != {"url": None}:
-        made = http.post(HOOKS, json=body(repo_id)).json()["webhook"]
-        update = http.post(f"{HOOKS}/{made['id']}", json=body(repo_id, **changes))
+        created = http.post(HOOKS, json=body(repo_id)).json()["webhook"]
+        update = http.post(f"{HOOKS}/{created['id']}", json=body(repo_id, **changes))
         assert update.status_code == 400 and update.json()["error"]
-        assert http.get(f"{HOOKS}/{made['id']}").json()["webhook"]["domains"] == ["repo"]
+        assert http.get(f"{HOOKS}/{created['id']}").json()["webhook"]["domains"] == ["repo"]
 
 
 def test_an_update_without_watched_or_domains_is_400(ada: HfApi, http: httpx.Client) -> None:
     """The request of `update_webhook(id, url=...)` alone is refused, and nothing changes."""
-    made = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
+    created = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
     with pytest.raises(HfHubHTTPError) as caught:
-        ada.update_webhook(made["id"], url="http://127.0.0.1:9/other")
+        ada.update_webhook(created["id"], url="http://127.0.0.1:9/other")
     assert caught.value.response.status_code == 400
-    assert ada.get_webhook(made["id"]).url == made["url"]
+    assert ada.get_webhook(created["id"]).url == created["url"]
 
 
 def test_webhooks_belong_to_their_owner(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: LocalHub) -> None:
     """Others neither see nor touch them; without a token it is 401."""
-    made = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
-    assert made["id"] not in [w.id for w in cleo.list_webhooks()]
+    created = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
+    assert created["id"] not in [w.id for w in cleo.list_webhooks()]
     for call in (cleo.get_webhook, cleo.delete_webhook, cleo.disable_webhook):
         with pytest.raises(HfHubHTTPError) as caught:
-            call(made["id"])
+            call(created["id"])
         assert caught.value.response.status_code in (403, 404)
     assert httpx.get(hub.url + HOOKS).status_code == 401
 

@@ -33,8 +33,8 @@ RESULTS = "board/results"
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def ask(stand: FlagBoardDriver, model: str, **changes: Any) -> str:
@@ -86,16 +86,16 @@ def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
         suite=job.suite,
         suite_digest=job.suite_digest,
     )
-    told: dict[str, Any] = {"config": {"model": "watched", "model_dtype": "torch.float32"}, "configs": {}}
-    harness._describe(plan, told, EvaluationTracker())
-    return told
+    described: dict[str, Any] = {"config": {"model": "watched", "model_dtype": "torch.float32"}, "configs": {}}
+    harness._describe(plan, described, EvaluationTracker())
+    return described
 
 
 def finish(stand: FlagBoardDriver, model: str) -> str:
     """The request of a model that was evaluated."""
     job = start(stand, model)
-    told = harness_part(job, stand.hub.state.data)
-    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, harness=told))
+    harness_data = harness_part(job, stand.hub.state.data)
+    stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, harness=harness_data))
     assert stand.file(job.path)["status"] == "FINISHED"
     return job.path
 

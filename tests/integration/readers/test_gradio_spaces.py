@@ -23,8 +23,8 @@ SHOWN = {"v1": {"ada/good"}, "v2": {"ada/good", "ada/plain"}}
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 @pytest.mark.parametrize("generation", first(1, ["v2", "v1"]))
@@ -35,13 +35,13 @@ def test_a_gradio_space_reads_its_own_columns(stand: FlagBoardDriver, generation
         finished(stand, model, submitted_time="2026-11-20T10:00:00Z", **fields)
     AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)
-    before, made = data(stand), commits(stand)
+    before, commits_before = data(stand), commits(stand)
     with pytest.raises(KeyError, match=r"date|Not_Merged"):
         fronts.gradio_leaderboard(before, generation)
     restart_for(stand, name=f"gradio-{generation}")
     shown = fronts.gradio_leaderboard(data(stand), generation)
     assert set(shown) == SHOWN[generation]
     assert not any("flagged" in cell for cell in shown.values())
-    assert (commits(stand), disagreements(stand.context)) == (made + 1, [])
+    assert (commits(stand), disagreements(stand.context)) == (commits_before + 1, [])
     restart_for(stand, name="react")
-    assert (data(stand), commits(stand)) == (before, made + 2)
+    assert (data(stand), commits(stand)) == (before, commits_before + 2)

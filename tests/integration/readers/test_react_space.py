@@ -20,9 +20,9 @@ from tests.support.board.flags import FlagBoardDriver
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table, and the React Space as its front end."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        made.context.board = made.context.board.model_copy(update={"front_end": FrontEnd(name="react")})
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        driver.context.board = driver.context.board.model_copy(update={"front_end": FrontEnd(name="react")})
+        yield driver
 
 
 def test_a_form_may_spell_a_precision_in_its_own_way(stand: FlagBoardDriver) -> None:

@@ -31,9 +31,9 @@ def test_who_knew_the_newest_commit_before_tells_the_next_one(heads: Heads) -> N
 def test_a_list_of_refs_that_a_commit_overtook_leaves_none_known(heads: Heads) -> None:
     """If a commit overtook a list of refs, no commit is known until the refs are listed again."""
     heads.saw(REPO, "a", after="")
-    known = heads.known(REPO)
+    before = heads.known(REPO)
     heads.saw(REPO, "b", after="a")
-    heads.saw(REPO, "a", after=known)
+    heads.saw(REPO, "a", after=before)
     assert heads.newest(REPO) is None
     heads.saw(REPO, "b", after=heads.known(REPO))
     assert heads.newest(REPO) == "b"
@@ -41,10 +41,10 @@ def test_a_list_of_refs_that_a_commit_overtook_leaves_none_known(heads: Heads) -
 
 def test_a_commit_upon_another_one_than_the_known_leaves_none_known(heads: Heads) -> None:
     """After another client's commit in between, or a loss of Redis, no commit is known."""
-    known = heads.known(REPO)
+    before = heads.known(REPO)
     heads.saw(REPO, "c", after="b")
     assert heads.newest(REPO) is None
-    heads.saw(REPO, "b", after=known)
+    heads.saw(REPO, "b", after=before)
     assert heads.newest(REPO) is None
 
 

@@ -103,13 +103,13 @@ def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     with (users / "users.acl").open("a") as file:
         file.write("user root on nopass ~* &* +@all\n")
     with Valkey(tmp_path_factory.mktemp("roles"), users=users / "users.acl") as server:
-        made = {"root": redis.Redis("127.0.0.1", server.port, username="root", password="x", protocol=2)}
+        by_role = {"root": redis.Redis("127.0.0.1", server.port, username="root", password="x", protocol=2)}
         for role in ROLES:
             url = (users / f"redis-url-{role}").read_text().strip().replace("HERE", f"127.0.0.1:{server.port}")
-            made[role] = redis.Redis.from_url(url)
-        made["nobody"] = redis.Redis("127.0.0.1", server.port)
-        yield made
-        for client in made.values():
+            by_role[role] = redis.Redis.from_url(url)
+        by_role["nobody"] = redis.Redis("127.0.0.1", server.port)
+        yield by_role
+        for client in by_role.values():
             client.close()
 
 
@@ -245,16 +245,16 @@ def test_the_web_server_may_store_every_kind_of_message(clients: dict[str, redis
 
 def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
     """Each key in the file of users exists in `redis_state.keys`, or is that of a kind of messages."""
-    known = set(re.findall(r'(?:self\.key|BoardKey|BoardKeyOf)\("([a-z-]+)"', inspect.getsource(Keys)))
-    known |= {kind.KEY.partition(":")[0] for kind in (CheckQuestion, ApiSubmission, MaintainerAction)}
+    keys = set(re.findall(r'(?:self\.key|BoardKey|BoardKeyOf)\("([a-z-]+)"', inspect.getsource(Keys)))
+    keys |= {kind.KEY.partition(":")[0] for kind in (CheckQuestion, ApiSubmission, MaintainerAction)}
     named = re.findall(r"~steward:1:BOARD:([a-z-]+)", (project / "deploy/redis/users.acl").read_text())
-    assert len(set(named)) > 15 and set(named) <= known, set(named) - known
+    assert len(set(named)) > 15 and set(named) <= keys, set(named) - keys
 
 
 def test_the_maker_of_users_takes_no_strange_name(project: Path, tmp_path: Path) -> None:
     """A board name that would add words to the rules is refused."""
     script = project / "deploy/redis/make-users.sh"
     for name in ("", "a b", "a\nuser x on nopass +@all ~*", "a/b", "*"):
-        done = subprocess.run([script, name, tmp_path / "users"], capture_output=True, text=True)
-        assert (done.returncode, "is not the name of a board" in done.stderr) == (2, True), name
+        process = subprocess.run([script, name, tmp_path / "users"], capture_output=True, text=True)
+        assert (process.returncode, "is not the name of a board" in process.stderr) == (2, True), name
     assert not (tmp_path / "users").exists()

@@ -35,22 +35,8 @@ def setup(tmp_path: Path) -> Iterator[SpaceSetup]:
         yield SpaceSetup.of(hub, tmp_path / "terminal")
 
 
-def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
-    """The plan changes nothing; --apply makes repos, Spaces, settings, webhooks; a repetition changes nothing."""
-    before = setup.picture()
-    machine = ("--hardware", "t4-small", "--sleep", "900", "--storage", "small")
-    plan = setup.init(*ORG, *setup.wheel(), *machine)
-    assert plan.exit_code == 0, plan.output
-    assert setup.picture() == before
-    made = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
-    assert made.exit_code == 0, made.output
-    planned = [line.removeprefix("Would ") for line in plan.output.splitlines() if line.startswith("Would ")]
-    assert len(planned) == len([line for line in made.output.splitlines() if line.split()[0] in _DONE])
-    assert "https://fresh-bot.hf.space" in made.output and "hf_bot" not in made.output
-
-    api = HfApi(setup.hub.url, token="hf_bot")
-    secret = (setup.folder / "secrets" / "webhook").read_text()
-    assert secret not in made.output + plan.output
+def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
+    """The Space has its hardware, storage, secrets and settings, its card and board file, and the webhooks call it."""
     repo = setup.hub.state.repos.get("space", "fresh/bot")
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)
@@ -72,6 +58,25 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
     assert _text(api, "board.yaml") == (setup.folder / "board.yaml").read_text()
     assert {hook.url for hook in api.list_webhooks()} == {"https://fresh-bot.hf.space/webhooks/hub"}
     assert {hook.secret for hook in setup.hub.state.webhooks.all()} == {secret}
+
+
+def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
+    """The plan changes nothing; --apply makes repos, Spaces, settings, webhooks; a repetition changes nothing."""
+    before = setup.picture()
+    machine = ("--hardware", "t4-small", "--sleep", "900", "--storage", "small")
+    plan = setup.init(*ORG, *setup.wheel(), *machine)
+    assert plan.exit_code == 0, plan.output
+    assert setup.picture() == before
+    result = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
+    assert result.exit_code == 0, result.output
+    planned = [line.removeprefix("Would ") for line in plan.output.splitlines() if line.startswith("Would ")]
+    assert len(planned) == len([line for line in result.output.splitlines() if line.split()[0] in _DONE])
+    assert "https://fresh-bot.hf.space" in result.output and "hf_bot" not in result.output
+
+    api = HfApi(setup.hub.url, token="hf_bot")
+    secret = (setup.folder / "secrets" / "webhook").read_text()
+    assert secret not in result.output + plan.output
+    check_space(setup, api, secret)
 
     picture, heads = setup.picture(), setup.heads()
     again = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
@@ -201,8 +206,8 @@ def test_one_command_gives_a_working_leaderboard(tmp_path: Path) -> None:
     with LocalHub(tmp_path / "hub", world) as hub:
         setup = SpaceSetup.of(hub, tmp_path / "terminal")
         started = time.monotonic()
-        made = setup.init(*ORG, *setup.wheel(), "--apply")
-        assert made.exit_code == 0 and time.monotonic() - started < 120, made.output
+        result = setup.init(*ORG, *setup.wheel(), "--apply")
+        assert result.exit_code == 0 and time.monotonic() - started < 120, result.output
         space = start_space(hub, tmp_path / "space", port)
         try:
             wait_until(lambda: _answers(port, "readyz"), seconds=120)

@@ -53,9 +53,9 @@ def board(tmp_path: Path) -> Iterator[SleepingBoard]:
     """A board on a Hub that runs Jobs of the organisation `board`; nothing has happened yet."""
     (tmp_path / "board.yaml").write_text(BOARD.replace("threads: always", "threads: never"))
     with hub_with(board_world(), tmp_path / "hub") as hub:
-        made = SleepingBoard(hub, tmp_path, "demo", "board", BOT)
-        made.install({}, {})
-        yield made
+        sleeping = SleepingBoard(hub, tmp_path, "demo", "board", BOT)
+        sleeping.install({}, {})
+        yield sleeping
 
 
 def test_a_run_does_what_is_due_and_ends(

@@ -32,6 +32,7 @@ effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
 """
+SPACE = Repo("space", "fresh/leaderboard")
 WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details")
 
 
@@ -47,9 +48,9 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         for name, value in {**settings, "STEWARD_WEBHOOK_SECRET": "s"}.items():
             monkeypatch.setenv(name, value)
         api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
-        said = run(app, ["init", "--url", URL])
-        assert said.exit_code == 0
-        assert said.output.count("Would create") == 9
+        result = run(app, ["init", "--url", URL])
+        assert result.exit_code == 0
+        assert result.output.count("Would create") == 9
         assert list(api.list_datasets(author="fresh")) == []
         assert run(app, ["init", "--url", URL, "--apply"]).output.count("Created") == 9
         again = run(app, ["init", "--url", URL, "--apply"])
@@ -80,8 +81,8 @@ def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch:
         api.create_repo("fresh/questions", repo_type="dataset")
         assert "Would write eval.yaml in the dataset fresh/questions" in run(app, ["init", "--url", URL]).output
         hub.state.faults.fail("POST /api/datasets/fresh/questions/commit/*", times=1, status=400)
-        said = run(app, ["init", "--url", URL, "--apply"])
-        assert said.exit_code == 0 and "The Hub does not accept eval.yaml" in said.output
+        result = run(app, ["init", "--url", URL, "--apply"])
+        assert result.exit_code == 0 and "The Hub does not accept eval.yaml" in result.output
         assert "Wrote eval.yaml" in run(app, ["init", "--url", URL, "--apply"]).output
         assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
         assert [dataset.id for dataset in api.list_datasets(benchmark=True)] == ["fresh/questions"]
@@ -106,13 +107,25 @@ def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pyt
         assert "pip install 'steward-leaderboard[contents]'" in CliRunner().invoke(app, command).output
 
 
+def new_page(api: HfApi, reader: Hub) -> bytes:
+    """Check the files of the Space that init wrote; return its page."""
+    files = set(api.list_repo_files(SPACE.id, repo_type="space"))
+    assert {"README.md", "index.html", "snapshot.js", *SHIPPED} <= files
+    index, card = reader.read_file(SPACE, "index.html").data, reader.read_file(SPACE, "README.md").data
+    assert b"sdk: static" in card and b"app_file: index.html" in card
+    assert b'href="https://bot.example.org/submit"' in index
+    assert f"{api.endpoint}/datasets/fresh/contents/resolve/main/leaderboard.json".encode() in index
+    assert not re.search(rb'(?:href|src)="/', index)
+    return index
+
+
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written once; an older page stays until --space, and a page by another program stays always; the doctor tells."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
             monkeypatch.setenv(name, value)
-        api, space = HfApi(hub.url, token="hf_bot"), Repo("space", "fresh/leaderboard")
+        api = HfApi(hub.url, token="hf_bot")
 
         def init(*more: str) -> str:
             command = ["init", "--org", "fresh", "--url", "https://bot.example.org/webhooks/hub", *more]
@@ -120,32 +133,26 @@ def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypa
 
         assert "Would write the page of the Space fresh/leaderboard" in init()
         assert "Wrote the page of the Space fresh/leaderboard" in init("--apply")
-        files = set(api.list_repo_files(space.id, repo_type="space"))
-        assert {"README.md", "index.html", "snapshot.js", *SHIPPED} <= files
         reader = Hub(hub.url, "hf_bot")
-        index, card = reader.read_file(space, "index.html").data, reader.read_file(space, "README.md").data
-        assert b"sdk: static" in card and b"app_file: index.html" in card
-        assert b'href="https://bot.example.org/submit"' in index
-        assert f"{hub.url}/datasets/fresh/contents/resolve/main/leaderboard.json".encode() in index
-        assert not re.search(rb'(?:href|src)="/', index)
+        index = new_page(api, reader)
         assert "The page of the Space fresh/leaderboard exists." in init("--apply")
         assert "is up to date" in init("--apply", "--space")
 
         board = parse_board((tmp_path / "board.yaml").read_text())
         old = index.replace(space_version().encode(), b"0" * 12)
         for content, state in ((index, "current"), (old, "old"), (b"<p>Ours</p>", "other")):
-            api.upload_file(repo_id=space.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
-            assert state_of(reader, space) == state
+            api.upload_file(repo_id=SPACE.id, repo_type="space", path_in_repo="index.html", path_or_fileobj=content)
+            assert state_of(reader, SPACE) == state
             (check,) = space_checks(cast(BoardContext, SimpleNamespace(board=board, hub=reader)))
             assert (check.state, "--space" in check.mend) == (("warning", True) if state == "old" else ("ok", False))
             if state == "old":
                 assert "--space brings it up to date" in init("--apply")
                 assert "Would write the page" in init("--space")
                 assert "Wrote the page" in init("--apply", "--space")
-                assert reader.read_file(space, "index.html").data == index
+                assert reader.read_file(SPACE, "index.html").data == index
         assert "it stays as it is" in init("--apply", "--space")
-        assert reader.read_file(space, "index.html").data == b"<p>Ours</p>"
-        assert space_of(board) == space
+        assert reader.read_file(SPACE, "index.html").data == b"<p>Ours</p>"
+        assert space_of(board) == SPACE
         reader.close()
 
 
@@ -160,17 +167,17 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
             "STEWARD_WEBHOOK_SECRET": "old",
         }.items():
             monkeypatch.setenv(name, value)
-        api, run, kept = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.state.webhooks.all
+        api, run, webhooks = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.state.webhooks.all
         assert run(app, ["init", "--url", URL, "--apply"]).exit_code == 0
         api.create_webhook(url="http://127.0.0.1:9/elsewhere", watched=[{"type": "org", "name": "fresh"}], secret="its")
         before = api.list_webhooks()
 
         monkeypatch.setenv("STEWARD_WEBHOOK_SECRET", "new")
-        said = run(app, ["init", "--url", URL, "--new-secret"])
-        assert said.output.count("Would give") == 4
-        assert sorted(str(one.secret) for one in kept()) == ["its", "old", "old", "old", "old"]
+        result = run(app, ["init", "--url", URL, "--new-secret"])
+        assert result.output.count("Would give") == 4
+        assert sorted(str(one.secret) for one in webhooks()) == ["its", "old", "old", "old", "old"]
         assert run(app, ["init", "--url", URL, "--new-secret", "--apply"]).output.count("Gave the webhook of") == 4
-        assert sorted(str(one.secret) for one in kept()) == ["its", "new", "new", "new", "new"]
+        assert sorted(str(one.secret) for one in webhooks()) == ["its", "new", "new", "new", "new"]
         assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
             (one.url, one.watched, one.domains) for one in before
         ]
@@ -193,11 +200,11 @@ def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.Mon
         command = ["init", "--org", "fresh", "--url", URL]
         assert "Would write the settings to env" in CliRunner().invoke(app, command).output
         assert not (tmp_path / "env").exists()
-        said = CliRunner().invoke(app, [*command, "--apply"])
-        assert "`source ./env` in each new terminal" in said.output, said.output
+        result = CliRunner().invoke(app, [*command, "--apply"])
+        assert "`source ./env` in each new terminal" in result.output, result.output
         terminal = ["env", "-i", "bash", "-c", ". ./env; cd /; env"]
-        told = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
-        settings = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+        shell = subprocess.run(terminal, cwd=tmp_path, capture_output=True, text=True, check=True)
+        settings = dict(line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
         assert settings["HF_ENDPOINT"] == hub.url
         for name, file in (
             ("STEWARD_BOARD", "board.yaml"),
@@ -228,9 +235,9 @@ def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch:
             monkeypatch.setenv(name, value)
         wrong = ["--org", "fresh", "--suite", "none.yaml", "--maintainer", "maia", "--url", "bot.example.org"]
         for words in (wrong, [*wrong, "--apply"]):
-            said = CliRunner().invoke(app, ["init", *words])
-            assert said.exit_code == 2, said.output
-            assert [line for line in said.output.splitlines() if not line.startswith("    → ")] == [
+            result = CliRunner().invoke(app, ["init", *words])
+            assert result.exit_code == 2, result.output
+            assert [line for line in result.output.splitlines() if not line.startswith("    → ")] == [
                 "steward: nothing was changed. Correct this first:",
                 "  - 'bot.example.org' is no address of a webhook.",
                 f"  - There is no suite 'none.yaml': name one of {', '.join(shipped())}, or a YAML file that exists.",
@@ -238,7 +245,7 @@ def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch:
                 "  - The bot's token (account bot) may not create repos in fresh.",
                 "  - There is no organisation fresh-details on the Hub.",
             ]
-            assert said.output.count("    → ") == 4
+            assert result.output.count("    → ") == 4
         assert not (tmp_path / "board.yaml").exists()
         assert not (tmp_path / "secret").exists()
         assert list(HfApi(hub.url, token="hf_bot").list_datasets(author="fresh")) == []
@@ -261,7 +268,7 @@ def test_init_without_a_hub_lists_what_it_knows(
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HF_ENDPOINT": "http://127.0.0.1:9", "STEWARD_WEBHOOK_SECRET": "s", **settings}.items():
         monkeypatch.setenv(name, value)
-    said = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
-    assert said.exit_code == 2
+    result = CliRunner().invoke(app, ["init", "--url", "https://x.example/elsewhere"])
+    assert result.exit_code == 2
     for expected in ("is no address of a webhook", "STEWARD_BOARD=board.yaml: the board file is not YAML", words):
-        assert expected in said.output
+        assert expected in result.output

@@ -68,19 +68,19 @@ def test_a_service_that_goes_away_is_told_of(
         raise error
 
     monkeypatch.setattr(where, name, broken)
-    found = CliRunner().invoke(app, command)
-    assert (found.exit_code, found.exception.__class__) == (2, SystemExit)
-    assert f"steward: {words}" in found.output
+    result = CliRunner().invoke(app, command)
+    assert (result.exit_code, result.exception.__class__) == (2, SystemExit)
+    assert f"steward: {words}" in result.output
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "", "redis://:se/cret@localhost:6379/0", "redis://localhost:x/0"])
 def test_an_address_that_is_none_is_told_of(board: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The message names the setting and the right form, and reveals no password."""
     monkeypatch.setenv("REDIS_URL", url)
-    found = CliRunner().invoke(app, ["parked", "list"])
-    assert found.exit_code == 2
-    assert "steward: REDIS_URL is no address of a queue server: write redis://host:6379/0" in found.output
-    assert "cret" not in found.output
+    result = CliRunner().invoke(app, ["parked", "list"])
+    assert result.exit_code == 2
+    assert "steward: REDIS_URL is no address of a queue server: write redis://host:6379/0" in result.output
+    assert "cret" not in result.output
 
 
 HOSTILE = "\x1b[2J\u202e[/red] it's gone"
@@ -93,10 +93,10 @@ def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.Mon
     record = FlagRecord(model=f"ada/{HOSTILE}", status="flagged", category="other", thread=HOSTILE)
     monkeypatch.setattr(ParkedSyncs, "all", lambda _: [parked])
     monkeypatch.setattr(FlagBook, "records", lambda _: [record])
-    found = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
-    assert found.exit_code == 0, found.output
-    assert "it's gone" in found.output
-    assert not {"\x1b", "\u202e"} & set(found.output)
+    result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "it's gone" in result.output
+    assert not {"\x1b", "\u202e"} & set(result.output)
 
 
 def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +129,6 @@ def test_a_server_that_falls_silent_may_have_taken_it(
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
     monkeypatch.setattr(httpx2, "post", post)
     monkeypatch.setattr(submit, "POLL_SECONDS", 0.0)
-    found = CliRunner().invoke(app, ["submit", "ada/good", "--server", "http://127.0.0.1:9"])
-    assert (found.exit_code, answers) == (2, [])
-    assert words in found.output
+    result = CliRunner().invoke(app, ["submit", "ada/good", "--server", "http://127.0.0.1:9"])
+    assert (result.exit_code, answers) == (2, [])
+    assert words in result.output

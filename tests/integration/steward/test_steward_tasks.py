@@ -49,9 +49,9 @@ def test_waiting_workers_are_shown_and_go_on_once_their_tasks_are_accepted(
     WorkerRegistry(connection, Keys("fresh")).announce(card)
 
     def run(*arguments: str, status: int = 0) -> str:
-        done = CliRunner().invoke(app, ["tasks", *arguments])
-        assert done.exit_code == status, done.output
-        return done.stdout
+        result = CliRunner().invoke(app, ["tasks", *arguments])
+        assert result.exit_code == status, result.output
+        return result.stdout
 
     shown = run()
     assert "alive waits" in shown

@@ -42,11 +42,11 @@ def path(name: str) -> str:
 def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
     """Return the outcome that its worker reported."""
     attempt = attempt_id("fresh", path(name), REVISION, 1)
-    said = Outcome(
+    attempt_outcome = Outcome(
         attempt=attempt, path=path(name), revision=REVISION, suite="starter", suite_digest="", started=1, ended=2,
         phase="load", evidence=evidence,
     )  # fmt: skip
-    return CommitOperationAdd(f"ada/{name}/{attempt}/outcome.json", said.model_dump_json().encode())
+    return CommitOperationAdd(f"ada/{name}/{attempt}/outcome.json", attempt_outcome.model_dump_json().encode())
 
 
 def test_unknown_deaths_are_listed_with_the_end_of_their_logs(

@@ -55,6 +55,34 @@ admission: {off: [model-card, licence, category, base-declared, tokenizer-loads,
 """
 
 
+def settings_of(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
+    """The environment of an operator whose files lie in `folder`."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {
+        **inherited,
+        "HF_ENDPOINT": hub.url,
+        "STEWARD_BOARD": str(folder / "board.yaml"),
+        "STEWARD_BOT_TOKEN": "hf_bot",
+        "STEWARD_WEBHOOK_SECRET_FILE": str(folder / "secret"),
+        "STEWARD_MIRRORS": str(folder / "mirrors"),
+        "STEWARD_DATA": str(folder / "data"),
+        "STEWARD_PORT": str(port),
+        "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "STEWARD_WORKER_TOKEN": "hf_gpu",
+    }
+
+
+def judge_a_submission(hub: LocalHub, folder: Path) -> None:
+    """A form commits a request of a model that is refused: the list of the board in shadow says so."""
+    form = HfApi(hub.url, token="hf_form")
+    fields = json.dumps({"model": "maya/remote", "status": "PENDING", "revision": "main"}).encode()
+    form.create_commit(
+        "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
+    )
+    listed = ShadowList(connect((folder / "data" / "redis-url").read_text()), Keys("fresh"))
+    wait_until(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
+
+
 @pytest.mark.e2e
 def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
     """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission.
@@ -63,19 +91,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
     """
     port = free_port()
     with LocalHub(tmp_path / "hub", WORLD) as hub:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment = {
-            **kept,
-            "HF_ENDPOINT": hub.url,
-            "STEWARD_BOARD": str(tmp_path / "board.yaml"),
-            "STEWARD_BOT_TOKEN": "hf_bot",
-            "STEWARD_WEBHOOK_SECRET_FILE": str(tmp_path / "secret"),
-            "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
-            "STEWARD_DATA": str(tmp_path / "data"),
-            "STEWARD_PORT": str(port),
-            "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "STEWARD_WORKER_TOKEN": "hf_gpu",
-        }
+        environment = settings_of(hub, tmp_path, port)
 
         def steward(*words: str) -> subprocess.Popen[str]:
             command = [sys.executable, "-m", "steward.cli", *words]
@@ -84,9 +100,9 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
 
         address = f"http://127.0.0.1:{port}/webhooks/hub"
         init = steward("init", "--org", "fresh", "--url", address, "--maintainer", "maya", "--apply")
-        said = init.communicate(timeout=60)[0]
-        assert init.returncode == 0, said
-        assert "Wrote the board file" in said
+        output = init.communicate(timeout=60)[0]
+        assert init.returncode == 0, output
+        assert "Wrote the board file" in output
         assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
         with (tmp_path / "board.yaml").open("a") as board:
             board.write(BACKENDS)
@@ -98,16 +114,9 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path) -> None:
             assert shadowed.effects.mode(*set(Effect) - {Effect.MODEL_PR}) is EffectMode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
             only_with_its_password(tmp_path / "data")
-            doctor = steward("doctor", "--json")
-            checks = json.loads(doctor.communicate(timeout=60)[0].splitlines()[-1])["checks"]
-            assert [check for check in checks if check["state"] == "error"] == []
-            form = HfApi(hub.url, token="hf_form")
-            fields = json.dumps({"model": "maya/remote", "status": "PENDING", "revision": "main"}).encode()
-            form.create_commit(
-                "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
-            )
-            listed = ShadowList(connect((tmp_path / "data" / "redis-url").read_text()), Keys("fresh"))
-            wait_until(lambda: any("FAILED" in str(shadowed) for shadowed in listed.read().things), seconds=30)
+            doctor = steward("doctor", "--json").communicate(timeout=60)[0]
+            assert [check for check in json.loads(doctor.splitlines()[-1])["checks"] if check["state"] == "error"] == []
+            judge_a_submission(hub, tmp_path)
         finally:
             everything.send_signal(signal.SIGTERM)
             words = everything.communicate(timeout=30)[0]
@@ -129,6 +138,34 @@ print("took", link.take_job().job.model, sorted(name for name in os.environ if "
 """
 
 
+def new_board(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
+    """Init a board with a backend, and submit a model to it; return the environment of its operator."""
+    maya = HfApi(hub.url, token="hf_maya")
+    maya.create_repo("maya/tiny")
+    files = [CommitOperationAdd(path, data) for path, data in model().items()]
+    maya.create_commit("maya/tiny", files, commit_message="Add")
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "HF_ENDPOINT": hub.url,
+        "STEWARD_BOT_TOKEN": "hf_bot",
+        "STEWARD_WEBHOOK_SECRET": "s3cret",
+        "STEWARD_PORT": str(port),
+        "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "STEWARD_WORKER_TOKEN": "hf_gpu",
+    }
+    init = ["init", "--org", "fresh", "--url", f"http://127.0.0.1:{port}/webhooks/hub", "--apply"]
+    command = [sys.executable, "-m", "steward.cli", *init]
+    subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, timeout=120)
+    board = folder / "board.yaml"
+    board.write_text(board.read_text().replace("effects: shadow", "effects: on") + BACKENDS + TINY_MODELS)
+    fields = {"model": "maya/tiny", "status": "PENDING", "revision": "main", "precision": "float32"}
+    request = CommitOperationAdd(REQUEST.replace("remote", "tiny"), json.dumps(fields).encode())
+    HfApi(hub.url, token="hf_form").create_commit(
+        "fresh/requests", [request], commit_message="Add", repo_type="dataset"
+    )
+    return environment
+
+
 @pytest.mark.e2e
 @pytest.mark.skipif(not WHOLE, reason="an accepted request takes its time: make matrices")
 @pytest.mark.timeout(400)
@@ -141,37 +178,7 @@ def test_a_board_with_a_backend_starts_jobs(tmp_path: Path) -> None:
     (image / "steward").chmod(0o755)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         hub.state.jobs.configure(JobSettings(images={"tools": [str(image)]}))
-        maya = HfApi(hub.url, token="hf_maya")
-        maya.create_repo("maya/tiny")
-        files = [CommitOperationAdd(path, data) for path, data in model().items()]
-        maya.create_commit("maya/tiny", files, commit_message="Add")
-        environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            "HF_ENDPOINT": hub.url,
-            "STEWARD_BOT_TOKEN": "hf_bot",
-            "STEWARD_WEBHOOK_SECRET": "s3cret",
-            "STEWARD_PORT": str(port),
-            "STEWARD_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "STEWARD_WORKER_TOKEN": "hf_gpu",
-        }
-        init = [
-            sys.executable,
-            "-m",
-            "steward.cli",
-            "init",
-            "--org",
-            "fresh",
-            "--url",
-            f"http://127.0.0.1:{port}/webhooks/hub",
-        ]
-        subprocess.run([*init, "--apply"], env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-        board = tmp_path / "board.yaml"
-        board.write_text(board.read_text().replace("effects: shadow", "effects: on") + BACKENDS + TINY_MODELS)
-        fields = {"model": "maya/tiny", "status": "PENDING", "revision": "main", "precision": "float32"}
-        request = CommitOperationAdd(REQUEST.replace("remote", "tiny"), json.dumps(fields).encode())
-        HfApi(hub.url, token="hf_form").create_commit(
-            "fresh/requests", [request], commit_message="Add", repo_type="dataset"
-        )
+        environment = new_board(hub, tmp_path, port)
         words = [sys.executable, "-m", "steward.cli", "up", "--no-worker"]
         with (tmp_path / "log").open("w") as log:
             everything = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=log, stderr=log)
@@ -211,8 +218,8 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")
     more = ("STEWARD_MODEL_PR_TOKEN", "HF_TOKEN")
     environment = {**dict.fromkeys((*secrets, *more), "x"), "PATH": "/bin"}
-    found = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
-    assert found == {
+    variables = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
+    assert variables == {
         "serve": ["OAUTH_CLIENT_SECRET", "PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
         "sync": ["PATH", "STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN"],
         "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
@@ -261,8 +268,8 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
     (tmp_path / "board.yaml").write_text(board)
     fixed = ("STEWARD_BOT_TOKEN=hf_bot", "STEWARD_WEBHOOK_SECRET=s", "STEWARD_PORT=0")
     (tmp_path / ".env").write_text("\n".join((*fixed, *lines)))
-    found = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
+    assert result.exit_code == 0, result.output
     assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [(one, address) for one in names]
 
 
@@ -282,10 +289,10 @@ def test_a_taken_port_ends_the_command_at_once(
         for name, value in settings.items():
             monkeypatch.setenv(f"STEWARD_{name}", value)
         monkeypatch.setenv("REDIS_URL", valkey_url)
-        found = CliRunner().invoke(app, [command])
-    assert found.exit_code == MISCONFIGURED, found.output
-    assert found.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
-    assert "STEWARD_PORT" in found.output
+        result = CliRunner().invoke(app, [command])
+    assert result.exit_code == MISCONFIGURED, result.output
+    assert result.output.startswith(f"steward: Port {port} of 127.0.0.1 is taken: ")
+    assert "STEWARD_PORT" in result.output
 
 
 def test_an_address_of_another_machine_is_told_of() -> None:
@@ -297,10 +304,12 @@ def test_an_address_of_another_machine_is_told_of() -> None:
 
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     """A folder `hub` in the working folder, such as a localhub's data, is not imported."""
-    (tmp_path / "hub" / "writes").mkdir(parents=True)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "__init__.py").write_text("")
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
-    subprocess.run([*python, "-c", "import hub.writes"], cwd=tmp_path, check=True)
+    imported = subprocess.check_output([*python, "-c", "import hub; print(hub.__file__)"], cwd=tmp_path, text=True)
+    assert not Path(imported.strip()).is_relative_to(tmp_path)
 
 
 def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
@@ -340,9 +349,9 @@ def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: 
     """Nothing is guessed: the sentence names the setting and the option."""
     for name, value in (("BOARD", str(tmp_path / "none.yaml")), ("BOT_TOKEN", "hf_x"), ("WEBHOOK_SECRET", "s")):
         monkeypatch.setenv(f"STEWARD_{name}", value)
-    found = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
-    assert found.exit_code == 2
-    assert "--org" in found.output
+    result = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
+    assert result.exit_code == 2
+    assert "--org" in result.output
 
 
 def test_a_backend_without_what_it_needs_ends_the_command_at_once(

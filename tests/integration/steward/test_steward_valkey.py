@@ -38,11 +38,11 @@ def test_a_server_that_still_loads_its_data_is_waited_for(tmp_path: Path, monkey
     loading, ping = [3], redis.Redis.ping
 
     def busy(client: redis.Redis) -> object:
-        found = ping(client)
+        pong = ping(client)
         if loading[0]:
             loading[0] -= 1
             raise redis.BusyLoadingError
-        return found
+        return pong
 
     server = Valkey(tmp_path).start()
     try:
@@ -62,9 +62,9 @@ def read(client: redis.Redis, key: str) -> object:
 
 def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) -> None:
     """The server restarts at the same address, and ends after a stop."""
-    said, stop = list[str](), Stop()
-    with Valkey(tmp_path, say=said.append) as server:
-        supervisor = Supervisor([], said.append, server.revive)
+    messages, stop = list[str](), Stop()
+    with Valkey(tmp_path, say=messages.append) as server:
+        supervisor = Supervisor([], messages.append, server.revive)
         thread = threading.Thread(target=supervisor.run, args=(stop,))
         thread.start()
         try:
@@ -74,7 +74,7 @@ def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) ->
             assert first is not None
             first.kill()
             wait_until(lambda: read(client, "kept") == b"1" and server.process is not first)
-            assert said == ["The queue server ended with status -9; it restarts."]
+            assert messages == ["The queue server ended with status -9; it restarts."]
         finally:
             stop.set()
             thread.join(20)
@@ -111,47 +111,47 @@ def lose_a_file(data: Path) -> None:
 @pytest.mark.parametrize("damage", [zero_the_end, zero_the_last_command, spoil_the_manifest, cut_the_base, lose_a_file])
 def test_damaged_data_is_moved_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     """The server starts without data that it cannot load, and one message says where the data is now."""
-    said = list[str]()
-    with Valkey(tmp_path, say=said.append) as server:
+    messages = list[str]()
+    with Valkey(tmp_path, say=messages.append) as server:
         assert redis.Redis.from_url(server.url).set("kept", 1)
     damage(tmp_path / "appendonlydir")
-    with Valkey(tmp_path, say=said.append) as server:
+    with Valkey(tmp_path, say=messages.append) as server:
         client = redis.Redis.from_url(server.url)
         assert client.dbsize() == 0 and client.set("new", 1)
     (aside,) = tmp_path.glob("damaged-*/appendonlydir")
     assert any(aside.iterdir())
-    (words,) = said
+    (words,) = messages
     assert str(aside.parent) in words and "\n" not in words
-    with Valkey(tmp_path, say=said.append) as server:
-        assert redis.Redis.from_url(server.url).get("new") == b"1" and len(said) == 1
+    with Valkey(tmp_path, say=messages.append) as server:
+        assert redis.Redis.from_url(server.url).get("new") == b"1" and len(messages) == 1
 
 
 def test_data_that_ends_in_the_middle_of_a_command_is_loaded_up_to_there(tmp_path: Path) -> None:
     """A write that was cut off costs only itself."""
-    said = list[str]()
-    with Valkey(tmp_path, say=said.append) as server:
+    messages = list[str]()
+    with Valkey(tmp_path, say=messages.append) as server:
         client = redis.Redis.from_url(server.url)
         assert client.set("kept", 1) and client.set("cut", 1)
     file = next((tmp_path / "appendonlydir").glob("*.incr.aof"))
     os.truncate(file, file.stat().st_size - 3)
-    with Valkey(tmp_path, say=said.append) as server:
+    with Valkey(tmp_path, say=messages.append) as server:
         client = redis.Redis.from_url(server.url)
-        assert (client.get("kept"), client.get("cut"), said) == (b"1", None, [])
+        assert (client.get("kept"), client.get("cut"), messages) == (b"1", None, [])
 
 
 def test_good_data_stays_where_the_server_cannot_start_for_another_reason(tmp_path: Path) -> None:
     """A file of users that is wrong is no reason to move data aside."""
-    users, said = tmp_path / "users.acl", list[str]()
+    users, messages = tmp_path / "users.acl", list[str]()
     users.write_text("user default on nopass ~* &* +@all\n")
-    with Valkey(tmp_path, users=users, say=said.append) as server:
+    with Valkey(tmp_path, users=users, say=messages.append) as server:
         assert redis.Redis.from_url(server.url).set("kept", 1)
     users.write_text("nonsense\n")
     with pytest.raises(ValkeyMissing):
-        Valkey(tmp_path, users=users, say=said.append).start()
+        Valkey(tmp_path, users=users, say=messages.append).start()
     assert not list(tmp_path.glob("damaged-*"))
     users.write_text("user default on nopass ~* &* +@all\n")
-    with Valkey(tmp_path, users=users, say=said.append) as server:
-        assert redis.Redis.from_url(server.url).get("kept") == b"1" and said == []
+    with Valkey(tmp_path, users=users, say=messages.append) as server:
+        assert redis.Redis.from_url(server.url).get("kept") == b"1" and messages == []
 
 
 def test_good_data_stays_where_the_server_is_stopped_while_it_loads(

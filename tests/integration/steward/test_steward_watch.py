@@ -48,7 +48,7 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
     )
     text = io.StringIO()
     Console(file=text, width=120).print(queue_tables(queue))
-    said = text.getvalue()
+    output = text.getvalue()
     for words in (
         "1 running, 1 waiting, 1 held back, 2 workers",
         "[red]ada[/red]",
@@ -57,5 +57,5 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
         "14:00",
         "away",
     ):
-        assert words in said
-    assert "\x1b" not in said
+        assert words in output
+    assert "\x1b" not in output

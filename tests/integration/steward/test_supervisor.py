@@ -25,8 +25,8 @@ def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]
 def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process is restarted, and after a stop no process is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
-    sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
-    supervisor = Supervisor([SupervisedProcess(name, sleeper, {}) for name in ("one", "two")], said.append)
+    sleeper, messages, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
+    supervisor = Supervisor([SupervisedProcess(name, sleeper, {}) for name in ("one", "two")], messages.append)
     thread, ended = run(supervisor, stop)
     try:
         wait_until(lambda: all(part.process for part in supervisor.parts))
@@ -34,7 +34,7 @@ def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypa
         assert first is not None
         first.kill()
         wait_until(lambda: supervisor.parts[0].process not in (None, first))
-        assert said == ["one ended with status -9; it restarts in 0 s."]
+        assert messages == ["one ended with status -9; it restarts in 0 s."]
     finally:
         stop.set()
         thread.join(20)
@@ -45,10 +45,10 @@ def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("status", [MISCONFIGURED, AWAY])
 def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
     """A process that reports a wrong setting, or an unavailable service, at its start is not restarted."""
-    said: list[str] = []
+    messages: list[str] = []
     misconfigured = SupervisedProcess("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
-    assert Supervisor([misconfigured], said.append).run(Stop()) == status
-    assert said == ["serve cannot start; correct the problem in its message above first."]
+    assert Supervisor([misconfigured], messages.append).run(Stop()) == status
+    assert messages == ["serve cannot start; correct the problem in its message above first."]
 
 
 def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
@@ -60,11 +60,11 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
         def __init__(self, status: int) -> None:
             self.poll = lambda: status
 
-    said: list[str] = []
-    supervisor = Supervisor([SupervisedProcess("sync", (), {})], said.append)
+    messages: list[str] = []
+    supervisor = Supervisor([SupervisedProcess("sync", (), {})], messages.append)
     (part,) = supervisor.parts
     for now, status in ((86_400.0, 1), (86_402.0, 2)):
         part.process = Ended(status)  # type: ignore[assignment]
         assert supervisor._poll(part, now) == 0
         part.since = now
-    assert said[-1] == "sync ended with status 2; it restarts in 2 s."
+    assert messages[-1] == "sync ended with status 2; it restarts in 2 s."

@@ -33,10 +33,10 @@ def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker
 
     It stops a child that says nothing for 20 seconds.
     """
-    with running_worker(tmp_path_factory.mktemp("worker")) as found:
-        upload_questions(found)
-        found.start_worker(STEWARD_BATCH_SIZE="4", STEWARD_STALL_SECONDS="20")
-        yield found
+    with running_worker(tmp_path_factory.mktemp("worker")) as worker:
+        upload_questions(worker)
+        worker.start_worker(STEWARD_BATCH_SIZE="4", STEWARD_STALL_SECONDS="20")
+        yield worker
 
 
 @pytest.fixture

@@ -65,10 +65,10 @@ class Journal:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """A journal with three units."""
-    made = Journal(tmp_path / "answers-0")
-    made.add(1, 2, 3)
-    yield made
-    os.close(made.descriptor)
+    new_journal = Journal(tmp_path / "answers-0")
+    new_journal.add(1, 2, 3)
+    yield new_journal
+    os.close(new_journal.descriptor)
 
 
 def read(file: Path) -> Units:

@@ -73,9 +73,9 @@ class BrokenModelRun:
 
     def _link(self, repo: str, links: dict[str, str]) -> str:
         """Commit symbolic links, which only git can."""
-        found = self.hub.state.repos.get("model", repo)
-        assert found is not None
-        git = pygit2.Repository(str(found.git.path))
+        repo_of_model = self.hub.state.repos.get("model", repo)
+        assert repo_of_model is not None
+        git = pygit2.Repository(str(repo_of_model.git.path))
         head = git.revparse_single("refs/heads/main").peel(pygit2.Commit)
         tree = git.TreeBuilder(head.tree)
         for name, target in links.items():
@@ -118,9 +118,9 @@ def deaths(stand: BrokenModelRun) -> dict[str, Death]:
     jobs = {one.name: stand.job(one, stand.upload(one)) for one in CHOSEN}
     for job in jobs.values():
         stand.queue.enqueue(job)
-    found = {name: stand.judge(job) for name, job in jobs.items()}
-    show(found, time.monotonic() - began)
-    return found
+    outcomes = {name: stand.judge(job) for name, job in jobs.items()}
+    show(outcomes, time.monotonic() - began)
+    return outcomes
 
 
 def show(deaths: dict[str, Death], seconds: float) -> None:

@@ -71,13 +71,13 @@ def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, ev
     status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/good")
     assert (status, verified["equal"], verified["engines"]) == (0, True, ["code 1", "code 1"])
     assert verified["versions"] == {}
-    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--questions", "2")
-    assert (found["samples"], found["replayed"], found["counts"]["other-prompt"]) == (2, False, 0)
-    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--precision", "bfloat16")
-    assert found["samples"] == len(PROBLEMS)
-    if found["verdict"] != "same":
-        assert status == 1 and found["first"]["published"]["answers"] != found["first"]["here"]["answers"]
-    assert "precision: float32 and bfloat16" in found["reasons"]
+    status, report = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--questions", "2")
+    assert (report["samples"], report["replayed"], report["counts"]["other-prompt"]) == (2, False, 0)
+    status, report = stand.steward("reproduce", evaluated.attempt, "--model", "trial/good", "--precision", "bfloat16")
+    assert report["samples"] == len(PROBLEMS)
+    if report["verdict"] != "same":
+        assert status == 1 and report["first"]["published"]["answers"] != report["first"]["here"]["answers"]
+    assert "precision: float32 and bfloat16" in report["reasons"]
 
 
 def test_the_line_pasted_into_a_shell_gives_the_same_scores(
@@ -108,10 +108,10 @@ def test_stored_solutions_run_under_the_tests_again(stand: RealWorker, evaluated
     errata = [{"task": "times", "question": 1, "reason": "Wrong."}]
     now = parse_suite(yaml.safe_dump({**SUITE, "evaluator": evaluator, "errata": errata}))
     with RescoringProcess(now.model_dump_json()) as process:
-        done = process.rescore(
+        outcome = process.rescore(
             tmp_path / "old.json", tmp_path, tmp_path / "new.json", source=path, at="now", new_tables=tmp_path / "new"
         )
-    assert done.answers == 2
+    assert outcome.answers == 2
     block = read_results((tmp_path / "new.json").read_bytes(), now).block
     assert block.rescored_from is not None and "python of solutions" in block.rescored_from.versions
     before, after = (pq.read_table(folder / "times.parquet").to_pylist() for folder in (tmp_path, tmp_path / "new"))

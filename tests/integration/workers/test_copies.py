@@ -52,9 +52,9 @@ runpy.run_path({evaluation_script!r}, run_name="__main__")
 
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     """A copy that dies ends all copies, and one of them reports the error."""
-    done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
-    assert done.returncode == data_parallel.EXIT_FAILED
-    (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
+    process = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
+    assert process.returncode == data_parallel.EXIT_FAILED
+    (message,) = StreamReader().feed(b'{"kind":"started"}\n' + process.stdout, now=0.0)[1:]
     assert isinstance(message, FailedMessage)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")
 

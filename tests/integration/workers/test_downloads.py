@@ -146,8 +146,8 @@ def test_no_questions_are_fetched_for_a_worker_that_ended() -> None:
     """The process that fetches them ends when its parent ended while it started."""
     order = {"endpoint": "", "token": None, "folder": "", "sources": [], "parent": 0}
     command = [sys.executable, "-P", "-m", "workers.models.fetch_questions"]
-    done = subprocess.run(command, input=json.dumps(order).encode(), check=False)
-    assert done.returncode == 1
+    process = subprocess.run(command, input=json.dumps(order).encode(), check=False)
+    assert process.returncode == 1
 
 
 def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, tmp_path: Path) -> None:

@@ -101,5 +101,5 @@ def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, t
     scores = [pair["score"] for number, pair in enumerate(PAIRS) if number != 2]
     assert raw["pairs"]["spearman"] == pytest.approx(spearman(similarities, cast(list[float], scores)))
     assert raw["triples"]["accuracy"] * 7 == pytest.approx(round(raw["triples"]["accuracy"] * 7))
-    status, found = stand.steward("reproduce", outcome.attempt, "--model", "trial/good")
-    assert (status, found["verdict"], found["samples"]) == (0, "same", len(PAIRS) + len(TRIPLES))
+    status, report = stand.steward("reproduce", outcome.attempt, "--model", "trial/good")
+    assert (status, report["verdict"], report["samples"]) == (0, "same", len(PAIRS) + len(TRIPLES))

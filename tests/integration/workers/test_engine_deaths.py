@@ -95,8 +95,8 @@ def answers(valkey: Valkey, shared_worker: WorkerProcess) -> list[Any]:
     with redis.Redis.from_url(valkey.url) as connection:
         outcome, log = run(AttemptQueue(connection), "harness-running-nothing", 9)
     assert outcome.ok, log
-    found: list[Any] = published(shared_worker)["answers"]
-    return found
+    recorded: list[Any] = published(shared_worker)["answers"]
+    return recorded
 
 
 def check_answers(worker: WorkerProcess, expected: list[Any], engine: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class StoredEvaluation:
         old, new = self.folder / "old.json", self.folder / "new.json"
         old.write_bytes(self.data)
         process.rescore(old, self.folder, new, source="results", at="now")
-        made: dict[str, Any] = json.loads(new.read_bytes())
-        return made
+        contents: dict[str, Any] = json.loads(new.read_bytes())
+        return contents
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,10 @@ def test_an_evaluator_scores_its_stored_answers_otherwise(
     newer = scoring("good", version="1.1", options={"inverted": True})
     newer = Suite.model_validate({**newer.model_dump(mode="json"), "errata": errata})
     with by(newer) as process:
-        made = evaluation.rescored(process)
-    results, before = read_results(dump(made), newer), json.loads(evaluation.data)
+        rescored = evaluation.rescored(process)
+    results, before = read_results(dump(rescored), newer), json.loads(evaluation.data)
     total = 24 * before["results"]["nearer"]["accuracy"]
-    assert round(23 * made["results"]["nearer"]["accuracy"]) in (24 - total, 23 - total)
+    assert round(23 * rescored["results"]["nearer"]["accuracy"]) in (24 - total, 23 - total)
     assert results.block.digests is not None and results.block.rescored_from is not None
     assert results.block.digests.asked == before["steward"]["digests"]["asked"]
     assert results.block.digests.scored != before["steward"]["digests"]["scored"]

@@ -107,10 +107,10 @@ def test_each_fault_has_its_cause(trial: EvaluatorTrial, fault: str) -> None:
 
 def test_the_model_is_not_at_fault_for_what_its_evaluator_leaves() -> None:
     """Causes that the parent finds in files lay the fault on the board's side."""
-    found = {
+    faults = {
         cause(code).fault for code, _ in FAULTS.values() if code.startswith("evaluator-") and code != "evaluator-ended"
     }
-    assert found == {"us"}
+    assert faults == {"us"}
 
 
 def test_a_slow_evaluator_is_ended_at_its_limit(trial: EvaluatorTrial) -> None:

@@ -63,7 +63,7 @@ LIST = "GET /api/datasets/*"
 
 @pytest.mark.parametrize(("status", "cause"), [(500, "hub-error"), (503, "hub-error"), (429, "hub-rate-limit")])
 def test_an_error_of_the_hub_is_the_hubs(hub: LocalHub, fetch: Callable[[], object], status: int, cause: str) -> None:
-    """A server error or a rate limit is the Hub's fault, and is retried."""
+    """A server error or a rate limit is diagnosed as the Hub's fault."""
     hub.state.faults.fail(INFO, status=status, times=None)
     died(f"a Hub that answers {status}", cause, fetch)
 

@@ -128,8 +128,8 @@ def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, ev
     """Here the model answers the same; the first questions alone, too."""
     status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/again")
     assert (status, verified["equal"], verified["versions"]) == (0, True, {})
-    status, found = stand.steward("reproduce", evaluated.attempt, "--model", "trial/again", "--questions", "2")
-    assert (status, found["verdict"], found["samples"], found["reasons"]) == (0, "same", 4, [])
+    status, report = stand.steward("reproduce", evaluated.attempt, "--model", "trial/again", "--questions", "2")
+    assert (status, report["verdict"], report["samples"], report["reasons"]) == (0, "same", 4, [])
 
 
 @whole
@@ -161,7 +161,9 @@ def test_published_answers_are_scored_again_without_the_model(
     old.write_bytes(stand.read(evaluated, evaluated.details.results_path))
     with RescoringProcess(yaml.safe_dump(newer)) as process:
         process.rescore(old, tmp_path, new, source="results", at="now")
-    made = read_results(new.read_bytes(), parse_suite(yaml.safe_dump(newer))).data["results"]
+    rescored = read_results(new.read_bytes(), parse_suite(yaml.safe_dump(newer))).data["results"]
     counted = [value["accuracy"] for number, value in values["capitals"].items() if number]
-    assert made["capitals"]["accuracy"] == pytest.approx(sum(counted) / len(counted))
-    assert made["letters"]["mean"] == pytest.approx(sum(v["mean"] for v in values["letters"].values()) / len(LETTERS))
+    assert rescored["capitals"]["accuracy"] == pytest.approx(sum(counted) / len(counted))
+    assert rescored["letters"]["mean"] == pytest.approx(
+        sum(v["mean"] for v in values["letters"].values()) / len(LETTERS)
+    )

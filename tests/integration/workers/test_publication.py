@@ -175,8 +175,8 @@ def restricted_suite() -> tuple[Suite, set[str]]:
 def tables(hub: LocalHub, repo: str) -> set[tuple[str, str]]:
     """Task and time of each table of answers in a repo."""
     files = HfApi(hub.url, token=access(hub).token).list_repo_files(repo, repo_type="dataset")
-    found = filter(None, map(parse_table_path, files))
-    return {(task, time) for task, time in found if task != "results"}
+    parsed = filter(None, map(parse_table_path, files))
+    return {(task, time) for task, time in parsed if task != "results"}
 
 
 def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
@@ -323,15 +323,15 @@ def test_datasets_reads_the_details_after_several_runs(hub: LocalHub, spool: Pat
     """`datasets` loads each config by run and as `latest`; the scores are the default config."""
     publish(publication(spool), access(hub))
     publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", LOAD, DETAILS, "starter_navigation"],
         env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout)
-    assert found["rows"] == 4
-    assert found["score"] == [0.0, 1.0, 0.0, 1.0]
-    assert found["splits"] == ["2026_11_24T12_00_00.000000", "2026_11_24T13_00_00.000000", "latest"]
-    assert found["attempt"] == "0123456789ab-00000000-2"
+    report = json.loads(process.stdout)
+    assert report["rows"] == 4
+    assert report["score"] == [0.0, 1.0, 0.0, 1.0]
+    assert report["splits"] == ["2026_11_24T12_00_00.000000", "2026_11_24T13_00_00.000000", "latest"]
+    assert report["attempt"] == "0123456789ab-00000000-2"

@@ -35,7 +35,7 @@ def evaluated(real_worker: RealWorker) -> Outcome:
 
 def reproduced(stand: RealWorker, result: str, *options: str) -> tuple[int, Any]:
     """Exit status of `steward reproduce`, and its JSON, or its text if the options do not say `--json`."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "steward.cli", "reproduce", result, *options],
         env=stand.settings(),
         capture_output=True,
@@ -43,8 +43,8 @@ def reproduced(stand: RealWorker, result: str, *options: str) -> tuple[int, Any]
         timeout=PATIENCE,
         check=False,
     )
-    assert done.stdout, done.stderr[-2000:]
-    return done.returncode, json.loads(done.stdout) if "--json" in options else done.stdout
+    assert process.stdout, process.stderr[-2000:]
+    return process.returncode, json.loads(process.stdout) if "--json" in options else process.stdout
 
 
 @ONLY_WHOLE
@@ -54,14 +54,14 @@ def test_another_precision_is_named_from_a_few_recorded_prompts(
     """Three prompts of each task are asked again in bfloat16: same prompts, other log-likelihoods, and the reason."""
     file = tmp_path / "results.json"
     file.write_text(json.dumps(real_worker.results(evaluated)))
-    _, found = reproduced(
+    _, report = reproduced(
         real_worker, str(file), "--precision", "bfloat16", "--questions", "3", "--engine", "harness", "--json"
     )
-    assert (found["replayed"], found["samples"], found["counts"]["other-prompt"]) == (True, 6, 0)
-    assert found["verdict"] in ("other-digits", "other-answers")
-    assert found["largest_difference"] > 1e-4
-    assert "precision: float32 and bfloat16" in found["reasons"]
-    first = found["first"]
+    assert (report["replayed"], report["samples"], report["counts"]["other-prompt"]) == (True, 6, 0)
+    assert report["verdict"] in ("other-digits", "other-answers")
+    assert report["largest_difference"] > 1e-4
+    assert "precision: float32 and bfloat16" in report["reasons"]
+    first = report["first"]
     assert first["published"]["tokens"] == first["here"]["tokens"] != []
     assert first["published"]["prompt"] == first["here"]["prompt"]
     assert first["published"]["answers"] != first["here"]["answers"]
@@ -71,13 +71,13 @@ def test_another_precision_is_named_from_a_few_recorded_prompts(
 def test_as_recorded_every_answer_is_the_same(real_worker: RealWorker, evaluated: Outcome) -> None:
     """The whole evaluation, named by its attempt; and its recorded prompts, which give the same answers."""
     options = ("--model", "ada/tiny", "--json")
-    status, found = reproduced(real_worker, evaluated.attempt, *options)
-    assert (status, found["verdict"], found["counts"]["same"], found["reasons"]) == (0, "same", 22, [])
-    assert found["first"] is None
-    status, found = reproduced(real_worker, evaluated.attempt, "--questions", "11", *options)
-    assert (status, found["replayed"], found["samples"], found["left_out"]) == (0, True, 22, {})
-    assert found["verdict"] in ("same", "other-digits")
-    assert found["largest_difference"] < 1e-4
+    status, report = reproduced(real_worker, evaluated.attempt, *options)
+    assert (status, report["verdict"], report["counts"]["same"], report["reasons"]) == (0, "same", 22, [])
+    assert report["first"] is None
+    status, report = reproduced(real_worker, evaluated.attempt, "--questions", "11", *options)
+    assert (status, report["replayed"], report["samples"], report["left_out"]) == (0, True, 22, {})
+    assert report["verdict"] in ("same", "other-digits")
+    assert report["largest_difference"] < 1e-4
 
 
 @ONLY_WHOLE
@@ -90,10 +90,10 @@ def test_prompts_with_a_chat_template_are_asked_again_as_they_were(real_worker: 
     request = json.dumps({**fields, "steward": {"results": results}}).encode()
     real_worker.upload("trial/requests", {job.path: request}, "dataset")
     real_worker.upload("trial/results", {results: json.dumps(real_worker.results(outcome)).encode()}, "dataset")
-    status, found = reproduced(real_worker, job.path, "--questions", "11", "--json")
-    assert (status, found["attempt"], found["replayed"], found["samples"]) == (0, outcome.attempt, True, 22)
-    assert found["verdict"] in ("same", "other-digits")
-    assert found["largest_difference"] < 1e-4
+    status, report = reproduced(real_worker, job.path, "--questions", "11", "--json")
+    assert (status, report["attempt"], report["replayed"], report["samples"]) == (0, outcome.attempt, True, 22)
+    assert report["verdict"] in ("same", "other-digits")
+    assert report["largest_difference"] < 1e-4
 
 
 @ONLY_WHOLE

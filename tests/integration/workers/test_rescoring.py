@@ -65,14 +65,14 @@ def process(starter: EvaluatedPair) -> Iterator[RescoringProcess]:
 
 def check_same(pair: EvaluatedPair, out: Path) -> None:
     """The results file and each question's metrics equal those of the full evaluation."""
-    wanted, found = (json.loads((folder / "results.json").read_text()) for folder in (pair.by_new, out))
-    assert {name: value for name, value in found.items() if name not in OWN_RUN} == {
+    wanted, rescored = (json.loads((folder / "results.json").read_text()) for folder in (pair.by_new, out))
+    assert {name: value for name, value in rescored.items() if name not in OWN_RUN} == {
         name: value for name, value in wanted.items() if name not in OWN_RUN
     }
     assert wanted["results"] != json.loads((pair.by_old / "results.json").read_text())["results"]
     for task, config in wanted["configs"].items():
-        assert _without_metadata(found["configs"][task]) == _without_metadata(config)
-    assert {**found["steward"], "rescored_from": None} == wanted["steward"]
+        assert _without_metadata(rescored["configs"][task]) == _without_metadata(config)
+    assert {**rescored["steward"], "rescored_from": None} == wanted["steward"]
     for task in pair.new.suite.tasks:
         withdrawn = pair.new.suite.withdrawn(task)
         metrics = cases.metrics_of(pair.by_new / "samples" / f"{task}.jsonl")
@@ -91,9 +91,9 @@ def test_own_tasks_get_the_scores_of_a_full_evaluation(
     starter: EvaluatedPair, process: RescoringProcess, tmp_path: Path
 ) -> None:
     """Other metrics, another filter, and questions that do not count; the block names the evaluation."""
-    done = cases.rescore(starter.by_old, starter.new, tmp_path, process=process)
+    outcome = cases.rescore(starter.by_old, starter.new, tmp_path, process=process)
     check_same(starter, tmp_path)
-    assert (done.answers, done.timed_out) == (6 * 40 - 2, ())
+    assert (outcome.answers, outcome.timed_out) == (6 * 40 - 2, ())
     origin = read_results((tmp_path / "results.json").read_bytes(), starter.new.suite).block.rescored_from
     assert origin is not None
     assert (origin.results, origin.suite_digest, origin.at) == (cases.SOURCE, starter.old.suite.digest, cases.AT)
@@ -137,10 +137,10 @@ def test_a_real_evaluation_by_a_worker_is_scored_again(tmp_path: Path) -> None:
     (tmp_path / "earlier").mkdir()
     (tmp_path / "earlier" / "results.json").write_bytes(dump(earlier.data))
     cases.rescore(tmp_path / "earlier", new, tmp_path / "out", tables=tmp_path / "tables")
-    found = json.loads((tmp_path / "out/results.json").read_text())
+    rescored = json.loads((tmp_path / "out/results.json").read_text())
     wanted = read_spool(publication(spools["withdrawn"], suite=new.suite))
-    assert found["results"] == wanted.data["results"] != earlier.data["results"]
-    assert found["n-samples"] == wanted.data["n-samples"]
+    assert rescored["results"] == wanted.data["results"] != earlier.data["results"]
+    assert rescored["n-samples"] == wanted.data["n-samples"]
     digests = read_results((tmp_path / "out/results.json").read_bytes(), new.suite).block.digests
     assert digests == wanted.block.digests != earlier.block.digests
     for task in STARTER.tasks:
@@ -207,9 +207,11 @@ def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
     """A template that is spelled otherwise gives the same requests, as their digest says; the scores are the same."""
     new = respelled(starter.new, tmp_path / "tasks", {"{{input}}": "{{ input }}"})
     cases.rescore(starter.by_old, new, tmp_path / "out")
-    found, wanted = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "out", starter.by_new))
-    assert found["results"] == wanted["results"]
-    assert found["steward"]["digests"]["asked"] == wanted["steward"]["digests"]["asked"]
+    rescored, wanted = (
+        json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "out", starter.by_new)
+    )
+    assert rescored["results"] == wanted["results"]
+    assert rescored["steward"]["digests"]["asked"] == wanted["steward"]["digests"]["asked"]
 
 
 @LARGE

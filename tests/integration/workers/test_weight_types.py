@@ -40,9 +40,9 @@ def stand(real_worker: RealWorker) -> RealWorker:
 @pytest.fixture(scope="module")
 def revisions(stand: RealWorker) -> dict[str, str]:
     """Model → commit of the base model and of the models made from it; the base model has a later commit."""
-    found = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
+    uploaded = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
     stand.upload(BASE, adapters_and_deltas.merged())
-    return found
+    return uploaded
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def test_scores_are_those_of_the_whole_model(
     stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
     """An adapter scores as the merged model, a delta as the sum."""
-    found, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
-    assert found["results"] == expected["results"]
+    changed, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
+    assert changed["results"] == expected["results"]
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
 
 
@@ -106,16 +106,16 @@ def test_results_say_what_was_changed(
     stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
     """The results name the base model and the commit that admission recorded."""
-    found = stand.results(outcomes["adapter"])
-    block, told = found["steward"], found["config"]["model_args"]
+    results = stand.results(outcomes["adapter"])
+    block, arguments = results["steward"], results["config"]["model_args"]
     assert (block["weight_type"], block["base_model"]) == ("Adapter", BASE)
-    assert block["base_revision"] == told["revision"] == revisions["base"]
-    assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
+    assert block["base_revision"] == arguments["revision"] == revisions["base"]
+    assert arguments["peft"] == f"ada/adapter@{revisions['adapter']}"
 
 
 def verified(stand: RealWorker, attempt: str, *options: str) -> tuple[int, dict[str, Any]]:
     """The output of `steward verify`, which finds the model by the request's path, and its exit status."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "steward.cli", "verify", attempt, "--json", *options],
         env=stand.settings(),
         capture_output=True,
@@ -123,8 +123,8 @@ def verified(stand: RealWorker, attempt: str, *options: str) -> tuple[int, dict[
         timeout=PATIENCE,
         check=False,
     )
-    assert done.stdout, done.stderr[-2000:]
-    return done.returncode, json.loads(done.stdout)
+    assert process.stdout, process.stderr[-2000:]
+    return process.returncode, json.loads(process.stdout)
 
 
 @left_out("the harness is imported once more; test_verify compares samples")
@@ -132,10 +132,10 @@ def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, 
     """`steward verify` uses the recorded commit of the base model, although its head is another."""
     outcome = outcomes["adapter"]
     stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
-    status, said = verified(stand, outcome.attempt)
-    assert (status, said["equal"], said["versions"]) == (0, True, {})
-    assert said["engines"] == ["harness (texts: shared-prefix 1)"] * 2  # a dozen questions are not worth a comparison
-    assert [(task["task"], task["samples"], task["equal"]) for task in said["tasks"]] == [
+    status, report = verified(stand, outcome.attempt)
+    assert (status, report["equal"], report["versions"]) == (0, True, {})
+    assert report["engines"] == ["harness (texts: shared-prefix 1)"] * 2  # a dozen questions are not worth a comparison
+    assert [(task["task"], task["samples"], task["equal"]) for task in report["tasks"]] == [
         ("quick_choose", 11, 11),
         ("quick_write", 11, 11),
     ]
@@ -157,10 +157,10 @@ def test_the_harness_verifies_what_the_default_engine_published(
     outcome = {"float32": outcomes["base"], "bfloat16": halves[0]}[precision]
     assert stand.results(outcome)["steward"]["engine"]["generation"]["answers"] == 11
     stand.upload("trial/requests", {outcome.path: b"{}"}, "dataset")
-    status, said = verified(stand, outcome.attempt, "--engine", "harness")
-    assert (status, said["agrees"], said["disagreement"]) == (0, True, "")
-    assert said["engines"] == ["harness (texts: shared-prefix 1)", "harness"]
-    assert all(published == here for published, here in said["scores"].values())
+    status, report = verified(stand, outcome.attempt, "--engine", "harness")
+    assert (status, report["agrees"], report["disagreement"]) == (0, True, "")
+    assert report["engines"] == ["harness (texts: shared-prefix 1)", "harness"]
+    assert all(published == here for published, here in report["scores"].values())
 
 
 def test_half_precision_and_the_chat_template_run_too(stand: RealWorker, halves: list[Outcome]) -> None:
@@ -234,9 +234,9 @@ def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) 
     assert use and (use.engine, use.reason) == expected
     one_question = 1 / 40 if name == "bfloat16" else 0  # in which answers tie
     for task, scores in harness["results"].items():
-        found = engine["results"][task]
-        assert found.keys() == scores.keys()
-        assert [found[metric] for metric in METRICS if metric in scores] == pytest.approx(
+        computed = engine["results"][task]
+        assert computed.keys() == scores.keys()
+        assert [computed[metric] for metric in METRICS if metric in scores] == pytest.approx(
             [scores[metric] for metric in METRICS if metric in scores], abs=one_question + 1e-9
         )
     tolerance = EngineTolerance(harness["config"]["model_dtype"])

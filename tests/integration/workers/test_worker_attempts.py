@@ -68,9 +68,9 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
     bot.enqueue(asked)
     bot.grant(asked)
     jobs = queue(bot.connection, bot.keys.queue(TIER))
-    done = wait_until(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
-    assert done.return_value()["attempt"] == asked.attempt
-    assert 0 < bot.connection.ttl(done.key) <= 3600
+    finished = wait_until(lambda: (fetched := jobs.fetch_job(asked.attempt)) and fetched.is_finished and fetched)
+    assert finished.return_value()["attempt"] == asked.attempt
+    assert 0 < bot.connection.ttl(finished.key) <= 3600
 
 
 def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker: WorkerProcess) -> None:
@@ -130,7 +130,7 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: AttemptQueue, worker: Wo
         return [(card.name, card.doing) for card in workers.alive(now=state.beat)]
 
     assert doing() == [(state.worker, asked.attempt)]
-    wait_until(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
+    wait_until(lambda: (attempt := bot.attempts.read(asked.attempt)) and attempt.progress.done >= 10)
     bot.outcome(asked)
     wait_until(lambda: doing() == [(state.worker, "")])
 

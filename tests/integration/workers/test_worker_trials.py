@@ -49,13 +49,15 @@ class TrialBoard:
         self.worker.upload(f"ada/{name}", files)
         person = HfApi(self.worker.hub.url, PERSON)
         talk = person.create_discussion(REQUESTS, f"About {name}", description="Hello.", repo_type="dataset")
-        said = person.comment_discussion(REQUESTS, talk.num, f"/try ada/{name} precision=float32", repo_type="dataset")
+        comment = person.comment_discussion(
+            REQUESTS, talk.num, f"/try ada/{name} precision=float32", repo_type="dataset"
+        )
         thread = f"thread:dataset/{REQUESTS}:{talk.num}"
         self.context.mark(thread)
 
         def ended() -> Outcome | None:
             self.work()
-            end = self.context.trials.end(f"trial:{thread}:{said.id}:0")
+            end = self.context.trials.end(f"trial:{thread}:{comment.id}:0")
             return end.outcome if end is not None else None
 
         outcome = wait_until(ended, seconds=PATIENCE)

@@ -68,10 +68,10 @@ def test_a_scale_holds_what_is_to_be_shown(least: float, most: float, ticks: lis
 @given(st.floats(0, SCALE[-1]), st.floats(0, SCALE[-1]))
 def test_every_scale_has_two_ticks_or_more(one: float, other: float) -> None:
     """With the smaller one at or above the first, unless that is the first of all."""
-    found = scale(min(one, other), max(one, other))
-    assert len(found) >= 2
-    assert found[0] <= max(min(one, other), SCALE[0])
-    assert found[-1] >= max(one, other)
+    ticks = scale(min(one, other), max(one, other))
+    assert len(ticks) >= 2
+    assert ticks[0] <= max(min(one, other), SCALE[0])
+    assert ticks[-1] >= max(one, other)
 
 
 @given(st.floats(0, 1e9))
@@ -140,13 +140,13 @@ EVERY = {
 
 def test_one_duration_is_said_to_be_one() -> None:
     """A label and the description say that the duration is from one run, and name no share; alone it is no picture."""
-    one = models.DurationSpreadView(
+    single = models.DurationSpreadView(
         name="small", among=1, tenth=80, quarter=80, half=80, three_quarters=80, nine_tenths=80
     )
-    assert ranges(models.DurationSpreadsView(overall=one, tiers=[one]), "running") is None
+    assert ranges(models.DurationSpreadsView(overall=single, tiers=[single]), "running") is None
     assert queue(times(WEEK, LENGTHS[:1])) is None
-    two = one.model_copy(update={"name": "large", "among": 2})
-    picture = ranges(models.DurationSpreadsView(overall=one, tiers=[one, two]), "running")
+    two = single.model_copy(update={"name": "large", "among": 2})
+    picture = ranges(models.DurationSpreadsView(overall=single, tiers=[single, two]), "running")
     assert picture is not None
     assert picture.labels[0] == "small · about 1.3 min, from one"
     assert picture.says.startswith("One evaluation took about 1.3 min: more are needed for a range.")
@@ -161,20 +161,20 @@ def test_a_picture_says_what_it_is_and_holds_nothing_that_runs(name: str, width:
     svg = draw(picture, width)
     root = read(svg)
     assert (root.get("role"), root.get("aria-labelledby")) == ("img", "title says")
-    named = {one.get("id"): "".join(one.itertext()) for one in root if one.get("id")}
+    named = {element.get("id"): "".join(element.itertext()) for element in root if element.get("id")}
     assert named["title"] == cut(picture.title, 2_000)
     assert named["says"] == cut(picture.says, 2_000)
     (style,) = root.iter(f"{SVG}style")
     digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
     assert f"default-src 'none'; style-src 'sha256-{digest}'" == POLICY
     allowed = {"svg", "title", "desc", "style", "g", "rect", "path", "text"}
-    assert {str(one.tag).removeprefix(SVG) for one in root.iter()} <= allowed
-    for one in root.iter():
-        assert not [key for key in one.attrib if key.startswith("on") or key == "style" or "href" in key]
+    assert {str(element.tag).removeprefix(SVG) for element in root.iter()} <= allowed
+    for element in root.iter():
+        assert not [key for key in element.attrib if key.startswith("on") or key == "style" or "href" in key]
     assert b"Generated" not in svg
     assert len(svg) < 15_000
-    _, _, seen, height = map(float, (root.get("viewBox") or "").split())
-    assert (seen, height) == (width, picture.height(width))
+    _, _, drawn_width, height = map(float, (root.get("viewBox") or "").split())
+    assert (drawn_width, height) == (width, picture.height(width))
 
 
 def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
@@ -183,8 +183,8 @@ def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
     assert picture is not None
     assert list(picture.labels) == ["small · 1 h", "large · 11 h", "", "4bit · 15 min"]
     root = read(draw(picture, 760))
-    said = texts(root)
-    assert {"1 min", "10 min", "1 h", "8 h", "3 days", "eight of ten"} <= set(said)
+    words = texts(root)
+    assert {"1 min", "10 min", "1 h", "8 h", "3 days", "eight of ten"} <= set(words)
     dark, pale = list(bars(root, "a")), list(bars(root, "pale"))
     assert len(dark) == len(pale) == 6
     widths = [float(one["width"]) for one in (*dark, *pale)]
@@ -195,11 +195,11 @@ def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
 
 def test_words_below_a_narrow_scale_do_not_touch() -> None:
     """On a phone some ticks go without; on a wide picture all of them are told."""
-    told = [(at * 0.7, f"{at} minutes") for at in range(7)]
-    said = {width: _ticks_of(told, width) for width in WIDTHS}
-    assert said[WIDTHS[-1]] == [words for _, words in told]
-    assert 2 <= len(said[WIDTHS[0]]) < len(told)
-    assert said[WIDTHS[0]][0] == "0 minutes"
+    labels = [(at * 0.7, f"{at} minutes") for at in range(7)]
+    labels_at = {width: _ticks_of(labels, width) for width in WIDTHS}
+    assert labels_at[WIDTHS[-1]] == [words for _, words in labels]
+    assert 2 <= len(labels_at[WIDTHS[0]]) < len(labels)
+    assert labels_at[WIDTHS[0]][0] == "0 minutes"
 
 
 def _ticks_of(ticks: list[tuple[float, str]], width: int) -> list[str]:

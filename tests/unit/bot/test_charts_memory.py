@@ -64,7 +64,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
 
 
 def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something is counted, and somebody looks, between the reading of the figures and their picture."""
+    """An event is counted, and a visitor looks, between the reading of the figures and their picture."""
     context = Counts()
     view = TimingReader(cast(BoardContext, context))
     context.days = {20_000: {"end|finished": "1"}}
@@ -72,10 +72,10 @@ def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatc
     look = view.times
 
     def meddled(length: int = 7) -> Any:
-        found = look(length)
+        timings = look(length)
         context.days[20_000]["end|finished"] = "4"
         look(length)
-        return found
+        return timings
 
     monkeypatch.setattr(view, "times", meddled)
     view.picture("ended", 7, 360)
@@ -90,7 +90,7 @@ def line(model: str, average: float | None, category: str = "chat", suite: str =
 
 
 def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
-    """Without flagged ones, those without scores, and those whose category nobody knows."""
+    """Without flagged ones, those without scores, and those of an unknown category."""
     lines = (
         line("a", 10.0),
         line("b", 30.0),
@@ -99,12 +99,12 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
         line("odd", 50.0, category="unknown"),
         line("old", 70.0, suite="t"),
     )
-    found = standards(RequestRows(lines, (frozenset({"flagged"}), frozenset())))
-    assert {group: [one.model for one in made.best] for group, made in found.items()} == {
+    by_group = standards(RequestRows(lines, (frozenset({"flagged"}), frozenset())))
+    assert {group: [one.model for one in standard.best] for group, standard in by_group.items()} == {
         ("chat", "s"): ["b", "a"],
         ("chat", "t"): ["old"],
     }
-    assert found["chat", "s"].average == 20.0
+    assert by_group["chat", "s"].average == 20.0
 
 
 @pytest.mark.parametrize("many", [1, 5_000])
@@ -113,7 +113,7 @@ def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: p
     monkeypatch.setattr(comparing, "MAX_SYNCHRONOUS_ROWS", many)
     nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
-    made = Standards()
-    assert made.of(before, ("chat", "s")).models == 1
-    assert made.of(after, ("nobody", "s")).models == 0
-    wait_until(lambda: made.of(after, ("chat", "s")).models == 2)
+    cached = Standards()
+    assert cached.of(before, ("chat", "s")).models == 1
+    assert cached.of(after, ("nobody", "s")).models == 0
+    wait_until(lambda: cached.of(after, ("chat", "s")).models == 2)

@@ -18,8 +18,8 @@ def test_a_worker_says_nothing_of_checks_doubts_and_earlier_answers() -> None:
     """Its results would else look confirmed, or as if their answers were those of another evaluation."""
     old = RescoredFrom(results="org/m/results_2020-01-01T00-00-00.000000.json", suite="s", suite_digest="d" * 64, at="")
     claimed = {"checked": CheckedSamples(samples=9, recomputed=9), "doubted": "all others", "rescored_from": old}
-    made = results()
-    forged = replace(made, block=made.block.model_copy(update=claimed))
+    honest = results()
+    forged = replace(honest, block=honest.block.model_copy(update=claimed))
     details = Details(repo="org/m-details", commit="c" * 40, results_path="results.json")
     published = PublishedResults("a", Repo("dataset", "org/m-details"), details, forged)
     data = _file(published, CheckedSamples(samples=1), RecomputedMetrics(not_done="off"), None)

@@ -132,8 +132,8 @@ def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str
 def test_of_a_paragraph_without_end_the_beginning_is_read() -> None:
     """Its markup can be made to cost the square of its length; what stands in the paragraphs after it is read."""
     hostile = "![[]()" * (MAX_PARAGRAPH // 6)
-    found = commands_in(f"/status\n{hostile}\n/why\n\n/help")
-    assert [command.verb for command in found] == ["status", "help"]
+    commands = commands_in(f"/status\n{hostile}\n/why\n\n/help")
+    assert [command.verb for command in commands] == ["status", "help"]
 
 
 def test_what_a_command_says_can_be_kept_in_a_file() -> None:
@@ -148,9 +148,9 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
     assert verb is not None
     for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
         (command,) = commands_in(f"/reject {reason}")
-        found = bind(verb, command)
+        bound = bind(verb, command)
         refusal = BadArguments("The reason must have 1 to 500 characters.")
-        assert found == ({"reason": reason.strip()} if is_taken else refusal)
+        assert bound == ({"reason": reason.strip()} if is_taken else refusal)
 
 
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:

@@ -46,17 +46,17 @@ def test_a_gradio_space_gets_its_column_and_values_that_hide(front_end: str) -> 
     column, value = GRADIO[front_end]
     values = in_file(data)
     assert (values["Flagged"], values["Merged"], values["MoE"], values[column]) == (False, False, True, value)
-    found = read_table(data, "oid", SHAPE, front_end)
-    assert (found.rows, dict(found.more)) == ((row(),), {})
+    table = read_table(data, "oid", SHAPE, front_end)
+    assert (table.rows, dict(table.more)) == ((row(),), {})
 
 
 @pytest.mark.parametrize("before", GRADIO)
 @pytest.mark.parametrize("after", [*GRADIO, "react"])
 def test_a_table_is_read_as_it_was_written_whatever_the_board_says_now(before: str, after: str) -> None:
     """The file says for which front end it was written, and none of its own columns stays."""
-    found = read_table(write_table([row()], SHAPE, {}, before), "oid", SHAPE, after)
-    assert (found.rows, dict(found.more)) == ((row(),), {})
-    assert write_table(found.rows, SHAPE, found.more, after) == write_table([row()], SHAPE, {}, after)
+    table = read_table(write_table([row()], SHAPE, {}, before), "oid", SHAPE, after)
+    assert (table.rows, dict(table.more)) == ((row(),), {})
+    assert write_table(table.rows, SHAPE, table.more, after) == write_table([row()], SHAPE, {}, after)
 
 
 def test_other_front_ends_get_the_table_of_earlier_versions() -> None:
@@ -78,8 +78,8 @@ def test_a_table_of_the_gradio_space_itself_is_read_as_that() -> None:
 
 def test_without_its_own_column_a_table_is_not_that_of_a_gradio_space() -> None:
     """An earlier version of Steward wrote it, so its values mean what they say."""
-    found = read_table(write_table([row()], SHAPE, {}), "oid", SHAPE, "gradio-v1")
-    assert (found.rows, found.special) == ((row(),), ())
+    table = read_table(write_table([row()], SHAPE, {}), "oid", SHAPE, "gradio-v1")
+    assert (table.rows, table.special) == ((row(),), ())
 
 
 def test_a_table_is_read_without_threads_of_arrow() -> None:
@@ -95,6 +95,6 @@ before = len(os.listdir("/proc/self/task"))
 assert len(read_table(data, "", shape).rows) == 1
 print(before, len(os.listdir("/proc/self/task")))
 """
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    before, after = map(int, done.stdout.split())
+    process = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    before, after = map(int, process.stdout.split())
     assert before == after

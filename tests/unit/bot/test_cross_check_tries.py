@@ -39,7 +39,9 @@ CLAIM = cast(
 
 def state(*tries: str, votes: dict[int, dict[str, Any]] | None = None) -> CrossCheckState:
     """The state after `tries` of these workers, each of the account of its name; `votes` are the fields of reports."""
-    made = tuple(CrossCheckTry(number=at, worker=name, account=name, queued=0.0) for at, name in enumerate(tries, 1))
+    queued_tries = tuple(
+        CrossCheckTry(number=at, worker=name, account=name, queued=0.0) for at, name in enumerate(tries, 1)
+    )
     reports = tuple(
         StoredVote(
             number=number,
@@ -48,7 +50,7 @@ def state(*tries: str, votes: dict[int, dict[str, Any]] | None = None) -> CrossC
         )
         for number, fields in (votes or {}).items()
     )
-    return CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=made, votes=reports)
+    return CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=queued_tries, votes=reports)
 
 
 AWAY, UNFIT = {"problem": "Transient: 502", "temporary": True}, {"problem": "ModelTooLarge: 80 GB"}

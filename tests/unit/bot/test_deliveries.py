@@ -30,10 +30,10 @@ WRITTEN = {"author": {"id": PERSON}, "content": "/status", "hidden": False}
 
 def read(repo: dict[str, Any], scope: str, action: str = "update", **more: Any) -> tuple[str, list[tuple[str, int]]]:
     """The verdict on a delivery, and its marks."""
-    found = read_delivery(
+    delivery = read_delivery(
         json.dumps({"event": {"action": action, "scope": scope}, "repo": repo, **more}).encode(), BOARD
     )
-    return found.verdict, [(mark.key, int(mark.priority)) for mark in found.marks]
+    return delivery.verdict, [(mark.key, int(mark.priority)) for mark in delivery.marks]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: 
     ],
 )
 def test_the_quota_that_a_delivery_spent_is_that_of_its_webhook(repo: Any, scope: str, quota_source: Any) -> None:
-    """There is one webhook for each repo and domain; a repo of somebody else has none of ours."""
+    """There is one webhook for each repo and domain; a repo of another account has none of ours."""
     assert (
         read_delivery(json.dumps({"event": {"scope": scope}, "repo": repo}).encode(), BOARD).quota_source
         == quota_source
@@ -167,9 +167,9 @@ parts = st.fixed_dictionaries(
 @given(parts)
 def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
     """Any JSON value in any place gets a verdict, and its keys are single lines."""
-    found = read_delivery(json.dumps(payload).encode(), BOARD)
-    assert found.verdict in VERDICTS
-    assert all("\n" not in mark.key and isinstance(mark.priority, SyncPriority) for mark in found.marks)
+    delivery = read_delivery(json.dumps(payload).encode(), BOARD)
+    assert delivery.verdict in VERDICTS
+    assert all("\n" not in mark.key and isinstance(mark.priority, SyncPriority) for mark in delivery.marks)
 
 
 @given(st.binary())

@@ -47,8 +47,8 @@ class Shelf:
 def repo(files: Mapping[str, bytes], sizes: Mapping[str, int | None] | None = None) -> tuple[ModelRepo, Shelf]:
     """A repo of these files, with these sizes in its listing."""
     shelf = Shelf(files)
-    told: dict[str, int | None] = {name: len(data) for name, data in files.items()} | dict(sizes or {})
-    listing = {name: ModelFile(name, size) for name, size in told.items()}
+    listed_sizes: dict[str, int | None] = {name: len(data) for name, data in files.items()} | dict(sizes or {})
+    listing = {name: ModelFile(name, size) for name, size in listed_sizes.items()}
     return ModelRepo(cast(Hub, shelf), Repo("model", "ada/m"), "a" * 40, listing), shelf
 
 
@@ -86,8 +86,8 @@ def test_of_weights_the_header_is_read_and_no_more(probe: Probe, tmp_path: Path)
     """The first range holds most headers; a longer one takes a second; an absurd one is broken, unread."""
     data = weights(3) + bytes(5 * MB)
     single, shelf = repo({"model.safetensors": data}, {"model.safetensors": len(weights(3))})
-    found = gather_weights(single, probe, tmp_path, {})
-    assert (found.parameters, found.nbytes, found.layers, found.dtypes) == (3, 6, (3,), {"F16": 3})
+    facts = gather_weights(single, probe, tmp_path, {})
+    assert (facts.parameters, facts.nbytes, facts.layers, facts.dtypes) == (3, 6, (3,), {"F16": 3})
     assert shelf.reads == [("model.safetensors", FIRST_RANGE)]
     long, shelf = repo({"model.safetensors": weights(3, pad=2 * FIRST_RANGE)})
     assert gather_weights(long, probe, tmp_path, {}).parameters == 3
@@ -104,8 +104,8 @@ def test_of_many_shards_two_are_read(probe: Probe, tmp_path: Path) -> None:
     files = {name: weights(2, layer=100 + 2 * n) for n, name in enumerate(names)}
     files[INDEX_FILE] = json.dumps({"weight_map": weight_map}).encode()
     many, shelf = repo(files)
-    found = gather_weights(many, probe, tmp_path, {"F16": 123})
-    assert (found.parameters, len(found.names), found.layers) == (123, 50, (100,))
+    facts = gather_weights(many, probe, tmp_path, {"F16": 123})
+    assert (facts.parameters, len(facts.names), facts.layers) == (123, 50, (100,))
     assert [name for name, _ in shelf.reads] == [INDEX_FILE, names[0], names[-1]]
     assert gather_weights(many, probe, tmp_path, {}).parameters == 100
     lacking, _ = repo({name: data for name, data in files.items() if name != names[7]})

@@ -56,17 +56,17 @@ def test_the_metadata_do_not_count_as_text(text: str, length: int) -> None:
 
 def test_metadata_are_read_as_they_come() -> None:
     """One name or several, and a licence with its name and link."""
-    found = card(license="other", license_name="mine", license_link="LICENSE", base_model="a/b", tags=["text"])
-    assert (found.license, found.license_name, found.license_link) == ("other", "mine", "LICENSE")
-    assert (found.base_models, found.tags, found.is_merge, found.length) == (("a/b",), ("text",), False, 5)
+    facts = card(license="other", license_name="mine", license_link="LICENSE", base_model="a/b", tags=["text"])
+    assert (facts.license, facts.license_name, facts.license_link) == ("other", "mine", "LICENSE")
+    assert (facts.base_models, facts.tags, facts.is_merge, facts.length) == (("a/b",), ("text",), False, 5)
     assert card(license=["mit", "gpl"], base_model=["a/b", "c/d"]).base_models == ("a/b", "c/d")
 
 
-@pytest.mark.parametrize("said", [None, 1, {"a": 1}, [None, {}, 3], [[["x"]]], "", "  "])
-def test_metadata_of_wrong_types_say_nothing(said: object) -> None:
+@pytest.mark.parametrize("value", [None, 1, {"a": 1}, [None, {}, 3], [[["x"]]], "", "  "])
+def test_metadata_of_wrong_types_say_nothing(value: object) -> None:
     """A number, a table or a blank is no name."""
-    found = card(license=said, base_model=said, base_model_relation=said, tags=said, license_name=said)
-    assert (found.license, found.base_models, found.relation, found.tags, found.license_name) == (
+    facts = card(license=value, base_model=value, base_model_relation=value, tags=value, license_name=value)
+    assert (facts.license, facts.base_models, facts.relation, facts.tags, facts.license_name) == (
         None,
         (),
         None,
@@ -76,7 +76,7 @@ def test_metadata_of_wrong_types_say_nothing(said: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "trace"),
+    ("card_of_merge", "trace"),
     [
         (lambda: card(tags=["Merge"]), "the tag merge"),
         (lambda: card(tags=["mergekit"]), "the tag mergekit"),
@@ -87,10 +87,10 @@ def test_metadata_of_wrong_types_say_nothing(said: object) -> None:
         (lambda: card("It was created using [mergekit](x)"), "the text of the model card"),
     ],
 )
-def test_a_merge_leaves_traces(made: Any, trace: str) -> None:
+def test_a_merge_leaves_traces(card_of_merge: Any, trace: str) -> None:
     """Tags, a config of mergekit, or the sentences that its cards begin with."""
-    assert made().is_merge
-    assert made().merge_traces == (trace,)
+    assert card_of_merge().is_merge
+    assert card_of_merge().merge_traces == (trace,)
 
 
 def test_merging_an_adapter_is_no_merge() -> None:

@@ -81,24 +81,24 @@ NOT_ASKED = [
 @pytest.mark.parametrize(("title", "name"), ASKED.items())
 def test_a_question_of_the_faq_is_known(title: str, name: str) -> None:
     """Each question, as people ask it, finds its own answer."""
-    found = triage(title, "Hello, thanks for your work!", faq.questions())
-    assert (found.topic, found.question) == (Topic.QUESTION, name)
+    triaged = triage(title, "Hello, thanks for your work!", faq.questions())
+    assert (triaged.topic, triaged.question) == (Topic.QUESTION, name)
 
 
 @pytest.mark.parametrize("post", ["", "Hello, thanks for your work!"])
 @pytest.mark.parametrize(("title", "name"), IN_ITS_OWN_WORDS.items())
 def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, post: str) -> None:
     """Who copies a question from the FAQ as it stands there, code and all, gets its answer."""
-    found = triage(title, post, faq.questions())
-    assert (found.topic, found.question) == (Topic.QUESTION, name)
+    triaged = triage(title, post, faq.questions())
+    assert (triaged.topic, triaged.question) == (Topic.QUESTION, name)
 
 
 @pytest.mark.parametrize(("title", "post"), TO_EVALUATE)
 def test_a_wish_to_evaluate_a_named_model_is_known(title: str, post: str) -> None:
     """A request to evaluate a named model is answered with the command for that model."""
-    found = triage(title, post, faq.questions())
-    assert (found.topic, found.question, found.models) == (Topic.QUESTION, "evaluate", ("ada/good",))
-    assert "`/submit ada/good`" in faq.answer(found.question, model="ada/good")
+    triaged = triage(title, post, faq.questions())
+    assert (triaged.topic, triaged.question, triaged.models) == (Topic.QUESTION, "evaluate", ("ada/good",))
+    assert "`/submit ada/good`" in faq.answer(triaged.question, model="ada/good")
 
 
 @pytest.mark.parametrize(("title", "post"), NOT_TO_EVALUATE)

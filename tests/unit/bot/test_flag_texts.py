@@ -55,13 +55,19 @@ def statement(*records: FlagRecord, appeals: tuple[Appeal, ...] = ()) -> str:
 
 def note(kind: str, **words: object) -> str:
     """One of the short words."""
-    said = {"model": "ada/copy", "sha": "4a7d1ed4" * 5, "category": "another model's weights", "limit": 3, "days": 30}
-    return render("flag_note", kind=kind, author="ada", **{**said, **words})
+    defaults = {
+        "model": "ada/copy",
+        "sha": "4a7d1ed4" * 5,
+        "category": "another model's weights",
+        "limit": 3,
+        "days": 30,
+    }
+    return render("flag_note", kind=kind, author="ada", **{**defaults, **words})
 
 
-def answer(done: FlagResult) -> str:
+def answer(result: FlagResult) -> str:
     """The reply to a command."""
-    return str(reply(done, usage="/flag category reason", example="/flag merge org/model it is one"))
+    return str(reply(result, usage="/flag category reason", example="/flag merge org/model it is one"))
 
 
 ONE, TWO, THREE = ("ada/copy",), ("ada/copy", "ada/part"), ("ada/copy", "ada/part", "ada/more")
@@ -142,12 +148,12 @@ def test_no_stranger_speaks_through_us(words: str) -> None:
         update={"status": "lifted", "decisions": (LIFTED.model_copy(update={"by": words, "reason": words}),)}
     )
     appeal = Appeal(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
-    done = FlagResult("unknown", (words,), unknown=((words, (words,)),), reason=words)
+    unknown = FlagResult("unknown", (words,), unknown=((words, (words,)),), reason=words)
     texts = [
         render("flag", records=[record, lifted], appeals=[appeal], hides=True, authors=[words]),
         note("cured", model=words, category=words),
         *(answer(FlagResult(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
-        answer(done),
+        answer(unknown),
     ]
     for text in texts:
         tokens = [child for token in MARKDOWN.parse(text) for child in (token, *(token.children or ()))]

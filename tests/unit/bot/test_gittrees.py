@@ -56,9 +56,11 @@ def test_two_trees_differ_in_just_the_files_that_differ(
     def read(oid: bytes) -> bytes:
         return git.odb.read(pygit2.Oid(raw=oid))[1]
 
-    found = list(changed(read, write(git, old), write(git, new)))
+    changed_files = list(changed(read, write(git, old), write(git, new)))
     differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-    assert sorted(found, key=lambda one: one.path) == [blob(git, path, new.get(path)) for path in sorted(differing)]
+    assert sorted(changed_files, key=lambda one: one.path) == [
+        blob(git, path, new.get(path)) for path in sorted(differing)
+    ]
     listed = sorted(files(read, write(git, new)), key=lambda one: one.path)
     assert listed == [blob(git, path, data) for path, data in sorted(new.items())]
     for path in {*old, *new}:

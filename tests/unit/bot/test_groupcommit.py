@@ -43,12 +43,12 @@ def test_what_comes_while_one_write_is_under_way_shares_the_next() -> None:
         commit = GroupCommit(store.write)
         first = asyncio.create_task(commit.put(1, 1))
         await settle()
-        rest = [asyncio.create_task(commit.put(n, 1)) for n in (2, 3, 4)]
+        waiting = [asyncio.create_task(commit.put(n, 1)) for n in (2, 3, 4)]
         await settle()
         assert store.groups == [[1]]
-        assert not any(task.done() for task in (first, *rest))
+        assert not any(task.done() for task in (first, *waiting))
         store.go.set()
-        assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+        assert await asyncio.gather(first, *waiting) == [2, 4, 6, 8]
         assert store.groups == [[1], [2, 3, 4]]
 
     asyncio.run(play())
@@ -83,32 +83,32 @@ def test_an_error_reaches_exactly_those_of_its_group() -> None:
         await settle()
         second = [asyncio.create_task(commit.put(n, 1)) for n in (2, 3)]
         store.go.set()
-        found = await asyncio.gather(first, *second, return_exceptions=True)
-        assert found[0] == 2
-        assert [type(error) for error in found[1:]] == [OSError, OSError]
+        outcomes = await asyncio.gather(first, *second, return_exceptions=True)
+        assert outcomes[0] == 2
+        assert [type(error) for error in outcomes[1:]] == [OSError, OSError]
         assert await commit.put(5, 1) == 10
 
     asyncio.run(play())
 
 
 def test_who_gives_up_leaves_the_others_alone() -> None:
-    """A caller that was cancelled is written with its group, and nobody waits for it."""
+    """A caller that was cancelled is written with its group, and no other caller waits for it."""
 
     async def play() -> None:
         store = Store()
         commit = GroupCommit(store.write)
-        gone, stays = asyncio.create_task(commit.put(1, 1)), asyncio.create_task(commit.put(2, 1))
+        cancelled, stays = asyncio.create_task(commit.put(1, 1)), asyncio.create_task(commit.put(2, 1))
         await settle()
-        gone.cancel()
+        cancelled.cancel()
         store.go.set()
         assert await stays == 4
-        assert gone.cancelled()
+        assert cancelled.cancelled()
 
     asyncio.run(play())
 
 
 def test_a_writer_that_is_cancelled_tells_those_who_wait() -> None:
-    """When the process ends in the middle of a write, nobody is left without an answer."""
+    """When the process ends in the middle of a write, each caller gets an answer."""
 
     async def play() -> None:
         store = Store()
@@ -119,8 +119,8 @@ def test_a_writer_that_is_cancelled_tells_those_who_wait() -> None:
         await settle()
         (writer,) = (task for task in asyncio.all_tasks() if "_write_all" in repr(task))
         writer.cancel()
-        found = await asyncio.gather(*waits, return_exceptions=True)
-        assert [type(error) for error in found] == [ConnectionAbortedError] * 2
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(error) for error in outcomes] == [ConnectionAbortedError] * 2
 
     asyncio.run(play())
 

@@ -28,6 +28,6 @@ def test_a_queue_server_that_hangs_makes_us_unready_and_no_less_alive(monkeypatc
                 return {path: await client.get(path) for path in ("/healthz", "/readyz")}
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = asyncio.run(answers(silent.getsockname()[1]))
-    assert (found["/healthz"].status_code, found["/readyz"].status_code) == (200, 503)
-    assert found["/readyz"].json()["redis"] == "does not answer (TimeoutError)"
+        responses = asyncio.run(answers(silent.getsockname()[1]))
+    assert (responses["/healthz"].status_code, responses["/readyz"].status_code) == (200, 503)
+    assert responses["/readyz"].json()["redis"] == "does not answer (TimeoutError)"

@@ -26,17 +26,17 @@ def request(**facts: Any) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("known", "spent", "expected"), [(None, 0, None), (None, 2, 2), (1, 2, 2), (2, 2, 2), (3, 2, 3), (3, 0, 3)]
+    ("indexed", "spent", "expected"), [(None, 0, None), (None, 2, 2), (1, 2, 2), (2, 2, 2), (3, 2, 3), (3, 0, 3)]
 )
 def test_the_highest_used_number_is_stored_and_never_lowered(
-    known: int | None, spent: int, expected: int | None
+    indexed: int | None, spent: int, expected: int | None
 ) -> None:
     """A file with lower numbers, written over one with higher ones, does not make an attempt number free again."""
     stored: list[IndexEntry] = []
     context = cast(BoardContext, SimpleNamespace(index=SimpleNamespace(put=stored.append)))
-    entry = IndexEntry(path=PATH, used=known)
+    entry = IndexEntry(path=PATH, used=indexed)
     assert note_used_number(context, entry, request(spent=spent)).used == expected
-    assert [one.used for one in stored] == ([expected] if expected != known else [])
+    assert [one.used for one in stored] == ([expected] if expected != indexed else [])
 
 
 @pytest.mark.parametrize(("state", "is_shown"), [("waiting", True), ("new", False), ("settled", False)])

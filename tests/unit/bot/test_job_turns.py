@@ -36,10 +36,10 @@ def test_the_oldest_runs_the_next_waits_and_others_leave(live: list[HubJob], tur
 
 def looks(*lists: list[str]) -> tuple[bool, int]:
     """Whether the Job `own` runs if the Hub lists these Jobs, the last ones for ever, and how often it looked."""
-    seen = list(lists)
+    remaining = list(lists)
 
     def listed(*_: object) -> list[HubJob]:
-        names = seen[0] if len(seen) == 1 else seen.pop(0)
+        names = remaining[0] if len(remaining) == 1 else remaining.pop(0)
         counted.append(names)
         return [HubJob(name, "RUNNING", {SYNC_LABEL: "b"}, 5.0 if name == "own" else 4.0, 5.0, 0.0) for name in names]
 

@@ -122,9 +122,9 @@ def test_rows_without_a_value_come_last(sort: str, rising: bool) -> None:
     selection = Selection(sort=sort, rising=rising, flagged=True, deleted=True)
     order = ROWS.select(selection).order
     values = [ROWS.average[at] if sort == "average" else ROWS.numbers(sort)[at] for at in order]
-    known = [value for value in values if not math.isnan(value)]
-    assert known == sorted(known, reverse=not rising)
-    assert all(math.isnan(value) for value in values[len(known) :])
+    numbers = [value for value in values if not math.isnan(value)]
+    assert numbers == sorted(numbers, reverse=not rising)
+    assert all(math.isnan(value) for value in values[len(numbers) :])
 
 
 def test_the_bars_above_the_size_filter_count_every_sized_row() -> None:

@@ -31,8 +31,8 @@ def origin(thread: SimpleNamespace | None, *, later: float) -> str | None:
         return thread
 
     context = SimpleNamespace(hub=SimpleNamespace(thread=read), requests=None, now=lambda: MERGED_AT + later)
-    found = _pull(cast(Any, context), MERGE)
-    return found.author if found is not None else None
+    pull = _pull(cast(Any, context), MERGE)
+    return pull.author if pull is not None else None
 
 
 def test_an_old_copy_of_a_pull_request_makes_no_other_account_the_submitter() -> None:

@@ -58,8 +58,8 @@ def test_no_answer_on_a_board_of_predictions_is_about_models(entry: faq.FaqEntry
 @pytest.mark.parametrize("title", ["How do I submit my predictions?", "How do I submit?", "How can I submit a model?"])
 def test_whoever_asks_how_to_submit_is_led_to_the_form(title: str) -> None:
     """The answer names the page that takes files."""
-    found = triage(title, "Hello, thanks for your work!", faq.questions(FILES))
-    assert (found.topic, found.question) == (Topic.QUESTION, "submit")
+    triaged = triage(title, "Hello, thanks for your work!", faq.questions(FILES))
+    assert (triaged.topic, triaged.question) == (Topic.QUESTION, "submit")
     assert "https://board/predictions" in faq.answer("submit", FILES, **URLS)
 
 

@@ -168,9 +168,9 @@ def test_who_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_what_stands_in_a_config_is_told(probe: Probe) -> None:
     """Sizes by the library's many names for them; dtype, quantisation and special tokens as they were written."""
-    said = {"torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": -1}
-    said |= {"quantization_config": {"quant_method": "GPTQ", "bits": 4}, "architectures": ["GPT2LMHeadModel"]}
-    facts = probe.load(json.dumps({"model_type": "gpt2", "n_layer": 5, "n_positions": 77, **said}).encode())
+    config_fields = {"torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": -1}
+    config_fields |= {"quantization_config": {"quant_method": "GPTQ", "bits": 4}, "architectures": ["GPT2LMHeadModel"]}
+    facts = probe.load(json.dumps({"model_type": "gpt2", "n_layer": 5, "n_positions": 77, **config_fields}).encode())
     assert (facts.layers, facts.context, facts.vocabulary, facts.is_causal) == (5, 77, 50_257, True)
     assert (facts.dtype, facts.quantization) == ("bfloat16", Quantization("gptq", 4))
     assert facts.special_tokens == {"bos": (1,), "eos": (2, 3), "pad": (-1,)}

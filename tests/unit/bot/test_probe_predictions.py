@@ -46,16 +46,16 @@ GOOD = {
 @pytest.mark.parametrize("form", list(GOOD))
 def test_each_format_gives_the_same_rows(probe: Probe, form: str) -> None:
     """More columns, blank lines, a byte order mark and quoted line breaks do no harm."""
-    found = read(probe, GOOD[form], form)
-    assert (found.error, found.bad_count) == ("", 0)
-    assert [list(cells) for _, cells in found.rows] == ROWS
+    table = read(probe, GOOD[form], form)
+    assert (table.error, table.bad_count) == ("", 0)
+    assert [list(cells) for _, cells in table.rows] == ROWS
 
 
 def test_cells_that_are_no_values_are_described(probe: Probe) -> None:
     """Lists, objects, truth values and long texts are no predictions; the rest of the file is read."""
     cells: list[Any] = [[1], {"a": 1}, True, None, "x" * 10_001, 10**50, 1.5]
-    found = read(probe, as_lines([{"id": 1, "prediction": cell} for cell in cells]), "jsonl")
-    shown = [cells[1] for _, cells in found.rows]
+    table = read(probe, as_lines([{"id": 1, "prediction": cell} for cell in cells]), "jsonl")
+    shown = [cells[1] for _, cells in table.rows]
     assert shown == [
         {"what": "a list"},
         {"what": "a dict"},
@@ -70,8 +70,8 @@ def test_cells_that_are_no_values_are_described(probe: Probe) -> None:
 def test_lines_that_are_no_rows_are_counted(probe: Probe) -> None:
     """Deep nesting, other JSON and no JSON: the first are named, all are counted."""
     data = b'{"id": "q1", "prediction": "red"}\n' + b"[" * 100_000 + b"\n" + b"[1]\nx\n1\nnull\n" + b'"a"\n{'
-    found = read(probe, data, "jsonl")
-    assert (len(found.rows), found.bad_lines, found.bad_count) == (1, (2, 3, 4, 5, 6), 7)
+    table = read(probe, data, "jsonl")
+    assert (len(table.rows), table.bad_lines, table.bad_count) == (1, (2, 3, 4, 5, 6), 7)
 
 
 TEXT = "id,prediction\nq1,red\n"
@@ -97,9 +97,9 @@ HOSTILE: list[tuple[str, bytes, str, str]] = [
 @pytest.mark.parametrize(("data", "form", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
 def test_hostile_files_end_in_a_reason(probe: Probe, data: bytes, form: str, code: str) -> None:
     """Each has a code with sentences, and words that fit them."""
-    found = read(probe, data, form)
-    assert found.error == code
-    words = {"id": "id", "prediction": "prediction", "most": "1", **found.words}
+    table = read(probe, data, form)
+    assert table.error == code
+    words = {"id": "id", "prediction": "prediction", "most": "1", **table.words}
     assert REASONS[code].problem(**words).message
 
 

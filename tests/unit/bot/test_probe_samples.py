@@ -61,9 +61,9 @@ def test_metrics_are_summed_up_by_filter(tmp_path: Path) -> None:
     ]
     metrics = ("acc,none", "graded,none", "acc,other")
     table(tmp_path, *samples, metrics=metrics)
-    found = sums(tmp_path, metrics, withdrawn=(2,))
-    assert (found.error, found.rows, dict(found.questions)) == ("", 4, {"none": 3, "other": 1})
-    assert dict(found.metrics) == {
+    totals = sums(tmp_path, metrics, withdrawn=(2,))
+    assert (totals.error, totals.rows, dict(totals.questions)) == ("", 4, {"none": 3, "other": 1})
+    assert dict(totals.metrics) == {
         "acc,none": MetricSum(1.0, 2, 0),
         "graded,none": MetricSum(2.0, 4, 0),
         "acc,other": MetricSum(0.25, 1, 0),
@@ -74,8 +74,8 @@ def test_metrics_are_summed_up_by_filter(tmp_path: Path) -> None:
 def test_what_is_no_number_is_counted(tmp_path: Path, value: Any) -> None:
     """A sample without a finite number is told apart from a zero."""
     table(tmp_path, sample(0, acc=1.0), sample(1, acc=value))
-    found = sums(tmp_path)
-    assert found.error or found.metrics["acc,none"] == MetricSum(1.0, 1, 1)
+    totals = sums(tmp_path)
+    assert totals.error or totals.metrics["acc,none"] == MetricSum(1.0, 1, 1)
 
 
 def test_a_score_that_its_metrics_do_not_give_is_counted(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_a_table_is_summed_up_from_parts_of_its_file(tmp_path: Path) -> None:
     whole = sums(tmp_path)
     layout = int.from_bytes(data[-8:-4], "little") + 8
     path.write_bytes(bytes(len(data) - layout) + data[-layout:])
-    found = shared_probe().table_parts(tmp_path, "table", **LIMITS)
-    assert found.error == ""
-    assert len(found.parts) > 4 * len(COLUMNS)
-    places = neighbours_joined(found.parts, 64)
+    totals = shared_probe().table_parts(tmp_path, "table", **LIMITS)
+    assert totals.error == ""
+    assert len(totals.parts) > 4 * len(COLUMNS)
+    places = neighbours_joined(totals.parts, 64)
     assert sum(end - start for start, end in places) < 0.1 * len(data)
     with path.open("r+b") as file:
         for start, end in places:
@@ -165,14 +165,18 @@ def test_metrics_are_compared_with_those_that_were_computed_again(
     table(tmp_path, sample(0, acc=1.0), sample(1, acc=claimed), sample(2, acc=1.0), sample(3, acc=1.0))
     lines = [{"doc_id": at, "filter": "none", "metrics": {"acc": value}} for at, value in enumerate([1, computed, 0])]
     (tmp_path / "again.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = shared_probe().compare_metrics(tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[2])
+    comparison = shared_probe().compare_metrics(
+        tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[2]
+    )
     first = 1 if above or below else -1
-    assert found == MetricComparison(compared=2, above=above, below=below, first=first)
+    assert comparison == MetricComparison(compared=2, above=above, below=below, first=first)
 
 
 def test_a_table_that_is_none_is_not_compared(tmp_path: Path) -> None:
     """As in the other questions."""
     (tmp_path / "table").write_bytes(b"no table")
     (tmp_path / "again.jsonl").write_text("")
-    found = shared_probe().compare_metrics(tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[])
-    assert found.error == "is no table of samples"
+    comparison = shared_probe().compare_metrics(
+        tmp_path, "table", recomputed="again.jsonl", metrics=["acc,none"], skip=[]
+    )
+    assert comparison.error == "is no table of samples"

@@ -36,9 +36,9 @@ def changed(**fields: Any) -> dict[str, Any]:
 
 def test_a_header_tells_dtypes_and_sizes() -> None:
     """Of each tensor: its dtype, how many values, how many bytes."""
-    found = read_header(head(GOOD), len(head(GOOD)) + DATA)
-    assert found == {"model.layers.0.w": ("BF16", 6, 12), "model.layers.1.w": ("F32", 1, 4)}
-    assert read_header(head(GOOD), None) == found
+    tensors = read_header(head(GOOD), len(head(GOOD)) + DATA)
+    assert tensors == {"model.layers.0.w": ("BF16", 6, 12), "model.layers.1.w": ("F32", 1, 4)}
+    assert read_header(head(GOOD), None) == tensors
 
 
 WRONG = [
@@ -72,9 +72,9 @@ WRONG = [
 @pytest.mark.parametrize(("start", "size", "words"), WRONG)
 def test_a_header_that_could_not_be_loaded_is_told(start: bytes, size: int | None, words: str) -> None:
     """Each fault of a header is reported in bounded words."""
-    with pytest.raises(Unreadable, match=words) as told:
+    with pytest.raises(Unreadable, match=words) as raised:
         read_header(start, size)
-    assert len(str(told.value)) < 400
+    assert len(str(raised.value)) < 400
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -104,15 +104,15 @@ def test_layers_are_counted_by_stack() -> None:
 def index(tmp_path: Path, content: Any) -> dict[str, Any]:
     """What the index says."""
     (tmp_path / INDEX_FILE).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    (found,) = index_answers(tmp_path, {})
-    return dict(found)
+    (answer,) = index_answers(tmp_path, {})
+    return dict(answer)
 
 
 def test_an_index_names_its_shards(tmp_path: Path) -> None:
     """Each once, with the layers that the names of the tensors tell."""
     weight_map = {f"h.{n}.w": f"model-0000{n % 2}-of-00002.safetensors" for n in range(4)}
-    found = index(tmp_path, {"metadata": {"total_size": 1}, "weight_map": weight_map})
-    assert found == {"names": sorted(set(weight_map.values())), "layers": [4]}
+    answer = index(tmp_path, {"metadata": {"total_size": 1}, "weight_map": weight_map})
+    assert answer == {"names": sorted(set(weight_map.values())), "layers": [4]}
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_shard_without_what_its_index_promises_is_broken(tmp_path: Path) -> No
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(head(GOOD))
     heads = [{"name": f"{name}.safetensors", "file": name, "size": len(head(GOOD)) + DATA} for name in ("a", "b")]
-    (found,) = header_answers(tmp_path, {"heads": heads})
-    good, broken = found["files"]
+    (answer,) = header_answers(tmp_path, {"heads": heads})
+    good, broken = answer["files"]
     assert (good["dtypes"], good["nbytes"], good["header"]) == ({"BF16": 6, "F32": 1}, DATA, len(head(GOOD)))
     assert "lost" in broken["error"]
-    assert found["layers"] == [2]
+    assert answer["layers"] == [2]

@@ -131,10 +131,10 @@ def test_strangers_words_are_words() -> None:
 
     for hostile, harmless in zip(reports(evil), reports("word"), strict=True):
         kinds, text, links = seen(_visible(pull_report(hostile)))
-        known = seen(_visible(pull_report(harmless)))
-        assert kinds <= known[0] | {"text_special"}
+        usual = seen(_visible(pull_report(harmless)))
+        assert kinds <= usual[0] | {"text_special"}
         assert "@ada" not in text
-        assert links == known[2]
+        assert links == usual[2]
 
 
 @given(st.lists(st.tuples(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)), max_size=4))
@@ -146,9 +146,9 @@ def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) ->
     assert line.isascii()
     assert "\n" not in line
     assert line.count("--") == 2
-    found = re.fullmatch(r"<!-- (\{.*\}) -->", line)
-    assert found is not None
-    assert PullRequestRecord.model_validate_json(found[1]) == record
+    match = re.fullmatch(r"<!-- (\{.*\}) -->", line)
+    assert match is not None
+    assert PullRequestRecord.model_validate_json(match[1]) == record
 
 
 @pytest.mark.parametrize("answer", get_args(Approval))

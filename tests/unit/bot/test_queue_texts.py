@@ -30,8 +30,8 @@ CODES = cast(list[Code], re.findall(r'ruling\.code == "([a-z-]+)"', RULING))
 
 def waiting(**more: object) -> StatusView:
     """A status comment of a request that waits, or does not any more."""
-    known = {"path": PATH, "request_url": "https://hub/file", "updated": "2026-11-25 12:00 UTC"}
-    fields = {"state": "waiting", "model": "org/model", "model_url": "https://hub/org/model", **known, **more}
+    defaults = {"path": PATH, "request_url": "https://hub/file", "updated": "2026-11-25 12:00 UTC"}
+    fields = {"state": "waiting", "model": "org/model", "model_url": "https://hub/org/model", **defaults, **more}
     return StatusView(**fields)  # type: ignore[arg-type]
 
 

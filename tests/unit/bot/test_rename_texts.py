@@ -53,13 +53,15 @@ def proposal(what: str, state: str, **more: Any) -> str:
     """A comment that proposes something."""
     words = {"old": OLD, "new": NEW} if what == "rename" else {"model": OLD, "reason": "the weights were wrong"}
     words |= more.pop("words", {})
-    made = Proposal(what=what, words=words, parts=(ProposedPart(repo="requests", digest="0", files=3),), state=state)
+    proposed = Proposal(
+        what=what, words=words, parts=(ProposedPart(repo="requests", digest="0", files=3),), state=state
+    )
     view = ProposalView(
         what=what,
         words=words,
         state=state,
-        record=hidden_line(made),
-        digest=made.digest[:8],
+        record=hidden_line(proposed),
+        digest=proposed.digest[:8],
         parts=[("requests", 3), ("results", 1)],
         **more,
     )
@@ -107,10 +109,10 @@ def texts() -> dict[str, str]:
 
 def test_every_text_is_the_one_that_was_read() -> None:
     """The texts are recorded in rename_texts.md (STEWARD_REWRITE=1 writes it), so that changes show in a diff."""
-    found = "\n".join(f"# {name}\n\n{text}" for name, text in texts().items())
+    page = "\n".join(f"# {name}\n\n{text}" for name, text in texts().items())
     if os.environ.get("STEWARD_REWRITE"):
-        SNAPSHOT.write_text(found, "utf-8")
-    assert found == SNAPSHOT.read_text("utf-8")
+        SNAPSHOT.write_text(page, "utf-8")
+    assert page == SNAPSHOT.read_text("utf-8")
 
 
 @given(words=st.text(max_size=80))

@@ -29,18 +29,18 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
     lines = tuple(map(line, range(20)))
     first = RequestRows(lines, NOBODY)
     first.prepare(["IFEval"])
-    made = list[int]()
+    created = list[int]()
 
     class Counted(FuzzyNameIndex):
         def __init__(self, names: object) -> None:
-            made.append(1)
+            created.append(1)
             super().__init__(names)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "FuzzyNameIndex", Counted)
     plain, following = RequestRows(lines, NOBODY), RequestRows(lines, NOBODY, first)
-    assert made == [1]
+    assert created == [1]
     assert following.near(parse("model-199")) == plain.near(parse("model-199")) != []
-    assert made == [1, 1], "the plain ones made theirs when they were asked"
+    assert created == [1, 1], "the plain ones made theirs when they were asked"
     monkeypatch.setattr(RequestRows, "_key", None)
     assert following.in_order(range(20), "IFEval", rising=True)[0] == 0
     with pytest.raises(TypeError):
@@ -80,7 +80,7 @@ def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
     """The number and the size of remembered answers are bounded, so that long queries fill no memory."""
     rows = RequestRows((), NOBODY)
     many = 10_000
-    found = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]
-    assert list(found[0]) == list(range(many))
-    assert rows.once(2 * MAX_CACHED - 1, lambda: []) is found[-1]
+    answers = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]
+    assert list(answers[0]) == list(range(many))
+    assert rows.once(2 * MAX_CACHED - 1, lambda: []) is answers[-1]
     assert sum(map(sys.getsizeof, rows._answers.values())) < 5 * many * MAX_CACHED

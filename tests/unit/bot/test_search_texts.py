@@ -17,10 +17,10 @@ from tests.support.units.hostile_values import HOSTILE, kinds
 def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) -> str:
     """The answer to `query` where `model` is found, or only names like it are."""
     hit = SimpleNamespace(average=12.5)
-    one = SimpleNamespace(model=model, request_url="http://h/f", precision=model, state="finished")
-    lines = [(hit, one)] if is_found else []
-    found = SearchResult(Query(), more=3 if is_found else 0, near=near, is_cut=True)
-    return say("search", query=query, found=found, lines=lines, scanned=5_000)
+    request = SimpleNamespace(model=model, request_url="http://h/f", precision=model, state="finished")
+    lines = [(hit, request)] if is_found else []
+    result = SearchResult(Query(), more=3 if is_found else 0, near=near, is_cut=True)
+    return say("search", query=query, found=result, lines=lines, scanned=5_000)
 
 
 @pytest.mark.parametrize("words", HOSTILE)

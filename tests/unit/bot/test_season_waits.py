@@ -62,14 +62,14 @@ def test_nothing_is_frozen_before_the_index_has_all_commits(head: str | None, mo
     assert (context.staged, context.marked) == ([], [REQUESTS])
 
 
-@pytest.mark.parametrize("known", [{"unjudged": (PATH,)}, {"busy": (PATH,)}])
+@pytest.mark.parametrize("entries", [{"unjudged": (PATH,)}, {"busy": (PATH,)}])
 def test_a_submission_whose_scores_are_on_their_way_is_waited_for(
-    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    entries: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not judged, or, after Redis was lost, known as running from its file; other requests hold nothing up."""
-    context = board(**known)
+    context = board(**entries)
     assert (looked(context, monkeypatch), context.staged) == (RETRY_SECONDS, [])
-    (name,) = known
+    (name,) = entries
     assert looked(context := board(**{name: (PATH.replace("predictions", "float32"),)}), monkeypatch) is None
     assert len(context.staged) == 1
 
@@ -83,15 +83,15 @@ def test_no_submission_holds_the_table_back_for_ever(monkeypatch: pytest.MonkeyP
 
 def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
     """A server of the Hub that lags knows no new commit; another call shows the file. Two such answers are believed."""
-    gone, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
+    missing, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
 
     def find_file(*_: object, **__: object) -> None:
-        raise gone
+        raise missing
 
     def paths_info(*_: object) -> dict[str, object]:
         if shown:
             return {}
-        raise gone
+        raise missing
 
     hub = SimpleNamespace(find_file=find_file, paths_info=paths_info)
     context = cast(BoardContext, SimpleNamespace(hub=hub, requests=None))

@@ -46,25 +46,25 @@ def test_a_sign_in_leads_to_a_page_of_ours(target: str, leads: str) -> None:
 @given(st.text(max_size=40))
 def test_no_text_leads_to_another_host(target: str) -> None:
     """What comes out is a path, and no browser takes it for an address of another host."""
-    found = local(target)
-    assert found.startswith("/")
-    assert not found.startswith(("//", "/\\"))
-    assert found.isascii()
-    assert found.isprintable()
+    address = local(target)
+    assert address.startswith("/")
+    assert not address.startswith(("//", "/\\"))
+    assert address.isascii()
+    assert address.isprintable()
 
 
 def test_all_that_travels_is_made_of_the_browsers_secret() -> None:
     """State, nonce and verifier are the same for one secret, others for another, and none of them tells another."""
-    one, other = begin("/flags"), begin("/flags")
-    assert read(to_cookie(one)) == one
-    made = {one.secret, one.state, one.nonce, one.verifier, other.state, other.nonce, other.verifier}
-    assert len(made) == 7
-    assert all(len(value) == 43 for value in made)
-    digest = hashlib.sha256(one.verifier.encode()).digest()
-    assert one.challenge == base64.urlsafe_b64encode(digest).decode().rstrip("=")
-    assert one.is_answered_by(one.state)
-    for state in ("", other.state, one.nonce, one.state + "x", "ü"):
-        assert not one.is_answered_by(state)
+    first, other = begin("/flags"), begin("/flags")
+    assert read(to_cookie(first)) == first
+    secrets = {first.secret, first.state, first.nonce, first.verifier, other.state, other.nonce, other.verifier}
+    assert len(secrets) == 7
+    assert all(len(value) == 43 for value in secrets)
+    digest = hashlib.sha256(first.verifier.encode()).digest()
+    assert first.challenge == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert first.is_answered_by(first.state)
+    for state in ("", other.state, first.nonce, first.state + "x", "ü"):
+        assert not first.is_answered_by(state)
 
 
 @pytest.mark.parametrize(

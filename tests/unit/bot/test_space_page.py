@@ -20,8 +20,8 @@ def files() -> dict[str, str]:
     board = parse_board(BOARD)
     repos = board.repos.model_copy(update={"contents": "board/contents"})
     board = board.model_copy(update={"title": HOSTILE, "repos": repos})
-    made = space_files(board, find_suite(board.suite), "https://hub.example", "https://board.example")
-    return {name: data.decode() for name, data in made.items()}
+    contents = space_files(board, find_suite(board.suite), "https://hub.example", "https://board.example")
+    return {name: data.decode() for name, data in contents.items()}
 
 
 def test_only_files_of_the_space_run(files: dict[str, str]) -> None:

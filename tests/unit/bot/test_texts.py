@@ -165,8 +165,8 @@ TEXTS = {
 @pytest.mark.parametrize("name", TEXTS)
 def test_each_state_says_what_happened_why_and_what_comes_next(name: str) -> None:
     """The status comment of each state has its heading, its facts and its links, and no gaps."""
-    told, expected = TEXTS[name]
-    text = status_comment(told)
+    facts, expected = TEXTS[name]
+    text = status_comment(facts)
     for words in expected:
         assert words in text
     assert "\n\n\n" not in text

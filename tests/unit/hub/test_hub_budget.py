@@ -16,13 +16,13 @@ from hub.records import RateLimit
 
 def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
     """Return the times of commits that are wanted at each of `asks`."""
-    made: list[float] = []
+    times: list[float] = []
     now = 0.0
     for ask in sorted(asks):
         now = max(now, ask)
-        now = max(now, budget.next(made, now))
-        made.append(now)
-    return made
+        now = max(now, budget.next(times, now))
+        times.append(now)
+    return times
 
 
 @given(
@@ -32,20 +32,20 @@ def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
 )
 def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: int, day: int) -> None:
     """However they are asked for, any window of an hour and of a day holds at most its share."""
-    made = times_of(Commits(hour=hour, day=day), asks)
-    for at in made:
-        assert len([one for one in made if at - HOUR < one <= at]) <= hour
-        assert len([one for one in made if at - DAY < one <= at]) <= day
+    times = times_of(Commits(hour=hour, day=day), asks)
+    for at in times:
+        assert len([one for one in times if at - HOUR < one <= at]) <= hour
+        assert len([one for one in times if at - DAY < one <= at]) <= day
 
 
 def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_longer() -> None:
     """Five commits at once, ten within seconds, an hour's limit over most of an hour, then about one a minute."""
-    made = times_of(Commits(), [0.0] * 120)
-    assert made[4] == 0.0
-    assert made[9] < 10
-    assert made[30] < 180
-    assert made[59] > 0.6 * HOUR
-    steady = made[110] - made[109]
+    times = times_of(Commits(), [0.0] * 120)
+    assert times[4] == 0.0
+    assert times[9] < 10
+    assert times[30] < 180
+    assert times[59] > 0.6 * HOUR
+    steady = times[110] - times[109]
     assert 60 < steady < 120
 
 
@@ -53,11 +53,11 @@ def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_l
 def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
     """All commits together stay within the Hub's hourly limit, and the bot always makes a few."""
     budget = Commits()
-    now, made = 0.0, list[float]()
-    while (now := max(now, budget.next(made, now, others))) < HOUR:
-        made.append(now)
-    assert len(made) <= max(budget.least, min(budget.hour, REPO_HOUR - others))
-    assert len(made) >= min(budget.least, budget.hour)
+    now, times = 0.0, list[float]()
+    while (now := max(now, budget.next(times, now, others))) < HOUR:
+        times.append(now)
+    assert len(times) <= max(budget.least, min(budget.hour, REPO_HOUR - others))
+    assert len(times) >= min(budget.least, budget.hour)
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(0, CREDIBLE + 1))
@@ -71,30 +71,30 @@ def test_whatever_was_set_and_came_there_is_a_time_for_the_next_one(hour: int, m
 
 def test_who_may_make_more_than_this_hub_takes_is_not_held_to_it() -> None:
     """A limit above the Hub's usual one holds; commits of other accounts still reduce it."""
-    made = [n * 12.0 for n in range(200)]
-    assert Commits(hour=300, day=10_000).next(made, HOUR - 1) <= HOUR - 1
-    assert Commits(hour=300, day=10_000).next(made, HOUR - 1, 150) > HOUR - 1
+    times = [n * 12.0 for n in range(200)]
+    assert Commits(hour=300, day=10_000).next(times, HOUR - 1) <= HOUR - 1
+    assert Commits(hour=300, day=10_000).next(times, HOUR - 1, 150) > HOUR - 1
 
 
 def test_more_than_the_hub_takes_of_others_is_not_held_against_us() -> None:
     """An impossible number of other accounts' commits is ignored."""
-    made = times_of(Commits(), [0.0] * 40)
-    assert Commits().next(made, made[-1], CREDIBLE + 1) == Commits().next(made, made[-1])
+    times = times_of(Commits(), [0.0] * 40)
+    assert Commits().next(times, times[-1], CREDIBLE + 1) == Commits().next(times, times[-1])
 
 
 def test_after_a_quiet_hour_commits_go_out_at_once_again() -> None:
     """Commits from more than an hour ago cause no wait."""
-    made = times_of(Commits(), [0.0] * 20)
-    later = made[-1] + HOUR
-    assert Commits().next(made, later) <= later
+    times = times_of(Commits(), [0.0] * 20)
+    later = times[-1] + HOUR
+    assert Commits().next(times, later) <= later
 
 
 def test_the_second_half_of_a_days_share_is_spread_over_a_day() -> None:
     """A bot that is busy all day long stays below its share of the webhook's day without ever stopping for hours."""
-    made = times_of(Commits(), [60.0 * n for n in range(1440)])
-    made = [time for time in made if time < DAY]
-    assert 400 < len(made) <= 500
-    assert max(b - a for a, b in pairwise(made)) < 600
+    times = times_of(Commits(), [60.0 * n for n in range(1440)])
+    times = [time for time in times if time < DAY]
+    assert 400 < len(times) <= 500
+    assert max(b - a for a, b in pairwise(times)) < 600
 
 
 class Time:

@@ -49,8 +49,8 @@ def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None
 @given(text=st.text())
 def test_no_text_breaks_the_parser(text: str) -> None:
     """Any text can be searched for a marker."""
-    found = marker_of(text)
-    assert found is None or text.lstrip().startswith("<!-- steward:1 ")
+    marker = marker_of(text)
+    assert marker is None or text.lstrip().startswith("<!-- steward:1 ")
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,10 @@ def test_every_changed_path_is_found_and_no_other(
         diff.find_similar()
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert set(paths_in(diff.patch or "")) == changed
-    told = changes_in(diff.patch or "")
-    assert {path for change in told for path in change.paths} == changed
+    changes = changes_in(diff.patch or "")
+    assert {path for change in changes for path in change.paths} == changed
     if not renames:
-        kinds = {change.path: change.kind for change in told}
+        kinds = {change.path: change.kind for change in changes}
         for name in changed:
             assert kinds[name] == ("added" if name not in before else "removed" if name not in after else "changed")
 

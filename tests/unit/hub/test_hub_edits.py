@@ -45,24 +45,24 @@ def present(fields: Any, **dump: Any) -> PresentFile:
 
 def edit(**changes: Any) -> FieldEdit:
     """An edit that makes a waiting request run."""
-    known: dict[str, Any] = {"fields": {"status": "RUNNING"}, "guard": {"status": ("PENDING",)}}
-    return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **known, **changes})
+    defaults: dict[str, Any] = {"fields": {"status": "RUNNING"}, "guard": {"status": ("PENDING",)}}
+    return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **defaults, **changes})
 
 
-def become(one: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
+def become(single: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
     """Return the result of an edit, and the fields that it writes."""
-    made = plan([one], {PATH: file})
+    planned = plan([single], {PATH: file})
     for word in ("landed", "void", "written"):
-        if getattr(made, word):
-            return word, json.loads(made.contents[PATH] or b"null") if word == "written" else None
+        if getattr(planned, word):
+            return word, json.loads(planned.contents[PATH] or b"null") if word == "written" else None
     raise AssertionError("an edit got lost")
 
 
 def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
     """Unknown fields, other members of `steward` and the layout stay as they are."""
     file = present({"mystery": [1], "status": "PENDING", "steward": {"thread": 3, "x": 1}}, indent=3)
-    made = plan([edit(facts={"attempt": 2, "x": None})], {PATH: file})
-    text = (made.contents[PATH] or b"").decode()
+    planned = plan([edit(facts={"attempt": 2, "x": None})], {PATH: file})
+    text = (planned.contents[PATH] or b"").decode()
     assert json.loads(text) == {"mystery": [1], "status": "RUNNING", "steward": {"thread": 3, "attempt": 2}}
     assert '\n   "mystery"' in text
 
@@ -90,34 +90,34 @@ def test_whoever_changed_another_field_keeps_the_change(
 ) -> None:
     """Whatever else is in the file survives an edit, and after it the edit counts as landed."""
     file = present({**theirs, "steward": their_facts})
-    one = edit(fields=fields, facts=facts, guard={})
-    word, now = become(one, file)
+    field_edit = edit(fields=fields, facts=facts, guard={})
+    word, now = become(field_edit, file)
     if word == "landed":
         now = json.loads(file.data or b"")
     for name, value in theirs.items():
         assert json.dumps(now[name]) == json.dumps(fields.get(name, value))
-    kept = {name: value for name, value in {**their_facts, **facts}.items() if value is not None}
+    remaining = {name: value for name, value in {**their_facts, **facts}.items() if value is not None}
     if word == "written" and facts:
-        assert now["steward"] == kept
-    assert become(one, present(now))[0] == "landed"
+        assert now["steward"] == remaining
+    assert become(field_edit, present(now))[0] == "landed"
 
 
 @given(OBJECTS, OBJECTS)
 def test_a_guard_holds_as_long_as_the_guarded_fields_stay(before: dict[str, Any], after: dict[str, Any]) -> None:
     """The guard made of a file lets an edit through exactly where these fields are the same as JSON."""
     guard = guard_of(json.dumps({**before, "steward": {"attempt": 1}}), "status", "steward.attempt")
-    one = edit(fields={"new": 1}, guard=guard)
+    field_edit = edit(fields={"new": 1}, guard=guard)
     same = json.dumps(before.get("status")) == json.dumps(after.get("status"))
     expected = "written" if same else "void"
-    assert become(one, present({**after, "steward": {"attempt": 1}}))[0] == expected
-    assert become(one, present({**after, "steward": {"attempt": 2}}))[0] == "void"
+    assert become(field_edit, present({**after, "steward": {"attempt": 1}}))[0] == expected
+    assert become(field_edit, present({**after, "steward": {"attempt": 2}}))[0] == "void"
 
 
 def test_a_guard_on_a_value_that_is_no_number_holds_after_the_edit_was_stored() -> None:
     """Python's JSON has NaN, as a table that pandas wrote: with null in its place, the edit would be void for ever."""
     text = '{"status": "PENDING", "job_id": NaN}'
-    one = edit(guard=guard_of(text, "status", "job_id"))
-    assert become(EDIT.validate_json(EDIT.dump_json(one)), present(text.encode()))[0] == "written"
+    field_edit = edit(guard=guard_of(text, "status", "job_id"))
+    assert become(EDIT.validate_json(EDIT.dump_json(field_edit)), present(text.encode()))[0] == "written"
 
 
 def test_an_edit_of_one_content_is_right_for_no_other() -> None:
@@ -138,10 +138,10 @@ def test_edits_of_a_file_build_on_each_other() -> None:
     first = edit()
     second = edit(id="finish 1", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
     again = edit(id="finish 2", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
-    made = plan([first, second, again], {PATH: present({"status": "PENDING"})})
-    assert made.written == [first, second, again]
-    assert json.loads(made.contents[PATH])["status"] == "FINISHED"
-    assert (made.landed, made.void) == ([], [])
+    planned = plan([first, second, again], {PATH: present({"status": "PENDING"})})
+    assert planned.written == [first, second, again]
+    assert json.loads(planned.contents[PATH])["status"] == "FINISHED"
+    assert (planned.landed, planned.void) == ([], [])
 
 
 def test_a_file_that_is_there_is_put_only_where_it_should_change() -> None:
@@ -156,16 +156,16 @@ def test_a_file_that_is_there_is_put_only_where_it_should_change() -> None:
 
 def test_half_a_character_in_a_file_survives() -> None:
     """A lone surrogate, which JSON can hold as an escape only, is written as the same escape again."""
-    made = plan([edit()], {PATH: present(b'{"status": "PENDING", "x": "\\ud83d", "y": "\xc3\xa9"}')})
-    assert json.loads(made.contents[PATH])["x"] == "\ud83d"
-    assert b"\\ud83d" in made.contents[PATH]
+    planned = plan([edit()], {PATH: present(b'{"status": "PENDING", "x": "\\ud83d", "y": "\xc3\xa9"}')})
+    assert json.loads(planned.contents[PATH])["x"] == "\ud83d"
+    assert b"\\ud83d" in planned.contents[PATH]
 
 
 def test_marks_and_line_ends_of_other_programs_survive() -> None:
     """A byte order mark and Windows line ends stay, and added fields use them too."""
-    made = plan([edit(facts={"attempt": 1})], {PATH: present(b'\xef\xbb\xbf{\r\n  "status":  "PENDING"\r\n}\r\n')})
+    planned = plan([edit(facts={"attempt": 1})], {PATH: present(b'\xef\xbb\xbf{\r\n  "status":  "PENDING"\r\n}\r\n')})
     expected = b'{\r\n  "status":  "RUNNING",\r\n  "steward":  {\r\n    "attempt":  1\r\n  }\r\n}\r\n'
-    assert made.contents[PATH] == b"\xef\xbb\xbf" + expected
+    assert planned.contents[PATH] == b"\xef\xbb\xbf" + expected
 
 
 def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
@@ -195,12 +195,12 @@ def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
 @given(st.binary(max_size=50))
 def test_edits_travel_as_json(data: bytes) -> None:
     """Stored edits are read back unchanged, with any bytes."""
-    for one in (edit(base=EditBase(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
-        assert EDIT.validate_json(EDIT.dump_json(one)) == one
+    for original in (edit(base=EditBase(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
+        assert EDIT.validate_json(EDIT.dump_json(original)) == original
 
 
 @pytest.mark.parametrize(
-    ("file", "left", "data", "becomes"),
+    ("file", "written", "data", "becomes"),
     [
         (b"theirs", b"theirs", b"ours", "written"),
         (b"theirs", b"theirs", None, "written"),
@@ -214,13 +214,15 @@ def test_edits_travel_as_json(data: bytes) -> None:
     ],
 )
 def test_a_file_is_restored_only_where_nobody_touched_it_since(
-    file: bytes | None, left: bytes | None, data: bytes | None, becomes: str
+    file: bytes | None, written: bytes | None, data: bytes | None, becomes: str
 ) -> None:
     """A change by another account is reverted; a later change by a third one stays."""
-    one = RestoreFile(id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left))
-    made = plan([one], {PATH: None if file is None else PresentFile(blob_id(file))})
-    assert getattr(made, becomes) == [one]
-    assert EDIT.validate_json(EDIT.dump_json(one)) == one
+    restoring = RestoreFile(
+        id="back", path=PATH, line="Take back", data=data, left=None if written is None else blob_id(written)
+    )
+    planned = plan([restoring], {PATH: None if file is None else PresentFile(blob_id(file))})
+    assert getattr(planned, becomes) == [restoring]
+    assert EDIT.validate_json(EDIT.dump_json(restoring)) == restoring
     if becomes == "written":
-        (change,) = made.changes
+        (change,) = planned.changes
         assert change == DeleteFile(PATH) if data is None else change.path == PATH

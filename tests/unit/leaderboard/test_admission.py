@@ -36,13 +36,13 @@ def test_a_submission_is_accepted_or_told_every_reason(case: Case) -> None:
 def test_the_table_covers_every_reason_and_every_rule() -> None:
     """No sentence is there that no submission of the table gets to hear, and every rule passes and fails somewhere."""
     verdicts = list(VERDICTS.values())
-    told = {reason.code.removeprefix(BASE) for verdict in verdicts for reason in verdict.reasons}
-    told |= {reason.code for verdict in verdicts for reason in verdict.reasons}
+    codes = {reason.code.removeprefix(BASE) for verdict in verdicts for reason in verdict.reasons}
+    codes |= {reason.code for verdict in verdicts for reason in verdict.reasons}
     of_reading = {"path-shape", "path-name", "too-large", "not-json", "not-an-object", "field", "place"}
-    assert set(REASONS) - told == of_reading
-    seen = {(result.rule.name, result.outcome) for verdict in verdicts for result in verdict.results}
-    assert {name for name, outcome in seen if outcome == "failed"} == {rule.name for rule in RULES}
-    assert {name for name, outcome in seen if outcome == "passed"} == {rule.name for rule in RULES}
+    assert set(REASONS) - codes == of_reading
+    outcomes = {(result.rule.name, result.outcome) for verdict in verdicts for result in verdict.results}
+    assert {name for name, outcome in outcomes if outcome == "failed"} == {rule.name for rule in RULES}
+    assert {name for name, outcome in outcomes if outcome == "passed"} == {rule.name for rule in RULES}
     assert len(CASES) >= 60
     assert len({case.name for case in CASES}) == len(CASES)
 
@@ -56,16 +56,16 @@ def test_every_rule_has_a_name_that_a_board_may_write() -> None:
 @pytest.mark.parametrize("name", typing.get_args(Switchable))
 def test_a_rule_that_is_off_is_silent(name: str) -> None:
     """A rule that a board turns off gives no reasons; all other rules still do."""
-    seen = [(case, r.outcome) for case in CASES for r in VERDICTS[case.name].results if r.rule.name == name]
-    concerned = [case for case, outcome in seen if outcome == "failed"] + [case for case, _ in seen][:3]
+    outcomes = [(case, r.outcome) for case in CASES for r in VERDICTS[case.name].results if r.rule.name == name]
+    concerned = [case for case, outcome in outcomes if outcome == "failed"] + [case for case, _ in outcomes][:3]
     for case in concerned:
         off = {*case.policy.get("off", ("half-precision", "base-declared")), name}
         verdict = judge(replace(case, policy={**case.policy, "off": sorted(off)}).submission())
         assert name not in {result.rule.name for result in verdict.results}
         before = VERDICTS[case.name]
         own = {reason for result in before.results if result.rule.name == name for reason in result.reasons}
-        left = [reason for reason in before.reasons if reason not in own]
-        assert [r for r in left if not r.code.startswith(BASE)] == [
+        remaining = [reason for reason in before.reasons if reason not in own]
+        assert [r for r in remaining if not r.code.startswith(BASE)] == [
             r for r in verdict.reasons if not r.code.startswith(BASE)
         ]
 
@@ -155,8 +155,8 @@ def test_a_refusal_keeps_whole_sentences_as_far_as_they_fit(reasons: list[Proble
     failure = refusal(reasons)
     assert len(failure.message) <= 2_000
     assert len(failure.advice) <= 2_000
-    kept = [reason for reason in reasons if reason.message in failure.message]
-    assert len(kept) == len(reasons) or "more.)" in failure.message
+    included = [reason for reason in reasons if reason.message in failure.message]
+    assert len(included) == len(reasons) or "more.)" in failure.message
 
 
 def test_a_reason_of_any_length_fits() -> None:
@@ -178,9 +178,9 @@ def test_a_link_is_told_with_its_reason() -> None:
 @given(st.text())
 def test_a_strangers_word_in_a_sentence_is_bounded_and_on_one_line(word: str) -> None:
     """Untrusted words have no line breaks, no invisible characters, and a bounded length."""
-    said = bounded(word, 40)
-    assert len(said) <= 40
-    assert said.isprintable()
+    shortened = bounded(word, 40)
+    assert len(shortened) <= 40
+    assert shortened.isprintable()
     problem = Reason("x", "It says '{word}'.", "Do {word}.").problem(word=word)
     assert problem.message == f"It says '{bounded(word)}'."
 

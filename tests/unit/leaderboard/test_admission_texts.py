@@ -42,9 +42,11 @@ UNREADABLE = (
 def told() -> Iterator[tuple[str, Problem]]:
     """Yield the description and the problems of unreadable files, then of the table."""
     for path, data in UNREADABLE:
-        found = parse_request(path, data)
-        assert isinstance(found, list)
-        yield from ((f"{path.rpartition('/')[2]}: {data[:40].decode(errors='replace')}", problem) for problem in found)
+        problems = parse_request(path, data)
+        assert isinstance(problems, list)
+        yield from (
+            (f"{path.rpartition('/')[2]}: {data[:40].decode(errors='replace')}", problem) for problem in problems
+        )
     yield "a file of 2 MB", OF_READING["too-large"].problem(limit="100,000")
     for case in CASES:
         yield from ((case.name, reason) for reason in judge(case.submission()).reasons)
@@ -52,11 +54,11 @@ def told() -> Iterator[tuple[str, Problem]]:
 
 def snapshot() -> str:
     """The file: a section a reason."""
-    sections, seen = [HEAD], set()
+    sections, included = [HEAD], set()
     for who, reason in told():
         distinct = (reason.code, reason.message) if reason.code in OF_READING else reason.code
-        if distinct not in seen:
-            seen.add(distinct)
+        if distinct not in included:
+            included.add(distinct)
             link = f"\n\n{reason.link}" if reason.link else ""
             sections.append(f"## {reason.code}\n\n*{who}*\n\n{reason.message}\n\n→ {reason.advice}{link}\n")
     return "\n".join(sections)

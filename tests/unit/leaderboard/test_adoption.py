@@ -24,9 +24,9 @@ RECORD = AdoptionRecord(
 
 def request(**fields: Any) -> Request:
     """A readable request."""
-    found = parse_request(PATH, json.dumps({"model": "o/m", "status": "FAILED", **fields}).encode())
-    assert isinstance(found, Request)
-    return found
+    parsed = parse_request(PATH, json.dumps({"model": "o/m", "status": "FAILED", **fields}).encode())
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 OLD = [

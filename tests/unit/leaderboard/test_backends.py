@@ -91,14 +91,14 @@ def test_a_platform_whose_clock_is_wrong_changes_no_waits() -> None:
     """What the bot waits for, it measures by its own clock: how long a run waits, and since when another one ended."""
     for drift in (-DAY, DAY):
         ended = run("a", "failed", created=NOW + drift, ended=NOW + drift, known=0.0, closed=0.0)
-        (seen,) = merge_runs([], [ended], {"a"}, NOW)
-        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 59), HOUR).launch == ()
-        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 60), HOUR).launch == ("a",)
+        (merged,) = merge_runs([], [ended], {"a"}, NOW)
+        assert plan_runs(jobs(), BackendFacts(["a"], [merged], NOW + 59), HOUR).launch == ()
+        assert plan_runs(jobs(), BackendFacts(["a"], [merged], NOW + 60), HOUR).launch == ("a",)
         intent = run("a", "waiting", id="start a 1", created=NOW + 1, seen=0.0)
-        assert "start a 1" in {each.id for each in merge_runs([seen, intent], [ended], {"a"}, NOW + 1)}
+        assert "start a 1" in {each.id for each in merge_runs([merged, intent], [ended], {"a"}, NOW + 1)}
         waiting = run("a", "waiting", id="2", created=NOW + drift, known=0.0)
-        (seen,) = merge_runs([intent], [waiting], {"a"}, NOW + 1)
-        assert plan_runs(jobs(), BackendFacts(["a"], [seen], NOW + 3_000), HOUR).cancel == ()
+        (merged,) = merge_runs([intent], [waiting], {"a"}, NOW + 1)
+        assert plan_runs(jobs(), BackendFacts(["a"], [merged], NOW + 3_000), HOUR).cancel == ()
 
 
 def test_only_wanted_live_runs_keep_their_attempts_place() -> None:

@@ -103,7 +103,7 @@ def test_two_results_differ_in_plain_words(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "verdict", "said"),
+    ("one", "other", "verdict", "reason"),
     [
         (Result(None), Result(), "comparable", "one of the results says only of which suite it is"),
         (Result(None), Result(None), "comparable", "one of the results says only of which suite it is"),
@@ -116,14 +116,14 @@ def test_two_results_differ_in_plain_words(
         (Result(suite_digest=B), Result(), "comparable", ""),
     ],
 )
-def test_results_without_digests_compare_by_suite(one: Result, other: Result, verdict: str, said: str) -> None:
+def test_results_without_digests_compare_by_suite(one: Result, other: Result, verdict: str, reason: str) -> None:
     """The suite's digest counts only where a result has no others."""
     comparison = compare_results(one, other)
-    assert (comparison.verdict, comparison.asked) == (verdict, (said,) if said else ())
+    assert (comparison.verdict, comparison.asked) == (verdict, (reason,) if reason else ())
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "differences"),
     [
         ({}, ()),
         ({"engine": SHARED}, ("engine: harness and shared-prefix 2",)),
@@ -132,10 +132,10 @@ def test_results_without_digests_compare_by_suite(one: Result, other: Result, ve
         ({"digests": digests(softmax="float32")}, ("softmax dtype: the model's and float32",)),
     ],
 )
-def test_numerics_are_named_and_change_no_verdict(changes: dict[str, Any], said: tuple[str, ...]) -> None:
+def test_numerics_are_named_and_change_no_verdict(changes: dict[str, Any], differences: tuple[str, ...]) -> None:
     """Only the last digits depend on them."""
     comparison = compare_results(Result(), Result(**changes))
-    assert (comparison.verdict, comparison.numerics) == ("comparable", said)
+    assert (comparison.verdict, comparison.numerics) == ("comparable", differences)
 
 
 def test_other_tokens_are_named_with_the_chat_template() -> None:
@@ -167,13 +167,13 @@ def test_digests_that_contradict_their_parts_are_noticed() -> None:
 
 def test_rules_are_all_of_a_suite_that_is_not_asked() -> None:
     """Another name, commit, engine or cluster changes no rule; another bound of guessing does."""
-    (first, *rest) = SUITE.benchmarks
+    (first, *others) = SUITE.benchmarks
     for changes in (
         {"name": "x", "version": 9, "datasets": SUITE.datasets[:1], "engine": "harness"},
-        {"benchmarks": (first.model_copy(update={"cluster": "x"}), *rest)},
+        {"benchmarks": (first.model_copy(update={"cluster": "x"}), *others)},
     ):
         assert rules_digest(SUITE.model_copy(update=changes)) == rules_digest(SUITE)
-    changed = SUITE.model_copy(update={"benchmarks": (first.model_copy(update={"choices": 7}), *rest)})
+    changed = SUITE.model_copy(update={"benchmarks": (first.model_copy(update={"choices": 7}), *others)})
     assert rules_digest(changed) != rules_digest(SUITE)
 
 

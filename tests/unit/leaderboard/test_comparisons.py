@@ -45,8 +45,8 @@ def test_a_standard_counts_each_model_once(
 
 def test_the_best_but_one_is_another_model() -> None:
     """The best model is compared with the second best."""
-    found = category_standard((A, SAME, B, C))
-    assert (found.best_but("ada/A"), found.best_but("cy/c")) == (B, A)
+    standard = category_standard((A, SAME, B, C))
+    assert (standard.best_but("ada/A"), standard.best_but("cy/c")) == (B, A)
     assert category_standard((A,)).best_but("ada/a") is None
 
 
@@ -65,12 +65,12 @@ ONES = st.builds(
 @given(st.lists(ONES, max_size=30), st.randoms())
 def test_order_does_not_matter_and_the_middle_lies_between(among: list[One], chance: object) -> None:
     """The same standard for any order; the middle is that of the models, each at its best."""
-    found = category_standard(among)
+    standard = category_standard(among)
     mixed = list(among)
     chance.shuffle(mixed)  # type: ignore[attr-defined]
-    assert category_standard(mixed) == found
+    assert category_standard(mixed) == standard
     if among:
         best = {name: max(one.average or 0 for one in among if one.model == name) for name in {m.model for m in among}}
-        assert found.models == len(best)
-        assert found.average == median(best.values())
-        assert found.best[0].average == max(best.values())
+        assert standard.models == len(best)
+        assert standard.average == median(best.values())
+        assert standard.best[0].average == max(best.values())

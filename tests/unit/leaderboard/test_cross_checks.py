@@ -94,16 +94,19 @@ def test_a_forger_is_found_as_the_odds_say(share: float, count: int) -> None:
     interval of such a number."""
     everything = [CheckedQuestion(task, number) for task, size in SIZES.items() for number in range(size)]
     generator = random.Random(f"{share} {count}")
-    found = 0
+    detected = 0
     for run in range(TRIES):
         forged = set(generator.sample(everything, round(share * len(everything))))
         questions = draw_questions(nonce(run), f"{ATTEMPT[:-1]}{run}", SIZES, count)
         differing = forged.intersection(questions)
         votes = [vote("second", questions, differing), vote("third", questions, differing)]
         asked = 1 if decide(votes[:1]).outcome != "open" else 2
-        found += decide(votes[:asked]).outcome == "differs"
+        detected += decide(votes[:asked]).outcome == "differs"
     expected = 1 - (1 - share) ** count
-    assert abs(found - TRIES * expected) <= 3.3 * math.sqrt(TRIES * expected * (1 - expected)) + 1, (found, expected)
+    assert abs(detected - TRIES * expected) <= 3.3 * math.sqrt(TRIES * expected * (1 - expected)) + 1, (
+        detected,
+        expected,
+    )
 
 
 def test_an_honest_worker_is_never_refused() -> None:

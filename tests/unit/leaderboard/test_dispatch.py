@@ -130,10 +130,10 @@ def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
     requests = [waiting("held", "a", held=True), waiting("l", "b", tier="large"), waiting("s", "c", suite="x")]
     assert paths(in_turn(requests, [])) == ["l", "s"]
     assert find_blocker(requests[0], QueueConditions()) == QueueBlocker("hold")
-    for target, left in (("tier:large", ["s"]), ("suite:x", ["l"]), ("board", [])):
+    for target, remaining in (("tier:large", ["s"]), ("suite:x", ["l"]), ("board", [])):
         conditions = QueueConditions(paused=frozenset({target}), capacities=(WorkerCapacity(),))
-        assert paths(in_turn(requests, [], conditions)) == left
-        assert paths(next_attempts(requests, [], conditions)) == left
+        assert paths(in_turn(requests, [], conditions)) == remaining
+        assert paths(next_attempts(requests, [], conditions)) == remaining
     assert find_blocker(requests[1], QueueConditions(paused=frozenset({"tier:large"}))) == QueueBlocker(
         "pause", "tier:large"
     )
@@ -142,18 +142,18 @@ def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
 def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> None:
     """By tier, by submitter and by request, each in its own words."""
     spent = Spent({"large": 5 * HOUR}, {"ada": 3 * HOUR}, {"p": 2 * HOUR})
-    one = waiting("p", "ada", tier="large")
+    request = waiting("p", "ada", tier="large")
     for budgets, whose in (
         (Budgets(by_tier={"large": 5}), "tier"),
         (Budgets(by_submitter=3), "submitter"),
         (Budgets(by_request=2), "request"),
     ):
         conditions = QueueConditions(budgets=budgets, spent=spent)
-        assert find_blocker(one, conditions) == QueueBlocker("budget", whose)
+        assert find_blocker(request, conditions) == QueueBlocker("budget", whose)
         assert find_blocker(waiting("q", "bob", tier="small"), conditions) is None
     assert (
         find_blocker(
-            one, QueueConditions(budgets=Budgets(by_tier={"large": 6}, by_submitter=4, by_request=3), spent=spent)
+            request, QueueConditions(budgets=Budgets(by_tier={"large": 6}, by_submitter=4, by_request=3), spent=spent)
         )
         is None
     )
@@ -248,11 +248,11 @@ def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool
     places = [capacity.tiers for capacity in capacities for _ in range(2)]
     owner: dict[int, int] = {}
 
-    def find(attempt: int, seen: set[int]) -> bool:
+    def find(attempt: int, visited: set[int]) -> bool:
         for place, tiers in enumerate(places):
-            if attempts[attempt] in tiers and place not in seen:
-                seen.add(place)
-                if place not in owner or find(owner[place], seen):
+            if attempts[attempt] in tiers and place not in visited:
+                visited.add(place)
+                if place not in owner or find(owner[place], visited):
                     owner[place] = attempt
                     return True
         return False

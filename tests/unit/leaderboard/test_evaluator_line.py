@@ -83,8 +83,8 @@ def test_folders_of_the_boards_machines_are_not_shown() -> None:
 def test_packages_of_the_board_are_named() -> None:
     """An index of packages lacks those with tasks of its own, or has a stranger's of that name."""
     versions = {"inspect_ai": "0.3.285", "our_evals": "1.0"}
-    for given, named in ((versions, True), ({"inspect_ai": "0.3.285"}, False)):
-        command = made(digests=ResultDigests.model_construct(versions=given), versions=given)
+    for packages, named in ((versions, True), ({"inspect_ai": "0.3.285"}, False)):
+        command = made(digests=ResultDigests.model_construct(versions=packages), versions=packages)
         assert command.install == "python -m pip install inspect-ai==0.3.285"
         assert any("names these packages: our-evals." in note for note in command.notes) is named
 

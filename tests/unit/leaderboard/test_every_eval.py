@@ -49,10 +49,10 @@ def test_results_of_the_harness_alone_are_a_valid_record() -> None:
     data = json.dumps(harness(lm_eval_version="0.4.2", configs={first: {"dataset_path": dataset}})).encode()
     exported = read_evaluation(evaluation(data), data, SUITE)
     assert exported is not None
-    made: Any = record(SOURCE, SUITE, exported, None)
-    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
-    results: Any = {result["evaluation_result_id"]: result for result in made["evaluation_results"]}
-    assert made["eval_library"] == {"name": "lm_eval", "version": "0.4.2"}
+    exported_record: Any = record(SOURCE, SUITE, exported, None)
+    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(exported_record)
+    results: Any = {result["evaluation_result_id"]: result for result in exported_record["evaluation_results"]}
+    assert exported_record["eval_library"] == {"name": "lm_eval", "version": "0.4.2"}
     assert results[first]["source_data"]["hf_repo"] == dataset
     groups = {f"benchmark:{each.source}" for each in SUITE.benchmarks if len(each.tasks) > 1}
     assert groups and set(results) == {*SUITE.tasks, *groups}
@@ -66,24 +66,26 @@ def test_standard_errors_stand_beside_the_normalised_scores() -> None:
     block = measured.block.model_copy(update={"errors": {"Navigation": 1.5}})
     data = json.dumps(harness()).encode()
     exported = ExportedEvaluation(evaluation(data), measured.scores, measured.data, block, 1.0)
-    made: Any = record(SOURCE, STARTER, exported, None)
-    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
-    found = {each["evaluation_result_id"]: each["score_details"]["details"] for each in made["evaluation_results"]}
-    assert found["starter_navigation"]["normalised_standard_error"] == "1.5"
-    assert "normalised_standard_error" not in found["starter_web_of_lies"]
+    exported_record: Any = record(SOURCE, STARTER, exported, None)
+    jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(exported_record)
+    details = {
+        each["evaluation_result_id"]: each["score_details"]["details"] for each in exported_record["evaluation_results"]
+    }
+    assert details["starter_navigation"]["normalised_standard_error"] == "1.5"
+    assert "normalised_standard_error" not in details["starter_web_of_lies"]
 
 
 def test_what_readers_should_know_of_scores_stands_in_the_record() -> None:
     """Other programs rank by these files, and read no page of the board."""
     data = json.dumps(harness()).encode()
-    known = evaluation(data)
-    doubted = replace(known, measured=replace(known.measured, note="These answers were not compared."))
-    for source, note in ((known, None), (doubted, "These answers were not compared.")):
+    plain = evaluation(data)
+    doubted = replace(plain, measured=replace(plain.measured, note="These answers were not compared."))
+    for source, note in ((plain, None), (doubted, "These answers were not compared.")):
         exported = read_evaluation(source, data, SUITE)
         assert exported is not None
-        made: Any = record(SOURCE, SUITE, exported, None)
-        jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(made)
-        assert made["source_metadata"]["additional_details"].get("note") == note
+        exported_record: Any = record(SOURCE, SUITE, exported, None)
+        jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(exported_record)
+        assert exported_record["source_metadata"]["additional_details"].get("note") == note
 
 
 def test_other_results_give_no_record() -> None:
@@ -110,9 +112,9 @@ def test_an_answer_as_text_and_one_that_was_cut() -> None:
         "continuations": "[null]",
         "answers": '["42"]',
     }
-    made: Any = sample_record("id", "org/lion", "task", row)
-    assert made["output"] == {"raw": ["42"]} and "choices" not in made["input"]
-    assert made["evaluation"] == {"score": 0.5, "is_correct": False}
+    exported_sample: Any = sample_record("id", "org/lion", "task", row)
+    assert exported_sample["output"] == {"raw": ["42"]} and "choices" not in exported_sample["input"]
+    assert exported_sample["evaluation"] == {"score": 0.5, "is_correct": False}
     cut: Any = sample_record("id", "org/lion", "task", {**row, "answers": '["4 … [cut]', "continuations": "[nul"})
     assert cut["output"] == {"raw": [""]}
     for score in (None, float("nan"), float("inf"), "1"):

@@ -87,8 +87,8 @@ BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-chan
 
 def evidence(death: dict[str, Any]) -> FailureEvidence:
     """Return the recorded failures."""
-    found = death["evidence"]
-    return FailureEvidence(**{**found, "chain": tuple(found.get("chain", ()))})
+    recorded = death["evidence"]
+    return FailureEvidence(**{**recorded, "chain": tuple(recorded.get("chain", ()))})
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])
@@ -97,10 +97,10 @@ def test_a_real_death_is_told_by_its_evidence(death: dict[str, Any]) -> None:
     assert diagnose(evidence(death)).code == death["cause"]
 
 
-@pytest.mark.parametrize(("code", "seen"), LIKELY.items(), ids=LIKELY)
-def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, seen: FailureEvidence) -> None:
+@pytest.mark.parametrize(("code", "failure_evidence"), LIKELY.items(), ids=LIKELY)
+def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, failure_evidence: FailureEvidence) -> None:
     """A row without recorded evidence matches the message that its library is known to raise."""
-    assert diagnose(seen).code == code
+    assert diagnose(failure_evidence).code == code
 
 
 def test_every_cause_has_evidence_and_is_marked_where_it_is_real() -> None:

@@ -44,12 +44,12 @@ def test_the_text_of_a_program_is_read_and_not_run() -> None:
     assert [problem.code for problem in problems] == ["no-name"]
 
 
-@pytest.mark.parametrize(("key", "found"), DIRTY.items())
-def test_each_dirty_key_is_told(key: str, found: tuple[str, str | None]) -> None:
+@pytest.mark.parametrize(("key", "expected"), DIRTY.items())
+def test_each_dirty_key_is_told(key: str, expected: tuple[str, str | None]) -> None:
     """Each key is imported or reported as lost; none is ignored silently."""
     rows, (problem,) = read_table(json.dumps({key: URL}))
-    assert problem.code == found[0]
-    assert [row.model for row in rows] == ([found[1]] if found[1] else [])
+    assert problem.code == expected[0]
+    assert [row.model for row in rows] == ([expected[1]] if expected[1] else [])
     assert (problem.code in LOST) is (not rows)
 
 

@@ -76,11 +76,11 @@ def test_one_comment_decides_once() -> None:
     once = flagged(None, RECORD.model_copy(update={"decisions": ()}), FIRST)
     assert once.decisions == (FIRST,)
     assert flagged(once, RECORD, FIRST) is once
-    gone = lifted(once, LIFT)
-    assert (gone.stands, gone.decisions) == (False, (FIRST, LIFT))
-    assert lifted(gone, LIFT) is gone
-    assert flagged(gone, RECORD, FIRST) is gone
-    again = flagged(gone, RECORD, FIRST.model_copy(update={"cause": "c3"}))
+    lifted_flag = lifted(once, LIFT)
+    assert (lifted_flag.stands, lifted_flag.decisions) == (False, (FIRST, LIFT))
+    assert lifted(lifted_flag, LIFT) is lifted_flag
+    assert flagged(lifted_flag, RECORD, FIRST) is lifted_flag
+    again = flagged(lifted_flag, RECORD, FIRST.model_copy(update={"cause": "c3"}))
     assert (again.stands, len(again.decisions)) == (True, 3)
 
 
@@ -100,9 +100,9 @@ def test_flags_of_both_names_become_one() -> None:
     )
     assert RECORD.scope.is_whole and RECORD.stands
     for records in ([RECORD, lighter], [lighter, RECORD]):
-        one = renamed(records, "ada/lion")
-        assert (one.stands, one.scope, set(one.decisions)) == (True, FlagScope(), {*RECORD.decisions, LIFT})
-        assert one.names == ("ada/lion", "ada/tiger")
+        united = renamed(records, "ada/lion")
+        assert (united.stands, united.scope, set(united.decisions)) == (True, FlagScope(), {*RECORD.decisions, LIFT})
+        assert united.names == ("ada/lion", "ada/tiger")
 
 
 @pytest.mark.parametrize(
@@ -137,17 +137,17 @@ def test_a_scope_covers_what_it_names(scope: FlagScope, revision: str, precision
 )
 def test_a_file_that_is_no_record_says_why(data: bytes, words: str) -> None:
     """In words, and never by an exception."""
-    found = parse_record(record_path("ada/tiger"), data)
-    assert isinstance(found, str)
-    assert words in found
+    problem = parse_record(record_path("ada/tiger"), data)
+    assert isinstance(problem, str)
+    assert words in problem
 
 
 def test_fields_that_nobody_knows_are_kept() -> None:
     """Unknown fields of a record survive the next decision."""
     fields = json.loads(RECORD.dump()) | {"seen_in": ["a paper"]}
-    found = parse_record(RECORD.path, json.dumps(fields).encode())
-    assert isinstance(found, FlagRecord)
-    assert json.loads(lifted(found, LIFT).dump())["seen_in"] == ["a paper"]
+    record = parse_record(RECORD.path, json.dumps(fields).encode())
+    assert isinstance(record, FlagRecord)
+    assert json.loads(lifted(record, LIFT).dump())["seen_in"] == ["a paper"]
 
 
 def test_only_what_its_category_can_be_cured_by_counts() -> None:

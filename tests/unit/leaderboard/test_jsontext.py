@@ -48,17 +48,17 @@ def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]]
     before, after = json.loads(raw.removeprefix("\ufeff")), json.loads(edited.removeprefix("\ufeff"))
     assert after == {**before, **changes}
     assert edit(edited, changes) == edited
-    rest = edited
+    remaining = edited
     for number, piece in enumerate(pieces[:-1]):
         name = names[(number - 1) // 4] if number else ""
         if number % 4 == 3 and name in changes:
-            _, end = json.JSONDecoder().raw_decode(rest)
-            rest = rest[end:]
+            _, end = json.JSONDecoder().raw_decode(remaining)
+            remaining = remaining[end:]
         elif number == len(pieces) - 2:
-            assert rest.startswith(piece) or set(changes) - set(names)
+            assert remaining.startswith(piece) or set(changes) - set(names)
         else:
-            assert rest.startswith(piece)
-            rest = rest[len(piece) :]
+            assert remaining.startswith(piece)
+            remaining = remaining[len(piece) :]
     assert edited.endswith(pieces[-1])
     assert set(changes) & set(names) or set(changes) - set(names) or edited == raw
 
@@ -99,7 +99,7 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "found"),
+    ("data", "expected"),
     [
         (b'{"a": 1}', {"a": 1}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
@@ -111,6 +111,6 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
     ],
     ids=["object", "byte order mark", "list", "nothing", "not text", "too deep", "too large a number"],
 )
-def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, found: dict[str, Any] | None) -> None:
+def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, expected: dict[str, Any] | None) -> None:
     """Untrusted bytes never raise an error."""
-    assert object_in(data) == found
+    assert object_in(data) == expected

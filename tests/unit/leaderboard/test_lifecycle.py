@@ -36,9 +36,9 @@ def request(status: str, *, attempt: int = 0, job_id: Any = -1, **facts: Any) ->
     """A request with this status, at this attempt."""
     steward = {"steward": {"attempt": attempt, "revision": SHA, **facts}} if attempt else {}
     fields = {"model": "o/m", "status": status, "job_id": job_id, "unknown": [1], **steward}
-    found = parse_request(PATH, json.dumps(fields).encode())
-    assert isinstance(found, Request)
-    return found
+    parsed = parse_request(PATH, json.dumps(fields).encode())
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 def outcome(failure: Failure | None = None) -> Outcome:
@@ -97,9 +97,9 @@ def test_the_step_follows_from_the_file_and_from_who_lives(
     status: str, attempt: int, job: Any, life: AttemptLife, ended: Outcome | None, again: bool, step: str
 ) -> None:
     """Each combination of file and Redis leads to one step."""
-    found = request(status, attempt=attempt, job_id=job)
-    current = current_attempt_id(BOARD, found, find_current_attempt(found), SHA)
-    assert type(next_step(found, current, AttemptFacts(life, ended, SUITE), may_try_again=again)).__name__ == step
+    requested = request(status, attempt=attempt, job_id=job)
+    current = current_attempt_id(BOARD, requested, find_current_attempt(requested), SHA)
+    assert type(next_step(requested, current, AttemptFacts(life, ended, SUITE), may_try_again=again)).__name__ == step
 
 
 @pytest.mark.parametrize(("again", "what"), [(True, Reopen), (False, Fail)])
@@ -108,8 +108,8 @@ def test_results_of_an_earlier_suite_count_as_none(
     status: str, attempt: int, job: Any, again: bool, what: type[Reopen | Fail]
 ) -> None:
     """The board's suite got a new version meanwhile: nothing is published, and that is no fault of the submission."""
-    found = request(status, attempt=attempt, job_id=job)
-    step = next_step(found, FIRST, AttemptFacts("ended", outcome(), NEWER), may_try_again=again)
+    requested = request(status, attempt=attempt, job_id=job)
+    step = next_step(requested, FIRST, AttemptFacts("ended", outcome(), NEWER), may_try_again=again)
     assert isinstance(step, what) and step.outcome is not None
     assert (step.failure.cause, step.failure.fault) == ("suite-changed", "us")
     assert "from 000000000000 to 111111111111." in step.failure.message
@@ -132,9 +132,9 @@ def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
 
 def fields(text: str) -> dict[str, Any]:
     """Return the text as an object, after checking that unknown fields are preserved."""
-    found: dict[str, Any] = json.loads(text)
-    assert found["unknown"] == [1]
-    return found
+    values: dict[str, Any] = json.loads(text)
+    assert values["unknown"] == [1]
+    return values
 
 
 def test_the_claim_names_the_attempt() -> None:
@@ -143,10 +143,10 @@ def test_the_claim_names_the_attempt() -> None:
     step = transitions.claim_transition(
         request("PENDING"), attempt=FIRST, now=now, revision=SHA, thread=7, started="2026", cause="commit:1"
     )
-    found = fields(written(step, request("PENDING")))
-    assert (found["status"], found["job_id"], found["job_start_time"]) == ("RUNNING", FIRST, "2026")
-    said = {"attempt": 1, "first": 1, "spent": 1, "revision": SHA, "thread": 7, "causes": ["commit:1"]}
-    assert found["steward"] == said
+    claimed = fields(written(step, request("PENDING")))
+    assert (claimed["status"], claimed["job_id"], claimed["job_start_time"]) == ("RUNNING", FIRST, "2026")
+    facts = {"attempt": 1, "first": 1, "spent": 1, "revision": SHA, "thread": 7, "causes": ["commit:1"]}
+    assert claimed["steward"] == facts
 
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
@@ -212,12 +212,12 @@ def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, ex
     outer = {"model": "o/m", "status": fields_["status"], "job_id": fields_.get("job_id", -1)}
     facts = {name: value for name, value in fields_.items() if name not in outer}
     steward = {"steward": {"revision": SHA, **facts}} if "attempt" in facts else {"steward": facts}
-    found = parse_request(PATH, json.dumps({**outer, **steward}).encode())
-    assert isinstance(found, Request)
-    now = find_current_attempt(found, used)
+    parsed = parse_request(PATH, json.dumps({**outer, **steward}).encode())
+    assert isinstance(parsed, Request)
+    now = find_current_attempt(parsed, used)
     assert (now.number, now.first, now.revision) == expected
-    if found.status is not None and found.status.waits:
-        assert now.number > max(highest_used_number(found), used)
+    if parsed.status is not None and parsed.status.waits:
+        assert now.number > max(highest_used_number(parsed), used)
 
 
 @given(
@@ -230,12 +230,12 @@ def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, ex
 def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_: int, first: int, used: int) -> None:
     """Any file that was claimed and reopened has a higher next number."""
     facts = {"attempt": attempt, "spent": spent_, "first": first, "revision": SHA}
-    found = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
-    assert isinstance(found, Request)
-    now = find_current_attempt(found, used)
+    parsed = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
+    assert isinstance(parsed, Request)
+    now = find_current_attempt(parsed, used)
     assert 1 <= now.first <= now.number
-    claim = transitions.claim_transition(found, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
-    back = json.dumps({**json.loads(written(claim, found)), "status": "PENDING", "job_id": -1})
+    claim = transitions.claim_transition(parsed, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
+    back = json.dumps({**json.loads(written(claim, parsed)), "status": "PENDING", "job_id": -1})
     again = parse_request(PATH, back.encode())
     assert isinstance(again, Request)
     assert find_current_attempt(again).number == now.number + 1
@@ -276,8 +276,8 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
 @pytest.mark.parametrize(("more", "status"), [("", "PENDING_NEW_EVAL"), ("front_end: react", "PENDING")])
 def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(more: str, status: str) -> None:
     """It keeps that result, is judged anew at the commit that was tried, and forgets that it was once it waits."""
-    kept = PreviousResult(revision=SHA, results="o/m/results_x.json")
-    restored = transitions.restore_transition(kept, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
+    previous = PreviousResult(revision=SHA, results="o/m/results_x.json")
+    restored = transitions.restore_transition(previous, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
     running = request("RUNNING", attempt=2)
     over = parse_request(PATH, written(restored, running).encode())
     assert isinstance(over, Request)
@@ -287,14 +287,14 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     again = parse_request(PATH, written(step, over, more).encode())
     assert isinstance(again, Request)
     assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
-    assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), kept)
+    assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), previous)
     plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7")
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 
 
 @pytest.mark.parametrize(
-    ("causes", "found"),
+    ("causes", "counted"),
     [
         ([], []),
         (["report:7", "relaunch:1:8"], ["report:7", "relaunch:1:8"]),
@@ -303,18 +303,18 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
         ([f"{FIRST}:gpu-lost", "resubmitted", "report:7"], [f"{FIRST}:gpu-lost", "resubmitted", "report:7"]),
     ],
 )
-def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], found: list[str]) -> None:
+def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], counted: list[str]) -> None:
     """Attempts for an earlier commit or suite do not count for the present one."""
-    assert since_asked_anew(causes) == found
+    assert since_asked_anew(causes) == counted
 
 
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
     """A file that overwrites a running request still gets the evaluated commit."""
     bare = request("PENDING")
-    done = transitions.finish_transition(
+    finished = transitions.finish_transition(
         number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None
     )
-    facts = fields(written(done, bare))["steward"]
+    facts = fields(written(finished, bare))["steward"]
     assert (facts["attempt"], facts["spent"], facts["revision"]) == (2, 2, "c" * 40)
     facts = fields(written(transitions.fail_transition(failure=OURS, log=None, thread=None, number=2), bare))["steward"]
     assert (facts["attempt"], facts["spent"]) == (2, 2)

@@ -16,7 +16,7 @@ def record(doubted: float | None, delivered: float | None, *, are_complete: bool
 
 
 @pytest.mark.parametrize(
-    ("known", "seconds"),
+    ("trust", "seconds"),
     [
         (WebhookRecord(), 60),
         (record(None, 10), 60),
@@ -44,9 +44,9 @@ def record(doubted: float | None, delivered: float | None, *, are_complete: bool
         "the clock was set back",
     ],
 )
-def test_looks_become_rarer_with_trust(known: WebhookRecord, seconds: float) -> None:
+def test_looks_become_rarer_with_trust(trust: WebhookRecord, seconds: float) -> None:
     """A minute without a proof since the last doubt; then a sixth of the time since that, ten minutes at most."""
-    assert look_seconds(known, longest=600, now=NOW) == seconds
+    assert look_seconds(trust, longest=600, now=NOW) == seconds
 
 
 def test_an_operator_may_want_a_look_every_minute() -> None:

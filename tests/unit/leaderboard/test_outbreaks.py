@@ -40,17 +40,17 @@ def test_an_outbreak_is_one_cause_that_strikes_many_models_at_once(
     lately: list[EndedAttempt], cause: str | None
 ) -> None:
     """Many different models, within an hour, and not just the usual few among many."""
-    found = suspicion(lately, now=NOW)
-    assert (found.cause if found else None) == cause
+    outbreak = suspicion(lately, now=NOW)
+    assert (outbreak.cause if outbreak else None) == cause
 
 
 def test_what_the_canary_was_asked_about_counts_no_more() -> None:
     """It lived, so those models had reasons of their own; four more are a new suspicion."""
     first, more = ended("abcd", "stalled"), ended("efgh", "stalled", ago=10)
     assert suspicion(first, now=NOW, cleared={"stalled": NOW - 20}) is None
-    found = suspicion(first + more, now=NOW, cleared={"stalled": NOW - 20})
-    assert found is not None
-    assert found.models == ("org/e", "org/f", "org/g", "org/h")
+    outbreak = suspicion(first + more, now=NOW, cleared={"stalled": NOW - 20})
+    assert outbreak is not None
+    assert outbreak.models == ("org/e", "org/f", "org/g", "org/h")
 
 
 def test_the_reason_names_cause_and_models_in_one_sentence_or_two() -> None:
@@ -73,7 +73,7 @@ attempts = st.builds(
 @given(st.lists(attempts, max_size=40))
 def test_whatever_is_suspected_has_struck_enough_models(lately: list[EndedAttempt]) -> None:
     """In any history, a suspected cause has failed enough models."""
-    found = suspicion(lately, now=NOW)
-    if found is not None:
-        assert len(set(found.models)) == len(found.models) >= MIN_MODELS
-        assert found.cause not in ("", "cancelled")
+    outbreak = suspicion(lately, now=NOW)
+    if outbreak is not None:
+        assert len(set(outbreak.models)) == len(outbreak.models) >= MIN_MODELS
+        assert outbreak.cause not in ("", "cancelled")

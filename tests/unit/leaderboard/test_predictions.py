@@ -81,12 +81,12 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "read", "told"), FILES)
-def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, told: list[str]) -> None:
+@pytest.mark.parametrize(("kind", "read", "sentences"), FILES)
+def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, sentences: list[str]) -> None:
     """The sentence names the first cases and the number of all."""
     problems = check_predictions(read, IDS, rules(kind)).problems
-    assert len(problems) == len(told)
-    for problem, words in zip(problems, told, strict=True):
+    assert len(problems) == len(sentences)
+    for problem, words in zip(problems, sentences, strict=True):
         assert problem.message.startswith(words)
         assert problem.advice
 
@@ -160,8 +160,8 @@ def test_seasons_and_quota_do_not_change_the_digest() -> None:
 @pytest.mark.parametrize("name", ["open-llm-v1", "open-llm-v2", "starter"])
 def test_suites_without_predictions_keep_their_digests(name: str) -> None:
     """The digests of the suites that ship are those from before there were predictions."""
-    known = {"open-llm-v1": "0327a3c72aeb", "open-llm-v2": "4b75c12683e1", "starter": "ad2a01c6c121"}
-    assert find_suite(name).digest.startswith(known[name])
+    digests = {"open-llm-v1": "0327a3c72aeb", "open-llm-v2": "4b75c12683e1", "starter": "ad2a01c6c121"}
+    assert find_suite(name).digest.startswith(digests[name])
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_suites_without_predictions_keep_their_digests(name: str) -> None:
 )
 def test_a_request_names_the_file_beside_it(named: object, is_right: bool) -> None:
     """No request can name the file of another one, or one elsewhere."""
-    found = predictions_file("ada/one", named)
-    assert (found == named) is is_right
-    assert not isinstance(found, str) or is_predictions_path(found)
+    path = predictions_file("ada/one", named)
+    assert (path == named) is is_right
+    assert not isinstance(path, str) or is_predictions_path(path)
 
 
 def at(day: int) -> float:
@@ -210,8 +210,8 @@ def test_a_submission_counts_in_the_season_of_its_time(
 ) -> None:
     """A late bot does not exclude a submission; a season whose table is published accepts no more."""
     facts = PredictionSubmission(org="ada", submitter="ada", now=now, submitted=submitted, ended=ended)
-    found = season_of(facts, rules(seasons=SEASONS))
-    assert (found.name if found is not None else None) == season
+    counted_in = season_of(facts, rules(seasons=SEASONS))
+    assert (counted_in.name if counted_in is not None else None) == season
     codes = [problem.code for problem in submission_problems(facts, rules(seasons=SEASONS))]
     assert codes == ([] if season else ["predictions-season"])
 

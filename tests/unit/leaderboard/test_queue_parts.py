@@ -89,8 +89,15 @@ def test_sizes_within_a_factor_of_two_share_a_class(size: int) -> None:
 def test_pauses_are_read_from_what_we_and_people_write() -> None:
     """Objects and bare reasons count; null, other members and nonsense do not; a file that is no object is refused."""
     hold = {"reason": "Moved.", "by": "maya", "at": "2026-11-25T02:00:00Z"}
-    said = {"tier:large": hold, "board": "Maintenance", "suite:x": None, "tier:huge": hold, "note": 1, "tier:small": 7}
-    assert parse_pauses(json.dumps(said).encode()) == {
+    stored = {
+        "tier:large": hold,
+        "board": "Maintenance",
+        "suite:x": None,
+        "tier:huge": hold,
+        "note": 1,
+        "tier:small": 7,
+    }
+    assert parse_pauses(json.dumps(stored).encode()) == {
         "tier:large": Hold(reason="Moved.", by="maya", at="2026-11-25T02:00:00Z"),
         "board": Hold(reason="Maintenance"),
     }
@@ -134,12 +141,12 @@ def test_places_are_told_as_they_cross_1_3_10_30() -> None:
         300,
         10_000,
     ]
-    told, said = 0, []
+    announced, announcements = 0, []
     for position in (57, 40, 31, 30, 29, 12, 10, 4, 3, 2, 1):
-        if crosses(told, position):
-            told = position
-            said.append(position)
-    assert said == [57, 30, 10, 3, 1]
+        if crosses(announced, position):
+            announced = position
+            announcements.append(position)
+    assert announcements == [57, 30, 10, 3, 1]
     assert not crosses(10, 30)
     assert crosses(10, 31)
     assert crosses(10, 0)
@@ -167,10 +174,10 @@ def test_starts_follow_from_the_work_before() -> None:
     """Each evaluation starts on the worker that is free first."""
     durations = Durations({("x", 30): [100.0, 100.0, 100.0]})
     order = [RunningWork("x", 30) for _ in range(4)]
-    found = starts(order, [RunningWork("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
-    assert [found[at].expected for at in range(len(found))] == [1_000.0, 1_060.0, 1_100.0, 1_160.0]
-    assert found[0].earliest == 1_000.0
-    assert all(found[at].earliest <= found[at].expected <= found[at].latest for at in range(4))
+    estimates = starts(order, [RunningWork("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
+    assert [estimates[at].expected for at in range(len(estimates))] == [1_000.0, 1_060.0, 1_100.0, 1_160.0]
+    assert estimates[0].earliest == 1_000.0
+    assert all(estimates[at].earliest <= estimates[at].expected <= estimates[at].latest for at in range(4))
     assert len(starts(order, [], 0, durations, now=0.0)) == 0
     assert len(starts(order, [], 2, Durations(), now=0.0)) == 0
     assert len(starts([*order, RunningWork("y", 30), *order], [], 2, durations, now=0.0)) == 4
@@ -182,8 +189,8 @@ def test_the_variance_of_a_start_is_that_of_all_work_before() -> None:
     expected = durations.expect("x", 30)
     assert expected is not None and expected.spread > 2
     work = RunningWork("x", 30)
-    found = starts([work] * 3, [work] * 2, 2, durations, now=0.0)
-    assert found.variance == pytest.approx([count * expected.spread**2 for count in (2, 3, 4)])
+    estimates = starts([work] * 3, [work] * 2, 2, durations, now=0.0)
+    assert estimates.variance == pytest.approx([count * expected.spread**2 for count in (2, 3, 4)])
 
 
 @given(
@@ -196,8 +203,8 @@ def test_starts_come_in_order_and_more_workers_make_none_later(
 ) -> None:
     """No request starts before an earlier one, and another worker delays none."""
     durations = Durations({("x", 30): measured})
-    found, more = (starts(order, [], count, durations, now=0.0) for count in (workers, workers + 1))
-    expected = [found[at].expected for at in range(len(found))]
+    estimates, more = (starts(order, [], count, durations, now=0.0) for count in (workers, workers + 1))
+    expected = [estimates[at].expected for at in range(len(estimates))]
     assert len(expected) == len(order)
     assert expected == sorted(expected)
     assert all(more[at].expected <= expected[at] + 1e-6 for at in range(len(order)))
@@ -207,9 +214,9 @@ def test_experience_corrects_what_was_worked_out() -> None:
     """Estimates follow the experience of a round; few examples change nothing."""
     plain = StartEstimate(1_100.0, 7_600.0, 9_000.0)
     shares = [share_waited(6_000.0, waited) for waited in range(10_000, 30_000, 1_000)]
-    known = WaitExperience({3: shares, 1: [5.0] * 3})
-    assert known.applied(plain, 1, 1_000.0) == plain
-    assert known.applied(plain, 40, 1_000.0) == plain
-    found = known.applied(plain, 2, 1_000.0)
-    assert [round(time - 1_000.0) for time in found] == [12_055, 21_873, 30_600]
+    experience = WaitExperience({3: shares, 1: [5.0] * 3})
+    assert experience.applied(plain, 1, 1_000.0) == plain
+    assert experience.applied(plain, 40, 1_000.0) == plain
+    corrected = experience.applied(plain, 2, 1_000.0)
+    assert [round(time - 1_000.0) for time in corrected] == [12_055, 21_873, 30_600]
     assert share_waited(0.0, 0.0) == 1.0

@@ -29,14 +29,18 @@ def row(average: float, error: float | None = 1.0, **more: str) -> RankedScore:
 
 def holm(rows: list[RankedScore], number: int) -> tuple[int, int]:
     """The range of one row, computed difference by difference."""
-    own, left = rows[number], len(rows) - 1
+    own, remaining = rows[number], len(rows) - 1
     others = [other for each, other in enumerate(rows) if each != number]
     ratios = [(abs(own.average - o.average) / math.hypot(own.error or 0, o.error or 0), o) for o in others]
     better = worse = 0
     for ratio, other in sorted(ratios, key=lambda pair: -pair[0]):
-        if 2 * NormalDist().cdf(-ratio) >= 0.05 / left:
+        if 2 * NormalDist().cdf(-ratio) >= 0.05 / remaining:
             break
-        better, worse, left = better + (other.average > own.average), worse + (other.average < own.average), left - 1
+        better, worse, remaining = (
+            better + (other.average > own.average),
+            worse + (other.average < own.average),
+            remaining - 1,
+        )
     return 1 + better, len(rows) - worse
 
 

@@ -22,11 +22,11 @@ RESULTS = "o/m/results_2026-11-24T12-00-00.000000.json"
 
 def request(status: str = "FINISHED", asks: str = "main", **facts: Any) -> Request:
     """A request file."""
-    found = parse_request(
+    parsed = parse_request(
         PATH, json.dumps({"model": "o/m", "status": status, "revision": asks, "steward": facts}).encode()
     )
-    assert isinstance(found, Request)
-    return found
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULTS, "log": "http://log"}
@@ -95,11 +95,11 @@ def test_a_front_end_that_does_not_list_that_status_gets_another_one(more: str) 
 def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
     """The low priority ends with the re-evaluation, whether it succeeds or fails."""
     before = request("RUNNING", **OURS, priority="low")
-    kept = transitions.previous_result_of(before)
-    assert kept is not None
+    previous = transitions.previous_result_of(before)
+    assert previous is not None
     ends = [
         transitions.finish_transition(number=3, revision="b" * 40, results="o/m/newer", log=None, thread=None),
-        transitions.restore_transition(kept, tried="b" * 40, failure=FAILURE, log=None, thread=None, number=3),
+        transitions.restore_transition(previous, tried="b" * 40, failure=FAILURE, log=None, thread=None, number=3),
     ]
     for end in ends:
         assert "priority" not in json.loads(written(end, before))["steward"]

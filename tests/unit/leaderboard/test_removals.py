@@ -29,9 +29,9 @@ WHY = Hold(reason="the weights were wrong", by="maya", at="2026-03-01T00:00:00Z"
 
 def read(data: bytes) -> Request:
     """The request in a file's bytes."""
-    found = parse_request(PATH, data)
-    assert isinstance(found, Request)
-    return found
+    parsed = parse_request(PATH, data)
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 def finished(**ours: Any) -> Request:

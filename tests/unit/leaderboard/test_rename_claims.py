@@ -45,5 +45,5 @@ def test_a_claim_of_several_renames_names_models(leaving: list[str], coming: lis
     claim = read_claim("requests", "Rename a model", changes)
     assert claim is not None and claim.problem is not None
     assert (claim.old, claim.new) == (leaving[0], coming[0])
-    told = leaving if len(leaving) > 1 else coming
-    assert all(model in claim.problem.message for model in told)
+    models = leaving if len(leaving) > 1 else coming
+    assert all(model in claim.problem.message for model in models)

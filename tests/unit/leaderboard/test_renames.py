@@ -55,18 +55,18 @@ RESULTS: dict[str, bytes] = {
 }
 
 
-def done(it: RenamePlan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
+def done(rename: RenamePlan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
     """Return the changes of a pull request that follows the plan, except for the files `without`."""
-    files = [one for one in it.files if one.path not in without]
-    changes = [change for one in files for change in changes_of(one)]
-    return changes, {one.place: one.data for one in files}
+    files = [file_plan for file_plan in rename.files if file_plan.path not in without]
+    changes = [change for file_plan in files for change in changes_of(file_plan)]
+    return changes, {file_plan.place: file_plan.data for file_plan in files}
 
 
-def changes_of(one: FilePlan) -> list[FileChange]:
+def changes_of(file_plan: FilePlan) -> list[FileChange]:
     """Return one file's part of a diff as removed and added."""
-    if not one.moves:
-        return [FileChange(one.path, "changed")]
-    return [FileChange(one.path, "removed"), FileChange(one.place, "added", "100644")]
+    if not file_plan.moves:
+        return [FileChange(file_plan.path, "changed")]
+    return [FileChange(file_plan.path, "removed"), FileChange(file_plan.place, "added", "100644")]
 
 
 def test_a_request_moves_as_it_is_spelled() -> None:
@@ -76,26 +76,26 @@ def test_a_request_moves_as_it_is_spelled() -> None:
 
 def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:
     """Requests at all precisions move, and another model's request names its base anew; nothing else is planned."""
-    it = plan("requests", OLD, NEW, REQUESTS)
-    assert not it.problems
-    assert {(one.path, one.place) for one in it.files} == {
+    rename = plan("requests", OLD, NEW, REQUESTS)
+    assert not rename.problems
+    assert {(file_plan.path, file_plan.place) for file_plan in rename.files} == {
         (path(OLD), path(NEW)),
         (path(OLD, "4bit"), path(NEW, "4bit")),
         (path("bob/cub"), path("bob/cub")),
     }
-    moved = next(one for one in it.files if one.path == path(OLD))
+    moved = next(file_plan for file_plan in rename.files if file_plan.path == path(OLD))
     assert json.loads(moved.data) == {**json.loads(REQUESTS[path(OLD)]), "model": NEW}
-    assert json.loads(next(one.data for one in it.files if not one.moves))["base_model"] == NEW
+    assert json.loads(next(file_plan.data for file_plan in rename.files if not file_plan.moves))["base_model"] == NEW
 
 
 def test_results_change_their_names_in_both_generations_and_no_score() -> None:
     """All files of the folder move; a model whose name starts in the same way stays."""
-    it = plan("results", OLD, NEW, RESULTS)
-    assert {one.place for one in it.files} == {
+    rename = plan("results", OLD, NEW, RESULTS)
+    assert {file_plan.place for file_plan in rename.files} == {
         f"{NEW}/results_2024-01-01T00-00-00.json",
         f"{NEW}/picture.png",
     }
-    changed = json.loads(next(one.data for one in it.files if one.place.endswith(".json")))
+    changed = json.loads(next(file_plan.data for file_plan in rename.files if file_plan.place.endswith(".json")))
     assert changed == json.loads(results(NEW))
 
 
@@ -113,67 +113,67 @@ def test_results_change_their_names_in_both_generations_and_no_score() -> None:
 )
 def test_what_cannot_be_renamed_says_why(old: str, new: str, files: Mapping[str, bytes], code: str) -> None:
     """A plan with a problem is refused whatever the pull request does."""
-    it = plan("requests", old, new, files)
-    assert code in [problem.code for problem in it.problems]
-    assert compare_with_plan(it, *done(it)).verdict == "wrong"
+    rename = plan("requests", old, new, files)
+    assert code in [problem.code for problem in rename.problems]
+    assert compare_with_plan(rename, *done(rename)).verdict == "wrong"
 
 
 @pytest.mark.parametrize("kind", ["requests", "results"])
 def test_a_pull_request_that_does_the_plan_is_right_however_it_formats(kind: Any) -> None:
     """Exactly the planned files with the planned values are right, in any layout and order of members."""
-    it = plan(kind, OLD, NEW, REQUESTS if kind == "requests" else RESULTS)
-    changes, contents = done(it)
-    assert compare_with_plan(it, changes, contents).verdict == "exact"
+    rename = plan(kind, OLD, NEW, REQUESTS if kind == "requests" else RESULTS)
+    changes, contents = done(rename)
+    assert compare_with_plan(rename, changes, contents).verdict == "exact"
     turned = {
         place: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
         if place.endswith(".json")
         else data
         for place, data in contents.items()
     }
-    assert compare_with_plan(it, changes, turned).verdict == "exact"
+    assert compare_with_plan(rename, changes, turned).verdict == "exact"
 
 
 def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
     """A correct but incomplete pull request is partial, not wrong."""
-    it = plan("requests", OLD, NEW, REQUESTS)
-    found = compare_with_plan(it, *done(it, without=(path("bob/cub"), path(OLD, "4bit"))))
-    assert found.verdict == "partial"
-    assert {one.path for one in found.left} == {path("bob/cub"), path(OLD, "4bit")}
-    assert compare_with_plan(it, [], {}).verdict == "wrong"
+    rename = plan("requests", OLD, NEW, REQUESTS)
+    comparison = compare_with_plan(rename, *done(rename, without=(path("bob/cub"), path(OLD, "4bit"))))
+    assert comparison.verdict == "partial"
+    assert {file_plan.path for file_plan in comparison.left} == {path("bob/cub"), path(OLD, "4bit")}
+    assert compare_with_plan(rename, [], {}).verdict == "wrong"
 
 
 def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> None:
     """`config.model_name` keeps the old name: that is right and mended; another value there, or an argument, is not."""
-    it = plan("results", OLD, NEW, RESULTS)
-    changes, contents = done(it)
+    rename = plan("results", OLD, NEW, RESULTS)
+    changes, contents = done(rename)
     place = f"{NEW}/results_2024-01-01T00-00-00.json"
     planned = json.loads(contents[place])
 
     def with_config(**changed: Any) -> dict[str, bytes]:
         return {**contents, place: json.dumps({**planned, "config": {**planned["config"], **changed}}).encode()}
 
-    left = with_config(model_name=OLD)
-    assert compare_with_plan(it, changes, left).verdict == "exact"
-    assert {where: dict(one.fields) for where, one in missing_facts(it, left).items()} == {
+    not_renamed = with_config(model_name=OLD)
+    assert compare_with_plan(rename, changes, not_renamed).verdict == "exact"
+    assert {where: dict(missing.fields) for where, missing in missing_facts(rename, not_renamed).items()} == {
         place: {"config": planned["config"]}
     }
-    assert missing_facts(it, contents) == {}
+    assert missing_facts(rename, contents) == {}
     for spoilt in (with_config(model_name="ada/other"), with_config(model_name=OLD, batch_size=2)):
-        assert compare_with_plan(it, changes, spoilt).verdict == "wrong"
-        assert missing_facts(it, spoilt) == {}
+        assert compare_with_plan(rename, changes, spoilt).verdict == "wrong"
+        assert missing_facts(rename, spoilt) == {}
 
 
-@pytest.mark.parametrize(("left", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
-def test_facts_are_set_only_in_a_block_that_is_there(left: Any, are_missing: bool) -> None:
+@pytest.mark.parametrize(("block", "are_missing"), [({}, True), ({"model": NEW}, True), (None, False), ("text", False)])
+def test_facts_are_set_only_in_a_block_that_is_there(block: Any, are_missing: bool) -> None:
     """Members that a file's `steward` block lacks are set; a file without a block gets none."""
-    it = plan("results", OLD, NEW, RESULTS)
-    _, contents = done(it)
+    rename = plan("results", OLD, NEW, RESULTS)
+    _, contents = done(rename)
     place = f"{NEW}/results_2024-01-01T00-00-00.json"
     planned = json.loads(contents[place])
-    present = {place: json.dumps({**planned, "steward": left}).encode()}
-    missing = {name: value for name, value in planned["steward"].items() if name not in (left or {})}
-    found = {where: dict(one.facts) for where, one in missing_facts(it, present).items()}
-    assert found == ({place: missing} if are_missing else {})
+    present = {place: json.dumps({**planned, "steward": block}).encode()}
+    missing = {name: value for name, value in planned["steward"].items() if name not in (block or {})}
+    missing_by_place = {where: dict(facts.facts) for where, facts in missing_facts(rename, present).items()}
+    assert missing_by_place == ({place: missing} if are_missing else {})
 
 
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
@@ -240,12 +240,12 @@ def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> N
 )
 def test_a_pull_request_that_does_anything_else_is_wrong(name: str, code: str) -> None:
     """Each way of smuggling something in is found, and named."""
-    it = plan("requests", OLD, NEW, REQUESTS)
-    changes, contents = done(it)
+    rename = plan("requests", OLD, NEW, REQUESTS)
+    changes, contents = done(rename)
     wrong(changes, contents, name)
-    found = compare_with_plan(it, changes, contents)
-    assert found.verdict == "wrong"
-    assert code in [problem.code for problem in found.problems]
+    comparison = compare_with_plan(rename, changes, contents)
+    assert comparison.verdict == "wrong"
+    assert code in [problem.code for problem in comparison.problems]
 
 
 VALUES = st.recursive(
@@ -258,24 +258,24 @@ VALUES = st.recursive(
 @given(name=st.sampled_from(["model", "base_model", "status", "params", "note", "new"]), value=VALUES)
 def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
     """A field is right only with the planned value and type."""
-    it = plan("requests", OLD, NEW, REQUESTS)
-    changes, contents = done(it)
+    rename = plan("requests", OLD, NEW, REQUESTS)
+    changes, contents = done(rename)
     planned = json.loads(contents[path(NEW)])
     contents[path(NEW)] = json.dumps({**planned, name: value}).encode()
     same = name in planned and json.dumps(planned[name]) == json.dumps(value)
-    assert compare_with_plan(it, changes, contents).verdict == ("exact" if same else "wrong")
+    assert compare_with_plan(rename, changes, contents).verdict == ("exact" if same else "wrong")
 
 
 def test_a_plan_is_named_by_what_it_was_made_from() -> None:
     """The digest changes with names, files and contents."""
-    it = plan("requests", OLD, NEW, REQUESTS)
-    assert it.digest == plan("requests", OLD, NEW, dict(reversed(REQUESTS.items()))).digest
+    rename = plan("requests", OLD, NEW, REQUESTS)
+    assert rename.digest == plan("requests", OLD, NEW, dict(reversed(REQUESTS.items()))).digest
     others = [
         plan("requests", OLD, "ada/puma", REQUESTS),
         plan("requests", OLD, NEW, {**REQUESTS, path(OLD): request(OLD)}),
         plan("requests", OLD, NEW, {path(OLD): REQUESTS[path(OLD)]}),
     ]
-    assert len({it.digest, *(other.digest for other in others)}) == 4
+    assert len({rename.digest, *(other.digest for other in others)}) == 4
 
 
 def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:

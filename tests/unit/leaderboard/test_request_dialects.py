@@ -173,16 +173,16 @@ def test_one_field_of_another_backend_makes_no_foreign_file(names: tuple[str, ..
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_shape_is_taken_for_what_it_is(file: File) -> None:
     """A request with its status, another backend's file that is left alone, or problems that people can read."""
-    found = parse_request(file.path, file.data)
+    parsed = parse_request(file.path, file.data)
     foreign = foreign_dialect(file.path, file.fields if isinstance(file.fields, dict) else {})
     assert (foreign is not None) == (file.kind == "foreign")
-    if isinstance(found, Request):
+    if isinstance(parsed, Request):
         assert file.kind in ("request", "foreign")
-        assert found.status is (file.status if file.kind == "request" else None)
+        assert parsed.status is (file.status if file.kind == "request" else None)
     else:
         assert file.kind != "request"
-        assert all(problem.message and problem.advice for problem in found)
-        assert refusal(found).fault == "submission"
+        assert all(problem.message and problem.advice for problem in parsed)
+        assert refusal(parsed).fault == "submission"
     assert is_request_path(file.path)
 
 
@@ -221,8 +221,8 @@ def test_what_can_be_read_is_judged_like_any_other(file: File) -> None:
 @given(st.sampled_from(FILES), st.integers(0, 2_000), st.binary(max_size=4))
 def test_a_torn_file_never_crashes(file: File, at: int, junk: bytes) -> None:
     """Cut anywhere, with any bytes instead: a request or problems, and the same dialect or none."""
-    found = parse_request(file.path, file.data[:at] + junk + file.data[at + len(junk) :])
-    assert isinstance(found, Request) or found
+    parsed = parse_request(file.path, file.data[:at] + junk + file.data[at + len(junk) :])
+    assert isinstance(parsed, Request) or parsed
 
 
 CATEGORIES = [

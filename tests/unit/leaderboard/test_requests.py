@@ -97,9 +97,9 @@ def test_a_precision_is_read_in_any_spelling(spelled: str, precision: str, weigh
 )
 def test_a_wrong_path_is_named(path: str, code: str) -> None:
     """A path out of its folder, or with an invalid name, is a problem with its own code."""
-    found = parse_path(path)
-    assert isinstance(found, Problem)
-    assert found.code == code
+    problem = parse_path(path)
+    assert isinstance(problem, Problem)
+    assert problem.code == code
     assert is_request_path(path)
 
 
@@ -146,23 +146,23 @@ def test_a_status_is_a_whole_word(word: str, status: Status | None) -> None:
 )
 def test_every_problem_of_a_file_is_told_at_once(data: bytes, codes: list[str]) -> None:
     """All problems of a file are reported at once."""
-    found = parse_request(PATH, data)
-    assert isinstance(found, list)
-    assert [problem.code for problem in found] == codes
+    problems = parse_request(PATH, data)
+    assert isinstance(problems, list)
+    assert [problem.code for problem in problems] == codes
 
 
 def test_a_wrong_path_and_a_wrong_field_are_both_told() -> None:
     """A file in the wrong place with a wrong field has two problems."""
-    found = parse_request("a/b/c_eval_request_x.json", json.dumps(file(model=1)).encode())
-    assert isinstance(found, list)
-    assert [problem.code for problem in found] == ["path-shape", "field"]
+    problems = parse_request("a/b/c_eval_request_x.json", json.dumps(file(model=1)).encode())
+    assert isinstance(problems, list)
+    assert [problem.code for problem in problems] == ["path-shape", "field"]
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     """Any bytes of a file give a request or problems."""
-    found = parse_request(PATH, data)
-    assert isinstance(found, Request) or found
+    parsed = parse_request(PATH, data)
+    assert isinstance(parsed, Request) or parsed
 
 
 JSON = st.recursive(

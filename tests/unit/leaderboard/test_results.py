@@ -217,10 +217,12 @@ def test_no_json_value_breaks_the_reader(value: Any) -> None:
         assert str(error)  # either way is fine, as long as it is this one
 
 
-@pytest.mark.parametrize("said", [None, 7, [], {"load": "long"}, {"load": -1}, {"load": float("nan")}, {"dance": 1.0}])
-def test_times_that_a_child_made_up_are_left_out(said: object) -> None:
+@pytest.mark.parametrize(
+    "seconds", [None, 7, [], {"load": "long"}, {"load": -1}, {"load": float("nan")}, {"dance": 1.0}]
+)
+def test_times_that_a_child_made_up_are_left_out(seconds: object) -> None:
     """Invalid durations of phases are ignored."""
-    assert phase_seconds({"steward": {"seconds": said}}) == {}
+    assert phase_seconds({"steward": {"seconds": seconds}}) == {}
     assert phase_seconds({"steward": {"seconds": {"load": 1.5, "dance": 2}}}) == {"load": 1.5}
 
 

@@ -30,8 +30,8 @@ MODEL = CommandSubject(namespace="Lions", owner_id=None, submitter_id="9")
 )
 def test_roles_follow_from_ids_and_organisations(person: Person, subject: CommandSubject, expected: set[Role]) -> None:
     """A name gives no role; an organisation's member is an owner with a role that may write."""
-    found = roles_of(person, subject, maintainers={"7"}, maintaining={("team", "admin")})
-    assert found == {Role.ANYONE, *expected}
+    roles = roles_of(person, subject, maintainers={"7"}, maintaining={("team", "admin")})
+    assert roles == {Role.ANYONE, *expected}
 
 
 def test_a_permission_is_told_in_words() -> None:

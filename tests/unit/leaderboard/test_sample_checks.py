@@ -150,7 +150,7 @@ def test_what_cannot_be_compared_is_said(
 
 
 @pytest.mark.parametrize(
-    ("task", "found", "noted", "differs"),
+    ("task", "comparison", "noted", "differs"),
     [
         ("alone", MetricComparison(500), 0, ""),
         ("alone", MetricComparison(500, below=1, first=4), 0, "1 of 500 samples of alone have other metrics than"),
@@ -164,14 +164,14 @@ def test_what_cannot_be_compared_is_said(
     ],
 )
 def test_metrics_that_the_answers_do_not_give_are_named(
-    suite: Suite, task: str, found: MetricComparison, noted: int, differs: str
+    suite: Suite, task: str, comparison: MetricComparison, noted: int, differs: str
 ) -> None:
     """None may be larger than here; of generated texts some may be smaller, as their metrics have a limit of time."""
     if not differs:
-        assert len(check_recomputed({task: found}, suite)) == noted
+        assert len(check_recomputed({task: comparison}, suite)) == noted
         return
     with pytest.raises(SamplesDiffer) as raised:
-        check_recomputed({task: found}, suite)
+        check_recomputed({task: comparison}, suite)
     assert differs in str(raised.value)
 
 

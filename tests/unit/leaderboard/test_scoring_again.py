@@ -104,9 +104,9 @@ def test_a_report_that_follows_from_stored_metrics() -> None:
     """Means are computed, reported values stay, and a value that was not reported is an error."""
     of = reported(max_errors=3)
     lines = [line(number, metrics={"accuracy": 0.5}) for number in range(4)]
-    made = results_of_stored_metrics(parse_results(results()), of, collected(of, nearer=lines))
-    assert made.tasks["nearer"].metrics == {"accuracy": 0.5} and made.tasks["nearer"].questions == 4
-    assert made.tasks["similar"].metrics == {"rank": 0.5}
+    report = results_of_stored_metrics(parse_results(results()), of, collected(of, nearer=lines))
+    assert report.tasks["nearer"].metrics == {"accuracy": 0.5} and report.tasks["nearer"].questions == 4
+    assert report.tasks["similar"].metrics == {"rank": 0.5}
     without = parse_results(results(tasks={"nearer": {"questions": 8, "metrics": {"accuracy": 0.75}}}))
     with pytest.raises(OtherAnswersNeeded, match="reported no 'rank' of similar"):
         results_of_stored_metrics(without, of, collected(of))

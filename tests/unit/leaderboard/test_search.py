@@ -20,9 +20,9 @@ from leaderboard.search import (
 
 def row(name: str, **values: str | float | bool | None) -> SearchRow:
     """A row of the table."""
-    known: dict[str, str | float | bool | None] = {"precision": "bfloat16", "weights": "Original"}
-    known |= {"status": "FINISHED", "flagged": False}
-    return SearchRow(name, {**known, "organisation": name.partition("/")[0], **values})
+    defaults: dict[str, str | float | bool | None] = {"precision": "bfloat16", "weights": "Original"}
+    defaults |= {"status": "FINISHED", "flagged": False}
+    return SearchRow(name, {**defaults, "organisation": name.partition("/")[0], **values})
 
 
 ROWS = (
@@ -130,10 +130,10 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "found"), QUERIES)
-def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, found: list[str]) -> None:
+@pytest.mark.parametrize(("query", "names"), QUERIES)
+def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, names: list[str]) -> None:
     """A table of queries, the FAQ's first."""
-    assert [one.name for one in ROWS if parse(query).finds(one)] == found
+    assert [one.name for one in ROWS if parse(query).finds(one)] == names
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]
 def test_a_name_is_found_by_itself(name: str) -> None:
     """A name is found by its own characters, none of which has a special meaning."""
     wanted = fold(name).strip("\"'").strip()
-    found = [row for row in (SearchRow(name, {}), SearchRow("\x00other", {})) if parse(name).finds(row)]
-    assert not wanted or found[0].name == name
+    hits = [row for row in (SearchRow(name, {}), SearchRow("\x00other", {})) if parse(name).finds(row)]
+    assert not wanted or hits[0].name == name
 
 
 @given(st.text(max_size=40))

@@ -142,13 +142,15 @@ CHANGED_FILES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "after", "before", "found"), CHANGED_FILES, ids=[case[0] for case in CHANGED_FILES])
-def test_what_a_resubmission_may_change(name: str, after: Any, before: Any, found: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "after", "before", "expected"), CHANGED_FILES, ids=[case[0] for case in CHANGED_FILES]
+)
+def test_what_a_resubmission_may_change(name: str, after: Any, before: Any, expected: list[str] | None) -> None:
     """Only ended requests may change, only in the fields of a submission, and only to PENDING."""
-    if found is None:
+    if expected is None:
         assert codes(again(after, before))
     else:
-        assert codes(again(after, before)) == found
+        assert codes(again(after, before)) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,8 +167,8 @@ def test_the_same_commit_is_not_evaluated_again_for_the_asking(status: str, sha:
     """An evaluated commit cannot be submitted again; a cancelled one can."""
     before = parse_request(PATH, dumped({**ENDED, "status": status}))
     assert isinstance(before, Request)
-    found = same_commit(before, sha)
-    assert (found.code if found else None) == code
+    problem = same_commit(before, sha)
+    assert (problem.code if problem else None) == code
 
 
 CHANGES: list[tuple[FileChange, str]] = [

@@ -133,10 +133,10 @@ def erratum(question: int = 3, task: str = "small_task", reason: str = "two answ
 def test_errata_are_part_of_the_digest_without_their_reasons() -> None:
     """A suite without errata has its earlier digest; each list of questions has its own, in any order and wording."""
     plain = suite()
-    one, two = suite(errata=[erratum(3)]), suite(errata=[erratum(3), erratum(5)])
+    with_erratum, with_errata = suite(errata=[erratum(3)]), suite(errata=[erratum(3), erratum(5)])
     assert suite(errata=[]).digest == plain.digest
-    assert len({plain.digest, one.digest, two.digest}) == 3
-    assert suite(errata=[erratum(5, reason="Other words."), erratum(3)]).digest == two.digest
+    assert len({plain.digest, with_erratum.digest, with_errata.digest}) == 3
+    assert suite(errata=[erratum(5, reason="Other words."), erratum(3)]).digest == with_errata.digest
 
 
 def test_digests_of_shipped_suites_stay() -> None:

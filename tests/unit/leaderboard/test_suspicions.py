@@ -123,11 +123,11 @@ CASES = {
 @pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
     """Each finding has exactly its own cause; proofs come first; advice is a whole sentence, or there is none."""
-    found = suspicions(case)
-    assert sorted(one.code for one in found) == sorted(codes)
-    assert [one.strength for one in found] == sorted((one.strength for one in found), reverse=True)
-    assert all(one.message and "{" not in one.message for one in found)
-    assert all(not one.advice or (one.advice.endswith(".") and "{" not in one.advice) for one in found)
+    suspected = suspicions(case)
+    assert sorted(one.code for one in suspected) == sorted(codes)
+    assert [one.strength for one in suspected] == sorted((one.strength for one in suspected), reverse=True)
+    assert all(one.message and "{" not in one.message for one in suspected)
+    assert all(not one.advice or (one.advice.endswith(".") and "{" not in one.advice) for one in suspected)
 
 
 def test_every_reason_has_a_case() -> None:
@@ -144,8 +144,8 @@ def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
 @given(st.permutations(sorted(SHARDS.values())), st.permutations(["one", "two"]))
 def test_a_copy_is_found_however_its_files_are_called_and_ordered(digests: list[str], names: list[str]) -> None:
     """By any names, in any order."""
-    found = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
-    assert [one.code for one in found] == ["same-weights-unnamed"]
+    suspected = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
+    assert [one.code for one in suspected] == ["same-weights-unnamed"]
 
 
 def test_a_mergekit_file_names_its_models() -> None:

@@ -50,31 +50,31 @@ def test_a_span_lies_within_its_bin(seconds: float) -> None:
 @given(st.lists(st.floats(1.0, 3e6), min_size=1, max_size=60), st.floats(0.01, 0.99))
 def test_a_quantile_is_off_by_less_than_a_fifth(spans: list[float], share: float) -> None:
     """A quantile lies in the bin of the span with its rank."""
-    found = quantile(Counter(map(bin_of, spans)), share)
+    estimate = quantile(Counter(map(bin_of, spans)), share)
     rank = next(at for at in range(len(spans)) if share * len(spans) <= at + 1)
     exact = sorted(spans)[rank]
-    assert exact / 1.2 < found < exact * 1.2
+    assert exact / 1.2 < estimate < exact * 1.2
 
 
 @given(st.lists(st.floats(0.0, 1e8), max_size=40))
 def test_quantiles_rise(spans: list[float]) -> None:
     """The quantiles are in order, and there are none without counts."""
-    found = spread(Counter(map(bin_of, spans)))
+    quantiles = spread(Counter(map(bin_of, spans)))
     if not spans:
-        assert found is None
+        assert quantiles is None
         return
-    assert found is not None
-    assert found.among == len(spans)
-    assert list(found[1:]) == sorted(found[1:])
+    assert quantiles is not None
+    assert quantiles.among == len(spans)
+    assert list(quantiles[1:]) == sorted(quantiles[1:])
 
 
 def test_one_span_is_no_range() -> None:
     """All quantiles of a single span are the same; of two, they differ."""
-    one, two = spread(Counter([bin_of(100.0)])), spread(Counter([bin_of(100.0), bin_of(400.0)]))
-    assert one is not None
+    single, two = spread(Counter([bin_of(100.0)])), spread(Counter([bin_of(100.0), bin_of(400.0)]))
+    assert single is not None
     assert two is not None
-    assert len(set(one[1:])) == 1
-    assert one.half == pytest.approx(100.0, rel=0.2)
+    assert len(set(single[1:])) == 1
+    assert single.half == pytest.approx(100.0, rel=0.2)
     assert two.tenth < two.half < two.nine_tenths
 
 
@@ -85,10 +85,10 @@ def test_without_counts_every_quantile_is_zero() -> None:
 
 def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> DayCounts:
     """Build a day with spans of each kind: (what, tier, precision, seconds, count)."""
-    found: dict[SpanKey, Counter[int]] = {}
+    spans_by_key: dict[SpanKey, Counter[int]] = {}
     for what, tier, precision, seconds, many in spans:
-        found.setdefault(SpanKey(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
-    return DayCounts(day, found)
+        spans_by_key.setdefault(SpanKey(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
+    return DayCounts(day, spans_by_key)
 
 
 def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
@@ -97,33 +97,33 @@ def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
         counted(("waiting", "small", "bfloat16", HOUR, 3), ("waiting", "large", "bfloat16", 10 * HOUR, 1)),
         counted(("running", "small", "4bit", 60.0, 2), ("waiting", "small", "4bit", HOUR, 1), day=TODAY - 6),
     ]
-    found = report(days, now=NOW, length=7)
-    waiting = found.spreads["waiting"]
-    assert {name: one.among for name, one in waiting["tier"].items()} == {"small": 4, "large": 1}
-    assert {name: one.among for name, one in waiting["precision"].items()} == {"bfloat16": 4, "4bit": 1}
-    assert {name: one.among for name, one in found.spreads["running"]["tier"].items()} == {"small": 2}
-    assert found.overall["waiting"].among == 5
-    assert found.overall["waiting"].half == pytest.approx(HOUR, rel=0.2)
-    assert found.spreads["waiting"]["tier"]["large"].half == pytest.approx(10 * HOUR, rel=0.2)
-    assert found.since == TODAY - 6
+    timings = report(days, now=NOW, length=7)
+    waiting = timings.spreads["waiting"]
+    assert {name: quantiles.among for name, quantiles in waiting["tier"].items()} == {"small": 4, "large": 1}
+    assert {name: quantiles.among for name, quantiles in waiting["precision"].items()} == {"bfloat16": 4, "4bit": 1}
+    assert {name: quantiles.among for name, quantiles in timings.spreads["running"]["tier"].items()} == {"small": 2}
+    assert timings.overall["waiting"].among == 5
+    assert timings.overall["waiting"].half == pytest.approx(HOUR, rel=0.2)
+    assert timings.spreads["waiting"]["tier"]["large"].half == pytest.approx(10 * HOUR, rel=0.2)
+    assert timings.since == TODAY - 6
 
 
 @pytest.mark.parametrize("length", PERIODS)
 def test_a_period_holds_its_days_and_no_other(length: int) -> None:
     """A period ends today; the day before its start, and tomorrow, do not count; empty days are listed."""
     days = [DayCounts(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
-    found = report(days, now=NOW, length=length)
-    assert [one.day for one in found.ended] == list(range(TODAY - length + 1, TODAY + 1))
-    assert sum(day.counts.get("finished", 0) for day in found.ended) == 2
-    assert (found.ended[0].counts, found.ended[1].counts) == ({"finished": 1}, {})
+    timings = report(days, now=NOW, length=length)
+    assert [one.day for one in timings.ended] == list(range(TODAY - length + 1, TODAY + 1))
+    assert sum(day.counts.get("finished", 0) for day in timings.ended) == 2
+    assert (timings.ended[0].counts, timings.ended[1].counts) == ({"finished": 1}, {})
 
 
 def test_of_nothing_nothing_is_told() -> None:
     """No spread, no point of a line, no first day; and a day is there for each of the period."""
-    found = report([DayCounts(TODAY)], now=NOW, length=30)
-    assert (found.since, found.overall, found.queue) == (None, {}, [])
-    assert found.spreads == {"waiting": {"tier": {}, "precision": {}}, "running": {"tier": {}, "precision": {}}}
-    assert len(found.ended) == 30
+    timings = report([DayCounts(TODAY)], now=NOW, length=30)
+    assert (timings.since, timings.overall, timings.queue) == (None, {}, [])
+    assert timings.spreads == {"waiting": {"tier": {}, "precision": {}}, "running": {"tier": {}, "precision": {}}}
+    assert len(timings.ended) == 30
 
 
 def test_the_queue_is_averaged_over_each_step() -> None:
@@ -133,8 +133,8 @@ def test_the_queue_is_averaged_over_each_step() -> None:
         DayCounts(first, queue={0: (4, 1), 7: (8, 3), 16: (10, 0)}),
         DayCounts(TODAY, queue={47: (5, 5), 90: (99, 99)}),
     ]
-    found = report(days, now=NOW, length=7).queue
-    assert found == [
+    queue = report(days, now=NOW, length=7).queue
+    assert queue == [
         QueueLength(first * DAY, 6.0, 2.0),
         QueueLength(first * DAY + 4 * HOUR, 10.0, 0.0),
         QueueLength(TODAY * DAY + 10 * HOUR, 5.0, 5.0),
@@ -146,6 +146,6 @@ def test_a_line_has_no_more_points_than_fit(length: int, time: float) -> None:
     """However long the period, and at any time of the day."""
     slots = dict.fromkeys(range(int(DAY / SLOT)), (1, 1))
     days = [DayCounts(TODAY - at, queue=slots) for at in range(length + 3)]
-    found = report(days, now=TODAY * DAY + time, length=length).queue
-    assert 0 < len(found) <= POINTS
-    assert [one.at for one in found] == sorted({one.at for one in found})
+    queue = report(days, now=TODAY * DAY + time, length=length).queue
+    assert 0 < len(queue) <= POINTS
+    assert [point.at for point in queue] == sorted({point.at for point in queue})

@@ -72,43 +72,49 @@ OTHERS = [float(number % 5 > 1) for number in range(60)]
 def test_the_error_of_a_mean_is_that_of_its_questions() -> None:
     """Sample standard deviation by root of n; the normalised one is larger by 100 / (1 - bound)."""
     plain = statistics.stdev(GRADES) / math.sqrt(len(GRADES))
-    found = errors(one(choices=5), {"a": answers(GRADES)})
-    assert found.tasks["a"] == found.raw["A"] == pytest.approx(plain)
-    assert found.normalised.benchmarks["A"] == found.normalised.average == pytest.approx(plain / 0.8 * 100, rel=1e-6)
+    estimates = errors(one(choices=5), {"a": answers(GRADES)})
+    assert estimates.tasks["a"] == estimates.raw["A"] == pytest.approx(plain)
+    assert (
+        estimates.normalised.benchmarks["A"]
+        == estimates.normalised.average
+        == pytest.approx(plain / 0.8 * 100, rel=1e-6)
+    )
 
 
 def test_unweighted_subtasks_and_the_average_have_the_root_of_the_sum_of_squares() -> None:
     """√ΣSE²/K over subtasks, each above its own bound, and over benchmarks."""
     both = {"tasks": [{"name": "a", "choices": 5}, {"name": "b", "choices": 4}], "normalise": "subtasks", "source": "s"}
-    found = errors(
+    estimates = errors(
         suite({"name": "A", **both}, {"name": "B", "tasks": [{"name": "c"}]}),
         {"a": answers(GRADES), "b": answers(OTHERS), "c": answers([0.0, 1.0] * 40)},
     )
     a, b = (statistics.stdev(each) / math.sqrt(len(each)) for each in (GRADES, OTHERS))
     subtasks = math.hypot(a / 0.8, b / 0.75) / 2 * 100
     c = 100 * statistics.stdev([0.0, 1.0] * 40) / math.sqrt(80)
-    assert found.normalised.benchmarks == pytest.approx({"A": subtasks, "B": c}, rel=1e-4)
-    assert found.raw["A"] == pytest.approx(math.hypot(0.4 * a, 0.6 * b)), "the group's raw score is weighted by size"
-    assert found.normalised.average == pytest.approx(math.hypot(subtasks, c) / 2, rel=1e-4)
+    assert estimates.normalised.benchmarks == pytest.approx({"A": subtasks, "B": c}, rel=1e-4)
+    assert estimates.raw["A"] == pytest.approx(math.hypot(0.4 * a, 0.6 * b)), (
+        "the group's raw score is weighted by size"
+    )
+    assert estimates.normalised.average == pytest.approx(math.hypot(subtasks, c) / 2, rel=1e-4)
 
 
 def test_subjects_are_strata() -> None:
     """The error holds the spread inside subjects alone."""
     strata = [0] * 40 + [1] * 60
-    found = errors(one(stratum="subject"), {"a": answers([*GRADES, *OTHERS], strata=strata)})
+    estimates = errors(one(stratum="subject"), {"a": answers([*GRADES, *OTHERS], strata=strata)})
     parts = [len(each) / 100 * statistics.stdev(each) / math.sqrt(len(each)) for each in (GRADES, OTHERS)]
-    assert found.raw["A"] == pytest.approx(math.hypot(*parts))
+    assert estimates.raw["A"] == pytest.approx(math.hypot(*parts))
 
 
 def test_questions_on_one_passage_are_one_draw() -> None:
     """The deviations of a cluster's questions are added before they are squared, also for clusters of several sizes."""
     clusters = [number // 3 for number in range(40)]
-    found = errors(one(), {"a": answers(GRADES, clusters)})
+    estimates = errors(one(), {"a": answers(GRADES, clusters)})
     mean, totals = statistics.fmean(GRADES), dict.fromkeys(clusters, 0.0)
     for cluster, grade in zip(clusters, GRADES, strict=True):
         totals[cluster] += grade - mean
     count = len(totals)
-    assert found.raw["A"] == pytest.approx(math.hypot(*totals.values()) / 40 * math.sqrt(count / (count - 1)))
+    assert estimates.raw["A"] == pytest.approx(math.hypot(*totals.values()) / 40 * math.sqrt(count / (count - 1)))
 
 
 def test_subsets_of_the_same_questions_are_no_independent_draws() -> None:
@@ -116,22 +122,22 @@ def test_subsets_of_the_same_questions_are_no_independent_draws() -> None:
     tasks = ["leaderboard_gpqa_diamond", "leaderboard_gpqa_extended", "leaderboard_gpqa_main"]
     gpqa = {"name": "GPQA", "tasks": [{"name": name, "choices": 4} for name in tasks], "source": "g", "choices": 4}
     sizes = {tasks[0]: 20, tasks[1]: 40, tasks[2]: 30}
-    found = errors(suite(gpqa), {name: answers(GRADES[:size], list(range(size))) for name, size in sizes.items()})
+    estimates = errors(suite(gpqa), {name: answers(GRADES[:size], list(range(size))) for name, size in sizes.items()})
     deviations = [0.0] * 40
     for size in sizes.values():
         mean = statistics.fmean(GRADES[:size])
         for number in range(size):
             deviations[number] += (GRADES[number] - mean) / 90 * math.sqrt(size / (size - 1))
-    assert found.raw["GPQA"] == pytest.approx(math.hypot(*deviations))
+    assert estimates.raw["GPQA"] == pytest.approx(math.hypot(*deviations))
     alone = {name: answers(GRADES[:size]) for name, size in sizes.items()}
-    assert found.raw["GPQA"] > 1.5 * errors(suite(gpqa), alone).raw["GPQA"]
+    assert estimates.raw["GPQA"] > 1.5 * errors(suite(gpqa), alone).raw["GPQA"]
 
 
 def test_prompts_of_several_instructions_are_one_draw_for_both_metrics() -> None:
     """IFEval's mean of two accuracies has the error that leaving out each prompt in turn gives."""
     both = one(metrics=["prompt,none", "instruction,none"])
     followed = [(number * 7 % 5 % (1 + number % 3 + 1), 1 + number % 3) for number in range(300)]
-    sums = [[float(done >= count), float(min(done, count))] for done, count in followed]
+    sums = [[float(right >= count), float(min(right, count))] for right, count in followed]
     counts = [[1.0, float(count)] for _, count in followed]
 
     def total(keep: list[int]) -> float:
@@ -140,25 +146,25 @@ def test_prompts_of_several_instructions_are_one_draw_for_both_metrics() -> None
 
     left_out = [total([other for other in range(300) if other != number]) for number in range(300)]
     jackknife = math.sqrt(299 / 300 * sum((each - statistics.fmean(left_out)) ** 2 for each in left_out))
-    found = errors(both, {"a": TaskAnswers(list(range(300)), [0] * 300, sums, counts)})
-    assert found.raw["A"] == pytest.approx(jackknife, rel=0.005)
+    estimates = errors(both, {"a": TaskAnswers(list(range(300)), [0] * 300, sums, counts)})
+    assert estimates.raw["A"] == pytest.approx(jackknife, rel=0.005)
 
 
 @pytest.mark.parametrize(("right", "bound"), [(1.0, 1), (0.0, 1), (0.0, 4)])
 @pytest.mark.parametrize("size", [1, 2, 250])
 def test_no_error_is_zero(right: float, bound: int, size: int) -> None:
     """Where all answers are right, or all wrong, the interval of the error ends where Wilson's does."""
-    found = errors(one(**({"choices": bound} if bound > 1 else {})), {"a": answers([right] * size)})
-    assert Z * found.raw["A"] == pytest.approx(Z**2 / (size + Z**2), rel=1e-4)
-    assert 0 < found.normalised.benchmarks["A"] <= 100
+    estimates = errors(one(**({"choices": bound} if bound > 1 else {})), {"a": answers([right] * size)})
+    assert Z * estimates.raw["A"] == pytest.approx(Z**2 / (size + Z**2), rel=1e-4)
+    assert 0 < estimates.normalised.benchmarks["A"] <= 100
 
 
 def test_few_right_answers_have_the_error_by_wilsons_interval() -> None:
     """With three right answers of a hundred the interval reaches the upper end of Wilson's."""
-    found = errors(one(), {"a": answers([1.0] * 3 + [0.0] * 97)})
+    estimates = errors(one(), {"a": answers([1.0] * 3 + [0.0] * 97)})
     p, n = 0.03, 99
     upper = (p + Z**2 / (2 * n) + Z * math.sqrt(p * (1 - p) / n + (Z / (2 * n)) ** 2)) / (1 + Z**2 / n)
-    assert p + Z * found.raw["A"] == pytest.approx(upper, rel=1e-3)
+    assert p + Z * estimates.raw["A"] == pytest.approx(upper, rel=1e-3)
 
 
 @pytest.mark.parametrize("above", [0.0, 0.3, 0.8, 1.5, 3.0])
@@ -186,8 +192,8 @@ def test_scores_that_do_not_follow_from_the_answers_have_no_error() -> None:
     two = suite({"name": "A", "tasks": [{"name": "a"}]}, {"name": "B", "tasks": [{"name": "b"}]})
     tasks: dict[str, TaskAnswers | None] = {"a": answers(GRADES), "b": answers(OTHERS)}
     scores = score_results({"a": {"acc,none": 0.5}, "b": {"acc,none": statistics.fmean(OTHERS)}}, two)
-    found = standard_errors(tasks, scores, two).normalised
-    assert (list(found.benchmarks), found.average, found.influence) == (["B"], None, "")
+    normalised = standard_errors(tasks, scores, two).normalised
+    assert (list(normalised.benchmarks), normalised.average, normalised.influence) == (["B"], None, "")
     assert standard_errors({**tasks, "b": None}, scores, two).normalised.benchmarks == {}
 
 
@@ -254,9 +260,9 @@ def test_rows_of_other_filters_do_not_count() -> None:
         row(0, 0.0, filter_name="flexible"),
         row(1, [True, False], filter_name="strict"),
     ]
-    found = collected(rows, metrics=["acc,strict"])
-    assert found is not None
-    assert (found.sums, found.counts) == ([[1.0], [1.0]], [[1.0], [2.0]])
+    task_answers = collected(rows, metrics=["acc,strict"])
+    assert task_answers is not None
+    assert (task_answers.sums, task_answers.counts) == ([[1.0], [1.0]], [[1.0], [2.0]])
 
 
 def test_clusters_and_subjects_are_read_from_the_question() -> None:
@@ -264,11 +270,11 @@ def test_clusters_and_subjects_are_read_from_the_question() -> None:
     docs = [{"story": "x", "kind": "p"}, {"story": "x", "kind": "q"}, {"story": "y", "kind": "p"}, {"kind": "q"}]
     rows = [*(row(number, doc=doc) for number, doc in enumerate(docs)), row(4, doc={"story": [["x"]]}), row(5)]
     rows[5]["doc"] = '{"story": "x… [cut]'
-    found = collected(rows, cluster="story", stratum="kind")
-    assert found is not None
-    assert found.clusters[0] == found.clusters[1]
-    assert len(set(found.clusters)) == 5
-    assert found.strata[0] == found.strata[2] != found.strata[1] == found.strata[3]
+    task_answers = collected(rows, cluster="story", stratum="kind")
+    assert task_answers is not None
+    assert task_answers.clusters[0] == task_answers.clusters[1]
+    assert len(set(task_answers.clusters)) == 5
+    assert task_answers.strata[0] == task_answers.strata[2] != task_answers.strata[1] == task_answers.strata[3]
 
 
 @pytest.mark.parametrize("grade", [None, "1.0", math.nan, math.inf, 10**400, 1.5, -0.5, [], [None], {"a": 1}])
@@ -308,17 +314,17 @@ def test_withdrawn_questions_do_not_count() -> None:
     collector = AnswerCollector("a", benchmark, {1})
     for each in (row(0, 1.0), row(1, 0.0), row(2, 0.5)):
         collector.add(each)
-    found = collector.answers()
-    assert found is not None
-    assert found.sums == [[1.0], [0.5]]
+    task_answers = collector.answers()
+    assert task_answers is not None
+    assert task_answers.sums == [[1.0], [0.5]]
 
 
 @pytest.mark.parametrize(("score", "odd"), [(0.0, 9e-4), (1.0, 1 - 9e-4), (1e-300, 9e-4)])
 def test_a_score_at_the_end_of_the_scale_has_an_error_where_an_answer_is_not(score: float, odd: float) -> None:
     """Scores and answers agree within a tolerance: a worker can publish 0 beside an answer that is worth a little."""
     grades = [*([round(score)] * 999), odd]
-    told = errors_of(one(), {"a": answers(grades)}, score)
-    assert 0 < told.raw["A"] < 0.1
+    estimates = errors_of(one(), {"a": answers(grades)}, score)
+    assert 0 < estimates.raw["A"] < 0.1
 
 
 def errors_of(suite: Suite, tasks: dict[str, TaskAnswers], score: float) -> Uncertainty:

@@ -70,8 +70,8 @@ def test_the_oldest_comes_first_whatever_it_is() -> None:
         paused_item("starter", since=4.0),
     ]
     ordered = (["thread", "starter", "a", "b"], 0)
-    for given in (items, items[::-1]):
-        listed, more = listed_items(given)
+    for order in (items, items[::-1]):
+        listed, more = listed_items(order)
         assert ([item.title for item in listed], more) == ordered
 
 

@@ -101,8 +101,8 @@ def test_only_scratch_names_of_the_namespace_are_admitted(repo_id: str) -> None:
 
 def test_each_run_has_names_of_its_own() -> None:
     """Two runs have different prefixes, and both are recognised."""
-    one, two = fresh_prefix(), fresh_prefix()
-    assert one != two and is_scratch_name(f"{one}contents") and not is_scratch_name(one)
+    first, second = fresh_prefix(), fresh_prefix()
+    assert first != second and is_scratch_name(f"{first}contents") and not is_scratch_name(first)
 
 
 def test_the_budget_ends_a_run() -> None:
@@ -140,7 +140,7 @@ def test_an_answer_cannot_form_the_markdown_of_a_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "given", "answer", "is_asked"),
+    ("endpoint", "options_given", "answer", "is_asked"),
     [
         ("http://127.0.0.1:7870", [], "", False),
         ("http://localhost:7870", [], "", False),
@@ -151,13 +151,13 @@ def test_an_answer_cannot_form_the_markdown_of_a_report() -> None:
     ],
 )
 def test_a_run_on_another_machine_is_asked_for(
-    endpoint: str, given: list[str], answer: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch
+    endpoint: str, options_given: list[str], answer: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a whole yes, or `--yes`, lets a run begin on a Hub that is not on this machine."""
     questions: list[str] = []
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or answer)
-    options = read_options(["--endpoint", endpoint, "--namespace", "ada", *given], {"HF_TOKEN": "hf_ada"})
+    options = read_options(["--endpoint", endpoint, "--namespace", "ada", *options_given], {"HF_TOKEN": "hf_ada"})
     if is_asked and answer != "yes":
         with pytest.raises(UsageError, match="Nothing was called"):
             confirm(options)

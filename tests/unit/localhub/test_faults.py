@@ -53,6 +53,7 @@ def test_a_hanging_call_is_let_go() -> None:
         faults = Faults()
         held = asyncio.create_task(faults.hold(0, lambda: False))
         await asyncio.sleep(0)
+        assert not held.done()
         faults.clear()
         await asyncio.wait_for(held, 5)
 

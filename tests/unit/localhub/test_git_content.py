@@ -41,9 +41,9 @@ def free_of_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
 @pytest.fixture
 def repo(tmp_path: Path) -> GitRepo:
     """An empty repo."""
-    made = GitRepo(tmp_path / "repo.git")
-    made.create()
-    return made
+    created = GitRepo(tmp_path / "repo.git")
+    created.create()
+    return created
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,15 +54,15 @@ def test_any_two_commits_hold_what_was_put_and_differ_where_they_differ(
     """Files replaced one set by another are there, in git's order, and the changed paths are those that changed."""
     repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
     repo.create()
-    one = repo.commit(MAIN, [SetFile(path, data) for path, data in first.items()], None, ADA, "one")
+    before = repo.commit(MAIN, [SetFile(path, data) for path, data in first.items()], None, ADA, "one")
     changes: list[Change] = [RemoveFile(path) for path in first]
-    two = repo.commit(MAIN, [*changes, *(SetFile(path, data) for path, data in second.items())], one, ADA, "two")
+    two = repo.commit(MAIN, [*changes, *(SetFile(path, data) for path, data in second.items())], before, ADA, "two")
 
-    found = repo.entries(two, recursive=True)
-    assert [entry.path for entry in found] == listed(repo, two)
-    assert {entry.path: repo.read(entry.oid) for entry in found if entry.type == "file"} == second
+    entries = repo.entries(two, recursive=True)
+    assert [entry.path for entry in entries] == listed(repo, two)
+    assert {entry.path: repo.read(entry.oid) for entry in entries if entry.type == "file"} == second
     expected = {path for path in first.keys() | second.keys() if first.get(path) != second.get(path)}
-    assert {change.path for change in repo.changed_paths(one, two)} == expected
+    assert {change.path for change in repo.changed_paths(before, two)} == expected
 
 
 @settings(max_examples=30, deadline=None)
@@ -76,8 +76,8 @@ def test_a_walk_goes_on_behind_any_path(
     commit = repo.commit(MAIN, [SetFile(path, content) for path, content in files.items()], None, ADA, "all")
     paths = [entry.path for entry in repo.entries(commit, recursive=True)]
     cut = data.draw(st.integers(0, len(paths) - 1))
-    rest = repo.entries(commit, recursive=True, after=paths[cut])
-    assert [entry.path for entry in rest] == paths[cut + 1 :]
+    remaining = repo.entries(commit, recursive=True, after=paths[cut])
+    assert [entry.path for entry in remaining] == paths[cut + 1 :]
 
 
 def test_a_large_commit_is_one_pack_that_git_accepts(repo: GitRepo) -> None:
@@ -179,15 +179,15 @@ def test_revisions(repo: GitRepo) -> None:
 
 def test_diffs_are_gits_own(repo: GitRepo) -> None:
     """Changed, added, removed, renamed and binary files are diffed as the git command does."""
-    one = repo.commit(
+    first = repo.commit(
         MAIN, [SetFile("a", b"1\n2\n"), SetFile("gone", b"x\n"), SetFile("old", b"long\n" * 20)], None, ADA, "one"
     )
     changes = [SetFile("a", b"1\n3\n"), SetFile("bin", b"\0\1"), SetFile("é", b"new\n")]
-    two = repo.commit(MAIN, changes, None, ADA, "two")
-    three = repo.commit(
+    second = repo.commit(MAIN, changes, None, ADA, "two")
+    third = repo.commit(
         MAIN, [RemoveFile("gone"), RemoveFile("old"), SetFile("new", b"long\n" * 20)], None, ADA, "three"
     )
-    for old, new in ((one, two), (two, three), (one, three)):
+    for old, new in ((first, second), (second, third), (first, third)):
         ours = [line for line in repo.diff(old, new).splitlines() if line and not line.startswith("index ")]
         theirs = git(repo, "-c", "core.quotePath=true", "diff", old, new).splitlines()
         assert ours == [line for line in theirs if not line.startswith("index ")]

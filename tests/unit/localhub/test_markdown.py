@@ -120,9 +120,9 @@ def test_tables_and_tasks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rest"),
+    ("text", "expected"),
     [("---\na: b\n---\n# T", "# T"), ("# T\n---\n", "# T\n---\n"), ("---\nno end", "---\nno end"), ("", "")],
 )
-def test_front_matter_is_left_out(text: str, rest: str) -> None:
+def test_front_matter_is_left_out(text: str, expected: str) -> None:
     """A card's YAML block is not part of its text."""
-    assert without_front_matter(text) == rest
+    assert without_front_matter(text) == expected

@@ -41,8 +41,8 @@ def both(git: GitRepo, before: Files, ours: Files, theirs: Files) -> tuple[str, 
 
 def merged_files(git: GitRepo, ours: str, theirs: str) -> dict[str, str]:
     """The files of main after the merge."""
-    made = git.commit(MAIN, merge(git, ours, theirs).changes, ours, _ME, "merge")
-    entries = git.entries(made, recursive=True)
+    merge_commit = git.commit(MAIN, merge(git, ours, theirs).changes, ours, _ME, "merge")
+    entries = git.entries(merge_commit, recursive=True)
     return {entry.path: git.read(entry.oid).decode() for entry in entries if entry.type == "file"}
 
 
@@ -76,14 +76,14 @@ def test_the_same_change_is_none(git: GitRepo) -> None:
 )
 def test_conflicts_are_named(git: GitRepo, ours: Files, theirs: Files, conflicts: tuple[str, ...]) -> None:
     """Both sides changed, removed or added one file: it is named, the others are not."""
-    found = merge(git, *both(git, {"a": "before\n", "b": "b"}, {**ours, "x": "x"}, {**theirs, "y": "y"}))
-    assert found.conflicts == conflicts and found.changes == ()
+    merged = merge(git, *both(git, {"a": "before\n", "b": "b"}, {**ours, "x": "x"}, {**theirs, "y": "y"}))
+    assert merged.conflicts == conflicts and merged.changes == ()
 
 
 def test_a_file_where_the_other_side_has_a_folder(git: GitRepo) -> None:
     """A path that is a file on one side and a folder on the other is a conflict, not a broken tree."""
-    found = merge(git, *both(git, {"a": "a"}, {"d": "file"}, {"d/e": "below"}))
-    assert found.conflicts
+    merged = merge(git, *both(git, {"a": "a"}, {"d": "file"}, {"d/e": "below"}))
+    assert merged.conflicts
 
 
 def test_a_folder_replaced_by_a_file(git: GitRepo) -> None:
@@ -123,18 +123,18 @@ def test_as_git_itself_merges(
     for ref, side in ((MAIN, ours), ("refs/pr/1", theirs)):
         if git.head(ref) is None:
             git.update_ref(ref, root, None)
-        gone = [RemoveFile(entry.path) for entry in git.entries(root)]
-        commits.append(git.commit(ref, [*gone, *_tree({**side, "same": "same"})], None, _ME, "side"))
+        removals = [RemoveFile(entry.path) for entry in git.entries(root)]
+        commits.append(git.commit(ref, [*removals, *_tree({**side, "same": "same"})], None, _ME, "side"))
     with git.open() as repo:
         index = repo.merge_commits(pygit2.Oid(hex=commits[0]), pygit2.Oid(hex=commits[1]))
         names = {str(entry.path) for entry in index}
         # libgit2 lets a file and a folder of one name stand side by side; git calls that a conflict.
         clash = any(str(folder) in names for name in names for folder in PurePosixPath(name).parents)
         expected = None if clash or index.conflicts is not None else str(index.write_tree(repo))
-    found = merge(git, *commits)
-    assert (found.conflicts == ()) == (expected is not None)
+    merged = merge(git, *commits)
+    assert (merged.conflicts == ()) == (expected is not None)
     if expected:
-        assert git.tree(git.commit(MAIN, found.changes, commits[0], _ME, "merge")) == expected
+        assert git.tree(git.commit(MAIN, merged.changes, commits[0], _ME, "merge")) == expected
 
 
 def _tree(files: Files) -> list[SetFile]:

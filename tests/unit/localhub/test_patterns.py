@@ -29,8 +29,8 @@ def work_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judge(folder: Path, *command: str) -> list[str]:
     """git's answer about every path, separated by nulls."""
     paths = "\0".join(PATHS).encode()
-    found = subprocess.run(["git", "-C", str(folder), *command], input=paths, capture_output=True, check=False)
-    return found.stdout.decode().split("\0")[:-1]
+    process = subprocess.run(["git", "-C", str(folder), *command], input=paths, capture_output=True, check=False)
+    return process.stdout.decode().split("\0")[:-1]
 
 
 @settings(max_examples=60, deadline=None)

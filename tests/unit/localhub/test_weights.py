@@ -30,8 +30,8 @@ def info(files: dict[str, bytes]) -> object:
 
 def test_parameters_are_counted_by_dtype() -> None:
     """Shapes are multiplied, a scalar is one parameter, each dtype is counted separately."""
-    found = info({"model.safetensors": weights(a=("BF16", [3, 4]), b=("F32", []), c=("BF16", [2]))})
-    assert found == {"parameters": {"BF16": 14, "F32": 1}, "total": 15}
+    counts = info({"model.safetensors": weights(a=("BF16", [3, 4]), b=("F32", []), c=("BF16", [2]))})
+    assert counts == {"parameters": {"BF16": 14, "F32": 1}, "total": 15}
 
 
 def test_shards_are_those_of_the_index() -> None:

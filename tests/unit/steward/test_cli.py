@@ -65,9 +65,9 @@ def test_the_help_loads_nothing_heavy() -> None:
         "except SystemExit: pass\n"
         "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = set(said.splitlines()[-1].split()[1:])
-    assert "Usage" in said
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(output.splitlines()[-1].split()[1:])
+    assert "Usage" in output
     assert "typer" in loaded
     assert loaded & set(HEAVY) == set()
 
@@ -134,9 +134,9 @@ def test_zsh_completes_commands_with_their_help(tmp_path: Path) -> None:
 def test_fish_completes_commands_and_options(tmp_path: Path, line: str, words: list[str]) -> None:
     """The words that fit come with their descriptions."""
     script = f"steward completion fish | source; complete -C 'steward {line}'"
-    said = in_shell(["fish", "--no-config", "-c", script], tmp_path)
-    assert [one.partition("\t")[0] for one in said.splitlines()] == words
-    assert all("\t" in one for one in said.splitlines())
+    output = in_shell(["fish", "--no-config", "-c", script], tmp_path)
+    assert [one.partition("\t")[0] for one in output.splitlines()] == words
+    assert all("\t" in one for one in output.splitlines())
 
 
 def in_shell(command: list[str], home: Path) -> str:
@@ -150,10 +150,10 @@ def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatc
     """The first command in a wrong folder names the folder, `steward init` and the setting."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STEWARD_BOARD", raising=False)
-    found = CliRunner().invoke(app, ["status", "ada/good"])
-    assert (found.exit_code, "Errno" in found.output) == (2, False)
+    result = CliRunner().invoke(app, ["status", "ada/good"])
+    assert (result.exit_code, "Errno" in result.output) == (2, False)
     for words in (f"no board file board.yaml in {tmp_path}", "STEWARD_BOARD", "steward init"):
-        assert words in found.output
+        assert words in result.output
     with pytest.raises(BadBoard, match=r"no board file board\.yaml in .* Set STEWARD_BOARD to its path"):
         WorkerSettings().board()
 
@@ -199,12 +199,12 @@ def test_every_command_stands_in_the_reference() -> None:
 def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) -> None:
     """The exit status is 130, and standard error has no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         command = [sys.executable, "-m", "steward.cli", "submit", "ada/good", "--server", address]
         process = subprocess.Popen(
             command,
-            env={**kept, "HF_TOKEN": "hf_x"},
+            env={**environment, "HF_TOKEN": "hf_x"},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -215,8 +215,8 @@ def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) ->
         with connection:
             assert connection.recv(4) == b"POST"
             process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, (b"", b""))
+            output = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, (b"", b""))
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -231,8 +231,8 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     for command, name in (("serve", "STEWARD_PORT"), ("work", "STEWARD_BATCH_SIZE")):
         monkeypatch.setenv(name, "many")
-        found = CliRunner().invoke(app, [command])
-        assert (found.exit_code, f"steward: the setting {name}: " in found.output) == (2, True), found.output
+        result = CliRunner().invoke(app, [command])
+        assert (result.exit_code, f"steward: the setting {name}: " in result.output) == (2, True), result.output
 
 
 def test_every_field_of_every_file_says_what_it_is() -> None:

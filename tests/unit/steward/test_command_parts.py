@@ -49,8 +49,10 @@ def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None
 def test_what_is_checked_is_what_would_be_submitted() -> None:
     """Default precision, commit and weight type are equal for the command line and the API."""
     for name in ("precision", "revision", "weight_type"):
-        said = [signature(command).parameters[name].default for command in (check, submit)]
-        assert {*said, CheckQuestion.model_fields[name].default} == {SubmissionBody.model_fields[name].default}, name
+        defaults = [signature(command).parameters[name].default for command in (check, submit)]
+        assert {*defaults, CheckQuestion.model_fields[name].default} == {SubmissionBody.model_fields[name].default}, (
+            name
+        )
 
 
 def test_the_last_words_of_a_process_are_no_markup() -> None:
@@ -78,12 +80,12 @@ def test_commands_find_the_queue_server_of_up(tmp_path: Path, monkeypatch: pytes
 
 def test_the_demo_uses_the_next_port_where_one_is_taken() -> None:
     """It says which; and two demos that start at the same time do not choose the same one."""
-    said: list[str] = []
+    messages: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with reserved_port(port, said.append) as first, reserved_port(port, said.append) as second:
+        with reserved_port(port, messages.append) as first, reserved_port(port, messages.append) as second:
             assert port < first < second
-    assert said == [f"Port {port} is taken; using {first}", f"Port {port} is taken; using {second}"]
+    assert messages == [f"Port {port} is taken; using {first}", f"Port {port} is taken; using {second}"]
 
 
 def test_the_demo_shows_an_expected_failure_as_a_failure() -> None:

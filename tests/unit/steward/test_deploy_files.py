@@ -48,14 +48,14 @@ def commands() -> set[str]:
 @cache
 def settings() -> frozenset[str]:
     """Every environment variable that is read: by the settings of bot and workers, and as options of commands."""
-    found = set()
+    names = set()
     for kind in (BotSettings, WorkerSettings):
         for name, field in kind.model_fields.items():
             alias = field.validation_alias
-            found |= set(alias.choices) if isinstance(alias, AliasChoices) else {f"STEWARD_{name.upper()}"}
+            names |= set(alias.choices) if isinstance(alias, AliasChoices) else {f"STEWARD_{name.upper()}"}
     for command in get_command(app).commands.values():  # type: ignore[attr-defined]
-        found |= {option.envvar for option in command.params if isinstance(option.envvar, str)}
-    return frozenset(map(str, found))
+        names |= {option.envvar for option in command.params if isinstance(option.envvar, str)}
+    return frozenset(map(str, names))
 
 
 def test_every_room_is_in_the_image(project: Path) -> None:
@@ -164,8 +164,8 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
         depends = service.get("depends_on", {})
         assert all("healthcheck" in compose[other] for other in depends)
     ignored = (project / ".gitignore").read_text("utf-8").split()
-    kept = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
-    assert kept <= set(ignored)  # a token that lies in the checkout is not committed
+    secret_folders = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
+    assert secret_folders <= set(ignored)  # a token that lies in the checkout is not committed
 
 
 def test_the_queue_servers_users_are_those_that_compose_mounts(
@@ -197,14 +197,14 @@ def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
 def test_compose_reads_its_file(project: Path) -> None:
     """docker-compose itself finds nothing wrong, with each profile."""
     for profile in ("", "worker", "tools"):
-        said = subprocess.run(
+        process = subprocess.run(
             ["docker-compose", "--profile", profile, "config", "--quiet"],
             cwd=project,
             capture_output=True,
             text=True,
             env={"PATH": os.environ["PATH"]},
         )
-        assert (said.returncode, said.stderr) == (0, "")
+        assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:

@@ -50,8 +50,8 @@ def requirements(wheel: Path, extra: str | None = None) -> set[str]:
 
 def sources(project: Path, *packages: str) -> set[str]:
     """Every file of these import packages in the checkout."""
-    found = (file for package in packages for file in (project / package).rglob("*") if file.is_file())
-    return {str(file.relative_to(project)) for file in found if "__pycache__" not in file.parts}
+    paths = (file for package in packages for file in (project / package).rglob("*") if file.is_file())
+    return {str(file.relative_to(project)) for file in paths if "__pycache__" not in file.parts}
 
 
 def test_each_wheel_holds_every_file_of_its_packages_and_no_other(project: Path, wheels: Wheels) -> None:

@@ -28,8 +28,8 @@ RECORDED = Path(__file__).parent / "recorded"
 @pytest.fixture(scope="module")
 def earlier() -> dict[str, Any]:
     """The names of settings, commands and options of version 0.1.0."""
-    found: dict[str, Any] = json.loads((RECORDED / "version_0_1_0.json").read_text("utf-8"))
-    return found
+    recorded: dict[str, Any] = json.loads((RECORDED / "version_0_1_0.json").read_text("utf-8"))
+    return recorded
 
 
 def test_every_earlier_setting_is_one(earlier: dict[str, Any]) -> None:
@@ -45,8 +45,8 @@ def test_every_earlier_command_takes_its_options(earlier: dict[str, Any]) -> Non
         for word in name.split():
             assert isinstance(command, TyperGroup) and word in command.commands, name
             command = command.commands[word]
-        known = {word for param in command.params for word in (*param.opts, *param.secondary_opts)}
-        wrong += [f"{name} {option}" for option in options if option not in known]
+        present = {word for param in command.params for word in (*param.opts, *param.secondary_opts)}
+        wrong += [f"{name} {option}" for option in options if option not in present]
     assert wrong == []
 
 

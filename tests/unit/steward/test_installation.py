@@ -36,10 +36,10 @@ def run(*words: str, path: str = "") -> subprocess.CompletedProcess[str]:
 
 def self_check(path: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit status of `self-check`, and its errors."""
-    done = run("self-check", "--json", path=path)
-    assert done.stdout, done.stderr
-    checks = json.loads(done.stdout)["checks"]
-    return done.returncode, [check for check in checks if check["state"] == "error"]
+    process = run("self-check", "--json", path=path)
+    assert process.stdout, process.stderr
+    checks = json.loads(process.stdout)["checks"]
+    return process.returncode, [check for check in checks if check["state"] == "error"]
 
 
 def install(site: Path, name: str, version: str, *files: str, top_level: str = "") -> None:
@@ -118,11 +118,11 @@ def test_a_folder_that_comes_first_on_the_path_is_named(site: Path, tmp_path: Pa
 def test_a_command_that_cannot_be_imported_says_why(site: Path) -> None:
     """The failed import and the errors of the installation, without a traceback, for every command."""
     install(site, "leaderboard", "3.7.3", "leaderboard/__init__.py")
-    done = run("status", path=str(site))
-    assert done.returncode == 1
-    assert done.stderr.startswith("steward: this installation is broken: another project\n")
-    assert "leaderboard 3.7.3 provides `leaderboard`" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = run("status", path=str(site))
+    assert process.returncode == 1
+    assert process.stderr.startswith("steward: this installation is broken: another project\n")
+    assert "leaderboard 3.7.3 provides `leaderboard`" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_table_for_people(site: Path) -> None:

@@ -12,20 +12,20 @@ from steward.supervisor import SupervisedProcess, Supervisor
 def test_a_program_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """During an upgrade in place the interpreter is missing for a while: the others go on."""
     monkeypatch.setattr(supervisor, "FIRST_WAIT", 0.001)
-    said, stop = list[str](), Stop()
+    messages, stop = list[str](), Stop()
 
     def say(words: str) -> None:
-        said.append(words)
-        if len(said) == 2:
+        messages.append(words)
+        if len(messages) == 2:
             stop.set()
 
     assert Supervisor([SupervisedProcess("sync", ["/no/such/program"], {})], say).run(stop) == 0
-    assert all("sync cannot be started" in words and "it restarts in" in words for words in said)
+    assert all("sync cannot be started" in words and "it restarts in" in words for words in messages)
 
 
 def test_a_process_may_die_any_number_of_times() -> None:
     """A worker that cannot run on this machine dies each minute; after a day the others still run."""
-    said = list[str]()
+    messages = list[str]()
     part = SupervisedProcess("work", ["/no/such/program"], {}, deaths=5_000)
-    Supervisor([part], said.append)._start(part, 0.0)
-    assert said[0].endswith("it restarts in 60 s.")
+    Supervisor([part], messages.append)._start(part, 0.0)
+    assert messages[0].endswith("it restarts in 60 s.")

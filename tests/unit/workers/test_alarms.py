@@ -27,13 +27,13 @@ def alarm() -> object:
 
 def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
     """The block runs to its end; then the alarm's handler runs."""
-    done = []
+    steps = []
     with pytest.raises(WentOff):
         with deferred_alarm():
             signal.raise_signal(signal.SIGALRM)
-            done.append("to its end")
-        done.append("never")
-    assert done == ["to its end"]
+            steps.append("to its end")
+        steps.append("never")
+    assert steps == ["to its end"]
     assert signal.getsignal(signal.SIGALRM) is alarm
 
 

@@ -148,10 +148,10 @@ def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.Data
     cut = data.draw(st.integers(0, len(changed)))
     (tmp_path / "x").write_bytes(changed[:cut] + data.draw(st.binary(max_size=8)))
     try:
-        found = read_header(tmp_path / "x")
+        entries = read_header(tmp_path / "x")
     except BadCheckpoint:
         return
-    assert all(isinstance(size, int) for entry in found.values() for size in entry.shape)
+    assert all(isinstance(size, int) for entry in entries.values() for size in entry.shape)
 
 
 def test_what_the_library_filled_in_is_told() -> None:

@@ -84,8 +84,8 @@ def test_scores_are_a_table_too(tmp_path: Path) -> None:
 
 def head(text: str) -> dict[str, dict[str, list[str]]]:
     """Config → split → paths, from a card."""
-    found = yaml.safe_load(text.split("---\n")[1])["configs"]
-    return {c["config_name"]: {d["split"]: d["path"] for d in c["data_files"]} for c in found}
+    configs = yaml.safe_load(text.split("---\n")[1])["configs"]
+    return {c["config_name"]: {d["split"]: d["path"] for d in c["data_files"]} for c in configs}
 
 
 def test_the_card_has_a_split_for_each_run_and_latest_for_the_newest() -> None:

@@ -40,9 +40,9 @@ def growth(folder: Path, count: int, letter: str = "", length: int = 0) -> int:
     """
     folder.mkdir()
     command = [sys.executable, "-c", WRITE, str(folder), str(count), letter, str(length)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
     (folder / "samples.jsonl").unlink()
-    return int(done.stdout)
+    return int(process.stdout)
 
 
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:

@@ -66,11 +66,11 @@ def test_a_chain_of_exceptions_without_end_is_cut() -> None:
 def test_what_is_kept_of_the_evidence_is_scrubbed_and_bounded() -> None:
     """Evidence for the logs repo has no tokens and folders, is bounded, and can be encoded."""
     text = "hf_secretsecret in /srv/models/x/config.json \udcff" + "x" * 2 * MAX_TEXT
-    kept = scrubbed_evidence(
+    scrubbed = scrubbed_evidence(
         FailureEvidence("load", "OSError", text, log_tail="y" * 2 * MAX_TAIL), ("hf_secretsecret",)
     )
-    assert len(kept.text) == MAX_TEXT
-    assert len(kept.log_tail) == MAX_TAIL
-    assert "secret" not in kept.text
-    assert "/srv" not in kept.text
-    kept.text.encode()
+    assert len(scrubbed.text) == MAX_TEXT
+    assert len(scrubbed.log_tail) == MAX_TAIL
+    assert "secret" not in scrubbed.text
+    assert "/srv" not in scrubbed.text
+    scrubbed.text.encode()

@@ -46,10 +46,10 @@ class StoredEvaluation:
     def rescored(self, now: Suite, **folders: Path) -> dict[str, Any]:
         """The results file of `now`, checked."""
         with EvaluatorRescorer(now) as rescorer:
-            done = rescorer.rescore(self.data, self.tables, source=SOURCE, at="now", **folders)
-        assert read_results(done.data, now).block.digests.scored == done.scored  # type: ignore[union-attr]
-        made: dict[str, Any] = json.loads(done.data)
-        return made
+            outcome = rescorer.rescore(self.data, self.tables, source=SOURCE, at="now", **folders)
+        assert read_results(outcome.data, now).block.digests.scored == outcome.scored  # type: ignore[union-attr]
+        rescored_data: dict[str, Any] = json.loads(outcome.data)
+        return rescored_data
 
 
 def stored(folder: Path, of: Suite, lines: list[bytes] = LINES) -> StoredEvaluation:
@@ -82,9 +82,9 @@ def test_a_withdrawn_question_counts_no_more(tmp_path: Path) -> None:
     evaluation, now = stored(tmp_path, plain()), plain(errata=ERRATA)
     for name in ("samples", "tables"):
         (tmp_path / name).mkdir()
-    made = evaluation.rescored(now, samples=tmp_path / "samples", new_tables=tmp_path / "tables")
-    before, block = json.loads(evaluation.data)["steward"], made["steward"]
-    assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
+    rescored = evaluation.rescored(now, samples=tmp_path / "samples", new_tables=tmp_path / "tables")
+    before, block = json.loads(evaluation.data)["steward"], rescored["steward"]
+    assert rescored["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
     assert block["digests"]["asked"] == before["digests"]["asked"]
     assert block["digests"]["scored"] != before["digests"]["scored"]
     assert block["rescored_from"]["results"] == SOURCE and block["versions"] == before["versions"]
@@ -97,16 +97,16 @@ def test_a_withdrawn_question_counts_no_more(tmp_path: Path) -> None:
     collector = AnswerCollector("nearer", now.benchmarks[0])
     for row in rows:
         collector.add(row)
-    errors = standard_errors({"nearer": collector.answers()}, score(made["results"], now), now).normalised
+    errors = standard_errors({"nearer": collector.answers()}, score(rescored["results"], now), now).normalised
     assert block["errors"] == errors.benchmarks
 
 
 def test_reported_metrics_and_errors_stay(tmp_path: Path) -> None:
     """Only the limit of errors differs: what the evaluator reported is the score, and a sample keeps its error."""
     lines = [line(0, error="no answer", metrics={"accuracy": 0.0, "error": 1.0}), *LINES[1:]]
-    made = stored(tmp_path, reported(max_errors=1), lines).rescored(reported(max_errors=2))
-    assert made["results"]["similar"]["rank"] == 0.5
-    assert made["steward"]["evaluator"]["errors"] == 1
+    rescored = stored(tmp_path, reported(max_errors=1), lines).rescored(reported(max_errors=2))
+    assert rescored["results"]["similar"]["rank"] == 0.5
+    assert rescored["steward"]["evaluator"]["errors"] == 1
 
 
 def test_too_many_errors_are_refused(tmp_path: Path) -> None:
@@ -119,15 +119,15 @@ def test_too_many_errors_are_refused(tmp_path: Path) -> None:
 def test_samples_without_questions_are_scored_by_their_metrics(tmp_path: Path) -> None:
     """Their digests are not stored, and their metrics are."""
     lines = [line(number, question=...) for number in range(8)]
-    made = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
-    assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
+    rescored = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
+    assert rescored["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
 
 
 def test_a_question_that_the_evaluator_left_out_holds_no_scores_back(tmp_path: Path) -> None:
     """inspect-ai's evaluator leaves out long ones; the prompts have to be those of the evaluation all the same."""
     lines = [line(0, question=...), *LINES[1:]]
-    made = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
-    assert made["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
+    rescored = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
+    assert rescored["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
 
 
 def test_what_other_workers_said_about_the_answers_stays(tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ def test_what_other_workers_said_about_the_answers_stays(tmp_path: Path) -> None
     for checked in ({"samples": 8}, {"samples": 8, "recomputed": 8, "again": again}):
         data = json.loads(evaluation.data)
         data["steward"]["checked"] = checked
-        made = StoredEvaluation(plain(), json.dumps(data).encode(), tmp_path).rescored(plain(errata=ERRATA))
-        block = StewardBlock.model_validate(made["steward"])
+        rescored = StoredEvaluation(plain(), json.dumps(data).encode(), tmp_path).rescored(plain(errata=ERRATA))
+        block = StewardBlock.model_validate(rescored["steward"])
         assert block.again == (CrossCheckRecord.model_validate(again) if "again" in checked else None)
         assert block.checked is None or (block.checked.samples, block.checked.recomputed) == (0, 0)
 

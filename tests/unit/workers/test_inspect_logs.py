@@ -30,7 +30,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def log_of(folder: Path, made: Task, *answers: str, **settings: Any) -> EvalLog:
+def log_of(folder: Path, task: Task, *answers: str, **settings: Any) -> EvalLog:
     """The log of a run by inspect-ai, whose own stand-in for a model gives these answers."""
     outputs = [ModelOutput.from_content("mockllm", answer) for answer in answers]
     for output in outputs:
@@ -38,15 +38,15 @@ def log_of(folder: Path, made: Task, *answers: str, **settings: Any) -> EvalLog:
     asked = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
     settings = {"fail_on_error": False, "max_samples": 1, "log_realtime": False, **settings}
     (log,) = inspect_ai.eval(
-        made, model=asked, log_dir=str(folder), display="none", acp_server=False, ctl_server=False, **settings
+        task, model=asked, log_dir=str(folder), display="none", acp_server=False, ctl_server=False, **settings
     )
     return log
 
 
-def answers_of(folder: Path, made: Task, metrics: list[str], *answers: str, **settings: Any) -> InspectedTask:
+def answers_of(folder: Path, task: Task, metrics: list[str], *answers: str, **settings: Any) -> InspectedTask:
     """What the evaluator reads in such a log; every line and the report are as the contract says."""
     withdrawn = settings.pop("withdrawn", ())
-    read = task_answers("letters", metrics, log_of(folder, made, *answers, **settings), made.dataset, withdrawn)
+    read = task_answers("letters", metrics, log_of(folder, task, *answers, **settings), task.dataset, withdrawn)
     for sample in read.samples:
         EvaluatorSample.model_validate_json(json.dumps(sample, ensure_ascii=False))
     TaskReport.model_validate(read.report)
@@ -92,8 +92,8 @@ def stumbling(*places: str) -> Solver:
 
 def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
     """Prompts, answers, metrics of two scorers, and inspect-ai's own aggregates."""
-    made = Task(MemoryDataset(QUESTIONS), solver=[system_message("Speak."), generate()], scorer=[includes(), exact()])
-    read = answers_of(tmp_path, made, ["accuracy", "exact"], "a!", "e", "?")
+    task = Task(MemoryDataset(QUESTIONS), solver=[system_message("Speak."), generate()], scorer=[includes(), exact()])
+    read = answers_of(tmp_path, task, ["accuracy", "exact"], "a!", "e", "?")
     assert [sample["id"] for sample in read.samples] == [0, 1, 2]
     first = read.samples[0]
     assert first["prompt"] == "system: Speak.\nuser: Say a"
@@ -110,8 +110,8 @@ def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("reducer", "value"), [(pass_at(2), 1.0), (None, 0.5)], ids=["pass_at_2", "mean"])
 def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path, reducer: Any, value: float) -> None:
     """All answers are shown; the value is what inspect-ai's reducer makes of them."""
-    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes(), epochs=Epochs(2, reducer))
-    read = answers_of(tmp_path, made, ["accuracy"], "a", "x")
+    task = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes(), epochs=Epochs(2, reducer))
+    read = answers_of(tmp_path, task, ["accuracy"], "a", "x")
     assert values(read, "accuracy") == [value] and read.report["metrics"]["accuracy"] == value
     assert read.report["questions"] == 1
     assert read.samples[0]["output"] == "a\n\n--- again ---\n\nx"
@@ -119,8 +119,8 @@ def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path, reducer:
 
 def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
     """A question whose solver raises, and one whose score is NaN, say so in their samples."""
-    made = Task(MemoryDataset(QUESTIONS), solver=stumbling("Say e"), scorer=not_a_number())
-    read = answers_of(tmp_path, made, ["mean"], "a", "i")
+    task = Task(MemoryDataset(QUESTIONS), solver=stumbling("Say e"), scorer=not_a_number())
+    read = answers_of(tmp_path, task, ["mean"], "a", "i")
     assert [sample["error"] for sample in read.samples] == [
         "its score is not a number", "RuntimeError('no answer to Say e')", "",
     ]  # fmt: skip
@@ -131,42 +131,42 @@ def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
 
 def test_a_task_whose_questions_all_fail_ends_the_evaluation(tmp_path: Path) -> None:
     """The board's operator reads the first error."""
-    made = Task(MemoryDataset(QUESTIONS), solver=stumbling(*(f"Say {x}" for x in "aei")), scorer=includes())
+    task = Task(MemoryDataset(QUESTIONS), solver=stumbling(*(f"Say {x}" for x in "aei")), scorer=includes())
     with pytest.raises(CannotEvaluate, match="every question of task letters ended with an error: RuntimeError"):
-        answers_of(tmp_path, made, ["accuracy"])
+        answers_of(tmp_path, task, ["accuracy"])
 
 
 def test_a_score_of_several_numbers_gives_a_metric_each(tmp_path: Path) -> None:
     """A member that is not a number makes the question one with an error."""
-    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=lengths())
+    task = Task(MemoryDataset(QUESTIONS[:1]), scorer=lengths())
     with pytest.raises(CannotEvaluate, match="its score is not a number"):
-        answers_of(tmp_path, made, ["length"], "12345")
+        answers_of(tmp_path, task, ["length"], "12345")
 
 
 def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
     """It stands in the report alone; one that nothing computes is refused with those that there are."""
-    made = Task(MemoryDataset(QUESTIONS), scorer=includes(), metrics=[mean(), stderr()])
-    read = answers_of(tmp_path, made, ["stderr"], "a", "e", "?")
+    task = Task(MemoryDataset(QUESTIONS), scorer=includes(), metrics=[mean(), stderr()])
+    read = answers_of(tmp_path, task, ["stderr"], "a", "e", "?")
     assert read.report["metrics"]["stderr"] == pytest.approx(1 / 3)
     assert "stderr" not in read.samples[0]["metrics"]
     with pytest.raises(CannotEvaluate, match="task letters has no metric bleu; there are accuracy, includes, mean"):
-        answers_of(tmp_path, made, ["bleu"], "a", "e", "?")
+        answers_of(tmp_path, task, ["bleu"], "a", "e", "?")
     with pytest.raises(CannotEvaluate, match="computes stderr of all questions of task letters, and the suite with"):
-        answers_of(tmp_path, made, ["accuracy", "stderr"], "a", "e", "?", withdrawn=(1,))
-    assert answers_of(tmp_path, made, ["accuracy"], "a", "e", "?", withdrawn=(1,)).report["questions"] == 3
+        answers_of(tmp_path, task, ["accuracy", "stderr"], "a", "e", "?", withdrawn=(1,))
+    assert answers_of(tmp_path, task, ["accuracy"], "a", "e", "?", withdrawn=(1,)).report["questions"] == 3
 
 
 def test_a_long_question_is_left_out(tmp_path: Path) -> None:
     """Its digest stands for it: a table would cut its JSON, and the answers could not be scored again."""
-    made = Task(MemoryDataset([QUESTIONS[0], Sample(input="a" * 150_000, target="a")]), scorer=includes())
-    short, long = answers_of(tmp_path, made, ["accuracy"], "a", "a").samples
+    task = Task(MemoryDataset([QUESTIONS[0], Sample(input="a" * 150_000, target="a")]), scorer=includes())
+    short, long = answers_of(tmp_path, task, ["accuracy"], "a", "a").samples
     assert "question" in short and "question" not in long
 
 
 def test_a_long_answer_is_cut(tmp_path: Path) -> None:
     """Its line stays within the contract's limit."""
-    made = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes())
-    (sample,) = answers_of(tmp_path, made, ["accuracy"], "a" + "é" * 300_000).samples
+    task = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes())
+    (sample,) = answers_of(tmp_path, task, ["accuracy"], "a" + "é" * 300_000).samples
     assert len(sample["output"]) == 100_000 and sample["output"].endswith(" … [cut]")
 
 
@@ -183,7 +183,7 @@ def sleeping(place: str) -> Solver:
 
 def test_a_question_ends_at_its_limit_of_time(tmp_path: Path) -> None:
     """It has an error, and the others have answers."""
-    made = Task(MemoryDataset(QUESTIONS[:2]), solver=sleeping("Say a"), scorer=includes())
-    slow, good = answers_of(tmp_path, made, ["accuracy"], "e", time_limit=1).samples
+    task = Task(MemoryDataset(QUESTIONS[:2]), solver=sleeping("Say a"), scorer=includes())
+    slow, good = answers_of(tmp_path, task, ["accuracy"], "e", time_limit=1).samples
     assert slow["error"] == "it reached its limit of 1 seconds" and slow["metrics"] == {"accuracy": 0.0}
     assert good["error"] == "" and good["metrics"]["accuracy"] == 1

@@ -51,14 +51,14 @@ def plan_of(folder: Path, **options: Any) -> dict[str, Any]:
 def test_tasks_of_an_eval_yaml(tmp_path: Path) -> None:
     """Questions are those of config and split; shuffled choices are the same each time, and their target follows."""
     plan = plan_of(tmp_path, **SUITE["evaluator"]["options"])
-    made, again = make_tasks(plan, read_options(plan)), make_tasks(plan, read_options(plan))
-    assert list(made) == ["capitals", "letters"]
-    capitals = list(made["capitals"].dataset)
+    tasks, again = make_tasks(plan, read_options(plan)), make_tasks(plan, read_options(plan))
+    assert list(tasks) == ["capitals", "letters"]
+    capitals = list(tasks["capitals"].dataset)
     assert [sample.choices for sample in capitals] == [sample.choices for sample in again["capitals"].dataset]
     for sample, row in zip(capitals, CAPITALS, strict=True):
         assert sample.choices is not None and isinstance(sample.target, list | str)
         assert sample.choices["ABC".index(sample.target[0])] == row["options"][0]
-    assert made["letters"].epochs == 2 and len(made["letters"].dataset) == 5
+    assert tasks["letters"].epochs == 2 and len(tasks["letters"].dataset) == 5
 
 
 PACKAGES: dict[str, tuple[str, str]] = {
@@ -117,8 +117,8 @@ def made(limit):
     plan["tasks"] = plan["tasks"][1:]
     monkeypatch.chdir(tmp_path)
     evaluator._enter_datasets(plan, tmp_path)
-    (made,) = make_tasks(plan, read_options(plan)).values()
-    assert [sample.input for sample in made.dataset] == ["Say a", "Say e", "Say i"]
+    (task,) = make_tasks(plan, read_options(plan)).values()
+    assert [sample.input for sample in task.dataset] == ["Say a", "Say e", "Say i"]
 
 
 WRONG_DATA: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -185,8 +185,8 @@ def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> 
     """Run the evaluator in this process, and return its folder."""
     plan = plan_of(folder, **SUITE["evaluator"]["options"])
     work = folder / "work"
-    for made in (work, work / "samples", work / "attachments", folder / "model"):
-        made.mkdir()
+    for created_folder in (work, work / "samples", work / "attachments", folder / "model"):
+        created_folder.mkdir()
     for name, data in model().items():
         (folder / "model" / name).write_bytes(data)
     planned = {"name": "org/m", "revision": "1" * 40, "folder": str(folder / "model"), "weight_type": "Original"}

@@ -189,11 +189,11 @@ def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: lis
     assert [one.index for one in select_devices(device, parse_gpus(SMI))] == indices
 
 
-@pytest.mark.parametrize(("device", "found"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
-def test_a_gpu_that_is_not_there_is_said_at_start(device: str, found: str) -> None:
+@pytest.mark.parametrize(("device", "listing"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
+def test_a_gpu_that_is_not_there_is_said_at_start(device: str, listing: str) -> None:
     """A missing GPU is an error at start."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
-        select_devices(device, parse_gpus(found))
+        select_devices(device, parse_gpus(listing))
 
 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:

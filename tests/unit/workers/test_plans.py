@@ -106,5 +106,5 @@ def test_the_worker_itself_imports_nothing_heavy() -> None:
     """The worker process imports no harness, no torch and no table library."""
     heavy = ("torch", "lm_eval", "datasets", "transformers", "pyarrow", "numpy")
     code = f"import sys, {', '.join(LIGHT)}; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -80,11 +80,11 @@ def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
     """Every text of the wanted questions, by all filters; a table that grows when it is read costs no other process."""
     rows = [row(number, filter=name, prompt=f"é{number}") for number in range(700) for name in ("a", "b")]
     write_rows(rows, tmp_path / "table")  # type: ignore[arg-type]  # as a worker does
-    found = published_rows(tmp_path / "table", [3, 650, 10_000])
-    assert [(one["doc_id"], one["filter"], one["prompt"]) for one in found] == [
+    published = published_rows(tmp_path / "table", [3, 650, 10_000])
+    assert [(one["doc_id"], one["filter"], one["prompt"]) for one in published] == [
         (number, name, f"é{number}") for number in (3, 650) for name in ("a", "b")
     ]
-    assert set(found[0]) == {"doc_id", *TEXTS}
+    assert set(published[0]) == {"doc_id", *TEXTS}
     bomb(tmp_path / "bomb")
     with pytest.raises(TableRefused, match="memory"):
         published_rows(tmp_path / "bomb", [0, 1])
@@ -106,16 +106,16 @@ def test_a_failure_is_the_tables_or_the_machines(
 ) -> None:
     """What the table does to its reader counts against its author, and nothing else; the reader has no token."""
     monkeypatch.setenv("STEWARD_WORKER_TOKEN", "hf_" + "a" * 30)
-    seen = dict[str, str]()
+    environment = dict[str, str]()
 
     def run(_: list[str], **options: Any) -> CompletedProcess[bytes]:
-        seen.update(options["env"])
+        environment.update(options["env"])
         return CompletedProcess([], status, output, b"")
 
     monkeypatch.setattr(module.subprocess, "run", run)
     with pytest.raises(error):
         published_rows(tmp_path / "table", [0])
-    assert seen and "STEWARD_WORKER_TOKEN" not in seen
+    assert environment and "STEWARD_WORKER_TOKEN" not in environment
 
 
 def test_answers_in_a_table_that_is_none_are_not_the_models() -> None:

@@ -180,11 +180,11 @@ def test_what_is_not_whole_is_not_asked_again(fields: dict[str, str], reason: st
 
 def test_a_result_is_named_by_its_attempt_or_its_file(tmp_path: Path) -> None:
     """A results file names attempt and model; what names nothing gets a sentence."""
-    made = results()
+    published = results()
     file = tmp_path / "results.json"
-    file.write_bytes(dump(with_block(made.data, made.block)))
-    assert find_attempt(BOARD, NOWHERE, str(file), "") == (made.block.attempt, made.block.model)
-    assert find_attempt(BOARD, NOWHERE, made.block.attempt, "org/model") == (made.block.attempt, "org/model")
+    file.write_bytes(dump(with_block(published.data, published.block)))
+    assert find_attempt(BOARD, NOWHERE, str(file), "") == (published.block.attempt, published.block.model)
+    assert find_attempt(BOARD, NOWHERE, published.block.attempt, "org/model") == (published.block.attempt, "org/model")
     file.write_text('{"results": {}}')
     with pytest.raises(CannotVerify, match="is no results file of Steward"):
         find_attempt(BOARD, NOWHERE, str(file), "")
@@ -221,8 +221,8 @@ def test_the_same_and_other_digits_are_told_apart() -> None:
     """The largest difference is named; what differs without effect is not called a reason. All of it is JSON, too."""
     assert "numbers differ by at most 0.12." in "\n".join(_lines(reproduction("other-digits", None, "torch")))
     assert "Also different, without effect" in "\n".join(_lines(reproduction("same", None, "torch")))
-    found = json.loads(reproduction_json(reproduction("other-digits", None, "torch")))
-    assert (found["verdict"], found["samples"], found["reasons"], found["first"]) == (
+    report = json.loads(reproduction_json(reproduction("other-digits", None, "torch")))
+    assert (report["verdict"], report["samples"], report["reasons"], report["first"]) == (
         "other-digits",
         10,
         ["torch"],

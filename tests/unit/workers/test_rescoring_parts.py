@@ -209,9 +209,9 @@ def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
     pool = ScriptedPool(lambda _: late if is_slow_alone else good)
     scoring = ScoringPool(find_suite("starter"), 1, {})
     monkeypatch.setattr(scoring, "_processes", lambda: pool)
-    done = {0: late}
-    scoring._score_alone([part], done)
-    assert done == {0: late if is_slow_alone else good}
+    answers = {0: late}
+    scoring._score_alone([part], answers)
+    assert answers == {0: late if is_slow_alone else good}
     assert pool.asked == [frozenset({1})] + ([] if is_slow_alone else [None])
 
 
@@ -276,9 +276,9 @@ def test_questions_that_do_not_count_stay_among_the_samples() -> None:
     ]
     raw = defaultdict(list, {("acc", name): [0.0, 0.1, 0.2] for name in ("none", "strict")})
     tasks = {TASK: {"raw_metrics": raw, "logged_samples": samples}, "other": {"raw_metrics": {}, "logged_samples": []}}
-    given = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
-    assert given[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
-    assert given[TASK]["logged_samples"] == samples
+    aggregated = aggregate_without({TASK: (1,), "absent": (0,)}, lambda tasks, *_: tasks)(tasks, {}, 100)
+    assert aggregated[TASK]["raw_metrics"] == {("acc", "none"): [0.0, 0.2], ("acc", "strict"): [0.0, 0.2]}
+    assert aggregated[TASK]["logged_samples"] == samples
 
 
 def test_a_rescored_table_has_the_new_metrics_of_each_filter(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_an_encoded_secret_goes(before: str, after: str) -> None:
     """In the header of a basic sign-in, in either alphabet of base64, and in an address."""
     for encode in (b64encode, urlsafe_b64encode):
         encoded = encode(f"{before}{SECRET}{after}".encode()).decode()
-        found = scrub(f"header: {encoded} sent", [SECRET])
-        assert HIDDEN in found and len(found) < len("header:  sent") + len(HIDDEN) + 2 * len(before + after) + 8
+        scrubbed = scrub(f"header: {encoded} sent", [SECRET])
+        assert HIDDEN in scrubbed and len(scrubbed) < len("header:  sent") + len(HIDDEN) + 2 * len(before + after) + 8
     assert scrub(f"GET /x?{before}{quote(SECRET, safe='')}{after}", [SECRET]) == f"GET /x?{before}{HIDDEN}{after}"
 
 

@@ -49,8 +49,8 @@ def test_only_the_time_of_computing_counts() -> None:
     """Neither the time before the first answer nor that of replayed answers counts, and an upload begins anew."""
     time = ComputingTime()
     reports = [(50.0, 1, 0), (51.0, 2, 0), (60.0, 102, 100), (61.0, 103, 100), (64.0, 104, 100), (65.0, 90, 100)]
-    for now, done, replayed in reports:
-        time.observe(RunProgress("evaluate", done, 200, replayed), now)
+    for now, count, replayed in reports:
+        time.observe(RunProgress("evaluate", count, 200, replayed), now)
     assert (time.began, time.seconds) == (50.0, 1.0 + 1.0 + 3.0)
     time.restart(70.0)
     time.observe(RunProgress("evaluate", 105, 200, 100), 74.0)
@@ -168,14 +168,14 @@ def test_branches_are_removed_after_the_upload_that_takes_place(tmp_path: Path) 
 
 def test_a_branch_is_remembered_until_it_is_removed(tmp_path: Path) -> None:
     """From before its upload on, even if that fails; the branches of a week ago are removed with it, others stay."""
-    uploads, made = Uploads(), MadeBranches(tmp_path / "branches")
+    uploads, branches = Uploads(), MadeBranches(tmp_path / "branches")
     uploads.may_end.set()
     uploads.error = Transient("The Hub is away.")
     shared = sharing(tmp_path, uploads)
     shared.hand_over(20)
     old, new = BranchName("1" * 12, "f" * 16, "2" * 8), BranchName("2" * 12, "f" * 16, "3" * 8)
-    made.note("lab/old", old)
-    made.note("lab/new", new)
+    branches.note("lab/old", old)
+    branches.note("lab/new", new)
     week_ago = time.time() - MAX_AGE_SECONDS - 60
     os.utime(tmp_path / "branches" / str(old), (week_ago, week_ago))
     shared.remove()  # fails, too
@@ -191,13 +191,13 @@ def test_no_more_branches_are_remembered_or_removed_than_the_bounds(
     """The oldest are forgotten, and removed first."""
     monkeypatch.setattr(made_branches, "MAX_NOTES", 3)
     monkeypatch.setattr(made_branches, "MAX_ABANDONED", 2)
-    made = MadeBranches(tmp_path / "branches")
-    assert made.abandoned() == {}
+    branches = MadeBranches(tmp_path / "branches")
+    assert branches.abandoned() == {}
     for number in range(4):
         branch = BranchName(f"{number:012d}", "f" * 16, "1" * 8)
-        made.note(f"lab/{number}", branch)
+        branches.note(f"lab/{number}", branch)
         os.utime(tmp_path / "branches" / str(branch), (number + 1.0, number + 1.0))
-    assert list(made.abandoned().values()) == ["lab/1", "lab/2"]
+    assert list(branches.abandoned().values()) == ["lab/1", "lab/2"]
 
 
 def test_a_note_without_a_repo_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -327,15 +327,15 @@ def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub)
         assert go.wait(20)
         (folder / "weights").write_bytes(b"a" * SIZE)
 
-    found: list[PinnedSnapshot] = []
+    snapshots: list[PinnedSnapshot] = []
     wanted = {"weights": blob(b"a" * SIZE)}
-    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).pin("org/model", "a", wanted, slow)))
+    ahead = threading.Thread(target=lambda: snapshots.append(ModelStore(tmp_path).pin("org/model", "a", wanted, slow)))
     ahead.start()
     assert begun.wait(20)
-    attempt = threading.Thread(target=lambda: found.append(hub.hold(ModelStore(tmp_path), "a")))
+    attempt = threading.Thread(target=lambda: snapshots.append(hub.hold(ModelStore(tmp_path), "a")))
     attempt.start()
     go.set()
     for thread in (ahead, attempt):
         thread.join(20)
-    assert len(found) == 2
+    assert len(snapshots) == 2
     assert hub.asked == []

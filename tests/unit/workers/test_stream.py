@@ -60,8 +60,8 @@ def test_noise_is_refused_and_never_anything_else(noise: bytes) -> None:
         heard = reader.feed(noise + b"\n", now=0)
     except StreamBroken:
         return
-    said = [json.loads(line)["kind"] for line in noise.split(b"\n")]
-    assert said == [message.kind for message in heard]
+    kinds = [json.loads(line)["kind"] for line in noise.split(b"\n")]
+    assert kinds == [message.kind for message in heard]
 
 
 @pytest.mark.parametrize(

@@ -196,8 +196,8 @@ def test_what_a_child_writes_at_home_counts_too(tmp_path: Path, home: Path, monk
 def test_a_journal_has_its_own_bound(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that writes more into its journal than the plan allows is killed."""
     (tmp_path / "journal").write_bytes(b"x")
-    said = look(tmp_path, home, monkeypatch, tmp_path / "journal")
-    assert "its journal has 1 bytes, and may have 0" in said
+    message = look(tmp_path, home, monkeypatch, tmp_path / "journal")
+    assert "its journal has 1 bytes, and may have 0" in message
 
 
 @pytest.mark.parametrize(("name", "depth"), [("d", 1_500), ("d" * 200, 25)], ids=["many", "long"])

@@ -42,8 +42,8 @@ def test_each_benchmark_is_one_part_whose_questions_its_tasks_share() -> None:
 
 def test_a_suite_of_very_many_benchmarks_is_one_part() -> None:
     """A child for each of them would load the model too often."""
-    one = STARTER.benchmarks[0]
-    many = tuple(one.model_copy(update={"source": f"t{n}"}) for n in range(MAX_PARTS + 1))
+    benchmark = STARTER.benchmarks[0]
+    many = tuple(benchmark.model_copy(update={"source": f"t{n}"}) for n in range(MAX_PARTS + 1))
     suite: Suite = STARTER.model_copy(update={"benchmarks": many})
     (part,) = trial_parts(suite, 32)
     assert part.run == STARTER.run

@@ -39,8 +39,8 @@ def rows(*lines: bytes) -> list[SampleRow]:
 )
 def test_each_sample_is_compared(again: list[bytes], equal: int, first: int | None) -> None:
     """Questions, prompts, answers and metrics are compared; the first difference is reported."""
-    found = compare_task("task", rows(*(sample(doc_id=i) for i in range(3))), rows(*again), None)
-    assert (found.samples, found.equal, found.agreeing, found.first) == (3, equal, equal, first)
+    comparison = compare_task("task", rows(*(sample(doc_id=i) for i in range(3))), rows(*again), None)
+    assert (comparison.samples, comparison.equal, comparison.agreeing, comparison.first) == (3, equal, equal, first)
 
 
 def responses(*log_likelihoods: float) -> list[list[list[str]]]:
@@ -65,8 +65,8 @@ def responses(*log_likelihoods: float) -> list[list[list[str]]]:
 def test_two_engines_agree_within_the_tolerance(changes: dict[str, Any], agrees: bool) -> None:
     """In float32 each log-likelihood and metric is near the published one, and the same answers are most likely."""
     here = sample(**changes)
-    found = compare_task("task", rows(sample()), rows(here), EngineTolerance("torch.float32"))
-    assert (found.equal, found.agreeing, found.first) == (0, int(agrees), None if agrees else 7)
+    comparison = compare_task("task", rows(sample()), rows(here), EngineTolerance("torch.float32"))
+    assert (comparison.equal, comparison.agreeing, comparison.first) == (0, int(agrees), None if agrees else 7)
     assert compare_task("task", rows(sample()), rows(here), None).agreeing == 0
 
 
@@ -74,8 +74,8 @@ def test_a_text_may_differ_between_engines_if_its_score_is_the_same() -> None:
     """Such texts are counted; a text with another score does not agree."""
     published = [sample(doc_id=i, resps=[["Yes."]]) for i in range(3)]
     here = [published[0], sample(doc_id=1, resps=[["Yes!"]]), sample(doc_id=2, resps=[["No"]], acc_norm=0.0)]
-    found = compare_task("task", rows(*published), rows(*here), EngineTolerance("float32"))
-    assert (found.equal, found.agreeing, found.texts, found.first) == (1, 2, 1, 2)
+    comparison = compare_task("task", rows(*published), rows(*here), EngineTolerance("float32"))
+    assert (comparison.equal, comparison.agreeing, comparison.texts, comparison.first) == (1, 2, 1, 2)
 
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.01, True), (-0.01, True), (0.1, False)])
@@ -92,10 +92,10 @@ def test_half_precision_is_judged_by_all_log_likelihoods_together(shift: float, 
 
 def recorded(datasets: dict[str, str]) -> RecordedAttempt:
     """A recorded attempt with questions at these commits."""
-    found = results()
-    block = found.block.model_copy(update={"datasets": datasets})
+    published = results()
+    block = published.block.model_copy(update={"datasets": datasets})
     return RecordedAttempt(
-        Repo("dataset", "board/details"), "c" * 40, type(found)(block, found.scores, found.data), "t"
+        Repo("dataset", "board/details"), "c" * 40, type(published)(block, published.scores, published.data), "t"
     )
 
 
@@ -124,12 +124,15 @@ def test_scores_agree_as_far_as_metrics_explain() -> None:
     """A score that is a mean of probabilities follows the log-likelihoods; another one may not differ at all."""
     task = TaskComparison("task", 2, 1, 2, None, metric_difference=1e-5)
     scores = {"Navigation": (50.0, 50.0009)}
-    found = Verification(results().block, (task,), scores, {}, ("cpu", "cpu"))
-    assert (found.equal, found.agrees) == (False, True)
-    for changed in (replace(found, scores={"Navigation": (50.0, 50.01)}), replace(found, disagreement="by 3")):
+    verification = Verification(results().block, (task,), scores, {}, ("cpu", "cpu"))
+    assert (verification.equal, verification.agrees) == (False, True)
+    for changed in (
+        replace(verification, scores={"Navigation": (50.0, 50.01)}),
+        replace(verification, disagreement="by 3"),
+    ):
         assert not changed.agrees
-    assert not replace(found, tasks=(replace(task, metric_difference=0.0),)).agrees
-    assert not replace(found, tasks=(replace(task, agreeing=1),)).agrees
+    assert not replace(verification, tasks=(replace(task, metric_difference=0.0),)).agrees
+    assert not replace(verification, tasks=(replace(task, agreeing=1),)).agrees
 
 
 @pytest.mark.parametrize(

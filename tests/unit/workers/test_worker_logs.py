@@ -82,8 +82,8 @@ def test_no_bytes_move_a_cursor(data: bytes) -> None:
     """Any bytes become text without control characters."""
     log = BoundedLog()
     log.write(data)
-    for said in (log.text(), log.tail()):
-        assert not [c for c in said if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160]
+    for text in (log.text(), log.tail()):
+        assert not [c for c in text if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160]
 
 
 def test_nothing_that_a_child_says_passes_for_the_workers_words() -> None:

@@ -117,9 +117,9 @@ def test_all_but_the_answers_is_the_same_letter_for_letter(
     published: Mapping[str, Any], here: Mapping[str, Any], compared: tuple[str, str] | None, verdict: str
 ) -> None:
     """Question, prompt and metrics: those of the claimed answer, of which smaller ones may be the clock's fault."""
-    found = row_verdict([row(**published)], compared, [row(**here)])
-    assert found[0] == verdict
-    assert compared is not None or found[1] == NOT_SEEN
+    row_result = row_verdict([row(**published)], compared, [row(**here)])
+    assert row_result[0] == verdict
+    assert compared is not None or row_result[1] == NOT_SEEN
 
 
 def test_a_question_that_was_not_published_differs() -> None:

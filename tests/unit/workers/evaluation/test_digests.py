@@ -77,11 +77,11 @@ def test_another_right_answer_is_another_question(code: Any) -> None:
 
 def test_another_commit_of_the_same_questions_asks_the_same(code: Any) -> None:
     """It is recorded, and changes no digest."""
-    one, other = recorded(MadeUpTask(code)), recorded(MadeUpTask(code))
+    first, other = recorded(MadeUpTask(code)), recorded(MadeUpTask(code))
     other.revisions = {"ada/sums": "d" * 40}
-    assert one.parts().tasks["sums"].asked.dataset == f"ada/sums@{'c' * 40}"
+    assert first.parts().tasks["sums"].asked.dataset == f"ada/sums@{'c' * 40}"
     assert other.parts().tasks["sums"].asked.dataset == f"ada/sums@{'d' * 40}"
-    assert digests(one.parts()) == digests(other.parts())
+    assert digests(first.parts()) == digests(other.parts())
 
 
 def test_a_chat_template_does_not_change_what_is_asked(code: Any) -> None:
@@ -120,12 +120,12 @@ def test_copies_ask_each_question_with_the_examples_of_one_process(code: Any) ->
 
 def test_prompts_are_token_lists(code: Any) -> None:
     """Another token, and another end of the context, give other prompts; requests without tokens give none."""
-    known = []
+    digests_of_prompts = []
     for context, answer in (([1, 2], [3]), ([1], [2, 3]), ([1, 2], [4])):
         recorder = recorded(task := MadeUpTask(code))
         recorder.add_prompts(task.instances, [(context, answer)] * 3)
-        known.append(prompts_digest(recorder.parts()))
-    assert len(set(known)) == 3
+        digests_of_prompts.append(prompts_digest(recorder.parts()))
+    assert len(set(digests_of_prompts)) == 3
     assert prompts_digest(recorded(MadeUpTask(code)).parts()) == ""
 
 

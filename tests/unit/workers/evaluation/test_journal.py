@@ -55,10 +55,10 @@ def write(path: Path, units: Units) -> None:
 def read(path: Path, units: Units) -> int:
     """Check that the journal holds a beginning of `units`, and return its length."""
     with opened(path) as journal:
-        found = [journal.get(key) for key, _ in units]
+        values = [journal.get(key) for key, _ in units]
         count = journal.units
-    assert found[:count] == [value for _, value in units[:count]]
-    assert found[count:] == [None] * (len(units) - count)
+    assert values[:count] == [value for _, value in units[:count]]
+    assert values[count:] == [None] * (len(units) - count)
     return count
 
 
@@ -105,8 +105,8 @@ def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st
     header, *records = (content[start:end] for start, end in pairwise(places))
     order = data.draw(st.lists(st.sampled_from(range(len(records))), max_size=len(records) + 2))
     path.write_bytes(header + b"".join(records[number] for number in order))
-    kept = next((at for at, number in enumerate(order) if at != number), len(order))
-    assert read(path, units) == min(kept, len(units))
+    in_order = next((at for at, number in enumerate(order) if at != number), len(order))
+    assert read(path, units) == min(in_order, len(units))
 
 
 @given(st.binary(max_size=300))

@@ -76,8 +76,8 @@ def test_each_answer_is_recorded_under_its_request(model: Any, tmp_path: Path, e
     with opened(tmp_path / "0") as journal:
         lm = recording(model, journal, engine=engine)
         scores, texts = lm.loglikelihood(asked, disable_tqdm=True), lm.generate_until(to_write, disable_tqdm=True)
-        found = [read_answer(SCORES, journal.get(request_key(SCORES, request.args) or b"")) for request in asked]
-        assert scores_differ(dict(enumerate(found)), dict(enumerate(scores)), None) == ""
+        recorded = [read_answer(SCORES, journal.get(request_key(SCORES, request.args) or b"")) for request in asked]
+        assert scores_differ(dict(enumerate(recorded)), dict(enumerate(scores)), None) == ""
         assert [journal.get(request_key(TEXTS, request.args) or b"") for request in to_write] == texts
 
 
@@ -94,8 +94,8 @@ def test_answers_that_the_engine_withdraws_do_not_stay(
     asked = instances(40)
     with opened(tmp_path / "0") as journal:
         scores = recording(model, journal, engine="shared-prefix").loglikelihood(asked, disable_tqdm=True)
-        found = [read_answer(SCORES, journal.get(request_key(SCORES, request.args) or b"")) for request in asked]
-        assert found == scores
+        recorded = [read_answer(SCORES, journal.get(request_key(SCORES, request.args) or b"")) for request in asked]
+        assert recorded == scores
 
 
 def test_texts_that_the_engine_withdraws_do_not_stay(
@@ -124,13 +124,13 @@ def test_half_precision_of_two_batch_sizes_agrees() -> None:
 
     half = random_model("llama").to(torch.bfloat16)
     asked = instances(60)
-    several, one = (
+    several, single = (
         harness_model(half, max_length=120, batch_size=size).loglikelihood(asked, disable_tqdm=True) for size in (8, 1)
     )
-    assert several != one
+    assert several != single
     lm = harness_model(half, max_length=120)
     assert portable_answers.epsilon_of(lm) == EPSILON
-    assert scores_differ(dict(enumerate(several)), dict(enumerate(one)), EPSILON) == ""
+    assert scores_differ(dict(enumerate(several)), dict(enumerate(single)), EPSILON) == ""
 
 
 def test_texts_that_are_drawn_at_random_have_no_key() -> None:

@@ -238,14 +238,14 @@ def test_batches_are_the_harness_ones(model: Any, by_context: bool) -> None:
 
     def rows(journal: bool, path: str = os.devnull) -> list[Any]:
         lm = harness_model(model, max_length=LONGEST, logits_cache=by_context)
-        seen: list[Any] = []
-        hook = model.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].tolist()))
+        inputs: list[Any] = []
+        hook = model.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].tolist()))
         if journal:
             lm.journal = SimpleNamespace(
                 is_open=True, units=0, get=lambda _: None, add=lambda *_: None, choose_sample=lambda _: []
             )
         lm.loglikelihood(requests, disable_tqdm=True)
         hook.remove()
-        return seen
+        return inputs
 
     assert rows(True) == rows(False)

@@ -208,8 +208,8 @@ def test_less_memory_gives_the_same_answers(
     assert len(reports) == len(requests)
     assert harness.batch_size == 4
     budgets = [record.args for record in caplog.records if record.msg.startswith("out of memory")]
-    rest = harness.engine_record.reason
-    assert rest == ("" if room else "out of memory: 242 of 242 log-likelihoods are computed the harness's way")
+    reason = harness.engine_record.reason
+    assert reason == ("" if room else "out of memory: 242 of 242 log-likelihoods are computed the harness's way")
     assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
 
 
@@ -364,9 +364,9 @@ def test_one_engine_verifies_half_precision_of_the_other(
         for answers in (published, here)
     ]
     tolerance = EngineTolerance(str(model.dtype))
-    found = compare_task("task", *samples, tolerance)
-    assert (found.samples, found.agreeing) == (len(requests), len(requests))
-    assert found.equal < found.samples
+    comparison = compare_task("task", *samples, tolerance)
+    assert (comparison.samples, comparison.agreeing) == (len(requests), len(requests))
+    assert comparison.equal < comparison.samples
     assert (tolerance.disagreement() != "") is wrong
 
 

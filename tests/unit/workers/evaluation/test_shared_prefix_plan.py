@@ -38,11 +38,11 @@ def check(plan: Plan, budget: Budget) -> None:
         assert step.tokens <= budget.step_tokens or len(step.rows) == 1
         assert step.kept_until is None or all(len(row.segments) == 1 for row in step.rows)
         for row, before in zip(step.rows, cached, strict=True):
-            seen: list[list[int]] = []
+            prefixes: list[list[int]] = []
             for segment in row.segments:
                 assert segment.tokens
-                start = before[: step.start] if segment.parent is None else seen[segment.parent]
-                seen.append([*start, *segment.tokens])
+                start = before[: step.start] if segment.parent is None else prefixes[segment.parent]
+                prefixes.append([*start, *segment.tokens])
                 for score in segment.scores:
                     request = plan.requests[score.request]
                     place = len(request.tokens) - request.answer_length + score.index

@@ -57,18 +57,18 @@ def entry(
     model: str, *, path: str = "", days: float = 1.0, by: str = "", status: str = "FINISHED", **more: Any
 ) -> IndexEntry:
     """A request that ended well `days` ago."""
-    said = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
-    standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **said)
-    known = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
-    return IndexEntry(path=path or place(model), model=model, **known)
+    facts = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
+    standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **facts)
+    fields = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
+    return IndexEntry(path=path or place(model), model=model, **fields)
 
 
 def request(model: str = "ada/tiger", **fields: Any) -> Request:
     """A submission."""
-    said = {"model": model, "status": "PENDING", "precision": "float16", "weight_type": "Original", **fields}
-    found = parse_request(place(model), json.dumps(said).encode())
-    assert isinstance(found, Request)
-    return found
+    fields_of_file = {"model": model, "status": "PENDING", "precision": "float16", "weight_type": "Original", **fields}
+    parsed = parse_request(place(model), json.dumps(fields_of_file).encode())
+    assert isinstance(parsed, Request)
+    return parsed
 
 
 def around(
@@ -87,9 +87,9 @@ def test_an_empty_board_knows_nothing(context: BoardContext) -> None:
 def test_the_same_evaluation_at_another_path_is_told_with_its_address(context: BoardContext) -> None:
     """In any case of letters, and under the name that the model has now."""
     other = entry("Ada/Tiger")
-    (found,) = around(context, other).same
-    assert (found.path, found.model, found.status) == (other.path, "Ada/Tiger", "FINISHED")
-    assert found.address == f"http://127.0.0.1:9/datasets/board/requests/blob/main/{other.path}"
+    (same,) = around(context, other).same
+    assert (same.path, same.model, same.status) == (other.path, "Ada/Tiger", "FINISHED")
+    assert same.address == f"http://127.0.0.1:9/datasets/board/requests/blob/main/{other.path}"
     assert around(context, asked=request("ada/old-name")).same != ()
 
 
@@ -154,13 +154,13 @@ COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("made", "counts"), COUNTS)
+@pytest.mark.parametrize(("make_entry", "counts"), COUNTS)
 def test_a_quota_counts_what_came_to_something(
-    context: BoardContext, made: Callable[[], IndexEntry], counts: bool
+    context: BoardContext, make_entry: Callable[[], IndexEntry], counts: bool
 ) -> None:
     """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
-    found = around(context, made())
-    assert (found.by_submitter, found.by_organisation) == (int(counts), int(counts))
+    facts = around(context, make_entry())
+    assert (facts.by_submitter, facts.by_organisation) == (int(counts), int(counts))
     assert around(context, asked=request("eve/lion"), by="heidi").by_submitter == 0
 
 
@@ -168,8 +168,8 @@ def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> N
     """A request that is judged again is compared with earlier requests only."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
     again = request(steward={"attempt": 1, "revision": SHA})
-    found = around(context, *others, entry("Ada/Tiger"), asked=again)
-    assert (found.by_submitter, found.by_organisation, found.same) == (0, 0, ())
+    facts = around(context, *others, entry("Ada/Tiger"), asked=again)
+    assert (facts.by_submitter, facts.by_organisation, facts.same) == (0, 0, ())
     waits = entry("ada/tiger", status="PENDING", state="waiting", asked="main ")
     assert around(context, waits).by_submitter == 0
 
@@ -210,13 +210,13 @@ def test_authors_of_a_base_model_who_opted_out_have_under_every_name(context: Bo
     base = replace(FACTS, id="eve/root")
     policy = context.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})
     board, context.board = context.board, context.board.model_copy(update={"admission": policy})
-    found = around(context, base_name="eve/old-root", base=base)
-    assert (found.opted_out, found.base_opted_out) == (False, True)
+    facts = around(context, base_name="eve/old-root", base=base)
+    assert (facts.opted_out, facts.base_opted_out) == (False, True)
     context.board = board
     assert not around(context, base_name="eve/old-root", base=base).base_opted_out
     context.flag_book = OptedOut(context.redis, context.keys, context.hub, lambda: context.mirror, None)
-    found = around(context, base_name="eve/old-root", base=base)
-    assert (found.opted_out, found.base_opted_out) == (False, True)
+    facts = around(context, base_name="eve/old-root", base=base)
+    assert (facts.opted_out, facts.base_opted_out) == (False, True)
 
 
 class OptedOut(FlagBook):

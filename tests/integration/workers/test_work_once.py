@@ -97,9 +97,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
             port=0,
         )
         with client_of(settings) as client:
-            made = Once(stand, str(client.base_url))
-            yield made
-            for worker in made.workers:  # one that a failed test left
+            commands = Once(stand, str(client.base_url))
+            yield commands
+            for worker in commands.workers:  # one that a failed test left
                 worker.kill()
                 worker.wait()
 
@@ -218,10 +218,10 @@ def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> N
     outcome, log = once.stand.end_of(asked)
     output = worker.communicate(timeout=60)[0]
     assert outcome.ok, (log, output)
-    seen = json.loads((tmp_path / "published.json").read_text())
-    assert seen["memory"] == 0
-    assert any(name.startswith("HOME=") for name in seen["environ"])
-    texts = [json.dumps(seen), json.dumps(outcome.model_dump(mode="json")), log, output]
+    view = json.loads((tmp_path / "published.json").read_text())
+    assert view["memory"] == 0
+    assert any(name.startswith("HOME=") for name in view["environ"])
+    texts = [json.dumps(view), json.dumps(outcome.model_dump(mode="json")), log, output]
     files = [file.read_bytes() for file in (once.stand.folder / "work").rglob("*") if file.is_file()]
     for secret in (token, TOKEN):
         assert not [text for text in texts if secret in text]

@@ -49,8 +49,8 @@ def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver) -
     data = stand.context.hub.read_file(stand.context.results, path).data
     remove(stand, path)
     assert missing_results(stand.context) == [(next(iter(stand.context.index.paths())), path)]
-    (told,) = [check for check in examine(stand.context) if check.name == "results"]
-    assert (told.state, path in told.words) == ("warning", True)
+    (results_check,) = [check for check in examine(stand.context) if check.name == "results"]
+    assert (results_check.state, path in results_check.words) == ("warning", True)
     look(stand)
     assert results(stand) == [path]
     assert stand.context.hub.read_file(stand.context.results, path).data == data
@@ -67,9 +67,9 @@ def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver, capsys: pyt
     remove(stand, path)
     look(stand)
     assert results(stand) == []
-    told = capsys.readouterr().out
-    assert "removed by hand" in told
-    assert path in told
+    output = capsys.readouterr().out
+    assert "removed by hand" in output
+    assert path in output
 
 
 @pytest.mark.parametrize("lost", ["details", "status"])
@@ -94,9 +94,9 @@ def test_a_removed_log_is_told(stand: BoardDriver, capsys: pytest.CaptureFixture
     path = f"ada/good/{job.attempt}/log.txt"
     stand.form.delete_file(path, "board/logs", repo_type="dataset", commit_message="Tidy up")
     look(stand)
-    told = capsys.readouterr().out
-    assert "removed by hand" in told
-    assert path in told
+    output = capsys.readouterr().out
+    assert "removed by hand" in output
+    assert path in output
 
 
 def test_a_check_of_unchanged_repos_costs_one_call_each(stand: BoardDriver) -> None:

@@ -16,7 +16,7 @@ HUB = HubAccess("http://127.0.0.1:9", None)
 
 
 @pytest.mark.parametrize(
-    ("answers", "error", "left"),
+    ("answers", "error", "unused"),
     [
         ([RevisionGone("not here"), SimpleNamespace(sha="a" * 40)], None, 0),
         ([ModelGone("not here"), SimpleNamespace(sha="a" * 40)], None, 0),
@@ -25,15 +25,15 @@ HUB = HubAccess("http://127.0.0.1:9", None)
     ],
 )
 def test_the_hub_is_asked_twice_before_a_model_counts_as_gone(
-    answers: list[object], error: type[Exception] | None, left: int, monkeypatch: pytest.MonkeyPatch
+    answers: list[object], error: type[Exception] | None, unused: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that lags may not know a new commit; a gate is no lag."""
 
     def answer(*_: object) -> object:
-        said = answers.pop(0)
-        if isinstance(said, Exception):
-            raise said
-        return said
+        next_answer = answers.pop(0)
+        if isinstance(next_answer, Exception):
+            raise next_answer
+        return next_answer
 
     monkeypatch.setattr(downloads, "_answered_info", answer)
     monkeypatch.setattr(downloads, "GONE_SECONDS", 0.0)
@@ -42,4 +42,4 @@ def test_the_hub_is_asked_twice_before_a_model_counts_as_gone(
     else:
         with pytest.raises(error):
             head_commit("ada/good", HUB)
-    assert len(cast(list[object], answers)) == left
+    assert len(cast(list[object], answers)) == unused

@@ -41,9 +41,9 @@ def run_trials(way: str, folder: Path, port: int, memory: int, trials: list[str]
         pytest.skip("giving up a capability takes root and setpriv")
     script = [sys.executable, str(isolation_script.__file__), str(folder), str(port), kind, str(memory), *trials]
     env = {**os.environ, "HF_TOKEN": TOKEN, "STEWARD_WORKER_TOKEN": TOKEN}
-    done = subprocess.run([*prefix, *script], env=env, capture_output=True, text=True, timeout=60 + 60 * len(trials))
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    process = subprocess.run([*prefix, *script], env=env, capture_output=True, text=True, timeout=60 + 60 * len(trials))
+    assert process.returncode == 0, process.stderr
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module", params=list(WAYS))
@@ -96,10 +96,10 @@ def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: py
 
 def test_no_token_in_environment_or_memory(look: dict[str, Any]) -> None:
     """The worker's token is not in the child's environment or memory, nor in any environment that it can read."""
-    seen = look["seen"]
-    assert seen["memory"] == 0
-    assert TOKEN not in json.dumps(seen["environ"]) and any(name.startswith("HOME=") for name in seen["environ"])
-    assert not [name for name, words in seen["others"].items() if TOKEN in words]
+    view = look["seen"]
+    assert view["memory"] == 0
+    assert TOKEN not in json.dumps(view["environ"]) and any(name.startswith("HOME=") for name in view["environ"])
+    assert not [name for name, words in view["others"].items() if TOKEN in words]
 
 
 def test_no_connection_out(look: dict[str, Any]) -> None:
@@ -134,11 +134,11 @@ def test_no_other_attempt_in_sight(look: dict[str, Any]) -> None:
 
 def test_no_privileges_and_none_to_be_had(look: dict[str, Any]) -> None:
     """No capability, no gain by exec, and no way to namespaces, mounts, other processes or other users."""
-    seen = look["seen"]
-    assert int(seen["who"]["caps"], 16) == 0 and seen["who"]["nnp"] == "1"
-    assert "done" not in {act: result for act, result in seen["escape"].items() if act != "setuid"}.values()
+    view = look["seen"]
+    assert int(view["who"]["caps"], 16) == 0 and view["who"]["nnp"] == "1"
+    assert "done" not in {act: result for act, result in view["escape"].items() if act != "setuid"}.values()
     if look["mode"]["own_user"]:
-        assert seen["who"]["uid"] == 61_184 and seen["who"]["groups"] == [] and seen["escape"]["setuid"] != "done"
+        assert view["who"]["uid"] == 61_184 and view["who"]["groups"] == [] and view["escape"]["setuid"] != "done"
 
 
 def test_nothing_open_but_its_pipes(look: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ def test_nothing_open_but_its_pipes(look: dict[str, Any]) -> None:
 
 
 def test_its_limits_are_set(look: dict[str, Any]) -> None:
-    """No core dumps; memory, files and processes are bounded."""
+    """No core dumps; memory, the size of files and the number of processes are bounded."""
     limits = look["seen"]["limits"]
     assert limits["RLIMIT_CORE"] == 0 and limits["RLIMIT_DATA"] == 1 << 30
     assert limits["RLIMIT_FSIZE"] == 16 << 30 and 0 < limits["RLIMIT_NPROC"] <= 4096
@@ -166,8 +166,8 @@ def test_the_token_of_a_real_worker_stays_with_it(bot: AttemptQueue, start_worke
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
     assert outcome.ok, log
-    seen = json.loads((worker.folder / "published.json").read_text())
-    assert seen["memory"] == 0 and TOKEN not in json.dumps(seen["environ"])
+    view = json.loads((worker.folder / "published.json").read_text())
+    assert view["memory"] == 0 and TOKEN not in json.dumps(view["environ"])
     (zygote,) = worker.pids("zygote")
     assert TOKEN.encode() not in Path(f"/proc/{zygote}/environ").read_bytes()
     assert not [link for link in Path(f"/proc/{zygote}/fd").iterdir() if "socket" in str(link.readlink())]

@@ -48,9 +48,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     made_of = rename_world()
     for repo in made_of["repos"]:
         repo |= {"aliases": [FORMER]} if repo["id"] == REQUESTS else {}
-    with LocalHub(tmp_path_factory.mktemp("hub"), made_of) as made:
-        prepare(made)
-        yield made
+    with LocalHub(tmp_path_factory.mktemp("hub"), made_of) as started:
+        prepare(started)
+        yield started
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def stand(hub: LocalHub, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board that Maya maintains, as at the beginning."""
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-        with board_on(hub, client, FILES) as made:
-            fill_results(made, RESULT_FILES)
-            maintained(made)
-            yield made
+        with board_on(hub, client, FILES) as driver:
+            fill_results(driver, RESULT_FILES)
+            maintained(driver)
+            yield driver
 
 
 def discuss(stand: BoardDriver, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:
@@ -116,15 +116,15 @@ def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None
     assert "Not yet" in comments(stand, REQUESTS, number)[0]
     asked = discuss(stand, number)
     assert "ada may write to both" in comments(stand, REQUESTS, number)[0]
-    for one in (asked, stranger):
-        look_at(stand, REQUESTS, one)
-        (answer,) = comments(stand, REQUESTS, one)
+    for thread in (asked, stranger):
+        look_at(stand, REQUESTS, thread)
+        (answer,) = comments(stand, REQUESTS, thread)
         assert "a maintainer decides" in answer
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
-    for one in (asked, stranger):
-        assert status(stand, one) == "closed"
-        assert "ada/twin to ada/twin-two" in comments(stand, REQUESTS, one)[-1]
+    for thread in (asked, stranger):
+        assert status(stand, thread) == "closed"
+        assert "ada/twin to ada/twin-two" in comments(stand, REQUESTS, thread)[-1]
     before = len(comments(stand, REQUESTS, asked))
     look_at(stand, REQUESTS, asked)
     assert len(comments(stand, REQUESTS, asked)) == before
@@ -147,8 +147,8 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, p
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
-    said = comments(stand, REQUESTS, asked)
-    assert ["a maintainer decides" in one for one in said] == [False] * answers + [True]
+    posts = comments(stand, REQUESTS, asked)
+    assert ["a maintainer decides" in one for one in posts] == [False] * answers + [True]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     assert status(stand, asked) == "closed"
@@ -196,10 +196,10 @@ def test_what_is_mentioned_in_a_talk_ends_nothing(stand: BoardDriver) -> None:
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.settle()
     idea = talk(stand, "An idea for names", "Hello.", f"As in {link(stand, number)}.")
-    for one, answers in ((report, 1), (idea, 0)):
-        look_at(stand, REQUESTS, one)
-        assert status(stand, one) == "open"
-        assert len(comments(stand, REQUESTS, one)) == answers
+    for thread, answers in ((report, 1), (idea, 0)):
+        look_at(stand, REQUESTS, thread)
+        assert status(stand, thread) == "open"
+        assert len(comments(stand, REQUESTS, thread)) == answers
 
 
 def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> None:
@@ -211,8 +211,8 @@ def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> N
     (text,) = comments(stand, REQUESTS, number)
     assert "I can do the rest of the rename" in text
     stand.settle()
-    rest = {it: data for it, data in FILES.items() if it != path(OLD)}
-    number, head = open_pull(stand, done(requests_plan(files=rest).files))
+    remaining = {name: data for name, data in FILES.items() if name != path(OLD)}
+    number, head = open_pull(stand, done(requests_plan(files=remaining).files))
     look_at(stand, REQUESTS, number)
     assert "The rename is correct" in comments(stand, REQUESTS, number)[0]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
@@ -237,11 +237,11 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(
 
     So do the earlier results of a newer evaluation, here of a withdrawn one.
     """
-    kept = {**FILES, path(OLD): request(OLD, note="é", status=status, steward=facts)}
-    stand.put(path(OLD), kept[path(OLD)])
+    present = {**FILES, path(OLD): request(OLD, note="é", status=status, steward=facts)}
+    stand.put(path(OLD), present[path(OLD)])
     stand.settle()
     for repo, files in (
-        (REQUESTS, requests_plan(files=kept).files),
+        (REQUESTS, requests_plan(files=present).files),
         (RESULTS, plan("results", OLD, NEW, RESULT_FILES).files),
     ):
         number, head = open_pull(stand, done(files), repo=repo)
@@ -265,8 +265,8 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
     planned = plan("results", OLD, NEW, files).files
     wanted = next(json.loads(one.data) for one in planned if one.path == result_path(OLD))
     assert wanted["config"]["model_name"] == NEW
-    left = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
-    number, head = open_pull(stand, {**done(planned), result_path(NEW): left}, repo=RESULTS)
+    with_old_name = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
+    number, head = open_pull(stand, {**done(planned), result_path(NEW): with_old_name}, repo=RESULTS)
     look_at(stand, RESULTS, number)
     assert decide(stand.context, stand.context.results, number, head, "maya").merged
     stand.time += 600

@@ -132,10 +132,10 @@ def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> 
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
     """Of a log that is too long the last bytes are stored, even if they split a character."""
     attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")
-    found = attempts.outcome(ATTEMPT)
-    assert found is not None
-    assert found[1].endswith("the end")
-    assert len(found[1].encode()) <= MAX_LOG + 3
+    outcome_and_log = attempts.outcome(ATTEMPT)
+    assert outcome_and_log is not None
+    assert outcome_and_log[1].endswith("the end")
+    assert len(outcome_and_log[1].encode()) <= MAX_LOG + 3
 
 
 def test_a_garbled_outcome_is_an_error_not_a_result(attempts: Attempts, connection: redis.Redis) -> None:
@@ -270,8 +270,8 @@ def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
 def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
     """Attempts read together equal those read alone; unknown ones are left out."""
     others = [f"{number:012x}-cccccccc-1" for number in range(3)]
-    for number, one in enumerate(others[:2]):
-        attempts.take(one, f"{number}", "w", now=NOW)
+    for number, attempt in enumerate(others[:2]):
+        attempts.take(attempt, f"{number}", "w", now=NOW)
     attempts.beat(others[0], AttemptProgress("load", 1, 2), now=NOW + 1, worker="0", path="0")
     assert attempts.read_all([]) == {}
-    assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}
+    assert attempts.read_all([*others, others[0]]) == {attempt: attempts.read(attempt) for attempt in others[:2]}

@@ -66,13 +66,13 @@ sys.exit(run.run_demo(headless=False, as_json=False))
 
 def test_a_second_ctrl_c_does_not_disturb_the_end(tmp_path: Path) -> None:
     """The processes are stopped to the last one, and the farewell follows, with the exit status of Ctrl-C."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", STOPPED],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert (done.returncode, done.stdout) == (130, "all processes ended\n"), done.stderr
-    assert done.stderr.startswith("Stopped.")
+    assert (process.returncode, process.stdout) == (130, "all processes ended\n"), process.stderr
+    assert process.stderr.startswith("Stopped.")
     assert not list(tmp_path.glob("steward-demo-*"))

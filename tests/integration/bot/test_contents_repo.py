@@ -45,8 +45,8 @@ from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
     """A board with flags and a table."""
-    with board_with_table(tmp_path, connection, probe) as made:
-        yield made
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
@@ -100,29 +100,29 @@ def test_columns_of_others_are_kept(stand: FlagBoardDriver) -> None:
     look(stand)
     shape = columns(stand.context.suite)
     rows = [dict(row) for row in read_table(data(stand), "", shape).rows]
-    found = pq.read_table(io.BytesIO(write_table(rows, shape, {})))
-    more = found.append_column("votes", [[7]])
+    shown = pq.read_table(io.BytesIO(write_table(rows, shape, {})))
+    more = shown.append_column("votes", [[7]])
     into = io.BytesIO()
     pq.write_table(more, into)
     operations = [CommitOperationAdd(FILE, into.getvalue())]
     stand.form.create_commit(CONTENTS, operations, commit_message="Add votes", repo_type="dataset")
     AppealThread(stand, f"[FLAG] {GOOD}", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)
-    found = table(stand)
-    assert (list(found.columns)[-1], list(found["votes"]), list(found["Flagged"])) == ("votes", [7], [True])
+    shown = table(stand)
+    assert (list(shown.columns)[-1], list(shown["votes"]), list(shown["Flagged"])) == ("votes", [7], [True])
 
 
 def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagBoardDriver) -> None:
     """Named in the board file, made once, with config and split in its card."""
     org = HfApi(stand.hub.url, token=BOT)
     board = parse_board(BOARD.replace("results: board/results", "results: board/results, contents: board/fresh"))
-    door = Hub(stand.hub.url, BOT)
-    said = list(steps(door, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
-    assert any("Created the dataset board/fresh" in line for line in said)
+    bot_hub = Hub(stand.hub.url, BOT)
+    lines = list(steps(bot_hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
+    assert any("Created the dataset board/fresh" in line for line in lines)
     card = Path(org.hf_hub_download("board/fresh", "README.md", repo_type="dataset")).read_text("utf-8")
     assert "config_name: default" in card
     assert "split: train" in card
-    door.close()
+    bot_hub.close()
 
 
 def test_without_the_library_the_sync_process_does_not_start(
@@ -184,7 +184,7 @@ def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagBoard
     before = commits(stand)
     stand.context.contents_memory = ContentsCache()
     look(stand)
-    found = table(stand)
-    assert list(found["Model sha"]) == [ours["Model sha"], "e" * 40]
-    assert (list(found["Average ⬆️"]), list(found["Hub ❤️"])) == ([ours["Average ⬆️"], 11.0], [0, 99])
+    shown = table(stand)
+    assert list(shown["Model sha"]) == [ours["Model sha"], "e" * 40]
+    assert (list(shown["Average ⬆️"]), list(shown["Hub ❤️"])) == ([ours["Average ⬆️"], 11.0], [0, 99])
     assert (commits(stand), disagreements(stand.context)) == (before, [])

@@ -62,11 +62,11 @@ def half(port: int, address: str) -> socket.socket:
 def begun(port: int, address: str, sent: bytes, expected: bytes) -> socket.socket:
     """A connection that sent `sent`, and has read `expected` unless the server closed it."""
     connection = connect(port, address)
-    said = b""
+    answer = b""
     try:
         connection.sendall(sent)
-        while expected not in said and (piece := connection.recv(65_536)):
-            said += piece
+        while expected not in answer and (piece := connection.recv(65_536)):
+            answer += piece
     except ConnectionError:
         pass
     return connection
@@ -110,8 +110,8 @@ def coming_again(port: int, addresses: list[str]) -> Iterator[None]:
             opened.append(idle(port, address))
             while len(opened) > CROWD:
                 opened.popleft().close()
-        for one in opened:
-            one.close()
+        for connection in opened:
+            connection.close()
 
     threads = [threading.Thread(target=flood, args=(address,)) for address in addresses]
     for thread in threads:
@@ -207,12 +207,12 @@ def test_one_client_watches_with_so_many_streams(
     def watches(address: str) -> bool:
         with connect(port, address) as browser:
             browser.sendall(get("/events", "Connection: close"))
-            said = browser.recv(65_536)
-            while status(said) == 503 and (more := browser.recv(65_536)):  # head and body may come apart
-                said += more
-        if status(said) == 503:
-            assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "too-many"
-        return status(said) == 200
+            answer = browser.recv(65_536)
+            while status(answer) == 503 and (more := browser.recv(65_536)):  # head and body may come apart
+                answer += more
+        if status(answer) == 503:
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too-many"
+        return status(answer) == 200
 
     with serving(settings, seconds=60) as port, stream(port, "127.0.0.2"):
         with stream(port, "127.0.0.2"):

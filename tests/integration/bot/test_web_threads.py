@@ -61,13 +61,13 @@ def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decision
     """Newest first, each once, also when some come at the same second; told again they are told as they are then."""
     decisions.put(*(decision(number) for number in range(5)))
     decisions.put(decision(9, at=decision(4).at), decision(2, allowed=False))
-    seen, cursor = list[str](), ""
+    listed, cursor = list[str](), ""
     while True:
         page = web.get("/api/decisions", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
-        seen += [one["command"].rpartition(" ")[2] for one in page["decisions"]]
+        listed += [one["command"].rpartition(" ")[2] for one in page["decisions"]]
         if (cursor := page["next"] or "") == "":
             break
-    assert seen in (["9", "4", "3", "2", "1", "0"], ["4", "9", "3", "2", "1", "0"])
+    assert listed in (["9", "4", "3", "2", "1", "0"], ["4", "9", "3", "2", "1", "0"])
     (third,) = [one for one in web.get("/api/decisions").json()["decisions"] if one["command"].endswith(" 2")]
     assert third["allowed"] is False
     assert third["thread_url"].endswith("/datasets/board/requests/discussions/7")
@@ -95,8 +95,8 @@ def test_a_decision_shows_whether_it_was_allowed_and_what_came_of_it(web: httpx2
         "nothing to do",
         "not recorded",
     ]
-    told = web.get("/api/decisions").json()["decisions"]
-    assert [one["outcome"] for one in told[::-1]][:4] == ["", "done", "refused", "failed"]
+    listed = web.get("/api/decisions").json()["decisions"]
+    assert [one["outcome"] for one in listed[::-1]][:4] == ["", "done", "refused", "failed"]
 
 
 @pytest.mark.parametrize("takes_private", [True, False])
@@ -123,16 +123,16 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     public = {"repo": "dataset/board/requests", "number": 7}
     decisions.put(about(1, "open"), about(2, "secret"), about(3, "gone"))
     decisions.put(about(4, "secret", "open"), about(5, "secret", thread=public))
-    told = read_decisions(BoardReader(context), DecisionsQuery()).decisions[::-1]
-    gone = "" if takes_private else "ada/gone"
-    assert [one.model for one in told] == ["ada/open", "", gone, "ada/open", "ada/secret"]
-    assert (told[1].command, told[1].answer, told[1].requests, told[1].person) == ("/submit …", "", [], "mia")
-    assert told[3].requests == [paths["open"]]
+    listed = read_decisions(BoardReader(context), DecisionsQuery()).decisions[::-1]
+    unknown = "" if takes_private else "ada/gone"
+    assert [one.model for one in listed] == ["ada/open", "", unknown, "ada/open", "ada/secret"]
+    assert (listed[1].command, listed[1].answer, listed[1].requests, listed[1].person) == ("/submit …", "", [], "mia")
+    assert listed[3].requests == [paths["open"]]
     hub.close()
 
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest go; the files on the Hub stay."""
+    """Redis holds the newest decisions, up to a number."""
     monkeypatch.setattr("redis_state.board.decisions.MAX_DECISIONS", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
@@ -161,8 +161,8 @@ def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Deci
         text = web.get(path).text
         assert "<script>alert" not in text
         assert "&lt;script&gt;" in text
-    (told,) = web.get("/api/threads-waiting").json()["threads"]
-    assert (told["title"], told["since"]) == (HOSTILE, "2026-11-25T09:46:40Z")
+    (thread,) = web.get("/api/threads-waiting").json()["threads"]
+    assert (thread["title"], thread["since"]) == (HOSTILE, "2026-11-25T09:46:40Z")
 
 
 def test_former_names_of_models_are_found_again(stand: BoardDriver) -> None:

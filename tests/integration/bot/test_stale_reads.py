@@ -255,7 +255,7 @@ def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriv
 
 
 def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
-    """The index has a request of which there is no file: the doctor tells, and the comparison has it looked at."""
+    """The index has a request of which there is no file: the consistency check tells, and a comparison removes it."""
     stand.settle()
     path = path_of("ada/never")
     stand.context.index.put(IndexEntry(path=path, state="settled"))

@@ -12,9 +12,18 @@ from workers.evaluation import task_requirements
 V2 = find_suite("open-llm-v2")
 
 
-def test_a_suite_of_ones_own_needs_nothing() -> None:
-    """A suite with its own tasks needs no libraries, whatever their names."""
-    task_requirements.check_task_requirements(find_suite("starter"), {})
+def test_a_suite_of_ones_own_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite with its own tasks needs no libraries, even if a task has a name like one of the harness's."""
+    monkeypatch.setattr(task_requirements, "find_spec", lambda _: None)
+    starter = find_suite("starter")
+    (first, *others) = starter.benchmarks
+    task = first.tasks[0].model_copy(update={"name": "my_ifeval"})
+    benchmarks = (first.model_copy(update={"tasks": (task,)}), *others)
+    own = starter.model_copy(update={"benchmarks": benchmarks})
+    task_requirements.check_task_requirements(own, {})
+    harness = own.model_copy(update={"definitions": {}})
+    with pytest.raises(task_requirements.SuiteRequirementsMissing, match="langdetect"):
+        task_requirements.check_task_requirements(harness, {})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

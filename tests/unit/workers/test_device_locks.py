@@ -33,7 +33,11 @@ def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
 
 def test_other_devices_are_free(tmp_path: Path) -> None:
     """Locks of different devices, and of the CPU, are independent."""
-    with device_lock(tmp_path, (A,), never), device_lock(tmp_path, (B,), never), device_lock(tmp_path, (), never):
+
+    def at_once() -> str:
+        pytest.fail("a lock waited for another device")
+
+    with device_lock(tmp_path, (A,), at_once), device_lock(tmp_path, (B,), at_once), device_lock(tmp_path, (), at_once):
         pass
 
 
