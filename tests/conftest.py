@@ -19,7 +19,7 @@ from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
 from tests.support.probe import shared_probe
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, sampled
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -71,8 +71,16 @@ LONG = (
 Those that import the harness alternate with those that wait."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest.
+
+    Tests that `one_in` leaves out run where they are chosen by a word (`-k`) or by their file alone.
+    """
+    if not WHOLE and not config.getoption("keyword") and len({item.path for item in items}) > 1:
+        run = sampled(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(run)])
+        items[:] = run
 
     def turn(item: pytest.Item) -> tuple[int, int]:
         kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts
