@@ -65,7 +65,7 @@ LONG = (
     "test_worker_attempts",
     "test_bot_state_machine", "test_bot_serve", "test_commands_table", "test_web_schema",
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",
-    "test_commands_hostile", "test_localhub_libraries", "test_former_paths", "test_first_answers",
+    "test_commands_hostile", "test_former_paths", "test_steward_up",
 )  # fmt: skip
 """Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do.
 Those that import the harness alternate with those that wait."""
