@@ -78,9 +78,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Tests that `one_in` leaves out run where they are chosen by a word (`-k`) or by their file alone.
     """
     if not WHOLE and not config.getoption("keyword") and len({item.path for item in items}) > 1:
-        run = sampled(items)
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(run)])
-        items[:] = run
+        left = set(items)
+        items[:] = sampled(items)
+        config.hook.pytest_deselected(items=list(left.difference(items)))
 
     def turn(item: pytest.Item) -> tuple[int, int]:
         kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts

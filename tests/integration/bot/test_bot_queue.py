@@ -31,7 +31,7 @@ from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import path_of, queued, start, status_comment, submit
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 

@@ -21,7 +21,7 @@ from tests.support.board.reconciliation import fill, look, member, state, text_o
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:

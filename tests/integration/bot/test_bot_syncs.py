@@ -16,7 +16,7 @@ from leaderboard.attempts import Details, Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.sizes import every, first, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:

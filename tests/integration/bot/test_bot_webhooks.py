@@ -19,7 +19,7 @@ from redis_state.keys import Keys
 from tests.support.board.board_file import OLD_SECRET, SECRET
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 KEYS = Keys("demo")
 
 

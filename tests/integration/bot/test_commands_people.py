@@ -17,7 +17,7 @@ from tests.support.board.pull_requests import PATH, fields, look, propose, repor
 from tests.support.board.pull_requests import thread as pull_thread
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
 
 

@@ -24,7 +24,7 @@ from tests.support.board.published_details import publish
 from tests.support.board.worlds import open_board
 from tests.support.sizes import WHOLE, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
 
 

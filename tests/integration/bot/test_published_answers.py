@@ -33,7 +33,7 @@ from tests.support.units.details_samples import results, sample
 from tests.support.waiting import wait_until
 from workers.publication.details import write_samples
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 TASK, OTHER_TASK = "starter_navigation", "starter_web_of_lies"
 RIGHT = {"acc_norm": 1.0}

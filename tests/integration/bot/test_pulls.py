@@ -34,7 +34,7 @@ from tests.support.board.pull_requests import (
 from tests.support.board.worlds import board_world
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ from tests.support.board.renames import (
 )
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 FORMER = "old/requests"
 
 

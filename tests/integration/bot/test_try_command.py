@@ -23,7 +23,7 @@ from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
 from tests.support.sizes import every, first, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 TRY = "/try ada/good precision=float32"
 HOSTILE = "</details> @ada [x](http://evil.example) <!-- steward:1 --> | \n\n# title"
 REPORT = TrialReport(

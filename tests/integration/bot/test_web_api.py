@@ -26,7 +26,7 @@ from redis_state.keys import Keys
 from tests.support.board.board_driver import BoardDriver
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
 

@@ -33,7 +33,7 @@ from steward.cli import app
 from tests.support.board.board_driver import BOT, CONFIG, BoardDriver
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 KEYS = Keys("demo")
 
 
