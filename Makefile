@@ -69,11 +69,33 @@ chaos: setup
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
 		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
 
-# All cases of the tables and all looks of the pages of which `make test` runs a sample, the tests that it leaves out, and
-# twice or three times as many drawn examples; besides those of `make chaos`. A unit test finds files that no target runs
-# in full.
+# All cases of the tables and all looks of the pages of which `make test` runs a sample, all tests of the files of which it
+# runs every second or third (`one_in`), the tests that it leaves out, and twice or three times as many drawn examples;
+# besides those of `make chaos`. A unit test finds files that no target runs in full.
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/integration/bot/test_bot_doctor.py tests/integration/bot/test_timer_finds_requests.py \
+		tests/integration/bot/test_restored_results.py tests/integration/bot/test_bot_look_rhythm.py \
+		tests/integration/bot/test_bot_outbreaks.py tests/integration/bot/test_bot_queue.py \
+		tests/integration/bot/test_bot_queue_pauses.py tests/integration/bot/test_bot_reconciler.py \
+		tests/integration/bot/test_bot_reconciler_files.py tests/integration/bot/test_bot_reevaluations.py \
+		tests/integration/bot/test_stale_reads.py tests/integration/bot/test_bot_shadow.py \
+		tests/integration/bot/test_bot_two_workers.py tests/integration/bot/test_bot_webhooks.py \
+		tests/integration/bot/test_buttons.py tests/integration/bot/test_commands_people.py \
+		tests/integration/bot/test_commands_verbs.py tests/integration/bot/test_contents_repo.py \
+		tests/integration/bot/test_every_eval_export.py tests/integration/bot/test_first_answers.py \
+		tests/integration/bot/test_flags_by_hand.py tests/integration/bot/test_later_reports.py \
+		tests/integration/bot/test_maintain.py tests/integration/bot/test_model_pages.py \
+		tests/integration/bot/test_moderation_removals.py tests/integration/bot/test_newer_evaluations.py \
+		tests/integration/bot/test_predictions.py tests/integration/bot/test_predictions_season.py \
+		tests/integration/bot/test_published_answers.py tests/integration/bot/test_pulls.py \
+		tests/integration/bot/test_rename_discussions.py tests/integration/bot/test_sample_checks.py \
+		tests/integration/bot/test_scores_again.py tests/integration/bot/test_setup_commands.py \
+		tests/integration/bot/test_site_pages.py tests/integration/bot/test_status_and_search.py \
+		tests/integration/bot/test_submit_again.py tests/integration/bot/test_web_api.py \
+		tests/integration/bot/test_web_check.py tests/integration/bot/test_web_submit.py \
+		tests/integration/bot/test_web_submit_refusals.py tests/integration/localhub/test_localhub_libraries.py \
+		tests/integration/steward/test_steward_init.py \
 		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
 		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
 		tests/integration/bot/test_backend_limits.py tests/integration/bot/test_bot_lost_attempts.py \
@@ -108,7 +130,7 @@ matrices: setup
 		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \
 		tests/integration/bot/test_bot_senders_fuzzed.py tests/integration/bot/test_site_strangers.py \
 		tests/integration/redis_state/test_dirty_keys.py tests/gpu/test_engine_on_gpu.py \
-		tests/browser/site tests/browser/bot tests/unit $(ARGS)
+		tests/browser tests/unit $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup

@@ -19,7 +19,7 @@ from bot.probe import Probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
 from tests.support.probe import shared_probe
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, WHOLE_FILES, sampled
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -65,14 +65,22 @@ LONG = (
     "test_worker_attempts",
     "test_bot_state_machine", "test_bot_serve", "test_commands_table", "test_web_schema",
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",
-    "test_commands_hostile", "test_localhub_libraries", "test_former_paths", "test_first_answers",
+    "test_commands_hostile", "test_former_paths", "test_steward_up",
 )  # fmt: skip
 """Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do.
 Those that import the harness alternate with those that wait."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest.
+
+    Tests that `one_in` leaves out run where they are chosen by a word (`-k`) or by their file alone.
+    """
+    if not WHOLE_FILES and not config.getoption("keyword") and len({item.path for item in items}) > 1:
+        left = set(items)
+        items[:] = sampled(items)
+        config.hook.pytest_deselected(items=list(left.difference(items)))
 
     def turn(item: pytest.Item) -> tuple[int, int]:
         kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts

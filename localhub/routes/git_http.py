@@ -21,7 +21,7 @@ _MAX_REQUEST_BYTES = 64 << 20
 _NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
-def cloned(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name) -> Repo:
+async def cloned(request: Request, state: StateDep, prefix: RepoKind, ns: Namespace, name: Name) -> Repo:
     """The repo at a git address, with or without `.git`; 401 if a password could give access."""
     caller = git_caller(request)
     full_name = f"{ns}/{name.removesuffix('.git')}"

@@ -54,7 +54,7 @@ class WebhookBody(BaseModel):
         return url
 
 
-def _owner(caller: CallerDep) -> Account:
+async def _owner(caller: CallerDep) -> Account:
     """The caller's account, if its token may manage webhooks: with the write role, or scoped to the account with
     `user.webhooks.write` [?]."""
     account = caller.require_account()

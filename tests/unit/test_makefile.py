@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.sizes import one_in, sampled
 
 SIZES = re.compile(r"^from tests\.support\.sizes import", re.MULTILINE)
 TARGET = re.compile(r"^(\w+): setup\n((?:\t.*\n)+)", re.MULTILINE)
@@ -35,3 +41,14 @@ def test_a_target_runs_the_whole_of_every_file_with_a_sample(project: Path) -> N
         if not running or (named and not named & running):
             lost.append(f"{path}: run by {running or 'no target'}, names {named}")
     assert lost == []
+
+
+def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
+    """`one_in` counts within each file, from its first test, and a file without it runs whole."""
+
+    def tests(name: str, mark: pytest.MarkDecorator | None) -> list[Any]:
+        found = mark and mark.mark
+        return [SimpleNamespace(name=n, path=Path(name), get_closest_marker=lambda _: found) for n in range(5)]
+
+    items = [*tests("halves", one_in(2)), *tests("whole", None), *tests("thirds", one_in(3))]
+    assert [item.name for item in sampled(items)] == [0, 2, 4, 0, 1, 2, 3, 4, 0, 3]

@@ -21,8 +21,9 @@ from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.old_request_files import old_files
-from tests.support.sizes import WHOLE, every
+from tests.support.sizes import WHOLE, every, one_in
 
+pytestmark = one_in(3)
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
 

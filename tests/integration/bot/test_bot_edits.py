@@ -21,8 +21,9 @@ from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import WebhookQuota
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.sizes import first
+from tests.support.sizes import first, one_in
 
+pytestmark = one_in(3)
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
 COMMIT_REQUEST = "POST /api/datasets/board/requests/commit/main"

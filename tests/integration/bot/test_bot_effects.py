@@ -22,8 +22,9 @@ from redis_state.attempts import LOST
 from redis_state.shadowed_writes import ShadowedWrite
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
-from tests.support.sizes import every
+from tests.support.sizes import every, one_in
 
+pytestmark = one_in(3)
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
 RELAUNCH = [(EffectMode.ON, "RERUN", []), (EffectMode.SHADOW, "FAILED", ["RERUN"]), (EffectMode.OFF, "FAILED", [])]
 

@@ -29,7 +29,9 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import path_of, queued, start, status_comment, submit
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 

@@ -26,7 +26,9 @@ from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.published_details import publish
+from tests.support.sizes import one_in
 
+pytestmark = one_in(2)
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")

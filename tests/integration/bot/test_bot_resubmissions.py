@@ -20,8 +20,9 @@ from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import WHOLE, left_out
+from tests.support.sizes import WHOLE, left_out, one_in
 
+pytestmark = one_in(2)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 

@@ -35,6 +35,9 @@ from tests.support.board.effect_modes import (
     switch,
     written,
 )
+from tests.support.sizes import one_in
+
+pytestmark = one_in(2)
 
 
 def published(stand: BoardDriver, job: EvaluationJob) -> Details:

@@ -14,7 +14,9 @@ from huggingface_hub import CommitOperationAdd
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.sizes import every, first
+from tests.support.sizes import every, first, one_in
+
+pytestmark = one_in(3)
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:

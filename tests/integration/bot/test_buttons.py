@@ -25,9 +25,11 @@ from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, FlagBoardDriver, flags_world, no_flags
 from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(600)  # each test waits for several commits, also on a busy machine
+# Each test waits for several commits, also on a busy machine.
+pytestmark = [pytest.mark.timeout(600), one_in(2)]
 HOSTILE = "<script>alert(1)</script>"
 
 

@@ -17,7 +17,9 @@ from tests.support.board.counted_verbs import decisions, is_at_rest, settle
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 from tests.support.board.pull_requests import thread as pull_thread
-from tests.support.sizes import every, first
+from tests.support.sizes import every, first, one_in
+
+pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -31,8 +31,10 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
-from tests.support.sizes import every
+from tests.support.sizes import every, one_in
 from tests.support.waiting import wait_until
+
+pytestmark = one_in(2)
 
 SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
 SEVERAL = [f"127.0.0.{number}" for number in range(2, 2 + 2 * ROOM)]

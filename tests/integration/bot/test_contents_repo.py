@@ -40,6 +40,9 @@ from tests.support.board.contents_table import (
     table,
 )
 from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
+from tests.support.sizes import one_in
+
+pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -32,7 +32,9 @@ from tests.support.board.contents_table import (
     table,
 )
 from tests.support.board.flags import AppealThread, FlagBoardDriver
-from tests.support.sizes import left_out
+from tests.support.sizes import left_out, one_in
+
+pytestmark = one_in(2)
 
 
 @pytest.fixture

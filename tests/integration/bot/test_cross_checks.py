@@ -22,8 +22,9 @@ from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, world_of_workers
 from tests.support.board.published_details import publish
 from tests.support.board.worlds import open_board
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 
+pytestmark = one_in(3)
 rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
 
 

@@ -23,8 +23,9 @@ from leaderboard.evaluators import Evaluator
 from localhub.jobs.store import JobSpec
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
-from tests.support.sizes import every
+from tests.support.sizes import every, one_in
 
+pytestmark = one_in(3)
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")
 

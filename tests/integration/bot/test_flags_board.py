@@ -24,8 +24,9 @@ from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
-from tests.support.sizes import WHOLE, first
+from tests.support.sizes import WHOLE, first, one_in
 
+pytestmark = one_in(3)
 MANY = 60
 STEP = 1 if WHOLE else 8
 """The bot dies before each STEPth call, with a model for each death."""

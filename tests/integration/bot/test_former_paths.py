@@ -26,8 +26,9 @@ from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, archived
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import queued, submit
-from tests.support.sizes import first
+from tests.support.sizes import first, one_in
 
+pytestmark = one_in(3)
 RESULTS = "board/results"
 OLD = "ada/good_eval_request_False_float32_Original.json"
 PAUSE = {"tier:small": {"reason": "The machines are moved.", "by": "maya", "at": "2026-11-24T02:00:00Z"}}

@@ -20,8 +20,9 @@ from redis_state.board.entry import UNANSWERED_SECONDS
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.hub.lies import LIES
-from tests.support.sizes import every, first, left_out
+from tests.support.sizes import every, first, left_out, one_in
 
+pytestmark = one_in(2)
 QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
 DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 2_000 + "]" * 2_000 + "}"
 

@@ -26,8 +26,10 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA, BOB
 from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import MIA, Browser, SignInSite, signing
+from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
+pytestmark = one_in(2)
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 HOSTILE = "<script>alert(1)</script>"
 GOOD = {"model": "ada/good", "precision": "float32"}

@@ -36,7 +36,9 @@ from tests.support.board.model_pages import (
     ModelPagesDriver,
     model_pages_board,
 )
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 QUIET = "ada/quiet"
 QUIET_PATH = f"{QUIET}_eval_request_False_float32_Original.json"
 PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"

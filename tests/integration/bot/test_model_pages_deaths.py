@@ -43,7 +43,7 @@ def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
 
 
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("amnesia", [False, True])
+@pytest.mark.parametrize("amnesia", [False, *([True] if WHOLE else [])])
 def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
     """Dead before any call from the command on, and again on the way of new scores and of a withdrawal."""
     at, step, died = 0, 1 if WHOLE else 7, True

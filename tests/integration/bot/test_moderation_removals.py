@@ -14,6 +14,9 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begin, disagree, saga_board
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
+from tests.support.sizes import one_in
+
+pytestmark = one_in(2)
 
 
 @pytest.fixture(scope="module")

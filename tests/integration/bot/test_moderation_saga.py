@@ -36,8 +36,9 @@ from tests.support.board.renames import (
     result_path,
 )
 from tests.support.board.running_board import client_of
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 
+pytestmark = one_in(3)
 STEP = 1 if WHOLE else 47
 
 

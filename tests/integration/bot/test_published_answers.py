@@ -28,9 +28,12 @@ from tests.support.board.board_driver import BOT, WORKER, BoardDriver
 from tests.support.board.hostile_texts import TEXTS
 from tests.support.board.running_board import syncing
 from tests.support.board.seeded_board import entry, path_of, score
+from tests.support.sizes import one_in
 from tests.support.units.details_samples import results, sample
 from tests.support.waiting import wait_until
 from workers.publication.details import write_samples
+
+pytestmark = one_in(3)
 
 TASK, OTHER_TASK = "starter_navigation", "starter_web_of_lies"
 RIGHT = {"acc_norm": 1.0}

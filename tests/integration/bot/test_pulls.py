@@ -32,6 +32,9 @@ from tests.support.board.pull_requests import (
     thread,
 )
 from tests.support.board.worlds import board_world
+from tests.support.sizes import one_in
+
+pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

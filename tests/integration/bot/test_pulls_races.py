@@ -32,8 +32,9 @@ from tests.support.board.pull_requests import (
     thread,
 )
 from tests.support.board.worlds import board_world
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 
+pytestmark = one_in(3)
 ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
 KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours.bin": LARGE}

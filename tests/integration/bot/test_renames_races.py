@@ -46,8 +46,9 @@ from tests.support.board.renames import (
     result_path,
     results,
 )
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 
+pytestmark = one_in(2)
 RIGHT = done(requests_plan().files)
 LIVES = 1_000 if WHOLE else 8
 

@@ -11,6 +11,9 @@ from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
+from tests.support.sizes import one_in
+
+pytestmark = one_in(2)
 
 
 def finished(stand: BoardDriver) -> str:

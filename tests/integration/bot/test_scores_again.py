@@ -25,7 +25,9 @@ from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 OLD = "ada/plain_eval_request_False_float32_Original.json"
 """A request of a model from before us, by the path that its form gave it."""
 

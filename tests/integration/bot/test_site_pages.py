@@ -24,7 +24,9 @@ from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
 from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 KEYS = Keys("looked-at")
 PAGES_AND_JSON = [one for one in site_module.PAGES if one.api_path and one.template]
 

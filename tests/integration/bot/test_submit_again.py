@@ -22,7 +22,9 @@ from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
 from tests.support.board.submissions import PATH, post, put
+from tests.support.sizes import one_in
 
+pytestmark = one_in(2)
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 SUBMIT = "/submit ada/good precision=float32"
 

@@ -21,8 +21,9 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
-from tests.support.sizes import every, first
+from tests.support.sizes import every, first, one_in
 
+pytestmark = one_in(3)
 TRY = "/try ada/good precision=float32"
 HOSTILE = "</details> @ada [x](http://evil.example) <!-- steward:1 --> | \n\n# title"
 REPORT = TrialReport(

@@ -24,7 +24,9 @@ from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from tests.support.board.board_driver import BoardDriver
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
 

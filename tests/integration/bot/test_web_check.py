@@ -31,7 +31,9 @@ from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.cli import app
 from tests.support.board.board_driver import BOT, CONFIG, BoardDriver
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 KEYS = Keys("demo")
 
 

@@ -18,8 +18,9 @@ from hub.records import Repo, WriteFile
 from localhub.testing import LocalHub
 from tests.support.hub.lies import LIES
 from tests.support.hub.scripted_server import Reply, Script, file_headers
-from tests.support.sizes import every
+from tests.support.sizes import every, one_in
 
+pytestmark = one_in(3)
 TEXT = b"".join(b"line %d\n" % number for number in range(400))
 LARGE = bytes(range(256)) * 60_000
 """A file that the Hub keeps in LFS."""

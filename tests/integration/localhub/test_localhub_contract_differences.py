@@ -19,7 +19,9 @@ from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
 from tests.support.localhub.altered_hub import Alteration, AlteredHub, replaced, sent, with_fields, without
 from tests.support.localhub.contract_runs import contract_world, endings, run_contract
+from tests.support.sizes import one_in
 
+pytestmark = one_in(3)
 WHOLE = os.environ.get("STEWARD_WHOLE_MATRIX") == "1"
 """Whether each difference is looked for by all facts of its groups, or only by those that have to find it."""
 

@@ -17,7 +17,9 @@ from huggingface_hub.errors import EntryNotFoundError
 from localhub.testing import LocalHub
 from tests.support.localhub import client_libraries_script
 from tests.support.localhub.hub_accounts import TOKENS, fresh, make_repo, put
+from tests.support.sizes import left_out
 
+LIBRARIES = left_out("five seconds of processor time; test_publication reads by `datasets`, workers load models")
 CARD = """---
 configs:
 - config_name: one
@@ -78,6 +80,7 @@ def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory)
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
+@LIBRARIES
 def test_load_dataset(found: dict[str, Any]) -> None:
     """Configurations of the card, read whole and streamed, an older revision by tag, and a file by `hf://`."""
     assert found["configs"] == ["one", "two"] and found["splits"] == ["test"]
@@ -85,11 +88,13 @@ def test_load_dataset(found: dict[str, Any]) -> None:
     assert found["lines"] == [4, 5]
 
 
+@LIBRARIES
 def test_push_to_hub(found: dict[str, Any]) -> None:
     """`Dataset.push_to_hub` to a new private repo is read back."""
     assert found["pushed"] == [1, 2, 3]
 
 
+@LIBRARIES
 def test_auto_model(found: dict[str, Any]) -> None:
     """A tiny Llama comes back with the same weights; the Hub counted its parameters from the file."""
     assert found["equal"] is True and found["architecture"] == ["LlamaForCausalLM"]

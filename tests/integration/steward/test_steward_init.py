@@ -22,7 +22,9 @@ from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
 from steward.cli import app
 from steward.space import space_checks, space_of, state_of
+from tests.support.sizes import one_in
 
+pytestmark = one_in(2)
 URL = "http://127.0.0.1:9/webhooks/hub"
 BOARD = """
 name: fresh
