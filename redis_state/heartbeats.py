@@ -11,6 +11,8 @@ from redis_state.attempts import LOST
 from redis_state.keys import Keys
 from redis_state.redis import Redis
 
+KEPT = 20 * LOST
+"""Seconds for which the card of a silent worker stays."""
 Word = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -51,14 +53,14 @@ class WorkerRegistry:
         """Remove a worker that stops."""
         self.redis.hdel(self.keys.workers, name)
 
-    def alive(self, *, now: float) -> list[WorkerCard]:
-        """The workers with a heartbeat within the last LOST seconds, by name. Removes cards that are much older."""
+    def alive(self, *, now: float, within: float = LOST) -> list[WorkerCard]:
+        """The workers with a heartbeat in the last `within` seconds, by name. Removes cards older than KEPT seconds."""
         cards: list[WorkerCard] = []
         for name, raw in self.redis.hgetall(self.keys.workers).items():
             card = _parse(raw)
-            if card is None or abs(card.beat - now) > 20 * LOST:
+            if card is None or abs(card.beat - now) > KEPT:
                 self.redis.hdel(self.keys.workers, name)
-            elif card.beat >= now - LOST:
+            elif card.beat >= now - within:
                 cards.append(card)
         return sorted(cards, key=lambda card: card.name)
 

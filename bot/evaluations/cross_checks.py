@@ -46,6 +46,7 @@ from leaderboard.cross_checks import (
 from leaderboard.requests import Request
 from leaderboard.results import ResultsFile
 from redis_state import jobs
+from redis_state.attempts import LOST
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry
 from redis_state.clock import iso
 from redis_state.set_aside import account_name
@@ -53,11 +54,11 @@ from redis_state.set_aside import account_name
 log = structlog.get_logger()
 
 NO_WORKER_SECONDS = 600.0
-"""Time since the last order, or since the start, for which results wait for a worker of another account to appear."""
+"""Time without a heartbeat of a worker that could compute, and without an order, after which results wait no longer."""
 AGAIN_SECONDS = 600.0
 """Time after which a worker gets the order again whose try was lost, or failed because the Hub did not answer."""
 START_SECONDS = 120.0
-"""Time after which a worker that takes no job from its queue, and shows no life, counts as lost."""
+"""Time after an order for which its worker counts as starting; and the silence after which it counts as lost."""
 NO_WORKER = "no worker of another account runs"
 LATE = "no worker of another account computed them in time"
 NO_AUTHOR = "the Hub does not say which account published them"
@@ -144,22 +145,28 @@ def _ask(
         state = state.model_copy(update={"since": now})
         context.cross_checks.put(claim.key, state)
     waited = now - state.since
-    cards = context.workers.alive(now=now)
     reported = {vote.number for vote in state.votes}
     under_way = [check for check in state.tries if check.number not in reported and not _is_lost(claim, check, now=now)]
     if waited > claim.policy.check.hours * 3600:
         return _give_up(claim, state, decision, LATE, questions)
     if under_way:
         return CrossCheckProgress(done=False)
-    workers = [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
-    worker = _next_worker(claim, state, workers)
     number = max((check.number for check in state.tries), default=0) + 1
-    if worker is not None and number <= MAX_TRIES:
+    may_ask = number <= MAX_TRIES
+    if may_ask and (worker := _next_worker(claim, state, _workers(context, LOST))) is not None:
         if not any(check.worker == worker.name and abs(now - check.queued) < AGAIN_SECONDS for check in state.tries):
             _order(claim, state, worker, number, questions)
     elif now - max((check.queued for check in state.tries), default=state.since) > NO_WORKER_SECONDS:
-        return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
+        may_return = may_ask and _next_worker(claim, state, _workers(context, NO_WORKER_SECONDS)) is not None
+        if not may_return:
+            return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
+
+
+def _workers(context: BoardContext, silence: float) -> list[AvailableWorker]:
+    """The workers with a heartbeat in the last `silence` seconds."""
+    cards = context.workers.alive(now=context.now(), within=silence)
+    return [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
 
 
 def _next_worker(
@@ -210,7 +217,8 @@ def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> b
     """Whether no report of a try can be expected any more; if so, its job is removed from the queue."""
     context, check = claim.context, claim.check_id(attempt.number)
     waited = now - attempt.queued
-    card = next((card for card in context.workers.alive(now=now) if card.name == attempt.worker), None)
+    heard = context.workers.alive(now=now, within=START_SECONDS)  # a busy machine may be silent for a moment
+    card = next((card for card in heard if card.name == attempt.worker), None)
     queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
     is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS

@@ -9,7 +9,15 @@ import pytest
 
 from bot.evaluations import cross_checks
 from bot.evaluations.cross_check_reports import CrossCheckClaim, begin_check
-from bot.evaluations.cross_checks import NO_AUTHOR, _ask, _next_worker, cross_check
+from bot.evaluations.cross_checks import (
+    NO_AUTHOR,
+    NO_WORKER_SECONDS,
+    START_SECONDS,
+    _ask,
+    _is_lost,
+    _next_worker,
+    cross_check,
+)
 from hub.errors import Garbled
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import Details
@@ -21,6 +29,7 @@ from leaderboard.cross_checks import (
     WorkerPolicy,
 )
 from leaderboard.tiers import TIERS
+from redis_state.attempts import LOST
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
 
 NONCE, ATTEMPT = "0" * 32, "0123456789ab-01234567-1"
@@ -109,21 +118,44 @@ def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> N
     assert state.tries == ()
 
 
-def test_workers_that_are_silent_for_a_moment_end_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a try that was lost, results wait ten minutes for another worker, whenever the check began."""
+def waiting_check(monkeypatch: pytest.MonkeyPatch, *, silent_for: float) -> tuple[CrossCheckClaim, CrossCheckState]:
+    """A check whose only order went to the worker `second` at 1,000 s, which is silent for so long at any time."""
     claim, _ = begun([])
     context = cast(Any, claim.context)
-    context.workers, context.set_aside = SimpleNamespace(alive=lambda **_: []), SimpleNamespace(all=list)
+    cards = [SimpleNamespace(name="second", account="second", takes=TIERS, doing="")]
+    context.workers = SimpleNamespace(alive=lambda within=LOST, **_: cards if silent_for < within else [])
+    context.set_aside = SimpleNamespace(all=list)
     context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
     context.keys = SimpleNamespace(worker_queue=lambda name: f"queue of {name}")
     context.redis = None
     monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_: {})
     cast(Any, claim.request).path = "org/m.json"
-    lost = CrossCheckTry(number=1, worker="second", account="second", queued=1_000.0)
-    check = CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=(lost,))
-    for now, is_over in ((1_200.0, False), (1_590.0, False), (1_610.0, True)):
-        context.now = lambda now=now: now
-        assert _ask(claim, check, CrossCheckDecision("open"), ()).done is is_over
+    order = CrossCheckTry(number=1, worker="second", account="second", queued=1_000.0)
+    return claim, CrossCheckState(worker="claimer", nonce=NONCE, since=0.0, tries=(order,))
+
+
+@pytest.mark.parametrize(("silent_for", "ends_at"), [(LOST + 1, None), (NO_WORKER_SECONDS + 1, 1_610.0)])
+def test_workers_that_are_silent_for_a_moment_end_no_check(
+    monkeypatch: pytest.MonkeyPatch, silent_for: float, ends_at: float | None
+) -> None:
+    """After a try that was lost, results wait for another worker while one was heard in the last ten minutes."""
+    claim, check = waiting_check(monkeypatch, silent_for=silent_for)
+    for now in (1_200.0, 1_590.0, 1_610.0):
+        cast(Any, claim.context).now = lambda now=now: now
+        assert _ask(claim, check, CrossCheckDecision("open"), ()).done is (now == ends_at)
+
+
+def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its job stays in its queue until it was silent for two minutes."""
+    recalled = list[str]()
+    monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
+    for silent_for, is_lost in ((LOST + 1, False), (START_SECONDS + 1, True)):
+        claim, check = waiting_check(monkeypatch, silent_for=silent_for)
+        (order,) = check.tries
+        queued = [claim.check_id(order.number)]
+        monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_, queued=queued: queued)
+        assert _is_lost(claim, order, now=1_200.0) is is_lost
+        assert recalled == (queued if is_lost else [])
 
 
 def test_a_clock_that_was_set_back_holds_no_results() -> None:
