@@ -170,7 +170,7 @@ def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[BoardDriver, W
     stand, a, b = pair
     rq_job, queue, job = taken_meanwhile(stand, a, b)
     stand.time += 1
-    hand_back(a.wire, a.bench, rq_job, queue)
+    hand_back(a.wire, a.context, rq_job, queue)
     stand.settle()
     assert stand.queued() == []
     assert b.beats(job, phase="evaluate")
@@ -180,7 +180,7 @@ def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[BoardDrive
     """What it says of the attempt's end is not heard, neither from its job's death nor from an outcome left over."""
     stand, a, b = pair
     rq_job, _, job = taken_meanwhile(stand, a, b)
-    end_as_lost(a.wire, rq_job, a.bench, 9)
+    end_as_lost(a.wire, rq_job, a.context, 9)
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     assert b.beats(job, phase="evaluate")
@@ -197,7 +197,7 @@ def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
 
     def late(attempt: str, *, granted: bool) -> bool:
         monkeypatch.setattr(stand.context.attempts, "answer_claim", real)
-        hand_back(a.wire, a.bench, rq_job, queue)
+        hand_back(a.wire, a.context, rq_job, queue)
         return real(attempt, granted=granted)
 
     monkeypatch.setattr(stand.context.attempts, "answer_claim", late)
