@@ -43,6 +43,10 @@ class GenerationGroup:
         eos = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
         self.until = handle_stop_sequences(self.options.pop("until", None), eos=eos)
         self.max_new_tokens: int = self.options.pop("max_gen_toks")
+        # transformers lets this setting of the model prevail over the length that the harness asks for.
+        self.own_limit: int | None = lm.model.generation_config.max_new_tokens
+        self.longest = self.max_new_tokens if self.own_limit is None else self.own_limit
+        """The most tokens of an answer."""
 
     def reason_against(self) -> str:
         """Why the harness's way is used; "" if it is not."""
@@ -58,6 +62,8 @@ class GenerationGroup:
             return "the model computes in mixed precision"
         if self.max_new_tokens >= self.lm.max_length:
             return "the answer may be longer than the model's context"
+        if not 0 < self.longest <= self.max_new_tokens:
+            return f"the model's generation config sets max_new_tokens to {self.own_limit}"
         return reason_against(self.lm.model, self.options)
 
     def earlier_reason(self) -> str:
@@ -84,11 +90,11 @@ class GenerationGroup:
         missing = [number for number in range(len(prompts)) if number not in stored]
         if not missing:
             return
-        tokens = min(lm.batch_size, len(prompts)) * (max(map(len, prompts)) + self.max_new_tokens)
+        tokens = min(lm.batch_size, len(prompts)) * (max(map(len, prompts)) + self.longest)
         rows = min(lm.batch_size * (ROWS_ON_CPU if lm.device.type == "cpu" else 1), len(prompts))
         answers = generate(
             lm.model, lm.tokenizer, [prompts[number] for number in missing],
-            stops=stop_sequences(lm.tokenizer, self.until), max_new_tokens=self.max_new_tokens,
+            stops=stop_sequences(lm.tokenizer, self.until), max_new_tokens=self.longest,
             capacity=Capacity(rows, tokens), checker=checker,
         )  # fmt: skip
         for place, answer in answers:
@@ -123,14 +129,14 @@ class GenerationGroup:
         return stored
 
     def _key(self, prompt: list[int]) -> bytes:
-        return unit_key("text", [self.options, self.until, self.max_new_tokens], [prompt])
+        return unit_key("text", [self.options, self.until, self.longest], [prompt])
 
     def _is_answer(self, value: Any) -> bool:
         """Whether a value of the journal is a list of tokens that may be an answer."""
         size = self.lm.model.config.get_text_config().vocab_size
         return (
             isinstance(value, list)
-            and 0 < len(value) <= self.max_new_tokens
+            and 0 < len(value) <= self.longest
             and all(type(token) is int and 0 <= token < size for token in value)
         )
 

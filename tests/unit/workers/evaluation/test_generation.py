@@ -295,6 +295,20 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
     assert plain.startswith(expected[0]) and len(expected[0]) < len(plain)
 
 
+@pytest.mark.parametrize(("own_limit", "by"), [(5, "engine"), (12, "engine"), (20, "harness")])
+def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: str) -> None:
+    """As in the harness, whose length transformers ignores then; a longer one than the task's is left to it."""
+    lm.model.generation_config.max_new_tokens = own_limit
+    try:
+        requests = requests_of({"until": [], "max_gen_toks": 12, "do_sample": False})
+        expected = by_harness(lm, requests, 1)
+        texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    finally:
+        lm.model.generation_config.max_new_tokens = None
+    assert texts == expected and max(map(len, expected)) == own_limit
+    assert (record.answers > 0) is (by == "engine") is not bool(record.reasons)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
