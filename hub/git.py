@@ -11,7 +11,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 
 from hub.answers import DEFAULT_WAIT
-from hub.errors import Denied, HubError, RateLimited, RepoNotFound, Transient, Unreachable
+from hub.errors import BadToken, Denied, HubError, RateLimited, RepoNotFound, Transient, Unreachable
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
@@ -40,8 +40,10 @@ def git_refusal(repo: str, message: str) -> HubError:
         return RateLimited(sentence, seconds=DEFAULT_WAIT, what="git")
     if status == 404:
         return RepoNotFound(sentence, status=status)
-    if status in (401, 403) or "authentication" in message:
-        return Denied(sentence, status=status or 401)
+    if status == 401 or "authentication" in message:
+        return BadToken(sentence, status=401)
+    if status == 403:
+        return Denied(sentence, status=status)
     if message.startswith(("failed to connect", "failed to resolve")):
         return Unreachable(sentence)
     return Transient(sentence, status=status or None)

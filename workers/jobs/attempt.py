@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from leaderboard.attempts import Details, Outcome
@@ -317,8 +317,3 @@ class AttemptRun:
                 raise AttemptStopped("handed-back")
             time.sleep(pause)
             pause = min(2.0, pause * 2)
-
-
-def _in_words(evidence: FailureEvidence, secrets: Iterable[str]) -> str:
-    """The cause of a failure, and its detail."""
-    return f"{diagnose(evidence).cause} ({scrub(failure_detail(evidence), secrets)})"

@@ -41,7 +41,7 @@ class AttemptHeartbeat:
         self._cancelled = threading.Event()
         self._succeeded_at = time.monotonic()
         self.refusal: CallRefused | None = None
-        """Why the bot refused the last beat; None if it did not."""
+        """Why the bot refused the last beat; None if it did not, or did not answer."""
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     @property
@@ -85,6 +85,7 @@ class AttemptHeartbeat:
             except AWAY as error:
                 log.warning("attempt %s: a beat failed (%s); the evaluation goes on", self._attempt, error)
                 self._changed = True  # the next beat follows after MIN_BEAT_SECONDS
+                self.refusal = None
             except Exception as error:  # boundary: if the thread ended, the attempt would count as silent
                 log.exception("attempt %s: a beat failed; the evaluation goes on", self._attempt)
                 self.refusal = error if isinstance(error, CallRefused) else None

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from redis_state.attempts import AttemptProgress
-from workers.errors import CallRefused
+from workers.errors import BoardUnreachable, CallRefused
 from workers.jobs import attempt_heartbeat
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.board_link import AttemptsLink
@@ -47,3 +47,15 @@ def test_a_heartbeat_survives_an_unexpected_error(error: Exception, monkeypatch:
         assert attempts.has_beaten.wait(SECONDS)
     assert heartbeat.refusal is None
     assert not heartbeat.cancelled
+
+
+def test_a_bot_that_does_not_answer_any_more_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits to publish goes on waiting: the bot may accept the next beat."""
+    monkeypatch.setattr(attempt_heartbeat, "BEAT", 0.01)
+    monkeypatch.setattr(attempt_heartbeat, "MIN_BEAT_SECONDS", 0.01)
+    attempts = FailingAttempts(CallRefused("the phase is too long"), BoardUnreachable("no route"))
+    heartbeat = AttemptHeartbeat(lambda: cast(AttemptsLink, attempts), "a", worker="w", path="p")
+    with heartbeat:
+        assert attempts.has_failed.wait(SECONDS)
+        assert heartbeat.refusal is None
+        attempts.may_go_on.set()
