@@ -62,7 +62,7 @@ class GenerationGroup:
             return "the model computes in mixed precision"
         if self.max_new_tokens >= self.lm.max_length:
             return "the answer may be longer than the model's context"
-        if not 0 < self.longest <= self.max_new_tokens:
+        if type(self.longest) is not int or not 0 < self.longest <= self.max_new_tokens:  # JSON may hold 2.5, too
             return f"the model's generation config sets max_new_tokens to {self.own_limit}"
         return reason_against(self.lm.model, self.options)
 

@@ -22,7 +22,7 @@ from workers.evaluation.shared_prefix import generation, row_generation
 from workers.evaluation.shared_prefix.continuous_batching import generate_pages
 from workers.evaluation.shared_prefix.drafts import Draft
 from workers.evaluation.shared_prefix.failures import GenerationFailed
-from workers.evaluation.shared_prefix.generation_requests import generate_until
+from workers.evaluation.shared_prefix.generation_requests import GenerationGroup, generate_until
 from workers.evaluation.shared_prefix.row_batch import RowBatch
 from workers.evaluation.shared_prefix.row_generation import generate_rows
 
@@ -298,7 +298,7 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
 @pytest.mark.parametrize(("own_limit", "by"), [(5, "engine"), (12, "engine"), (20, "harness")])
 def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: str) -> None:
     """As in the harness, whose length transformers ignores then; a longer one than the task's is left to it."""
-    lm.model.generation_config.max_new_tokens = own_limit
+    lm.model.generation_config.max_new_tokens, lm.cache_hook = own_limit, Hook()
     try:
         requests = requests_of({"until": [], "max_gen_toks": 12, "do_sample": False})
         expected = by_harness(lm, requests, 1)
@@ -307,6 +307,17 @@ def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: 
         lm.model.generation_config.max_new_tokens = None
     assert texts == expected and max(map(len, expected)) == own_limit
     assert (record.answers > 0) is (by == "engine") is not bool(record.reasons)
+
+
+@pytest.mark.parametrize("own_limit", [2.5, float("nan"), True])
+def test_a_models_own_limit_that_is_no_whole_number_is_left_to_the_harness(lm: Any, own_limit: Any) -> None:
+    """A generation config is JSON of a stranger, and transformers takes any number above 0."""
+    lm.model.generation_config.max_new_tokens = own_limit
+    try:
+        group = GenerationGroup(lm, requests_of({"until": [], "max_gen_toks": 12, "do_sample": False}))
+        assert group.reason_against() == f"the model's generation config sets max_new_tokens to {own_limit}"
+    finally:
+        lm.model.generation_config.max_new_tokens = None
 
 
 @pytest.mark.parametrize(
