@@ -54,6 +54,7 @@ from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.models.downloads import dataset_sources
+from workers.publication.publish import PATIENCE_SECONDS
 from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
@@ -189,9 +190,11 @@ class CrossCheckRun:
         return False
 
     def _longest_ago(self) -> float:
-        """How many seconds ago the evaluation can have read its questions, by the board's limits of time."""
+        """How many seconds ago the evaluation can have read its questions, by the limits of time: its own, that of its
+        publication while the Hub is away, and its check's."""
         board = self._worker_context.board
-        return board.attempt_seconds + 3600 * (board.workers or WorkerPolicy()).check.hours
+        hours = (board.workers or WorkerPolicy()).check.hours
+        return board.attempt_seconds + PATIENCE_SECONDS + 3600 * hours
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions; and for each task whose table was refused, the reason.
