@@ -69,17 +69,18 @@ def reason_of_class(model: Any) -> str | None:
     if adapter is not None and adapter.is_prompt_learning:
         return "its adapter adds tokens to the prompt"
     if not {"cache", "logits_to_keep"} <= _parameters(model):
-        return f"{type(_without_adapter(model)).__name__} takes no cache"
+        return f"{type(without_adapter(model)).__name__} takes no cache"
     return None
 
 
-def _without_adapter(model: Any) -> Any:
+def without_adapter(model: Any) -> Any:
+    """The model inside an adapter, or `model` itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _parameters(model: Any) -> set[str]:
     """The names of the parameters that the model's forward function takes."""
-    return set(inspect.signature(_without_adapter(model).forward).parameters)
+    return set(inspect.signature(without_adapter(model).forward).parameters)
 
 
 def _takes_masks(model: Any) -> bool:

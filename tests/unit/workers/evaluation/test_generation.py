@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -309,6 +310,34 @@ def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: 
     assert (record.answers > 0) is (by == "engine") is not bool(record.reasons)
 
 
+@pytest.mark.parametrize("until", ["", ["", "b"]], ids=["alone", "beside another"])
+def test_an_empty_stop_sequence_ends_texts_after_one_token(lm: Any, until: str | list[str]) -> None:
+    """As in the harness, which finds it in every text."""
+    requests = requests_of({"until": until, "max_gen_toks": 6})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    assert texts == expected and set(map(len, expected)) == {1} and not record.reasons
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("generate", lambda _, input_ids, **__: torch.cat((input_ids, torch.full_like(input_ids[:, :1], 7)), 1)),
+        ("_get_logits_processor", lambda *_, **__: lambda _, scores: -scores),
+    ],
+    ids=["generate", "scores"],
+)
+def test_a_model_that_generates_in_its_own_way_is_left_to_the_harness(
+    lm: Any, method: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its texts are not the most likely tokens of its forward pass, which is all that the engine computes."""
+    monkeypatch.setattr(lm.model, method, types.MethodType(value, lm.model), raising=False)
+    requests = requests_of({"until": [], "max_gen_toks": 6})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected and record.reasons == ("the model generates in a way of its own",)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -321,8 +350,9 @@ def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: 
             "the model's generation config sets num_beams, repetition_penalty",
         ),
         ({"return_dict_in_generate": True}, "the model's generation config sets return_dict_in_generate"),
+        ({"early_stopping": False, "renormalize_logits": False, "min_length": 0}, ""),
     ],
-    ids=["sampling", "penalty", "objects"],
+    ids=["sampling", "penalty", "objects", "off"],
 )
 def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: dict[str, Any], reason: str) -> None:
     """Sampling does not matter to greedy answers; any other setting may change them, or end the evaluation."""
@@ -330,6 +360,20 @@ def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: 
     model.generation_config = copy.deepcopy(model.generation_config)
     model.generation_config.update(**settings)
     assert generation.reason_against(model, {}) == reason
+
+
+@pytest.mark.parametrize("name", ["guidance_scale", "max_time"])
+def test_false_is_a_number_where_the_harness_takes_it_for_one(lm: Any, name: str) -> None:
+    """transformers only asks whether these are set: False is a guidance by 0, or no time, and other texts."""
+    requests = requests_of({"until": [], "max_gen_toks": 6})
+    plain = by_harness(lm, requests, 1)
+    setattr(lm.model.generation_config, name, False)
+    try:
+        expected = by_harness(lm, requests, 1)
+        texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    finally:
+        setattr(lm.model.generation_config, name, None)
+    assert texts == expected != plain and record.reasons == (f"the model's generation config sets {name}",)
 
 
 @pytest.mark.parametrize(
