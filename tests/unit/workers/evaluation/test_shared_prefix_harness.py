@@ -82,6 +82,19 @@ def test_answers_are_the_harness_ones(answer: Any) -> None:
     assert 0 < record.largest_difference < 1e-4
 
 
+def test_requests_that_split_one_sequence_differently_are_the_harness_ones(answer: Any) -> None:
+    """The harness gives them, from its cache of logits, other numbers than the model's: these are lm-eval's scores."""
+    requests, context = instances(), "abcdefgh" * 3
+    pairs = [(context + "ab", "cde"), (context + "abc", "de"), (context + "abcd", "e"), (context + "abcd", "f")]
+    requests += [SimpleNamespace(args=pair, task_name="birds") for pair in pairs]
+    _, expected, _ = answer("harness", requests)
+    _, right, _ = answer("harness", requests, logits_cache=False)
+    harness, actual, reports = answer("shared-prefix", requests)
+    check_same(actual, expected)
+    assert abs(right[-2][0] - expected[-2][0]) > 0.01
+    assert harness.engine_record.engine == "shared-prefix" and len(reports) == len(requests)
+
+
 @pytest.mark.parametrize("dtype", first(2, ["float32", "bfloat16", "float16"]))
 def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that gives back other values than it was given: the results are the harness's own."""
