@@ -68,6 +68,8 @@ def reason_of_class(model: Any) -> str | None:
     adapter = getattr(model, "active_peft_config", None)
     if adapter is not None and adapter.is_prompt_learning:
         return "its adapter adds tokens to the prompt"
+    if getattr(adapter, "alora_invocation_tokens", None):
+        return "its adapter begins at certain tokens of the prompt"
     if not {"cache", "logits_to_keep"} <= _parameters(model):
         return f"{type(without_adapter(model)).__name__} takes no cache"
     return None

@@ -136,9 +136,13 @@ def generate(
     A beginning that all prompts share is computed once. Raises AnswersDiffer, GenerationFailed, OutOfMemoryError,
     MemoryError.
     """
-    limit = rope_limit(model.config.get_text_config(decoder=True))
-    if limit is not None and max(map(len, prompts)) + max_new_tokens > limit:
+    config = model.config.get_text_config(decoder=True)
+    longest, limit = max(map(len, prompts)) + max_new_tokens, rope_limit(config)
+    if limit is not None and longest > limit:
         raise GenerationFailed("answers may be longer than its position embeddings' limit")
+    chunk = getattr(config, "attention_chunk_size", None)  # its cache looks like a sliding window's
+    if chunk is not None and longest > chunk:
+        raise GenerationFailed("answers may be longer than the chunks of its attention")
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
     shared = min(shared, min(map(len, prompts)) - 1)
     checker.beginning = prompts[0][:shared] if shared >= SHORTEST_BEGINNING else []

@@ -197,6 +197,26 @@ def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
     assert [answers[number] for number in range(len(SHARED))] == one_by_one(model, SHARED, 30, lambda _: False)
 
 
+def test_attention_in_chunks_is_generated_up_to_one_chunk() -> None:
+    """Its cache looks like a sliding window's, but a new chunk sees nothing of the one before: other tokens."""
+    model, prompts = random_model("llama4_text"), [[3, 1, 4], [1, 5, 9, 2, 6]]
+    chunk = model.config.attention_chunk_size
+    expected = one_by_one(model, prompts, chunk - 5, lambda _: False)
+
+    def generated(tokens: int) -> dict[int, list[int]]:
+        checker = generation.AnswerChecker(model, 1e-3, first=0, every=100)
+        capacity = generation.Capacity(2, 500)
+        return dict(
+            generation.generate(
+                model, Letters(), prompts, stops=[], max_new_tokens=tokens, capacity=capacity, checker=checker
+            )
+        )
+
+    assert [generated(chunk - 5)[number] for number in range(2)] == expected
+    with pytest.raises(GenerationFailed, match="chunks of its attention"):
+        generated(chunk - 4)
+
+
 def test_guesses_are_what_followed_before() -> None:
     """A draft guesses what followed its last tokens earlier, also in a loop, and adapts the length to its success."""
     draft = Draft([5, 1, 2, 3, 7, 8, 1, 2])
