@@ -197,11 +197,13 @@ def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
     assert [answers[number] for number in range(len(SHARED))] == one_by_one(model, SHARED, 30, lambda _: False)
 
 
-def test_attention_in_chunks_is_generated_up_to_one_chunk() -> None:
-    """Its cache looks like a sliding window's, but a new chunk sees nothing of the one before: other tokens."""
-    model, prompts = random_model("llama4_text"), [[3, 1, 4], [1, 5, 9, 2, 6]]
-    chunk = model.config.attention_chunk_size
-    expected = one_by_one(model, prompts, chunk - 5, lambda _: False)
+@pytest.mark.parametrize(
+    "kind", [lambda: random_model("llama4_text"), lambda: llama(sliding_window=11)], ids=["chunks", "unused window"]
+)
+def test_texts_beyond_a_window_of_the_cache_alone_are_the_harness_ones(kind: Callable[[], Any]) -> None:
+    """Attention in chunks, and a Llama with a window in its config, have the cache of a window that they lack."""
+    model, prompts = kind(), [[3, 1, 4], [1, 5, 9, 2, 6]]
+    expected = one_by_one(model, prompts, 6, lambda _: False)
 
     def generated(tokens: int) -> dict[int, list[int]]:
         checker = generation.AnswerChecker(model, 1e-3, first=0, every=100)
@@ -212,9 +214,9 @@ def test_attention_in_chunks_is_generated_up_to_one_chunk() -> None:
             )
         )
 
-    assert [generated(chunk - 5)[number] for number in range(2)] == expected
-    with pytest.raises(GenerationFailed, match="chunks of its attention"):
-        generated(chunk - 4)
+    assert [generated(6)[number] for number in range(2)] == expected
+    with pytest.raises(GenerationFailed, match="a window of its cache"):
+        generated(7)
 
 
 def test_guesses_are_what_followed_before() -> None:
