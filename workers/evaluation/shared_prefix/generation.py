@@ -18,9 +18,14 @@ import torch
 from transformers import GenerationMixin
 
 from workers.evaluation.shared_prefix import caches, continuous_batching, row_generation
-from workers.evaluation.shared_prefix.admission import reason_of_class, rope_limit, without_adapter
+from workers.evaluation.shared_prefix.admission import (
+    reason_of_class,
+    rope_limit,
+    window_of_cache_alone,
+    without_adapter,
+)
 from workers.evaluation.shared_prefix.failures import GenerationFailed
-from workers.evaluation.shared_prefix.row_batch import Tokens, attention_by
+from workers.evaluation.shared_prefix.row_batch import Tokens
 
 SHORTEST_BEGINNING = 32
 """Length in tokens from which a common beginning of all prompts is computed once."""
@@ -121,25 +126,6 @@ def common_beginning(prompts: Sequence[Tokens]) -> int:
     return next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
 
 
-@torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
-def _window_of_cache_alone(model: Any) -> int | None:
-    """The smallest window of the model's cache that its attention does not have; None: they have the same.
-
-    Attention in chunks has the cache of a window. A Llama whose config has a window for which its code does not ask
-    has such a cache, too: transformers computes its prompts without the window, and the tokens after them with it.
-    """
-    asked = set()
-
-    def attend(*arguments: Any, **options: Any) -> Any:
-        asked.add(options.get("sliding_window"))
-        return usual(*arguments, **options)
-
-    with attention_by(attend) as usual:
-        cache = getattr(model(torch.tensor([[0]], device=model.device), use_cache=True), "cache", None)
-    windows = caches.windows(cache) if hasattr(cache, "layers") else []
-    return min((window for window in windows if window not in (None, *asked)), default=None)
-
-
 def generate(
     model: Any,
     tokenizer: Any,
@@ -159,7 +145,7 @@ def generate(
     longest, limit = max(map(len, prompts)) + max_new_tokens, rope_limit(config)
     if limit is not None and longest > limit:
         raise GenerationFailed("answers may be longer than its position embeddings' limit")
-    window = _window_of_cache_alone(model)
+    window = window_of_cache_alone(model)
     if window is not None and longest > window:
         raise GenerationFailed("answers may be longer than a window of its cache that its attention does not have")
     shared = common_beginning(prompts) if len(prompts) > 1 else 0

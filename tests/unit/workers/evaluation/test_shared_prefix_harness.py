@@ -299,6 +299,23 @@ def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones(
     assert (harness.engine_record.engine, harness.engine_record.reason) == ("shared-prefix", "")
 
 
+@pytest.mark.parametrize(("kind", "window", "limit"), [("llama", 40, 40), ("llama", None, None), ("mistral", 40, None)])
+def test_sequences_beyond_a_window_of_the_cache_alone_are_the_harness_ones(
+    kind: str, window: int | None, limit: int | None
+) -> None:
+    """A Llama with a window in its config has a cache with that window, and attention without one."""
+    from workers.evaluation.shared_prefix.admission import examine
+    from workers.evaluation.shared_prefix.engine import Numerics
+
+    model, requests = random_model(kind), instances()
+    model.config.sliding_window = window
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    check_same(harness.loglikelihood(requests, disable_tqdm=True), expected)
+    assert not harness.engine_record.reason.startswith("a log-likelihood")
+    assert examine(model, "cpu", Numerics()).longest_input == limit
+
+
 def test_half_precision_is_measured_by_two_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With batch size 1, too, the harness's own differences are those between two batch sizes."""
     import torch
