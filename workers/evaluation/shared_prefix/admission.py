@@ -59,7 +59,7 @@ def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
     trees = _takes_masks(model) and _agree(_trial(engine, config.vocab_size, trees_in_rows=True), chains, model.dtype)
     limits = [rope_limit(config)]
     if model.config._attn_implementation == "sdpa" and getattr(config, "attention_chunk_size", None) is None:
-        limits.append(window_of_cache_alone(model))  # the model makes masks for chunks as they are
+        limits.append(window_of_cache_alone(model, device))  # the model makes masks for chunks as they are
     longest = min((limit for limit in limits if limit is not None), default=None)
     return Admission(engine, "", trees, longest, caches.smallest_window(cache))
 
@@ -137,19 +137,19 @@ def rope_limit(config: Any) -> int | None:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
-def window_of_cache_alone(model: Any) -> int | None:
+def window_of_cache_alone(model: Any, device: Any) -> int | None:
     """The smallest window of the model's cache that its `sdpa` attention does not have; None: they have the same.
 
     Attention in chunks has the cache of a window. A Llama whose config has a window for which its code does not ask
     has such a cache, too: transformers computes its prompts without the window, and the tokens after them with it.
     """
-    asked = set()
+    asked = set[int | None]()
 
     def attend(*arguments: Any, **options: Any) -> Any:
         asked.add(options.get("sliding_window"))
         return usual(*arguments, **options)
 
     with attention_by(attend) as usual:
-        cache = getattr(model(torch.tensor([[0]], device=model.device), use_cache=True), "cache", None)
+        cache = getattr(model(torch.tensor([[0]], device=device), use_cache=True), "cache", None)
     windows = caches.windows(cache) if hasattr(cache, "layers") else []
-    return min((window for window in windows if window not in (None, *asked)), default=None)
+    return min((window for window in windows if window is not None and window not in asked), default=None)

@@ -145,7 +145,7 @@ def generate(
     longest, limit = max(map(len, prompts)) + max_new_tokens, rope_limit(config)
     if limit is not None and longest > limit:
         raise GenerationFailed("answers may be longer than its position embeddings' limit")
-    window = window_of_cache_alone(model)
+    window = window_of_cache_alone(model, model.device)
     if window is not None and longest > window:
         raise GenerationFailed("answers may be longer than a window of its cache that its attention does not have")
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
