@@ -12,6 +12,7 @@ from workers.evaluation.shared_prefix import caches
 from workers.evaluation.shared_prefix.engine import Numerics, PrefixEngine
 from workers.evaluation.shared_prefix.failures import is_out_of_memory
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
+from workers.evaluation.shared_prefix.row_batch import attention_by
 from workers.evaluation.shared_prefix.tree import AnswerRequest, ScoredAnswer
 
 LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
@@ -56,7 +57,11 @@ def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
     if chains is None:
         return Admission(reason="it does not continue its cache")
     trees = _takes_masks(model) and _agree(_trial(engine, config.vocab_size, trees_in_rows=True), chains, model.dtype)
-    return Admission(engine, "", trees, rope_limit(config), caches.smallest_window(cache))
+    limits = [rope_limit(config)]
+    if model.config._attn_implementation == "sdpa" and getattr(config, "attention_chunk_size", None) is None:
+        limits.append(window_of_cache_alone(model, device))  # the model makes masks for chunks as they are
+    longest = min((limit for limit in limits if limit is not None), default=None)
+    return Admission(engine, "", trees, longest, caches.smallest_window(cache))
 
 
 def reason_of_class(model: Any) -> str | None:
@@ -68,18 +73,21 @@ def reason_of_class(model: Any) -> str | None:
     adapter = getattr(model, "active_peft_config", None)
     if adapter is not None and adapter.is_prompt_learning:
         return "its adapter adds tokens to the prompt"
+    if getattr(adapter, "alora_invocation_tokens", None):
+        return "its adapter begins at certain tokens of the prompt"
     if not {"cache", "logits_to_keep"} <= _parameters(model):
-        return f"{type(_without_adapter(model)).__name__} takes no cache"
+        return f"{type(without_adapter(model)).__name__} takes no cache"
     return None
 
 
-def _without_adapter(model: Any) -> Any:
+def without_adapter(model: Any) -> Any:
+    """The model inside an adapter, or `model` itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _parameters(model: Any) -> set[str]:
     """The names of the parameters that the model's forward function takes."""
-    return set(inspect.signature(_without_adapter(model).forward).parameters)
+    return set(inspect.signature(without_adapter(model).forward).parameters)
 
 
 def _takes_masks(model: Any) -> bool:
@@ -126,3 +134,22 @@ def rope_limit(config: Any) -> int | None:
         return None
     limits = [kind.get("original_max_position_embeddings") for kind in kinds]
     return min(int(limit) for limit in (*limits, config.max_position_embeddings) if limit)
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
+def window_of_cache_alone(model: Any, device: Any) -> int | None:
+    """The smallest window of the model's cache that its `sdpa` attention does not have; None: they have the same.
+
+    Attention in chunks has the cache of a window. A Llama whose config has a window for which its code does not ask
+    has such a cache, too: transformers computes its prompts without the window, and the tokens after them with it.
+    """
+    asked = set[int | None]()
+
+    def attend(*arguments: Any, **options: Any) -> Any:
+        asked.add(options.get("sliding_window"))
+        return usual(*arguments, **options)
+
+    with attention_by(attend) as usual:
+        cache = getattr(model(torch.tensor([[0]], device=device), use_cache=True), "cache", None)
+    windows = caches.windows(cache) if hasattr(cache, "layers") else []
+    return min((window for window in windows if window is not None and window not in asked), default=None)

@@ -6,6 +6,7 @@ orders its batches by the requests alone: computed one at a time they are the sa
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +14,7 @@ import torch
 from lm_eval.models.utils import Collator
 
 from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
+from workers.evaluation.shared_prefix.tree import AnswerRequest
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +37,20 @@ def answer_batches(
         [number for index, context, answer in batch for number, _, _ in collator.get_cache(index, context, answer, row)]
         for batch in collator.get_batched(n=size)
     ]
+
+
+def split_differently(requests: Sequence[tuple[Any, list[int], list[int]]]) -> set[int]:
+    """The indexes of requests whose tokens another request splits elsewhere into context and answer.
+
+    The harness computes both from the same logits if it caches these, and reads those of the shorter answer at the
+    longer one's first tokens: its log-likelihoods are not the model's.
+    """
+    by_input: dict[bytes, list[int]] = {}
+    for index, (_, context, answer) in enumerate(requests):
+        key = hashlib.blake2b(AnswerRequest(context, answer).input_bytes(), digest_size=16).digest()
+        by_input.setdefault(key, []).append(index)
+    groups = (group for group in by_input.values() if len({len(requests[index][2]) for index in group}) > 1)
+    return {index for group in groups for index in group}
 
 
 def text_batches(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from workers.evaluation.shared_prefix import trust
 from workers.evaluation.shared_prefix.admission import Admission, examine
+from workers.evaluation.shared_prefix.batches import split_differently
 from workers.evaluation.shared_prefix.engine import Numerics
 from workers.evaluation.shared_prefix.engine_work import MIN_CACHED_SEQUENCES, EngineWork
 from workers.evaluation.shared_prefix.failures import is_out_of_memory
@@ -79,7 +80,7 @@ class EngineRun:
             return admission.reason
         work = EngineWork(admission, self._batch_size(), self._taken(admission), self.model.journal)
         if not work.requests:
-            return "all sequences are longer than its position embeddings' limit"
+            return "it takes none of the sequences"
         chosen = trust.choose_sample(list(work.requests.values()), self._kinds(work, admission))
         sample = [list(work.requests)[place] for place in chosen]
         tokens = separate_tokens(work.requests.values(), once_per_input=self.model.logits_cache)
@@ -104,13 +105,15 @@ class EngineRun:
 
     def _taken(self, admission: Admission) -> dict[int, AnswerRequest]:
         """The requests that the engine takes, by their index."""
+        left = split_differently(self.requests) if self.model.logits_cache else set()
         every = (
             AnswerRequest.from_pair(context, answer, self.model.max_length) for _, context, answer in self.requests
         )
         return {
             index: request
             for index, request in enumerate(every)
-            if request.context
+            if index not in left
+            and request.context
             and request.answer
             and (admission.longest_input is None or request.input_length <= admission.longest_input)
         }

@@ -15,9 +15,15 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from transformers import GenerationMixin
 
 from workers.evaluation.shared_prefix import caches, continuous_batching, row_generation
-from workers.evaluation.shared_prefix.admission import reason_of_class, rope_limit
+from workers.evaluation.shared_prefix.admission import (
+    reason_of_class,
+    rope_limit,
+    window_of_cache_alone,
+    without_adapter,
+)
 from workers.evaluation.shared_prefix.failures import GenerationFailed
 from workers.evaluation.shared_prefix.row_batch import Tokens
 
@@ -35,11 +41,19 @@ PLAIN_SETTINGS = GREEDY_OPTIONS | {
 
 With any other, such as a penalty or beams, it may give other answers or none.
 """
-NEUTRAL_SETTINGS = {
+NEUTRAL_SETTINGS: dict[str, float] = {
     "num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0, "length_penalty": 1.0, "min_length": 0,
-    "no_repeat_ngram_size": 0,
+    "no_repeat_ngram_size": 0, "early_stopping": False, "is_assistant": False, "low_memory": False,
+    "output_attentions": False, "output_hidden_states": False, "output_logits": False, "output_scores": False,
+    "remove_invalid_values": False, "renormalize_logits": False, "return_dict_in_generate": False,
+    "token_healing": False, "use_mtp": False,
 }  # fmt: skip
 """Settings that change nothing at these values."""
+USUAL_METHODS = {
+    name: getattr(GenerationMixin, name)
+    for name in ("generate", "_prepare_generation_config", "_get_logits_processor", "_get_stopping_criteria", "_sample")
+}
+"""transformers' methods that decide the tokens of a greedy answer."""
 
 
 class AnswersDiffer(Exception):
@@ -68,6 +82,8 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
         return reason
     if model.device.type != "cpu" and not hasattr(model, "init_continuous_batching"):
         return "the model has no continuous batching"
+    if not _generates_as_usual(without_adapter(model)):
+        return "the model generates in a way of its own"
     if model.config._attn_implementation != "sdpa":
         return f"the model's attention is of the kind {model.config._attn_implementation}"
     if options.get("do_sample") or options.get("temperature"):
@@ -77,16 +93,25 @@ def reason_against(model: Any, options: Mapping[str, Any]) -> str:
     unknown = [
         name
         for name, value in model.generation_config.to_diff_dict().items()
-        if name not in PLAIN_SETTINGS and value is not False and value not in (None, NEUTRAL_SETTINGS.get(name))
+        if name not in PLAIN_SETTINGS and value not in (None, NEUTRAL_SETTINGS.get(name))
     ]
     if unknown:
         return f"the model's generation config sets {', '.join(sorted(unknown))}"[:300]
     return ""
 
 
+def _generates_as_usual(model: Any) -> bool:
+    """Whether `model` generates by transformers' own methods. A class, or code beside its weights, may replace them."""
+    methods = {name: getattr(getattr(model, name, None), "__func__", None) for name in USUAL_METHODS}
+    return methods == USUAL_METHODS
+
+
 def stop_sequences(tokenizer: Any, texts: Sequence[str]) -> list[StopSequence]:
-    """The stop sequences; the harness searches each in two tokens more than its text has."""
-    return [StopSequence(text, len(tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts if text]
+    """The stop sequences; the harness searches each in two tokens more than its text has.
+
+    An empty one is in every text: answers end after one token, as in the harness.
+    """
+    return [StopSequence(text, len(tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts]
 
 
 def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequence]) -> bool:
@@ -116,9 +141,13 @@ def generate(
     A beginning that all prompts share is computed once. Raises AnswersDiffer, GenerationFailed, OutOfMemoryError,
     MemoryError.
     """
-    limit = rope_limit(model.config.get_text_config(decoder=True))
-    if limit is not None and max(map(len, prompts)) + max_new_tokens > limit:
+    config = model.config.get_text_config(decoder=True)
+    longest, limit = max(map(len, prompts)) + max_new_tokens, rope_limit(config)
+    if limit is not None and longest > limit:
         raise GenerationFailed("answers may be longer than its position embeddings' limit")
+    window = window_of_cache_alone(model, model.device)
+    if window is not None and longest > window:
+        raise GenerationFailed("answers may be longer than a window of its cache that its attention does not have")
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
     shared = min(shared, min(map(len, prompts)) - 1)
     checker.beginning = prompts[0][:shared] if shared >= SHORTEST_BEGINNING else []

@@ -19,6 +19,7 @@ from workers.evaluation.shared_prefix.batches import (
     answer_batches,
     answer_key,
     read_texts,
+    split_differently,
     text_batches,
     text_key,
 )
@@ -152,14 +153,8 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
     def harness_answers(
         self, requests: Sequence[TokenRequest], batch_size: int, *, report: bool = False
     ) -> list[ScoredAnswer]:
-        """Compute requests the harness's way, with its cache of logits only if that returns the right ones.
-
-        It returns wrong ones if two requests split one sequence differently into context and answer.
-        """
-        lengths: dict[tuple[int, ...], set[int]] = {}
-        for _, context, answer in requests:
-            lengths.setdefault((*context, *answer[:-1]), set()).add(len(answer))
-        cached = self.logits_cache and all(len(splits) == 1 for splits in lengths.values())
+        """Compute requests the harness's way, with its cache of logits only if that returns the right ones."""
+        cached = self.logits_cache and not split_differently(requests)
         if not report:
             requests = [(None, context, answer) for _, context, answer in requests]
         with self.settings(logits_cache=cached, batch_size_per_gpu=batch_size):

@@ -6,7 +6,7 @@ values of a row are written to its own tensors, and its attention reads them the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +61,17 @@ class RowTokens:
     def end(self) -> int:
         """The place in the step after the row's last token."""
         return self.first + len(self.tokens)
+
+
+@contextmanager
+def attention_by(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Compute `sdpa` attention by `function` inside the block, which gets the usual one."""
+    usual = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    AttentionInterface.register("sdpa", function)
+    try:
+        yield usual
+    finally:
+        AttentionInterface.register("sdpa", usual)
 
 
 class RowLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not followed
@@ -143,7 +154,7 @@ class RowBatch:
         for layer in self._layers:
             layer.new_keys = None
         self._calls = 0
-        with self._attention():
+        with attention_by(self._attend):
             logits = self.model(
                 torch.tensor([tokens]),
                 position_ids=torch.tensor([positions]),
@@ -156,16 +167,6 @@ class RowBatch:
             raise GenerationFailed("the model computes attention in its own way")
         best: Tokens = logits.argmax(-1).tolist()
         return best
-
-    @contextmanager
-    def _attention(self) -> Iterator[None]:
-        """Compute `sdpa` attention with the rows' caches inside the block."""
-        usual = ALL_ATTENTION_FUNCTIONS["sdpa"]
-        AttentionInterface.register("sdpa", self._attend)
-        try:
-            yield
-        finally:
-            AttentionInterface.register("sdpa", usual)
 
     def write(self, part: RowTokens, layer: int, states: torch.Tensor) -> None:
         """Write keys and values of a part into its row's cache."""

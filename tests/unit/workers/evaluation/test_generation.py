@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +197,28 @@ def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
     assert [answers[number] for number in range(len(SHARED))] == one_by_one(model, SHARED, 30, lambda _: False)
 
 
+@pytest.mark.parametrize(
+    "kind", [lambda: random_model("llama4_text"), lambda: llama(sliding_window=11)], ids=["chunks", "unused window"]
+)
+def test_texts_beyond_a_window_of_the_cache_alone_are_the_harness_ones(kind: Callable[[], Any]) -> None:
+    """Attention in chunks, and a Llama with a window in its config, have the cache of a window that they lack."""
+    model, prompts = kind(), [[3, 1, 4], [1, 5, 9, 2, 6]]
+    expected = one_by_one(model, prompts, 6, lambda _: False)
+
+    def generated(tokens: int) -> dict[int, list[int]]:
+        checker = generation.AnswerChecker(model, 1e-3, first=0, every=100)
+        capacity = generation.Capacity(2, 500)
+        return dict(
+            generation.generate(
+                model, Letters(), prompts, stops=[], max_new_tokens=tokens, capacity=capacity, checker=checker
+            )
+        )
+
+    assert [generated(6)[number] for number in range(2)] == expected
+    with pytest.raises(GenerationFailed, match="a window of its cache"):
+        generated(7)
+
+
 def test_guesses_are_what_followed_before() -> None:
     """A draft guesses what followed its last tokens earlier, also in a loop, and adapts the length to its success."""
     draft = Draft([5, 1, 2, 3, 7, 8, 1, 2])
@@ -320,6 +343,34 @@ def test_a_models_own_limit_that_is_no_whole_number_is_left_to_the_harness(lm: A
         lm.model.generation_config.max_new_tokens = None
 
 
+@pytest.mark.parametrize("until", ["", ["", "b"]], ids=["alone", "beside another"])
+def test_an_empty_stop_sequence_ends_texts_after_one_token(lm: Any, until: str | list[str]) -> None:
+    """As in the harness, which finds it in every text."""
+    requests = requests_of({"until": until, "max_gen_toks": 6})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
+    assert texts == expected and set(map(len, expected)) == {1} and not record.reasons
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("generate", lambda _, input_ids, **__: torch.cat((input_ids, torch.full_like(input_ids[:, :1], 7)), 1)),
+        ("_get_logits_processor", lambda *_, **__: lambda _, scores: -scores),
+    ],
+    ids=["generate", "scores"],
+)
+def test_a_model_that_generates_in_its_own_way_is_left_to_the_harness(
+    lm: Any, method: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its texts are not the most likely tokens of its forward pass, which is all that the engine computes."""
+    monkeypatch.setattr(lm.model, method, types.MethodType(value, lm.model), raising=False)
+    requests = requests_of({"until": [], "max_gen_toks": 6})
+    expected = by_harness(lm, requests, 1)
+    texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    assert texts == expected and record.reasons == ("the model generates in a way of its own",)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -332,8 +383,9 @@ def test_a_models_own_limit_that_is_no_whole_number_is_left_to_the_harness(lm: A
             "the model's generation config sets num_beams, repetition_penalty",
         ),
         ({"return_dict_in_generate": True}, "the model's generation config sets return_dict_in_generate"),
+        ({"early_stopping": False, "renormalize_logits": False, "min_length": 0}, ""),
     ],
-    ids=["sampling", "penalty", "objects"],
+    ids=["sampling", "penalty", "objects", "off"],
 )
 def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: dict[str, Any], reason: str) -> None:
     """Sampling does not matter to greedy answers; any other setting may change them, or end the evaluation."""
@@ -341,6 +393,20 @@ def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: 
     model.generation_config = copy.deepcopy(model.generation_config)
     model.generation_config.update(**settings)
     assert generation.reason_against(model, {}) == reason
+
+
+@pytest.mark.parametrize("name", ["guidance_scale", "max_time"])
+def test_false_is_a_number_where_the_harness_takes_it_for_one(lm: Any, name: str) -> None:
+    """transformers only asks whether these are set: False is a guidance by 0, or no time, and other texts."""
+    requests = requests_of({"until": [], "max_gen_toks": 6})
+    plain = by_harness(lm, requests, 1)
+    setattr(lm.model.generation_config, name, False)
+    try:
+        expected = by_harness(lm, requests, 1)
+        texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
+    finally:
+        setattr(lm.model.generation_config, name, None)
+    assert texts == expected != plain and record.reasons == (f"the model's generation config sets {name}",)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,19 @@ def test_answers_are_the_harness_ones(answer: Any) -> None:
     assert 0 < record.largest_difference < 1e-4
 
 
+def test_requests_that_split_one_sequence_differently_are_the_harness_ones(answer: Any) -> None:
+    """The harness gives them, from its cache of logits, other numbers than the model's: these are lm-eval's scores."""
+    requests, context = instances(), "abcdefgh" * 3
+    pairs = [(context + "ab", "cde"), (context + "abc", "de"), (context + "abcd", "e"), (context + "abcd", "f")]
+    requests += [SimpleNamespace(args=pair, task_name="birds") for pair in pairs]
+    _, expected, _ = answer("harness", requests)
+    _, right, _ = answer("harness", requests, logits_cache=False)
+    harness, actual, reports = answer("shared-prefix", requests)
+    check_same(actual, expected)
+    assert abs(right[-2][0] - expected[-2][0]) > 0.01
+    assert harness.engine_record.engine == "shared-prefix" and len(reports) == len(requests)
+
+
 @pytest.mark.parametrize("dtype", first(2, ["float32", "bfloat16", "float16"]))
 def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that gives back other values than it was given: the results are the harness's own."""
@@ -284,6 +297,23 @@ def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones(
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
     check_same(harness.loglikelihood(requests, disable_tqdm=True), expected)
     assert (harness.engine_record.engine, harness.engine_record.reason) == ("shared-prefix", "")
+
+
+@pytest.mark.parametrize(("kind", "window", "limit"), [("llama", 40, 40), ("llama", None, None), ("mistral", 40, None)])
+def test_sequences_beyond_a_window_of_the_cache_alone_are_the_harness_ones(
+    kind: str, window: int | None, limit: int | None
+) -> None:
+    """A Llama with a window in its config has a cache with that window, and attention without one."""
+    from workers.evaluation.shared_prefix.admission import examine
+    from workers.evaluation.shared_prefix.engine import Numerics
+
+    model, requests = random_model(kind), instances()
+    model.config.sliding_window = window
+    expected = harness_model(model, max_length=LONGEST).loglikelihood(requests, disable_tqdm=True)
+    harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")
+    check_same(harness.loglikelihood(requests, disable_tqdm=True), expected)
+    assert not harness.engine_record.reason.startswith("a log-likelihood")
+    assert examine(model, "cpu", Numerics()).longest_input == limit
 
 
 def test_half_precision_is_measured_by_two_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

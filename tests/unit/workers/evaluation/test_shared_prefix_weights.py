@@ -44,6 +44,21 @@ def prompt_tuning(_: Path) -> Any:
     return with_adapter(PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
 
 
+def activated(_: Path) -> Any:
+    from peft import LoraConfig
+
+    targets, tokens = ["q_proj", "v_proj"], harness_model(random_model("llama"), max_length=LONGEST).tok_encode("a")
+    return with_adapter(
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=2,
+            target_modules=targets,
+            init_lora_weights=False,
+            alora_invocation_tokens=tokens,
+        )
+    )
+
+
 def quantised(bits: int) -> Any:
     """A model that says that its weights have so many bits; bitsandbytes needs a GPU."""
     model = random_model("llama")
@@ -55,13 +70,14 @@ WEIGHTS = [
     pytest.param(weights_in_parts, "", id="parts"),
     pytest.param(low_rank, "", id="low-rank"),
     pytest.param(prompt_tuning, "its adapter adds tokens to the prompt", id="prompt-tuning"),
+    pytest.param(activated, "its adapter begins at certain tokens of the prompt", id="activated"),
     pytest.param(lambda _: quantised(8), "its 8-bit weights compute other numbers in other batches", id="8-bit"),
     pytest.param(lambda _: quantised(4), "", id="4-bit"),
     pytest.param(lambda _: random_model("llama").half(), "", id="float16"),
 ]
 
 
-@pytest.mark.parametrize(("make", "reason"), first(4, WEIGHTS))
+@pytest.mark.parametrize(("make", "reason"), first(5, WEIGHTS))
 def test_weights_of_each_kind_give_the_harness_answers(make: Any, reason: str, tmp_path: Path) -> None:
     """The engine computes with all kinds of weights, or says why it does not."""
     model, requests = make(tmp_path), instances(40)
