@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+import structlog
 
 from bot.evaluations.restore_deleted import CHECK_SECONDS, missing_results
 from bot.setup.doctor import examine
@@ -63,16 +65,20 @@ def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver) -
     assert results(stand) == []
 
 
-def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
+def removals_by_hand(logs: list[Any]) -> list[str]:
+    """The paths that the bot reports as removed by hand."""
+    return [event["path"] for event in logs if event["event"] == "removed by hand"]
+
+
+def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver) -> None:
     """Results that a maintainer removed stay removed, and the removal is reported."""
     path = finished(stand)
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (stand.context.hub.user("form").id,)})
     remove(stand, path)
-    look(stand)
+    with structlog.testing.capture_logs() as logs:
+        look(stand)
     assert results(stand) == []
-    output = capsys.readouterr().out
-    assert "removed by hand" in output
-    assert path in output
+    assert removals_by_hand(logs) == [path]
 
 
 @pytest.mark.parametrize("lost", ["details", "status"])
@@ -89,17 +95,16 @@ def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: 
     assert results(stand) == []
 
 
-def test_a_removed_log_is_told(stand: BoardDriver, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_removed_log_is_told(stand: BoardDriver) -> None:
     """A removed log has no second copy: the report says which account removed it, and where."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
     look(stand)
     path = f"ada/good/{job.attempt}/log.txt"
     stand.form.delete_file(path, "board/logs", repo_type="dataset", commit_message="Tidy up")
-    look(stand)
-    output = capsys.readouterr().out
-    assert "removed by hand" in output
-    assert path in output
+    with structlog.testing.capture_logs() as logs:
+        look(stand)
+    assert removals_by_hand(logs) == [path]
 
 
 def test_a_check_of_unchanged_repos_costs_one_call_each(stand: BoardDriver) -> None:
