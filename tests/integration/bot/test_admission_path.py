@@ -295,7 +295,7 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
 
 
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
-    """What waited waits, and what was refused stays refused; a copy is still one."""
+    """A waiting request waits, a refused one stays refused, and a copy still counts as a copy."""
     before = {entry.path: entry.state for entry in _entries(path)}
     path.stand.context.redis.flushall()
     path.stand.tick()

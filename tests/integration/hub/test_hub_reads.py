@@ -188,7 +188,7 @@ def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: 
 def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
     """A saved file replaces the contents of the given file; a file that is too large raises TooLarge."""
     head = bot.commit(repo, [WriteFile("words.txt", b"words")], "Add").oid
-    saved = io.BytesIO(b"what was there before")
+    saved = io.BytesIO(b"the earlier content")
     bot.save_file(repo, "words.txt", head, saved, max_bytes=5)
     assert saved.getvalue() == b"words"
     with pytest.raises(TooLarge):

@@ -107,7 +107,7 @@ def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         for role in ROLES:
             url = (users / f"redis-url-{role}").read_text().strip().replace("HERE", f"127.0.0.1:{server.port}")
             by_role[role] = redis.Redis.from_url(url)
-        by_role["nobody"] = redis.Redis("127.0.0.1", server.port)
+        by_role["stranger"] = redis.Redis("127.0.0.1", server.port)
         yield by_role
         for client in by_role.values():
             client.close()
@@ -190,7 +190,7 @@ def test_jobs_are_taken_out_of_the_queue_by_the_workers_account_alone(clients: d
 
 def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, redis.Redis]) -> None:
     """It reads what is accepted and records its own refusal; with users from before these keys it compares nothing."""
-    board, worker, unknown = (AcceptedDigests(clients[name], KEYS, "s") for name in ("sync", "worker", "nobody"))
+    board, worker, unknown = (AcceptedDigests(clients[name], KEYS, "s") for name in ("sync", "worker", "stranger"))
     refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=("a module differs",), at=1.0)
     worker.refuse(refused)
     assert worker.must_wait("w") and board.waiting() == [refused] and worker.read().permitted
@@ -203,7 +203,7 @@ def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, r
 
 def test_a_worker_may_ask_whether_it_is_set_aside(clients: dict[str, redis.Redis]) -> None:
     """It can neither set aside another worker nor come back by itself; with users from before this key it goes on."""
-    board, worker, unknown = (SetAsideWorkers(clients[name], KEYS) for name in ("sync", "worker", "nobody"))
+    board, worker, unknown = (SetAsideWorkers(clients[name], KEYS) for name in ("sync", "worker", "stranger"))
     aside = SetAsideWorker(worker="w", attempt=MINE, path="p", reason="its samples give another score", at=1.0)
     assert board.put(aside) and not board.put(aside.model_copy(update={"reason": "another"}))
     assert worker.includes("w") and not worker.includes("v") and not unknown.includes("w")
@@ -222,12 +222,12 @@ def test_a_worker_takes_cross_checks_from_its_own_queue(clients: dict[str, redis
 
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
     """A client without a password may only ping."""
-    assert clients["nobody"].ping()
+    assert clients["stranger"].ping()
     for words in (("INFO",), ("GET", KEYS.born), ("CLIENT", "LIST"), ("EVAL", "return 1", "0")):
         with pytest.raises(NoPermissionError):
-            clients["nobody"].execute_command(*words)
+            clients["stranger"].execute_command(*words)
     with pytest.raises(AuthenticationError):
-        clients["nobody"].execute_command("AUTH", "steward-sync", "guessed")
+        clients["stranger"].execute_command("AUTH", "steward-sync", "guessed")
 
 
 def _stored_kinds(kind: type[Message]) -> list[type[Message]]:

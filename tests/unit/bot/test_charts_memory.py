@@ -115,5 +115,5 @@ def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: p
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
     cached = Standards()
     assert cached.of(before, ("chat", "s")).models == 1
-    assert cached.of(after, ("nobody", "s")).models == 0
+    assert cached.of(after, ("unknown", "s")).models == 0
     wait_until(lambda: cached.of(after, ("chat", "s")).models == 2)
