@@ -56,6 +56,9 @@ CONTENTS = "contents"
 EDIT, SNAPSHOT_EDIT = "table of contents", "snapshot of the leaderboard"
 SETTLE_SECONDS = 20.0
 """Seconds between a change and the pass: changes that follow closely are handled together."""
+REST_RATIO, MAX_REST_SECONDS = 5.0, 120.0
+"""A process compiles the next table after this many times the duration of the last pass, and waits at most so long: a
+large table on a busy board would otherwise take most of the time of a sync process."""
 MAX_MODELS, PASS_SECONDS = 100, 60.0
 """Models that one pass asks about, and seconds until the next pass if there are more."""
 DAY = 86_400.0
@@ -83,10 +86,20 @@ def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | No
         return None
     if not can_write():
         raise CannotWrite(MISSING)
+    if 0 < memory.rests_until - context.now() <= MAX_REST_SECONDS:
+        return memory.rests_until
+    started = context.now()
     seen = _input_state(context, repo)
     if seen == memory.seen and context.now() < memory.due:
         return None
-    shape = columns(context.suite)
+    due = _compile(context, repo, compose, seen)
+    memory.rests_until = context.now() + min(REST_RATIO * (context.now() - started), MAX_REST_SECONDS)
+    return due
+
+
+def _compile(context: BoardContext, repo: Repo, compose: ComposeSnapshot, seen: tuple[str, ...]) -> float | None:
+    """Compile both files, and stage those that differ; return when the next pass is due."""
+    memory, shape = context.contents_memory, columns(context.suite)
     sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)

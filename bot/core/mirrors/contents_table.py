@@ -65,6 +65,8 @@ class ContentsCache:
     """Model → time of the last question to the Hub about it."""
     due: float = 0.0
     """Time of the next questions about models."""
+    rests_until: float = 0.0
+    """Time before which this process compiles no other table."""
 
 
 def can_write() -> bool:

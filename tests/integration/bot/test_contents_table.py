@@ -89,6 +89,26 @@ def test_a_round_in_which_nothing_changed_costs_three_calls(shared: FlagBoardDri
     assert len(shared.calls) == 3
 
 
+def test_a_table_that_takes_long_is_not_compiled_at_once_again(
+    shared: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pass of ten seconds the process compiles no table for fifty, whatever changed, and then compiles it."""
+    memory, compile_table, compiled = shared.context.contents_memory, sync._compile, []
+
+    def slow(*args: Any) -> float | None:
+        compiled.append(shared.time)
+        shared.time += 10
+        return compile_table(*args)
+
+    monkeypatch.setattr(sync, "_compile", slow)
+    for seconds in (300, 49, 2):
+        shared.time += seconds
+        memory.seen = ()
+        shared.context.mark(sync.CONTENTS)
+        shared.work()
+    assert [later - compiled[0] for later in compiled] == [0, 61]
+
+
 def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
     """Two evaluations and a flag between two looks: one commit."""
     finished(stand)
