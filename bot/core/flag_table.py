@@ -193,3 +193,10 @@ def hidden_by(records: Iterable[FlagRecord]) -> tuple[frozenset[str], frozenset[
     hiding = [record for record in records if record.stands and record.kind.hides and record.scope.is_whole]
     names = frozenset(name.casefold() for record in hiding for name in record.names)
     return names, frozenset(record.weights for record in hiding if record.weights)
+
+
+def opted_out_of(records: Iterable[FlagRecord]) -> frozenset[str]:
+    """The names, in lower case, of the models whose authors opted out."""
+    return frozenset(
+        name.casefold() for record in records if record.stands and record.is_opt_out for name in record.names
+    )

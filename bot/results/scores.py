@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from bot.core.context import BoardContext
-from bot.core.flag_table import hidden_by
+from bot.core.flag_table import hidden_by, opted_out_of
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.cross_checks import scores_note
@@ -113,10 +113,13 @@ def with_score_table(
 def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores) -> tuple[int, int]:
     """The number of the `scored` evaluations on the board that are better than `own`, and of all with it.
 
-    As on the leaderboard, evaluations of private and of flagged models do not count. At most a few round trips.
+    As on the leaderboard, evaluations of private models, of flagged ones, and of those whose authors opted out do not
+    count. At most a few round trips.
     """
     others = [each for each in scored if each.path != own.path]
-    names, weights = hidden_by(context.flag_book.known()[1]())
+    records = list(context.flag_book.known()[1]())
+    names, weights = hidden_by(records)
+    names |= opted_out_of(records)
     entries = context.index.find([each.path for each in others])
     shown = [
         each

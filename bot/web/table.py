@@ -24,7 +24,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext
-from bot.core.flag_table import hidden_by
+from bot.core.flag_table import hidden_by, opted_out_of
 from bot.results.searching import licences_of, scores_of
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.rank_ranges import MAX_PAIRED
@@ -58,6 +58,7 @@ class RequestTable:
         self._vectors = 0
         """Lines with an influence vector."""
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._opted_out = frozenset[str]()
 
     def rows(self) -> RequestRows:
         """The current rows; the same object while nothing changes.
@@ -73,7 +74,7 @@ class RequestTable:
             return self._rows
 
     def leaderboard(self) -> LeaderboardRows:
-        """The current evaluations; the same object while nothing changes."""
+        """The current evaluations, without models whose authors opted out; the same object while nothing changes."""
         self.rows()
         assert self._leaderboard is not None
         return self._leaderboard
@@ -82,6 +83,8 @@ class RequestTable:
         lines = [rows.lines[at] for at in rows.with_scores]
         # A row of an earlier commit is shown as long as its request is.
         lines += [row for row in self._others if not row.path or row.path in self._lines]
+        if self._opted_out:
+            lines = [line for line in lines if line.model.casefold() not in self._opted_out]
         leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
         leaderboard.prepare()
         return leaderboard
@@ -168,5 +171,6 @@ class RequestTable:
         commit, records = self.context.flag_book.known()
         if commit == self._flags:
             return False
-        self._flags, self._flagged = commit, hidden_by(records())
+        known = records()
+        self._flags, self._flagged, self._opted_out = commit, hidden_by(known), opted_out_of(known)
         return True

@@ -112,6 +112,25 @@ def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDrive
     assert [row["model"] for row in rows_in(snapshot(stand))] == ["ada/plain"]
 
 
+def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoardDriver) -> None:
+    """Neither the leaderboard of the pages and the API nor the snapshot has it, until the opt-out is lifted."""
+    finished(stand)
+    finished(stand, "ada/plain")
+    look(stand)
+    thread = AppealThread(stand, f"[FLAG] {GOOD}", "Please take my model off.")
+    thread.say(f"/flag opt-out {GOOD} its author asked for it", stand.form)
+    look(stand)
+    board = BoardReader(stand.context)
+    assert [view.model for view in leaderboard(board, LeaderboardQuery(flagged=True)).rows] == ["ada/plain"]
+    assert [row["model"] for row in rows_in(snapshot(stand))] == ["ada/plain"]
+    thread.say(f"/unflag {GOOD} its author came back", stand.form)
+    look(stand)
+    assert {row.model for row in leaderboard(BoardReader(stand.context), LeaderboardQuery()).rows} == {
+        GOOD,
+        "ada/plain",
+    }
+
+
 def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) -> None:
     """Neither an empty snapshot nor another commit: the file is the same once the scores are read again."""
     card = b"---\nlicense: mit\n---\n# It\n"
