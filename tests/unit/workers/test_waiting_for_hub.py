@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.errors import Busy, Denied, HubError, RateLimited, Transient, Unreachable
+from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
 from leaderboard.backend_settings import SlurmBackend
 from workers.jobs.background_call import AttemptStopped
 from workers.publication import publish
@@ -54,7 +55,7 @@ def test_a_publication_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_of_a_backend_leaves_time_for_the_whole_wait() -> None:
     """The platform ended a run whose finished evaluation still waited for the Hub."""
     backend, limit = SlurmBackend(kind="slurm", template="t", spool="s"), 8 * 3_600.0
-    assert backend.seconds(limit) - backend.evaluation_seconds(limit) > publish.PUBLICATION_WAIT_SECONDS
+    assert backend.seconds(limit) - backend.evaluation_seconds(limit) > PUBLICATION_WAIT_SECONDS
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_hub() -> None:
