@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-MARGIN_SECONDS = 900.0
-"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published."""
+from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
+
+MARGIN_SECONDS = 900.0 + PUBLICATION_WAIT_SECONDS
+"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published, which may have
+to wait for the Hub."""
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")]
 
 

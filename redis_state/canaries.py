@@ -27,6 +27,11 @@ RUN_SECONDS = 900
 RETENTION = 7 * 86_400
 MAX_ENDED = 10_000
 
+REMOVE_VERDICT = """
+if redis.call('HGET', KEYS[1], 'verdict') ~= ARGV[1] then return 0 end
+return redis.call('HDEL', KEYS[1], 'verdict')
+"""
+
 
 class CanaryVerdict(BaseModel):
     """The result of the canary that the bot asked for because of `cause`; `died_of` is empty if it passed."""
@@ -47,6 +52,7 @@ class Canaries:
         self._ended = keys.ended(suite)
         self._canary = keys.canary(suite)
         self._taken = keys.canary_taken(suite)
+        self._remove_verdict = redis.register_script(REMOVE_VERDICT)
 
     @property
     def key(self) -> str:
@@ -96,12 +102,12 @@ class Canaries:
 
     def verdict(self) -> CanaryVerdict | None:
         """The verdict that a worker reported; None if there is none. A malformed one is removed, so that another worker
-        runs the canary."""
+        runs the canary, unless a worker replaced it meanwhile."""
         raw = self.redis.hget(self._canary, "verdict")
         try:
             return CanaryVerdict.model_validate_json(raw) if raw is not None else None
         except ValidationError:
-            self.redis.hdel(self._canary, "verdict")
+            self._remove_verdict(keys=[self._canary], args=[raw or b""])
             return None
 
     def settle(self, cause: str, *, now: float) -> None:

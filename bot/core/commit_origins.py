@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def note_origins(
 
 
 def know_origin(context: BoardContext, request: Request) -> None:
-    """Store the origin of a file that waits or runs, if it is missing; at most three calls, once for each file."""
+    """Store the origin of a file that waits or runs, if it is missing; at most four calls, once for each file."""
     path = str(request.path)
     if context.index.knows_origin(path):
         return
@@ -110,7 +111,7 @@ def know_origin(context: BoardContext, request: Request) -> None:
 def _author(context: BoardContext, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
     author = entry.authors[0]
     if author not in front_ends:
-        front_ends[author] = _is_front_end(context, author)
+        front_ends[author] = is_front_end(context, author)
     return Origin(author=author, front_end=front_ends[author], commit=entry.oid)
 
 
@@ -159,11 +160,14 @@ def _is_new(context: BoardContext, entry: LogEntry) -> bool:
     return entry.date is not None and abs(context.now() - entry.date.timestamp()) < _LAG_SECONDS
 
 
-def _is_front_end(context: BoardContext, name: str) -> bool:
-    """Whether the account of this name is one of the board's front ends, by its present id on the Hub."""
+def is_front_end(context: BoardContext, name: str) -> bool:
+    """Whether the account of this name is one of the board's front ends, by its present id on the Hub.
+
+    There is no such account if two calls say so: one 404 may come from a server of the Hub that lags.
+    """
     if not context.board.front_ends:
         return False
-    try:
-        return context.hub.user(name).id in context.board.front_ends
-    except NotFound:
-        return False
+    for _ in range(2):
+        with suppress(NotFound):
+            return context.hub.user(name).id in context.board.front_ends
+    return False

@@ -6,6 +6,7 @@ from bot.core.context import BoardContext
 from bot.request_files.gather import RequestFacts
 from leaderboard.attempts import Outcome
 from leaderboard.request_paths import RequestPath, parse_path
+from leaderboard.results import results_time
 from leaderboard.timings import End
 from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
@@ -54,7 +55,18 @@ def count_gpu_time(context: BoardContext, entry: IndexEntry, attempt: str, outco
     seconds = min(ended - started, context.board.attempt_seconds + PUBLICATION_SECONDS)
     new = context.measures.spend(Cost(attempt, entry.path, entry.tier, entry.submitter, seconds, ended=context.now()))
     if new and outcome is not None and outcome.ok and not outcome.replayed:
-        context.measures.learn(outcome.suite, entry.size, seconds)
+        context.measures.learn(outcome.suite, entry.size, min(seconds, _evaluation_seconds(outcome)))
+
+
+def _evaluation_seconds(outcome: Outcome) -> float:
+    """How long the evaluation took: until the time in the name of its results, which the publication may follow late.
+
+    How long the whole attempt took where the name gives no time within it.
+    """
+    evaluated = results_time(outcome.details.results_path) if outcome.details is not None else None
+    if evaluated is None or not outcome.started < evaluated <= outcome.ended:
+        evaluated = outcome.ended
+    return evaluated - outcome.started
 
 
 def _precision(context: BoardContext, entry: IndexEntry) -> str:

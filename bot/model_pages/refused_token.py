@@ -7,7 +7,7 @@ refused, for the maintainers' list, until a call with it succeeds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -56,6 +56,18 @@ def _refusal_of(hub: Hub) -> BadToken | None:
 def note_accepted(context: BoardContext) -> None:
     """Note that the Hub accepts the token."""
     context.redis.hdel(context.keys.hub_state, SINCE, LAST)
+
+
+def try_new_token(context: BoardContext) -> None:
+    """If the Hub refused the token, try the one with which this process starts: it may have been replaced.
+
+    One call then, and none otherwise. The next sync of a model's page tries the token, too, but up to an hour later.
+    """
+    if context.models_hub is None or refused_since(context) is None:
+        return
+    with suppress(HubError):  # the Hub is away: it does not say whether it accepts the token
+        if _refusal_of(context.models_hub) is None:
+            note_accepted(context)
 
 
 def next_try(context: BoardContext) -> float | None:

@@ -20,6 +20,7 @@ from bot.core.context import BoardContext
 from bot.core.metrics_recomputer import MetricsRecomputer, Recompute
 from bot.core.mirrors.contents_table import MISSING, can_write
 from bot.core.settings import BotSettings, SettingsError
+from bot.model_pages.refused_token import try_new_token
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.budget import Commits
@@ -95,6 +96,7 @@ def open_sync_context(settings: BotSettings, recompute: Callable[[Suite], Recomp
         context.recomputer = MetricsRecomputer(recompute(context.suite))
     context.platforms = build_platforms(settings, context.board)
     settings.models_token(context.board)  # other processes and commands do without it
+    try_new_token(context)
     context.probe.warm()
     return context
 

@@ -198,7 +198,16 @@ def as_query(values: Mapping[str, object]) -> Markup:
 
 def markdown(text: str) -> Markup:
     """An answer of the bot, as HTML without raw HTML, pictures and hidden markers."""
-    return Markup(_MARKDOWN.render(_HIDDEN.sub("", text)))  # noqa: S704
+    return Markup(_MARKDOWN.render(without_hidden(text)))  # noqa: S704
+
+
+def without_hidden(text: str) -> str:
+    """`text` without its hidden markers.
+
+    No marker begins behind the last end of one; there, the search would read to the end of the text for each beginning.
+    """
+    before, end, rest = text.rpartition("-->")
+    return _HIDDEN.sub("", before + end) + rest
 
 
 def short(value: str) -> str:

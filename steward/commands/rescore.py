@@ -198,9 +198,9 @@ def _publish_tables(
     from workers.publication.rescored import publish_rescored
 
     names = context.board.repos
-    details = Repo("dataset", details_of(finished.request, names.details))
     token = worker_token()
     try:
+        details = Repo("dataset", details_of(finished.request, names.details))  # BadRequest: it is no name of a repo
         with Hub(context.hub.endpoint, token) if token else nullcontext(context.hub) as hub:
             publish_rescored(
                 hub,

@@ -22,6 +22,7 @@ import redis
 from hub.client import Hub
 from hub.errors import Garbled, HubError, RateLimited, StaleParent, Transient, Unreachable
 from hub.records import Repo, WriteFile
+from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
 from leaderboard.cross_checks import (
     MAX_SECONDS,
     CheckedQuestion,
@@ -54,7 +55,6 @@ from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.models.downloads import dataset_sources
-from workers.publication.publish import PATIENCE_SECONDS
 from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ class CrossCheckRun:
         publication while the Hub is away, and its check's."""
         board = self._worker_context.board
         hours = (board.workers or WorkerPolicy()).check.hours
-        return board.attempt_seconds + PATIENCE_SECONDS + 3600 * hours
+        return board.attempt_seconds + PUBLICATION_WAIT_SECONDS + 3600 * hours
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions; and for each task whose table was refused, the reason.

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from hub.client import Hub
 from hub.errors import Busy, HubError, RateLimited, StaleParent, TooLarge, Transient
 from hub.records import Change, DeleteFile, Repo, WriteFile, WriteLocalFile
-from leaderboard.attempts import Details
+from leaderboard.attempts import PUBLICATION_WAIT_SECONDS, Details
 from leaderboard.details import (
     CARD,
     RESULTS_CONFIG,
@@ -52,8 +52,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 MAX_TRIES = 5
-PATIENCE_SECONDS = 1_800.0
-"""Seconds for which a publication waits while the Hub is away or limits calls: an evaluation took longer to compute."""
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 5.0, 60.0
 """Seconds between two tries meanwhile: each pause is twice the one before, up to the last."""
 
@@ -79,11 +77,11 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
 
 
 def wait_for_hub(commit: Callable[[], T], wait: Callable[[float], None]) -> T:
-    """Return `commit()`, repeated while the Hub is away or limits calls, for PATIENCE_SECONDS. Raises HubError.
+    """Return `commit()`, repeated while the Hub is away or limits calls, for PUBLICATION_WAIT_SECONDS. Raises HubError.
 
     The client's own retries end after some seconds, and the results are the work of hours.
     """
-    give_up, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+    give_up, pause = time.monotonic() + PUBLICATION_WAIT_SECONDS, FIRST_PAUSE_SECONDS
     while True:
         try:
             return commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.core.commit_origins import is_front_end
 from bot.core.context import BoardContext
 from bot.core.former_paths import at_former_paths
 from bot.evaluations.restore_deleted import missing_results
@@ -90,7 +91,7 @@ def other_accounts(context: BoardContext, *, on: bool) -> Checks:
         if not change.changes_status or change.author == me.name:
             continue
         if change.author not in front_ends:
-            front_ends[change.author] = _is_front_end(context, change.author)
+            front_ends[change.author] = is_front_end(context, change.author)
         if not front_ends[change.author]:
             by_author.setdefault(change.author, []).append(change)
     for author, changes in by_author.items():
@@ -104,13 +105,6 @@ def _author_words(author: str, changes: Sequence[RequestFileChange]) -> str:
     when = f" at {iso(last.date.timestamp())}" if last.date is not None else ""
     words = f"{author} changed {len(changes)} statuses within a day"
     return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
-
-
-def _is_front_end(context: BoardContext, name: str) -> bool:
-    try:
-        return context.hub.user(name).id in context.board.front_ends
-    except NotFound:
-        return False
 
 
 def results(context: BoardContext) -> Checks:

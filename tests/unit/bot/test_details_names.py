@@ -10,9 +10,11 @@ import pytest
 
 from bot.core.context import BoardContext
 from bot.results.details_reader import DetailsRefused, TableAddress, _link
+from bot.results.every_eval_export import ExportReport, _write_samples
 from bot.results.missing_errors import CannotCompute, LackingErrors, _rows
 from bot.results.rescoring import CannotRescore, EarlierResults, save_tables
 from hub.client import Hub
+from steward.commands.rescore import _publish_tables
 
 NAMES = ["a b/c", "../other", "a/b/c"]
 RESULTS = "org/m/results_2026-01-01T00-00-00.000000.json"
@@ -40,3 +42,29 @@ def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(name
     earlier = EarlierResults(RESULTS, b"", cast(Any, SimpleNamespace(rescored_from=None)))
     with pytest.raises(CannotRescore, match="or the bot may not read it"):
         save_tables(context, finished, earlier, cast(Any, SimpleNamespace(benchmarks=[benchmark])), tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_new_tables_of_such_results_are_refused_and_the_command_goes_on(name: str, tmp_path: Path) -> None:
+    """All answers of a suite may lie in the gated repo, where `save_tables` finds them without the name."""
+    repos = SimpleNamespace(details=lambda model: model, restricted_details=lambda model: f"{model}-restricted")
+    context = cast(Any, SimpleNamespace(hub=None, board=SimpleNamespace(repos=repos)))
+    file = SimpleNamespace(steward=SimpleNamespace(details=name))
+    finished = cast(Any, SimpleNamespace(request=SimpleNamespace(path=SimpleNamespace(model="org/m"), file=file)))
+    assert "is no name of a repo" in _publish_tables(context, finished, {}, cast(Any, None), tmp_path, 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_export_leaves_out_answers_whose_repo_has_no_name_on_the_hub(name: str, tmp_path: Path) -> None:
+    """Their evaluation is written without them, and the export goes on."""
+    request = SimpleNamespace(
+        path=SimpleNamespace(model="org/m"), file=SimpleNamespace(steward=SimpleNamespace(details=name))
+    )
+    context = cast(Any, SimpleNamespace(board=SimpleNamespace(repos=SimpleNamespace(details=lambda model: model))))
+    exported, report = (
+        cast(Any, SimpleNamespace(path=RESULTS, evaluation=SimpleNamespace(request=request))),
+        ExportReport(),
+    )
+    assert _write_samples(context, cast(Hub, None), exported, tmp_path, "record", report) is None
+    assert "is no name of a repo" in report.left_out[f"{RESULTS} (answers)"]
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import pytest
 
 from bot.changes.renames import _move_details
 from bot.core import own_threads
+from bot.core.commit_origins import is_front_end
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
@@ -72,6 +73,23 @@ def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
     assert not note.moved
     hub.repo_exists = lambda _: False
     assert _move_details(context, lambda model: f"details/{model}", "old", "new") == ()
+
+
+def test_a_front_end_that_one_404_hides_stays_one() -> None:
+    """The form's account counted as the submitter of what people submitted with it."""
+    answers = [NotFound("no account", status=404), SimpleNamespace(id="form")]
+
+    def user(_: str) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(user=user), board=SimpleNamespace(front_ends=("form",))))
+    assert is_front_end(context, "form")
+    answers[:] = [NotFound("no account", status=404)] * 2
+    assert not is_front_end(context, "gone")
+    assert answers == []
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:

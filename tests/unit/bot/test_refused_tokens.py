@@ -14,10 +14,11 @@ from bot.model_pages import pull_request
 from bot.model_pages.refused_token import RETRY_SECONDS, ModelsTokenRefused, refusal_noted, refused_since
 from bot.predictions.answers import AnswersUnusable, _read
 from bot.probe.process import Probe
+from bot.processes import sync_process
 from bot.setup.doctor.rights import models_token
 from bot.web.mailbox_syncs import _named
 from bot.web.signin.routes import _failure
-from hub.errors import BadToken, Gated
+from hub.errors import BadToken, Gated, Unreachable
 from hub.records import Repo
 
 NOW = 1_800_000_000.0
@@ -127,6 +128,26 @@ def test_a_refused_token_for_models_pages_is_on_the_maintainers_list_until_it_is
     context.now = lambda: NOW + RETRY_SECONDS
     assert pull_request.sync_model_page(context, "org/model") is None
     assert refused_since(context) is None
+
+
+def test_a_process_that_starts_with_a_new_token_clears_the_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that is away leaves it as it is, and without a notice the Hub is not asked."""
+    good = SimpleNamespace(whoami=lambda: "scores")
+    context = _context(EXPIRED, probe=SimpleNamespace(warm=lambda: None))
+    settings = SimpleNamespace(log_level="INFO", log_json=False, models_token=lambda _: "")
+    monkeypatch.setattr(sync_process, "configure_logs", lambda *_, **__: None)
+    monkeypatch.setattr(sync_process, "build_platforms", lambda *_: None)
+    monkeypatch.setattr(sync_process, "open_board_context", lambda _: context)
+
+    def start(hub: object) -> float | None:
+        context.models_hub = hub
+        return refused_since(sync_process.open_sync_context(cast(Any, settings), None))
+
+    with pytest.raises(ModelsTokenRefused), refusal_noted(context, cast(Any, RefusingHub(EXPIRED))):
+        raise EXPIRED
+    assert [start(hub) for hub in (RefusingHub(EXPIRED), RefusingHub(Unreachable("away")), None)] == [NOW] * 3
+    assert start(good) is None
+    assert start(RefusingHub(AssertionError("asked"))) is None
 
 
 def test_a_command_fails_by_the_token_for_models_pages_and_waits_for_the_bots_own() -> None:

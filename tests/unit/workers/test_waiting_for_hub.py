@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hub.errors import Busy, Denied, HubError, RateLimited, Transient, Unreachable
+from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
+from leaderboard.backend_settings import SlurmBackend
 from workers.jobs.background_call import AttemptStopped
 from workers.publication import publish
 from workers.publication.publish import wait_for_hub
@@ -44,10 +46,16 @@ def test_a_publication_that_may_not_be_made_ends_at_once() -> None:
 
 def test_a_publication_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Hub that stays away ends the attempt in the end."""
-    monkeypatch.setattr(publish, "PATIENCE_SECONDS", 4.0)
+    monkeypatch.setattr(publish, "PUBLICATION_WAIT_SECONDS", 4.0)
     commit = FailingCommit(Unreachable("no route"))
     with pytest.raises(Unreachable):
         wait_for_hub(commit, commit.waits.append)
+
+
+def test_a_run_of_a_backend_leaves_time_for_the_whole_wait() -> None:
+    """The platform ended a run whose finished evaluation still waited for the Hub."""
+    backend, limit = SlurmBackend(kind="slurm", template="t", spool="s"), 8 * 3_600.0
+    assert backend.seconds(limit) - backend.evaluation_seconds(limit) > PUBLICATION_WAIT_SECONDS
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_hub() -> None:
