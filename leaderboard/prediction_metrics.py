@@ -57,9 +57,9 @@ def _close(pairs: Pairs, tolerance: float) -> float:
 
 def _is_close(prediction: float, answer: float, tolerance: float) -> bool:
     """Whether two numbers are within `tolerance`, as they are written in decimals: 3.2 is within 0.1 of 3.1, although
-    the difference of the nearest binary fractions is a little more."""
+    the difference of the nearest binary fractions is a little more. Without a tolerance they have to be equal."""
     rounding = sys.float_info.epsilon * (abs(prediction) + abs(answer) + tolerance)
-    return abs(prediction - answer) <= tolerance + rounding
+    return prediction == answer or (tolerance > 0 and abs(prediction - answer) <= tolerance + rounding)
 
 
 def _r2(pairs: Pairs, _tolerance: float) -> float:

@@ -41,6 +41,11 @@ def test_each_metric_is_that_of_its_definition(metric: str, pairs: list[tuple[An
     assert compute(metric, pairs, 0.15) == pytest.approx(value)
 
 
+def test_numbers_without_a_tolerance_have_to_be_equal() -> None:
+    """Also where the next number is as near as rounding."""
+    assert compute("close,none", [(0.3, 0.3), (0.30000000000000004, 0.3), (2.0**53 + 2, 2.0**53)], 0.0) == 1 / 3
+
+
 def test_every_metric_is_in_the_table() -> None:
     """A new metric needs a line above."""
     assert {metric.partition(",")[0] for metric, _, _ in VALUES} == set(METRICS)
