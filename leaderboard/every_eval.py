@@ -254,16 +254,18 @@ def sample_record(evaluation: str, model: str, task: str, row: Mapping[str, Any]
 def _number(value: Any) -> float:
     """Return a log-likelihood, which the harness may write as text; no number counts as the lowest."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return -math.inf
+    return -math.inf if math.isnan(number) else number
 
 
 def _listed(text: Any) -> list[Any]:
-    """Return the list in a column of JSON text; empty where the text was cut off and is no JSON any more."""
+    """Return the list in a column of JSON text; empty where the text was cut off and is no JSON any more, or the column
+    holds no text."""
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return []
     return value if isinstance(value, list) else []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +52,14 @@ def _token_f1(pairs: Pairs, _tolerance: float) -> float:
 
 
 def _close(pairs: Pairs, tolerance: float) -> float:
-    return sum(abs(_float(prediction) - _float(answer)) <= tolerance for prediction, answer in pairs) / len(pairs)
+    return sum(_is_close(_float(prediction), _float(answer), tolerance) for prediction, answer in pairs) / len(pairs)
+
+
+def _is_close(prediction: float, answer: float, tolerance: float) -> bool:
+    """Whether two numbers are within `tolerance`, as they are written in decimals: 3.2 is within 0.1 of 3.1, although
+    the difference of the nearest binary fractions is a little more. Without a tolerance they have to be equal."""
+    rounding = sys.float_info.epsilon * (abs(prediction) + abs(answer) + tolerance)
+    return prediction == answer or (tolerance > 0 and abs(prediction - answer) <= tolerance + rounding)
 
 
 def _r2(pairs: Pairs, _tolerance: float) -> float:
@@ -90,7 +99,8 @@ def is_mean(metric: str) -> bool:
 
 
 def _plain(value: Value) -> str:
-    return _SPACE.sub(" ", str(value)).strip().casefold()
+    """The text without regard to case and spaces; a letter with its accent is one text, as one character or as two."""
+    return unicodedata.normalize("NFC", _SPACE.sub(" ", str(value)).strip().casefold())
 
 
 def _common_words(prediction: Value, answer: Value) -> float:

@@ -42,9 +42,18 @@ def _without_places(fields: JsonObject) -> JsonObject:
     return {**fields, OURS: {key: value for key, value in ours.items() if key not in places}}
 
 
+def is_in_folder_of(model: str, path: str) -> bool:
+    """Whether the file at `path` in the results repo is in the folder of `model`.
+
+    A model without an organisation may share its folder with the models of an organisation of that name.
+    """
+    rest = path.removeprefix(f"{model}/")
+    return rest != path and ("/" in model or "/" not in rest)
+
+
 def result_place(old: str, new: str, path: str) -> str:
     """Return the new path of a results file of `old`; `path` itself if it belongs to another model."""
-    return f"{new}/{path.removeprefix(f'{old}/')}" if path.startswith(f"{old}/") else path
+    return f"{new}/{path.removeprefix(f'{old}/')}" if is_in_folder_of(old, path) else path
 
 
 def moved_results(ours: JsonObject, place: Callable[[str], str]) -> JsonObject:

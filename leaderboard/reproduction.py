@@ -133,7 +133,7 @@ def _model_arguments(block: StewardBlock, config: Mapping[str, Any]) -> list[str
             raise NotReproducible(_NO_BASE)
         arguments = {"pretrained": block.base_model, "revision": block.base_revision}
         arguments["peft" if block.weight_type == "Adapter" else "delta"] = _weights_folder(block)
-    arguments["dtype"] = dtype if dtype in _DTYPES else "auto"
+    arguments["dtype"] = dtype if isinstance(dtype, str) and dtype in _DTYPES else "auto"
     arguments["use_safetensors"] = "True"
     return ["--model", "hf", "--model_args", ",".join(f"{name}={value}" for name, value in arguments.items())]
 

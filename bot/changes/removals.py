@@ -26,6 +26,7 @@ from leaderboard.removals import (
     remove_request,
     restore_request,
 )
+from leaderboard.rename_contents import is_in_folder_of
 from leaderboard.renames import FilePlan
 from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.requests import Request, parse_request
@@ -109,7 +110,8 @@ class Removal:
     def _part_of_results(
         self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
-        present = self._listed(context, context.results, words["model"], commit)
+        listed = self._listed(context, context.results, words["model"], commit)
+        present = [path for path in listed if is_in_folder_of(words["model"], path)]
         taken = set(present) if self.what == "restore" else set[str]()
         paths = (
             {path: path for path in present}
@@ -135,7 +137,8 @@ class Removal:
         """Path before the removal → path in the archive."""
         folders = (FORMER_ARCHIVE + model, ARCHIVE + model)
         paths = [path for folder in folders for path in self._listed(context, context.results, folder, commit)]
-        return {original: path for path in paths if (original := original_path(path)) is not None}
+        originals = ((original_path(path), path) for path in paths)
+        return {original: path for original, path in originals if original and is_in_folder_of(model, original)}
 
     def _listed(self, context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
         try:

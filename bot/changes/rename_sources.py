@@ -21,6 +21,7 @@ from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
 from leaderboard.reasons import Problem
+from leaderboard.rename_contents import is_in_folder_of
 from leaderboard.renames import REASONS, Kind
 from leaderboard.request_paths import is_request_path
 
@@ -202,13 +203,14 @@ class ResultsSource:
         paths = self._listed(old, commit)
         return RenameBase(commit, self._read(paths, commit), tuple(self._listed(new, commit)))
 
-    def _listed(self, folder: str, commit: str) -> list[str]:
+    def _listed(self, model: str, commit: str) -> list[str]:
         try:
-            return [file.path for file in self._context.hub.list_files(self._repo, commit, folder=folder)]
+            files = self._context.hub.list_files(self._repo, commit, folder=model)
         except EntryNotFound:
             return []
         except TooLarge as error:
-            raise TooMuchToRead(f"the folder {folder}") from error
+            raise TooMuchToRead(f"the folder {model}") from error
+        return [file.path for file in files if is_in_folder_of(model, file.path)]
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MAX_RESULTS_FILES:

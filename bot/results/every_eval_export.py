@@ -1,7 +1,7 @@
 """Write the board's evaluations as files of Every Eval Ever (`leaderboard.every_eval`).
 
-Left out are flagged models, results of earlier suites, and answers of restricted benchmarks. Answers are read without a
-token, so only those that everybody can read are written.
+Left out are flagged models, models whose authors opted out, results of earlier suites, and answers of restricted
+benchmarks. Answers are read without a token, so only those that everybody can read are written.
 """
 
 from __future__ import annotations
@@ -94,11 +94,8 @@ def _exported(context: BoardContext, sources: BoardSources, report: ExportReport
     head = context.mirror.fetch(context.results, depth=0)
     for evaluation in sorted(every, key=lambda each: each.measured.path):
         path = evaluation.measured.path
-        if _is_flagged(context, evaluation):
-            report.left_out[path] = "the model is flagged"
-            continue
-        if evaluation.measured.precision == PREDICTIONS:
-            report.left_out[path] = "it is of predictions, not of a model"
+        if reason := left_out_because(context, evaluation):
+            report.left_out[path] = reason
             continue
         data = _read_results(context, head, path)
         exported = read_evaluation(evaluation, data, context.suite) if data is not None else None
@@ -112,6 +109,15 @@ def _read_results(context: BoardContext, commit: str, path: str) -> bytes | None
     with context.mirror.read_fetched(context.results) as view:
         oid = view.find(commit, path)
         return view.blob(oid, max_bytes=MAX_BYTES) if oid is not None else None
+
+
+def left_out_because(context: BoardContext, evaluation: Evaluation) -> str:
+    """Why an evaluation is left out; "" for one that is exported."""
+    if evaluation.measured.precision == PREDICTIONS:
+        return "it is of predictions, not of a model"
+    if context.flag_book.has_opted_out([evaluation.measured.model]):
+        return "the model's authors opted out"
+    return "the model is flagged" if _is_flagged(context, evaluation) else ""
 
 
 def _is_flagged(context: BoardContext, evaluation: Evaluation) -> bool:

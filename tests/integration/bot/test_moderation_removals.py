@@ -113,6 +113,17 @@ def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: B
     assert [part.digest for part in before] == [part.digest for part in after]
 
 
+def test_a_model_without_an_organisation_takes_no_results_of_an_organisation_along(stand: BoardDriver) -> None:
+    """The folder of the model `ada` holds the folders of the models of the organisation `ada`."""
+    begin(stand)
+    for repo, files in ((REQUESTS, {path("ada"): request("ada")}), (RESULTS, {result_path("ada"): results("ada")})):
+        stand.form.create_commit(repo, operations(files), commit_message="Add", repo_type="dataset")
+    stand.settle()
+    parts = REMOVE.prepare(stand.context, {"model": "ada", "by": "ada", "at": "2026-11-24T12:00:00Z"})
+    assert isinstance(parts, list)
+    assert [[file.path for file in part.files] for part in parts] == [[path("ada")], [result_path("ada")]]
+
+
 def test_a_flagged_model_cannot_be_removed(stand: BoardDriver) -> None:
     """A flagged model cannot be removed, also if the flag came after the plan."""
     begin(stand)

@@ -1,4 +1,4 @@
-"""Which evaluations `steward export eee` leaves out as flagged."""
+"""Which evaluations `steward export eee` leaves out, and why."""
 
 from __future__ import annotations
 
@@ -10,30 +10,47 @@ from typing import cast
 import pytest
 
 from bot.core.context import BoardContext
-from bot.results.every_eval_export import _is_flagged
+from bot.results.every_eval_export import left_out_because
 from leaderboard.evaluations import Evaluation, MeasuredResults
+from leaderboard.predictions import PREDICTIONS
 from leaderboard.requests import Request, parse_request
 from leaderboard.scores import Scores
 
-PATH = "ada/copy_eval_request_False_float16_Original.json"
 WEIGHTS, NOW, BEFORE = "e" * 64, "a" * 40, "b" * 40
 
 
 def context() -> BoardContext:
-    """A board on which another model with these weights is flagged."""
+    """A board on which another model with these weights is flagged, and the authors of `ada/shy` opted out."""
 
     def flags(_models: Sequence[str], weights: str) -> tuple[str, ...]:
         return ("flag",) if weights == WEIGHTS else ()
 
-    book = SimpleNamespace(scoped=lambda _models, _revision, _precision: ())
+    def has_opted_out(models: Sequence[str]) -> bool:
+        return models == ["ada/shy"]
+
+    book = SimpleNamespace(scoped=lambda _models, _revision, _precision: (), has_opted_out=has_opted_out)
     return cast(BoardContext, SimpleNamespace(flags=flags, flag_book=book))
 
 
-@pytest.mark.parametrize(("revision", "expected"), [(NOW, True), (BEFORE, False)])
-def test_a_copy_of_flagged_weights_is_flagged_too(revision: str, expected: bool) -> None:
-    """As on the leaderboard: the digest belongs to the newest commit, and an earlier one has other weights."""
+def evaluation(model: str, revision: str, precision: str = "") -> Evaluation:
+    """The evaluation of a request whose weights are those of the flagged model."""
     facts = {"revision": NOW, "weights": WEIGHTS}
-    request = parse_request(PATH, json.dumps({"model": "ada/copy", "status": "FINISHED", "steward": facts}).encode())
+    path = f"{model}_eval_request_False_float16_Original.json"
+    request = parse_request(path, json.dumps({"model": model, "status": "FINISHED", "steward": facts}).encode())
     assert isinstance(request, Request)
-    measured = MeasuredResults("ada/copy/results_1.json", Scores((), 0.0), revision=revision)
-    assert _is_flagged(context(), Evaluation(request, measured)) is expected
+    measured = MeasuredResults(f"{model}/results_1.json", Scores((), 0.0), revision=revision, precision=precision)
+    return Evaluation(request, measured)
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "precision", "reason"),
+    [
+        ("ada/copy", NOW, "", "the model is flagged"),
+        ("ada/copy", BEFORE, "", ""),
+        ("ada/shy", BEFORE, "", "the model's authors opted out"),
+        ("ada/copy", BEFORE, PREDICTIONS, "it is of predictions, not of a model"),
+    ],
+)
+def test_what_the_table_hides_is_not_exported(model: str, revision: str, precision: str, reason: str) -> None:
+    """As in the table: the digest of weights belongs to the newest commit, and an earlier one has other weights."""
+    assert left_out_because(context(), evaluation(model, revision, precision)) == reason

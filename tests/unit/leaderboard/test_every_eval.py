@@ -121,3 +121,29 @@ def test_an_answer_as_text_and_one_that_was_cut() -> None:
         assert sample_record("id", "org/lion", "task", {**row, "score": score}) is None
     deep: Any = sample_record("id", "org/lion", "task", {**row, "answers": "[" * 100_000})
     assert deep["output"] == {"raw": [""]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "answer"),
+    [
+        ('[["-3.5", false], ["-1.25", true]]', " B"),
+        ('[["nan", false], ["-1.25", true]]', " B"),
+        ("[[NaN, false], [-2, true]]", " B"),
+        (f"[[{'9' * 400}, false], [-2, true]]", " B"),
+        ('[["-3.5", false], [null, true]]', " A"),
+        ("[[-1.0, true]]", "[-1.0, true]"),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_no_table_of_a_worker_ends_the_export(answers: Any, answer: str) -> None:
+    """A log-likelihood that is no number is never the highest; a column without text has no answers."""
+    row = {
+        **{"doc_id": 4, "prompt": "Q", "target": " B", "filter": "none", "metrics": "{}", "score": 1.0},
+        "continuations": '[" A", " B"]',
+        "answers": answers,
+    }
+    exported_sample: Any = sample_record("id", "org/lion", "task", row)
+    assert exported_sample["output"] == {"raw": [answer]}
+    without: Any = sample_record("id", "org/lion", "task", {**row, "continuations": None})
+    assert "choices" not in without["input"]

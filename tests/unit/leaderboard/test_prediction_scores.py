@@ -21,9 +21,12 @@ VALUES: list[tuple[str, list[tuple[Any, Any]], float]] = [
     ("macro_f1,none", [("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")], (2 / 3 + 4 / 5) / 2),
     ("macro_f1,none", [("c", "a"), ("c", "b")], 0.0),
     ("exact_match,none", [(" The  Cat ", "the cat"), ("cats", "cat")], 0.5),
+    ("exact_match,none", [("Caf\u00e9", "cafe\u0301"), ("cafe", "caf\u00e9")], 0.5),
     ("f1,none", [("the black cat", "the cat"), ("dog", "cat")], 0.4),
+    ("f1,none", [("le cafe\u0301", "le caf\u00e9")], 1.0),
     ("f1,none", [("", ""), ("", "cat")], 0.5),
     ("close,none", [(1.0, 1.1), (1.0, 1.3)], 0.5),
+    ("close,none", [(3.25, 3.1), (-0.4, -0.55), (1e6 + 0.3, 1e6 + 0.15), (3.251, 3.1)], 0.75),
     ("r2,none", [(1.0, 1.0), (2.0, 2.0), (4.0, 3.0)], 0.5),
     ("r2,none", [(9.0, 1.0), (-9.0, 2.0)], 0.0),
     ("r2,none", [(2.0, 2.0), (2.0, 2.0)], 1.0),
@@ -36,6 +39,11 @@ VALUES: list[tuple[str, list[tuple[Any, Any]], float]] = [
 def test_each_metric_is_that_of_its_definition(metric: str, pairs: list[tuple[Any, Any]], value: float) -> None:
     """Computed by hand."""
     assert compute(metric, pairs, 0.15) == pytest.approx(value)
+
+
+def test_numbers_without_a_tolerance_have_to_be_equal() -> None:
+    """Also where the next number is as near as rounding."""
+    assert compute("close,none", [(0.3, 0.3), (0.30000000000000004, 0.3), (2.0**53 + 2, 2.0**53)], 0.0) == 1 / 3
 
 
 def test_every_metric_is_in_the_table() -> None:

@@ -99,6 +99,15 @@ def test_results_change_their_names_in_both_generations_and_no_score() -> None:
     assert changed == json.loads(results(NEW))
 
 
+def test_results_of_an_organisation_stay_where_a_model_without_one_has_its_name() -> None:
+    """`lion/cub` is another model than `lion`, whose folder holds its folder."""
+    own, others = "lion/results_2024-01-01T00-00-00.json", "lion/cub/results_2024-01-01T00-00-00.json"
+    rename = plan("results", "lion", NEW, {own: results("lion"), others: results("lion/cub")})
+    assert [(file_plan.path, file_plan.place) for file_plan in rename.files] == [
+        (own, f"{NEW}/results_2024-01-01T00-00-00.json")
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "files", "code"),
     [

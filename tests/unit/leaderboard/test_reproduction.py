@@ -96,9 +96,10 @@ def test_an_adapter_or_a_delta_is_downloaded_at_its_own_commit(weights: str, arg
     assert f"pretrained=org/base,revision={BASE_COMMIT},{argument}={folder}," in command.run
 
 
-def test_a_quantised_checkpoint_loads_as_it_says() -> None:
-    """Its dtype is the checkpoint's."""
-    assert "dtype=auto," in made(config={"model_args": {"dtype": "auto"}}, precision="GPTQ").run
+@pytest.mark.parametrize("dtype", ["auto", "$(id)", None, [], {}, 16])
+def test_a_quantised_checkpoint_loads_as_it_says(dtype: Any) -> None:
+    """Its dtype is the checkpoint's, also where the results name none."""
+    assert "dtype=auto," in made(config={"model_args": {"dtype": dtype}}, precision="GPTQ").run
 
 
 def test_the_engine_and_the_hardware_are_notes() -> None:
