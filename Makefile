@@ -16,7 +16,7 @@ setup: $(VENV)/.ready
 
 # On a terminal pip shows its progress; elsewhere it is quiet.
 define install
-	@echo "Installing packages into $(VENV), once: about 3 GB to download with torch for NVIDIA GPUs. It takes some minutes."
+	@echo "Installing packages into $(VENV), once: more than 3 GB to download with torch for NVIDIA GPUs. It takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@# The distribution of version 0.1.0, which provides the same packages.
