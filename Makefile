@@ -14,9 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(VENV)/.ready
 
-# On a terminal pip shows its progress; elsewhere it is quiet.
+# On a terminal pip shows its progress; elsewhere it is quiet. An environment of a Python that is too old would stay, also
+# when the next call names another Python: so its version is compared first.
 define install
-	@echo "Installing packages into $(VENV), once: about 3 GB to download with torch for NVIDIA GPUs. It takes some minutes."
+	@$(PYTHON) -c 'import sys; own = sys.version_info[:2]; own >= (3, 11) or sys.exit("Steward needs Python 3.11 or newer, \
+	and $(PYTHON) is %d.%d. Name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" % own)'
+	@echo "Installing packages into $(VENV), once: more than 3 GB to download with torch for NVIDIA GPUs. It takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@# The distribution of version 0.1.0, which provides the same packages.

@@ -30,7 +30,8 @@ Commands print their answers to standard output and errors to standard error. Wi
 output is one JSON object; after an error there is none, but a sentence on standard error. Commands that only read need
 `REDIS_URL` and `STEWARD_BOARD`; commands that ask the Hub or change anything also need the bot's token
 ([settings](reference-settings.md)). `submit`, and the commands of threads (`relaunch`, `flag` and others), use your own
-token instead, `HF_TOKEN`. Commands that make many changes only list them until you add `--apply`.
+token instead, `HF_TOKEN`. Commands that make many changes only list them until you add `--apply`; `rescore` makes them
+unless you add `--dry-run`.
 
 ## Exit statuses
 

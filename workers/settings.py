@@ -134,6 +134,8 @@ class WorkerSettings(SharedSettings):
         except FileNotFoundError as error:
             words = f"There is no board file {self.board_file} in {Path.cwd()}. Set STEWARD_BOARD to its path."
             raise BadBoard(words) from error
+        except BadBoard as error:
+            raise BadBoard(f"STEWARD_BOARD={self.board_file}: {error}") from error
 
     def token(self) -> str | None:
         """The worker's token, from the setting or the file."""

@@ -84,7 +84,8 @@ def _url_problems(endpoint: str, url: str) -> Iterator[Problem]:
         valid = False
     if not valid:
         advice = f"Give the address at which the Hub reaches `steward serve`, with the path {PATH}: https://…{PATH}"
-        yield Problem(code="url", message=f"{url!r} is no address of a webhook.", advice=advice)
+        message = f"{url!r} is no address of a webhook." if url else "The option --url is missing."
+        yield Problem(code="url", message=message, advice=advice)
         return
     if parts.username or parts.query or parts.fragment:
         advice = "Leave out user, password, query and fragment: the secret travels in a header."

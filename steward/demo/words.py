@@ -27,7 +27,7 @@ def next_steps(web: str, hub: str, threads: Mapping[str, str], env: Path) -> str
     thread = threads[CORRUPTED].removeprefix(hub)
     return (
         f"The first model is scored. Open the leaderboard:\n"
-        f"  {web}/results\n"
+        f"  {web}\n"
         f"All submissions, and why three of them failed:\n"
         f"  {web}/queue\n\n"
         f"Try next:\n"

@@ -1,8 +1,10 @@
-"""The Makefile has a target for every test that `make test` leaves out."""
+"""The Makefile has a target for every test that `make test` leaves out, and says which Python it needs."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,3 +54,19 @@ def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
 
     items = [*tests("halves", one_in(2)), *tests("whole", None), *tests("thirds", one_in(3))]
     assert [item.name for item in sampled(items)] == [0, 2, 4, 0, 1, 2, 3, 4, 0, 3]
+
+
+def test_a_python_that_is_too_old_is_refused_before_anything_is_installed(project: Path, tmp_path: Path) -> None:
+    """The sentence names both versions and the next command; no environment of that Python stays."""
+    old = tmp_path / "old-python"
+    old.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 10); exec(sys.argv[1])' \"$2\"\n"
+    )
+    old.chmod(0o755)
+    (tmp_path / "pyproject.toml").touch()
+    command = ["make", f"--file={project / 'Makefile'}", "demo", f"PYTHON={old}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stdout
+    for words in ("needs Python 3.11 or newer, and", "is 3.10. Name a newer one: make demo PYTHON=python3.12"):
+        assert words in done.stderr
+    assert not (tmp_path / ".venv").exists()

@@ -27,7 +27,7 @@ from leaderboard import __version__
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import parse_tiers
-from redis_state.errors import RedisAway, RedisMissing
+from redis_state.errors import RedisAway, RedisMissing, SecretMissing
 from redis_state.keys import Keys
 from redis_state.redis import TRANSIENT, Redis, connect
 from workers.common import kernel
@@ -51,6 +51,10 @@ MACHINE_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ESTALE,
 })  # fmt: skip
 """Errors that pass without a change of the settings."""
+CANNOT_PUBLISH = (
+    "Set STEWARD_WORKER_TOKEN, or STEWARD_WORKER_TOKEN_FILE to the path of a file that holds it: without the workers' "
+    "token no results can be published."
+)
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
@@ -65,7 +69,7 @@ def main(settings: WorkerSettings, *, hub_gateway: HubGateway | None = None) -> 
     except ZygoteBroken as error:
         print(f"No evaluation can run here: {error}", file=sys.stderr)
         return 3
-    except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
+    except (BadBoard, BadSuite, RedisMissing, SecretMissing, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
         return exit_code(error)
 
@@ -88,9 +92,12 @@ def open_worker_context(
     """Take a slot and yield the context that all jobs of one worker share; stop the zygote at the end.
 
     `alone`: for one evaluation outside the queue, without Redis. `served` replaces the board and the suite of the
-    settings, for a worker that got them from the bot; it has no Redis either. Raises WorkerError.
+    settings, for a worker that got them from the bot; it has no Redis either. Raises WorkerError, and SecretMissing if
+    a worker of the queue has no token.
     """
     board, suite = served or board_and_suite(settings)
+    if not (alone or served or hub_gateway or settings.token()):
+        raise SecretMissing(CANNOT_PUBLISH)
     task_requirements.check_task_requirements(suite)
     evaluator_command(suite)  # raises now if its program is missing
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)

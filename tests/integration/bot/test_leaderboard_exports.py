@@ -146,6 +146,8 @@ def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(s
         (1234, "2023-11-01", False),
         (1234, "2023-11-01", True),
     ]
+    text = page(site, "/", q="yi-34b", column="revision")
+    assert [f'title="{row["revision"]}"' in text for row in rows] == [True, True], "Model sha tells them apart"
     assert [row["model"] for row in site.get("/api/leaderboard", params={"q": "gone"}).json()["rows"]] == []
     shown = site.get("/api/leaderboard", params={"q": "gone", "deleted": "1"}).json()["rows"]
     assert [(row["path"], row["available"]) for row in shown] == [("", False)]

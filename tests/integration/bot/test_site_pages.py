@@ -18,6 +18,7 @@ from bot.web import site as site_module
 from bot.web.pages.flags import FlagsResponse
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
+from leaderboard.categories import ModelCategory
 from leaderboard.flags import FlagDecision
 from redis_state.board.index import Index
 from redis_state.keys import Keys
@@ -128,12 +129,21 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
 
 
 def test_about_answers_every_question_of_the_faq(site: Client) -> None:
-    """Each question stands there with an answer, above the sizes that are accepted by precision."""
+    """Each question stands there with an answer, below every rule and the sizes that are accepted by precision."""
     text = page(site, "/about")
     asked = {name: one.question for name, one in faq_entries().items() if one.question}
     answers = re.findall(r'<details id="question-([^"]+)"><summary>([^<]+)</summary>\s*<p>\w', text)
     assert {name: html.unescape(question) for name, question in answers} == asked
     assert "1,120 billion parameters" in text
+    sections = html.unescape(text)
+    assert 'id="categories"' in sections
+    assert [rule["title"] for rule in site.get("/api/about").json()["rules"] if rule["title"] not in sections] == []
+
+
+def test_the_filter_of_types_explains_each(site: Client) -> None:
+    """Beside each type stands what it holds."""
+    text = html.unescape(page(site, "/"))
+    assert [category for category in ModelCategory if category.explanation not in text] == []
 
 
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:

@@ -158,6 +158,26 @@ def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatc
         WorkerSettings().board()
 
 
+def test_a_worker_names_a_board_file_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path stands before its problems, as in the bot's commands."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STEWARD_BOARD", raising=False)
+    (tmp_path / "board.yaml").write_text("name: board\n")
+    with pytest.raises(BadBoard, match=r"^STEWARD_BOARD=board\.yaml: .*repos"):
+        WorkerSettings().board()
+
+
+def test_init_without_options_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Address, board file, token and secret, all at once."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("BOARD", "BOT_TOKEN", "BOT_TOKEN_FILE", "WEBHOOK_SECRET", "WEBHOOK_SECRET_FILE"):
+        monkeypatch.delenv(f"STEWARD_{name}", raising=False)
+    result = CliRunner().invoke(app, ["init"])
+    assert result.exit_code == 2
+    for words in ("--url is missing", "use --org", "Set STEWARD_WEBHOOK_SECRET", "Set STEWARD_BOT_TOKEN"):
+        assert words in result.output
+
+
 def test_one_option_makes_changes_in_every_command() -> None:
     """`--apply`; earlier names work and are not shown."""
     for name, earlier in (("init", None), ("reevaluate", "--yes"), ("flags import", "--write")):

@@ -19,7 +19,7 @@ THREAD = "/datasets/open-board/requests/discussions/4"
 def test_the_last_screen_says_page_user_thread_and_command() -> None:
     """One address signs in as the maintainer and opens the thread in which `/relaunch` works."""
     screen = words.next_steps(WEB, HUB, {CORRUPTED: HUB + THREAD}, Path("/tmp/steward demo/env"))
-    assert f"{WEB}/results\n" in screen
+    assert f"  {WEB}\n" in screen
     assert f"{HUB}/login?as=maya&next={THREAD}\n" in screen
     assert "Write a comment there:  /relaunch\n" in screen
     assert "source '/tmp/steward demo/env'\n" in screen

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard.attempts import Outcome, attempt_id
+from redis_state.errors import SecretMissing
 from workers.jobs.outbox import has_unsent_outcome, store_outcome
 from workers.jobs.worker import open_worker_context
 from workers.settings import WorkerSettings
@@ -35,7 +36,16 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
         "STEWARD_DEVICE": "cpu",
     }.items():
         monkeypatch.setenv(name, value)
+    for name in ("STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
     return WorkerSettings()
+
+
+def test_a_worker_without_a_token_does_not_start(settings: WorkerSettings) -> None:
+    """It would evaluate for hours, and could publish nothing."""
+    assert settings.token() is None
+    with pytest.raises(SecretMissing, match="Set STEWARD_WORKER_TOKEN, or"), open_worker_context(settings):
+        pass
 
 
 def test_a_worker_has_a_name_that_none_had_before_it(settings: WorkerSettings) -> None:
