@@ -4,6 +4,9 @@ A file and its entry may disagree for a moment, while a mark waits for its sync 
 disagreement means that a mark was lost. A pass reads the index and the mirror; it calls the Hub only to fetch what the
 mirror lacks.
 
+The first pass after an upgrade also reads the files of ended requests again. An earlier version stored fewer of their
+fields, and no change of the file would bring the others.
+
 Race accepted: an edit of the bot lands after the head that was seen last. Its request is synced once more.
 """
 
@@ -18,11 +21,14 @@ import structlog
 from bot.core.context import BoardContext, request_key
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitFile
+from bot.requests.first_look import with_snapshot
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.request_paths import is_request_path
-from leaderboard.requests import Status
+from leaderboard.requests import Request, Status, parse_request
 from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.dirty import SyncPriority
+from redis_state.redis import text
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
@@ -33,6 +39,10 @@ FILES = "files"
 """Dirty key: it is time to compare the request files with the index."""
 COMPARE_SECONDS = 600.0
 """Time between two passes: it bounds how long a request may be forgotten."""
+AT_REST = ("settled", "foreign")
+READ_AGAIN = "entries read again"
+"""Field of the times of rounds: the fields that entries had in the version that last read ended requests again."""
+_FIELDS = ",".join((*IndexEntry.model_fields, *RequestSnapshot.model_fields))
 _CHUNK = 1_000
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 """Replaces bytes that are not UTF-8 in a path of the mirror: the API has no such file."""
@@ -56,7 +66,44 @@ def sync_files(context: BoardContext) -> None:
         if paths:
             log.info("requests whose index entries are out of date", count=len(paths), first=paths[0])
             context.mark_all(map(request_key, paths), SyncPriority.BACKGROUND)
+        _read_again(context, head)
     context.redis.hset(context.keys.rounds, FILES, context.now())
+
+
+def _read_again(context: BoardContext, head: str) -> None:
+    """Complete the entries of ended requests, once in each version whose entries have other fields. No call."""
+    if text(context.redis.hget(context.keys.rounds, READ_AGAIN) or b"") == _FIELDS:
+        return
+    try:
+        with context.mirror.read(context.requests) as view:
+            if not view.has(head):
+                return
+            for blob, entry in _entries_at(context, view, head):
+                if entry is not None and entry.state in AT_REST and entry.file_oid == blob.oid:
+                    _complete(context, view, entry)
+    except MirrorDamaged:
+        return  # the next pass has a new mirror
+    note_read(context)
+
+
+def note_read(context: BoardContext) -> None:
+    """Record that all entries of ended requests have the fields of this version."""
+    context.redis.hset(context.keys.rounds, READ_AGAIN, _FIELDS)
+
+
+def _complete(context: BoardContext, view: MirrorView, entry: IndexEntry) -> None:
+    """Store what this version reads in the request's file, unless the entry has it or changes meanwhile."""
+    data = view.blob(entry.file_oid, max_bytes=context.board.max_request_bytes)
+    request = parse_request(entry.path, data) if data is not None else None
+    if isinstance(request, Request) and (completed := with_snapshot(entry, request)) != entry:
+        context.index.change(entry.path, lambda now: completed if now == entry else None)
+
+
+def _entries_at(context: BoardContext, view: MirrorView, head: str) -> Iterator[tuple[GitFile, IndexEntry | None]]:
+    """Every request file at `head`, with its entry."""
+    files = (blob for blob in view.files(head) if is_request_path(blob.path) and _UNREADABLE not in blob.path)
+    while chunk := list(islice(files, _CHUNK)):
+        yield from zip(chunk, context.index.find([blob.path for blob in chunk]), strict=True)
 
 
 def _differing_at(context: BoardContext, head: str) -> list[tuple[str, str]]:
@@ -76,12 +123,10 @@ def out_of_step(context: BoardContext, view: MirrorView, head: str) -> Iterator[
     present = set[int]()  # hashes, which need half of the paths' memory
     # Without these effects a request may be settled although its file does not say an end.
     acts = context.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON
-    files = (blob for blob in view.files(head) if is_request_path(blob.path) and _UNREADABLE not in blob.path)
-    while chunk := list(islice(files, _CHUNK)):
-        present.update(hash(blob.path) for blob in chunk)
-        for blob, entry in zip(chunk, context.index.find([blob.path for blob in chunk]), strict=True):
-            if difference := _difference(blob, entry, acts=acts):
-                yield blob.path, difference
+    for blob, entry in _entries_at(context, view, head):
+        present.add(hash(blob.path))
+        if difference := _difference(blob, entry, acts=acts):
+            yield blob.path, difference
     for path in context.index.paths():
         if hash(path) not in present:
             yield path, "The index has it, but there is no such file."

@@ -85,6 +85,19 @@ def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
     )
 
 
+def with_snapshot(entry: IndexEntry, request: Request) -> IndexEntry:
+    """The entry of an ended request with the size and the displayed fields that its file has.
+
+    The entry itself if its status is another than the file's, as that of a request that was refused in shadow. A rename
+    may leave the details repo to the entry alone.
+    """
+    snapshot = snapshot_of(request, entry.standing.access, old=entry.standing.old)
+    if snapshot.status != entry.standing.status:
+        return entry
+    details = snapshot.details or entry.standing.details
+    return entry.changed(parameters=_parameters(entry, request), standing=snapshot.with_details(details))
+
+
 def _parameters(entry: IndexEntry, request: Request) -> int | None:
     """The number of parameters: as admission counted them, else as the front end wrote it into the file."""
     if entry.parameters is not None or request.billions is None:

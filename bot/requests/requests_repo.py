@@ -36,6 +36,7 @@ from bot.intake.deliveries import REQUESTS
 from bot.intake.webhook_trust import note_look
 from bot.ledger.edits import edits_in
 from bot.queue.pauses import learn_pauses
+from bot.requests.comparison import note_read
 from bot.requests.first_look import entry_of_new_file
 from bot.requests.moved_requests import moved_requests, take_over
 from bot.results.contents import mark_contents
@@ -182,6 +183,8 @@ def compare(context: BoardContext, view: MirrorView, head: str) -> tuple[int, in
         gone = [path for path in context.index.paths() if hash(path) not in present]
         context.mark_all(map(request_key, gone), SyncPriority.BACKGROUND)
         marked += len(gone)
+    else:
+        note_read(context)
     return files, marked
 
 

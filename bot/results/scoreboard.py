@@ -47,6 +47,8 @@ SCORES_CHANGED = "scores-changed"
 """Dirty key: the ledger changed scores or errors in results files."""
 WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
+_FIELDS = ",".join(EvaluationScores.model_fields)
+"""What this version stores of an evaluation: scores that a version with fewer fields filled in are filled again."""
 LICENCES_WAIT_SECONDS = 600.0
 """Seconds after Redis was new in which licences wait for a later round: they cost a call each, and other syncs come
 first."""
@@ -81,8 +83,8 @@ def sync_changed_scores(context: BoardContext) -> None:
 
 
 def _inputs_digest(context: BoardContext, changes: str, finished: list[str]) -> str:
-    """A digest of the inputs that Redis knows: the suite, other people's changes, and the missing scores."""
-    parts = (context.suite.digest, changes, *context.scores.missing(finished))
+    """A digest of the inputs that Redis knows: the suite, others' changes, the missing scores, and the fields."""
+    parts = (_FIELDS, context.suite.digest, changes, *context.scores.missing(finished))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

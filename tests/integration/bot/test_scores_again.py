@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import struct
@@ -291,6 +292,22 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None
     stand.context.redis.delete(stand.context.keys.scores_state)
     look(stand)
     assert stand.context.scores.all() == [whole]
+
+
+def test_scores_that_version_0_1_0_filled_in_are_filled_again(stand: BoardDriver) -> None:
+    """It noted fewer fields and no rows, and that nothing was missing: the upgrade alone completes both."""
+    path = finished(stand)
+    (whole,) = stand.context.scores.all()
+    redis, keys = stand.context.redis, stand.context.keys
+    noted = {"path", "model", "suite", "category", "average", "benchmarks", "revision", "results"}
+    redis.hset(keys.scores, path, whole.model_dump_json(include=noted))
+    redis.delete(keys.table_rows)
+    parts = (stand.context.suite.digest, stand.context.scores.state()[1])
+    stand.context.scores.note_filled(hashlib.sha256("\n".join(parts).encode()).hexdigest())
+    look(stand)
+    assert stand.context.scores.all() == [whole]
+    assert whole.raw
+    assert stand.context.table_rows.find([path])[path]["fullname"] == "ada/good"
 
 
 def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:

@@ -13,7 +13,7 @@ from bot.processes.reconcile import PERIOD
 from bot.queue import rulings
 from bot.queue.pauses import learn_pauses
 from bot.requests import request, requests_repo
-from bot.requests.comparison import COMPARE_SECONDS, FILES
+from bot.requests.comparison import COMPARE_SECONDS, FILES, READ_AGAIN
 from bot.requests.relaunching import relaunch
 from bot.setup.board_files import NOT_INDEXED
 from bot.setup.consistency import disagreements
@@ -254,6 +254,27 @@ def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriv
         look(stand)
     assert state(stand, path) == "waiting"
     assert disagreements(stand.context) == []
+
+
+def test_an_entry_of_an_earlier_version_is_completed_once(stand: BoardDriver) -> None:
+    """0.1.0 stored no size of what it did not judge, and no removal: the first comparison does, later ones do not."""
+    path = path_of("ada/removed")
+    facts = {"status": "CANCELLED", "params": 7.0, "steward": {"removed": {"status": "FINISHED"}}}
+    modify(stand, **{path: json.dumps({**FINISHED, "model": "ada/removed", **facts})})
+    for _ in range(3):
+        look(stand)
+    whole, index = stand.context.index.get(path), stand.context.index
+    assert (whole.parameters, whole.standing.removed) == (7_000_000_000, True)
+    bare = whole.changed(parameters=None, standing=whole.standing.model_copy(update={"removed": False}))
+    index.put(bare)
+    compare(stand)
+    assert index.get(path) == bare, "this version filled the index, so no file is read again"
+    stand.context.redis.hdel(stand.context.keys.rounds, READ_AGAIN)
+    compare(stand)
+    assert index.get(path) == whole
+    index.put(bare)
+    compare(stand)
+    assert index.get(path) == bare
 
 
 def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
