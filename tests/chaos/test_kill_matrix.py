@@ -77,9 +77,9 @@ def kinds(module: str) -> list[str]:
 
 def source(module: pkgutil.ModuleInfo) -> str:
     """The text of a module, which is not run: some import the harness, and every test process collects this file."""
-    found = importlib.util.find_spec(module.name)
-    assert found and found.origin
-    return Path(found.origin).read_text("utf-8")
+    spec = importlib.util.find_spec(module.name)
+    assert spec and spec.origin
+    return Path(spec.origin).read_text("utf-8")
 
 
 def matrix() -> list[tuple[str, str]]:

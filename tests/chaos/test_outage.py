@@ -136,8 +136,8 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
         words = figures(town, to_do, sent, grown=grown, all_done=all_done, knocks=knocks)
         print(json.dumps(words, indent=2))
         proxy.close()
-        assert all(set(one.answers) == {202} for one in sent)
-        assert max(one.percentile(1.0) for one in sent) < SLOWEST
+        assert all(set(batch.answers) == {202} for batch in sent)
+        assert max(batch.percentile(1.0) for batch in sent) < SLOWEST
         assert sum(words["inbox"].values()) >= DELIVERIES
         assert grown < MEMORY
         assert knocks <= CALLS
@@ -152,10 +152,10 @@ def figures(
     """The times, calls and commits that the test prints and compares with their limits."""
     counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}
     return {
-        "deliveries": sum(len(one.seconds) for one in sent),
-        "p50_ms": [round(1_000 * one.percentile(0.5), 1) for one in sent],
-        "p99_ms": [round(1_000 * one.percentile(0.99), 1) for one in sent],
-        "slowest_ms": [round(1_000 * max(one.seconds)) for one in sent],
+        "deliveries": sum(len(batch.seconds) for batch in sent),
+        "p50_ms": [round(1_000 * batch.percentile(0.5), 1) for batch in sent],
+        "p99_ms": [round(1_000 * batch.percentile(0.99), 1) for batch in sent],
+        "slowest_ms": [round(1_000 * max(batch.seconds)) for batch in sent],
         "web_grew_mib": round(grown, 1),
         "all_done_after_s": round(all_done, 1),
         "most_knocks_in_five_minutes": knocks,
@@ -192,8 +192,10 @@ def all_read(town: BoardProcesses) -> bool:
         name.decode(): int(count)
         for name, count in town.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
     }
-    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Thread ")]
-    return all(reads.get(f"{one.num} read") == len(town.eyes.thread(REQUESTS, one.num).comments) for one in threads)
+    threads = [thread for thread in town.eyes.threads(REQUESTS) if thread.title.startswith("Thread ")]
+    return all(
+        reads.get(f"{thread.num} read") == len(town.eyes.thread(REQUESTS, thread.num).comments) for thread in threads
+    )
 
 
 def most_within(times: Sequence[float], window: float) -> int:

@@ -42,7 +42,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert [one for one in complaints if "404 (Not Found)" not in one] == []
+    assert [complaint for complaint in complaints if "404 (Not Found)" not in complaint] == []
 
 
 def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
@@ -157,9 +157,9 @@ def test_a_failed_request_shows_why(tab: Page) -> None:
     expect(row).to_contain_text("The evaluation ran out of memory")
     row.get_by_role("link").first.click()
     expect(tab.get_by_role("heading", level=1)).to_have_text(FAILED)
-    told = tab.locator("#state")
+    state = tab.locator("#state")
     for words in ("failed", "Why it failed", "2.0 GiB more", "larger machine", "The problem was on our side"):
-        expect(told).to_contain_text(words)
+        expect(state).to_contain_text(words)
     expect(tab.locator("ol.past li")).to_have_count(5)
     expect(tab.get_by_role("link", name="Log of the last attempt")).to_have_attribute("href", LOG)
 

@@ -48,7 +48,7 @@ def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading =
     """Receive them all at once; whether each was new."""
 
     async def play(inbox: Inbox) -> list[bool]:
-        return list(await asyncio.gather(*(inbox.receive(one, reading) for one in deliveries)))
+        return list(await asyncio.gather(*(inbox.receive(post, reading) for post in deliveries)))
 
     return with_inbox(url, play, **bounds)
 
@@ -250,8 +250,8 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
     assert stored is not None
     assert (stored.body, stored.received, stored.verdict, stored.marks) == (body, 12.5, "requests", COMMIT.marks)
     assert log.find(stored.entry) == stored
-    assert [one.id for one in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
-    assert [one.id for one in log.newest(verdict="requests")] == ["one"]
+    assert [stored.id for stored in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
+    assert [stored.id for stored in log.newest(verdict="requests")] == ["one"]
     assert log.find("nobody") is None
     assert log.find("- +") is None
 

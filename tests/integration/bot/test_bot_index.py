@@ -34,9 +34,9 @@ def test_the_lists_hold_just_what_the_entries_say(
         index.put(IndexEntry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
     assert index.count() == len(states)
     assert sorted(index.paths()) == sorted(states)
-    assert {one.path for one in index.waiting()} == {path for path, state in states.items() if state == "waiting"}
+    assert {entry.path for entry in index.waiting()} == {path for path, state in states.items() if state == "waiting"}
     assert index.count_waiting() == len(list(index.waiting()))
-    assert {one.path for one in index.busy()} == {
+    assert {entry.path for entry in index.busy()} == {
         path for path, state in states.items() if state in ("queued", "running")
     }
     assert index.unjudged() == sorted(path for path, state in states.items() if state == "new")

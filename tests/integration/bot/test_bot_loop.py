@@ -272,7 +272,7 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
     try:
         with structlog.testing.capture_logs() as logs:
             thread.start()
-            wait_until(lambda: any(one["event"] == "the loop failed" for one in logs))
+            wait_until(lambda: any(record["event"] == "the loop failed" for record in logs))
         connection.delete(clockwork.context.keys.hub_state)
         assert synced.wait(20)
     finally:

@@ -145,8 +145,8 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     stand.put(good, json.dumps({**stand.file(good), "status": "FINISHED"}).encode())
     later(stand, 60)
     compared = {
-        (one.shadowed.effect, one.shadowed.path): one
-        for one in compare(stand.context, stand.context.effects.shadow.read().things)
+        (comparison.shadowed.effect, comparison.shadowed.path): comparison
+        for comparison in compare(stand.context, stand.context.effects.shadow.read().things)
     }
     ran = compared["edit", good]
     assert [(deed.who, deed.what) for deed in ran.then] == [

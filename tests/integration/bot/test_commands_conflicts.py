@@ -114,7 +114,7 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
     talk.look()
     approved, rejected = (
-        one for one in talk.replies() if (marker := marker_of(one)) is not None and marker.kind == "answer"
+        reply for reply in talk.replies() if (marker := marker_of(reply)) is not None and marker.kind == "answer"
     )
     assert "exactly as I checked it" in approved
     assert "is already merged, so I changed nothing" in rejected

@@ -53,7 +53,10 @@ def run(stand: BoardDriver, **end: Any) -> None:
 
 def scored(stand: BoardDriver) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
-    return [(one.revision, one.average) for one in results(BoardReader(stand.context), ResultsQuery(limit=9)).results]
+    return [
+        (result.revision, result.average)
+        for result in results(BoardReader(stand.context), ResultsQuery(limit=9)).results
+    ]
 
 
 def found(stand: BoardDriver, revision: str) -> list[float | None]:

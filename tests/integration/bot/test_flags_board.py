@@ -104,14 +104,14 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     stand.worker()
     stand.submit("ada/remote")
     stand.settle()
-    (thread,) = [one for one in stand.threads() if "ada/remote" in one.title]
+    (thread,) = [thread for thread in stand.threads() if "ada/remote" in thread.title]
     for words in ("/flag other so I say", "/dismiss so I say", "/flag other so I say", "/unflag so I say"):
         api = stand.bob if words == "/flag other so I say" else stand.form
         api.comment_discussion(REQUESTS, thread.num, comment=words, repo_type="dataset")
         stand.time += 300
         stand.context.mark(f"thread:dataset/{REQUESTS}:{thread.num}")
         stand.work()
-    (thread,) = [one for one in stand.threads() if one.num == thread.num]
+    (thread,) = [listed for listed in stand.threads() if listed.num == thread.num]
     assert thread.status == "open"
 
 
@@ -122,12 +122,12 @@ def test_an_appeal_leaves_the_list_when_the_flag_is_lifted(stand: FlagBoardDrive
     url = stand.record("ada/good")["thread"]
     case = AppealThread(stand, number=int(url.rpartition("/")[2]))
     case.say("It is not! Please look again.", stand.ada)
-    assert [one.url for one in waiting_threads(stand.context)] == [url]
+    assert [thread.url for thread in waiting_threads(stand.context)] == [url]
     question.say("/unflag ada/good so I say", stand.form)
     case.look()
     assert (case.status, waiting_threads(stand.context)) == ("closed", [])
     other = AppealThread(stand, "[FLAG] ada/good", "It cheats.")
-    assert [one.topic for one in waiting_threads(stand.context)] == ["flag report"]
+    assert [thread.topic for thread in waiting_threads(stand.context)] == ["flag report"]
     stand.bob.change_discussion_status(SPACE, other.number, "closed", repo_type="space")
     other.look()
     assert waiting_threads(stand.context) == []
@@ -158,10 +158,14 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> No
             stand.time += 300
             stand.context.mark(f"thread:space/{SPACE}:{talk}")
             stand.work()
-        assert [one["what"] for one in stand.record(name)["decisions"]] == ["flagged"]
+        assert [decision["what"] for decision in stand.record(name)["decisions"]] == ["flagged"]
         assert stand.table()[name] == stand.record(name)["thread"]
-        opened = [one for one in stand.form.get_repo_discussions(SPACE, repo_type="space") if one.title.endswith(name)]
-        assert [one.title for one in opened] == [f"[FLAG] {name}", f"About {name}"]
+        opened = [
+            thread
+            for thread in stand.form.get_repo_discussions(SPACE, repo_type="space")
+            if thread.title.endswith(name)
+        ]
+        assert [thread.title for thread in opened] == [f"[FLAG] {name}", f"About {name}"]
         assert len(stand.form.get_discussion_details(SPACE, opened[0].num, repo_type="space").events) == 1
         if not died:
             assert number > 10
@@ -232,7 +236,7 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> Non
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     stand.context.redis.flushall()
     case.look()
-    assert [one.model for one in reports(stand.context)] == ["ada/copy"]
+    assert [report.model for report in reports(stand.context)] == ["ada/copy"]
     case.say("/dismiss it is known", stand.form)
     stand.context.redis.flushall()
     stand.form.change_discussion_status(SPACE, case.number, "open", repo_type="space")
@@ -267,7 +271,7 @@ def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDri
     for talk in (first, second):
         for _ in range(2):
             talk.look()
-        assert sum("which was reported here, is now flagged" in one for one in talk.replies()) == 1
+        assert sum("which was reported here, is now flagged" in reply for reply in talk.replies()) == 1
     assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
     assert reports(stand.context) == []
 
@@ -276,9 +280,9 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDri
     """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
     told in all; those that are about nothing else are closed, and none brings the report back."""
     first = AppealThread(stand, "[FLAG] ada/copy", "It is too good.")
-    gathered = [one.gathered for one in reports(stand.context)]
+    gathered = [report.gathered for report in reports(stand.context)]
     again = AppealThread(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
-    assert [one.gathered for one in reports(stand.context)] == gathered
+    assert [report.gathered for report in reports(stand.context)] == gathered
     wider = AppealThread(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
     other = AppealThread(stand, "The page is white", "Hello?")
     other.say("/flag other ada/copy it is too good", stand.bob)
@@ -286,16 +290,16 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDri
     for talk in (again, wider, other):
         assert there in talk.replies()[0]
     assert "in another discussion" not in first.replies()[0]
-    listed = {one.title for one in waiting_threads(stand.context)}
+    listed = {thread.title for thread in waiting_threads(stand.context)}
     assert listed == {"[FLAG] ada/copy", "[FLAG] ada/copy ada/plain", "The page is white"}
     again.say("/dismiss it is as good as that", stand.form)
     for talk in (first, again, wider, other):
         for _ in range(2):
             talk.look()
-        assert sum("not flagged: it is as good as that" in one for one in talk.replies()) == 1
+        assert sum("not flagged: it is as good as that" in reply for reply in talk.replies()) == 1
     assert [talk.status for talk in (first, again, wider, other)] == ["closed", "closed", "open", "open"]
-    assert [one.model for one in reports(stand.context)] == ["ada/plain"]
-    assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.context)}
+    assert [report.model for report in reports(stand.context)] == ["ada/plain"]
+    assert first.number not in {int(thread.url.rpartition("/")[2]) for thread in waiting_threads(stand.context)}
 
 
 def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
@@ -398,4 +402,4 @@ def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> N
     posts = "".join(text for _, text in case.comments())
     assert not any(finding.message in posts for finding in report.findings)
     assert stand.form.list_repo_files(FLAGS, repo_type="dataset") in ([], [".gitattributes"])
-    assert all(isinstance(one, FlagRecord) for one in stand.context.flag_book.records())
+    assert all(isinstance(record, FlagRecord) for record in stand.context.flag_book.records())

@@ -156,7 +156,7 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     """By id or by name; the margin stands where both have standard errors; a name that is not there is named."""
     pins = [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
     comparison = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
-    assert [one["row"]["model"] for one in comparison["compared"]] == [
+    assert [evaluation["row"]["model"] for evaluation in comparison["compared"]] == [
         "north/birch-70b",
         "01-ai/Yi-34B",
         "tiny-lab/cedar-7b",
@@ -164,7 +164,7 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     assert comparison["unknown"] == ["no/body"]
     assert comparison["compared"][0]["differences"] == {}
     assert comparison["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
-    margins = {name: one["margin"] for name, one in comparison["compared"][2]["differences"].items()}
+    margins = {name: difference["margin"] for name, difference in comparison["compared"][2]["differences"].items()}
     independent = 1.959964 * math.hypot(2, 2)
     assert margins[BENCHMARKS[1]] == pytest.approx(independent), "there is no vector for it"
     assert margins[BENCHMARKS[0]] == pytest.approx(1.959964 * math.sqrt(2 * (2**2 - 1.9**2)), rel=1e-3)
@@ -186,7 +186,7 @@ def test_rows_that_answered_other_questions_are_marked_and_found(site: Client) -
     assert {line["model"]: line["asked"] for line in lines}["eve/formula"] == "d" * 12
     address = "/compare?model=north/birch-70b&model=tiny-lab/cedar-7b&model=eve/formula"
     compared = site.get(f"/api{address}").json()["compared"]
-    assert [one["same_questions"] for one in compared] == [True, True, False]
+    assert [evaluation["same_questions"] for evaluation in compared] == [True, True, False]
     assert compared[1]["differences"]["average"]["margin"] is not None
     assert compared[2]["differences"]["average"]["margin"] is None
     assert page(site, address).count(">other questions<") == 1

@@ -150,7 +150,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, p
     look_at(stand, REQUESTS, number)
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
     posts = comments(stand, REQUESTS, asked)
-    assert ["a maintainer decides" in one for one in posts] == [False] * answers + [True]
+    assert ["a maintainer decides" in post for post in posts] == [False] * answers + [True]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     assert status(stand, asked) == "closed"
@@ -265,7 +265,7 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
     files[result_path(OLD)] = json.dumps({**fields, "config": {**fields["config"], "model_name": OLD}}).encode()
     stand.form.create_commit(RESULTS, operations(files), commit_message="Begin", repo_type="dataset")
     planned = plan("results", OLD, NEW, files).files
-    wanted = next(json.loads(one.data) for one in planned if one.path == result_path(OLD))
+    wanted = next(json.loads(file.data) for file in planned if file.path == result_path(OLD))
     assert wanted["config"]["model_name"] == NEW
     with_old_name = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
     number, head = open_pull(stand, {**done(planned), result_path(NEW): with_old_name}, repo=RESULTS)

@@ -94,7 +94,13 @@ def results_in(stand: BoardDriver) -> list[str]:
 
 def told(stand: BoardDriver) -> list[str]:
     """What stands in the maintainers' thread about workers."""
-    events = [event for one in stand.threads() if one.title == TITLE for event in one.events if event.type == "comment"]
+    events = [
+        event
+        for thread in stand.threads()
+        if thread.title == TITLE
+        for event in thread.events
+        if event.type == "comment"
+    ]
     return [event.content for event in events if "is set aside" in event.content]
 
 

@@ -87,7 +87,8 @@ def commit(stand: BoardDriver, path: str, content: object) -> None:
 def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     """What the page of results tells: model, commit, licence and average."""
     return [
-        (one.model, one.revision, one.licence, one.average) for one in results(views, ResultsQuery(limit=10)).results
+        (result.model, result.revision, result.licence, result.average)
+        for result in results(views, ResultsQuery(limit=10)).results
     ]
 
 
@@ -128,7 +129,9 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
     influence = b64encode(struct.pack(f"<{INFLUENCE_LENGTH}e", *[0.001] * INFLUENCE_LENGTH)).decode()
     finished(stand, errors={"errors": each, "average_error": average, "influence": influence})
     before = stand.context.scores.all()
-    assert [(one.errors, one.average_error, one.influence) for one in before] == [(each, average, influence)]
+    assert [(scores.errors, scores.average_error, scores.influence) for scores in before] == [
+        (each, average, influence)
+    ]
     stand.context.redis.flushall()
     stand.settle()
     assert stand.context.scores.all() == before
@@ -165,12 +168,12 @@ def test_scores_that_were_read_before_the_request_named_them_are_read_again(stan
     commit(stand, newer, json.loads(stand.context.hub.read_file(stand.context.results, scored.results).data))
     stand.context.mark(scoreboard.SCORES_CHANGED)
     stand.work()
-    assert [one.results for one in stand.context.scores.all()] == [scored.results]
+    assert [scores.results for scores in stand.context.scores.all()] == [scored.results]
     request = stand.file(path)
     stand.put(path, json.dumps({**request, "steward": {**request["steward"], "results": newer}}).encode())
     stand.context.mark(scoreboard.SCORES_CHANGED)
     stand.work()
-    assert [one.results for one in stand.context.scores.all()] == [newer]
+    assert [scores.results for scores in stand.context.scores.all()] == [newer]
 
 
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
@@ -218,7 +221,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, m
     path = finished(stand)
     look(stand)
     assert calls(stand) == []
-    assert path in {one.path for one in stand.context.scores.all()}
+    assert path in {scores.path for scores in stand.context.scores.all()}
     assert (done, asked) == ([], [])
 
 

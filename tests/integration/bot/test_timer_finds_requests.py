@@ -43,7 +43,7 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
     assert stand.context.ledger.edits.repos() == {"board/results": 1}
     relaunch(stand.context, stand.context.index.get(job.path), cause="comment:1")
     live(stand, 60)
-    assert [one.path for one in stand.queued()] == [job.path]
+    assert [message.path for message in stand.queued()] == [job.path]
 
 
 def test_what_is_staged_is_written_once_the_token_is_good_again(
@@ -59,7 +59,7 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(
         patch.setattr(stand.context.hub, "commit", refused)
         stand.end(job, failure=cause("time-limit").failure(""))
         live(stand, 600, step=2)
-        assert [one.key for one in stand.context.parking.all()]
+        assert [parked.key for parked in stand.context.parking.all()]
     live(stand, 180)
     assert stand.file(job.path)["status"] == "FAILED"
     assert stand.context.parking.all() == []

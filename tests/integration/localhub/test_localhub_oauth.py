@@ -100,7 +100,7 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     bearer = {"authorization": f"Bearer {token['access_token']}"}
     claims = web.get("/oauth/userinfo", headers=bearer).json()
     assert (claims["sub"], claims["preferred_username"], claims["name"]) == (ada.id, "ada", "Ada L")
-    assert {one["preferred_username"]: one["roleInOrg"] for one in claims["orgs"]} == {
+    assert {org["preferred_username"]: org["roleInOrg"] for org in claims["orgs"]} == {
         "board": "admin",
         "details": "admin",
     }

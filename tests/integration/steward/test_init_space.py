@@ -41,7 +41,7 @@ def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)
     assert (environment["STEWARD_BOT_TOKEN"], environment["STEWARD_WEBHOOK_SECRET"]) == ("hf_bot", secret)
-    assert {key: one.value for key, one in api.get_space_variables("fresh/bot").items()} == {
+    assert {key: variable.value for key, variable in api.get_space_variables("fresh/bot").items()} == {
         "HF_ENDPOINT": setup.hub.url
     }
     runtime = api.get_space_runtime("fresh/bot")

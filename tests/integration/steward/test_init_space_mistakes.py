@@ -166,7 +166,9 @@ def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 CHOSEN = ("token-without-scope", "private-address", "space-of-another-board", "hardware-without-plan", "another-server")
 
 
-@pytest.mark.parametrize("mistake", [one for one in MISTAKES if WHOLE or one.name in CHOSEN], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "mistake", [mistake for mistake in MISTAKES if WHOLE or mistake.name in CHOSEN], ids=lambda mistake: mistake.name
+)
 def test_a_mistake_is_refused_before_anything_is_written(
     mistaken: LocalHub, tmp_path: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

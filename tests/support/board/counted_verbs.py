@@ -70,12 +70,14 @@ def is_at_rest(stand: BoardDriver, talk: Discussion) -> bool:
     """Whether the thread is neither dirty nor parked."""
     key = thread_key(stand.context.requests, talk.number)
     waits = stand.context.redis.zscore(stand.context.keys.dirty, key) is not None
-    return not waits and key not in {one.key for one in stand.context.parking.all()}
+    return not waits and key not in {parked.key for parked in stand.context.parking.all()}
 
 
 def decisions(stand: BoardDriver) -> list[str]:
     """Return the paths of the recorded decisions."""
-    return [one.path for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    return [
+        file.path for file in stand.context.hub.list_files(stand.context.logs) if file.path.startswith("decisions/")
+    ]
 
 
 def settle(stand: BoardDriver) -> None:

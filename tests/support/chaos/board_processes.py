@@ -233,13 +233,13 @@ class BoardProcesses:
 
     def file(self, path: str) -> dict[str, Any]:
         """A request file."""
-        found: dict[str, Any] = json.loads(self.eyes.read_file(Repo("dataset", "town/requests"), path).data)
-        return found
+        fields: dict[str, Any] = json.loads(self.eyes.read_file(Repo("dataset", "town/requests"), path).data)
+        return fields
 
     def statuses(self) -> dict[str, str]:
         """Request path → status."""
         listed = self.eyes.list_files(Repo("dataset", "town/requests"))
-        return {one.path: self.file(one.path)["status"] for one in listed if one.path.endswith(".json")}
+        return {file.path: self.file(file.path)["status"] for file in listed if file.path.endswith(".json")}
 
     def answers(self, number: int, words: str) -> int:
         """How many comments of the bot in a thread of the requests repo have `words`."""
@@ -302,14 +302,14 @@ def settled(text: str) -> str:
 def facts(repo: str, data: bytes) -> Any:
     """What matters of a file: of a request its status and Steward's facts, of a result its score, and how many answers
     an interrupted attempt had given."""
-    found = json.loads(data)
+    fields = json.loads(data)
     if repo == "requests":
-        steward = {k: v for k, v in found["steward"].items() if k not in ("thread", "revision")}
-        return json.loads(settled(json.dumps({"status": found["status"], "steward": steward}, sort_keys=True)))
+        steward = {k: v for k, v in fields["steward"].items() if k not in ("thread", "revision")}
+        return json.loads(settled(json.dumps({"status": fields["status"], "steward": steward}, sort_keys=True)))
     if repo == "results":
-        return [found["steward"]["request"], found["steward"]["average"], found["steward"].get("replayed", 0)]
-    failure = found.get("failure") or {}
-    return [found["path"], failure.get("cause")]
+        return [fields["steward"]["request"], fields["steward"]["average"], fields["steward"].get("replayed", 0)]
+    failure = fields.get("failure") or {}
+    return [fields["path"], failure.get("cause")]
 
 
 @contextmanager

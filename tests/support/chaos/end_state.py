@@ -36,15 +36,17 @@ def all_is_well(
     ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
     failed = {name: "FAILED" for name in models if name in BROKEN}
     assert ends == {**dict.fromkeys(evaluated, "FINISHED"), **failed}, ends
-    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Evaluation of")]
+    threads = [thread for thread in town.eyes.threads(REQUESTS) if thread.title.startswith("Evaluation of")]
     titles = sorted(f"Evaluation of ada/{name} (float32)" for name in models)
     assert sorted(thread.title for thread in threads) == titles
-    assert all(len(town.eyes.thread(REQUESTS, one.num).comments) == 1 for one in threads)
+    assert all(len(town.eyes.thread(REQUESTS, thread.num).comments) == 1 for thread in threads)
     worker = HfApi(town.hub.url, token=WORKER)
     for name in evaluated:
         commits = worker.list_repo_commits(f"town-details/details_ada__{name}", repo_type="dataset")
-        assert len([one for one in commits if one.title.startswith("Add details")]) == 1, name
-    results = [one.path for one in town.eyes.list_files(Repo("dataset", "town/results")) if one.path.endswith("json")]
+        assert len([commit for commit in commits if commit.title.startswith("Add details")]) == 1, name
+    results = [
+        file.path for file in town.eyes.list_files(Repo("dataset", "town/results")) if file.path.endswith("json")
+    ]
     assert len(results) == len(evaluated)
     return picture
 

@@ -124,10 +124,14 @@ CASES = {
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
     """Each finding has exactly its own cause; proofs come first; advice is a whole sentence, or there is none."""
     suspected = suspicions(case)
-    assert sorted(one.code for one in suspected) == sorted(codes)
-    assert [one.strength for one in suspected] == sorted((one.strength for one in suspected), reverse=True)
-    assert all(one.message and "{" not in one.message for one in suspected)
-    assert all(not one.advice or (one.advice.endswith(".") and "{" not in one.advice) for one in suspected)
+    assert sorted(finding.code for finding in suspected) == sorted(codes)
+    assert [finding.strength for finding in suspected] == sorted(
+        (finding.strength for finding in suspected), reverse=True
+    )
+    assert all(finding.message and "{" not in finding.message for finding in suspected)
+    assert all(
+        not finding.advice or (finding.advice.endswith(".") and "{" not in finding.advice) for finding in suspected
+    )
 
 
 def test_every_reason_has_a_case() -> None:
@@ -145,7 +149,7 @@ def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
 def test_a_copy_is_found_however_its_files_are_called_and_ordered(digests: list[str], names: list[str]) -> None:
     """By any names, in any order."""
     suspected = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
-    assert [one.code for one in suspected] == ["same-weights-unnamed"]
+    assert [finding.code for finding in suspected] == ["same-weights-unnamed"]
 
 
 def test_a_mergekit_file_names_its_models() -> None:
