@@ -20,7 +20,7 @@ from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.index import Index
 from steward.valkey import Valkey
 from tests.support.browser.seeded_hostile_board import ATTEMPT as ATTACKED
-from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, furnish_attacks
+from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, fill_with_attacks
 from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
 from tests.support.browser.seeded_large_board import entry, path_of
 from tests.support.browser.served_site import ServedSite, serving
@@ -231,7 +231,7 @@ def test_strangers_words_are_text_and_nothing_happens(
     browser: Browser, server: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Names, reasons, causes, titles and commands that are attacks: shown as written, also as a page renews itself."""
-    with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", furnish_attacks) as site:
+    with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", fill_with_attacks) as site:
         context = browser.new_context(base_url=site.address)
         page = context.new_page()
         alarms = list[str]()

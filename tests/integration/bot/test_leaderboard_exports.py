@@ -21,7 +21,7 @@ from redis_state.board.table_rows import TableRows
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import Client, page, serving
-from tests.support.board.seeded_board import BENCHMARKS, entry, furnish, path_of, score
+from tests.support.board.seeded_board import BENCHMARKS, entry, fill_board, path_of, score
 
 KEYS = Keys("exported")
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
@@ -34,7 +34,7 @@ def site(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """A board with scores, one of them with standard errors, facts of its table, and a licence that is a formula."""
-    furnish(lasting_redis, KEYS)
+    fill_board(lasting_redis, KEYS)
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
     score(scores, index.get(path_of("eve/formula")), 12.0, "chat")

@@ -23,7 +23,7 @@ from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
-from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
+from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
@@ -38,7 +38,7 @@ def site(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """A board in the middle of its day."""
-    furnish(lasting_redis, KEYS)
+    fill_board(lasting_redis, KEYS)
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("site"), KEYS.board)
 
 

@@ -46,11 +46,11 @@ MODELS = (
 def site(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A board with models made from others; one of them was evaluated at two commits and two precisions."""
     with redis.Redis.from_url(valkey.url) as client:
-        furnish(client, KEYS)
+        fill_board(client, KEYS)
     yield from serving(valkey, tmp_path_factory.mktemp("models"), KEYS.board)
 
 
-def furnish(client: redis.Redis, keys: Keys) -> None:
+def fill_board(client: redis.Redis, keys: Keys) -> None:
     """Models made from others, with earlier evaluations of bob/leaf and one by another program."""
     index, scores = Index(client, keys), Scoreboard(client, keys)
     for number, (model, average, category, base) in enumerate(MODELS):

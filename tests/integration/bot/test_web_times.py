@@ -53,12 +53,12 @@ def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
 def site(valkey: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A board whose last forty days were counted, with models to be compared."""
     count(redis_client, KEYS, now=clock.now(), days=40, every=48)
-    furnish(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
+    fill_board(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
     put_flags(redis_client, KEYS, flag("eve/flagged"))
     yield from serving(valkey, tmp_path_factory.mktemp("times"), KEYS.board)
 
 
-def furnish(index: Index, scores: Scoreboard) -> None:
+def fill_board(index: Index, scores: Scoreboard) -> None:
     """Chat models and their base; one flagged, one private, one of no category, one with a name that is an attack."""
     base = {"ada/leaf": "ada/seed", "bob/branch": "eve/flagged", "fay/blend": HOSTILE}
     ones = [(model, average, "chat", "public") for model, average in CHATS]

@@ -101,7 +101,7 @@ def put_flags(connection: redis.Redis, keys: Keys, *records: FlagRecord) -> None
     connection.hset(keys.flags_state, "commit", f"{len(records)}{records[0].model if records else ''}")
 
 
-def furnish(connection: redis.Redis, keys: Keys) -> None:
+def fill_board(connection: redis.Redis, keys: Keys) -> None:
     """Fill a board with requests in every state."""
     index, scores, now = Index(connection, keys), Scoreboard(connection, keys), clock.now()
     for number, (model, licence, category, size, average) in enumerate(FINISHED):

@@ -83,7 +83,7 @@ FAILURES = (
 )
 
 
-def furnish(
+def fill_board(
     connection: redis.Redis,
     keys: Keys,
     *,

@@ -17,7 +17,7 @@ from tests.support.units.admission_facts import (
     card,
     earlier,
     files,
-    gone,
+    unreadable,
 )
 from tests.support.units.admission_model_cases import (
     BY,
@@ -30,7 +30,7 @@ from tests.support.units.admission_model_cases import (
     TEMPLATE,
     TOKENIZERS,
     WEIGHT,
-    upon,
+    adapter_of,
 )
 
 REQUEST = (
@@ -54,20 +54,30 @@ BASES = (
     Case("a delta", model=DELTA, weight_type="Delta"),
     Case(
         "an adapter with more tokens",
-        model=upon(BASE, tokenizer=replace(TOKENIZER, largest_id=32_007)),
+        model=adapter_of(BASE, tokenizer=replace(TOKENIZER, largest_id=32_007)),
         weight_type="Adapter",
     ),
     Case("an adapter with a template from its base", model=ADAPTER, weight_type="Adapter", asked=TEMPLATE),
     Case("a delta of nothing", ("base-missing",), replace(DELTA, base_name="", base=None), weight_type="Delta"),
     Case("a delta of itself", ("base-is-itself",), replace(DELTA, base_name="Ada/tiger"), weight_type="Delta"),
-    Case("a base that is not there", ("base-model-not-found",), upon(gone("no-model")), weight_type="Adapter"),
+    Case(
+        "a base that is not there",
+        ("base-model-not-found",),
+        adapter_of(unreadable("no-model")),
+        weight_type="Adapter",
+    ),
     Case(
         "a base that is an adapter",
         ("base-is-adapter",),
-        upon(replace(BASE, config=ConfigFacts("missing"), adapter=AdapterFacts("ada/tiger"))),
+        adapter_of(replace(BASE, config=ConfigFacts("missing"), adapter=AdapterFacts("ada/tiger"))),
         weight_type="Adapter",
     ),
-    Case("a base behind a gate", ("base-model-gated",), replace(DELTA, base=gone("gated")), weight_type="Delta"),
+    Case(
+        "a base behind a gate",
+        ("base-model-gated",),
+        replace(DELTA, base=unreadable("gated")),
+        weight_type="Delta",
+    ),
     Case(
         "a base with everything wrong",
         (
@@ -77,7 +87,7 @@ BASES = (
             "base-licence-missing",
             "base-card-short",
         ),
-        upon(
+        adapter_of(
             replace(
                 BASE,
                 config=ConfigFacts("remote-code"),
@@ -103,11 +113,16 @@ BASES = (
         weight_type="Adapter",
         board_facts={"base_opted_out": True},
     ),
-    Case("an adapter without a config", ("adapter-config-missing",), upon(BASE, adapter=None), weight_type="Adapter"),
+    Case(
+        "an adapter without a config",
+        ("adapter-config-missing",),
+        adapter_of(BASE, adapter=None),
+        weight_type="Adapter",
+    ),
     Case(
         "an adapter with a torn config",
         ("adapter-unreadable",),
-        upon(BASE, adapter=AdapterFacts(error="it is not JSON")),
+        adapter_of(BASE, adapter=AdapterFacts(error="it is not JSON")),
         weight_type="Adapter",
     ),
     Case(
@@ -119,7 +134,7 @@ BASES = (
     ),
     Case(
         "an adapter of a folder at home",
-        model=upon(BASE, adapter=AdapterFacts("/home/ada/llama")),
+        model=adapter_of(BASE, adapter=AdapterFacts("/home/ada/llama")),
         weight_type="Adapter",
         asked={"base_model": "meta-llama/Llama-2-7b"},
     ),
@@ -230,7 +245,7 @@ TOGETHER = (
     Case(
         "gone, and one too many",
         ("model-not-found", "quota-submitter"),
-        gone("no-model"),
+        unreadable("no-model"),
         board_facts={**BY, "by_submitter": 7},
     ),
     Case("found, and nothing else known", model=ModelFacts("found", "a" * 40, files=files("model.safetensors").files)),

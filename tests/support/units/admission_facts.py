@@ -73,7 +73,7 @@ DELTA = replace(MODEL, base_name="meta-llama/Llama-2-7b", base=BASE)
 MERGED = replace(CARD, is_merge=True, merge_traces=("the tag merge",), tags=("merge",), relation="merge")
 
 
-def gone(availability: Any) -> ModelFacts:
+def unreadable(availability: Any) -> ModelFacts:
     """Facts about a model of which only this problem is known."""
     return ModelFacts(availability)
 

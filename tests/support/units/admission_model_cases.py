@@ -21,8 +21,8 @@ from tests.support.units.admission_facts import (
     config,
     earlier,
     files,
-    gone,
     tokenizer,
+    unreadable,
     weights,
 )
 
@@ -39,15 +39,15 @@ def big(billions: float) -> ModelFacts:
     return weights(parameters=round(billions * BILLION), dtypes={"BF16": round(billions * BILLION)})
 
 
-def upon(base: ModelFacts | None, **changes: object) -> ModelFacts:
+def adapter_of(base: ModelFacts | None, **changes: object) -> ModelFacts:
     """Facts about an adapter of `base`."""
     return replace(ADAPTER, base=base, **changes)  # type: ignore[arg-type]
 
 
 READABLE = (
-    Case("no such model", ("model-not-found",), gone("no-model")),
-    Case("no such revision", ("revision-not-found",), gone("no-revision"), asked={"revision": "v9"}),
-    Case("gated, without access", ("model-gated",), gone("gated")),
+    Case("no such model", ("model-not-found",), unreadable("no-model")),
+    Case("no such revision", ("revision-not-found",), unreadable("no-revision"), asked={"revision": "v9"}),
+    Case("gated, without access", ("model-gated",), unreadable("gated")),
     Case("gated, with access", model=replace(MODEL, is_gated=True)),
     Case(
         "gated, with access, not wanted",
@@ -55,9 +55,9 @@ READABLE = (
         replace(MODEL, is_gated=True),
         policy={"gated_models": False},
     ),
-    Case("disabled", ("model-disabled",), gone("disabled")),
-    Case("metadata without end", ("model-unreadable",), gone("unreadable")),
-    Case("private", ("model-private",), gone("private")),
+    Case("disabled", ("model-disabled",), unreadable("disabled")),
+    Case("metadata without end", ("model-unreadable",), unreadable("unreadable")),
+    Case("private", ("model-private",), unreadable("private")),
     Case("private, but read", ("model-private",), replace(MODEL, is_private=True)),
     Case("private, and wanted", model=replace(MODEL, is_private=True), policy={"private_models": True}),
     Case("a commit that nobody tells", ("commit-unknown",), replace(MODEL, sha=None)),
@@ -155,7 +155,7 @@ SIZES = (
     Case(
         "an adapter of what is too big",
         ("too-big",),
-        upon(replace(BASE, weights=big(100).weights)),
+        adapter_of(replace(BASE, weights=big(100).weights)),
         weight_type="Adapter",
     ),
 )
