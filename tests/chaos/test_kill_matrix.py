@@ -67,7 +67,7 @@ DECLARES = "crashpoints"
 
 
 def kinds(module: str) -> list[str]:
-    """The kinds of process that pass the points of `module`. A sync process keeps the timer where nobody else does."""
+    """The kinds of process that pass the points of `module`. A sync process runs the timer if no other process does."""
     if module.startswith("workers."):
         return ["worker"]
     if module == "bot.processes.schedule":

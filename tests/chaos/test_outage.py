@@ -39,7 +39,7 @@ SLOWEST, MEMORY = 10.0, 64.0
 
 @dataclass
 class Flood:
-    """Deliveries that were sent: what was answered, and how long it took."""
+    """Deliveries that were sent: the status of each answer, and the seconds until it came."""
 
     answers: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)

@@ -55,7 +55,7 @@ class Cut:
     side: Literal["asked", "answered"] = "answered"
     keeps: bool = False
     heals: bool = True
-    """Whether what was open when it was cut lives again; else only who calls anew gets through."""
+    """Whether connections that were open at the cut work again; else only new ones do."""
 
 
 CUTS = (

@@ -1,4 +1,4 @@
-"""The demo, run as people run it, and hands to ask it questions."""
+"""The demo, run as people run it, and readers of its state."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Demo:
                 try:
                     state, parent, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
                     if state == "Z":
-                        continue  # it has ended; whoever adopted it reaps it when it comes to that
+                        continue  # it has ended; its new parent has not reaped it yet
                     parents[int(entry.name)] = int(parent)
                     commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except (FileNotFoundError, ProcessLookupError):

@@ -124,7 +124,7 @@ SEARCHES = [
 
 @pytest.mark.parametrize(("words", "found"), SEARCHES if WHOLE else SEARCHES[:2])
 def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: ServedSite, words: str, found: list[str]) -> None:
-    """By name, several names, licence, and both in any order; the box keeps what was asked."""
+    """A search by names, a licence, or both in any order finds its models; the box keeps the query."""
     known = {"licence": "BSD-3-Clause", "category": ModelCategory.PRETRAINED.value}
     index = Index(rich.redis, rich.keys)
     index.put(entry("mistral-like/mixtral-8x7b", "settled", "FINISHED", number=801, **known))

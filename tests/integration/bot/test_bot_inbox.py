@@ -241,7 +241,7 @@ def test_the_bots_own_comment_wakes_nobody(
 
 
 def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redis) -> None:
-    """By its id, by its place, newest first over several pages, and by what was made of it."""
+    """A stored delivery is found by its id and its place, and listed newest first, page by page, also by verdict."""
     body = json.dumps({"a": "é\x00"}).encode() + b"\xff"
     receive(valkey_url, [Delivery("one", body, 12.5)])
     receive(valkey_url, [delivery(f"d{n}") for n in range(450)], NOTHING)

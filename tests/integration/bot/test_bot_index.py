@@ -43,7 +43,7 @@ def test_the_lists_hold_just_what_the_entries_say(
 
 
 def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
-    """What was put is what is found, by path and by thread; a line of another version counts as nothing."""
+    """A stored entry is found unchanged by path and by thread; a line of another version is ignored."""
     index = Index(connection, Keys("demo"))
     entry = IndexEntry(
         path="é/m.json", state="waiting", submitter="ada", submitted=1.5, thread=7, attempt="x", file_oid="1"

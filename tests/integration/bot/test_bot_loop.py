@@ -238,7 +238,7 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
 
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
+    """While its memory is full, no loop ends and no sync is parked; the dirty keys are synced afterwards."""
     synced = threading.Event()
 
     def sync() -> None:

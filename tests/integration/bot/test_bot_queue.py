@@ -197,7 +197,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDrive
 
 
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -> None:
-    """High comes first, also before what was in RQ already; low last; told twice changes nothing."""
+    """High priority comes first, also before jobs in RQ, and low priority last; the same one again changes nothing."""
     stand.worker()
     paths = submit(stand, "p1", "p2", "p3", sender="ada")
     late = next(path for path in paths if path not in queued(stand))

@@ -197,7 +197,7 @@ def test_marks_in_bulk_count_like_single_ones(stand: BoardDriver) -> None:
 
 
 def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None:
-    """PENDING without a job: when RQ lost what was queued, the same attempt is put there once more."""
+    """When RQ has lost the job of a PENDING request, the bot queues the same attempt once more."""
     stand.worker()
     stand.submit("ada/good")
     look(stand, after=0)

@@ -293,7 +293,7 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDrive
 
 
 def test_the_list_is_bounded(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest things go first, and what was listed is not listed again while it is known."""
+    """The list drops its oldest writes first, and lists none twice while it knows its id."""
     monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
     shadow = ShadowList(stand.context.redis, stand.context.keys)
     for number in range(50):

@@ -115,7 +115,7 @@ def wrong_link(place: Transcripts) -> Told:
 
 
 def stranger_approves(place: Transcripts) -> Told:
-    """A stranger's approval is refused with who may; a maintainer's merges what was checked."""
+    """The reply to a stranger's approval says who may approve; a maintainer's approval merges the checked commit."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
     assert "Only a maintainer" in talk.replies()[-1]

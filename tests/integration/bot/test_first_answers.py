@@ -143,8 +143,8 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
 
 
 def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: BoardDriver) -> None:
-    """Who asks to have an upgraded model evaluated again hears how, and waits for a maintainer, also without Redis; as
-    long as something failed or runs, nobody has to look."""
+    """A person who asks for an evaluation of an upgraded model is told how, and waits for a maintainer, also after
+    Redis was lost; while an evaluation runs or has failed, no maintainer is needed."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     open_thread(stand, "Why did it fail?", link(stand, path))
@@ -187,7 +187,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
 def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     stand_with_maintainer: BoardDriver,
 ) -> None:
-    """What was started again for an earlier report and failed again waits for a maintainer, as the answer says."""
+    """A request that was relaunched for a report and failed again waits for a maintainer, as the answer says."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     open_thread(stand, "My model failed", link(stand, path))

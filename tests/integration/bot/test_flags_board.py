@@ -45,7 +45,7 @@ def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriv
 
 
 def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
-    """The first model that is judged after it has the flags read; so no flag is escaped by an amnesia."""
+    """The first verdict after it reads the flags from the Hub again, so no model evades its flag."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
     stand.sync_flags()
     assert "flagged" in stand.codes("ada/good")

@@ -90,8 +90,8 @@ def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagBoardDr
 
 @pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
 def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str, *, waits: bool) -> None:
-    """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
-    that it was opened again for the author."""
+    """A comment since the import waits for a maintainer, an earlier one does not. The bot posts nothing but that it
+    opened the discussion again for the author."""
     case = AppealThread(stand, "About ada/good", "It is too good.")
     url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
     decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}

@@ -86,8 +86,8 @@ def test_a_copy_with_renamed_shards_names_its_original(
 def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """A maintainer flags it in a thread about something else: a discussion of its own is opened. A day's round finds
-    that the cause is gone, though nobody said so."""
+    """A maintainer flags it in a thread about something else: a discussion of its own is opened. The daily check
+    finds that the cause is gone, without a comment about it."""
     question = AppealThread(stand, "Thank you", "This is a great leaderboard.")
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]

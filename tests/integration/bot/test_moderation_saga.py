@@ -213,7 +213,7 @@ def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("approval_is_first", [True, False])
 def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, approval_is_first: bool) -> None:
-    """Both are written before the bot looks: the thread says what was done, and the second is told so."""
+    """Both commands are there before the bot reads them: it executes the first, and the reply to the second says so."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")

@@ -205,7 +205,7 @@ def test_what_is_mentioned_in_a_talk_ends_nothing(stand: BoardDriver) -> None:
 
 
 def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> None:
-    """What was right of a part is merged; what is left is offered, planned anew, and done by another."""
+    """The correct part of a rename is merged; the bot offers the rest, and a second pull request brings it."""
     first = {path(OLD): None, path(NEW): done(requests_plan().files)[path(NEW)]}
     number, head = open_pull(stand, first)
     look_at(stand, REQUESTS, number)
@@ -277,7 +277,7 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
 
 
 def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
-    """Said in the report, at once; what was pushed is checked, and its own commit has to be approved."""
+    """The report says so at once; the pushed commit is checked, and needs an approval of its own."""
     right = done(requests_plan().files)
     number, first = open_pull(stand, right)
     look_at(stand, REQUESTS, number)

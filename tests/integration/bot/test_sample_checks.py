@@ -220,7 +220,7 @@ def test_large_tables_are_read_in_parts(stand: BoardDriver, monkeypatch: pytest.
 def test_a_bot_without_the_library_says_that_it_compared_nothing(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Boards without the extra `contents` publish as before, and their results say what was not checked."""
+    """Boards without the extra `contents` publish as before, and their results say which checks were left out."""
     monkeypatch.setattr(samples, "can_write", lambda: False)
     job = stand.started()
     stand.end(job, details=published(stand, job, forge_sample))

@@ -212,7 +212,7 @@ def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: 
 
 
 def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not after a publication of a model without a licence, nor again for what was looked for in vain."""
+    """After a publication without a licence the bot makes no call, and none again for scores that it did not find."""
     old(stand)
     old(stand, "ada/lost", score=None)
     look(stand)
@@ -285,7 +285,7 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) ->
 
 
 def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None:
-    """What was noted without the commit gets it, from the results."""
+    """Scores that were stored without their commit get it from the results."""
     path = finished(stand)
     (whole,) = stand.context.scores.all()
     bare = whole.model_dump_json(exclude={"revision", "results"})

@@ -122,7 +122,7 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDr
 
 
 def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: BoardDriver) -> None:
-    """A webhook wakes what was put off for a person: not only what was marked as urgently."""
+    """A webhook brings forward a sync that was put off, not only a sync that was marked as urgent."""
     job = stand.started()
     stand.end(job, failure=cause("canary-failed").failure("x"))
     for _ in range(4):

@@ -197,7 +197,7 @@ def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.Monk
 def test_what_was_submitted_by_a_program_is_on_record(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
+    """Its decision is recorded once, also on the Hub, and if a sync ran twice. A refused submission leaves none."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
     (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     stand.context.redis.hdel(key, "answer")

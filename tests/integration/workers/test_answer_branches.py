@@ -90,7 +90,7 @@ def fetch(hub: LocalHub, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[list
 
 
 def test_another_machine_reads_what_was_uploaded(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """Each upload adds the new bytes alone; a journal that was cut meanwhile replaces what was uploaded."""
+    """Each upload adds the new bytes alone; a journal that was cut meanwhile replaces the uploaded one."""
     mine = branches(hub)
     first = mine.upload([journal.file], MAX_BYTES)
     assert first == journal.file.stat().st_size and mine.upload([journal.file], MAX_BYTES) == 0

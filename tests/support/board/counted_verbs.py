@@ -40,17 +40,17 @@ class CountedVerb:
 
 
 def add_test_verbs(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
-    """Register `/bell`, which decides, `/toll`, which raises ZeroDivisionError, and `/knell`, which raises Conflict."""
+    """Register `/bell`, which decides, `/crash` (raises ZeroDivisionError), and `/conflict` (raises Conflict)."""
     bell = CountedVerb()
     verb = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run, decides=True)
 
-    def toll(call: Call) -> Answer:
+    def crash(call: Call) -> Answer:
         raise ZeroDivisionError
 
-    def knell(call: Call) -> Answer:
+    def conflict(call: Call) -> Answer:
         raise Conflict("The repo is @maya's <b>no more</b>.")
 
-    extra = (verb, replace(verb, name="toll", run=toll), replace(verb, name="knell", run=knell))
+    extra = (verb, replace(verb, name="crash", run=crash), replace(verb, name="conflict", run=conflict))
     monkeypatch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
     return bell
 

@@ -40,13 +40,13 @@ REQUEST = (
     Case("without an organisation", org="", model=replace(MODEL, id="tiger")),
     Case("private in its name only", ("private-differs",), private=True, asked={"private": False}),
     Case("private in its field only", ("private-differs",), asked={"private": True}),
-    Case("a precision nobody has", ("precision-unknown",), precision="float7"),
+    Case("an unknown precision", ("precision-unknown",), precision="float7"),
     Case("a precision of another board", ("precision-unknown",), precision="AWQ"),
-    Case("a weight type nobody has", ("weights-unknown",), weight_type="Half"),
+    Case("an unknown weight type", ("weights-unknown",), weight_type="Half"),
     Case("a stranger's pull request", ("revision-of-a-stranger",), asked={"revision": "refs/pr/7"}),
     Case("a branch", asked={"revision": "v1.1"}),
     Case("no revision", asked={"revision": None}),
-    Case("a category nobody has heard of", asked={"model_type": "?"}),
+    Case("an unknown category", asked={"model_type": "?"}),
     Case("hints of wrong types", asked={"model_type": 0, "submitted_time": 7, "sender": [], "job_id": {}}),
 )
 BASES = (
@@ -153,14 +153,14 @@ CARDS = (
     Case("another license", ("licence-unnamed",), card(license="other", license_name="tiger")),
     Case("another license, with name and place", model=card(license="other", license_name="t", license_link="LICENSE")),
     Case("pretrained upon another", ("category-has-base",), asked=PRETRAINED),
-    Case("pretrained, and quantised by somebody", model=card(relation="quantized"), asked=PRETRAINED),
+    Case("pretrained, and quantised", model=card(relation="quantized"), asked=PRETRAINED),
     Case("pretrained", model=card(base_models=(), relation=None), asked=PRETRAINED),
     Case("a pretrained adapter", ("category-adapter",), ADAPTER, weight_type="Adapter", asked=PRETRAINED),
     Case("a merge of nothing", ("category-no-merge",), asked=MERGE),
     Case("a merge", model=replace(MODEL, card=MERGED), asked=MERGE),
     Case("a merge of two", model=card(base_models=("a/b", "c/d")), asked=MERGE),
     Case("a merge that says nothing", ("merge-undeclared",), replace(MODEL, card=MERGED)),
-    Case("a merge of which nobody knows the category", model=replace(MODEL, card=MERGED), asked={"model_type": "?"}),
+    Case("a merge of an unknown category", model=replace(MODEL, card=MERGED), asked={"model_type": "?"}),
     Case(
         "a merge without a tag",
         ("merge-untagged",),
@@ -203,7 +203,7 @@ REPEATS = (
     Case("details in another model's dataset", ("details-taken",), board_facts={"shares_details": True}),
     Case("the fifth of a week", board_facts={**BY, "by_submitter": 4, "by_organisation": 4}),
     Case("the sixth of a week", ("quota-submitter",), board_facts={**BY, "by_submitter": 5}),
-    Case("the sixth of a week, by nobody knows whom", board_facts={"by_submitter": 5}),
+    Case("the sixth of a week, by an unknown submitter", board_facts={"by_submitter": 5}),
     Case("the sixth of an organisation", ("quota-organisation",), board_facts={**BY, "by_organisation": 5}, org="ada"),
     Case(
         "models without an organisation", org="", model=replace(MODEL, id="tiger"), board_facts={"by_organisation": 50}

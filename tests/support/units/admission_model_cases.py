@@ -60,7 +60,7 @@ READABLE = (
     Case("private", ("model-private",), unreadable("private")),
     Case("private, but read", ("model-private",), replace(MODEL, is_private=True)),
     Case("private, and wanted", model=replace(MODEL, is_private=True), policy={"private_models": True}),
-    Case("a commit that nobody tells", ("commit-unknown",), replace(MODEL, sha=None)),
+    Case("an unknown commit", ("commit-unknown",), replace(MODEL, sha=None)),
     Case("renamed", ("model-renamed",), replace(MODEL, id="ada/lion")),
     Case("in other letters", ("model-renamed",), replace(MODEL, id="Ada/Tiger")),
     Case("renamed, on a board that does not mind", (), replace(MODEL, id="ada/lion"), policy={"off": ["renamed"]}),
@@ -97,7 +97,7 @@ CONFIGS = (
             tokenizer=TokenizerFacts("remote-code"),
         ),
     ),
-    Case("a Python file that nobody needs", ("python-files",), files("eval.py", "model.safetensors")),
+    Case("a Python file that is not needed", ("python-files",), files("eval.py", "model.safetensors")),
     Case(
         "a Python file on a board that does not mind",
         (),
@@ -105,7 +105,7 @@ CONFIGS = (
         policy={"off": ["python-files"]},
     ),
     Case("embeddings", ("not-causal",), config(is_causal=False, architecture="BertModel", layers=None)),
-    Case("nobody knows whether it is causal", model=config(is_causal=None)),
+    Case("unknown whether it is causal", model=config(is_causal=None)),
 )
 WEIGHT = (
     Case("no weights", ("weights-missing",), files("config.json", weights=None)),
@@ -130,7 +130,7 @@ WEIGHT = (
     ),
     Case("half of its layers", ("layers-missing",), weights(layers=(16,))),
     Case("more layers than its config says", model=weights(layers=(33,))),
-    Case("layers that nobody can count", model=weights(layers=())),
+    Case("layers that cannot be counted", model=weights(layers=())),
 )
 SIZES = (
     Case("just fits", model=big(100)),
@@ -141,7 +141,7 @@ SIZES = (
     Case("too big for 8bit", ("too-big",), big(281), precision="8bit"),
     Case("a board with larger machines", model=big(300), policy={"max_billions": {"bfloat16": 500}}),
     Case("a board without limits", model=big(9_000), policy={"max_billions": {}}),
-    Case("nobody can count it", ("size-unknown",), weights(parameters=None)),
+    Case("parameters that cannot be counted", ("size-unknown",), weights(parameters=None)),
     Case("there is nothing to count", ("size-unknown",), weights(parameters=0, dtypes={})),
     Case("packed values are unpacked", model=replace(config(quantization=GPTQ4), weights=PACKED), precision="GPTQ"),
     Case(

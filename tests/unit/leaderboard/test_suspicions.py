@@ -46,7 +46,7 @@ MERGE = card("bob/original", "eve/lion", is_merge=True, merge_traces=("mergekit_
 CASES = {
     "an honest fine-tune": (HONEST, []),
     "one whose base is named in other capitals": (of(HONEST, card=card("Bob/Original")), []),
-    "a model that nobody knows anything of": (EvidenceCase(ExaminedModel("ada/nothing")), []),
+    "a model without facts": (EvidenceCase(ExaminedModel("ada/nothing")), []),
     "a copy": (of(COPY, weights=SHARDS), ["same-weights-unnamed"]),
     "a copy with renamed files": (COPY, ["same-weights-unnamed"]),
     "a copy that says so": (of(COPY, card=card("bob/original")), ["same-weights"]),
@@ -115,7 +115,7 @@ CASES = {
         replace(of(COPY, card=card("bob/original")), flags=(flag("bob/original"),)),
         ["same-weights", "twin-flagged"],
     ),
-    "somebody else's flag": (replace(HONEST, flags=(flag("eve/lion"),)), []),
+    "a flag of another model": (replace(HONEST, flags=(flag("eve/lion"),)), []),
     "an official provider": (replace(HONEST, is_official=True), ["official"]),
 }
 
