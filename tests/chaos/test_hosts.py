@@ -116,7 +116,7 @@ def certificates(folder: Path, address: str) -> None:
 
 
 @dataclass
-class HostTown(BoardProcesses):
+class BoardOnHosts(BoardProcesses):
     """A board whose processes live on hosts; each finds its secrets in files."""
 
     network: Network = field(default_factory=Network)
@@ -158,7 +158,7 @@ class HostTown(BoardProcesses):
 
 
 @contextmanager
-def five_hosts(folder: Path) -> Iterator[HostTown]:
+def five_hosts(folder: Path) -> Iterator[BoardOnHosts]:
     """The five of them, all at work."""
     with Network() as network:
         front, queue, back, gpu, gpu1 = map(network.join, ("front", "queue", "back", "gpu", "gpu1"))
@@ -166,7 +166,7 @@ def five_hosts(folder: Path) -> Iterator[HostTown]:
         server.start()
         hooks = [f"http://{front.address}:{PORT}/webhooks/hub"]
         with LocalHub(folder / "hub", world(hooks), host=network.address) as hub:
-            board = HostTown(folder, server, hub, [PORT], network=network)  # type: ignore[arg-type]  # its `url` is enough
+            board = BoardOnHosts(folder, server, hub, [PORT], network=network)  # type: ignore[arg-type]  # its `url` is enough
             try:
                 for name, host in {"web": front, "sync": front, "sync1": back, "worker": gpu, "worker1": gpu1}.items():
                     board.settle(name, host)
@@ -192,7 +192,7 @@ def _namespaces() -> None:
         pytest.skip(why)
 
 
-def cut_off_the_queue_server(board: HostTown) -> None:
+def cut_off_the_queue_server(board: BoardOnHosts) -> None:
     """Without Redis the web server answers that it lives and is not ready; with Redis it is ready again."""
     board.network.cut(board.network.hosts["queue"])
     wait_until(lambda: not board.web_answers(page="readyz"), describe=board.folder.as_posix, seconds=PATIENCE)
