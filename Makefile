@@ -67,6 +67,7 @@ chaos: setup
 	STEWARD_WHOLE_MATRIX=1 STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) \
 		tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
 		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
+		tests/integration/bot/test_flag_reports.py \
 		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
 		tests/integration/bot/test_pulls_races.py tests/integration/bot/test_model_pages_deaths.py \
 		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \

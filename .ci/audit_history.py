@@ -73,8 +73,8 @@ def added() -> Iterator[Line]:
 
 def kinds(text: str) -> list[str]:
     """What in `text` looks like a secret, by kind."""
-    found = [secret.type for secret in scan.scan_line(text)]
-    return found + ["Token of the Hub" for match in HUB_TOKEN.findall(text) if HAS_DIGITS.search(match)]
+    types = [secret.type for secret in scan.scan_line(text)]
+    return types + ["Token of the Hub" for match in HUB_TOKEN.findall(text) if HAS_DIGITS.search(match)]
 
 
 def main() -> int:

@@ -60,19 +60,19 @@ def installed() -> list[InstalledPackage]:
     return [packages[name] for name in sorted(packages)]
 
 
-def _package(found: Distribution) -> InstalledPackage:
-    direct = json.loads(found.read_text("direct_url.json") or "{}")
+def _package(distribution: Distribution) -> InstalledPackage:
+    direct = json.loads(distribution.read_text("direct_url.json") or "{}")
     return InstalledPackage(
-        name=_normalised(found.metadata["Name"]),
-        version=found.version,
-        licence=_licence(found),
-        needs=tuple(sorted(set(_needs(found)))),
+        name=_normalised(distribution.metadata["Name"]),
+        version=distribution.version,
+        licence=_licence(distribution),
+        needs=tuple(sorted(set(_needs(distribution)))),
         editable=bool(direct.get("dir_info", {}).get("editable")),
     )
 
 
-def _needs(found: Distribution) -> Iterator[str]:
-    for text in found.requires or ():
+def _needs(distribution: Distribution) -> Iterator[str]:
+    for text in distribution.requires or ():
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
@@ -81,11 +81,11 @@ def _needs(found: Distribution) -> Iterator[str]:
             yield _normalised(requirement.name)
 
 
-def _licence(found: Distribution) -> str:
+def _licence(distribution: Distribution) -> str:
     """The licence by the package's own word; "" if it names none in a line."""
-    classifiers = found.metadata.get_all("Classifier") or []
+    classifiers = distribution.metadata.get_all("Classifier") or []
     named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: OSI Approved :: ")]
-    words = found.metadata.get("License-Expression") or found.metadata.get("License") or ""
+    words = distribution.metadata.get("License-Expression") or distribution.metadata.get("License") or ""
     return words.strip() if words.strip() and len(words) < 100 and "\n" not in words.strip() else ", ".join(named)
 
 
@@ -162,8 +162,10 @@ def advisories(packages: Sequence[InstalledPackage], ask: Ask, say: Callable[[st
     known = [entry for entry in entries if "vulns" in entry]
     vulnerable = [(entry, entry["vulns"]) for entry in known if entry["vulns"]]
     for entry, vulnerabilities in vulnerable:
-        fixes = sorted({version for one in vulnerabilities for version in one.get("fix_versions", [])})
-        ids = ", ".join(one["id"] for one in vulnerabilities)
+        fixes = sorted(
+            {version for vulnerability in vulnerabilities for version in vulnerability.get("fix_versions", [])}
+        )
+        ids = ", ".join(vulnerability["id"] for vulnerability in vulnerabilities)
         say(f"{entry['name']} {entry['version']}: {ids} (fixed in {', '.join(fixes) or 'no release'})")
     unknown = [entry["name"] for entry in entries if "vulns" not in entry]
     unknown += sorted({name.partition("==")[0] for name in asked} - {_normalised(entry["name"]) for entry in entries})

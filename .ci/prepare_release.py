@@ -58,12 +58,12 @@ def prepare(project: Path, address: str, tag: str) -> None:
 def main() -> int:
     """Prepare the checkout in the working folder."""
     address, tag = sys.argv[1:]
-    found = list(problems(Path(), tag))
-    for problem in found:
+    faults = list(problems(Path(), tag))
+    for problem in faults:
         print(problem, file=sys.stderr)
-    if not found:
+    if not faults:
         prepare(Path(), address, tag)
-    return 1 if found else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("steward")
 
 
-ROOMS = ("leaderboard", "redis_state", "hub", "bot")
+FIRST_PACKAGES = ("leaderboard", "redis_state", "hub", "bot")
 """Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
 TOGETHER = (
     ("test_leaderboard_suite", "test_first_suite", "test_scores"),
@@ -56,7 +56,7 @@ TOGETHER = (
     ("test_space_browser", "test_forms_in_the_browser", "test_maintaining_in_the_browser",
      "test_talking_in_the_browser", "test_localhub_pages"),
     ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness",
-     "test_templates", "test_digests"),
+     "test_shared_prefix_fallbacks", "test_templates", "test_digests"),
 )  # fmt: skip
 """Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
 LONG = (
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def turn(item: pytest.Item) -> tuple[int, int]:
         kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts
         if kind == "unit":
-            return 0, ROOMS.index(room) if room in ROOMS else len(ROOMS)
+            return 0, FIRST_PACKAGES.index(room) if room in FIRST_PACKAGES else len(FIRST_PACKAGES)
         name = item.path.stem
         return 1, LONG.index(name) if name in LONG else len(LONG) + (room != "workers")
 

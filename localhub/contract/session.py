@@ -1,4 +1,4 @@
-"""One run: check the namespace, test the facts, remove what was made."""
+"""One run: check the namespace, test the facts, remove everything that they created."""
 
 from __future__ import annotations
 

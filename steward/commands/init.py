@@ -124,7 +124,7 @@ def init(
 
 
 def _make(settings: BotSettings, options: InitOptions, hosted: HostedBot | None, say: Say) -> None:
-    """Make everything, or list it for a dry run. If it fails half-way, undo what was made."""
+    """Make everything, or list it for a dry run. If it fails half-way, undo the steps that were done."""
     from hub.errors import HubError
     from steward.reversible import ReversibleHub
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos.board_processes import PATIENCE, open_town
-from tests.support.chaos.end_state import MODELS, all_is_well
+from tests.support.chaos.board_processes import PATIENCE, open_board_processes
+from tests.support.chaos.end_state import MODELS, check_end_state
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
@@ -20,11 +20,11 @@ pytestmark = [
 
 def test_redis_lost_in_the_middle_of_everything(tmp_path: Path) -> None:
     """FLUSHALL while requests are in every state: the same end, no comment doubled, nothing evaluated twice."""
-    with open_town(tmp_path) as town:
+    with open_board_processes(tmp_path) as board:
         for name in ("web", "sync", "worker"):
-            town.start(name, STEWARD_BEAT_SECONDS="1")
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
-        town.submit(*MODELS)
-        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
-        town.redis.flushall()
-        all_is_well(town)
+            board.start(name, STEWARD_BEAT_SECONDS="1")
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
+        board.submit(*MODELS)
+        wait_until(lambda: "RUNNING" in board.statuses().values(), describe=board.words, seconds=PATIENCE)
+        board.redis.flushall()
+        check_end_state(board)

@@ -24,7 +24,7 @@ from localhub.testing import LocalHub
 from redis_state.attempts import Attempts
 from redis_state.redis import text
 from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, world
-from tests.support.chaos.end_state import all_is_well
+from tests.support.chaos.end_state import check_end_state
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
 from tests.support.sizes import WHOLE
@@ -116,8 +116,8 @@ def certificates(folder: Path, address: str) -> None:
 
 
 @dataclass
-class HostTown(BoardProcesses):
-    """A town whose processes live on hosts; each finds its secrets in files."""
+class BoardOnHosts(BoardProcesses):
+    """A board whose processes live on hosts; each finds its secrets in files."""
 
     network: Network = field(default_factory=Network)
     homes: dict[str, Host] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class HostTown(BoardProcesses):
 
 
 @contextmanager
-def five_hosts(folder: Path) -> Iterator[HostTown]:
+def five_hosts(folder: Path) -> Iterator[BoardOnHosts]:
     """The five of them, all at work."""
     with Network() as network:
         front, queue, back, gpu, gpu1 = map(network.join, ("front", "queue", "back", "gpu", "gpu1"))
@@ -166,23 +166,23 @@ def five_hosts(folder: Path) -> Iterator[HostTown]:
         server.start()
         hooks = [f"http://{front.address}:{PORT}/webhooks/hub"]
         with LocalHub(folder / "hub", world(hooks), host=network.address) as hub:
-            town = HostTown(folder, server, hub, [PORT], network=network)  # type: ignore[arg-type]  # its `url` is enough
+            board = BoardOnHosts(folder, server, hub, [PORT], network=network)  # type: ignore[arg-type]  # its `url` is enough
             try:
                 for name, host in {"web": front, "sync": front, "sync1": back, "worker": gpu, "worker1": gpu1}.items():
-                    town.settle(name, host)
-                wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
-                wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
-                yield town
-                assert not (words := refused(town.redis)), words
+                    board.settle(name, host)
+                wait_until(lambda: board.web_answers(page="readyz"), describe=board.words, seconds=PATIENCE)
+                wait_until(lambda: board.redis.hlen(KEYS.workers) == 2, describe=board.words, seconds=PATIENCE)
+                yield board
+                assert not (words := refused(board.redis)), words
             finally:
                 for host in network.hosts.values():
                     network.heal(host)
-                town.stop()
+                board.stop()
 
 
-def ends(town: BoardProcesses, *paths: str) -> bool:
+def ends(board: BoardProcesses, *paths: str) -> bool:
     """Whether these requests came to an end."""
-    statuses = town.statuses()
+    statuses = board.statuses()
     return all(statuses.get(path) in ENDED for path in paths)
 
 
@@ -192,40 +192,40 @@ def _namespaces() -> None:
         pytest.skip(why)
 
 
-def cut_off_the_queue_server(town: HostTown) -> None:
+def cut_off_the_queue_server(board: BoardOnHosts) -> None:
     """Without Redis the web server answers that it lives and is not ready; with Redis it is ready again."""
-    town.network.cut(town.network.hosts["queue"])
-    wait_until(lambda: not town.web_answers(page="readyz"), describe=town.folder.as_posix, seconds=PATIENCE)
-    assert town.web_answers(page="healthz")
-    town.network.heal(town.network.hosts["queue"])
-    wait_until(lambda: town.web_answers(page="readyz"), describe=town.words, seconds=PATIENCE)
+    board.network.cut(board.network.hosts["queue"])
+    wait_until(lambda: not board.web_answers(page="readyz"), describe=board.folder.as_posix, seconds=PATIENCE)
+    assert board.web_answers(page="healthz")
+    board.network.heal(board.network.hosts["queue"])
+    wait_until(lambda: board.web_answers(page="readyz"), describe=board.words, seconds=PATIENCE)
     said("the queue server's host was cut off: the web server lived, and was not ready until it was back")
 
 
 def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
     """An evaluation outlives two of its hosts on a third one; a sync's host dies; nothing is lost, nothing twice."""
-    with five_hosts(tmp_path) as town:
-        network = town.network
-        paths = town.submit("good", "remote", "good-dies")
-        wait_until(lambda: ends(town, *paths), describe=town.words, seconds=PATIENCE)
+    with five_hosts(tmp_path) as board:
+        network = board.network
+        paths = board.submit("good", "remote", "good-dies")
+        wait_until(lambda: ends(board, *paths), describe=board.words, seconds=PATIENCE)
         said("a submission became a result")
 
-        cut_off_the_queue_server(town)
+        cut_off_the_queue_server(board)
 
-        town.submit("good-slow")
-        first = wait_until(lambda: town.runner("good-slow"), describe=town.words, seconds=PATIENCE)
+        board.submit("good-slow")
+        first = wait_until(lambda: board.runner("good-slow"), describe=board.words, seconds=PATIENCE)
         network.cut(first)
         cut = time.monotonic()
         second = wait_until(
-            lambda: (on := town.runner("good-slow")) != first and on, describe=town.words, seconds=PATIENCE
+            lambda: (on := board.runner("good-slow")) != first and on, describe=board.words, seconds=PATIENCE
         )
         said(f"{first.name} is cut off: {second.name} evaluates its model anew")
         network.kill(second)
         late = network.join("late")
-        town.settle("worker2", late)
+        board.settle("worker2", late)
         third = wait_until(
-            lambda: (on := town.runner("good-slow")) not in (first, second) and on,
-            describe=town.words,
+            lambda: (on := board.runner("good-slow")) not in (first, second) and on,
+            describe=board.words,
             seconds=PATIENCE,
         )
         assert third == late
@@ -234,13 +234,13 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
         network.heal(first)
         said(f"{first.name} is back after {time.monotonic() - cut:.0f} s, with a result that nobody waits for")
 
-        town.submit("other")
+        board.submit("other")
         network.kill(back := network.hosts["back"])
         said("back, with one of two sync processes, has no power any more")
-        all_is_well(town)
+        check_end_state(board)
         said("every request has its right end, one status comment, one result; nothing was refused")
-        died = {name for name in town.processes if town.died(name)}
-        assert died == {name for name, home in town.homes.items() if home in (second, back)}
+        died = {name for name in board.processes if board.died(name)}
+        assert died == {name for name, home in board.homes.items() if home in (second, back)}
 
 
 def said(words: str) -> None:

@@ -25,8 +25,8 @@ import pytest
 import bot
 import workers
 from redis_state.crashpoints import POINTS
-from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_town
-from tests.support.chaos.end_state import REQUESTS, all_is_well, tried_again
+from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_board_processes
+from tests.support.chaos.end_state import REQUESTS, check_end_state, without_attempts
 from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
@@ -67,7 +67,7 @@ DECLARES = "crashpoints"
 
 
 def kinds(module: str) -> list[str]:
-    """The kinds of process that pass the points of `module`. A sync process keeps the timer where nobody else does."""
+    """The kinds of process that pass the points of `module`. A sync process runs the timer if no other process does."""
     if module.startswith("workers."):
         return ["worker"]
     if module == "bot.processes.schedule":
@@ -77,9 +77,9 @@ def kinds(module: str) -> list[str]:
 
 def source(module: pkgutil.ModuleInfo) -> str:
     """The text of a module, which is not run: some import the harness, and every test process collects this file."""
-    found = importlib.util.find_spec(module.name)
-    assert found and found.origin
-    return Path(found.origin).read_text("utf-8")
+    spec = importlib.util.find_spec(module.name)
+    assert spec and spec.origin
+    return Path(spec.origin).read_text("utf-8")
 
 
 def matrix() -> list[tuple[str, str]]:
@@ -115,34 +115,34 @@ def play(folder: Path, deaths: Mapping[str, str] = MappingProxyType({})) -> tupl
     """
     notes = {kind: folder / f"{kind}-died" for kind in deaths}
     armed_still = set(deaths)
-    with open_town(folder) as town:
+    with open_board_processes(folder) as board:
         for name in ("web", *(["schedule"] if "schedule" in deaths else []), "sync", "worker"):
             armed = {"crash_at": deaths[name], "STEWARD_CRASH_NOTE": str(notes[name])} if name in deaths else {}
-            town.start(name, STEWARD_BEAT_SECONDS=BEAT, **armed)
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
-        ended = act(town)
+            board.start(name, STEWARD_BEAT_SECONDS=BEAT, **armed)
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
+        ended = act(board)
 
         def restarted_and_ended() -> bool:
-            for kind in [kind for kind in armed_still if town.died(kind)]:
-                town.start(kind, STEWARD_BEAT_SECONDS=BEAT)
+            for kind in [kind for kind in armed_still if board.died(kind)]:
+                board.start(kind, STEWARD_BEAT_SECONDS=BEAT)
                 armed_still.remove(kind)
             return ended()
 
-        wait_until(restarted_and_ended, describe=town.words, seconds=PATIENCE)
-        seen = town.last_picture() if WHOLE else all_is_well(town, MODELS, PROPOSED)
+        wait_until(restarted_and_ended, describe=board.words, seconds=PATIENCE)
+        seen = board.final_state() if WHOLE else check_end_state(board, MODELS, PROPOSED)
         return seen, {kind for kind, note in notes.items() if note.exists()}
 
 
-def act(town: BoardProcesses) -> Callable[[], bool]:
+def act(board: BoardProcesses) -> Callable[[], bool]:
     """What people do; whether all of it came to its end."""
-    number = town.propose(PROPOSED)
-    town.say(number, "/help")
-    town.submit(*MODELS)
+    number = board.propose(PROPOSED)
+    board.say(number, "/help")
+    board.submit(*MODELS)
 
     def ended() -> bool:
-        if not (town.ended() and len(town.statuses()) == len(MODELS) + 1):
+        if not (board.ended() and len(board.statuses()) == len(MODELS) + 1):
             return False
-        comments = town.eyes.thread(REQUESTS, number).comments
+        comments = board.reader.thread(REQUESTS, number).comments
         return any("town answer" in comment.text for comment in comments)
 
     return ended
@@ -190,7 +190,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
     assert died == set(deaths) or not WHOLE, f"no process passed {deaths}: the point, or the scenario, is stale"
     if WHOLE:
         undisturbed: dict[str, Any] = request.getfixturevalue("undisturbed")
-        assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
+        assert seen == undisturbed or without_attempts(seen) == without_attempts(undisturbed)
     if "worker" in died and deaths["worker"] == INTERRUPTED:
         resumed = [value for name, value in seen.items() if name.startswith("results/") and value[-1]]
         assert len(resumed) == 1, "the next attempt computes nothing again"
@@ -203,32 +203,32 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
 def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: str, tmp_path: Path) -> None:
     """The owner publishes scores, takes them back and publishes them again: one pull request, opened once, one file."""
     left = [point]
-    with open_town(tmp_path, publishing=True) as town:
+    with open_board_processes(tmp_path, publishing=True) as board:
         for name in ("web", "worker"):
-            town.start(name, STEWARD_BEAT_SECONDS=BEAT)
-        town.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0])
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
+            board.start(name, STEWARD_BEAT_SECONDS=BEAT)
+        board.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0])
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
 
         def reached(ended: Callable[[], bool]) -> None:
             def restarted_and_ended() -> bool:
-                if town.died("sync"):
+                if board.died("sync"):
                     left.pop(0)
-                    town.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0] if left else "")
+                    board.start("sync", STEWARD_BEAT_SECONDS=BEAT, crash_at=left[0] if left else "")
                 return ended()
 
-            wait_until(restarted_and_ended, describe=town.words, seconds=PATIENCE)
+            wait_until(restarted_and_ended, describe=board.words, seconds=PATIENCE)
 
-        town.submit("good")
-        reached(lambda: town.statuses() != {} and town.ended())
-        thread = town.ask_for_scores()
+        board.submit("good")
+        reached(lambda: board.statuses() != {} and board.ended())
+        thread = board.ask_for_scores()
         for number, (word, status) in enumerate([("publish", "open"), ("unpublish", "closed"), ("publish", "open")], 1):
-            town.say(thread, f"/{word}-scores ada/good")
-            reached(lambda number=number: town.answers(thread, "pull request #1") == number and town.quiet())
-            assert town.pulls_with_scores() == [(1, status, [".eval_results/town.yaml"])]
+            board.say(thread, f"/{word}-scores ada/good")
+            reached(lambda number=number: board.answers(thread, "pull request #1") == number and board.is_idle())
+            assert board.pulls_with_scores() == [(1, status, [".eval_results/town.yaml"])]
         assert not left, f"the sync process never passed {left[0]}"
-        titles = [commit.title for commit in town.ada.list_repo_commits("ada/good", revision="refs/pr/1")]
+        titles = [commit.title for commit in board.ada.list_repo_commits("ada/good", revision="refs/pr/1")]
         assert titles.count("Add scores of The town's board") == 1
-        rows = town.ada.get_dataset_leaderboard("ada/riddles")
+        rows = board.ada.get_dataset_leaderboard("ada/riddles")
         assert [(row.model_id, row.pull_request) for row in rows] == [("ada/good", 1)]
     TABLE["sync", point] = "killed, one pull request"
 
@@ -237,11 +237,11 @@ def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: 
 def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """Each process is armed at all points that it has in its code and should never pass: it lives to the end."""
     spare = {kind: sorted(name for name in known(kind) if kind not in kinds(POINTS[name])) for kind in ENTRANCES}
-    with open_town(tmp_path) as town:
+    with open_board_processes(tmp_path) as board:
         for kind in ("web", "schedule", "sync", "worker"):
-            town.start(kind, STEWARD_BEAT_SECONDS=BEAT, crash_at="|".join(spare[kind]))
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
-        wait_until(act(town), describe=town.words, seconds=PATIENCE)
-        assert town.last_picture() == undisturbed
-        assert not [name for name in town.processes if town.died(name)]
+            board.start(kind, STEWARD_BEAT_SECONDS=BEAT, crash_at="|".join(spare[kind]))
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
+        wait_until(act(board), describe=board.words, seconds=PATIENCE)
+        assert board.final_state() == undisturbed
+        assert not [name for name in board.processes if board.died(name)]
     TABLE.update({(kind, name): "never gets there" for kind, names in spare.items() for name in names})

@@ -23,8 +23,8 @@ import pytest
 from huggingface_hub import HfApi
 
 from hub.budget import CREDIBLE
-from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_town
-from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
+from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_board_processes
+from tests.support.chaos.end_state import MODELS, REQUESTS, check_end_state
 from tests.support.chaos.tcp_proxy import TcpProxy
 from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
@@ -39,15 +39,15 @@ SLOWEST, MEMORY = 10.0, 64.0
 
 @dataclass
 class Flood:
-    """Deliveries that were sent: what was answered, and how long it took."""
+    """Deliveries that were sent: the status of each answer, and the seconds until it came."""
 
     answers: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
-    def send(self, town: BoardProcesses, numbers: Sequence[int], *, pause: float = 0.0) -> None:
+    def send(self, board: BoardProcesses, numbers: Sequence[int], *, pause: float = 0.0) -> None:
         """One delivery after the other, over one connection, `pause` seconds apart."""
         headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
-        with httpx2.Client(base_url=f"http://127.0.0.1:{town.ports[0]}", headers=headers, timeout=30) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{board.ports[0]}", headers=headers, timeout=30) as client:
             for number in numbers:
                 began = time.monotonic()
                 answer = client.post("/webhooks/hub", content=body(number), headers={"webhook-id": f"flood-{number}"})
@@ -77,11 +77,11 @@ def body(number: int) -> bytes:
     return json.dumps(payload).encode()
 
 
-def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
+def flood(board: BoardProcesses, numbers: range, senders: int) -> Flood:
     """Send these deliveries over so many connections at once."""
     sent = Flood()
     with ThreadPoolExecutor(senders) as pool:
-        for part in [pool.submit(sent.send, town, numbers[n::senders]) for n in range(senders)]:
+        for part in [pool.submit(sent.send, board, numbers[n::senders]) for n in range(senders)]:
             part.result()
     return sent
 
@@ -90,20 +90,20 @@ def flood(town: BoardProcesses, numbers: range, senders: int) -> Flood:
 @pytest.mark.timeout(900)
 def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
     """All are acknowledged while the Hub answers errors only; afterwards all is done, in a handful of commits."""
-    with open_town(tmp_path) as town:
+    with open_board_processes(tmp_path) as board:
         for name in ("web", "sync", "worker"):
-            town.start(name, STEWARD_BEAT_SECONDS="1")
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
-        town.submit(*MODELS)
-        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
-        town.hub.state.faults.fail("/api/*", status=503, times=None)
-        wait_until(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), describe=town.words, seconds=PATIENCE)
+            board.start(name, STEWARD_BEAT_SECONDS="1")
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
+        board.submit(*MODELS)
+        wait_until(lambda: "RUNNING" in board.statuses().values(), describe=board.words, seconds=PATIENCE)
+        board.hub.state.faults.fail("/api/*", status=503, times=None)
+        wait_until(lambda: b"failed" in board.redis.hgetall(KEYS.hub_state), describe=board.words, seconds=PATIENCE)
         numbers = range(2_000)
         assert len(numbers) // 4 > CREDIBLE  # fewer commits of others in a repo leave the bot four of its own an hour
-        assert flood(town, numbers, 8).answers == {202: len(numbers)}
-        town.hub.state.faults.clear()
-        all_is_well(town)
-        commits = HfApi(town.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")
+        assert flood(board, numbers, 8).answers == {202: len(numbers)}
+        board.hub.state.faults.clear()
+        check_end_state(board)
+        commits = HfApi(board.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")
         assert len(commits) < 5 * len(MODELS)
 
 
@@ -111,33 +111,33 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
 @pytest.mark.timeout(1_800)
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
-    with open_town(tmp_path) as town:
-        proxy, to_do = TcpProxy(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
+    with open_board_processes(tmp_path) as board:
+        proxy, to_do = TcpProxy(int(board.hub.url.rpartition(":")[2]), "to the Hub"), Watch(board)
         for name in ("web", "sync", "sync1", "worker"):
-            town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
-        wait_until(town.web_answers, describe=town.words, seconds=PATIENCE)
+            board.start(name, HF_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        wait_until(board.web_answers, describe=board.words, seconds=PATIENCE)
         for number in range(THREADS):
-            town.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
-        wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
-        town.submit(*MODELS)
-        wait_until(lambda: "RUNNING" in town.statuses().values(), describe=town.words, seconds=PATIENCE)
+            board.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
+        wait_until(lambda: all_read(board), describe=board.words, seconds=PATIENCE)
+        board.submit(*MODELS)
+        wait_until(lambda: "RUNNING" in board.statuses().values(), describe=board.words, seconds=PATIENCE)
         proxy.refuse()
         with to_do:
-            before, sent = to_do.memory(), [outage(town, proxy, AWAY)]
-            sent.append(flood(town, range(TRICKLE, DELIVERIES), 64))
+            before, sent = to_do.memory(), [outage(board, proxy, AWAY)]
+            sent.append(flood(board, range(TRICKLE, DELIVERIES), 64))
             knocks = most_within(proxy.calls[:], WINDOW)
             proxy.heal()
             back = time.monotonic()
-            wait_until(lambda: all_read(town), describe=town.words, seconds=PATIENCE)
-            all_is_well(town, seconds=600)
-            wait_until(lambda: not town.redis.exists(KEYS.dirty_tries), describe=town.words, seconds=PATIENCE)
+            wait_until(lambda: all_read(board), describe=board.words, seconds=PATIENCE)
+            check_end_state(board, seconds=600)
+            wait_until(lambda: not board.redis.exists(KEYS.dirty_tries), describe=board.words, seconds=PATIENCE)
             all_done = time.monotonic() - back
         grown = to_do.memory() - before
-        words = figures(town, to_do, sent, grown=grown, all_done=all_done, knocks=knocks)
+        words = figures(board, to_do, sent, grown=grown, all_done=all_done, knocks=knocks)
         print(json.dumps(words, indent=2))
         proxy.close()
-        assert all(set(one.answers) == {202} for one in sent)
-        assert max(one.percentile(1.0) for one in sent) < SLOWEST
+        assert all(set(batch.answers) == {202} for batch in sent)
+        assert max(batch.percentile(1.0) for batch in sent) < SLOWEST
         assert sum(words["inbox"].values()) >= DELIVERIES
         assert grown < MEMORY
         assert knocks <= CALLS
@@ -147,30 +147,30 @@ def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) 
 
 
 def figures(
-    town: BoardProcesses, to_do: Watch, sent: Sequence[Flood], *, grown: float, all_done: float, knocks: int
+    board: BoardProcesses, to_do: Watch, sent: Sequence[Flood], *, grown: float, all_done: float, knocks: int
 ) -> dict[str, Any]:
     """The times, calls and commits that the test prints and compares with their limits."""
-    counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}
+    counts = {name.decode(): int(count) for name, count in board.redis.hgetall(KEYS.inbox_counts).items()}
     return {
-        "deliveries": sum(len(one.seconds) for one in sent),
-        "p50_ms": [round(1_000 * one.percentile(0.5), 1) for one in sent],
-        "p99_ms": [round(1_000 * one.percentile(0.99), 1) for one in sent],
-        "slowest_ms": [round(1_000 * max(one.seconds)) for one in sent],
+        "deliveries": sum(len(batch.seconds) for batch in sent),
+        "p50_ms": [round(1_000 * batch.percentile(0.5), 1) for batch in sent],
+        "p99_ms": [round(1_000 * batch.percentile(0.99), 1) for batch in sent],
+        "slowest_ms": [round(1_000 * max(batch.seconds)) for batch in sent],
         "web_grew_mib": round(grown, 1),
         "all_done_after_s": round(all_done, 1),
         "most_knocks_in_five_minutes": knocks,
         "most_calls_in_five_minutes": to_do.most(),
-        "commits": dict(town.hub.state.stats.read()["commits"]),
+        "commits": dict(board.hub.state.stats.read()["commits"]),
         "inbox": counts,
     }
 
 
-def outage(town: BoardProcesses, proxy: TcpProxy, seconds: float) -> Flood:
+def outage(board: BoardProcesses, proxy: TcpProxy, seconds: float) -> Flood:
     """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
     end, sent = time.monotonic() + seconds, Flood()
     with ThreadPoolExecutor(2) as pool:
-        trickle = pool.submit(sent.send, town, range(TRICKLE), pause=seconds / TRICKLE)
-        people = pool.submit(comment, town)
+        trickle = pool.submit(sent.send, board, range(TRICKLE), pause=seconds / TRICKLE)
+        people = pool.submit(comment, board)
         while (remaining := end - time.monotonic()) > 0:
             (proxy.refuse if int(remaining / 60) % 2 else proxy.cut)()
             time.sleep(min(remaining, 5.0))
@@ -180,20 +180,22 @@ def outage(town: BoardProcesses, proxy: TcpProxy, seconds: float) -> Flood:
     return sent
 
 
-def comment(town: BoardProcesses) -> None:
+def comment(board: BoardProcesses) -> None:
     """Ada writes in each of her threads."""
     for number in range(1, THREADS + 1):
-        town.ada.comment_discussion("town/requests", number, comment="Is it done?", repo_type="dataset")
+        board.ada.comment_discussion("town/requests", number, comment="Is it done?", repo_type="dataset")
 
 
-def all_read(town: BoardProcesses) -> bool:
+def all_read(board: BoardProcesses) -> bool:
     """Whether the bot has looked at every thread of ada's as it is now."""
     reads = {
         name.decode(): int(count)
-        for name, count in town.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
+        for name, count in board.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
     }
-    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Thread ")]
-    return all(reads.get(f"{one.num} read") == len(town.eyes.thread(REQUESTS, one.num).comments) for one in threads)
+    threads = [thread for thread in board.reader.threads(REQUESTS) if thread.title.startswith("Thread ")]
+    return all(
+        reads.get(f"{thread.num} read") == len(board.reader.thread(REQUESTS, thread.num).comments) for thread in threads
+    )
 
 
 def most_within(times: Sequence[float], window: float) -> int:
@@ -209,8 +211,8 @@ def most_within(times: Sequence[float], window: float) -> int:
 class Watch:
     """Notes the calls of the bot as time goes by, and the memory of the web server."""
 
-    def __init__(self, town: BoardProcesses) -> None:
-        self.town = town
+    def __init__(self, board: BoardProcesses) -> None:
+        self.board = board
         self.times: dict[str, list[float]] = {"bot api": [], "bot resolvers": []}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -225,7 +227,7 @@ class Watch:
 
     def memory(self) -> float:
         """MiB that the web server holds at most so far."""
-        status = Path(f"/proc/{self.town.processes['web'].pid}/status").read_text()
+        status = Path(f"/proc/{self.board.processes['web'].pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def most(self) -> dict[str, int]:
@@ -235,7 +237,7 @@ class Watch:
     def _run(self) -> None:
         while not self._end.wait(1.0):
             counted: Counter[str] = Counter()
-            for call in self.town.hub.state.stats.read()["calls"]:
+            for call in self.board.hub.state.stats.read()["calls"]:
                 if call["account"] == "bot":
                     counted["bot resolvers" if "/resolve/" in call["route"] else "bot api"] += call["count"]
             for kind, times in self.times.items():

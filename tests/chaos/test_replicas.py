@@ -23,8 +23,8 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from leaderboard.request_paths import RequestPath
-from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_town
-from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
+from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_board_processes
+from tests.support.chaos.end_state import MODELS, check_end_state, without_attempts
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
 from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
@@ -55,7 +55,7 @@ class Cut:
     side: Literal["asked", "answered"] = "answered"
     keeps: bool = False
     heals: bool = True
-    """Whether what was open when it was cut lives again; else only who calls anew gets through."""
+    """Whether connections that were open at the cut work again; else only new ones do."""
 
 
 CUTS = (
@@ -75,23 +75,23 @@ CUTS = (
 
 @contextmanager
 def two_of_everything(folder: Path, kind: str = "", *triggers: CutTrigger) -> Iterator[BoardProcesses]:
-    """A town with replicas of each process; those of `kind` reach Redis by cables with `triggers`."""
-    with open_town(folder, webs=len(WEBS)) as town:
+    """A board with replicas of each process; those of `kind` reach Redis by cables with `triggers`."""
+    with open_board_processes(folder, webs=len(WEBS)) as board:
         cables = {}
         for name in PROCESSES:
             if name.rstrip("0123456789") == kind:
-                cables[name] = TcpProxy(town.valkey.port, name, triggers)
+                cables[name] = TcpProxy(board.valkey.port, name, triggers)
             url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
-            town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
+            board.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
         try:
             for number in range(len(WEBS)):
-                wait_until(lambda number=number: town.web_answers(number), describe=town.words, seconds=PATIENCE)
-            wait_until(lambda: town.redis.hlen(KEYS.workers) == 2, describe=town.words, seconds=PATIENCE)
-            yield town
+                wait_until(lambda number=number: board.web_answers(number), describe=board.words, seconds=PATIENCE)
+            wait_until(lambda: board.redis.hlen(KEYS.workers) == 2, describe=board.words, seconds=PATIENCE)
+            yield board
         finally:
             for cable in cables.values():
                 cable.heal()
-            town.stop()
+            board.stop()
             for cable in cables.values():
                 cable.close()
 
@@ -99,9 +99,9 @@ def two_of_everything(folder: Path, kind: str = "", *triggers: CutTrigger) -> It
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What people see where no network was cut."""
-    with two_of_everything(tmp_path_factory.mktemp("undisturbed")) as town:
-        town.submit(*MODELS)
-        return all_is_well(town)
+    with two_of_everything(tmp_path_factory.mktemp("undisturbed")) as board:
+        board.submit(*MODELS)
+        return check_end_state(board)
 
 
 def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
@@ -113,30 +113,30 @@ def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
     trigger = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
-    with two_of_everything(tmp_path, cut.kind, trigger) as town, ThreadPoolExecutor(1) as hub:
+    with two_of_everything(tmp_path, cut.kind, trigger) as board, ThreadPoolExecutor(1) as hub:
         trigger.set.set()
-        town.submit(*MODELS)
-        answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_until(lambda: trigger.cut_proxy, describe=town.words, seconds=PATIENCE)
+        board.submit(*MODELS)
+        answers = hub.submit(deliver, board, 200) if cut.kind == "web" else None
+        cable = wait_until(lambda: trigger.cut_proxy, describe=board.words, seconds=PATIENCE)
         began = time.monotonic()
-        wait_until(lambda: time.monotonic() > began + CUT, describe=town.words, seconds=PATIENCE)
+        wait_until(lambda: time.monotonic() > began + CUT, describe=board.words, seconds=PATIENCE)
         (cable.heal if cut.heals else cable.forget)()
-        picture = all_is_well(town)
+        visible_state = check_end_state(board)
         if answers is not None:
-            all_are_stored_once(town, answers.result())
-        assert not [name for name in town.processes if town.died(name)]
-    assert picture == undisturbed or tried_again(picture) == tried_again(undisturbed)
+            all_are_stored_once(board, answers.result())
+        assert not [name for name in board.processes if board.died(name)]
+    assert visible_state == undisturbed or without_attempts(visible_state) == without_attempts(undisturbed)
     print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
 
 
-def deliver(town: BoardProcesses, count: int) -> Counter[int]:
+def deliver(board: BoardProcesses, count: int) -> Counter[int]:
     """Send deliveries to both web servers, each again until it is acknowledged, as the Hub does; the answers."""
     body = json.dumps({"event": {"action": "update", "scope": "repo.config"}, "repo": {"type": "model", "name": "a/b"}})
     answers: Counter[int] = Counter()
 
     def send(number: int) -> None:
         headers = {"x-webhook-secret": SECRET, "webhook-id": f"flood-{number}"}
-        url = f"http://127.0.0.1:{town.ports[number % 2]}/webhooks/hub"
+        url = f"http://127.0.0.1:{board.ports[number % 2]}/webhooks/hub"
 
         def acknowledged() -> bool:
             try:
@@ -153,9 +153,9 @@ def deliver(town: BoardProcesses, count: int) -> Counter[int]:
     return answers
 
 
-def all_are_stored_once(town: BoardProcesses, answers: Counter[int]) -> None:
+def all_are_stored_once(board: BoardProcesses, answers: Counter[int]) -> None:
     """Each delivery that was acknowledged lies in the inbox once, although some were sent again."""
-    stored = Counter(fields[b"id"] for _, fields in town.redis.xrange(KEYS.inbox))
+    stored = Counter(fields[b"id"] for _, fields in board.redis.xrange(KEYS.inbox))
     flood = {name: times for name, times in stored.items() if name.startswith(b"flood-")}
     assert len(flood) == answers[202]
     assert set(flood.values()) == {1}

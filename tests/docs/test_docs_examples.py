@@ -25,7 +25,7 @@ def examples(project: Path, name: str, language: str) -> list[str]:
 
 def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has its place in the registry and its page, its examples are read, and it says what its template says."""
-    (code,), (words,) = (examples(project, "writing-a-command.md", one) for one in ("python", "jinja"))
+    (code,), (words,) = (examples(project, "writing-a-command.md", language) for language in ("python", "jinja"))
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  # the document's own code
     verb = names["AGE"]

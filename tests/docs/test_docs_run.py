@@ -119,7 +119,7 @@ def _environment(folder: Path) -> Path:
 def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
     there = pages()[0][page]
-    if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in one.text for one in there)]:
+    if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in block.text for block in there)]:
         pytest.skip(f"{page} types {', '.join(lacking)}, which is not installed here")
     sandbox = prepared(page, tmp_path, request)
     try:

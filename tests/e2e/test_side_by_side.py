@@ -165,7 +165,7 @@ def test_an_evaluation_says_how_it_is_repeated(boards: SideBySide, board: Runnin
 def reply(board: RunningBoard, model: str, words: str) -> str:
     """The comment of the bot in a request's thread that has these words; "" without one."""
     comments = board.thread(model).comments
-    texts = [one.text.replace("\\", "") for one in comments if one.author_name == BOT_NAME]
+    texts = [comment.text.replace("\\", "") for comment in comments if comment.author_name == BOT_NAME]
     return next((text for text in texts if words in text), "")
 
 
@@ -219,7 +219,7 @@ def averages_in_table(board: RunningBoard) -> dict[str, float]:
 def said_of_new_scores(board: RunningBoard, model: str) -> int:
     """How many comments in a request's thread say that its scores were computed again."""
     comments = board.thread(model).comments
-    return sum("were computed again" in one.text for one in comments if one.author_name == BOT_NAME)
+    return sum("were computed again" in comment.text for comment in comments if comment.author_name == BOT_NAME)
 
 
 def test_the_repos_of_each_board_agree(board: RunningBoard) -> None:
@@ -316,5 +316,5 @@ def everything_said(board: RunningBoard) -> list[str]:
     for repo in (board.repo("requests"), board.repo("results"), Repo("space", board.kind.repo("leaderboard"))):
         for summary in board.reader.threads(repo):
             comments = board.reader.thread(repo, summary.num).comments
-            texts += [one.text for one in comments if one.author_name == BOT_NAME]
+            texts += [comment.text for comment in comments if comment.author_name == BOT_NAME]
     return texts

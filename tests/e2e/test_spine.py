@@ -43,8 +43,8 @@ def suite_name(tmp_path_factory: pytest.TempPathFactory) -> str:
     whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
     some = {
         "name": "starter-some",
-        "benchmarks": [one for one in whole["benchmarks"] if one["source"] in SOME],
-        "definitions": [one for one in whole["definitions"] if one["task"] in SOME],
+        "benchmarks": [benchmark for benchmark in whole["benchmarks"] if benchmark["source"] in SOME],
+        "definitions": [definition for definition in whole["definitions"] if definition["task"] in SOME],
     }
     file = tmp_path_factory.mktemp("suite") / "some.yaml"
     file.write_text(json.dumps({**whole, **some}))
@@ -77,8 +77,8 @@ def published(demo: Demo, anybody: HfApi, tmp_path_factory: pytest.TempPathFacto
     (name,) = (name for name in names if name.endswith(".json"))
     folder = tmp_path_factory.mktemp("results")
     path = hf_hub_download(RESULTS, name, repo_type="dataset", endpoint=demo.hub, token=False, local_dir=folder)
-    found: dict[str, Any] = json.loads(Path(path).read_text())
-    return found
+    results: dict[str, Any] = json.loads(Path(path).read_text())
+    return results
 
 
 def thread_of(anybody: HfApi, request: dict[str, Any]) -> Any:
@@ -101,21 +101,24 @@ def statuses(anybody: HfApi, path: str, folder: Path) -> list[str]:
 
 def test_every_submission_ends_as_it_should(demo: Demo, suite: Suite) -> None:
     """One model has scores; three are FAILED with their true causes; each has a thread."""
-    found = {one["model"]: (one["status"], (one["failure"] or {}).get("cause")) for one in demo.result["requests"]}
-    assert found == {one.model: (one.status, one.cause) for one in SUBMISSIONS}
-    assert all(one["thread"] and one["right"] for one in demo.result["requests"])
+    ends = {
+        request["model"]: (request["status"], (request["failure"] or {}).get("cause"))
+        for request in demo.result["requests"]
+    }
+    assert ends == {submission.model: (submission.status, submission.cause) for submission in SUBMISSIONS}
+    assert all(request["thread"] and request["right"] for request in demo.result["requests"])
     assert len(demo.good["scores"]["benchmarks"]) == len(suite.benchmarks) >= 2
 
 
 def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, anybody: HfApi, tmp_path: Path) -> None:
     """PENDING, RUNNING and FINISHED are three commits; each thread holds one comment of the bot, which was edited."""
-    (path,) = (one.path for one in SUBMISSIONS if one.model == demo.good["model"])
+    (path,) = (submission.path for submission in SUBMISSIONS if submission.model == demo.good["model"])
     assert statuses(anybody, path, tmp_path) == ["PENDING", "RUNNING", "FINISHED"]
     for request in demo.result["requests"]:
         bots = [e for e in thread_of(anybody, request).events if e.type == "comment" and e.author == BOT]
         assert len(bots) == 1
     assert "✅ Finished" in thread_of(anybody, demo.good).events[0].content
-    failed = [one for one in demo.result["requests"] if one["failure"]]
+    failed = [request for request in demo.result["requests"] if request["failure"]]
     for request in failed:
         words = "\n".join(e.content for e in thread_of(anybody, request).events if e.type == "comment")
         assert request["failure"]["message"].split(".")[0][:30] in words.replace("\\", "").replace("\u200b", "")
@@ -123,8 +126,8 @@ def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, an
 
 def test_an_outsiders_request_is_followed_in_its_pull_request(demo: Demo, anybody: HfApi) -> None:
     """The request that came by pull request has that pull request for its thread."""
-    model = next(one.model for one in SUBMISSIONS if one.by_pull_request)
-    request = next(one for one in demo.result["requests"] if one["model"] == model)
+    model = next(submission.model for submission in SUBMISSIONS if submission.by_pull_request)
+    request = next(request for request in demo.result["requests"] if request["model"] == model)
     thread = thread_of(anybody, request)
     assert thread.is_pull_request
     assert thread.status == "merged"
@@ -142,9 +145,9 @@ first = load_dataset(repo, sys.argv[2], split="latest")[0]
 print(json.dumps({"rows": rows, "columns": sorted(first)}))
 """
     repo = f"{DETAILS_ORG}/details_{demo.good['model'].replace('/', '__')}"
-    found = json.loads(demo.python(script, repo, suite.tasks[0]).splitlines()[-1])
-    assert set(found["rows"]) == {*suite.tasks, "results"}
-    assert all(found["rows"][task] >= 40 for task in suite.tasks)
+    details = json.loads(demo.python(script, repo, suite.tasks[0]).splitlines()[-1])
+    assert set(details["rows"]) == {*suite.tasks, "results"}
+    assert all(details["rows"][task] >= 40 for task in suite.tasks)
     assert published["steward"]["model"] == demo.good["model"]
 
 
@@ -239,7 +242,9 @@ def test_every_address_on_the_last_screen_leads_to_its_page(demo: Demo) -> None:
     leaderboard, queue, thread = re.findall(r"http://\S+", screen)
     with httpx2.Client(timeout=60, follow_redirects=True) as browser:
         assert GOOD in browser.get(leaderboard).text
-        assert all(one.model in browser.get(queue).text for one in SUBMISSIONS if one.status == "FAILED")
+        assert all(
+            submission.model in browser.get(queue).text for submission in SUBMISSIONS if submission.status == "FAILED"
+        )
         page = browser.get(thread).text
     assert CORRUPTED in page
     assert re.search(rf"<option[^>]* selected[^>]*>{MAINTAINER}<", page)

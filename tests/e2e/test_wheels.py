@@ -110,8 +110,8 @@ def test_the_demo_works_without_a_checkout(installed: Environment) -> None:
     print(process.stderr)
     assert process.returncode == 0, process.stdout + process.stderr
     requests = json.loads(process.stdout.splitlines()[-1])["requests"]
-    assert sorted(one["status"] for one in requests) == ["FAILED", "FAILED", "FAILED", "FINISHED"]
-    assert all(one["right"] for one in requests)
+    assert sorted(request["status"] for request in requests) == ["FAILED", "FAILED", "FAILED", "FINISHED"]
+    assert all(request["right"] for request in requests)
     assert "Fetching the demo's model" in process.stderr
 
 

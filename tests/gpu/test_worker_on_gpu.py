@@ -153,7 +153,7 @@ def test_two_devices_find_what_one_finds(stand: RealWorker, spread: str) -> None
         }  # fmt: skip
         order = spool.with_suffix(".json")
         order.write_text(RunPlan.model_validate(fields).model_dump_json())
-        visible = ",".join(one.uuid for one in GPUS[:2])
+        visible = ",".join(gpu.uuid for gpu in GPUS[:2])
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
         process = subprocess.run(
             [sys.executable, str(CHILD), "run", str(order)],

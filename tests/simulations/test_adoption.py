@@ -33,8 +33,8 @@ def test_the_witness_knows_what_is_of_the_past(deed: BotWrite, touches: bool) ->
 def test_the_past_has_both_generations_and_files_that_nobody_can_read() -> None:
     """Every path is a request's, no two are the same, and the kinds are mixed."""
     past = list(old_requests(2_000))
-    assert len({one.path for one in past}) == len(past)
-    assert all(is_request_path(one.path) for one in past)
-    assert {one.kind for one in past} == {0, 1, 2}
-    assert b"" in {one.file() for one in past}
+    assert len({request.path for request in past}) == len(past)
+    assert all(is_request_path(request.path) for request in past)
+    assert {request.kind for request in past} == {0, 1, 2}
+    assert b"" in {request.file() for request in past}
     assert OldRequest(996).model.startswith("Org-")

@@ -37,9 +37,9 @@ def test_a_whole_month_has_what_was_asked_for() -> None:
     counted = Counter(act.what for act in script.acts)
     assert (len(script.submissions), counted["submit"]) == (3_000, 3_000)
     assert {what: counted[what] for what in ("report", "rename", "flag")} == {"report": 200, "rename": 60, "flag": 40}
-    assert sum(bool(KINDS[one.kind].code) for one in script.submissions) == 1_000
-    assert {one.kind for one in script.submissions} >= {kind.name for kind in BAD}
-    assert len({one.owner for one in script.submissions}) > 390
+    assert sum(bool(KINDS[submission.kind].code) for submission in script.submissions) == 1_000
+    assert {submission.kind for submission in script.submissions} >= {kind.name for kind in BAD}
+    assert len({submission.owner for submission in script.submissions}) > 390
     assert sum(counted[what] for what in {what for _, _, what in FAULTS}) == len(FAULTS)
 
 
@@ -104,11 +104,11 @@ def test_only_a_process_that_lived_long_enough_can_grow() -> None:
     assert grows(steady) == []
 
 
-def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.BoardThread:
+def thread(*posts: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.BoardThread:
     """A thread in which each (who, what) was said a minute after the one before."""
     comments = tuple(
         Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
-        for n, (who, text) in enumerate(said)
+        for n, (who, text) in enumerate(posts)
     )
     read = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
     return inspection.BoardThread(SPACE, read)
@@ -139,14 +139,14 @@ def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> IndexE
 def test_files_that_the_index_did_not_hear_of_are_found() -> None:
     """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
-    indexed = {one.path: one for one in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
+    indexed = {entry.path: entry for entry in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
     wrong = list(inspection.not_indexed({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, indexed))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
 
 def test_threads_that_tell_another_end_are_found() -> None:
     """A status comment is headed by how its request ended; of what goes on, or has another name now, it may lag."""
-    entries = {one.path: one for one in [settled("good", "FINISHED"), settled("bad", "FAILED", "copy")]}
+    entries = {entry.path: entry for entry in [settled("good", "FINISHED"), settled("bad", "FAILED", "copy")]}
     entries |= {"off": settled("off", "CANCELLED"), "kept": settled("kept", "FINISHED", "gpu-lost")}
     entries |= {"waits": IndexEntry(path="waits", state="waiting")}
 
@@ -204,7 +204,7 @@ def test_ends_that_nobody_deserved_are_found() -> None:
         entry("unheard", "RUNNING"),
     ]
     expected = {"bad": "copy", "other": "copy", "quota": "", "good": "", "lost": "", "dying": "", "waits": ""}
-    wrong = inspection.unexpected_ends({one.path: one for one in entries}, expected, {"dying": "dies"})
+    wrong = inspection.unexpected_ends({item.path: item for item in entries}, expected, {"dying": "dies"})
     assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
     assert list(inspection.without_end(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
 

@@ -27,10 +27,10 @@ def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
     """The same seed gives the same day, another one another, and the machines have about as much to do as was asked."""
     first, again, other = (scenario(seed=seed, machines=4, hours=24, load=0.6) for seed in (1, 1, 2))
     assert first == again != other
-    needed = sum(one.seconds for one in first.submissions)
+    needed = sum(submission.seconds for submission in first.submissions)
     assert 0.4 < needed / (4 * 24 * HOUR) < 0.8
-    assert len({one.path for one in first.submissions}) == len(first.submissions)
-    assert {one.fate for one in first.submissions} == {"good", "broken", "unlucky"}
+    assert len({submission.path for submission in first.submissions}) == len(first.submissions)
+    assert {submission.fate for submission in first.submissions} == {"good", "broken", "unlucky"}
 
 
 def test_everybody_goes_on_when_their_time_has_come() -> None:
@@ -116,7 +116,7 @@ def test_uploaded_answers_are_used_on_any_machine() -> None:
 def test_without_faults_the_same_submissions_all_succeed() -> None:
     """Times, models and durations are those of the day with faults."""
     usual, calm = (scenario(seed=1, machines=1, hours=24, load=0.6, faults=faults) for faults in (True, False))
-    assert calm.submissions == tuple(replace(one, fate="good") for one in usual.submissions)
+    assert calm.submissions == tuple(replace(submission, fate="good") for submission in usual.submissions)
     assert (calm.outage, calm.deaths) == (None, ())
     assert len(usual.deaths) == 2
 

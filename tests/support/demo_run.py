@@ -1,4 +1,4 @@
-"""The demo, run as people run it, and hands to ask it questions."""
+"""The demo, run as people run it, and readers of its state."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Demo:
     @property
     def good(self) -> dict[str, Any]:
         """What became of the model that works."""
-        (found,) = (one for one in self.result["requests"] if one["status"] == "FINISHED")
-        return found
+        (finished,) = (request for request in self.result["requests"] if request["status"] == "FINISHED")
+        return finished
 
     def screen(self) -> str:
         """What it has shown to the person who started it."""
@@ -48,8 +48,8 @@ class Demo:
 
     def world(self) -> dict[str, Any]:
         """Its accounts and tokens."""
-        found: dict[str, Any] = yaml.safe_load((self.folder / "world.yaml").read_text())
-        return found
+        world: dict[str, Any] = yaml.safe_load((self.folder / "world.yaml").read_text())
+        return world
 
     def tokens(self) -> dict[str, str]:
         """Account → token."""
@@ -64,15 +64,15 @@ class Demo:
                 try:
                     state, parent, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
                     if state == "Z":
-                        continue  # it has ended; whoever adopted it reaps it when it comes to that
+                        continue  # it has ended; its new parent has not reaped it yet
                     parents[int(entry.name)] = int(parent)
                     commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except (FileNotFoundError, ProcessLookupError):
                     continue  # it ended while we looked
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
-            found |= more
-        return {pid: commands[pid] for pid in found - {self.process.pid}}
+        descendants = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in descendants and pid not in descendants}:
+            descendants |= more
+        return {pid: commands[pid] for pid in descendants - {self.process.pid}}
 
     def python(self, script: str, *arguments: str, **environment: str) -> str:
         """What a fresh interpreter prints that runs `script` against its Hub, as a stranger's would."""

@@ -37,11 +37,11 @@ Names = dict[str, list[str]]
 
 def names_of_pages() -> Names:
     """The names in the generated pages: commands, options, settings, fields, paths on the Hub, causes and reasons."""
-    found: dict[str, set[str]] = {}
+    by_chapter: dict[str, set[str]] = {}
     for page in PAGES:
         for chapter, names in _chapters(page):
-            found.setdefault(f"{page}: {'' if page in FLAT else chapter}", set()).update(names)
-    return {chapter: sorted(names) for chapter, names in found.items()}
+            by_chapter.setdefault(f"{page}: {'' if page in FLAT else chapter}", set()).update(names)
+    return {chapter: sorted(names) for chapter, names in by_chapter.items()}
 
 
 def _chapters(page: str) -> Iterator[tuple[str, list[str]]]:

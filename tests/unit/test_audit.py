@@ -42,11 +42,11 @@ def test_the_list_names_each_package_once_and_what_it_needs(audit: ModuleType) -
     listed = audit.sbom(packages(audit))
     assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.6")
     assert listed["metadata"]["component"]["purl"] == "pkg:pypi/steward-leaderboard@1.0.0"
-    assert [(one["purl"], one["version"]) for one in listed["components"]] == [
+    assert [(component["purl"], component["version"]) for component in listed["components"]] == [
         ("pkg:pypi/numpy@2.3.0", "2.3.0"),
         ("pkg:pypi/torch@2.9.0", "2.9.0+cpu"),
     ]
-    needs = {one["ref"]: one["dependsOn"] for one in listed["dependencies"]}
+    needs = {package["ref"]: package["dependsOn"] for package in listed["dependencies"]}
     assert needs["pkg:pypi/steward-leaderboard@1.0.0"] == ["pkg:pypi/numpy@2.3.0", "pkg:pypi/torch@2.9.0"]
     assert listed == audit.sbom(packages(audit))
 
@@ -55,10 +55,10 @@ def test_this_environment_is_listed(audit: ModuleType, tmp_path: Path, capsys: p
     """Every reference of the file is to a package in it, without the network."""
     assert audit.main(["sbom", str(tmp_path / "new" / "sbom.json")]) == 0
     listed = json.loads((tmp_path / "new" / "sbom.json").read_text())
-    names = [one["bom-ref"] for one in (listed["metadata"]["component"], *listed["components"])]
+    names = [component["bom-ref"] for component in (listed["metadata"]["component"], *listed["components"])]
     assert len(set(names)) == len(names) > 20
-    assert {ref for one in listed["dependencies"] for ref in (one["ref"], *one["dependsOn"])} == set(names)
-    assert "pydantic" in {one["name"] for one in listed["components"]}
+    assert {ref for package in listed["dependencies"] for ref in (package["ref"], *package["dependsOn"])} == set(names)
+    assert "pydantic" in {component["name"] for component in listed["components"]}
     assert f"{len(names)} packages" in capsys.readouterr().out
 
 
@@ -95,7 +95,7 @@ def test_advisories_that_cannot_be_had_are_no_success(
             return answer
         return {
             "dependencies": [
-                {"name": name, "version": "1", "vulns": [{"id": one} for one in ids]}
+                {"name": name, "version": "1", "vulns": [{"id": advisory} for advisory in ids]}
                 if ids is not None
                 else {"name": name, "skip_reason": "not found"}
                 for name, ids in answer

@@ -49,8 +49,8 @@ def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
     """`one_in` counts within each file, from its first test, and a file without it runs whole."""
 
     def tests(name: str, mark: pytest.MarkDecorator | None) -> list[Any]:
-        found = mark and mark.mark
-        return [SimpleNamespace(name=n, path=Path(name), get_closest_marker=lambda _: found) for n in range(5)]
+        marker = mark and mark.mark
+        return [SimpleNamespace(name=n, path=Path(name), get_closest_marker=lambda _: marker) for n in range(5)]
 
     items = [*tests("halves", one_in(2)), *tests("whole", None), *tests("thirds", one_in(3))]
     assert [item.name for item in sampled(items)] == [0, 2, 4, 0, 1, 2, 3, 4, 0, 3]

@@ -21,7 +21,7 @@ def test_every_page_has_promised_names() -> None:
     """A page that is written otherwise, so that no name is found there, is noticed."""
     names = names_of_pages()
     for page in PAGES:
-        assert sum(len(found) for chapter, found in names.items() if chapter.startswith(page)) > 15, page
+        assert sum(len(promised) for chapter, promised in names.items() if chapter.startswith(page)) > 15, page
     assert {"STEWARD_BOARD", "REDIS_URL"} <= set(names["reference-settings.md: "])
     assert {"--apply", "--org"} <= set(names["reference-cli.md: steward init"])
     assert "attempt" in names["reference-files.md: A request, steward"]

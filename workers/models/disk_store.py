@@ -9,8 +9,8 @@
     lock                                      held briefly to link or evict
 
 A blob is compared with the Hub's size and checksum when it arrives, before it is shared, and reaches the disk before
-its snapshot counts as complete; then it gets the modification time COMPARED. A reuse compares size and time only: a
-blob of another size or time is compared again, and one that differs is downloaded again.
+its snapshot counts as complete. A reuse compares size and time only (`workers.models.blobs`); a blob that differs is
+downloaded again.
 
 A commit that changes only a README downloads no weights: it links to the same blobs. When the limit or the disk would
 be exceeded, the least recently used snapshots are evicted, never one in use. Several workers and their prefetching
@@ -29,54 +29,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hub.file_checks import has_content
 from workers.errors import DiskFull, DownloadError
+from workers.models.blobs import BlobRef, check_arrived
 
 POLL_SECONDS = 0.1
-COMPARED = 1_000_000_000
-"""The modification time, in seconds, of a blob that was compared with its checksum; a write changes it."""
 PINNED = ".kept"
 """The folder of a download with links to the blobs that the store already had, so that it does not remove them."""
-
-
-class BlobDiffers(DownloadError):
-    """A downloaded file differs from the Hub's size or checksum; it is removed."""
-
-
-@dataclass(frozen=True)
-class BlobRef:
-    """The content of a file, identified by `sha256` if the Hub reports it, else by the git blob id `oid`."""
-
-    size: int
-    sha256: str = ""
-    oid: str = ""
-
-    @property
-    def name(self) -> str:
-        """The blob's name in the store; empty if nothing identifies it."""
-        return self.sha256 or (f"git-{self.oid}" if self.oid else "")
-
-    def is_in(self, file: Path) -> bool:
-        """Whether `file` holds this content. Its checksum is computed unless it has size and time of a compared one.
-
-        False also if another process removes the file meanwhile.
-        """
-        try:
-            return file.is_file() and self._is_content_of(file)
-        except FileNotFoundError:
-            return False
-
-    def _is_content_of(self, file: Path) -> bool:
-        if self.size and file.stat().st_size != self.size:
-            return False
-        if file.stat().st_mtime_ns == COMPARED * 10**9:
-            return True
-        with file.open("rb") as stream:
-            if self.name and not has_content(stream, self.sha256 or self.oid):
-                return False
-            os.utime(file, (COMPARED, COMPARED))
-            os.fsync(stream.fileno())
-        return True
 
 
 @dataclass(frozen=True)
@@ -135,7 +93,7 @@ class ModelStore:
         if missing:
             download(staging, list(missing))
         for name, blob in missing.items():
-            _check(staging / name, blob)
+            check_arrived(staging / name, blob)
         with self._locked():
             self._link(folder, staging, files)
             shutil.rmtree(staging)
@@ -147,7 +105,7 @@ class ModelStore:
             link, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
             link.parent.mkdir(parents=True, exist_ok=True)
             if not blob.is_in(stored):
-                _check(staging / name, blob)
+                check_arrived(staging / name, blob)
                 (staging / name).rename(stored)
             os.link(stored, link)
         for parent in {self.blobs, folder.parent, folder, *((folder / name).parent for name in files)}:
@@ -286,15 +244,6 @@ def _bytes(files: Mapping[str, BlobRef]) -> int:
 def _holds(folder: Path, files: Mapping[str, BlobRef]) -> bool:
     """Whether every one of `files` is in `folder` as the Hub has it."""
     return all(blob.is_in(folder / name) for name, blob in files.items())
-
-
-def _check(file: Path, blob: BlobRef) -> None:
-    """Raise BlobDiffers if `file` is missing, or differs from the Hub's size or checksum; such a file is removed."""
-    if not file.is_file():
-        raise BlobDiffers(f"incomplete read: {file.name[:80]} did not arrive")
-    if not blob.is_in(file):
-        file.unlink()
-        raise BlobDiffers(f"checksum mismatch: {file.name[:80]} arrived with other bytes than the Hub has")
 
 
 def sync_to_disk(path: Path) -> None:

@@ -41,8 +41,9 @@ from workers.errors import (
     WeightsMissing,
     WeightsPickled,
 )
+from workers.models.blobs import BlobRef
 from workers.models.checkpoint import ADAPTER, ADAPTER_CONFIG
-from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked, sync_to_disk
+from workers.models.disk_store import ModelStore, PinnedSnapshot, locked, sync_to_disk
 from workers.models.mounted_files import copy_mounted
 
 INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers.models.disk_store import BlobRef
+from workers.models.blobs import BlobRef
 
 log = logging.getLogger(__name__)
 

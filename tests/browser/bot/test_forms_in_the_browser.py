@@ -53,7 +53,10 @@ def tab(browser: Browser, site: SignInSite) -> Iterator[Page]:
     context = browser.new_context(base_url=site.url, viewport=DESK)
     page, complaints = context.new_page(), list[str]()
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None,
+    )
     yield page
     context.close()
     assert complaints == []
@@ -76,11 +79,11 @@ def look(page: Page, name: str) -> None:
         if pictures:
             page.screenshot(path=Path(pictures) / f"{name}-{colours}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
-        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
         faults = [
-            f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
+            f"{violation['id']}: {', '.join(str(node['target'][0]) for node in violation['nodes'][:3])}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
         ]
         assert faults == [], f"{name}, {colours}"
     page.set_viewport_size(DESK)

@@ -60,7 +60,9 @@ def shoot(page: Page, name: str) -> None:
 def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInSite) -> None:
     """From the link on the first page, over the Hub's page, to the button; it is on record; then they sign out."""
     blocked: list[str] = []
-    page.on("console", lambda said: blocked.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on(
+        "console", lambda message: blocked.append(message.text) if "Content Security Policy" in message.text else None
+    )
     page.get_by_role("link", name="Sign in").click()
     expect(page.get_by_role("heading", name="Sign in to Demo")).to_be_visible()
     shoot(page, "hub-sign-in")
@@ -110,8 +112,12 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str
 
 def faults(tab: Page) -> list[str]:
     """The serious and critical violations that axe-core finds."""
-    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['target']}" for one in found if one["impact"] in ("serious", "critical")]
+    violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{violation['id']}: {violation['nodes'][0]['target']}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]
 
 
 def test_a_stranger_who_follows_a_link_comes_back_and_is_told_who_may(page: Page) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from bot.probe import Probe
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.running_board import syncing, telling
+from tests.support.board.running_board import delivering_webhooks, syncing
 from tests.support.board.worlds import board_world, open_board
 from tests.support.waiting import wait_until
 
@@ -42,7 +42,7 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe
         stand.settle()
         stand.context.workers.leave("w")
         assert stand.file(path)["status"] == "FAILED"
-        with telling(stand, tmp_path, valkey_url), syncing(stand):
+        with delivering_webhooks(stand, tmp_path, valkey_url), syncing(stand):
             yield stand
 
 

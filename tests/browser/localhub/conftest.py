@@ -45,12 +45,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     patch = pytest.MonkeyPatch()
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with LocalHub(tmp_path_factory.mktemp("hub"), WORLD) as running:
-        furnish(running)
+        fill_board(running)
         yield running
     patch.undo()
 
 
-def furnish(hub: LocalHub) -> None:
+def fill_board(hub: LocalHub) -> None:
     """Write the files and threads that the tests read."""
     bot, bob, ada = (HfApi(endpoint=hub.url, token=f"hf_{name}") for name in ("steward-bot", "bob", "ada"))
     repo = "board/requests"

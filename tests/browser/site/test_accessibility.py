@@ -50,7 +50,7 @@ def test_axe_finds_what_is_wrong(tab: Page) -> None:
     tab.goto("/flags")
     tab.evaluate("document.querySelector('.brand img').removeAttribute('alt')")
     tab.evaluate("document.querySelector('main p').style.color = '#bbb'")
-    assert [one.partition(":")[0] for one in faults(tab, ALL)] == ["color-contrast", "image-alt"]
+    assert [fault.partition(":")[0] for fault in faults(tab, ALL)] == ["color-contrast", "image-alt"]
 
 
 def look(tab: Page, size: ViewportSize, colours: Literal["light", "dark"]) -> None:
@@ -61,9 +61,9 @@ def look(tab: Page, size: ViewportSize, colours: Literal["light", "dark"]) -> No
 
 def faults(tab: Page, options: dict[str, object]) -> list[str]:
     """The serious and critical violations, with what they are about."""
-    found = Axe().run(tab, options=options).response["violations"]
+    violations = Axe().run(tab, options=options).response["violations"]
     return [
-        f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
+        f"{violation['id']}: {', '.join(str(node['target'][0]) for node in violation['nodes'][:3])}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
     ]

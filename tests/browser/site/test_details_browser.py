@@ -51,9 +51,9 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
         Index(rich.redis, rich.keys).put(entry(model, "settled", "FINISHED", results="r"))
     mailbox = Mailbox(rich.redis, rich.keys, DetailsQuestion, DetailsResponse)
     counts = {"all": 41, "right": 20, "wrong": 21}
-    one = DetailsQuestion(path=paths[0], task=TASK)
+    question = DetailsQuestion(path=paths[0], task=TASK)
     part = DetailsResponse(state="done", paths=paths[:1], task=TASK, counts=counts, questions=[CHOICE, TEXT])
-    mailbox.answer(one.message_id, part, seconds=3_600)
+    mailbox.answer(question.message_id, part, seconds=3_600)
     two = DetailsQuestion(path=paths[0], other=paths[1], task=TASK)
     questions = [both(CHOICE), both(TEXT)]
     part = DetailsResponse(state="done", paths=paths, task=TASK, counts=counts | {"common": 500}, questions=questions)

@@ -27,10 +27,10 @@ REQUESTS = 1_200
 def large(server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     """A board with about a thousand evaluations."""
 
-    def furnish(connection: redis.Redis, keys: Keys) -> None:
+    def fill_board(connection: redis.Redis, keys: Keys) -> None:
         fill(connection, keys, REQUESTS)
 
-    with serving(server, tmp_path_factory.mktemp("large"), "ranked", furnish, suite="starter") as site:
+    with serving(server, tmp_path_factory.mktemp("large"), "ranked", fill_board, suite="starter") as site:
         yield site
 
 

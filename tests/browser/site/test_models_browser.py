@@ -50,7 +50,7 @@ def test_the_way_from_a_plot_to_a_model_and_on_to_a_comparison(tab: Page) -> Non
     expect(tab.get_by_role("columnheader", name=name)).to_be_visible()
 
 
-@pytest.mark.parametrize(("path", "width"), CELLS, ids=lambda one: {MODEL: "model"}.get(one, str(one)))
+@pytest.mark.parametrize(("path", "width"), CELLS, ids=lambda value: {MODEL: "model"}.get(value, str(value)))
 def test_nothing_is_wider_than_the_window_and_every_picture_loads(
     browser: Browser, rich: ServedSite, path: str, width: int
 ) -> None:

@@ -20,7 +20,7 @@ from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.index import Index
 from steward.valkey import Valkey
 from tests.support.browser.seeded_hostile_board import ATTEMPT as ATTACKED
-from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, furnish_attacks
+from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, fill_with_attacks
 from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
 from tests.support.browser.seeded_large_board import entry, path_of
 from tests.support.browser.served_site import ServedSite, serving
@@ -42,7 +42,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert [one for one in complaints if "404 (Not Found)" not in one] == []
+    assert [complaint for complaint in complaints if "404 (Not Found)" not in complaint] == []
 
 
 def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
@@ -124,7 +124,7 @@ SEARCHES = [
 
 @pytest.mark.parametrize(("words", "found"), SEARCHES if WHOLE else SEARCHES[:2])
 def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: ServedSite, words: str, found: list[str]) -> None:
-    """By name, several names, licence, and both in any order; the box keeps what was asked."""
+    """A search by names, a licence, or both in any order finds its models; the box keeps the query."""
     known = {"licence": "BSD-3-Clause", "category": ModelCategory.PRETRAINED.value}
     index = Index(rich.redis, rich.keys)
     index.put(entry("mistral-like/mixtral-8x7b", "settled", "FINISHED", number=801, **known))
@@ -157,9 +157,9 @@ def test_a_failed_request_shows_why(tab: Page) -> None:
     expect(row).to_contain_text("The evaluation ran out of memory")
     row.get_by_role("link").first.click()
     expect(tab.get_by_role("heading", level=1)).to_have_text(FAILED)
-    told = tab.locator("#state")
+    state = tab.locator("#state")
     for words in ("failed", "Why it failed", "2.0 GiB more", "larger machine", "The problem was on our side"):
-        expect(told).to_contain_text(words)
+        expect(state).to_contain_text(words)
     expect(tab.locator("ol.past li")).to_have_count(5)
     expect(tab.get_by_role("link", name="Log of the last attempt")).to_have_attribute("href", LOG)
 
@@ -231,7 +231,7 @@ def test_strangers_words_are_text_and_nothing_happens(
     browser: Browser, server: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Names, reasons, causes, titles and commands that are attacks: shown as written, also as a page renews itself."""
-    with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", furnish_attacks) as site:
+    with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", fill_with_attacks) as site:
         context = browser.new_context(base_url=site.address)
         page = context.new_page()
         alarms = list[str]()

@@ -195,7 +195,7 @@ def test_the_script_selects_as_the_server_does(tab: Page, address: str) -> None:
                 "misread": [[term.said, term.why] for term in parsed.misread],
             }
         )
-    found = tab.evaluate(
+    answers = tab.evaluate(
         """async ([module, address, queries]) => {
             const { SnapshotSource } = await import(module);
             const source = new SnapshotSource(address, "", null);
@@ -215,19 +215,21 @@ def test_the_script_selects_as_the_server_does(tab: Page, address: str) -> None:
             [fields_of(query) for query in QUERIES],
         ],
     )
-    for query, one, other in zip(QUERIES, found, expected, strict=True):
-        assert [row["id"] for row in one["rows"]] == [row["id"] for row in other["rows"]], query
-        assert one == other, query
-    assert sum(bool(one["rows"]) for one in expected) > 25
+    for query, answer, other in zip(QUERIES, answers, expected, strict=True):
+        assert [row["id"] for row in answer["rows"]] == [row["id"] for row in other["rows"]], query
+        assert answer == other, query
+    assert sum(bool(answer["rows"]) for answer in expected) > 25
 
 
 def test_the_script_folds_as_the_server_does(tab: Page, address: str) -> None:
     """Case, accents, width, dashes, spaces and invisible characters."""
-    found = tab.evaluate(
+    folded_texts = tab.evaluate(
         "async ([module, texts]) => { const { fold } = await import(module); return texts.map(fold); }",
         [f"{address}/space/snapshot.js", TEXTS],
     )
-    differing = [(text, one, fold(text)) for text, one in zip(TEXTS, found, strict=True) if one != fold(text)]
+    differing = [
+        (text, folded, fold(text)) for text, folded in zip(TEXTS, folded_texts, strict=True) if folded != fold(text)
+    ]
     assert differing == []
 
 
@@ -294,5 +296,5 @@ def test_axe_finds_no_serious_fault_in_the_space(tab: Page, look: Literal["light
     # Without motion, so that no colour is seen on its way from one scheme to the other.
     tab.emulate_media(color_scheme=look, reduced_motion="reduce")
     tab.set_viewport_size({"width": width, "height": 800})
-    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [violation["id"] for violation in violations if violation["impact"] in ("serious", "critical")] == []

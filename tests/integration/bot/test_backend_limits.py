@@ -26,10 +26,10 @@ from tests.support.board.queued_requests import submit
 from tests.support.board.scripted_backend import (
     BACKEND,
     TIER,
+    allow_one_run,
     doctor_words,
-    later,
     listed,
-    one_place,
+    pass_time,
     scripted_backend,
     take,
     workers_page,
@@ -54,13 +54,13 @@ def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: Scrip
     board = stand.context.board.model_copy(update={"backends": {TIER: backend}, "attempt_seconds": 3600})
     stand.context.board = board
     submit(stand, "a1", "a2")
-    later(stand, platform)
-    later(stand, platform)
+    pass_time(stand, platform)
+    pass_time(stand, platform)
     assert len(platform.orders) == 1
     (trouble,) = stand.context.backend_runs.troubles()
     assert (trouble.kind, trouble.since) == ("by_day", pytest.approx(stand.time, abs=2))
     take(stand, platform, "run-1")
-    later(stand, platform, 1_800)
+    pass_time(stand, platform, 1_800)
     (view,) = workers(BoardReader(stand.context), NoQuery()).backends
     assert (view.spent_day, view.by_day, view.trouble) == (pytest.approx(4, abs=0.02), 10, "by_day")
     assert [run.stage for run in view.runs] == ["running"]
@@ -89,13 +89,13 @@ def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, p
     """After ten minutes, and until it answers: on the public list without its words, by the doctor with them."""
     platform.is_away = True
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     assert listed(stand) == []
-    later(stand, platform, AWAY_SECONDS)
+    pass_time(stand, platform, AWAY_SECONDS)
     assert [title for title, _ in listed(stand)] == ["tier medium: its platform refuses or does not answer"]
     assert "error The platform of the tier medium: the platform is away" in doctor_words(stand)
     platform.is_away = False
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert listed(stand) == []
     assert "ok The platform of the tier medium answers: 1 runs wait or run." in doctor_words(stand)
 
@@ -104,17 +104,17 @@ def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, p
 def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
     submit(stand, "a1", "a2", "a3")
-    later(stand, platform)
+    pass_time(stand, platform)
     job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
     refused = RefusedTasks(worker="w", fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
     digests.refuse(refused.of_run(job.attempt, now=stand.time))
     stand.hand_back(job)
     platform.becomes("run-1", "ended")
-    later(stand, platform, 300)
+    pass_time(stand, platform, 300)
     assert len(platform.orders) == 2
     assert listed(stand)[0][0] == "tier medium: its workers' tasks differ from those of the board's results"
     digests.accept(refused.fingerprint)
-    later(stand, platform, FIRST_WAIT_SECONDS + 1)
+    pass_time(stand, platform, FIRST_WAIT_SECONDS + 1)
     assert len(platform.orders) == 3
     assert digests.waiting() == listed(stand) == []
     digests.refuse(
@@ -124,18 +124,18 @@ def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, pla
     )
     stand.end(take(stand, platform, "run-2"), failure=THEIRS)
     platform.becomes("run-2", "ended")
-    later(stand, platform, 30)
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert digests.waiting() == listed(stand) == []
 
 
 @ALL
 def test_a_request_takes_the_run_of_a_trial(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """A trial gets a run of its own while no request needs the place, limited to a trial's time; then it stops."""
-    one_place(stand)
+    allow_one_run(stand)
     Discussion(stand, "Try", "/try ada/good precision=float32")
     stand.settle()
-    later(stand, platform)
+    pass_time(stand, platform)
     (order,) = platform.orders
     assert order.seconds == MAX_SECONDS
     (trial,) = stand.queued()
@@ -146,10 +146,10 @@ def test_a_request_takes_the_run_of_a_trial(stand: BoardDriver, platform: Script
     stand.work()
     assert stand.answer(trial)
     assert stand.beat(trial)
-    later(stand, platform)
+    pass_time(stand, platform)
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     assert not stand.beat(trial)
     platform.becomes("run-1", "ended")
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert platform.orders[-1].attempt == stand.queued()[0].attempt

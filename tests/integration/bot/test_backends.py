@@ -18,9 +18,9 @@ from tests.support.board.board_driver import BoardDriver
 from tests.support.board.queued_requests import submit
 from tests.support.board.scripted_backend import (
     TIER,
+    allow_one_run,
     doctor_words,
-    later,
-    one_place,
+    pass_time,
     scripted_backend,
     take,
     workers_page,
@@ -53,7 +53,7 @@ def test_the_doctor_warns_of_tokens_that_are_sent_unencrypted(stand: BoardDriver
 def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """No more than `parallel` at a time; the next attempt gets a run when one has ended; costs count all runs."""
     paths = submit(stand, "a1", "a2", "a3")
-    later(stand, platform)
+    pass_time(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
     assert len(platform.orders) == 2
     looks = platform.looks
@@ -69,11 +69,11 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
     assert grant is not None
     assert (grant.attempt, grant.path) == (order.attempt, paths[0])
     job = take(stand, platform, "run-1")
-    later(stand, platform, 60)
+    pass_time(stand, platform, 60)
     assert len(platform.orders) == 2
     stand.end(job, failure=THEIRS)
     platform.becomes("run-1", "ended")
-    later(stand, platform)
+    pass_time(stand, platform)
     assert len(platform.orders) == 3
     assert platform.cancelled == []
     (ended,) = [run for run in stand.context.backend_runs.read(TIER) if run.id == "run-1"]
@@ -88,10 +88,10 @@ def test_a_start_that_fails_halfway_is_not_repeated_while_it_may_have_happened(
     """As after kill -9 between start and record: the platform's own list decides whether there is a run."""
     platform.fails = fails
     submit(stand, "a1")
-    later(stand, platform)
-    later(stand, platform)
+    pass_time(stand, platform)
+    pass_time(stand, platform)
     assert len(platform.orders) == (fails == "after")
-    later(stand, platform, INTENT_SECONDS + 1)
+    pass_time(stand, platform, INTENT_SECONDS + 1)
     assert len(platform.orders) == 1
     assert [run.id for run in stand.context.backend_runs.read(TIER)] == ["run-1"]
 
@@ -102,7 +102,7 @@ def test_a_platform_whose_list_is_late_gets_no_second_order(stand: BoardDriver, 
     platform.hidden.add("run-1")
     submit(stand, "a1")
     for _ in range(2):
-        later(stand, platform, 80)
+        pass_time(stand, platform, 80)
     assert len(platform.orders) == 1
 
 
@@ -112,12 +112,12 @@ def test_a_run_that_dies_before_it_takes_its_job_is_started_again_later_and_late
 ) -> None:
     """The attempt keeps its place; an image that cannot start is not started every few seconds."""
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     for number in range(1, 4):
         platform.becomes(f"run-{number}", "failed")
-        later(stand, platform, 30)
+        pass_time(stand, platform, 30)
         assert len(platform.orders) == number
-        later(stand, platform, 60 * 2 ** (number - 1))
+        pass_time(stand, platform, 60 * 2 ** (number - 1))
         assert len(platform.orders) == number + 1
 
 
@@ -127,15 +127,15 @@ def test_a_run_that_outlives_its_attempt_is_cancelled_until_it_is_gone(
 ) -> None:
     """Its worker has some time to end by itself; the bot repeats a cancel that the platform lost."""
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     stand.end(take(stand, platform, "run-1"), failure=THEIRS)
-    later(stand, platform, 1)
+    pass_time(stand, platform, 1)
     assert platform.cancelled == []
-    later(stand, platform, GRACE_SECONDS + 1)
-    later(stand, platform, 20)
+    pass_time(stand, platform, GRACE_SECONDS + 1)
+    pass_time(stand, platform, 20)
     assert platform.cancelled == ["run-1", "run-1"]
     platform.becomes("run-1", "ended")
-    later(stand, platform, 20)
+    pass_time(stand, platform, 20)
     assert platform.cancelled == ["run-1", "run-1"]
 
 
@@ -145,12 +145,12 @@ def test_after_a_loss_of_redis_runs_are_found_and_nothing_runs_twice(
 ) -> None:
     """The platform lists the runs by their attempts; one that works is not cancelled, and a waiting one not doubled."""
     submit(stand, "a1", "a2")
-    later(stand, platform)
+    pass_time(stand, platform)
     job = take(stand, platform, "run-1")
     stand.context.redis.flushall()
     for _ in range(4):
         stand.beat(job)
-        later(stand, platform, 50)
+        pass_time(stand, platform, 50)
     assert len(platform.orders) == 2
     assert platform.cancelled == []
     assert {run.id for run in stand.context.backend_runs.read(TIER)} == {"run-1", "run-2"}
@@ -162,11 +162,11 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 ) -> None:
     """Its heartbeats end, the bot relaunches the request, and the next attempt gets a run of its own."""
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     take(stand, platform, "run-1")
     platform.hidden.add("run-1")
     for _ in range(6):
-        later(stand, platform, 150)
+        pass_time(stand, platform, 150)
     assert len(platform.orders) == 2
     assert platform.orders[1].attempt != platform.orders[0].attempt
     stages = {run.id: run.stage for run in stand.context.backend_runs.read(TIER)}
@@ -177,18 +177,18 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """It has taken the job and loads its libraries for minutes; if it dies then, the job is queued again."""
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     (job,) = stand.queued()
     platform.becomes("run-1", "running")
-    later(stand, platform)
+    pass_time(stand, platform)
     assert take_out(stand.context.redis, stand.context.queues, job.attempt) == job
     for _ in range(3):
-        later(stand, platform, 60)
+        pass_time(stand, platform, 60)
     assert stand.queued() == []
     assert platform.cancelled == []
     platform.becomes("run-1", "failed")
     for _ in range(4):
-        later(stand, platform, 30)
+        pass_time(stand, platform, 30)
     assert stand.queued() == [job]
     assert [order.attempt for order in platform.orders] == [job.attempt, job.attempt]
 
@@ -197,10 +197,10 @@ def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, pla
 def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: ScriptedPlatform) -> None:
     """The platform says that it runs, but its heartbeats end: its attempt is over, and it is not paid to its limit."""
     submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     take(stand, platform, "run-1")
     for _ in range(4):
-        later(stand, platform, 150)
+        pass_time(stand, platform, 150)
     assert "run-1" in platform.cancelled
     assert [order.attempt.rpartition("-")[2] for order in platform.orders] == ["1", "2"]
     assert "run-2" not in platform.cancelled
@@ -211,11 +211,11 @@ def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, pl
     """The bot asks again, and the queue stays as it is."""
     platform.is_away = True
     submit(stand, "a1")
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert stand.context.parking.all() == []
     assert len(stand.queued()) == 1
     platform.is_away = False
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert len(platform.orders) == 1
 
 
@@ -223,18 +223,18 @@ def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
     """A run that waits for a machine keeps its attempt's turn, however urgent the next request is."""
-    one_place(stand)
+    allow_one_run(stand)
     (early,) = submit(stand, "a1")
-    later(stand, platform)
+    pass_time(stand, platform)
     (urgent,) = submit(stand, "a2")
     assert rulings.set_priority(stand.context, urgent, "high").done
-    later(stand, platform)
+    pass_time(stand, platform)
     assert [job.path for job in stand.queued()] == [early]
     assert rulings.cancel(stand.context, early, "a mistake", "ada").done
     for _ in range(2):
-        later(stand, platform, WAITING_GRACE_SECONDS + 1)
+        pass_time(stand, platform, WAITING_GRACE_SECONDS + 1)
     assert platform.cancelled == ["run-1"]
     platform.becomes("run-1", "failed")
-    later(stand, platform, 30)
+    pass_time(stand, platform, 30)
     assert [job.path for job in stand.queued()] == [urgent]
     assert platform.orders[-1].attempt == stand.queued()[0].attempt

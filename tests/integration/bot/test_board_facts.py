@@ -114,7 +114,7 @@ def test_another_evaluation_is_no_repetition(context: BoardContext, other: Index
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
 def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status: str) -> None:
     """A request with any status counts as a repetition."""
-    assert [one.status for one in around(context, entry("Ada/Tiger", status=status)).same] == [status]
+    assert [earlier.status for earlier in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 
 def test_another_spelling_of_the_precision_is_a_repetition(context: BoardContext) -> None:
@@ -134,7 +134,7 @@ def test_the_same_weights_under_another_name_are_told(context: BoardContext) -> 
     """Unless they are of the same model, were refused, are private, or it is only a part of them that is alike."""
     weights = weights_digest(FACTS)
     assert len(weights) == 64
-    assert [one.model for one in around(context, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
+    assert [earlier.model for earlier in around(context, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
     assert around(context, entry("eve/lion", weights=weights, access="private")).copies == ()
     assert around(context, entry("eve/lion", weights=weights, status="FAILED", used=None)).copies == ()
     assert around(context, entry("eve/lion", weights=weights), id="eve/lion").copies == ()

@@ -184,7 +184,7 @@ def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
     assert stand.context.index.get(OLD).state == "settled"
     stand.submit("ada/good")
     stand.settle()
-    assert [one.path for one in stand.queued()] == [OLD]
+    assert [job.path for job in stand.queued()] == [OLD]
 
 
 def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: BoardDriver) -> None:

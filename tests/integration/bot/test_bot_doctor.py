@@ -162,7 +162,7 @@ def test_a_disabled_webhook_is_an_error(healthy: BoardDriver) -> None:
 
 
 def test_a_redis_that_forgets_is_an_error(stand: BoardDriver) -> None:
-    """No append-only file, or a policy that evicts: what was acknowledged could be lost."""
+    """Without an append-only file, or with a policy that evicts, Redis could lose an acknowledged delivery."""
     info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
     stand.context.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
     assert of(examine(stand.context), "redis") == ["error", "error"]

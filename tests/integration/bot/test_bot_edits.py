@@ -247,7 +247,7 @@ def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver
         stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
         stand.context.mark(f"request:{job.path}")
         stand.settle()
-    assert [one.num for one in stand.threads()] == [thread.num]
+    assert [discussion.num for discussion in stand.threads()] == [thread.num]
     assert "Being evaluated" in opening_post(stand)
     assert stand.context.index.get(job.path).thread == thread.num
 

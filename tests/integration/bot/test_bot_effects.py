@@ -21,7 +21,7 @@ from leaderboard.effects import Effect, EffectMode
 from redis_state.attempts import LOST
 from redis_state.shadowed_writes import ShadowedWrite
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
+from tests.support.board.effect_modes import ON, listed, pass_time, public_state, submit_and_take, switch
 from tests.support.sizes import every, one_in
 
 pytestmark = one_in(3)
@@ -36,11 +36,11 @@ def test_without_relaunches_our_faults_end_in_failed(
     stand: BoardDriver, mode: EffectMode, status: str, held: list[str], lost: bool
 ) -> None:
     """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
-    job = begun(stand, "float32")
+    job = submit_and_take(stand, "float32")
     switch(stand, ON, relaunch=mode)
     if lost:
-        later(stand, 60)
-        later(stand, LOST + 1)
+        pass_time(stand, 60)
+        pass_time(stand, LOST + 1)
     else:
         stand.end(job, failure=OURS)
     file = stand.file(job.path)
@@ -119,12 +119,12 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
     """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
     thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
     switch(stand, ON)
-    still = written(stand)
+    still = public_state(stand)
     switch(stand, {**ON, effect: mode})
     for _ in range(2):
         act(stand.context.effects, thread)
         stand.settle()
-    is_done = written(stand) != still
+    is_done = public_state(stand) != still
     assert is_done is ((mode is EffectMode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
     assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is EffectMode.SHADOW else [])
     if effect is Effect.MENTION:
@@ -152,10 +152,10 @@ def test_old_threads_are_left_alone_unless_somebody_asks(stand: BoardDriver) -> 
     old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
     adopt(stand.context)
     stand.settle()
-    gate, still = stand.context.effects, written(stand)
+    gate, still = stand.context.effects, public_state(stand)
     assert gate.comment(REPO, old, "Hello.", MARKER) is None
     assert gate.set_status(REPO, old, "closed", MARKER) is False
-    assert written(stand) == still
+    assert public_state(stand) == still
     assert gate.comment(REPO, old, "Hello.", MARKER, asked=True) is not None
     assert gate.set_status(REPO, old, "closed", MARKER, asked=True) is True
     assert stand.threads()[0].status == "closed"

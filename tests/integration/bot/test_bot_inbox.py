@@ -48,7 +48,7 @@ def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading =
     """Receive them all at once; whether each was new."""
 
     async def play(inbox: Inbox) -> list[bool]:
-        return list(await asyncio.gather(*(inbox.receive(one, reading) for one in deliveries)))
+        return list(await asyncio.gather(*(inbox.receive(post, reading) for post in deliveries)))
 
     return with_inbox(url, play, **bounds)
 
@@ -241,7 +241,7 @@ def test_the_bots_own_comment_wakes_nobody(
 
 
 def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redis) -> None:
-    """By its id, by its place, newest first over several pages, and by what was made of it."""
+    """A stored delivery is found by its id and its place, and listed newest first, page by page, also by verdict."""
     body = json.dumps({"a": "é\x00"}).encode() + b"\xff"
     receive(valkey_url, [Delivery("one", body, 12.5)])
     receive(valkey_url, [delivery(f"d{n}") for n in range(450)], NOTHING)
@@ -250,8 +250,8 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
     assert stored is not None
     assert (stored.body, stored.received, stored.verdict, stored.marks) == (body, 12.5, "requests", COMMIT.marks)
     assert log.find(stored.entry) == stored
-    assert [one.id for one in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
-    assert [one.id for one in log.newest(verdict="requests")] == ["one"]
+    assert [stored.id for stored in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
+    assert [stored.id for stored in log.newest(verdict="requests")] == ["one"]
     assert log.find("nobody") is None
     assert log.find("- +") is None
 

@@ -70,15 +70,17 @@ def test_the_newest_are_listed_first_with_what_became_of_them(steward: Steward, 
     """By default twenty, of every kind; or fewer, or of one kind."""
     receive({"commit": COMMIT, "noise": b"{", "other": b"{}"})
     listed = parsed(steward("list", "--json"))
-    assert [(one["id"], one["verdict"], one["marks"]) for one in listed["deliveries"]] == [
+    assert [(delivery["id"], delivery["verdict"], delivery["marks"]) for delivery in listed["deliveries"]] == [
         ("other", "unknown", []),
         ("noise", "not-json", []),
         ("commit", "requests", ["requests"]),
     ]
     assert listed["counts"] == {"requests": 1, "not-json": 1, "unknown": 1}
     assert listed["deliveries"][2]["received"] == "2025-11-24T16:00:00Z"
-    assert [one["id"] for one in parsed(steward("list", "--limit", "1", "--json"))["deliveries"]] == ["other"]
-    assert [one["id"] for one in parsed(steward("list", "--verdict", "not-json", "--json"))["deliveries"]] == ["noise"]
+    assert [delivery["id"] for delivery in parsed(steward("list", "--limit", "1", "--json"))["deliveries"]] == ["other"]
+    assert [
+        delivery["id"] for delivery in parsed(steward("list", "--verdict", "not-json", "--json"))["deliveries"]
+    ] == ["noise"]
     table = steward("list").stdout
     assert "commit" in table
     assert "3 stored" in table
@@ -139,7 +141,7 @@ def test_all_of_one_kind_are_replayed_in_the_order_they_came(steward: Steward, r
     """As after a new version that reads what the old one did not know."""
     receive({f"n{number}": b"{" for number in range(5)})
     report = parsed(steward("replay", "--verdict", "not-json", "--json"))
-    assert [one["id"] for one in report["replayed"]] == [f"n{number}" for number in range(5)]
+    assert [delivery["id"] for delivery in report["replayed"]] == [f"n{number}" for number in range(5)]
     assert steward("replay").exit_code == 2
 
 

@@ -34,16 +34,16 @@ def test_the_lists_hold_just_what_the_entries_say(
         index.put(IndexEntry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
     assert index.count() == len(states)
     assert sorted(index.paths()) == sorted(states)
-    assert {one.path for one in index.waiting()} == {path for path, state in states.items() if state == "waiting"}
+    assert {entry.path for entry in index.waiting()} == {path for path, state in states.items() if state == "waiting"}
     assert index.count_waiting() == len(list(index.waiting()))
-    assert {one.path for one in index.busy()} == {
+    assert {entry.path for entry in index.busy()} == {
         path for path, state in states.items() if state in ("queued", "running")
     }
     assert index.unjudged() == sorted(path for path, state in states.items() if state == "new")
 
 
 def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
-    """What was put is what is found, by path and by thread; a line of another version counts as nothing."""
+    """A stored entry is found unchanged by path and by thread; a line of another version is ignored."""
     index = Index(connection, Keys("demo"))
     entry = IndexEntry(
         path="é/m.json", state="waiting", submitter="ada", submitted=1.5, thread=7, attempt="x", file_oid="1"

@@ -141,7 +141,7 @@ def test_two_writers_at_once_make_one_commit(driver: LedgerDriver, local_hub: Lo
     paths = driver.stage_some(5)
     with redis.Redis.from_url(valkey_url) as second:
         other = LedgerDriver(local_hub.url, second, time=driver.time)
-        threads = [threading.Thread(target=one.drain) for one in (driver, other)]
+        threads = [threading.Thread(target=writer.drain) for writer in (driver, other)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -75,7 +75,7 @@ def test_the_commit_tells_machines_what_it_did(driver: LedgerDriver) -> None:
     driver.drain()
     entry = driver.hub.commits(REQUESTS, limit=1)[0]
     changes = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
-    assert [(one["path"], one["status"]) for one in changes] == [(path, "RUNNING") for path in paths]
+    assert [(change["path"], change["status"]) for change in changes] == [(path, "RUNNING") for path in paths]
     assert entry.title == "RUNNING o/m0.json and 2 more"
 
 

@@ -238,7 +238,7 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
 
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
+    """While its memory is full, no loop ends and no sync is parked; the dirty keys are synced afterwards."""
     synced = threading.Event()
 
     def sync() -> None:
@@ -272,7 +272,7 @@ def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: 
     try:
         with structlog.testing.capture_logs() as logs:
             thread.start()
-            wait_until(lambda: any(one["event"] == "the loop failed" for one in logs))
+            wait_until(lambda: any(record["event"] == "the loop failed" for record in logs))
         connection.delete(clockwork.context.keys.hub_state)
         assert synced.wait(20)
     finally:

@@ -63,14 +63,14 @@ def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub:
     second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
     local.state.stats.reset()
     assert mirror.fetch(REPO, depth=0) == third
-    wait_until(lambda: [one for one in local.state.stats.read()["calls"] if "upload-pack" in one["route"]])
+    wait_until(lambda: [call for call in local.state.stats.read()["calls"] if "upload-pack" in call["route"]])
     local.state.stats.reset()
     with mirror.read(REPO) as view:
-        assert [(one.path, one.oid is None) for one in view.changed(first, third)] == [
+        assert [(change.path, change.oid is None) for change in view.changed(first, third)] == [
             ("a/x.json", False),
             ("b/y.json", True),
         ]
-        assert [one.path for one in view.changed(second, third)] == ["b/y.json"]
+        assert [change.path for change in view.changed(second, third)] == ["b/y.json"]
         assert (view.parent(third), view.parent(second)) == (second, first)
         (changed,) = view.changed(first, second)
         assert changed.oid is not None

@@ -78,9 +78,9 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver
 def digests(stand: BoardDriver) -> list[list[str]]:
     """What stands in each of the maintainers' threads: opening post and comments."""
     return [
-        [event.content for event in one.events if event.type == "comment"]
-        for one in stand.threads()
-        if one.title == TITLE
+        [event.content for event in thread.events if event.type == "comment"]
+        for thread in stand.threads()
+        if thread.title == TITLE
     ]
 
 
@@ -97,7 +97,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
         stand.time += DAY_SECONDS
         stand.tick()
         stand.settle()
-    assert [len(one) for one in digests(stand)] == [2]
+    assert [len(texts) for texts in digests(stand)] == [2]
     stand.time += 60
     rulings.resume(stand.context, "suite:starter")
     stand.settle()
@@ -105,7 +105,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     stand.settle()
-    assert [len(one) for one in digests(stand)] == [3]
+    assert [len(texts) for texts in digests(stand)] == [3]
 
 
 def test_a_pause_by_a_maintainer_is_not_reported_to_maintainers(stand: BoardDriver) -> None:
@@ -176,4 +176,4 @@ def test_the_end_of_a_real_attempt_is_noted(stand: BoardDriver, canaries: Canari
     """From the worker's outcome to the record that the suspicion is drawn from."""
     job = stand.started()
     stand.end(job, failure=cause("harness-error").failure("?"))
-    assert [(one.model, one.cause) for one in canaries.ended()] == [("ada/good", "harness-error")]
+    assert [(attempt.model, attempt.cause) for attempt in canaries.ended()] == [("ada/good", "harness-error")]

@@ -72,7 +72,7 @@ def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
     assert "/board/logs-private/" in file["steward"]["log"]
     assert (taking.threads(), logs(taking)) == ([], [])
     hub, private = taking.context.hub, taking.context.private_logs
-    assert len([one for one in hub.list_files(private) if "/" in one.path]) == 2
+    assert len([entry for entry in hub.list_files(private) if "/" in entry.path]) == 2
     assert hub.is_private(private)
 
 
@@ -83,7 +83,7 @@ def test_a_repo_for_private_logs_that_is_public_holds_none(taking: BoardDriver) 
     taking.end(job, failure=BROKEN)
     file = taking.file(path_of("private"))
     assert (file["status"], file["steward"].get("log"), logs(taking)) == ("FAILED", None, [])
-    assert not any("/" in one.path for one in taking.context.hub.list_files(taking.context.private_logs))
+    assert not any("/" in entry.path for entry in taking.context.hub.list_files(taking.context.private_logs))
 
 
 def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:

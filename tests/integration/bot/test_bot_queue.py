@@ -50,7 +50,7 @@ def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:
     stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
     stand.context.mark("queue")
     stand.settle()
-    return [one.path for one in entries]
+    return [copy.path for copy in entries]
 
 
 def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: BoardDriver) -> None:
@@ -78,7 +78,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
     """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
     stand.context.ledger.budget.limits = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
-    order = [one.path for one in take_snapshot(stand.context).turns]
+    order = [request.path for request in take_snapshot(stand.context).turns]
     last = order[-1]
     assert "It is number 6 in the queue" in status_comment(stand, last)
     stand.worker()
@@ -197,7 +197,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDrive
 
 
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -> None:
-    """High comes first, also before what was in RQ already; low last; told twice changes nothing."""
+    """High priority comes first, also before jobs in RQ, and low priority last; the same one again changes nothing."""
     stand.worker()
     paths = submit(stand, "p1", "p2", "p3", sender="ada")
     late = next(path for path in paths if path not in queued(stand))
@@ -207,7 +207,7 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -
     stand.settle()
     stand.settle()
     assert sorted(queued(stand)) == sorted([late, second])
-    assert [one.path for one in take_snapshot(stand.context).turns] == [late, second, first]
+    assert [request.path for request in take_snapshot(stand.context).turns] == [late, second, first]
     assert stand.file(late)["steward"]["priority"] == "high"
     assert rulings.set_priority(stand.context, late, "high").code == "priority-already"
     assert rulings.set_priority(stand.context, late, "normal").done

@@ -57,8 +57,8 @@ def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_writt
         stand.context.redis.hset(stand.context.keys.waiting_threads, key, json.dumps(noted))
     stand.context.mark(DIGEST)
     stand.work()
-    assert [one.title for one in waiting_threads(stand.context)] == ["Hm"]
-    assert [one.title for one in stand.threads()] == [TITLE]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["Hm"]
+    assert [thread.title for thread in stand.threads()] == [TITLE]
 
 
 def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
@@ -72,7 +72,12 @@ def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
     stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
     for _ in range(3):
         look(stand)
-    comments = [event for one in stand.threads() for event in one.events if "Waiting for its turn" in text_of(event)]
+    comments = [
+        event
+        for discussion in stand.threads()
+        for event in discussion.events
+        if "Waiting for its turn" in text_of(event)
+    ]
     assert len(comments) == 1
 
 
@@ -86,7 +91,9 @@ def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: BoardDrive
     stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
     for _ in range(3):
         look(stand)
-    assert [event for one in stand.threads() for event in one.events if "Not accepted" in text_of(event)] == []
+    assert [
+        event for discussion in stand.threads() for event in discussion.events if "Not accepted" in text_of(event)
+    ] == []
     assert len(stand.threads()) == 1
 
 
@@ -101,9 +108,9 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Boar
     look(stand)
     webhooks = stand.hub.state.webhooks
     webhooks.disable(webhooks.get(hook), how)
-    assert [one.disabled for one in stand.context.hub.webhooks()] == [how]
+    assert [listed.disabled for listed in stand.context.hub.webhooks()] == [how]
     look(stand)
-    assert [one.disabled for one in stand.context.hub.webhooks()] == [None]
+    assert [listed.disabled for listed in stand.context.hub.webhooks()] == [None]
     note = stand.context.redis.hget(stand.context.keys.hub_state, "webhook").decode()
     assert hook in note
     assert how in note
@@ -147,8 +154,8 @@ def test_after_redis_is_lost_everything_is_as_before(stand: BoardDriver) -> None
             stand.worker()
             stand.beat(job, 1, 10)
             look(stand, after=10)
-        bodies = [[text_of(event).partition("<sub>")[0] for event in one.events] for one in stand.threads()]
-        queued = [one.attempt for one in stand.queued()]
+        bodies = [[text_of(event).partition("<sub>")[0] for event in thread.events] for thread in stand.threads()]
+        queued = [message.attempt for message in stand.queued()]
         return sorted(bodies), stand.commits(), queued, stand.context.index.count(), stand.file(job.path)["status"]
 
     before = live()
@@ -190,7 +197,7 @@ def test_marks_in_bulk_count_like_single_ones(stand: BoardDriver) -> None:
 
 
 def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None:
-    """PENDING without a job: when RQ lost what was queued, the same attempt is put there once more."""
+    """When RQ has lost the job of a PENDING request, the bot queues the same attempt once more."""
     stand.worker()
     stand.submit("ada/good")
     look(stand, after=0)
@@ -200,7 +207,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None
     for _ in range(20):
         stand.worker()
         look(stand, after=2)
-    assert [one.attempt for one in stand.queued()] == [job.attempt]
+    assert [message.attempt for message in stand.queued()] == [job.attempt]
 
 
 def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def evaluate(stand: BoardDriver, path: str, number: int, failure: Failure | None
     stand.worker()
     stand.tick()
     stand.settle()
-    (job,) = [one for one in stand.queued() if one.path == path]
+    (job,) = [job for job in stand.queued() if job.path == path]
     assert stand.take(job) is True
     details = publish(stand.hub.url, job, stand.context.suite, number=number) if failure is None else None
     stand.end(job, failure=failure, details=details)
@@ -120,7 +120,9 @@ def check_decision(stand: BoardDriver, paths: list[str], suite: Suite) -> None:
     (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
     assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
     assert sorted(decided.requests) == sorted(paths)
-    (decision,) = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    (decision,) = [
+        file for file in stand.context.hub.list_files(stand.context.logs) if file.path.startswith("decisions/")
+    ]
     assert (
         json.loads(stand.context.hub.read_file(stand.context.logs, decision.path).data)["arguments"]["digest"]
         == suite.digest
@@ -137,7 +139,7 @@ def evaluate_again(stand: BoardDriver, paths: list[str], before: dict[str, Any])
     evaluate(stand, paths[1], 4, THEIRS)
     back = stand.file(paths[1])
     assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
-    (post_text,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
+    (post_text,) = [post for thread in stand.threads() if paths[1] in (post := thread.events[0].content)]
     assert "The leaderboard's benchmarks changed" in post_text
     assert "stays" in post_text
 
@@ -167,7 +169,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
         assert file["steward"]["kept"]["results"] == before[path]["steward"]["results"]
         assert file["mystery"] == before[path]["mystery"]
     assert stand.file(current)["status"] == "FINISHED"
-    assert {one.path: one.rank for one in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
+    assert {entry.path: entry.rank for entry in stand.context.index.waiting()} == dict.fromkeys(paths, 2)
 
     check_decision(stand, paths, suite)
     commits = stand.commits()
@@ -189,12 +191,12 @@ def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
     change_suite(stand)
     assert survey(stand.context, model="ada/other").due == ()
     surveyed = survey(stand.context, model="ADA/good", limit=1)
-    assert [one.path for one in surveyed.due] == paths[:1]
+    assert [request.path for request in surveyed.due] == paths[:1]
     assert (
         put_back(stand.context, surveyed.due, by=stand.context.me(), command="steward reevaluate --yes --limit 1") == 1
     )
     again = survey(stand.context)
-    assert ([one.path for one in again.due], again.changing) == (paths[1:], 1)
+    assert ([request.path for request in again.due], again.changing) == (paths[1:], 1)
 
 
 def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
@@ -231,7 +233,7 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
     surveyed = survey(stand.context)
     assert (surveyed.due, surveyed.old) == ((), 1)
     asked = survey(stand.context, old=True)
-    assert [one.path for one in asked.due] == [path]
+    assert [request.path for request in asked.due] == [path]
     assert put_back(stand.context, asked.due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 1
     stand.settle()
     assert stand.file(path)["status"] == "PENDING_NEW_EVAL"
@@ -251,7 +253,7 @@ def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
     stand.context.ledger.budget.limits = Commits(at_once=60, first_wait=0.0)
     assert stand.context.effects.write(REQUESTS) is None
     assert stand.commits() == commits + 1
-    assert {stand.file(one.path)["status"] for one in due} == {"PENDING_NEW_EVAL"}
+    assert {stand.file(request.path)["status"] for request in due} == {"PENDING_NEW_EVAL"}
 
 
 def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: BoardDriver) -> None:

@@ -86,7 +86,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     if again is not remove_and_submit:
         assert len(stand.threads()) == 1
     commits = stand.form.list_repo_commits(REQUESTS, repo_type="dataset")
-    assert facts["causes"] == [f"commit:{next(one.commit_id for one in commits if 'form' in one.authors)}"]
+    assert facts["causes"] == [f"commit:{next(commit.commit_id for commit in commits if 'form' in commit.authors)}"]
 
 
 @pytest.mark.parametrize(("again", "amnesia"), [*MORE_WAYS[:3], *WAYS[:3]] if WHOLE else MORE_WAYS[2:3])

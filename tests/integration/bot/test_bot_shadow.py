@@ -27,13 +27,13 @@ from tests.support.board.effect_modes import (
     CORRUPTED,
     ON,
     SHADOW,
-    begun,
-    later,
     listed,
+    pass_time,
     path_of,
+    public_state,
     submit,
+    submit_and_take,
     switch,
-    written,
 )
 from tests.support.sizes import one_in
 
@@ -104,7 +104,7 @@ def check_rest(stand: BoardDriver) -> None:
 
     before, count = len(stand.calls), len(listed(stand))
     for _ in range(5):
-        later(stand, PERIOD + 1)
+        pass_time(stand, PERIOD + 1)
     assert (len(stand.calls) - before) / 5 < 10
     assert len(listed(stand)) == count
 
@@ -114,21 +114,21 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
 
     The day over every sync is at rest: no retries, nothing dirty, and a round costs what a round costs.
     """
-    well, ill, lost = (begun(stand, precision) for precision in ("float32", "float16", "bfloat16"))
+    well, ill, lost = (submit_and_take(stand, precision) for precision in ("float32", "float16", "bfloat16"))
     details = published(stand, well)
     switch(stand, SHADOW)
     good = submit(stand, "8bit")
     refused = stand.submit("ada/remote")
     broken = stand.submit("ada/broken", path=path_of("4bit"), raw=b"{")
-    still = written(stand)
+    still = public_state(stand)
 
-    later(stand, 1)
+    pass_time(stand, 1)
     stand.end(well, details=details)
     stand.end(ill, failure=CORRUPTED)
     for _ in range(24):
-        later(stand, LOST + 1)
-        later(stand, 3_600 - LOST - 1)
-    assert written(stand) == still
+        pass_time(stand, LOST + 1)
+        pass_time(stand, 3_600 - LOST - 1)
+    assert public_state(stand) == still
     assert stand.queued() == []
     check_list(stand, (well, ill, lost), good, refused, broken)
     check_rest(stand)
@@ -138,15 +138,15 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     """Another backend runs and finishes one request, a maintainer answers in a thread: both are shown, with who."""
     switch(stand, SHADOW)
     refused, good = stand.submit("ada/remote"), submit(stand, "float32")
-    later(stand, 1)
-    later(stand, 60)
+    pass_time(stand, 1)
+    pass_time(stand, 60)
     stand.put(good, json.dumps({**stand.file(good), "status": "RUNNING", "job_id": "77"}).encode())
-    later(stand, 60)
+    pass_time(stand, 60)
     stand.put(good, json.dumps({**stand.file(good), "status": "FINISHED"}).encode())
-    later(stand, 60)
+    pass_time(stand, 60)
     compared = {
-        (one.shadowed.effect, one.shadowed.path): one
-        for one in compare(stand.context, stand.context.effects.shadow.read().things)
+        (comparison.shadowed.effect, comparison.shadowed.path): comparison
+        for comparison in compare(stand.context, stand.context.effects.shadow.read().things)
     }
     ran = compared["edit", good]
     assert [(deed.who, deed.what) for deed in ran.then] == [
@@ -160,11 +160,11 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
 
 def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(stand: BoardDriver) -> None:
     """A comment that was held back is shown with the comments that people wrote after it, and how the thread stands."""
-    job = begun(stand, "float32")
-    later(stand, 2)
+    job = submit_and_take(stand, "float32")
+    pass_time(stand, 2)
     switch(stand, SHADOW)
     stand.end(job, failure=CORRUPTED)
-    later(stand, 5)
+    pass_time(stand, 5)
     (thread,) = stand.threads()
     stand.ada.comment_discussion(REQUESTS, thread.num, "What happened?", repo_type="dataset")
     stand.form.change_discussion_status(REQUESTS, thread.num, "closed", repo_type="dataset")
@@ -180,19 +180,19 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: BoardDriver) -> N
     switch(stand, SHADOW)
     stand.worker()
     refused, good, other = stand.submit("ada/remote"), submit(stand, "float32"), submit(stand, "float16")
-    later(stand, 1)
+    pass_time(stand, 1)
     stand.put(other, json.dumps({**stand.file(other), "status": "RUNNING", "job_id": "77"}).encode())
-    later(stand, PERIOD + 1)
+    pass_time(stand, PERIOD + 1)
     switch(stand, ON)
-    later(stand, PERIOD + 1)
+    pass_time(stand, PERIOD + 1)
     assert stand.file(refused)["status"] == "FAILED"
     assert [job.path for job in stand.queued()] == [good]
     assert stand.file(other)["job_id"] == "77"
     titles = sorted(thread.title for thread in stand.threads())
     assert titles == ["Evaluation of ada/good (float32)", "Evaluation of ada/remote (float32)"]
-    before = written(stand)
-    later(stand, PERIOD + 1)
-    assert written(stand) == before
+    before = public_state(stand)
+    pass_time(stand, PERIOD + 1)
+    assert public_state(stand) == before
     assert stand.take(stand.queued()[0]) is True
     assert stand.file(good)["status"] == "RUNNING"
     assert len(stand.threads()) == 2
@@ -229,12 +229,12 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
     add = [CommitOperationAdd(path_of("float32", "ada/remote"), json.dumps(fields).encode())]
     pull = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
-    later(stand, PERIOD + 1)
+    pass_time(stand, PERIOD + 1)
     modes = dict(SHADOW)
     for kind in (Effect.EDIT, Effect.CLOSE, Effect.COMMENT, Effect.MENTION):
         modes[kind] = EffectMode.ON
         switch(stand, modes)
-        later(stand, PERIOD + 1)
+        pass_time(stand, PERIOD + 1)
     ours = Counter(
         thread.num
         for thread in stand.threads()
@@ -254,14 +254,14 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
     stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
     modes = dict(SHADOW)
     for kind in (Effect.COMMENT, Effect.EDIT, Effect.MERGE):
-        later(stand, PERIOD + 1)
+        pass_time(stand, PERIOD + 1)
         assert [
             shadowed.thread for shadowed in stand.context.effects.shadow.read().things if shadowed.effect == "merge"
         ] == [1]
         assert stand.threads()[0].status == "open"
         modes[kind] = EffectMode.ON
         switch(stand, modes)
-    later(stand, PERIOD + 1)
+    pass_time(stand, PERIOD + 1)
     assert stand.threads()[0].status == "merged"
 
 
@@ -271,9 +271,9 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
     stand.context.ledger.stage(stand.context.logs, edit)
     switch(stand, SHADOW)
-    before = written(stand)
-    later(stand, 5)
-    assert written(stand) == before
+    before = public_state(stand)
+    pass_time(stand, 5)
+    assert public_state(stand) == before
     assert not stand.context.ledger.edits.is_pending(path)
     assert ("edit", "x/log.txt", "") in listed(stand)
 
@@ -287,13 +287,13 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDrive
     switch(stand, SHADOW)
     assert stand.take(job) is False
     assert stand.file(path)["status"] == "PENDING"
-    later(stand, PERIOD)
+    pass_time(stand, PERIOD)
     assert stand.queued() == []
     assert [entry for entry in listed(stand) if entry[0] == "edit"] == [("edit", path, "RUNNING")]
 
 
 def test_the_list_is_bounded(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest things go first, and what was listed is not listed again while it is known."""
+    """The list drops its oldest writes first, and lists none twice while it knows its id."""
     monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
     shadow = ShadowList(stand.context.redis, stand.context.keys)
     for number in range(50):

@@ -15,7 +15,7 @@ LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bu
 
 
 def today(stand: BoardDriver) -> DayCounts:
-    """What was counted today."""
+    """Today's counts."""
     number = day_of(stand.time)
     return day_from(number, stand.context.timings.read([number])[0])
 

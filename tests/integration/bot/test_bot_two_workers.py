@@ -48,7 +48,7 @@ class Worker:
         (message,) = self.stand.queued()
         job = Job.fetch(message.attempt, connection=self.stand.context.redis, serializer=JSONSerializer)
         queues = [jobs.queue(self.stand.context.redis, name) for name in self.stand.context.queues]
-        (queue,) = [one for one in queues if self.stand.context.redis.lrem(one.key, 1, message.attempt)]
+        (queue,) = [queue for queue in queues if self.stand.context.redis.lrem(queue.key, 1, message.attempt)]
         return job, queue, message
 
     def asks(self, job: jobs.EvaluationJob) -> AttemptClaim | None:

@@ -60,7 +60,7 @@ def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_o
     assert index.waiting() is before
     connection.config_resetstat()
     index.put(IndexEntry(path="p7", state="waiting", submitted=99))
-    assert next(one for one in index.waiting() if one.path == "p7").submitted == 99
+    assert next(entry for entry in index.waiting() if entry.path == "p7").submitted == 99
     assert "cmdstat_hvals" not in connection.info("commandstats")
 
 
@@ -93,7 +93,7 @@ def test_only_the_last_measurements_count(connection: redis.Redis) -> None:
     for seconds in range(100):
         measures.learn("x", 33, seconds)
         measures.waited(2, 1.5)
-    assert measures.durations().measured == {("x", 33): [float(one) for one in range(40, 100)]}
+    assert measures.durations().measured == {("x", 33): [float(seconds) for seconds in range(40, 100)]}
     assert list(measures.experience().shares) == [3]
     assert len(measures.experience().shares[3]) == 60
 

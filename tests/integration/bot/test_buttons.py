@@ -78,9 +78,9 @@ def buttons(page: httpx2.Response) -> set[str]:
 def fields_of(page: httpx2.Response, verb: str) -> dict[str, str]:
     """The hidden fields of the button of `verb`."""
     form = next(
-        one
-        for one in re.findall(r'<form method="post" action="/act">.*?</form>', page.text, re.DOTALL)
-        if f'name="verb" value="{verb}"' in one
+        form
+        for form in re.findall(r'<form method="post" action="/act">.*?</form>', page.text, re.DOTALL)
+        if f'name="verb" value="{verb}"' in form
     )
     return {
         name: html.unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
@@ -106,7 +106,7 @@ def answered(browser: Browser, response: httpx2.Response) -> httpx2.Response:
 def decisions(site: SignInSite, verb: str, path: str) -> list[Any]:
     """The decisions about a request that are on record, newest first."""
     listed = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
-    return [one for one in listed if one["verb"] == verb and path in one["requests"]]
+    return [decision for decision in listed if decision["verb"] == verb and path in decision["requests"]]
 
 
 def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> None:
@@ -216,7 +216,9 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSi
     ada, mia, olaf = (signed_in(site, name) for name in ("ada", "mia", "olaf"))
     press(ada, ada.get(f"/requests/{path}"), "cancel")
     wait_until(lambda: state(site, path) == "cancelled", seconds=120)
-    others = [one["path"] for one in httpx2.get(f"{site.url}/api/models/ada/good", timeout=30).json()["requests"]]
+    others = [
+        request["path"] for request in httpx2.get(f"{site.url}/api/models/ada/good", timeout=30).json()["requests"]
+    ]
     for other in others:
         if state(site, other) == "waiting":
             press(mia, mia.get(f"/requests/{other}"), "cancel")
@@ -298,17 +300,17 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
         assert record.thread.startswith(f"{hub.url}/spaces/{SPACE}/discussions/")
         again = given(stand, mia, "flag", flagging, key="another page")
         assert (again.outcome, "is flagged already" in again.text) == ("unchanged", True), again.text
-        assert [one.thread for one in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
+        assert [flag.thread for flag in stand.context.flag_book.of(["ada/plain"])] == [record.thread]
         appeal_and_uphold(stand, record.thread)
         lifting = {"models": "ada/plain", "reason": "its card says so now"}
         assert given(stand, bob, "unflag", lifting).allowed is False
         assert given(stand, mia, "unflag", lifting).outcome == "done"
-        assert not any(one.stands for one in stand.context.flag_book.of(["ada/plain"]))
+        assert not any(flag.stands for flag in stand.context.flag_book.of(["ada/plain"]))
         assert given(stand, mia, "unflag", lifting, key="late").outcome == "unchanged"
         for thread in ("", "https://evil.example/discussions/1", f"{hub.url}/spaces/{SPACE}/discussions/999"):
             assert given(stand, mia, "reject", {"reason": "no"}, thread=thread, key=thread).allowed is False
         decisions = stand.context.decisions.newest(limit=20)
-        assert {(one.verb, one.thread, one.allowed) for one in decisions} >= {
+        assert {(decision.verb, decision.thread, decision.allowed) for decision in decisions} >= {
             ("flag", None, True),
             ("flag", None, False),
             ("unflag", None, True),

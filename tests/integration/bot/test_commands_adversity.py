@@ -166,7 +166,7 @@ def test_a_reply_that_would_be_too_long_says_so(
 def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: CountedVerb) -> None:
     """One dies of a mistake of ours, one is refused by the Hub: who wrote later gets an answer all the same."""
     talk = Discussion(stand)
-    for text in ("/toll", "/knell", "/bell"):
+    for text in ("/crash", "/conflict", "/bell"):
         stand.ada.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
     talk.look()
     refused, rung = talk.replies()

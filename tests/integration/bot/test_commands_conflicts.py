@@ -94,7 +94,7 @@ def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
 
 
 def test_pause_and_resume_at_once(stand: BoardDriver, waiting_request: str) -> None:
-    """What was paused a moment ago can be resumed, before the pause is committed."""
+    """A pause can be lifted before it is committed."""
     talk = Discussion(stand)
     for text in ("/pause board moving", "/resume board", "/resume board"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
@@ -114,7 +114,7 @@ def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) ->
         stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
     talk.look()
     approved, rejected = (
-        one for one in talk.replies() if (marker := marker_of(one)) is not None and marker.kind == "answer"
+        reply for reply in talk.replies() if (marker := marker_of(reply)) is not None and marker.kind == "answer"
     )
     assert "exactly as I checked it" in approved
     assert "is already merged, so I changed nothing" in rejected

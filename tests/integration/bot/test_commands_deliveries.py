@@ -59,7 +59,7 @@ def comments(stand: BoardDriver, number: int) -> tuple[Comment, ...]:
 
 def ours(stand: BoardDriver, number: int) -> list[str]:
     """What the bot said in it."""
-    return [one.text for one in comments(stand, number) if one.author_name == "steward-bot"]
+    return [comment.text for comment in comments(stand, number) if comment.author_name == "steward-bot"]
 
 
 def is_calm(stand: BoardDriver) -> bool:

@@ -75,7 +75,7 @@ def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> No
     replies = dict(answers(quiet, talk, commands))
     assert len(replies) > 2 * len(SAID)
     shapes = {skeleton(replies[f"{kind} {text}"]) for kind in ("plain", "quoted") for text in HARMLESS}
-    shapes |= {skeleton(one) for _, one in answers(quiet, talk, {"": "/status", "typo": "/statu"})}
+    shapes |= {skeleton(reply) for _, reply in answers(quiet, talk, {"": "/status", "typo": "/statu"})}
     for key, reply in replies.items():
         check(quiet, key, reply)
         assert is_first_marker_alone(reply), key
@@ -131,7 +131,7 @@ def request_file(name: str, text: str) -> dict[str, Any]:
 
 def outside_lists(reply: str) -> list[str]:
     """The skeleton of a reply but for the lines of a log, of which there may be one or two."""
-    return [one for one in skeleton(reply) if "list_item" not in one and one != "code_inline"]
+    return [token for token in skeleton(reply) if "list_item" not in token and token != "code_inline"]
 
 
 def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
@@ -164,7 +164,7 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
     for number, text in enumerate(REFUSED):
         quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
     quiet.settle()
-    posts = [one.events[0] for one in quiet.threads()]
+    posts = [thread.events[0] for thread in quiet.threads()]
     assert len(posts) == len(REFUSED)
     for event in posts:
         check(quiet, event.content, event.content)

@@ -134,7 +134,7 @@ def test_who_registers_a_name_anew_takes_over_nothing(stand: BoardDriver) -> Non
 
 
 def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -> None:
-    """What was known of a maintainer a moment before does not count where something cannot be undone."""
+    """For effects that cannot be undone, the bot reads roles again: an earlier reading does not count."""
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": KEEPERS})
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)

@@ -99,7 +99,7 @@ def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) ->
 def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
     """For each command that decides something there is a file that says who, what, and whether they might."""
     context = played.stand.context
-    recorded = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
+    recorded = [file.path for file in context.hub.list_files(context.logs) if file.path.startswith("decisions/")]
     keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in recorded)
     for cell, (_, _, comment) in played.said.items():
         verb = REGISTRY.find(cell.verb)
@@ -112,9 +112,9 @@ def test_discussions_hold_one_reply_to_each_comment(played: Table) -> None:
     context = played.stand.context
     for number in range(1, 5):
         thread = context.hub.thread(context.community, number)
-        ours = [marker_of(one.text) for one in thread.comments if one.author_name == "steward-bot"]
+        ours = [marker_of(comment.text) for comment in thread.comments if comment.author_name == "steward-bot"]
         assert len(thread.comments) == 1 + 2 * len(ours)
-        assert all(one is not None and one.kind == "answer" for one in ours)
+        assert all(marker is not None and marker.kind == "answer" for marker in ours)
     assert context.parking.all() == []
 
 
@@ -127,15 +127,14 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
     context.mark_all(map(request_key, names), SyncPriority.BACKGROUND)
     for number in range(1, 4):
         began = time.monotonic()
-        said = played.apis["stranger"].comment_discussion(
+        comment = played.apis["stranger"].comment_discussion(
             SPACE, number, comment="/status ada/talk-failed", repo_type="space"
         )
-        wait_until(lambda said=said, number=number: played.is_answered(number, said.id), interval=0.01)
+        wait_until(lambda comment=comment, number=number: played.is_answered(number, comment.id), interval=0.01)
         times.append(time.monotonic() - began)
     waiting = len(context.dirty)
     with capsys.disabled():
-        print(
-            f"\nanswered in {', '.join(f'{one:.2f}' for one in times)} s, with {waiting} of 1,000 syncs still waiting"
-        )
+        shown = ", ".join(f"{seconds:.2f}" for seconds in times)
+        print(f"\nanswered in {shown} s, with {waiting} of 1,000 syncs still waiting")
     assert waiting > 100, "the syncs were done before the commands: nothing was shown"
     assert min(times) < 1.0

@@ -198,7 +198,7 @@ def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
     stand.submit("ada/good", sender="ada")
     stand.settle()
     talk.ask("/pause board moving house", stand.form)
-    logged = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    logged = [file for file in stand.context.hub.list_files(stand.context.logs) if file.path.startswith("decisions/")]
     (file,) = logged
     decision: dict[str, Any] = json.loads(stand.context.hub.read_file(stand.context.logs, file.path).data)
     assert decision["person"]["id"] == stand.context.hub.user("form").id
@@ -223,8 +223,8 @@ def test_the_record_says_what_came_of_each_command(stand: BoardDriver, talk: Dis
     ):
         talk.say(text, api)
     outcomes = [
-        (one.command.split()[0], one.allowed, one.outcome, one.reason)
-        for one in reversed(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)
+        (decision.command.split()[0], decision.allowed, decision.outcome, decision.reason)
+        for decision in reversed(decisions(BoardReader(stand.context), DecisionsQuery()).decisions)
     ]
     assert [each[:3] for each in outcomes] == [
         ("/pause", True, "done"),

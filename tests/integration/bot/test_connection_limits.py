@@ -160,7 +160,7 @@ def test_one_client_takes_no_place_of_another(settings: BotSettings, connection:
         assert deliver(port, "first") == 202
         assert wait_until(lambda: any(map(is_over, crowd)))
         assert not is_over(few)
-        assert [is_over(one) for one in crowd].count(True) == 1
+        assert [is_over(connected) for connected in crowd].count(True) == 1
         assert not is_over(crowd[0]), "it is not idle"
 
 

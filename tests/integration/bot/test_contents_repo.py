@@ -61,7 +61,7 @@ def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
     before = commits(stand)
     look(stand)
     assert commits(stand) == before
-    assert any(one.path == FILE for one in stand.context.effects.shadow.read().things)
+    assert any(write.path == FILE for write in stand.context.effects.shadow.read().things)
     stand.context.board = stand.context.board.model_copy(
         update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON))}
     )
@@ -86,7 +86,7 @@ def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
     ]
     operations = [CommitOperationAdd(FILE, write_table(planted, shape, {}))]
     stand.form.create_commit(CONTENTS, operations, commit_message="Plant", repo_type="dataset")
-    assert {one.what: one.words.split()[0] for one in disagreements(stand.context)} == {
+    assert {disagreement.what: disagreement.words.split()[0] for disagreement in disagreements(stand.context)} == {
         "contents-missing": "ada/loud",
         "contents-without-result": "ada/ghost",
         "contents-flagged": "ada/good",
@@ -144,8 +144,8 @@ def test_the_doctor_looks_at_the_repo(stand: FlagBoardDriver) -> None:
     """It is read, and workers must not write to it."""
     with Hub(stand.hub.url, WORKER) as worker:
         checks = examine(stand.context, worker=worker)
-    assert f"It may not write to {CONTENTS}." in [one.words for one in checks if one.name == "worker token"]
-    assert FLAGS in "".join(one.words for one in checks if one.name == "repos")
+    assert f"It may not write to {CONTENTS}." in [check.words for check in checks if check.name == "worker token"]
+    assert FLAGS in "".join(check.words for check in checks if check.name == "repos")
 
 
 def test_licences_that_the_table_has_are_not_asked_for_again(

@@ -179,7 +179,7 @@ def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
     assert (commits(stand), data(stand)) == (before, good)
     operations = [CommitOperationAdd(FILE, b"not a table")]
     stand.form.create_commit(CONTENTS, operations, commit_message="Break", repo_type="dataset")
-    assert "contents-unreadable" in {one.what for one in disagreements(stand.context)}
+    assert "contents-unreadable" in {disagreement.what for disagreement in disagreements(stand.context)}
     look(stand)
     assert data(stand) == good
 

@@ -115,13 +115,13 @@ def wrong_link(place: Transcripts) -> Told:
 
 
 def stranger_approves(place: Transcripts) -> Told:
-    """A stranger's approval is refused with who may; a maintainer's merges what was checked."""
+    """The reply to a stranger's approval says who may approve; a maintainer's approval merges the checked commit."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
     assert "Only a maintainer" in talk.replies()[-1]
     talk.say("mia", f"/approve {head[:8]}")
     talk.look()
-    assert any("exactly as I checked it" in one for one in talk.replies())
+    assert any("exactly as I checked it" in reply for reply in talk.replies())
     return "An approval without permission", "Bob submits his model by a pull request, and approves it himself.", [talk]
 
 
@@ -211,7 +211,7 @@ def for_a_person(place: Transcripts) -> Told:
     place.stand.context.mark("digest")
     place.stand.tick()
     place.stand.work()
-    (digest,) = [one for one in place.stand.threads() if one.title == TITLE]
+    (digest,) = [thread for thread in place.stand.threads() if thread.title == TITLE]
     talk.say("mia", "I like it. Let us measure it first.")
     scene = "The bot has no answer to this. It writes nothing, and lists the thread in the digest for maintainers."
     return "A thread for maintainers", scene, [talk, TranscriptThread(place, digest.num)]

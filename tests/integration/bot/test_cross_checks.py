@@ -47,7 +47,13 @@ def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
 
 def told(stand: CheckedBoard) -> list[str]:
     """What stands in the maintainers' thread about accounts."""
-    events = [event for one in stand.threads() if one.title == TITLE for event in one.events if event.type == "comment"]
+    events = [
+        event
+        for thread in stand.threads()
+        if thread.title == TITLE
+        for event in thread.events
+        if event.type == "comment"
+    ]
     return [event.content for event in events if "are set aside" in event.content]
 
 
@@ -130,7 +136,7 @@ def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedB
     stand.report(stand.order("third"), "third")
     assert stand.file(job.path)["status"] == "FINISHED"
     assert (stand.cross_check(job.path)["status"], stand.cross_check(job.path)["by"]) == ("agrees", ["third"])
-    assert [one.account for one in stand.context.set_aside.all()] == ["second"]
+    assert [worker.account for worker in stand.context.set_aside.all()] == ["second"]
 
 
 @rarely

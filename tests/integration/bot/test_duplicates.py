@@ -33,7 +33,7 @@ KEPT = {
 def read(files: dict[str, bytes]) -> list[Request]:
     """The requests in `files`."""
     parsed = [parse_request(where, data) for where, data in files.items()]
-    return [one for one in parsed if isinstance(one, Request)]
+    return [outcome for outcome in parsed if isinstance(outcome, Request)]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], los
     """The same commit, precision, weights and template; results count first, then who was there first."""
     files = {path("ada/solo"): request("ada/solo"), TWICE: request("ada/solo", **{"status": "FAILED", **change})}
     assert possible_duplicates(files) == [tuple(sorted(files))]
-    assert [str(one.lose.path) for one in find_duplicates(read(files))] == lost
+    assert [str(pair.lose.path) for pair in find_duplicates(read(files))] == lost
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDr
         stand.context.redis.flushall()
         stand.context.mark("requests")
         stand.work()
-    (opened,) = [one for one in stand.threads() if one.title == "Requests twice: ada/solo"]
+    (opened,) = [thread for thread in stand.threads() if thread.title == "Requests twice: ada/solo"]
     text = "\n".join(comments(stand, REQUESTS, opened.num))
     assert f"[{TWICE}]" in text
     digest = text.partition("/approve ")[2][:8]
@@ -84,7 +84,7 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDr
     assert json.loads(stand.read(path("ada/solo")))["status"] == "FINISHED"
     stand.context.mark(DUPLICATES)
     stand.work()
-    assert len([one for one in stand.threads() if "twice" in one.title]) == 1
+    assert len([thread for thread in stand.threads() if "twice" in thread.title]) == 1
 
 
 def test_unresolved_pairs_keep_no_other_from_being_reported(
@@ -98,5 +98,5 @@ def test_unresolved_pairs_keep_no_other_from_being_reported(
         stand.calls.clear()
         stand.context.mark(DUPLICATES)
         stand.work()
-        assert len([one for one in stand.threads() if "twice" in one.title]) == reported
+        assert len([thread for thread in stand.threads() if "twice" in thread.title]) == reported
     assert stand.calls == []

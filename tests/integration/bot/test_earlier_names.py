@@ -46,8 +46,8 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     imported = importing.read(
         stand.context, json.dumps({"ada/good": earlier, "ada/copy": earlier}), category="other", by="m"
     )
-    assert [one.code for one in imported.problems] == ["moved", "moved"]
-    assert [one.thread for one in imported.records] == [present, present]
+    assert [problem.code for problem in imported.problems] == ["moved", "moved"]
+    assert [record.thread for record in imported.records] == [present, present]
     assert [route for _, route in stand.calls].count("info") == 4, (
         "one for each model, and two for the name: the Hub sends it on"
     )
@@ -56,7 +56,7 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     stand.sync_flags()
     case = AppealThread(stand, number=number)
     case.say("My model has been flagged improperly: it is no copy.", stand.ada)
-    assert [one.topic for one in waiting_threads(stand.context)] == ["improper flag"]
+    assert [thread.topic for thread in waiting_threads(stand.context)] == ["improper flag"]
     stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
     case.look()
     case.say("Please look again.", stand.ada)

@@ -53,7 +53,10 @@ def run(stand: BoardDriver, **end: Any) -> None:
 
 def scored(stand: BoardDriver) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
-    return [(one.revision, one.average) for one in results(BoardReader(stand.context), ResultsQuery(limit=9)).results]
+    return [
+        (result.revision, result.average)
+        for result in results(BoardReader(stand.context), ResultsQuery(limit=9)).results
+    ]
 
 
 def found(stand: BoardDriver, revision: str) -> list[float | None]:
@@ -118,7 +121,7 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(
 def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     stand: BoardDriver, finished: dict[str, Any], *, shows_new_evals: bool
 ) -> None:
-    """What was withdrawn is the newer evaluation alone: the row stays, and the thread says so."""
+    """Only the newer evaluation is withdrawn: the row stays, and the thread says so."""
     stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": shows_new_evals})
     path, old = finished["path"], finished["steward"]["revision"]
     stand.context.workers.leave("w")

@@ -139,12 +139,12 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
     assert "Did you mean `ada/good`?" in reply
     assert waiting_threads(stand.context) == []
     assert open_thread(stand, "The input/output page failed", "It is white.").replies() == []
-    assert [one.title for one in waiting_threads(stand.context)] == ["The input/output page failed"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["The input/output page failed"]
 
 
 def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: BoardDriver) -> None:
-    """Who asks to have an upgraded model evaluated again hears how, and waits for a maintainer, also without Redis; as
-    long as something failed or runs, nobody has to look."""
+    """A person who asks for an evaluation of an upgraded model is told how, and waits for a maintainer, also after
+    Redis was lost; while an evaluation runs or has failed, no maintainer is needed."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     open_thread(stand, "Why did it fail?", link(stand, path))
@@ -159,7 +159,7 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
     stand.context.redis.flushall()
     stand.settle()
     talk.look()
-    assert [one.title for one in waiting_threads(stand.context)] == ["I upgraded ada/good"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["I upgraded ada/good"]
     assert len(talk.replies()) == 1
     talk.say("I will look at it.", stand.form)
     assert waiting_threads(stand.context) == []
@@ -174,7 +174,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
         talk.look()
     assert "it is evaluated again" in talks[0].replies()[0]
     assert "will be evaluated again" in talks[1].replies()[0]
-    assert [one for one in stand.file(path)["steward"]["causes"] if one.startswith("report:")] == [
+    assert [cause for cause in stand.file(path)["steward"]["causes"] if cause.startswith("report:")] == [
         f"report:dataset/{REQUESTS}:{talks[0].number}"
     ]
     stand.fail_next(THEIRS)
@@ -187,7 +187,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
 def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     stand_with_maintainer: BoardDriver,
 ) -> None:
-    """What was started again for an earlier report and failed again waits for a maintainer, as the answer says."""
+    """A request that was relaunched for a report and failed again waits for a maintainer, as the answer says."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     open_thread(stand, "My model failed", link(stand, path))
@@ -196,7 +196,7 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     assert "A maintainer will look at it" in talk.replies()[0]
     stand.context.redis.flushall()
     talk.look()
-    assert [one.title for one in waiting_threads(stand.context)] == ["It failed again"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["It failed again"]
     assert len(talk.replies()) == 1
 
 
@@ -207,7 +207,7 @@ def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_mainta
     talk.say("/help")
     assert waiting_threads(stand.context) == []
     talk.say("That does not help me.")
-    assert [one.topic for one in waiting_threads(stand.context)] == ["question"]
+    assert [thread.topic for thread in waiting_threads(stand.context)] == ["question"]
     talk.say("I will help.", stand.form)
     assert waiting_threads(stand.context) == []
 
@@ -260,7 +260,7 @@ def test_each_kind_of_thread_has_its_answer(
     talk = open_thread(stand, title, post)
     (reply,) = talk.replies()
     assert words in reply
-    waits = [one.title for one in waiting_threads(stand.context)]
+    waits = [thread.title for thread in waiting_threads(stand.context)]
     assert waits == ([] if "This answer is automatic" in reply else [title])
     talk.say("I will look at it.", stand.form)
     assert waiting_threads(stand.context) == []
@@ -271,14 +271,14 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
     stand = stand_with_maintainer
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
     assert talk.replies() == []
-    assert [one.title for one in waiting_threads(stand.context)] == ["Thank you"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["Thank you"]
     stand.tick()
     stand.work()
     stand.time += 86_400
     talk.say("Seen.", stand.form)
     stand.tick()
     stand.work()
-    (digest,) = [one for one in stand.threads() if one.title == TITLE]
+    (digest,) = [thread for thread in stand.threads() if thread.title == TITLE]
     assert len(digest.events) == 1
     assert "Nothing waits" in digest.events[0].content
 

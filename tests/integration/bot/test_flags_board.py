@@ -7,23 +7,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from bot.flags import decisions
 from bot.flags.evidence import digest_of, gather_subject
-from bot.flags.flag_commands import FlagSource
-from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, reports, sync_evidence
+from bot.flags.reports import MAX_REPORTED, reports
 from bot.model_facts.board_facts import weights_digest
 from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, EffectMode, Effects
-from leaderboard.flags import FlagRecord
-from leaderboard.roles import Person
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
+from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
 from tests.support.sizes import WHOLE, first, one_in
 
 pytestmark = one_in(3)
@@ -49,7 +45,7 @@ def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriv
 
 
 def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
-    """The first model that is judged after it has the flags read; so no flag is escaped by an amnesia."""
+    """The first verdict after it reads the flags from the Hub again, so no model evades its flag."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
     stand.sync_flags()
     assert "flagged" in stand.codes("ada/good")
@@ -104,14 +100,14 @@ def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None
     stand.worker()
     stand.submit("ada/remote")
     stand.settle()
-    (thread,) = [one for one in stand.threads() if "ada/remote" in one.title]
+    (thread,) = [thread for thread in stand.threads() if "ada/remote" in thread.title]
     for words in ("/flag other so I say", "/dismiss so I say", "/flag other so I say", "/unflag so I say"):
         api = stand.bob if words == "/flag other so I say" else stand.form
         api.comment_discussion(REQUESTS, thread.num, comment=words, repo_type="dataset")
         stand.time += 300
         stand.context.mark(f"thread:dataset/{REQUESTS}:{thread.num}")
         stand.work()
-    (thread,) = [one for one in stand.threads() if one.num == thread.num]
+    (thread,) = [listed for listed in stand.threads() if listed.num == thread.num]
     assert thread.status == "open"
 
 
@@ -122,12 +118,12 @@ def test_an_appeal_leaves_the_list_when_the_flag_is_lifted(stand: FlagBoardDrive
     url = stand.record("ada/good")["thread"]
     case = AppealThread(stand, number=int(url.rpartition("/")[2]))
     case.say("It is not! Please look again.", stand.ada)
-    assert [one.url for one in waiting_threads(stand.context)] == [url]
+    assert [thread.url for thread in waiting_threads(stand.context)] == [url]
     question.say("/unflag ada/good so I say", stand.form)
     case.look()
     assert (case.status, waiting_threads(stand.context)) == ("closed", [])
     other = AppealThread(stand, "[FLAG] ada/good", "It cheats.")
-    assert [one.topic for one in waiting_threads(stand.context)] == ["flag report"]
+    assert [thread.topic for thread in waiting_threads(stand.context)] == ["flag report"]
     stand.bob.change_discussion_status(SPACE, other.number, "closed", repo_type="space")
     other.look()
     assert waiting_threads(stand.context) == []
@@ -158,10 +154,14 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> No
             stand.time += 300
             stand.context.mark(f"thread:space/{SPACE}:{talk}")
             stand.work()
-        assert [one["what"] for one in stand.record(name)["decisions"]] == ["flagged"]
+        assert [decision["what"] for decision in stand.record(name)["decisions"]] == ["flagged"]
         assert stand.table()[name] == stand.record(name)["thread"]
-        opened = [one for one in stand.form.get_repo_discussions(SPACE, repo_type="space") if one.title.endswith(name)]
-        assert [one.title for one in opened] == [f"[FLAG] {name}", f"About {name}"]
+        opened = [
+            thread
+            for thread in stand.form.get_repo_discussions(SPACE, repo_type="space")
+            if thread.title.endswith(name)
+        ]
+        assert [thread.title for thread in opened] == [f"[FLAG] {name}", f"About {name}"]
         assert len(stand.form.get_discussion_details(SPACE, opened[0].num, repo_type="space").events) == 1
         if not died:
             assert number > 10
@@ -216,30 +216,6 @@ def test_without_effects_nothing_is_flagged(stand: FlagBoardDriver, kind: Effect
     assert len(list(stand.form.get_repo_discussions(SPACE, repo_type="space"))) == before + 1
 
 
-def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None:
-    """Reports are gathered all the same: a person can act upon them."""
-    stand.context.flags_repo = stand.context.flag_book.repo = None
-    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
-    report = find_report(stand.context, "ada/copy")
-    assert report is not None
-    assert report.findings[0].code == "same-weights-unnamed"
-    case.say("/flag copy it is bob/original", stand.form)
-    assert "has no place for flags yet" in case.replies()[-1]
-
-
-def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> None:
-    """Its thread is looked at again; one that was dismissed does not come back."""
-    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
-    stand.context.redis.flushall()
-    case.look()
-    assert [one.model for one in reports(stand.context)] == ["ada/copy"]
-    case.say("/dismiss it is known", stand.form)
-    stand.context.redis.flushall()
-    stand.form.change_discussion_status(SPACE, case.number, "open", repo_type="space")
-    case.look()
-    assert reports(stand.context) == []
-
-
 def test_a_private_model_looks_like_a_missing_one(stand: FlagBoardDriver) -> None:
     """A private model that the bot may read gets the reply of a missing one."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
@@ -247,98 +223,6 @@ def test_a_private_model_looks_like_a_missing_one(stand: FlagBoardDriver) -> Non
     case = AppealThread(stand, "A question", "Hello?")
     case.say("/flag other board/secret it is too good to be true", stand.bob)
     assert "I found no such model" in case.replies()[-1]
-
-
-def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
-    """Two people who reported the model in other threads are told of the decision once each, also after Redis was lost.
-
-    A dismissal ends their reports too.
-    """
-    first = AppealThread(stand, "Strange", "Hm.")
-    first.say("/flag copy ada/copy it is bob/original", stand.bob)
-    second = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
-    stand.context.redis.flushall()
-    for talk in (first, second):
-        talk.look()
-    (report,) = reports(stand.context)
-    assert {key.rpartition(":")[2] for key in report.threads} == {str(first.number), str(second.number)}
-    third = AppealThread(stand, "Something else", "Hello.")
-    third.say("/flag copy ada/copy it is bob/original", stand.form)
-    for talk in (first, second):
-        for _ in range(2):
-            talk.look()
-        assert sum("which was reported here, is now flagged" in one for one in talk.replies()) == 1
-    assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
-    assert reports(stand.context) == []
-
-
-def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDriver) -> None:
-    """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
-    told in all; those that are about nothing else are closed, and none brings the report back."""
-    first = AppealThread(stand, "[FLAG] ada/copy", "It is too good.")
-    gathered = [one.gathered for one in reports(stand.context)]
-    again = AppealThread(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
-    assert [one.gathered for one in reports(stand.context)] == gathered
-    wider = AppealThread(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
-    other = AppealThread(stand, "The page is white", "Hello?")
-    other.say("/flag other ada/copy it is too good", stand.bob)
-    there = f"[in another discussion]({stand.hub.url}/spaces/{SPACE}/discussions/{first.number})"
-    for talk in (again, wider, other):
-        assert there in talk.replies()[0]
-    assert "in another discussion" not in first.replies()[0]
-    listed = {one.title for one in waiting_threads(stand.context)}
-    assert listed == {"[FLAG] ada/copy", "[FLAG] ada/copy ada/plain", "The page is white"}
-    again.say("/dismiss it is as good as that", stand.form)
-    for talk in (first, again, wider, other):
-        for _ in range(2):
-            talk.look()
-        assert sum("not flagged: it is as good as that" in one for one in talk.replies()) == 1
-    assert [talk.status for talk in (first, again, wider, other)] == ["closed", "closed", "open", "open"]
-    assert [one.model for one in reports(stand.context)] == ["ada/plain"]
-    assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.context)}
-
-
-def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
-    """A reporter in another thread was told; lifting the flag does not open the same report again."""
-    other = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
-    case = AppealThread(stand, "Something else", "Hello.")
-    case.say("/flag copy ada/copy it is bob/original", stand.form)
-    other.look()
-    case.say("/unflag ada/copy its card names the original now", stand.form)
-    other.look()
-    assert (stand.table(), reports(stand.context)) == ({}, [])
-
-
-def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
-    stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Gathering takes some dozen calls; a maintainer's word within them counts."""
-    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
-
-    def meanwhile(*_: object) -> FlagReport:
-        reply = decisions.dismiss(stand.context, "it is known", said(stand, case))
-        assert reply.models == ("ada/copy",)
-        return FlagReport(model="ada/copy", gathered=1.0)
-
-    monkeypatch.setattr("bot.flags.reports.gather_report", meanwhile)
-    sync_evidence(stand.context, "ada/copy")
-    assert reports(stand.context) == []
-
-
-def said(stand: FlagBoardDriver, case: AppealThread) -> FlagSource:
-    """A maintainer's word in a discussion."""
-    thread = stand.context.hub.thread(stand.context.community, case.number)
-    return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
-
-
-def test_a_dismissal_that_died_half_way_is_one(stand: FlagBoardDriver) -> None:
-    """The report is dropped, and the bot dies before its reply says so: the next one says the same, so that nothing
-    comes back."""
-    case = AppealThread(stand, "Strange", "Hm.")
-    case.say("/flag copy ada/copy it is bob/original", stand.bob)
-    first, second = (decisions.dismiss(stand.context, "it is known", said(stand, case)) for _ in range(2))
-    assert first == second
-    assert (first.how, first.models) == ("dismissed", ("ada/copy",))
 
 
 def test_a_maintainer_by_an_organisation_flags(stand: FlagBoardDriver) -> None:
@@ -387,15 +271,3 @@ def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagBoardDri
     files = tuple(ModelFile(name, 1, digest) for name, digest in original.weights.items())
     facts = ModelFacts("found", files=files, weights=Weights(tuple(original.weights)))
     assert digest_of(copy) == digest_of(original) == weights_digest(facts) != ""
-
-
-def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> None:
-    """Evidence is in no comment and in no repo before the decision."""
-    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
-    report = find_report(stand.context, "ada/copy")
-    assert report is not None
-    assert report.findings
-    posts = "".join(text for _, text in case.comments())
-    assert not any(finding.message in posts for finding in report.findings)
-    assert stand.form.list_repo_files(FLAGS, repo_type="dataset") in ([], [".gitattributes"])
-    assert all(isinstance(one, FlagRecord) for one in stand.context.flag_book.records())

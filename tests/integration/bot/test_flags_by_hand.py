@@ -85,13 +85,13 @@ def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagBoardDr
     stand.sync_flags()
     number = int(record["thread"].rpartition("/")[2])
     thread = stand.form.get_discussion_details(SPACE, number, repo_type="space")
-    assert any(one.type == "comment" and "A mistake of mine." in one.content for one in thread.events)
+    assert any(event.type == "comment" and "A mistake of mine." in event.content for event in thread.events)
 
 
 @pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
 def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str, *, waits: bool) -> None:
-    """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
-    that it was opened again for the author."""
+    """A comment since the import waits for a maintainer, an earlier one does not. The bot posts nothing but that it
+    opened the discussion again for the author."""
     case = AppealThread(stand, "About ada/good", "It is too good.")
     url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
     decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
@@ -99,7 +99,8 @@ def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str
     stand.sync_flags()
     case.say("It is not!", stand.ada)
     assert (
-        [one.topic for one in waiting_threads(stand.context) if one.title == "About ada/good"] == ["improper flag"]
+        [thread.topic for thread in waiting_threads(stand.context) if thread.title == "About ada/good"]
+        == ["improper flag"]
     ) is waits
     case.say("I have looked at it.", stand.form)
     stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
@@ -150,7 +151,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     report = json.loads(shown.output)
     assert (shown.exit_code, report["written"]) == (1, False)
     codes = "address blanks blanks blanks invisible look-alike no-name no-thread renamed twice unknown"
-    assert sorted(one["code"] for one in report["problems"]) == codes.split()
+    assert sorted(problem["code"] for problem in report["problems"]) == codes.split()
     assert CliRunner().invoke(app, ["flags", "import", str(file), "--write"]).exit_code == 1
     stand.time = clock.now() + 1
     stand.sync_flags()
@@ -201,10 +202,10 @@ def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
     assert disagreements(stand.context) == []
     results = plant_disagreements(stand)
     listed = disagreements(stand.context)
-    kinds = {one.what for one in listed}
-    deletions = [CommitOperationDelete(one.path_in_repo) for one in results]
+    kinds = {disagreement.what for disagreement in listed}
+    deletions = [CommitOperationDelete(addition.path_in_repo) for addition in results]
     stand.form.create_commit("board/results", deletions, commit_message="Clear", repo_type="dataset")
-    assert [one.path for one in listed if one.path.startswith("ada/merged")] == [], (
+    assert [disagreement.path for disagreement in listed if disagreement.path.startswith("ada/merged")] == [], (
         "its request is there, and unreadable"
     )
     assert kinds == {
@@ -241,7 +242,7 @@ def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagBoard
     try:
         hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
         sync_webhooks(stand.context)
-        assert [one.disabled for one in hub.webhooks()] == [None]
+        assert [webhook.disabled for webhook in hub.webhooks()] == [None]
     finally:
         hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook-delete")
 
@@ -260,5 +261,5 @@ def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagBoardDriv
     there = stand.form.list_repo_files(FLAGS, repo_type="dataset")
     assert [path for path in there if path.startswith("flags/")] == ["flags/ada/hushed.json"]
     assert stand.record("ada/hushed")["also"] == ["ada/loud"]
-    named = stand.table("do_not_submit.json") if both else [one["model"] for one in stand.table("scoped.json")]
+    named = stand.table("do_not_submit.json") if both else [row["model"] for row in stand.table("scoped.json")]
     assert set(named) == {"ada/loud", "ada/hushed"}

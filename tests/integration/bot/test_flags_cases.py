@@ -67,13 +67,13 @@ def test_a_copy_with_renamed_shards_names_its_original(
     conversations["A copy with renamed files"] = [case]
     report = find_report(stand.context, "ada/copy")
     assert report is not None
-    assert [one.code for one in report.findings] == ["same-weights-unnamed"]
+    assert [finding.code for finding in report.findings] == ["same-weights-unnamed"]
     assert stand.table() is None
-    assert not any("byte for byte" in one for one in case.replies()), "nothing is said of it before it was decided"
+    assert not any("byte for byte" in reply for reply in case.replies()), "nothing is said of it before it was decided"
     case.say("/flag copy its files are those of bob/original, byte for byte", stand.form)
     assert stand.table() == {"ada/copy": stand.record("ada/copy")["thread"]}
     case.say("I forgot to name it. I will fix the card.", stand.ada)
-    assert [one.title for one in waiting_threads(stand.context)] == ["[FLAG] ada/copy"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["[FLAG] ada/copy"]
     mend(stand, "ada/copy", "base_model: bob/original\n")
     case.say("Done.", stand.ada)
     assert "seems to be fixed" in case.replies()[-1]
@@ -86,14 +86,17 @@ def test_a_copy_with_renamed_shards_names_its_original(
 def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """A maintainer flags it in a thread about something else: a discussion of its own is opened. A day's round finds
-    that the cause is gone, though nobody said so."""
+    """A maintainer flags it in a thread about something else: a discussion of its own is opened. The daily check
+    finds that the cause is gone, without a comment about it."""
     question = AppealThread(stand, "Thank you", "This is a great leaderboard.")
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]
     opened = opened_by_us(stand, "[FLAG] ada/merged")
     conversations["An undeclared merge"] = [question, opened]
-    assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
+    assert {finding["code"] for finding in stand.record("ada/merged")["evidence"]} == {
+        "merge-undeclared",
+        "base-undeclared",
+    }
     mend(stand, "ada/merged", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
     stand.time += 86_400
     stand.tick()
@@ -110,7 +113,7 @@ def test_one_discussion_holds_several_models(
     """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
     case = AppealThread(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
     conversations["Contamination, and two models in one discussion"] = [case]
-    assert {one.model for one in reports(stand.context)} == {"ada/plain", "ada/half"}
+    assert {report.model for report in reports(stand.context)} == {"ada/plain", "ada/half"}
     case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
     assert set(stand.table()) == {"ada/plain", "ada/half"}
     case.say("I trust ada, these are good models.", stand.bob)
@@ -153,7 +156,7 @@ def test_anybody_may_report_and_only_maintainers_flag(
     assert "`ada/good`" in case.replies()[-1]
     case.say("/flag other ada/good it is too good to be true", stand.bob)
     assert ("is reported" in case.replies()[-1], stand.table()) == (True, {})
-    assert [one.model for one in reports(stand.context)] == ["ada/good"]
+    assert [report.model for report in reports(stand.context)] == ["ada/good"]
     case.say("/unflag ada/good because I say so", stand.bob)
     assert "Only a maintainer" in case.replies()[-1]
     case.say("/dismiss it is good, and true", stand.form)
@@ -194,7 +197,7 @@ def test_a_closed_discussion_is_opened_again_within_limits(
     for number in range(4, 6):
         case.say(f"Please check it again (appeal {number}).", stand.ada)
         assert case.status == "closed"
-    assert sum("reopened this discussion 3 times" in one for one in case.replies()) == 1
+    assert sum("reopened this discussion 3 times" in reply for reply in case.replies()) == 1
 
 
 def test_a_flag_is_not_escaped_by_another_name(
@@ -232,7 +235,7 @@ def opened_by_us(stand: FlagBoardDriver, title: str) -> AppealThread:
 
 
 def _shown(hearings: list[AppealThread]) -> str:
-    return "".join(_thread(one) for one in hearings)
+    return "".join(_thread(thread) for thread in hearings)
 
 
 def _thread(hearing: AppealThread) -> str:

@@ -115,7 +115,7 @@ class Life:
     def by_hand(self) -> str:
         """A person takes a record out of the repo."""
         there = self.stand.form.list_repo_files("board/flags", repo_type="dataset")
-        name = next((one for one in MODELS if record_path(one) in there), None)
+        name = next((model for model in MODELS if record_path(model) in there), None)
         if name is not None:
             deletions = [CommitOperationDelete(record_path(name))]
             self.stand.form.create_commit("board/flags", deletions, commit_message="By hand", repo_type="dataset")
@@ -150,7 +150,7 @@ class Life:
         """Everything is looked at, as the reconciler would in its rounds."""
         self.wait(400)
         listed = self.stand.form.get_repo_discussions(SPACE, repo_type="space")
-        keys = [f"thread:space/{SPACE}:{one.num}" for one in listed]
+        keys = [f"thread:space/{SPACE}:{thread.num}" for thread in listed]
         for key in ("flags", *keys, "flags"):
             self.stand.context.mark(key)
         self.stand.work()

@@ -234,7 +234,10 @@ def test_a_person_submits_a_model_once_however_often_they_click(site: SignInSite
     assert (file["sender"], file["model_type"], file["precision"]) == ("ada", "pretrained", "float32")
     assert file["use_chat_template"] is False
     decisions = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
-    assert len([one for one in decisions if one["verb"] == "submit" and one["model"] == "ada/good"]) == 1
+    assert (
+        len([decision for decision in decisions if decision["verb"] == "submit" and decision["model"] == "ada/good"])
+        == 1
+    )
     again = sent(browser, press(browser, browser.get("/submit")))
     assert "already has a request" in shown(again)
     assert f'href="/requests/{PATH}"' in again.text

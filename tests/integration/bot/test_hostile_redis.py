@@ -189,7 +189,7 @@ def test_forged_cards_of_workers_are_no_workers(stand: BoardDriver, pages: httpx
     forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
     forged += [{**card, "since": float("nan")}, {**card, "name": "n" * 10_000}, {**card, "doing": "x" * 1_000}, [], 1]
     forged += [{**card, "versions": {str(n): "1" for n in range(1_000)}}, {**card, "tiers": ["x" * 1_000]}]
-    stand.context.redis.hset(KEYS.workers, mapping={str(n): json.dumps(one) for n, one in enumerate(forged)})
+    stand.context.redis.hset(KEYS.workers, mapping={str(n): json.dumps(content) for n, content in enumerate(forged)})
     all_pages_answer(pages)
     assert stand.context.workers.alive(now=stand.time) == []
 

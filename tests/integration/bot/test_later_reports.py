@@ -97,7 +97,7 @@ def test_only_the_first_comments_of_the_author_without_commands_are_read(failed:
     talk = opened(stand, "My evaluation failed", "Could you have a look?")
     talk.say(f"Is it {link(stand, path)}?", stand.bob)
     talk.say(f"Let me see. {link(stand, path)}\n\n/help")
-    assert ["`/help`" in one for one in talk.replies()] == [True]
+    assert ["`/help`" in reply for reply in talk.replies()] == [True]
     talk.say(f"> Is it {link(stand, path)}?\n\nThat is the question.")
     for number in range(3):
         talk.say(f"Hm, {number}.")
@@ -113,4 +113,4 @@ def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[Board
     talk = opened(stand, "It failed", link(stand, path))
     talk.say(f"And so did {link(stand, other)}")
     assert len(talk.replies()) == 1
-    assert [one.title for one in waiting_threads(stand.context)] == ["It failed"]
+    assert [thread.title for thread in waiting_threads(stand.context)] == ["It failed"]

@@ -21,7 +21,7 @@ from redis_state.board.table_rows import TableRows
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import Client, page, serving
-from tests.support.board.seeded_board import BENCHMARKS, entry, furnish, path_of, score
+from tests.support.board.seeded_board import BENCHMARKS, entry, fill_board, path_of, score
 
 KEYS = Keys("exported")
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
@@ -34,7 +34,7 @@ def site(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """A board with scores, one of them with standard errors, facts of its table, and a licence that is a formula."""
-    furnish(lasting_redis, KEYS)
+    fill_board(lasting_redis, KEYS)
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     index.put(entry("eve/formula", "settled", "FINISHED", number=90, licence=FORMULA))
     score(scores, index.get(path_of("eve/formula")), 12.0, "chat")
@@ -158,7 +158,7 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     """By id or by name; the margin stands where both have standard errors; a name that is not there is named."""
     pins = [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
     comparison = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
-    assert [one["row"]["model"] for one in comparison["compared"]] == [
+    assert [evaluation["row"]["model"] for evaluation in comparison["compared"]] == [
         "north/birch-70b",
         "01-ai/Yi-34B",
         "tiny-lab/cedar-7b",
@@ -166,7 +166,7 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
     assert comparison["unknown"] == ["no/body"]
     assert comparison["compared"][0]["differences"] == {}
     assert comparison["compared"][1]["differences"]["average"] == {"value": pytest.approx(58.7 - 63.2), "margin": None}
-    margins = {name: one["margin"] for name, one in comparison["compared"][2]["differences"].items()}
+    margins = {name: difference["margin"] for name, difference in comparison["compared"][2]["differences"].items()}
     independent = 1.959964 * math.hypot(2, 2)
     assert margins[BENCHMARKS[1]] == pytest.approx(independent), "there is no vector for it"
     assert margins[BENCHMARKS[0]] == pytest.approx(1.959964 * math.sqrt(2 * (2**2 - 1.9**2)), rel=1e-3)
@@ -188,7 +188,7 @@ def test_rows_that_answered_other_questions_are_marked_and_found(site: Client) -
     assert {line["model"]: line["asked"] for line in lines}["eve/formula"] == "d" * 12
     address = "/compare?model=north/birch-70b&model=tiny-lab/cedar-7b&model=eve/formula"
     compared = site.get(f"/api{address}").json()["compared"]
-    assert [one["same_questions"] for one in compared] == [True, True, False]
+    assert [evaluation["same_questions"] for evaluation in compared] == [True, True, False]
     assert compared[1]["differences"]["average"]["margin"] is not None
     assert compared[2]["differences"]["average"]["margin"] is None
     assert page(site, address).count(">other questions<") == 1

@@ -66,7 +66,7 @@ def test_secret_questions_stay_out_of_public_logs(stand: BoardDriver, monkeypatc
         context.private_logs,
         context.private_logs,
     ]
-    restricted = [one.model_copy(update={"restricted": True}) for one in context.suite.benchmarks]
+    restricted = [benchmark.model_copy(update={"restricted": True}) for benchmark in context.suite.benchmarks]
     context.suite = context.suite.model_copy(update={"benchmarks": tuple(restricted)})
     assert logs_repo(context, "public") == context.private_logs
 
@@ -96,7 +96,7 @@ def test_a_decision_about_a_private_model_is_in_no_public_repo(stand: BoardDrive
         stand.time += 600
         stand.work()
     for repo, name in ((context.private_logs, "secret"), (context.logs, "open")):
-        (file,) = [one for one in context.hub.list_files(repo) if one.path.startswith("decisions/")]
+        (file,) = [file for file in context.hub.list_files(repo) if file.path.startswith("decisions/")]
         assert f"ada/{name}_eval" in context.hub.read_file(repo, file.path).data.decode()
     assert context.hub.is_private(context.private_logs)
 

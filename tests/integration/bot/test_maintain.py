@@ -69,12 +69,12 @@ def park(site: SignInSite, key: str, error: str = f"ValueError: {HOSTILE}") -> s
 
 def is_parked(site: SignInSite, key: str) -> bool:
     """Whether the sync of `key` is parked."""
-    return any(one.key == key for one in site.stand.context.parking.all())
+    return any(parked_sync.key == key for parked_sync in site.stand.context.parking.all())
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
     """Return the one recorded decision about `key`."""
-    (decision,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
+    (decision,) = (decision for decision in wakes(site, person) if decision["command"] == f"wake {key}")
     return decision
 
 
@@ -87,7 +87,7 @@ def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
 def wakes(site: SignInSite, person: str) -> list[dict[str, Any]]:
     """Return the recorded decisions of a person."""
     decisions = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
-    return [one for one in decisions if one["person"] == person]
+    return [decision for decision in decisions if decision["person"] == person]
 
 
 def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
@@ -160,7 +160,7 @@ def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked
 def kept(site: SignInSite) -> list[Any]:
     """The decisions that lie on the Hub."""
     context = site.stand.context
-    paths = [one.path for one in context.hub.list_files(context.logs) if one.path.startswith("decisions/")]
+    paths = [file.path for file in context.hub.list_files(context.logs) if file.path.startswith("decisions/")]
     return [json.loads(context.hub.read_file(context.logs, path).data) for path in paths]
 
 
@@ -276,16 +276,16 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: 
         deliver(site, b"no JSON \xff\x1b[2J" + HOSTILE.encode(), f"more-{number}")
     deliver(site, json.dumps({"words": ["x" * 100] * 800}).encode(), "long")
     newest = mia.get("/api/maintain/inbox", params={"limit": 3}).json()
-    assert [one["id"] for one in newest["deliveries"]] == ["long", "more-3", "more-2"]
+    assert [delivery["id"] for delivery in newest["deliveries"]] == ["long", "more-3", "more-2"]
     older = mia.get("/api/maintain/inbox", params={"limit": 3, "before": newest["next"]}).json()
-    assert [one["id"] for one in older["deliveries"]][:3] == ["more-1", "more-0", "first"]
+    assert [delivery["id"] for delivery in older["deliveries"]][:3] == ["more-1", "more-0", "first"]
     some = mia.get("/api/maintain/inbox", params={"verdict": "not-json"}).json()
-    assert [one["id"] for one in some["deliveries"]] == [f"more-{number}" for number in (3, 2, 1, 0)]
+    assert [delivery["id"] for delivery in some["deliveries"]] == [f"more-{number}" for number in (3, 2, 1, 0)]
     page = mia.get("/maintain/inbox?verdict=not-json")
     assert "more-2" in page.text
     assert ">long<" not in page.text
-    one = next(one for one in older["deliveries"] if one["id"] == "first")
-    shown = mia.get(f"/maintain/inbox/{one['entry']}")
+    first = next(delivery for delivery in older["deliveries"] if delivery["id"] == "first")
+    shown = mia.get(f"/maintain/inbox/{first['entry']}")
     assert HOSTILE not in shown.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e" in shown.text
     raw = mia.get("/api/maintain/inbox/more-0").json()
@@ -311,7 +311,7 @@ def test_unknown_causes_are_listed(site: SignInSite, mia: Browser) -> None:
             IndexEntry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
         )
     listed = mia.get("/api/maintain/unknown").json()
-    assert ([one["model"] for one in listed["unknown"]], listed["hidden"]) == (["ada/a"], 1)
+    assert ([failure["model"] for failure in listed["unknown"]], listed["hidden"]) == (["ada/a"], 1)
     page = mia.get("/maintain/unknown").text
     assert "ada/a" in page
     assert HOSTILE not in page

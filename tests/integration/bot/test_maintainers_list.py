@@ -20,9 +20,9 @@ HOSTILE = "<b>@ada</b> | [x](http://evil.example)"
 def digests(stand: BoardDriver) -> list[list[str]]:
     """What stands in each list: opening post and comments."""
     return [
-        [event.content for event in one.events if event.type == "comment"]
-        for one in stand.threads()
-        if one.title == TITLE
+        [event.content for event in thread.events if event.type == "comment"]
+        for thread in stand.threads()
+        if thread.title == TITLE
     ]
 
 

@@ -71,7 +71,7 @@ def test_a_mention_is_answered_once(board: BoardDriver) -> None:
     talk = opened(board, "Something odd", "@steward-bot can you help?")
     (reply,) = talk.replies()
     assert "`/help` lists all commands" in reply
-    assert [one.topic for one in waiting_threads(board.context)] == ["other"]
+    assert [thread.topic for thread in waiting_threads(board.context)] == ["other"]
     talk.say("@steward-bot how do I submit a model?", board.bob)
     assert "`/submit org/model`" in talk.replies()[-1]
     talk.say("@steward-bot: ada/good has failed, what now?", board.bob)
@@ -117,7 +117,7 @@ def test_in_the_thread_of_a_request_no_mention_is_needed(board: BoardDriver) -> 
     board.context.board = board.context.board.model_copy(update={"threads": "always"})
     board.submit("ada/good", sender="ada")
     board.settle()
-    (thread,) = [one for one in board.threads() if "ada/good" in one.title]
+    (thread,) = [thread for thread in board.threads() if "ada/good" in thread.title]
     talk = Discussion(board, number=thread.num)
     before = len(talk.replies())
     talk.say("How long does it take?")

@@ -68,7 +68,7 @@ def refused(_section: str) -> dict[str, object]:
 
 
 def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: BoardDriver) -> None:
-    """Two processes count the same thing; nothing is written twice, and a gauge is what was said last."""
+    """Counts of two processes add up, none is written twice, and a gauge has its last value."""
     first, other = (Meters(stand.context.redis, Keys("meters")) for _ in range(2))
     first.count("syncs", "request", "done", by=2)
     other.count("syncs", "request", "done")

@@ -233,8 +233,8 @@ def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
     good = stand.context.models_hub
     for token, sentence in ((BOT, "may write to board/requests"), ("hf_reads", "may open no pull request")):
         stand.context.models_hub = Hub(stand.hub.url, token)
-        ((state, told),) = found()
-        assert state == "error" and sentence in told
+        ((state, text),) = found()
+        assert state == "error" and sentence in text
         stand.context.models_hub.close()
     stand.context.models_hub = None
     assert [state for state, _ in found()] == ["warning"]

@@ -102,10 +102,10 @@ def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatc
     stand.settle()
     assert [] not in shown, shown
     assert shown[-1] == [NEW]
-    found = model(board, ModelQuery(NEW))
-    assert [row.average for row in found.results] == [40.0]
+    page = model(board, ModelQuery(NEW))
+    assert [row.average for row in page.results] == [40.0]
     details = f"{stand.hub.url}/datasets/{details_repo}"
-    assert details in [request.details_url for request in found.requests]
+    assert details in [request.details_url for request in page.requests]
     stand.time += 600
     stand.work()
     assert stand.file(path(NEW))["steward"]["details"] == details_repo
@@ -213,7 +213,7 @@ def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("approval_is_first", [True, False])
 def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, approval_is_first: bool) -> None:
-    """Both are written before the bot looks: the thread says what was done, and the second is told so."""
+    """Both commands are there before the bot reads them: it executes the first, and the reply to the second says so."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -221,13 +221,13 @@ def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, 
     for text in words if approval_is_first else words[::-1]:
         talk.write(text, MAYA)
     talk.look()
-    said = talk.all()[-1]
+    reply = talk.all()[-1]
     if approval_is_first:
         assert (agrees(stand), "### ✅ Renamed" in talk.proposal()) == ("new", True)
-        assert "waits for a decision" in said
+        assert "waits for a decision" in reply
     else:
         assert (agrees(stand), "Rejected" in talk.proposal()) == ("old", True)
-        assert "This plan was rejected" in said
+        assert "This plan was rejected" in reply
 
 
 def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
@@ -359,4 +359,4 @@ def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monk
 def test_enough_files_take_part() -> None:
     """The rename that is killed above moves files, and changes one that stays."""
     files = requests_plan(files=POINTED).files
-    assert {one.moves for one in files} == {True, False}
+    assert {file.moves for file in files} == {True, False}

@@ -37,8 +37,8 @@ def resubmit(place: Transcripts) -> str:
     count = place.people["ada"].list_repo_commits(MODEL)
     more = {"path_or_fileobj": str(len(count)).encode(), "path_in_repo": "more.txt"}
     place.people["ada"].upload_file(repo_id=MODEL, **more)
-    said = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}").replies()[-1]
-    assert "waits for an evaluation" in said
+    reply = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}").replies()[-1]
+    assert "waits for an evaluation" in reply
     tried: str = place.stand.file(PATH)["revision"]
     return tried
 
@@ -60,7 +60,7 @@ def report(place: Transcripts) -> TranscriptThread:
 
 def listed(place: Transcripts) -> list[str]:
     """What is on the maintainers' list."""
-    return [one.title for one in waiting_threads(place.stand.context)]
+    return [thread.title for thread in waiting_threads(place.stand.context)]
 
 
 def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Transcripts) -> None:
@@ -68,9 +68,9 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     earlier = place.stand.file(PATH)["steward"]["results"]
     tried = newer_fails(place, LOST)
     first, second = report(place), report(place)
-    (said,) = first.replies()
+    (reply,) = first.replies()
     for words in (NEWER, "the earlier result](", "a problem on our side", AGAIN):
-        assert words in said
+        assert words in reply
     assert "will be evaluated again" in second.replies()[0]
     waiting = place.stand.file(PATH)
     assert (waiting["status"], waiting["revision"]) == ("PENDING_NEW_EVAL", tried)
@@ -78,10 +78,10 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
     place.run(PATH)
     facts = place.stand.file(PATH)["steward"]
     assert (facts["revision"], facts["results"] != earlier, "tried" in facts) == (tried, True, False)
-    for one in (first, second):
-        one.look()
-        assert "has finished" in one.replies()[-1]
-        assert one.events()[-1].new_status == "closed"
+    for thread in (first, second):
+        thread.look()
+        assert "has finished" in thread.replies()[-1]
+        assert thread.events()[-1].new_status == "closed"
 
 
 def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Transcripts) -> None:
@@ -92,8 +92,8 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     first.look()
     assert "has failed; its earlier result stays" in first.replies()[-1]
     assert "scores" not in first.replies()[-1].lower()
-    found = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
-    assert found.status == "open"
+    thread = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
+    assert thread.status == "open"
     assert listed(place) == []
     assert "it was relaunched before" in report(place).replies()[0]
     assert listed(place) == ["My new version failed"]
@@ -106,12 +106,12 @@ def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> 
     talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
     place.run(PATH, LOST)
     talk.look()
-    said = talk.replies()[-1]
+    reply = talk.replies()[-1]
     for words in ("@bob: ", "has failed; its earlier result stays", LOST.message):
-        assert words in said
-    said = talk.say("bob", f"/why {MODEL}").replies()[-1]
+        assert words in reply
+    reply = talk.say("bob", f"/why {MODEL}").replies()[-1]
     for words in (NEWER, "a problem on our side", "decisive lines", "`/relaunch` evaluates it again"):
-        assert words in said
+        assert words in reply
     assert f"a newer evaluation failed: {LOST.message}" in talk.say("bob", f"/status {MODEL}").replies()[-1]
     assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").replies()[-1]
 
@@ -138,9 +138,9 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
     place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
     file = place.stand.file(PATH)
     assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
-    (said,) = report(place).replies()
+    (reply,) = report(place).replies()
     for words in (NEWER, "a problem with the submission", "**What to do:**"):
-        assert words in said
+        assert words in reply
     assert place.stand.file(PATH)["status"] == "FINISHED"
     assert listed(place) == []
 
@@ -151,10 +151,10 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
     entry = place.stand.context.index.get(PATH)
     gated = entry.standing.model_copy(update={"access": "gated"})
     place.stand.context.index.put(entry.model_copy(update={"standing": gated}))
-    (said,) = report(place).replies()
-    assert NEWER in said
-    assert "A maintainer will look at it" in said
-    assert LOST.message not in said
+    (reply,) = report(place).replies()
+    assert NEWER in reply
+    assert "A maintainer will look at it" in reply
+    assert LOST.message not in reply
     assert listed(place) == ["My new version failed"]
 
 
@@ -183,8 +183,8 @@ def test_the_commit_that_was_evaluated_is_not_evaluated_again_by_resubmit(place:
     """`/resubmit` without a newer commit changes nothing, as `/submit` does, and names the commit."""
     before = place.stand.file(PATH)
     talk = place.open("ada", "Once more", f"Please.\n\n/resubmit {MODEL}")
-    said = talk.replies()[-1]
-    assert f"It is for `{before['steward']['revision'][:8]}`, the commit you asked for, so nothing was changed" in said
+    reply = talk.replies()[-1]
+    assert f"It is for `{before['steward']['revision'][:8]}`, the commit you asked for, so nothing was changed" in reply
     assert place.stand.file(PATH) == before
 
 

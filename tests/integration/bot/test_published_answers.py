@@ -103,14 +103,14 @@ def test_a_part_of_the_answers_is_read_with_its_counts(stand: BoardDriver, evalu
     """Question, prompt, choices with log-likelihoods, and right or wrong, in parts, by the answer."""
     part = read(stand, evaluated, limit=20)
     assert (part.state, part.counts) == ("done", {"all": 50, "right": 30, "wrong": 20})
-    assert [one.id for one in part.questions] == list(range(20))
+    assert [question.id for question in part.questions] == list(range(20))
     first = part.questions[0]
     assert (first.question, first.prompt, first.choices) == ("Question 0?", "Q: Is it?\nA:", [" Yes", " No"])
     (mine,) = first.answers
     assert (first.target_choice, mine.chosen, mine.likelihoods, mine.right) == (0, 0, [-0.5, -1.5], True)
     wrong = read(stand, evaluated, show="wrong", offset=10)
-    assert [one.id for one in wrong.questions] == list(range(40, 50))
-    assert {(one.answers[0].chosen, one.answers[0].right) for one in wrong.questions} == {(1, False)}
+    assert [question.id for question in wrong.questions] == list(range(40, 50))
+    assert {(question.answers[0].chosen, question.answers[0].right) for question in wrong.questions} == {(1, False)}
     assert read(stand, evaluated, show="wrong", offset=100).questions == []
 
 
@@ -132,9 +132,9 @@ def test_two_evaluations_differ_where_one_is_right(stand: BoardDriver, evaluated
     second = evaluate(stand, tmp_path, other, "bfloat16")
     part = read(stand, evaluated, other=second)
     assert part.counts == {"all": 7, "right": 5, "wrong": 2, "common": 48}
-    assert [one.id for one in part.questions] == [0, 1, 2, 3, 4, 40, 41]
+    assert [question.id for question in part.questions] == [0, 1, 2, 3, 4, 40, 41]
     assert [each.right for each in part.questions[0].answers] == [True, False]
-    assert [one.id for one in read(stand, evaluated, other=second, show="wrong").questions] == [40, 41]
+    assert [question.id for question in read(stand, evaluated, other=second, show="wrong").questions] == [40, 41]
 
 
 def restrict(stand: BoardDriver) -> None:
@@ -242,7 +242,7 @@ def test_the_page_shows_questions_and_answers(served: httpx2.Client, evaluated: 
     after = get(served, f"/details/{evaluated}", show="right", page="9").text
     assert ("Page 2 of 2" in after, after.count("<h2>Question ")) == (True, 10)
     answer = get(served, f"/api/details/{evaluated}", offset=49)
-    assert (answer.status_code, [one["id"] for one in answer.json()["questions"]]) == (200, [49])
+    assert (answer.status_code, [question["id"] for question in answer.json()["questions"]]) == (200, [49])
 
 
 def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
@@ -345,7 +345,7 @@ def test_two_evaluations_are_compared_question_by_question(
         )
         assert (text.count("<h2>Question "), "Question 45?" in text) == (1, True)
         answer = get(web, "/api/compare/questions", **pins).json()
-        assert [[each["right"] for each in one["answers"]] for one in answer["questions"]] == [[False, True]]
+        assert [[each["right"] for each in question["answers"]] for question in answer["questions"]] == [[False, True]]
         # The server's table follows the scores a moment later.
         compared = wait_until(
             lambda: text if "where they differ" in (text := unescape(web.get("/compare", params=pins).text)) else ""
@@ -390,6 +390,6 @@ def test_a_client_that_asks_too_often_waits(
     monkeypatch.setattr("bot.web.checks.DETAILS_PER_CLIENT", 2)
     address = f"/api/details/{evaluated}"
     asked = [get(served, address, offset=at) for at in range(4)]
-    assert [one.status_code for one in asked] == [200, 200, 429, 429]
+    assert [response.status_code for response in asked] == [200, 200, 429, 429]
     assert asked[2].headers["retry-after"]
     assert served.get(address, params={"task": TASK, "offset": 0}).status_code == 200

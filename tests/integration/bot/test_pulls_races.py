@@ -57,7 +57,7 @@ def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
 
 
 class Calls(list[tuple[str, str]]):
-    """The calls of the bot; what was asked for happens once, right before the call it was asked for."""
+    """A record of the bot's calls that runs `then` once, right before the call for which `at` is true."""
 
     def __init__(self, at: Callable[[int, str], bool], then: Callable[[], object]) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: BoardDri
 
 
 def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: BoardDriver) -> None:
-    """A push right before each single call of checking and merging: what stays is what was checked, told once."""
+    """With a push before any one call of checking and merging, main holds only checked files; the bot reports once."""
     stand.context.me()
     ends: list[str] = []
     for at in range(0, 15, 1 if WHOLE else 2):

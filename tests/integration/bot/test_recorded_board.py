@@ -131,7 +131,7 @@ def test_the_job_in_rq_is_taken_as_it_was_queued(recorded: RecordedBoard) -> Non
 
 
 def test_a_hold_and_a_pause_last_until_a_maintainer_lifts_them(recorded: RecordedBoard) -> None:
-    """What was held is queued after `/unhold`, and the recorded pause of a tier is known and lifted."""
+    """A held request is queued after `/unhold`, and `/resume` lifts the recorded pause of a tier."""
     board = recorded
     board.driver.settle()
     assert set(board.driver.context.pauses.all()) == {"tier:large"}

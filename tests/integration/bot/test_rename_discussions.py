@@ -150,7 +150,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, p
     look_at(stand, REQUESTS, number)
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
     posts = comments(stand, REQUESTS, asked)
-    assert ["a maintainer decides" in one for one in posts] == [False] * answers + [True]
+    assert ["a maintainer decides" in post for post in posts] == [False] * answers + [True]
     assert decide(stand.context, stand.context.requests, number, head, "maya").merged
     stand.work()
     assert status(stand, asked) == "closed"
@@ -205,7 +205,7 @@ def test_what_is_mentioned_in_a_talk_ends_nothing(stand: BoardDriver) -> None:
 
 
 def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: BoardDriver) -> None:
-    """What was right of a part is merged; what is left is offered, planned anew, and done by another."""
+    """The correct part of a rename is merged; the bot offers the rest, and a second pull request brings it."""
     first = {path(OLD): None, path(NEW): done(requests_plan().files)[path(NEW)]}
     number, head = open_pull(stand, first)
     look_at(stand, REQUESTS, number)
@@ -265,7 +265,7 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
     files[result_path(OLD)] = json.dumps({**fields, "config": {**fields["config"], "model_name": OLD}}).encode()
     stand.form.create_commit(RESULTS, operations(files), commit_message="Begin", repo_type="dataset")
     planned = plan("results", OLD, NEW, files).files
-    wanted = next(json.loads(one.data) for one in planned if one.path == result_path(OLD))
+    wanted = next(json.loads(file.data) for file in planned if file.path == result_path(OLD))
     assert wanted["config"]["model_name"] == NEW
     with_old_name = json.dumps({**wanted, "config": {**wanted["config"], "model_name": OLD}}).encode()
     number, head = open_pull(stand, {**done(planned), result_path(NEW): with_old_name}, repo=RESULTS)
@@ -277,7 +277,7 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
 
 
 def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
-    """Said in the report, at once; what was pushed is checked, and its own commit has to be approved."""
+    """The report says so at once; the pushed commit is checked, and needs an approval of its own."""
     right = done(requests_plan().files)
     number, first = open_pull(stand, right)
     look_at(stand, REQUESTS, number)

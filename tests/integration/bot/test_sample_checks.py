@@ -94,7 +94,13 @@ def results_in(stand: BoardDriver) -> list[str]:
 
 def told(stand: BoardDriver) -> list[str]:
     """What stands in the maintainers' thread about workers."""
-    events = [event for one in stand.threads() if one.title == TITLE for event in one.events if event.type == "comment"]
+    events = [
+        event
+        for thread in stand.threads()
+        if thread.title == TITLE
+        for event in thread.events
+        if event.type == "comment"
+    ]
     return [event.content for event in events if "is set aside" in event.content]
 
 
@@ -214,7 +220,7 @@ def test_large_tables_are_read_in_parts(stand: BoardDriver, monkeypatch: pytest.
 def test_a_bot_without_the_library_says_that_it_compared_nothing(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Boards without the extra `contents` publish as before, and their results say what was not checked."""
+    """Boards without the extra `contents` publish as before, and their results say which checks were left out."""
     monkeypatch.setattr(samples, "can_write", lambda: False)
     job = stand.started()
     stand.end(job, details=published(stand, job, forge_sample))

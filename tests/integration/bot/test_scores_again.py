@@ -88,7 +88,8 @@ def commit(stand: BoardDriver, path: str, content: object) -> None:
 def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     """What the page of results tells: model, commit, licence and average."""
     return [
-        (one.model, one.revision, one.licence, one.average) for one in results(views, ResultsQuery(limit=10)).results
+        (result.model, result.revision, result.licence, result.average)
+        for result in results(views, ResultsQuery(limit=10)).results
     ]
 
 
@@ -129,7 +130,9 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
     influence = b64encode(struct.pack(f"<{INFLUENCE_LENGTH}e", *[0.001] * INFLUENCE_LENGTH)).decode()
     finished(stand, errors={"errors": each, "average_error": average, "influence": influence})
     before = stand.context.scores.all()
-    assert [(one.errors, one.average_error, one.influence) for one in before] == [(each, average, influence)]
+    assert [(scores.errors, scores.average_error, scores.influence) for scores in before] == [
+        (each, average, influence)
+    ]
     stand.context.redis.flushall()
     stand.settle()
     assert stand.context.scores.all() == before
@@ -166,12 +169,12 @@ def test_scores_that_were_read_before_the_request_named_them_are_read_again(stan
     commit(stand, newer, json.loads(stand.context.hub.read_file(stand.context.results, scored.results).data))
     stand.context.mark(scoreboard.SCORES_CHANGED)
     stand.work()
-    assert [one.results for one in stand.context.scores.all()] == [scored.results]
+    assert [scores.results for scores in stand.context.scores.all()] == [scored.results]
     request = stand.file(path)
     stand.put(path, json.dumps({**request, "steward": {**request["steward"], "results": newer}}).encode())
     stand.context.mark(scoreboard.SCORES_CHANGED)
     stand.work()
-    assert [one.results for one in stand.context.scores.all()] == [newer]
+    assert [scores.results for scores in stand.context.scores.all()] == [newer]
 
 
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
@@ -210,7 +213,7 @@ def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: 
 
 
 def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not after a publication of a model without a licence, nor again for what was looked for in vain."""
+    """After a publication without a licence the bot makes no call, and none again for scores that it did not find."""
     old(stand)
     old(stand, "ada/lost", score=None)
     look(stand)
@@ -219,7 +222,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, m
     path = finished(stand)
     look(stand)
     assert calls(stand) == []
-    assert path in {one.path for one in stand.context.scores.all()}
+    assert path in {scores.path for scores in stand.context.scores.all()}
     assert (done, asked) == ([], [])
 
 
@@ -283,7 +286,7 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) ->
 
 
 def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None:
-    """What was noted without the commit gets it, from the results."""
+    """Scores that were stored without their commit get it from the results."""
     path = finished(stand)
     (whole,) = stand.context.scores.all()
     bare = whole.model_dump_json(exclude={"revision", "results"})

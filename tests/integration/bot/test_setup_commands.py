@@ -94,7 +94,7 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: BoardDriver, ste
     assert "[red]" in shown.output
     listed = json.loads(steward("shadow", "list", "--json", "--limit", "5").stdout.splitlines()[-1])
     assert listed["count"] == 2
-    ours = next(one for one in listed["things"] if one["path"] == PATH)
+    ours = next(write for write in listed["things"] if write["path"] == PATH)
     assert [(deed["who"], deed["what"]) for deed in ours["then"]] == [("form", "added the file: FINISHED")]
     assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
     assert steward("shadow", "clear").exit_code == 0

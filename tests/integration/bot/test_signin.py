@@ -172,7 +172,7 @@ def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatc
     """Beyond the limit of waiting sign-ins, the way to the Hub and the way back answer 503 at once."""
     address = browser.agree("ada")
     monkeypatch.setattr("bot.web.signin.routes.MAX_WAITING", 0)
-    assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]
+    assert [browser.get(path).status_code for path in (address, "/signin")] == [503, 503]
 
 
 def test_an_address_that_brings_many_answers_has_to_wait(

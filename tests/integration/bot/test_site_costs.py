@@ -93,7 +93,7 @@ def test_no_page_asks_once_for_each_row(
     fill(connection, 15)
     assert trips() == few
     assert len(workers(views, NoQuery()).workers) == 15
-    assert {one.reason for one in views.pages.queue().held} == {"The cluster moves."}
+    assert {request.reason for request in views.pages.queue().held} == {"The cluster moves."}
     assert len(search(views, SearchQuery(q="old")).requests) == 15
     assert workers(views, NoQuery()).workers[3].request.progress.done == 3  # type: ignore[union-attr]
     assert max(few.values()) <= 20, few

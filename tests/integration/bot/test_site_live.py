@@ -21,7 +21,7 @@ from redis_state import clock
 from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.index import Index
 from redis_state.keys import Keys
-from tests.support.board.seeded_board import entry, furnish, path_of
+from tests.support.board.seeded_board import entry, fill_board, path_of
 
 KEYS = Keys("demo")
 ATTEMPT = f"{0:012x}-deadbeef-1"
@@ -33,7 +33,7 @@ def context(connection: redis.Redis) -> Iterator[BoardContext]:
     """The context of a board in the middle of its day, on a Hub that is away."""
     from tests.support.board.board_file import BOARD
 
-    furnish(connection, KEYS)
+    fill_board(connection, KEYS)
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()

@@ -24,12 +24,14 @@ from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
-from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
+from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
 KEYS = Keys("looked-at")
-PAGES_AND_JSON = [one for one in site_module.PAGES if one.api_path and one.template]
+PAGES_AND_JSON = [
+    page_and_json for page_and_json in site_module.PAGES if page_and_json.api_path and page_and_json.template
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def site(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     """A board in the middle of its day."""
-    furnish(lasting_redis, KEYS)
+    fill_board(lasting_redis, KEYS)
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("site"), KEYS.board)
 
 
@@ -71,7 +73,7 @@ def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> Non
         assert "20 of them computed before" in page(site, path)
     assert site.get(f"/api/requests/{running}").json()["progress"]["replayed"] == 20
     queue = site.get("/api/queue").json()["running"]
-    assert sorted(one["replayed"] for one in queue) == [0, 20]
+    assert sorted(request["replayed"] for request in queue) == [0, 20]
     assert "1,204 of its answers had been computed before" in page(site, f"/requests/{ended}")
     assert site.get(f"/api/history/{ended}").json()["replayed"] == 1_204
 
@@ -106,12 +108,12 @@ def test_results_are_found_and_sorted(site: Client, query: dict[str, str], model
     """By each form of the FAQ, by category and precision; page and API say the same."""
     params = {name: "true" if value == "1" else value for name, value in query.items()}
     answer = site.get("/api/results", params=params)
-    assert [one["model"] for one in answer.json()["results"]] == models
+    assert [result["model"] for result in answer.json()["results"]] == models
     moved = site.get("/results", params=query, follow_redirects=True)
     assert rows_of(moved.text) == models
     assert moved.history[0].status_code == 308, "the former page leads on"
     shown = site.get("/api/leaderboard", params={**params, "type": params.get("category", ())}).json()
-    assert [one["model"] for one in shown["rows"]] == models
+    assert [row["model"] for row in shown["rows"]] == models
 
 
 def rows_of(text: str) -> list[str]:
@@ -131,7 +133,7 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
 def test_about_answers_every_question_of_the_faq(site: Client) -> None:
     """Each question stands there with an answer, below every rule and the sizes that are accepted by precision."""
     text = page(site, "/about")
-    asked = {name: one.question for name, one in faq_entries().items() if one.question}
+    asked = {name: faq_entry.question for name, faq_entry in faq_entries().items() if faq_entry.question}
     answers = re.findall(r'<details id="question-([^"]+)"><summary>([^<]+)</summary>\s*<p>\w', text)
     assert {name: html.unescape(question) for name, question in answers} == asked
     assert "1,120 billion parameters" in text
@@ -165,7 +167,7 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
     index = Index(lasting_redis, KEYS)
 
     def found() -> list[str]:
-        return [one["state"] for one in site.get("/api/search", params={"q": "late/comer"}).json()["requests"]]
+        return [request["state"] for request in site.get("/api/search", params={"q": "late/comer"}).json()["requests"]]
 
     assert found() == []
     index.put(entry("late/comer", "waiting", "PENDING", attempt="z", number=300))
@@ -299,15 +301,17 @@ def test_every_page_links_to_its_json(site: Client) -> None:
 def test_the_twin_of_every_page_says_the_same(site: Client) -> None:
     """Flags, workers and the life of a request, as JSON."""
     flags = FlagsResponse.model_validate(site.get("/api/flags").json()).flags
-    assert [(one.model, one.stands, one.decisions[0].by) for one in flags] == [("ada/willow-1.5b-merge", True, "maya")]
+    assert [(record.model, record.stands, record.decisions[0].by) for record in flags] == [
+        ("ada/willow-1.5b-merge", True, "maya")
+    ]
     workers = site.get("/api/workers").json()["workers"]
-    assert [one["request"]["model"] if one["request"] else None for one in workers] == [
+    assert [worker["request"]["model"] if worker["request"] else None for worker in workers] == [
         "north/spruce-3b",
         "chen/maple-1b",
         None,
     ]
     history = site.get(f"/api/history/{path_of('bob/overtrained-2b')}").json()
-    assert [one["kind"] for one in history["past"]] == ["failed", "relaunched"]
+    assert [event["kind"] for event in history["past"]] == ["failed", "relaunched"]
     assert site.get("/api/models/ada/willow-1.5b-merge").json()["results"][0]["average"] == 47.9
     for path in ("/api/history/none", "/api/models/none"):
         assert site.get(path).status_code == 404

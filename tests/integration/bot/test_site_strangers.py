@@ -97,7 +97,7 @@ def test_that_a_newer_evaluation_failed_is_told_beside_the_result_that_stays(hos
     assert "Why its newer evaluation failed" in page(hostile, finished)
     assert "A newer evaluation failed: " in page(hostile, "/requests")
     assert "Why it failed" in page(hostile, finished.replace("done", "failed"))
-    failures = {one["state"]: one["failed"] for one in hostile.get("/api/requests").json()["requests"]}
+    failures = {request["state"]: request["failed"] for request in hostile.get("/api/requests").json()["requests"]}
     assert failures == {"failed": True, "finished": True, "waiting": False, "running": False}
 
 

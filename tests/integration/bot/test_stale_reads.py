@@ -248,7 +248,9 @@ def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriv
     for _ in range(3):
         look(stand)  # the first look at the threads is over
     harm(stand, path)
-    assert [(one.what, one.path) for one in disagreements(stand.context)] == [(NOT_INDEXED, path)]
+    assert [(disagreement.what, disagreement.path) for disagreement in disagreements(stand.context)] == [
+        (NOT_INDEXED, path)
+    ]
     assert [check.state for check in agreement(stand.context)] == ["error"]
     for _ in range(int(COMPARE_SECONDS // PERIOD) + 1):
         look(stand)
@@ -282,7 +284,9 @@ def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
     stand.settle()
     path = path_of("ada/never")
     stand.context.index.put(IndexEntry(path=path, state="settled"))
-    assert [(one.what, one.path) for one in disagreements(stand.context)] == [(NOT_INDEXED, path)]
+    assert [(disagreement.what, disagreement.path) for disagreement in disagreements(stand.context)] == [
+        (NOT_INDEXED, path)
+    ]
     for _ in range(int(COMPARE_SECONDS // PERIOD) + 1):
         look(stand)
     assert state(stand, path) is None

@@ -32,7 +32,7 @@ def finish(stand: BoardDriver, path: str) -> None:
     stand.worker()
     stand.context.mark("queue")
     stand.settle()
-    (job,) = [one for one in stand.queued() if one.path == path]
+    (job,) = [job for job in stand.queued() if job.path == path]
     stand.take(job)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, number=number_in(job.attempt)))
     stand.settle()
@@ -41,7 +41,7 @@ def finish(stand: BoardDriver, path: str) -> None:
 
 def told(stand: BoardDriver, model: str) -> tuple[str, str]:
     """Status and opening post of the thread of a request for `model`."""
-    (thread,) = [one for one in stand.threads() if one.title.startswith(f"Evaluation of {model} ")]
+    (thread,) = [thread for thread in stand.threads() if thread.title.startswith(f"Evaluation of {model} ")]
     return thread.status, thread.events[0].content
 
 
@@ -107,7 +107,7 @@ def test_closing_can_be_held_back(board: BoardDriver) -> None:
     board.settle()
     finish(board, path)
     assert told(board, "ada/good")[0] == "open"
-    assert any(one.does.startswith("Close #") for one in board.context.effects.shadow.read().things)
+    assert any(write.does.startswith("Close #") for write in board.context.effects.shadow.read().things)
 
 
 def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -> None:

@@ -43,7 +43,7 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
     assert stand.context.ledger.edits.repos() == {"board/results": 1}
     relaunch(stand.context, stand.context.index.get(job.path), cause="comment:1")
     live(stand, 60)
-    assert [one.path for one in stand.queued()] == [job.path]
+    assert [message.path for message in stand.queued()] == [job.path]
 
 
 def test_what_is_staged_is_written_once_the_token_is_good_again(
@@ -59,7 +59,7 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(
         patch.setattr(stand.context.hub, "commit", refused)
         stand.end(job, failure=cause("time-limit").failure(""))
         live(stand, 600, step=2)
-        assert [one.key for one in stand.context.parking.all()]
+        assert [parked.key for parked in stand.context.parking.all()]
     live(stand, 180)
     assert stand.file(job.path)["status"] == "FAILED"
     assert stand.context.parking.all() == []
@@ -122,7 +122,7 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDr
 
 
 def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: BoardDriver) -> None:
-    """A webhook wakes what was put off for a person: not only what was marked as urgently."""
+    """A webhook brings forward a sync that was put off, not only a sync that was marked as urgent."""
     job = stand.started()
     stand.end(job, failure=cause("canary-failed").failure("x"))
     for _ in range(4):

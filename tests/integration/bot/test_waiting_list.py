@@ -28,7 +28,7 @@ def board(stand: BoardDriver) -> BoardDriver:
 
 def topics(stand: BoardDriver) -> list[str]:
     """The topics of what waits."""
-    return [one.topic for one in waiting_threads(stand.context)]
+    return [thread.topic for thread in waiting_threads(stand.context)]
 
 
 def look(stand: BoardDriver, number: int, repo: str = f"dataset/{REQUESTS}") -> None:

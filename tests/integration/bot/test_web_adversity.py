@@ -148,7 +148,7 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
                 super().__setattr__("_ordered", pages._ordered)
 
     turns, _ = Meddled(context)._in_order(line)
-    assert [one.path for one in turns] == [one.path for one in line.turns]
+    assert [request.path for request in turns] == [request.path for request in line.turns]
 
 
 @pytest.mark.parametrize(("access", "reason"), [("private", ""), ("public", "ada/secret has no licence.")])
@@ -177,8 +177,8 @@ def test_flags_are_read_once_for_each_commit(context: BoardContext, monkeypatch:
     monkeypatch.setattr(context.flag_book, "known", counted)
     assert flags.all() == []
     put_flags(context.redis, KEYS, flag("ada/one"))
-    assert [[one.model for one in flags.of(name)] for name in ("Ada/One", "ada/two")] == [["ada/one"], []]
-    assert [one.model for one in flags.all()] == ["ada/one"]
+    assert [[record.model for record in flags.of(name)] for name in ("Ada/One", "ada/two")] == [["ada/one"], []]
+    assert [record.model for record in flags.all()] == ["ada/one"]
     assert len(reads) == 1
     put_flags(context.redis, KEYS)
     assert (flags.of("ada/one"), len(reads)) == ([], 2)

@@ -72,7 +72,7 @@ def get(web: httpx2.Client, path: str, **params: Any) -> Any:
 
 def models_in(page: Any) -> list[str]:
     """The models on a page of requests."""
-    return [one["model"] for one in page["requests"]]
+    return [request["model"] for request in page["requests"]]
 
 
 def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, index: Index) -> None:
@@ -81,8 +81,8 @@ def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, i
     listed, cursor = list[str](), ""
     for _ in range(10):
         page = get(web, "/api/requests", limit=3, **({"cursor": cursor} if cursor else {}))
-        listed += [one["path"] for one in page["requests"]]
-        times = [one["submitted"] for one in page["requests"]]
+        listed += [request["path"] for request in page["requests"]]
+        times = [request["submitted"] for request in page["requests"]]
         assert times == sorted(times, reverse=True)
         if (cursor := page["next"]) is None:
             break
@@ -152,13 +152,13 @@ def test_the_queue_shows_who_waits_who_is_held_and_who_runs(
         entry(1), entry(2), entry(3, org="bob"), entry(4, hold=Hold(reason="Not now.")), entry(5, state="running")
     )
     queue = get(web, "/api/queue")
-    assert [one["model"] for one in queue["waiting"]] == ["bob/m3", "ada/m1", "ada/m2"]
-    assert [one["position"] for one in queue["waiting"]] == [1, 2, 3]
-    assert [(one["model"], one["reason"]) for one in queue["held"]] == [("ada/m4", "Not now.")]
-    assert [one["model"] for one in queue["running"]] == ["ada/m5"]
+    assert [request["model"] for request in queue["waiting"]] == ["bob/m3", "ada/m1", "ada/m2"]
+    assert [request["position"] for request in queue["waiting"]] == [1, 2, 3]
+    assert [(request["model"], request["reason"]) for request in queue["held"]] == [("ada/m4", "Not now.")]
+    assert [request["model"] for request in queue["running"]] == ["ada/m5"]
     assert queue["counts"] == {"waiting": 3, "held": 1, "running": 1, "workers": 0}
     page = get(web, "/api/queue", after=1, limit=1)
-    assert ([one["model"] for one in page["waiting"]], page["next"]) == (["ada/m1"], 2)
+    assert ([request["model"] for request in page["waiting"]], page["next"]) == (["ada/m1"], 2)
     assert get(web, "/api/queue", after=7, held_after=7)["waiting"] == []
 
 
@@ -169,14 +169,17 @@ def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client
     index.put(ended(7, "FAILED", failure=FAILURE), ended(8, "FAILED", access="gated", failure=FAILURE))
     index.put(ended(9, "FAILED", access="private"), ended(10, "CANCELLED"))
     queue = get(web, "/api/queue.json")
-    shown = {kind: [one["model"] for one in queue[kind]] for kind in ("waiting", "held", "running", "finished")}
+    shown = {kind: [request["model"] for request in queue[kind]] for kind in ("waiting", "held", "running", "finished")}
     assert shown == {
         "waiting": ["ada/m1"],
         "held": ["ada/m2"],
         "running": ["ada/m3"],
         "finished": ["ada/m6", "ada/m5", "ada/m4"],
     }
-    failures = [(one["model"], one["status"], one["failure"] and one["failure"]["message"]) for one in queue["failed"]]
+    failures = [
+        (request["model"], request["status"], request["failure"] and request["failure"]["message"])
+        for request in queue["failed"]
+    ]
     assert failures == [("ada/m8", "FAILED", None), ("ada/m7", "FAILED", "The disk is full.")]
     assert (queue["next_finished"], queue["next_failed"]) == (None, None)
     page = get(web, "/api/queue.json", limit=2)
@@ -207,7 +210,7 @@ def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web:
         assert (answer.status_code, answer.json()["code"]) == (404, "no-request")
     queue = web.get("/api/queue")
     assert "secret" not in queue.text
-    assert [(one["path"], one["position"]) for one in queue.json()["waiting"]] == [(None, 1)]
+    assert [(request["path"], request["position"]) for request in queue.json()["waiting"]] == [(None, 1)]
     assert models_in(get(web, "/api/requests", model="secret/m3")) == []
     assert models_in(get(web, "/api/requests", submitter="secret")) == []
 
@@ -278,7 +281,7 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
     document = (project / "docs/api.md").read_text("utf-8")
     described = web.get("/openapi.json").json()["paths"]
     spoken_of = [(path, method) for path in described if path.startswith("/api/") for method in described[path]]
-    assert [one for one in spoken_of if f"`{one[1].upper()} {one[0]}" not in document] == []
+    assert [route for route in spoken_of if f"`{route[1].upper()} {route[0]}" not in document] == []
     source = "".join(file.read_text("utf-8") for file in sorted((project / "bot/web").rglob("*.py")))
     in_source = set(re.findall(r'ErrorResponse\(\s*code="([a-z-]+)"', source))
     codes = in_source | {"not-found", "not-allowed", "no-request", "no-model"}

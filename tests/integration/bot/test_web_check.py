@@ -104,7 +104,7 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     """Each client has a limit a minute, and all together have one; known answers cost nothing, and none is a 5xx."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
-    assert [one.status_code for one in asked] == [202] * settings.checks_per_client + [429]
+    assert [response.status_code for response in asked] == [202] * settings.checks_per_client + [429]
     assert asked[0].headers["retry-after"]
     assert asked[0].json()["state"] == "under-way"
     assert (asked[-1].json()["code"], int(asked[-1].headers["retry-after"]) > 0) == ("too-many", True)
@@ -173,7 +173,7 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardD
         check_model(stand.context, "steward-bot/nothing"),
     )
     words = [[reason.message for reason in rule.reasons] for rule in private.rules]
-    assert words == [[one.message.replace("nothing", "secret") for one in rule.reasons] for rule in nowhere.rules]
+    assert words == [[reason.message.replace("nothing", "secret") for reason in rule.reasons] for rule in nowhere.rules]
     assert [rule.outcome for rule in private.rules] == [rule.outcome for rule in nowhere.rules]
     assert (private.revision, private.access) == (None, "public")
     for_operator = check_model(stand.context, "steward-bot/secret", public=False)
@@ -237,7 +237,7 @@ def test_what_was_submitted_already_would_not_be_accepted_again(stand: BoardDriv
     stand.settle()
     for template in ("no", "yes"):
         repeated = check_model(stand.context, "ada/good", precision="float32", chat_template=template)
-        assert [one.code for rule in repeated.rules for one in rule.reasons] == ["duplicate-open"]
+        assert [reason.code for rule in repeated.rules for reason in rule.reasons] == ["duplicate-open"]
         assert repeated.accepted is False
     assert check_model(stand.context, "ada/good", precision="float16").accepted is True
 
@@ -295,7 +295,7 @@ def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[...
     assert {hit["path"] for hit in hits} == {refused, waits}
     assert steward("search", "nowhere").exit_code == 1
     listed = json.loads(steward("status", "ADA/good", "--json").stdout.splitlines()[-1])["requests"]
-    assert [one["path"] for one in listed] == [waits]
+    assert [request["path"] for request in listed] == [waits]
     if listed[0]["state"] == "waiting":
         assert listed[0]["place"]["position"] == 1
     assert steward("status", "ada/nothing").exit_code == 1

@@ -46,11 +46,11 @@ MODELS = (
 def site(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A board with models made from others; one of them was evaluated at two commits and two precisions."""
     with redis.Redis.from_url(valkey.url) as client:
-        furnish(client, KEYS)
+        fill_board(client, KEYS)
     yield from serving(valkey, tmp_path_factory.mktemp("models"), KEYS.board)
 
 
-def furnish(client: redis.Redis, keys: Keys) -> None:
+def fill_board(client: redis.Redis, keys: Keys) -> None:
     """Models made from others, with earlier evaluations of bob/leaf and one by another program."""
     index, scores = Index(client, keys), Scoreboard(client, keys)
     for number, (model, average, category, base) in enumerate(MODELS):
@@ -85,7 +85,7 @@ def test_a_model_has_rank_and_every_evaluation_with_what_changed(site: Client) -
     document = model(site, "Bob/LEAF")
     assert (document["model"], document["best"]["rank"], document["ranked"]) == ("bob/leaf", 1, 11)
     newest, half, oldest = document["evaluations"]
-    assert [one["row"]["average"] for one in (newest, half, oldest)] == [50.0, 49.0, 44.0]
+    assert [evaluation["row"]["average"] for evaluation in (newest, half, oldest)] == [50.0, 49.0, 44.0]
     assert (newest["before"], newest["changed"]) == (oldest["row"]["id"], ["commit"])
     assert newest["differences"]["average"] == {"value": 6.0, "margin": None}
     assert set(newest["differences"]) == {*BENCHMARKS, "average"}
@@ -102,11 +102,11 @@ def test_lineage_links_parents_and_children(site: Client) -> None:
     """Case does not matter; a base that was not evaluated has no link to a page; a circle ends."""
 
     def names(name: str, side: str) -> list[str]:
-        return [one["model"] for one in model(site, name)["lineage"][side]]
+        return [relative["model"] for relative in model(site, name)["lineage"][side]]
 
     assert names("bob/leaf", "parents") == ["ada/trunk", "ada/root"]
     assert names("ada/trunk", "children") == ["eve/copied", "bob/leaf", "bob/twig"]
-    assert [one["flagged"] for one in model(site, "ada/trunk")["lineage"]["children"]] == [True, False, False]
+    assert [child["flagged"] for child in model(site, "ada/trunk")["lineage"]["children"]] == [True, False, False]
     assert names("ada/root", "children") == ["ada/trunk"]
     assert names("fay/loop", "parents") == names("fay/loop", "children") == ["fay/pool"]
     assert model(site, "gus/alone")["lineage"]["parents"] == [
@@ -159,16 +159,16 @@ def test_plots_show_the_best_of_each_size_and_of_each_day(site: Client) -> None:
     assert (document["count"], document["drawn"], len(document["dots"])) == (8, 8, 8), (
         "the best evaluation of each model"
     )
-    assert [one["model"] for one in document["dots"] if one["best"]] == ["bob/leaf"]
-    assert "eve/copied" not in [one["model"] for one in document["dots"]]
+    assert [dot["model"] for dot in document["dots"] if dot["best"]] == ["bob/leaf"]
+    assert "eve/copied" not in [dot["model"] for dot in document["dots"]]
     text = page(site, "/plots")
-    assert all(f'href="/models/{one["model"]}"' in text for one in document["dots"] if "eve" not in one["model"])
+    assert all(f'href="/models/{dot["model"]}"' in text for dot in document["dots"] if "eve" not in dot["model"])
     assert "8 models. The best is bob/leaf with 50.00, 7 billion parameters." in text
     times = site.get("/api/plots", params={"by": "time", "type": "chat"}).json()
-    assert {one["category"] for one in times["dots"]} == {"chat"}
+    assert {dot["category"] for dot in times["dots"]} == {"chat"}
     assert times["dots"][0]["model"] == "bob/leaf"
-    best = [one for one in times["dots"] if one["best"]]
-    assert [one["submitted"] for one in best] == sorted((one["submitted"] for one in best), reverse=True)
+    best = [dot for dot in times["dots"] if dot["best"]]
+    assert [dot["submitted"] for dot in best] == sorted((dot["submitted"] for dot in best), reverse=True)
     assert "There is nothing to draw" in page(site, "/plots", type="multimodal")
 
 

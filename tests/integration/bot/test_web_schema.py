@@ -41,16 +41,16 @@ def target(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def statuses(operation: Any, target: Target, mode: GenerationMode) -> Counter[int]:
     """Count the statuses of generated calls of one operation. Raises AssertionError at a server error."""
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
 
     def call(case: schemathesis.Case) -> None:
         case.headers.pop("Authorization", None)  # there is no Hub here that could be asked whose it is
         answer = case.call(base_url=target.url, timeout=30)
-        found[answer.status_code] += 1
+        counts[answer.status_code] += 1
         assert answer.status_code < 500, f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}"
 
     generate(operation, mode, EXAMPLES[mode], call)
-    return found
+    return counts
 
 
 def test_every_promised_address_field_and_metric_is_one(target: Target) -> None:
@@ -65,9 +65,9 @@ def test_every_promised_address_field_and_metric_is_one(target: Target) -> None:
 def test_no_generated_call_is_a_server_error(target: Target, mode: GenerationMode) -> None:
     """What the document allows, and what it does not, is answered with less than 500, on every operation."""
     assert len(target.operations) > 15
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for operation in target.operations:
         if operation.path != NOT_READY:
-            found += statuses(operation, target, mode)
-    assert found.total() > (100 if WHOLE else 30), found
-    assert len(found) > 2, found
+            counts += statuses(operation, target, mode)
+    assert counts.total() > (100 if WHOLE else 30), counts
+    assert len(counts) > 2, counts

@@ -64,11 +64,11 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
     answer = settled(web, {"model": "ada/pickled", "precision": "1bit"})
     assert answer.status_code == 422, answer.text
     refusal = answer.json()
-    codes = {one["code"] for one in refusal["reasons"]}
+    codes = {reason["code"] for reason in refusal["reasons"]}
     assert refusal["code"] == "refused"
     assert len(codes) >= 2
-    assert any("pickle" in one["message"] for one in refusal["reasons"])
-    assert all(one["message"] for one in refusal["reasons"])
+    assert any("pickle" in reason["message"] for reason in refusal["reasons"])
+    assert all(reason["message"] for reason in refusal["reasons"])
     assert "submit it again" in refusal["text"]
     assert "new comment" not in refusal["text"]
     assert (syncing.commits(), syncing.context.index.count()) == (before, 0)
@@ -135,7 +135,7 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
     before = stand.commits()
     stand.time = clock.now()
     stand.work()
-    assert len([one for one in history(stand) if "to eval queue" in one]) == 1
+    assert len([title for title in history(stand) if "to eval queue" in title]) == 1
     assert stand.commits() > before
 
 
@@ -164,7 +164,7 @@ def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: BoardDriver, m
     assert "may not submit" in answer.json()["message"]
     assert answer.json()["path"] == ""
     assert stand.context.decisions.newest(limit=10) == []
-    assert not [one for one in history(stand) if "to eval queue" in one]
+    assert not [title for title in history(stand) if "to eval queue" in title]
 
 
 def test_a_hub_that_refuses_to_be_looked_at_is_told(
@@ -197,7 +197,7 @@ def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.Monk
 def test_what_was_submitted_by_a_program_is_on_record(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
+    """Its decision is recorded once, also on the Hub, and if a sync ran twice. A refused submission leaves none."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
     (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     stand.context.redis.hdel(key, "answer")
@@ -224,7 +224,7 @@ def test_what_was_submitted_by_a_program_is_on_record(
 
 def history(stand: BoardDriver) -> list[str]:
     """The titles of all commits of the requests repo."""
-    return [one.title for one in stand.form.list_repo_commits(REQUESTS, repo_type="dataset")]
+    return [commit.title for commit in stand.form.list_repo_commits(REQUESTS, repo_type="dataset")]
 
 
 def test_the_documentation_tells_what_is_taken(web: httpx2.Client) -> None:
@@ -237,4 +237,4 @@ def test_the_documentation_tells_what_is_taken(web: httpx2.Client) -> None:
     )
     assert {"202", "400", "401", "403", "409", "413", "422", "429", "503"} <= operation["responses"].keys()
     assert operation["security"] == [{"HTTPBearer": []}]
-    assert "idempotency-key" in [one["name"] for one in operation["parameters"]]
+    assert "idempotency-key" in [parameter["name"] for parameter in operation["parameters"]]

@@ -68,7 +68,7 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
 
 def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: BoardDriver) -> None:
     """Its refusal is 429, with the reason; no request is written."""
-    off = tuple(one for one in stand.context.board.admission.off if one != "quota-submitter")
+    off = tuple(rule for rule in stand.context.board.admission.off if rule != "quota-submitter")
     policy = stand.context.board.admission.model_copy(update={"quota": 1, "off": off})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
     with syncs_beside(stand):
@@ -77,7 +77,7 @@ def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: BoardDriver) 
         wait_until(lambda: web.get(f"/api/requests/{PATH}").json()["state"] == "waiting")
         answer = settled(web, {**GOOD, "precision": "bfloat16"})
     assert (answer.status_code, answer.json()["code"]) == (429, "quota"), answer.text
-    assert [one["code"] for one in answer.json()["reasons"]] == ["quota-submitter"]
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["quota-submitter"]
     assert stand.context.index.count() == 1
 
 
@@ -156,9 +156,9 @@ def test_the_token_is_kept_nowhere(
     caplog.set_level(logging.DEBUG)
     wrong = "hf_thisisnobodystoken"
     answers = [settled(web, GOOD), settled(web, {"model": "ada/pickled"}), post(web, GOOD, wrong), post(web, b"{")]
-    assert [one.status_code for one in answers] == [202, 422, 401, 400]
+    assert [answer.status_code for answer in answers] == [202, 422, 401, 400]
     printed = capfd.readouterr()
-    texts = [printed.out, printed.err, caplog.text, *(f"{one.headers}{one.text}" for one in answers)]
+    texts = [printed.out, printed.err, caplog.text, *(f"{answer.headers}{answer.text}" for answer in answers)]
     for token in (ADA, wrong):
         assert not [words for words in texts if token in words]
         assert not [words for words in everything(connection) if token.encode() in words]

@@ -64,11 +64,11 @@ def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decision
     listed, cursor = list[str](), ""
     while True:
         page = web.get("/api/decisions", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
-        listed += [one["command"].rpartition(" ")[2] for one in page["decisions"]]
+        listed += [entry["command"].rpartition(" ")[2] for entry in page["decisions"]]
         if (cursor := page["next"] or "") == "":
             break
     assert listed in (["9", "4", "3", "2", "1", "0"], ["4", "9", "3", "2", "1", "0"])
-    (third,) = [one for one in web.get("/api/decisions").json()["decisions"] if one["command"].endswith(" 2")]
+    (third,) = [entry for entry in web.get("/api/decisions").json()["decisions"] if entry["command"].endswith(" 2")]
     assert third["allowed"] is False
     assert third["thread_url"].endswith("/datasets/board/requests/discussions/7")
     assert web.get("/api/decisions", params={"cursor": "%%%"}).status_code == 422
@@ -96,7 +96,7 @@ def test_a_decision_shows_whether_it_was_allowed_and_what_came_of_it(web: httpx2
         "not recorded",
     ]
     listed = web.get("/api/decisions").json()["decisions"]
-    assert [one["outcome"] for one in listed[::-1]][:4] == ["", "done", "refused", "failed"]
+    assert [entry["outcome"] for entry in listed[::-1]][:4] == ["", "done", "refused", "failed"]
 
 
 @pytest.mark.parametrize("takes_private", [True, False])
@@ -125,7 +125,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     decisions.put(about(4, "secret", "open"), about(5, "secret", thread=public))
     listed = read_decisions(BoardReader(context), DecisionsQuery()).decisions[::-1]
     unknown = "" if takes_private else "ada/gone"
-    assert [one.model for one in listed] == ["ada/open", "", unknown, "ada/open", "ada/secret"]
+    assert [view.model for view in listed] == ["ada/open", "", unknown, "ada/open", "ada/secret"]
     assert (listed[1].command, listed[1].answer, listed[1].requests, listed[1].person) == ("/submit …", "", [], "mia")
     assert listed[3].requests == [paths["open"]]
     hub.close()
@@ -135,7 +135,7 @@ def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyP
     """Redis holds the newest decisions, up to a number."""
     monkeypatch.setattr("redis_state.board.decisions.MAX_DECISIONS", 3)
     decisions.put(*(decision(number) for number in range(5)))
-    assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
+    assert [stored.comment for stored in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
     assert decisions.known(["c1-0", "c4-0"]) == {"c4-0"}
 
 
@@ -196,7 +196,7 @@ def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Boa
     talk.ask("/resume board")
     stand.context.mark("decisions")
     stand.settle()
-    compiled = [one for one in stand.context.hub.list_files(stand.context.logs) if one.path.endswith(".jsonl")]
+    compiled = [entry for entry in stand.context.hub.list_files(stand.context.logs) if entry.path.endswith(".jsonl")]
     (file,) = compiled
     assert re.fullmatch(r"decisions/\d{4}/\d\d/all\.jsonl", file.path)
     lines = stand.context.hub.read_file(stand.context.logs, file.path).data.decode().splitlines()
@@ -204,7 +204,7 @@ def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Boa
         ("pause", True),
         ("resume", False),
     ]
-    before = [one.id for one in stand.context.decisions.newest(limit=10)]
+    before = [stored.id for stored in stand.context.decisions.newest(limit=10)]
     talk.ask("/resume board", stand.form)  # not compiled yet
     stand.settle()
     stand.time += 120
@@ -212,7 +212,7 @@ def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Boa
     stand.context.redis.delete(stand.context.keys.decisions, stand.context.keys.decision_order)
     stand.context.mark("decisions")
     stand.settle()
-    after = [one.id for one in stand.context.decisions.newest(limit=10)]
+    after = [stored.id for stored in stand.context.decisions.newest(limit=10)]
     assert (len(after), after[1:]) == (3, before)
     stand.time += 120
     stand.settle()

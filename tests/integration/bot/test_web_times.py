@@ -53,12 +53,12 @@ def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
 def site(valkey: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A board whose last forty days were counted, with models to be compared."""
     count(redis_client, KEYS, now=clock.now(), days=40, every=48)
-    furnish(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
+    fill_board(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
     put_flags(redis_client, KEYS, flag("eve/flagged"))
     yield from serving(valkey, tmp_path_factory.mktemp("times"), KEYS.board)
 
 
-def furnish(index: Index, scores: Scoreboard) -> None:
+def fill_board(index: Index, scores: Scoreboard) -> None:
     """Chat models and their base; one flagged, one private, one of no category, one with a name that is an attack."""
     base = {"ada/leaf": "ada/seed", "bob/branch": "eve/flagged", "fay/blend": HOSTILE}
     ones = [(model, average, "chat", "public") for model, average in CHATS]
@@ -90,7 +90,7 @@ def svg(client: Client, address: str) -> ElementTree.Element:
 
 def pictures(text: str) -> list[str]:
     """The addresses of all pictures of a page, in every size."""
-    return [unescape(one) for one in re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)]
+    return [unescape(address) for address in re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)]
 
 
 @pytest.mark.parametrize("length", PERIODS)
@@ -100,14 +100,20 @@ def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
     text = page(site, f"/times?days={length}")
     assert timings.days == len(timings.ended) == length
     assert timings.waiting.overall is not None
-    assert [one.name for one in timings.waiting.tiers] == ["small", "medium", "large"]
-    assert [one.name for one in timings.waiting.precisions] == ["float16", "bfloat16", "8bit", "4bit", "GPTQ"]
-    assert sum(one.among for one in timings.waiting.tiers) == timings.waiting.overall.among
+    assert [tier.name for tier in timings.waiting.tiers] == ["small", "medium", "large"]
+    assert [precision.name for precision in timings.waiting.precisions] == [
+        "float16",
+        "bfloat16",
+        "8bit",
+        "4bit",
+        "GPTQ",
+    ]
+    assert sum(tier.among for tier in timings.waiting.tiers) == timings.waiting.overall.among
     assert timings.running.overall is not None
     assert timings.running.overall.among == timings.finished
     assert f"<b>{timings.finished:,}</b><span>attempts finished" in text
     rows = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th><td class="number">(\d+)</td>', text)
-    assert rows == [(one.day, str(one.finished)) for one in reversed(timings.ended) if one.finished or one.failed]
+    assert rows == [(day.day, str(day.finished)) for day in reversed(timings.ended) if day.finished or day.failed]
     assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(timings.queue)
     assert ("Counting began on" in text) == (length == 90)
 
@@ -209,14 +215,14 @@ def test_a_model_stands_beside_its_base_and_its_category(
 ) -> None:
     """Page, picture and JSON compare it with public models that are not flagged."""
     comparison = compared(site, model)
-    assert [(one.what, one.model, one.average, one.among) for one in comparison.others] == others
+    assert [(other.what, other.model, other.average, other.among) for other in comparison.others] == others
     assert list(comparison.own.benchmarks) == list(BENCHMARKS)
     text = page(site, f"/models/{model}")
     addresses = pictures(text)
     assert len(addresses) == len(WIDTHS)
-    words = [one.text or "" for one in svg(site, addresses[0]).iter() if one.tag.endswith("}text")]
+    words = [element.text or "" for element in svg(site, addresses[0]).iter() if element.tag.endswith("}text")]
     assert "Average" in words
-    assert any("chat models" in one for one in words)
+    assert any("chat models" in text for text in words)
     table = re.findall(r"<caption>.*?</table>", text, re.DOTALL)[0]
     for _, name, average, _ in others:
         assert name in table
@@ -232,8 +238,10 @@ def test_a_hostile_name_is_a_name_on_page_and_picture(site: Client) -> None:
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on") or name == "style"]
     (address, *_) = pictures(text)
     root = svg(site, address)
-    assert not [one for one in root.iter() if str(one.tag).rpartition("}")[2] in ("script", "img", "image", "a")]
-    assert any("<script>" in (one.text or "") for one in root.iter())
+    assert not [
+        element for element in root.iter() if str(element.tag).rpartition("}")[2] in ("script", "img", "image", "a")
+    ]
+    assert any("<script>" in (element.text or "") for element in root.iter())
     assert compared(site, "fay/blend").others[0].model == HOSTILE
 
 

@@ -74,7 +74,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_again(local: LocalHub, b
     """The Hub suspends a webhook after failures; the next start mends that."""
     hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     HfApi(endpoint=local.url, token="hf_bot").disable_webhook(hook.id)
-    assert [one.disabled for one in bot.webhooks() if one.id == hook.id] == ["disabled"]
+    assert [webhook.disabled for webhook in bot.webhooks() if webhook.id == hook.id] == ["disabled"]
     assert bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret").disabled is None
 
 

@@ -156,7 +156,7 @@ def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, call
     assert "because of 2" in newest.message
     assert len(bot.commits(repo)) == 4
     calls.clear()
-    assert [entry.oid for entry in bot.history(repo, page=3)][:3] == [one.oid for one in reversed(commits)]
+    assert [entry.oid for entry in bot.history(repo, page=3)][:3] == [commit.oid for commit in reversed(commits)]
     assert calls == ["commits", "commits"]
 
 

@@ -127,7 +127,7 @@ def test_a_comment_is_written_once_whatever_goes_wrong(
     thread = bot.thread(repo, num)
     local.state.faults.add(COMMENT, kind, **options)
     comment = bot.ensure_comment(repo, num, "Relaunched.", REPLY, seen=thread)
-    assert [one.id for one in bot.thread(repo, num).comments[1:]] == [comment.id]
+    assert [later.id for later in bot.thread(repo, num).comments[1:]] == [comment.id]
 
 
 def test_a_strangers_copy_of_a_marker_does_not_silence_the_bot(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:

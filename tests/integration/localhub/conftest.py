@@ -19,7 +19,7 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, Listener, set_policy, the_world
+from tests.support.localhub.hub_accounts import TOKENS, Listener, accounts_world, set_policy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +39,7 @@ def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A server of its own for each test file, with the accounts of `the_world`."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), the_world()) as running:
+    with LocalHub(tmp_path_factory.mktemp("hub"), accounts_world()) as running:
         yield running
 
 

@@ -190,7 +190,7 @@ def test_answers_have_the_fields_of_the_api_description(ada: HfApi, cleo: HfApi,
     (request,) = http.get(f"/api/models/{repo}/user-access-request/pending").json()
     user = request["user"]
     assert user["avatarUrl"] and (user["isPro"], user["type"], user["verifiedOrgNames"]) == (False, "user", [])
-    assert [found.username for found in ada.list_pending_access_requests(repo)] == ["cleo"]
+    assert [request.username for request in ada.list_pending_access_requests(repo)] == ["cleo"]
 
 
 def test_a_missing_repo_with_an_owner_is_not_found(ada: HfApi) -> None:

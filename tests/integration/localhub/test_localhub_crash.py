@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import HfApi
 
 from localhub.__main__ import main
-from tests.support.localhub.hub_accounts import TOKENS, the_world
+from tests.support.localhub.hub_accounts import TOKENS, accounts_world
 from tests.support.waiting import wait_until
 
 
@@ -35,7 +35,7 @@ def process(data: Path, world: Path, *more: str) -> Iterator[tuple[str, subproce
 
 def world_file(tmp_path: Path) -> Path:
     """The world of these tests, as a file, with two repos in it."""
-    world = the_world().repo("dataset", "board/requests", {"README.md": "# Requests\n"}, private=False)
+    world = accounts_world().repo("dataset", "board/requests", {"README.md": "# Requests\n"}, private=False)
     path = tmp_path / "world.yaml"
     path.write_text(yaml.safe_dump(dict(world.repo("model", "ada/Odd--Name", {"a/b.txt": "B"}))))
     return path

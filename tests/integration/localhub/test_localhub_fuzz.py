@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from schemathesis.generation import GenerationMode
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, put, the_world
+from tests.support.localhub.hub_accounts import TOKENS, accounts_world, put
 from tests.support.openapi_calls import generate
 from tests.support.sizes import WHOLE
 
@@ -54,7 +54,7 @@ class Target:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server in which `ada/data` has content, a thread, a pull request and a webhook."""
-    world = the_world().repo("dataset", "ada/data", {"a.txt": "a"}).repo("model", "ada/data", {"a.txt": "a"})
+    world = accounts_world().repo("dataset", "ada/data", {"a.txt": "a"}).repo("model", "ada/data", {"a.txt": "a"})
     with LocalHub(tmp_path_factory.mktemp("fuzz"), world) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         put(api, "ada/data", {"b.txt": "b", "w.bin": b"\0" * 64}, create_pr=True)

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, make_repo, put, the_world
+from tests.support.localhub.hub_accounts import TOKENS, accounts_world, make_repo, put
 
 LFS_JSON = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/vnd.git-lfs+json"}
 
@@ -187,7 +187,7 @@ def test_a_client_with_xet_is_told_how_to_do_without(ada: HfApi, monkeypatch: py
 def test_with_uploads_regular_any_client_can_write(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`uploads: regular` in the world: a client with Xet sends even weights inside the commit."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
-    with LocalHub(tmp_path, {**the_world(), "uploads": "regular"}) as hub:
+    with LocalHub(tmp_path, {**accounts_world(), "uploads": "regular"}) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
         put(api, repo_id, {"w.safetensors": b"\0" * 100})

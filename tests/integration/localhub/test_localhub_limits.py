@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
+from tests.support.localhub.hub_accounts import TOKENS, accounts_world, head, make_repo, put
 from tests.support.waiting import wait_until
 
 
@@ -106,7 +106,7 @@ def test_faults_from_python(hub: LocalHub, ada: HfApi) -> None:
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A server with the Hub's own figures, `limits: hub` in its world."""
-    with LocalHub(tmp_path_factory.mktemp("strict"), {**the_world(), "limits": "hub"}) as running:
+    with LocalHub(tmp_path_factory.mktemp("strict"), {**accounts_world(), "limits": "hub"}) as running:
         yield running
 
 
@@ -257,7 +257,7 @@ def test_webhook_counters(ada: HfApi, http: httpx.Client) -> None:
 def test_the_clock_can_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With STEWARD_CLOCK months pass in a moment: dates in commits, threads and repos follow it."""
     monkeypatch.setenv("STEWARD_CLOCK", "1700000000,1")
-    with LocalHub(tmp_path, the_world()) as played:
+    with LocalHub(tmp_path, accounts_world()) as played:
         api = HfApi(endpoint=played.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
         thread = api.create_discussion(repo_id, title="A question", repo_type="dataset")

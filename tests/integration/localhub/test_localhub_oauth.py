@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 
 from localhub.accounts.oauth import TOKEN_SECONDS, challenge_of
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import the_world
+from tests.support.localhub.hub_accounts import accounts_world
 
 APP, SECRET, BACK = "an-app", "an app's secret/+", "http://127.0.0.1:1/signin/callback"
 VERIFIER = "v" * 43
@@ -36,7 +36,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub with one app."""
     app = {"clientId": APP, "clientSecret": SECRET, "name": "The Board", "scopes": ["email", "read-repos"]}
     app["redirects"] = [BACK, "https://board.hf.space"]
-    with LocalHub(tmp_path_factory.mktemp("hub"), {**the_world(), "oauthApps": [app]}) as running:
+    with LocalHub(tmp_path_factory.mktemp("hub"), {**accounts_world(), "oauthApps": [app]}) as running:
         yield running
 
 
@@ -100,7 +100,7 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     bearer = {"authorization": f"Bearer {token['access_token']}"}
     claims = web.get("/oauth/userinfo", headers=bearer).json()
     assert (claims["sub"], claims["preferred_username"], claims["name"]) == (ada.id, "ada", "Ada L")
-    assert {one["preferred_username"]: one["roleInOrg"] for one in claims["orgs"]} == {
+    assert {org["preferred_username"]: org["roleInOrg"] for org in claims["orgs"]} == {
         "board": "admin",
         "details": "admin",
     }
@@ -201,7 +201,7 @@ def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> Non
 
 def test_codes_and_tokens_end(tmp_path: Path) -> None:
     """A code within a minute, a token within its hours, by the Hub's clock; the app is there after a new start."""
-    with LocalHub(tmp_path, the_world()) as hub:
+    with LocalHub(tmp_path, accounts_world()) as hub:
         hub.state.oauth.register(APP, SECRET, [BACK])
     with LocalHub(tmp_path) as hub, httpx.Client(base_url=hub.url, timeout=20) as web:
         late = agree(web)["code"]

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.repos.events import HubEvent
 from localhub.testing import LocalHub
-from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
+from tests.support.localhub.hub_accounts import TOKENS, accounts_world, head, make_repo, put
 
 
 def details(api: HfApi, repo_id: str, num: int = 1) -> Any:
@@ -241,7 +241,7 @@ def test_concurrent_commits_during_a_merge_are_not_lost(ada: HfApi) -> None:
 
 def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
     """When its event is emitted, its ref and its head exist, whether it was opened by hand or with a commit."""
-    with LocalHub(tmp_path, the_world()) as hub:
+    with LocalHub(tmp_path, accounts_world()) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
         heads: list[tuple[str | None, str | None]] = []

@@ -70,7 +70,7 @@ def test_a_key_that_is_secret_and_variable_is_an_error_of_the_space(hub: LocalHu
 
 
 def test_hardware_storage_sleep_and_pause_follow_the_calls(hub: LocalHub) -> None:
-    """The runtime shows what was requested; what costs money needs an owner who can pay."""
+    """The runtime shows the requested settings; those that cost money need an owner who can pay."""
     api = HfApi(hub.url, token="hf_ada")
     assert {"cpu-basic", "t4-small"} <= {machine.name for machine in api.list_spaces_hardware()}
     api.create_repo("lab/app", repo_type="space", space_sdk="docker", space_hardware=SpaceHardware.CPU_UPGRADE)

@@ -14,12 +14,12 @@ from tests.support.localhub.hub_accounts import (
     TOKENS,
     Listener,
     Received,
+    accounts_world,
     drain,
     fresh,
     make_repo,
     put,
     set_policy,
-    the_world,
     watching,
 )
 from tests.support.waiting import wait_until
@@ -148,7 +148,7 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
     """Deliveries that failed before the server stopped are sent after it starts again."""
     path = f"/{fresh('hook')}"
     listener.always = 503
-    with LocalHub(tmp_path, the_world()) as first:
+    with LocalHub(tmp_path, accounts_world()) as first:
         httpx.put(f"{first.url}/_admin/webhooks/policy", json={"first_wait": 0.5})
         api = HfApi(endpoint=first.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
@@ -157,14 +157,14 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
         wait_until(lambda: listener.at(path), describe="a first try")
     tries = len(listener.at(path))
     listener.always = 200
-    with LocalHub(tmp_path, the_world()):
+    with LocalHub(tmp_path, accounts_world()):
         again = listener.wait(path, tries + 1, seconds=15)
     assert len({d.headers["webhook-id"] for d in again}) == 1
 
 
 def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, listener: Listener) -> None:
     """Deliveries fail while their webhooks are deleted, once for each sending thread; the next delivery arrives."""
-    with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
+    with LocalHub(tmp_path, accounts_world()) as hub, Listener() as last_straw:
         hooks = hub.state.webhooks
         hooks.policy = DeliveryPolicy(retries=0)
 

@@ -118,7 +118,7 @@ def queue_of(stand: FlagBoardDriver, into: Path) -> dict[str, list[str]]:
     """The queue page: list → models. The submit check reads the same files."""
     requests = snapshot(stand, REQUESTS, into)
     assert fronts.submitted(requests)
-    return {name: sorted(one.split()[0] for one in shown) for name, shown in fronts.queue_page(requests).items()}
+    return {name: sorted(line.split()[0] for line in shown) for name, shown in fronts.queue_page(requests).items()}
 
 
 def board_in_every_state(stand: FlagBoardDriver) -> None:

@@ -177,7 +177,7 @@ def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
     assert jobs.enqueue(connection, name, job(), timeout=100)
     assert not jobs.enqueue(connection, name, job(), timeout=100)
     queued = jobs.queue(connection, name).jobs
-    assert [one.id for one in queued] == [ATTEMPT]
+    assert [message.id for message in queued] == [ATTEMPT]
     assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (
         100,
         jobs.RESULT_TTL_SECONDS,

@@ -41,7 +41,7 @@ def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)
     assert (environment["STEWARD_BOT_TOKEN"], environment["STEWARD_WEBHOOK_SECRET"]) == ("hf_bot", secret)
-    assert {key: one.value for key, one in api.get_space_variables("fresh/bot").items()} == {
+    assert {key: variable.value for key, variable in api.get_space_variables("fresh/bot").items()} == {
         "HF_ENDPOINT": setup.hub.url
     }
     runtime = api.get_space_runtime("fresh/bot")
@@ -62,11 +62,11 @@ def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
 
 def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
     """The plan changes nothing; --apply makes repos, Spaces, settings, webhooks; a repetition changes nothing."""
-    before = setup.picture()
+    before = setup.everything_stored()
     machine = ("--hardware", "t4-small", "--sleep", "900", "--storage", "small")
     plan = setup.init(*ORG, *setup.wheel(), *machine)
     assert plan.exit_code == 0, plan.output
-    assert setup.picture() == before
+    assert setup.everything_stored() == before
     result = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
     assert result.exit_code == 0, result.output
     planned = [line.removeprefix("Would ") for line in plan.output.splitlines() if line.startswith("Would ")]
@@ -78,10 +78,10 @@ def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
     assert secret not in result.output + plan.output
     check_space(setup, api, secret)
 
-    picture, heads = setup.picture(), setup.heads()
+    everything_stored, heads = setup.everything_stored(), setup.heads()
     again = setup.init(*ORG, *setup.wheel(), *machine, "--apply")
     assert again.exit_code == 0 and "The Docker Space fresh/bot is up to date." in again.output, again.output
-    assert (setup.picture(), setup.heads()) == (picture, heads)
+    assert (setup.everything_stored(), setup.heads()) == (everything_stored, heads)
 
     board = setup.folder / "board.yaml"
     board.write_text(board.read_text().replace('title: "fresh"', 'title: "Fresher"'))
@@ -108,7 +108,7 @@ def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: i
 
     After the last call there is none to refuse.
     """
-    before = setup.picture()
+    before = setup.everything_stored()
     faults = setup.hub.state.faults
     faults.delay("POST *", seconds=0, times=at)
     rule = faults.fail("POST *", status=403)
@@ -118,7 +118,7 @@ def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: i
         return
     assert broken.exit_code == 1 and "The setup failed:" in broken.stderr, broken.output
     assert "Everything is as before." in broken.stderr
-    assert setup.picture() == before
+    assert setup.everything_stored() == before
     faults.clear()
     assert setup.init(*ORG, *setup.wheel(), "--hardware", "t4-small", "--apply").exit_code == 0
 
@@ -127,11 +127,11 @@ def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: i
 @pytest.mark.parametrize("route", ["POST /api/repos/create", "POST /api/spaces/*/secrets"])
 def test_a_call_that_fails_after_its_effect_is_undone(setup: SpaceSetup, route: str) -> None:
     """The Hub makes it and answers with an error, again and again: nothing is left."""
-    before = setup.picture()
+    before = setup.everything_stored()
     setup.hub.state.faults.fail_after(route, times=None)
     broken = setup.init(*ORG, *setup.wheel(), "--apply")
     assert broken.exit_code == 1, broken.output
-    assert setup.picture() == before
+    assert setup.everything_stored() == before
 
 
 @pytest.mark.skipif(not WHOLE, reason="waits for the client's repetitions: make matrices")
@@ -141,9 +141,9 @@ def test_an_effect_is_found_in_spite_of_the_answer(setup: SpaceSetup) -> None:
         setup.hub.state.faults.fail_after(route, times=None)
     assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
     setup.hub.state.faults.clear()
-    picture, heads = setup.picture(), setup.heads()
+    everything_stored, heads = setup.everything_stored(), setup.heads()
     assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
-    assert (setup.picture(), setup.heads()) == (picture, heads)
+    assert (setup.everything_stored(), setup.heads()) == (everything_stored, heads)
 
 
 @pytest.mark.skipif(not WHOLE, reason="sets up one board three times: make matrices")
@@ -156,7 +156,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
         api = HfApi(hub.url, token="hf_bot")
         former = [Volume(type="dataset", source="fresh/requests", mount_path="/mnt/x")]
         api.set_space_volumes("fresh/bot", former)
-        before = setup.picture()
+        before = setup.everything_stored()
         hub.state.faults.fail("POST /api/spaces/fresh/bot/commit/*", status=403)
         broken = setup.init(*ORG, *setup.wheel(), "--hardware", "t4-small", "--storage", "small", "--apply")
         assert broken.exit_code == 1, broken.output
@@ -168,7 +168,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
             "the files README.md in the",
         ):
             assert f"Removed again: {what}" in broken.stderr
-        after = setup.picture()
+        after = setup.everything_stored()
         assert after == before
         assert api.get_space_runtime("fresh/bot").volumes == former and not list(api.list_buckets("fresh"))
 

@@ -166,7 +166,9 @@ def mistaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 CHOSEN = ("token-without-scope", "private-address", "space-of-another-board", "hardware-without-plan", "another-server")
 
 
-@pytest.mark.parametrize("mistake", [one for one in MISTAKES if WHOLE or one.name in CHOSEN], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "mistake", [mistake for mistake in MISTAKES if WHOLE or mistake.name in CHOSEN], ids=lambda mistake: mistake.name
+)
 def test_a_mistake_is_refused_before_anything_is_written(
     mistaken: LocalHub, tmp_path: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,14 +179,14 @@ def test_a_mistake_is_refused_before_anything_is_written(
         file = setup.folder / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    before, heads = setup.picture(), setup.heads()
+    before, heads = setup.everything_stored(), setup.heads()
     mistaken.state.stats.reset()
     wheel = setup.wheel() if mistake.has_wheel and "--url" not in mistake.words[:4] else ()
     refused = setup.init(*mistake.words, *wheel, "--apply", changes=mistake.changes)
     assert refused.exit_code == 2, refused.output
     assert mistake.sentence in refused.stderr, refused.stderr
     assert "nothing was changed" in refused.stderr and "Traceback" not in refused.output
-    assert (setup.picture(), setup.heads()) == (before, heads)
+    assert (setup.everything_stored(), setup.heads()) == (before, heads)
     calls = mistaken.state.stats.read()["calls"]
     assert [call for call in calls if call["method"] != "GET" and "paths-info" not in call["route"]] == []
 

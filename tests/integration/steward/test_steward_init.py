@@ -177,11 +177,11 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
         monkeypatch.setenv("STEWARD_WEBHOOK_SECRET", "new")
         result = run(app, ["init", "--url", URL, "--new-secret"])
         assert result.output.count("Would give") == 4
-        assert sorted(str(one.secret) for one in webhooks()) == ["its", "old", "old", "old", "old"]
+        assert sorted(str(webhook.secret) for webhook in webhooks()) == ["its", "old", "old", "old", "old"]
         assert run(app, ["init", "--url", URL, "--new-secret", "--apply"]).output.count("Gave the webhook of") == 4
-        assert sorted(str(one.secret) for one in webhooks()) == ["its", "new", "new", "new", "new"]
-        assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
-            (one.url, one.watched, one.domains) for one in before
+        assert sorted(str(webhook.secret) for webhook in webhooks()) == ["its", "new", "new", "new", "new"]
+        assert [(webhook.url, webhook.watched, webhook.domains) for webhook in api.list_webhooks()] == [
+            (webhook.url, webhook.watched, webhook.domains) for webhook in before
         ]
 
 

@@ -58,7 +58,7 @@ def test_waiting_workers_are_shown_and_go_on_once_their_tasks_are_accepted(
     assert "  t: other requests\n" in shown
     assert f"steward tasks --accept {FINGERPRINT}" in shown
     assert "gone" not in shown
-    assert [one["worker"] for one in json.loads(run("--json"))["waiting"]] == ["alive"]
+    assert [refusal["worker"] for refusal in json.loads(run("--json"))["waiting"]] == ["alive"]
     run("--accept", f"{'c' * 16}-{'c' * 16}", status=1)
     assert accepted.must_wait("alive")
     assert run("--accept", FINGERPRINT) == "Accepted. Workers that waited go on: 1.\n"

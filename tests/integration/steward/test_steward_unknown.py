@@ -84,7 +84,7 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     assert "Failures with an unknown cause: 2." in shown.stdout
     assert "| the moon is full" in shown.stdout
     assert "The present table of causes diagnoses weights-truncated." in shown.stdout
-    assert {one["model"]: one["now"] for one in listed} == {
+    assert {failure["model"]: failure["now"] for failure in listed} == {
         "ada/learned": "weights-truncated",
         "ada/strange": "unknown",
     }

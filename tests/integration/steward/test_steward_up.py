@@ -270,7 +270,9 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
     (tmp_path / ".env").write_text("\n".join((*fixed, *lines)))
     result = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
     assert result.exit_code == 0, result.output
-    assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [(one, address) for one in names]
+    assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [
+        (name, address) for name in names
+    ]
 
 
 @pytest.mark.parametrize("command", ["up", "serve"])

@@ -90,7 +90,7 @@ def fetch(hub: LocalHub, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[list
 
 
 def test_another_machine_reads_what_was_uploaded(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """Each upload adds the new bytes alone; a journal that was cut meanwhile replaces what was uploaded."""
+    """Each upload adds the new bytes alone; a journal that was cut meanwhile replaces the uploaded one."""
     mine = branches(hub)
     first = mine.upload([journal.file], MAX_BYTES)
     assert first == journal.file.stat().st_size and mine.upload([journal.file], MAX_BYTES) == 0
@@ -174,7 +174,7 @@ def test_torn_and_oversized_branches(
     mine.upload([journal.file], MAX_BYTES)
     HfApi(hub.url, token="hf_worker").delete_file("0/00001.bin", REPO, repo_type="dataset", revision=str(mine.name))
     units, problems = fetch(hub, tmp_path / "a")
-    assert [set(one) for one in units] == [{bytes([number]) * 16 for number in (1, 2, 3)}] and problems == []
+    assert [set(unit) for unit in units] == [{bytes([number]) * 16 for number in (1, 2, 3)}] and problems == []
     assert "and may have 99" in fetch(hub, tmp_path / "b", 99)[1][0]
     with monkeypatch.context() as patch:
         patch.setattr(answer_branches, "FETCH_SECONDS", -1.0)

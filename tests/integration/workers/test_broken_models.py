@@ -32,7 +32,7 @@ SAMPLE = (
     "gated",
     "whole",
 )
-CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
+CHOSEN = [broken for broken in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or broken.name in SAMPLE]
 PATIENCE = 60.0
 
 
@@ -115,7 +115,7 @@ def stand(real_worker: RealWorker) -> BrokenModelRun:
 def deaths(stand: BrokenModelRun) -> dict[str, Death]:
     """The ends of all chosen models, queued together for one worker."""
     began = time.monotonic()
-    jobs = {one.name: stand.job(one, stand.upload(one)) for one in CHOSEN}
+    jobs = {broken.name: stand.job(broken, stand.upload(broken)) for broken in CHOSEN}
     for job in jobs.values():
         stand.queue.enqueue(job)
     outcomes = {name: stand.judge(job) for name, job in jobs.items()}
@@ -135,7 +135,7 @@ def show(deaths: dict[str, Death], seconds: float) -> None:
         record_outcome(f"a model that is broken on purpose: {name}", death.outcome)
 
 
-@pytest.mark.parametrize("broken", CHOSEN, ids=lambda one: one.name)
+@pytest.mark.parametrize("broken", CHOSEN, ids=lambda broken: broken.name)
 def test_a_broken_model_ends_in_its_cause(deaths: dict[str, Death], broken: Broken) -> None:
     """A broken model ends with its cause, nothing is published, and the next job runs."""
     death = deaths[broken.name]
@@ -147,7 +147,7 @@ def test_a_canary_lives_where_nothing_is_wrong(stand: BrokenModelRun, deaths: di
     """The built-in canary model passes the suite, and the attempt goes on."""
     canaries = Canaries(stand.queue.connection, stand.queue.keys, stand.suite.name)
     canaries.ask("weights-truncated")
-    whole = next(one for one in BROKEN if one.name == "whole")
+    whole = next(broken for broken in BROKEN if broken.name == "whole")
     revision = deaths["whole"].outcome.revision
     again = stand.job(whole, revision).model_copy(update={"attempt": attempt_id(BOARD, "again", revision, 1)})
     stand.queue.enqueue(again)

@@ -216,5 +216,5 @@ def test_a_forging_worker_is_found_out(claims: Claims, forge: Forge, task: str, 
     details = claims.claim(forge, task)
     with pytest.raises(AnswersRefuted, match=words):
         claims.check(details)
-    assert [one.account for one in claims.context.set_aside.all()] == ["worker"]
+    assert [worker.account for worker in claims.context.set_aside.all()] == ["worker"]
     claims.context.redis.delete(claims.context.keys.set_aside)

@@ -45,8 +45,8 @@ def compared(reference: ReferenceScores, runs: ChildRuns) -> Compared:
     """Both."""
     ours: dict[str, Any] = json.loads((runs.first / "results.json").read_text())
     our_answers = {file.stem: answers(file) for file in (runs.first / "samples").iterdir()}
-    told = reference.of("first")
-    their_answers = {task: answers(next(told.glob(f"samples_{task}_*.jsonl"))) for task in SUITE.tasks}
+    folder = reference.of("first")
+    their_answers = {task: answers(next(folder.glob(f"samples_{task}_*.jsonl"))) for task in SUITE.tasks}
     return Compared(ours, reference.results("first"), our_answers, their_answers)
 
 
@@ -99,19 +99,19 @@ def test_scores_are_the_raw_ones(results: dict[str, Any]) -> None:
     """Scores are the raw ones times 100; MMLU is the unweighted mean of its subjects."""
     raw = results["results"]
     scores = score(raw, SUITE)
-    found = scores.by_name
-    assert found["ARC"] == pytest.approx(100 * raw["arc_challenge"]["acc_norm,none"])
-    assert found["GSM8K"] == pytest.approx(100 * raw["gsm8k"]["exact_match,strict-match"])
+    by_name = scores.by_name
+    assert by_name["ARC"] == pytest.approx(100 * raw["arc_challenge"]["acc_norm,none"])
+    assert by_name["GSM8K"] == pytest.approx(100 * raw["gsm8k"]["exact_match,strict-match"])
     if WHOLE:
-        assert found["MMLU"] == pytest.approx(100 * sum(raw[name]["acc,none"] for name in MMLU) / len(MMLU))
-    assert scores.average == pytest.approx(sum(found.values()) / len(SUITE.benchmarks))
+        assert by_name["MMLU"] == pytest.approx(100 * sum(raw[name]["acc,none"] for name in MMLU) / len(MMLU))
+    assert scores.average == pytest.approx(sum(by_name.values()) / len(SUITE.benchmarks))
 
 
 def test_the_suite_names_all_subjects_of_the_harness() -> None:
     """The suite names all 57 subjects, and a dataset config for each."""
-    found = find_spec("lm_eval")
-    assert found is not None
-    shipped = Path(found.origin or "").parent / "tasks/mmlu/default"
+    harness = find_spec("lm_eval")
+    assert harness is not None
+    shipped = Path(harness.origin or "").parent / "tasks/mmlu/default"
     names = {file.stem for file in shipped.glob("mmlu_*.yaml")}
     assert set(V1.benchmarks[2].tasks) and {task.name for task in V1.benchmarks[2].tasks} == names
     assert {f"mmlu_{config}" for config in V1.datasets[2].configs} == names

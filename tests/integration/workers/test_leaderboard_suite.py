@@ -60,11 +60,11 @@ def owners() -> dict[str, Any]:
 
 def publish(stand: RealWorker) -> dict[str, str]:
     """Upload all questions; those of MuSR also to a copy. Later commits of the copy and of BBH differ."""
-    found = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
-    found[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
+    revisions = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
+    revisions[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
     stand.upload(MOVED, files(suite_v2_datasets.musr("A guest did it.")), "dataset")
     stand.upload(BBH, files(open_llm_v2.bbh(2)), "dataset")
-    return found
+    return revisions
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None
     """The published results pass the checks for untrusted files, which compute the scores again."""
     assert compared.outcome.details is not None
     data = compared.stand.read(compared.outcome, compared.outcome.details.results_path)
-    found = read_results(data, V2)
-    assert list(found.scores.by_name) == ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO"]
+    results = read_results(data, V2)
+    assert list(results.scores.by_name) == ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO"]
 
 
 def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:

@@ -77,15 +77,15 @@ def test_the_next_model_is_here_before_its_turn(real_worker: RealWorker) -> None
     first, second = (
         stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")
     )
-    for one in (first, second):
-        stand.queue.enqueue(one)
+    for queued in (first, second):
+        stand.queue.enqueue(queued)
     stand.queue.reaches(first, "taken", seconds=90)
     store = stand.folder / "work" / "models" / "snapshots" / "ada--b"
     wait_until(lambda: (store / f"{second.revision}.complete").exists(), seconds=60)
     assert stand.queue.state(second) == "queued"
     with away(stand.hub, "/ada/b/resolve/*"):
-        for one in (first, second):
-            outcome, _ = stand.end_of(one)
+        for queued in (first, second):
+            outcome, _ = stand.end_of(queued)
             assert outcome.ok, outcome.failure
 
 
@@ -93,8 +93,8 @@ def test_a_download_ahead_ends_with_its_worker(bot: AttemptQueue, start_worker: 
     """A killed worker's prefetch ends with it, and the prefetched attempt stays in the queue."""
     worker = start_worker(download=30)
     first, second = job("slow"), job("fine")
-    for one in (first, second):
-        bot.enqueue(one)
+    for queued in (first, second):
+        bot.enqueue(queued)
     bot.reaches(first, "taken")
     wait_until(lambda: f"fetch {second.attempt}" in worker.hub_calls())
     worker.processes()

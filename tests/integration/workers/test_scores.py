@@ -127,9 +127,9 @@ def test_samples_of_one_engine_are_verified_by_the_other(runs: ChildRuns, tmp_pa
         for table, spool in zip(tables, (runs.starter, runs.by_prefix), strict=True):
             write_samples(spool / "samples" / f"{task}.jsonl", table, ())
         published, here = ([*pq.read_table(table).to_pylist()] for table in tables)
-        found = compare_task(task, published, here, tolerance)
-        assert (found.agreeing, found.first, found.texts) == (found.samples, None, 0)
-        assert found.equal == found.samples or task in CHOICES
+        comparison = compare_task(task, published, here, tolerance)
+        assert (comparison.agreeing, comparison.first, comparison.texts) == (comparison.samples, None, 0)
+        assert comparison.equal == comparison.samples or task in CHOICES
     assert 0 < tolerance.largest_difference < 1e-4
     assert tolerance.disagreement() == ""
 
@@ -172,10 +172,10 @@ def test_how_long_each_phase_took_is_told(runs: ChildRuns) -> None:
 def test_results_name_the_model_and_no_folder_of_this_machine(runs: ChildRuns) -> None:
     """The results name the model and its commit, and no folder of this machine."""
     text = (runs.starter / "results.json").read_text()
-    found = json.loads(text)
-    assert found["model_name"] == found["config"]["model_name"] == MODEL
-    assert found["config"]["model_args"]["pretrained"] == MODEL
-    assert found["config"]["model_sha"] == found["config"]["model_args"]["revision"]
+    fields = json.loads(text)
+    assert fields["model_name"] == fields["config"]["model_name"] == MODEL
+    assert fields["config"]["model_args"]["pretrained"] == MODEL
+    assert fields["config"]["model_sha"] == fields["config"]["model_args"]["revision"]
     assert str(runs.starter.parent) not in text
 
 
@@ -215,6 +215,6 @@ def answers(spool: Path) -> list[dict[str, Any]]:
 def test_two_copies_find_what_one_finds(runs: ChildRuns) -> None:
     """Data parallel: the same scores, and the same answer to every question."""
     assert results(runs.together / "results.json")["results"] == results(runs.alone / "results.json")["results"]
-    found, expected = answers(runs.together), answers(runs.alone)
-    assert [sample["doc"] for sample in found] == [sample["doc"] for sample in expected]
-    assert [sample["filtered_resps"] for sample in found] == [sample["filtered_resps"] for sample in expected]
+    together, expected = answers(runs.together), answers(runs.alone)
+    assert [sample["doc"] for sample in together] == [sample["doc"] for sample in expected]
+    assert [sample["filtered_resps"] for sample in together] == [sample["filtered_resps"] for sample in expected]

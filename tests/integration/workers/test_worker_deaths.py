@@ -336,8 +336,8 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
     else:
         bot.enqueue(following)
         bot.grant(following)
-    told, log = bot.outcome(asked)
-    assert told == outcome and log == "the log"
+    reported, log = bot.outcome(asked)
+    assert reported == outcome and log == "the log"
     wait_until(lambda: bot.dirty(asked))  # told first, marked after
 
 

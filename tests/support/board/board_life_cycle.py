@@ -138,10 +138,10 @@ class BoardLifeCycle:
 
     def take(self) -> None:
         """Take the next job as the worker and ask for the claim, unless the worker has a job."""
-        found = self.stand.queued()
-        if self.running or not found:
+        queued = self.stand.queued()
+        if self.running or not queued:
             return
-        job = found[0]
+        job = queued[0]
         assert job.attempt not in self.over, f"{job.attempt} had ended"
         assert any(jobs.recall(self.connection, name, job.attempt) for name in self.stand.context.queues)
         self.stand.context.attempts.take(job.attempt, job.path, "w", now=self.stand.time)
@@ -190,8 +190,8 @@ class BoardLifeCycle:
 
     def file(self, path: str) -> dict[str, Any]:
         """Return one request file."""
-        found = self.stand.form.hf_hub_download(REQUESTS, path, repo_type="dataset", local_dir=self.folder.name + "/f")
-        fields: dict[str, Any] = json.loads(Path(found).read_bytes())
+        file = self.stand.form.hf_hub_download(REQUESTS, path, repo_type="dataset", local_dir=self.folder.name + "/f")
+        fields: dict[str, Any] = json.loads(Path(file).read_bytes())
         return fields
 
     def statuses(self) -> dict[str, str]:
@@ -236,9 +236,9 @@ class BoardLifeCycle:
     def _check_commits(self) -> None:
         """Commits stay in the budget; each step of an attempt was made once; abandoned attempts have no results."""
         commits = self.stand.form.list_repo_commits(REQUESTS, repo_type="dataset")
-        own = [one for one in commits if "steward-bot" in one.authors]
+        own = [commit for commit in commits if "steward-bot" in commit.authors]
         assert len(own) <= 60 * (self.elapsed / 3600 + 1), f"{len(own)} commits in {self.elapsed} s"
-        steps = Counter(edit for one in own for edit in _edits(one.message))
+        steps = Counter(edit for commit in own for edit in _edits(commit.message))
         twice = [edit for edit, count in steps.items() if count > 1 and edit.split(" ")[0] in ONCE]
         assert not twice, f"made twice: {twice}"
         results = self.stand.form.list_repo_files("board/results", repo_type="dataset")

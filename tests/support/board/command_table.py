@@ -262,7 +262,7 @@ class Table:
         reports = [
             find_report(context, context.hub.thread(context.requests, number))[1] for number, _ in self.pulls.values()
         ]
-        return all(one is not None and not one.checking for one in reports)
+        return all(report is not None and not report.checking for report in reports)
 
     def _talk(self, number: int) -> int:
         made = self.apis["stranger"].create_discussion(SPACE, f"Talk {number}", description="Hello.", repo_type="space")
@@ -280,12 +280,12 @@ class Table:
         rest = WRITTEN.get(cell.verb, "{model}").format(**words)
         repo = SPACE if kind == "space" else REQUESTS
         text = f"/{cell.verb} {rest}".strip()
-        said = self.apis[cell.role].comment_discussion(repo, number, comment=text, repo_type=kind)
-        return kind, number, str(said.id)
+        comment = self.apis[cell.role].comment_discussion(repo, number, comment=text, repo_type=kind)
+        return kind, number, str(comment.id)
 
     def _read_answers(self) -> dict[Cell, list[str]]:
         """The final replies to the comment of each cell."""
-        found: dict[str, list[str]] = {}
+        answers: dict[str, list[str]] = {}
         for kind, number in sorted({(kind, number) for kind, number, _ in self.said.values()}):
             repo = SPACE if kind == "space" else REQUESTS
             thread = self.form.get_discussion_details(repo, number, repo_type=kind)
@@ -293,20 +293,20 @@ class Table:
                 content = getattr(event, "content", "")
                 marker = marker_of(content) if getattr(event, "author", "") == "steward-bot" else None
                 if marker is not None and marker.kind == "answer":
-                    found.setdefault(marker.key, []).append(content)
-        self.answers = {cell: found.get(comment, []) for cell, (_, _, comment) in self.said.items()}
+                    answers.setdefault(marker.key, []).append(content)
+        self.answers = {cell: answers.get(comment, []) for cell, (_, _, comment) in self.said.items()}
         return self.answers
 
     def is_answered(self, talk: int, comment: str) -> bool:
         """Whether there is a final reply to a comment in a discussion on the Space."""
         thread = self.stand.context.hub.thread(self.stand.context.community, talk)
-        markers = (marker_of(one.text) for one in thread.comments)
-        return any(one is not None and (one.kind, one.key) == ("answer", comment) for one in markers)
+        markers = (marker_of(message.text) for message in thread.comments)
+        return any(marker is not None and (marker.kind, marker.key) == ("answer", comment) for marker in markers)
 
     def files(self) -> dict[str, dict[str, Any]]:
         """Every request file as it is on the Hub."""
         context = self.stand.context
-        paths = [one.path for one in context.hub.list_files(context.requests) if one.path.startswith("ada/")]
+        paths = [file.path for file in context.hub.list_files(context.requests) if file.path.startswith("ada/")]
         return {path: self.stand.file(path) for path in paths}
 
 

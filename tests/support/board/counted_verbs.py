@@ -40,17 +40,17 @@ class CountedVerb:
 
 
 def add_test_verbs(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
-    """Register `/bell`, which decides, `/toll`, which raises ZeroDivisionError, and `/knell`, which raises Conflict."""
+    """Register `/bell`, which decides, `/crash` (raises ZeroDivisionError), and `/conflict` (raises Conflict)."""
     bell = CountedVerb()
     verb = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run, decides=True)
 
-    def toll(call: Call) -> Answer:
+    def crash(call: Call) -> Answer:
         raise ZeroDivisionError
 
-    def knell(call: Call) -> Answer:
+    def conflict(call: Call) -> Answer:
         raise Conflict("The repo is @maya's <b>no more</b>.")
 
-    extra = (verb, replace(verb, name="toll", run=toll), replace(verb, name="knell", run=knell))
+    extra = (verb, replace(verb, name="crash", run=crash), replace(verb, name="conflict", run=conflict))
     monkeypatch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
     return bell
 
@@ -70,12 +70,14 @@ def is_at_rest(stand: BoardDriver, talk: Discussion) -> bool:
     """Whether the thread is neither dirty nor parked."""
     key = thread_key(stand.context.requests, talk.number)
     waits = stand.context.redis.zscore(stand.context.keys.dirty, key) is not None
-    return not waits and key not in {one.key for one in stand.context.parking.all()}
+    return not waits and key not in {parked.key for parked in stand.context.parking.all()}
 
 
 def decisions(stand: BoardDriver) -> list[str]:
     """Return the paths of the recorded decisions."""
-    return [one.path for one in stand.context.hub.list_files(stand.context.logs) if one.path.startswith("decisions/")]
+    return [
+        file.path for file in stand.context.hub.list_files(stand.context.logs) if file.path.startswith("decisions/")
+    ]
 
 
 def settle(stand: BoardDriver) -> None:

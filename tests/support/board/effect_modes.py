@@ -31,7 +31,7 @@ def submit(stand: BoardDriver, precision: str, **fields: Any) -> str:
     return stand.submit("ada/good", path=path_of(precision), precision=precision, **fields)
 
 
-def begun(stand: BoardDriver, precision: str) -> EvaluationJob:
+def submit_and_take(stand: BoardDriver, precision: str) -> EvaluationJob:
     """Submit ada/good, and let a worker of its own take the job."""
     stand.context.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
     path = submit(stand, precision)
@@ -41,7 +41,7 @@ def begun(stand: BoardDriver, precision: str) -> EvaluationJob:
     return job
 
 
-def written(stand: BoardDriver) -> dict[str, Any]:
+def public_state(stand: BoardDriver) -> dict[str, Any]:
     """Return the heads of the board's repos and the texts of its threads."""
     repos = [f"board/{name}" for name in ("requests", "results", "logs")]
     heads = {name: stand.form.list_repo_commits(name, repo_type="dataset")[0].commit_id for name in repos}
@@ -49,7 +49,7 @@ def written(stand: BoardDriver) -> dict[str, Any]:
     return {**heads, "threads": texts}
 
 
-def later(stand: BoardDriver, seconds: float) -> None:
+def pass_time(stand: BoardDriver, seconds: float) -> None:
     """Advance the clocks of the bot and of the Hub, run the timer, and sync every key that is due."""
     stand.hub.state.clock.advance(seconds)
     # The Hub's clock advances while a test runs, the bot's does not: code that compares the two needs them equal.

@@ -129,8 +129,8 @@ def results_v1(results: Path) -> set[str]:
     """The models of v1's results: every JSON file below the folder is one of results."""
     models = set()
     for path in sorted(results.rglob("*.json")):
-        found = json.loads(path.read_text())
-        config = found.get("config_general") or found["config"]
+        content = json.loads(path.read_text())
+        config = content.get("config_general") or content["config"]
         models.add(config.get("model_name") or config["model_args"].partition("pretrained=")[2].partition(",")[0])
     return models
 
@@ -143,8 +143,8 @@ def results_template(results: Path, requests: Path) -> dict[str, str]:
         if not all(name.endswith(".json") for name in names):
             continue
         for name in sorted(names):
-            found = json.loads((folder / name).read_text())
-            config: Mapping[str, Any] = found.get("config")  # type of the template: it expects the object
+            content = json.loads((folder / name).read_text())
+            config: Mapping[str, Any] = content.get("config")  # type of the template: it expects the object
             organisation, model = config.get("model_name", config.get("model_args", None)).split("/", 1)
             precision = config["model_dtype"].removeprefix("torch.")
             models[f"{organisation}/{model}"] = _status_of(requests / organisation, model, precision)

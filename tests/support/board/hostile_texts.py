@@ -152,25 +152,25 @@ def tokens(markdown: str) -> Iterator[Token]:
 def skeleton(markdown: str) -> tuple[str, ...]:
     """Return the kinds of tokens in order, and the HTML, without the words and the bot's marker."""
     body = markdown.partition("\n")[2] if marker_of(markdown) is not None else markdown
-    kept = (one for one in tokens(body) if one.type not in ("text", "text_special", "softbreak", "inline"))
-    return tuple(f"{one.type} {one.content}" if one.type.startswith("html") else one.type for one in kept)
+    kept = (token for token in tokens(body) if token.type not in ("text", "text_special", "softbreak", "inline"))
+    return tuple(f"{token.type} {token.content}" if token.type.startswith("html") else token.type for token in kept)
 
 
 def trouble(markdown: str, *, hub: str) -> list[str]:
     """What a stranger achieved in a comment of ours: links that lead elsewhere than to `hub`, pictures, HTML, mentions,
     addresses that a page would make a link of, markers and commands. Empty where it is nothing but words."""
-    found = [f"command {one.line}" for one in commands_in(markdown)]
-    for one in tokens(markdown):
-        if one.type == "link_open" and not str(one.attrs.get("href", "")).startswith(hub):
-            found.append(f"link {one.attrs}")
-        elif one.type == "image":
-            found.append(f"picture {one.attrs}")
-        elif one.type.startswith("html"):
-            found += [f"HTML {line}" for line in one.content.splitlines() if not _is_ours(line)]
-        elif one.type == "text":
-            found += [f"mention or address {one.content}"] * bool(_MENTION.search(one.content))
-            found += [f"address {one.content}"] * bool(_ADDRESS.search(one.content))
-    return found
+    troubles = [f"command {command.line}" for command in commands_in(markdown)]
+    for token in tokens(markdown):
+        if token.type == "link_open" and not str(token.attrs.get("href", "")).startswith(hub):
+            troubles.append(f"link {token.attrs}")
+        elif token.type == "image":
+            troubles.append(f"picture {token.attrs}")
+        elif token.type.startswith("html"):
+            troubles += [f"HTML {line}" for line in token.content.splitlines() if not _is_ours(line)]
+        elif token.type == "text":
+            troubles += [f"mention or address {token.content}"] * bool(_MENTION.search(token.content))
+            troubles += [f"address {token.content}"] * bool(_ADDRESS.search(token.content))
+    return troubles
 
 
 def _is_ours(line: str) -> bool:

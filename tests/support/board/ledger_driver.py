@@ -119,8 +119,8 @@ class LedgerDriver:
 
     def titles(self, repo: Repo = REQUESTS) -> list[str]:
         """Return the titles of the bot's commits, oldest first."""
-        found = self.hub.commits(repo, limit=1_000)
-        return [entry.title for entry in reversed(found) if entry.authors == ("steward-bot",)]
+        commits = self.hub.commits(repo, limit=1_000)
+        return [entry.title for entry in reversed(commits) if entry.authors == ("steward-bot",)]
 
     def marked(self) -> set[str]:
         """Return the dirty keys."""

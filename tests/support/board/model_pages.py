@@ -99,7 +99,7 @@ class ModelPagesDriver(FlagBoardDriver):
     def pulls(self, model: str = MODEL) -> list[tuple[int, str]]:
         """Return number and status of each pull request on the model, oldest first."""
         listed = self.ada.get_repo_discussions(model, discussion_type="pull_request")
-        return sorted((one.num, one.status) for one in listed)
+        return sorted((pull.num, pull.status) for pull in listed)
 
 
 @contextmanager

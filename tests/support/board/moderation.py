@@ -115,13 +115,13 @@ MAYA = "hf_maya"
 def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
     """Return where each of the files lies after the rename."""
     it = plan(kind, OLD, NEW, files if kind == "results" else {p: d for p, d in files.items() if p.endswith(".json")})
-    places = {one.path: one.place for one in it.files}
+    places = {file.path: file.place for file in it.files}
     return {places.get(where, where) for where in files}
 
 
 def disagree(stand: BoardDriver) -> list[str]:
     """Return the disagreements between the repos that front ends would see."""
-    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.context))
+    return sorted(f"{disagreement.what} {disagreement.path}" for disagreement in disagreements(stand.context))
 
 
 def agrees(stand: BoardDriver) -> str:

@@ -191,8 +191,8 @@ class PredictionsDriver(BoardDriver):
     def results(self, path: str) -> dict[str, Any]:
         """Return the results file that a request names."""
         where = self.file(path)["steward"]["results"]
-        found: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.results, where).data)
-        return found
+        fields: dict[str, Any] = json.loads(self.context.hub.read_file(self.context.results, where).data)
+        return fields
 
 
 def in_redis(connection: redis.Redis) -> str:

@@ -44,12 +44,12 @@ def publish(
     raw = {task: {"acc_norm,none": accuracy, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     more = {"request": job.path, "model": job.model, "precision": job.precision, "started": "", "ended": ""}
     block = StewardBlock(**fields, **more, **scores_in_block(score(raw, suite)), **(errors or {}))
-    told = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
+    outcome = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
     time = name.removeprefix("results_").removesuffix(".json")
     files = {
         **sample_tables(suite, raw, time),
         name: dump(with_block({"results": raw, **(harness or {})}, block)),
-        outcome_path(job.attempt): told.model_dump_json().encode(),
+        outcome_path(job.attempt): outcome.model_dump_json().encode(),
     }
     forge(files)
     gpu = HfApi(url, token=WORKER)

@@ -24,13 +24,13 @@ def submit(stand: BoardDriver, *precisions: str, sender: str = "") -> list[str]:
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,), "precisions": known})
     files = [
         CommitOperationAdd(
-            path_of(one), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
+            path_of(precision), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
         )
-        for one in precisions
+        for precision in precisions
     ]
     stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
     stand.settle()
-    return [path_of(one) for one in precisions]
+    return [path_of(precision) for precision in precisions]
 
 
 def queued(stand: BoardDriver) -> list[str]:
@@ -50,5 +50,5 @@ def start(stand: BoardDriver, path: str) -> EvaluationJob:
 def status_comment(stand: BoardDriver, path: str) -> str:
     """Return the status comment of the request at `path`."""
     thread = stand.context.index.get(path).thread
-    (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
+    (post,) = (discussion.events[0].content for discussion in stand.threads() if discussion.num == thread)
     return str(post).replace("\u200b", "")

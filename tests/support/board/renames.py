@@ -104,7 +104,7 @@ RESULT_FILES: dict[str, bytes] = {
 
 def fill_results(stand: BoardDriver, files: dict[str, bytes]) -> None:
     """Make `files` the only files of the results repo."""
-    there = [one.path for one in stand.context.hub.list_files(stand.context.results) if one.path != ".gitattributes"]
+    there = [file.path for file in stand.context.hub.list_files(stand.context.results) if file.path != ".gitattributes"]
     operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
     operations += [CommitOperationAdd(it, data) for it, data in files.items()]
     stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
@@ -117,8 +117,8 @@ def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None
 
 def done(files: tuple[FilePlan, ...]) -> dict[str, Any]:
     """Return the changes of a pull request that follows the plan: path → contents, None: removed."""
-    made: dict[str, Any] = {one.path: None for one in files if one.moves}
-    return made | {one.place: one.data for one in files}
+    made: dict[str, Any] = {file.path: None for file in files if file.moves}
+    return made | {file.place: file.data for file in files}
 
 
 def open_pull(
@@ -175,6 +175,6 @@ def push_raw(
         for where, (mode, data) in files.items():
             oid = data if isinstance(data, str) or data is None else str(git.create_blob(data))
             made.append(RemoveFile(where) if oid is None else SetFile(where, oid, mode))
-    made.sort(key=lambda one: isinstance(one, SetFile))
+    made.sort(key=lambda file: isinstance(file, SetFile))
     author = Author("bob", "bob@users.noreply.huggingface.co")
     return stored.git.commit(f"refs/pr/{number}", made, None, author, "By git")

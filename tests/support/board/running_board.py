@@ -74,7 +74,7 @@ def syncing(stand: BoardDriver) -> Iterator[None]:
 
 
 @contextmanager
-def telling(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
+def delivering_webhooks(stand: BoardDriver, folder: Path, url: str) -> Iterator[None]:
     """Webhooks on the repos with discussions deliver to a web server, without a limit on their number."""
     (folder / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
@@ -97,7 +97,7 @@ def running(
         try:
             stand.context.board = stand.context.board.model_copy(update=board)
             stand.context.me()
-            with telling(stand, folder, url), syncing(stand):
+            with delivering_webhooks(stand, folder, url), syncing(stand):
                 yield stand
         finally:
             stand.hub.state.faults.clear()

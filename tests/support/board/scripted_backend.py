@@ -35,7 +35,7 @@ def scripted_backend(stand: BoardDriver) -> ScriptedPlatform:
     return made
 
 
-def later(stand: BoardDriver, platform: ScriptedPlatform, seconds: float = 1.0) -> None:
+def pass_time(stand: BoardDriver, platform: ScriptedPlatform, seconds: float = 1.0) -> None:
     """Let time pass, and sync the backends and what follows."""
     stand.time += seconds
     platform.now = stand.time
@@ -44,7 +44,7 @@ def later(stand: BoardDriver, platform: ScriptedPlatform, seconds: float = 1.0) 
     stand.settle()
 
 
-def one_place(stand: BoardDriver) -> None:
+def allow_one_run(stand: BoardDriver) -> None:
     """Let the backend run one attempt at a time."""
     backend = BACKEND.model_copy(update={"parallel": 1})
     stand.context.board = stand.context.board.model_copy(update={"backends": {TIER: backend}})

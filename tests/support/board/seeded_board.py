@@ -63,19 +63,19 @@ def path_of(model: str, precision: str = "bfloat16") -> str:
 def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> IndexEntry:
     """Add a request to the index; its fields are the entry's or its state's, by their names."""
     time = clock.now() - 3_600.0 * (number + 1)
-    said = {name: changes.pop(name) for name in list(changes) if name in RequestSnapshot.model_fields}
+    snapshot = {name: changes.pop(name) for name in list(changes) if name in RequestSnapshot.model_fields}
     path = changes.pop("path", path_of(model))
     fields: dict[str, Any] = {"submitter": model.split("/")[0], "sha": f"{number:02x}" * 20, **changes}
-    standing = RequestSnapshot(status=status, time=time, **said)
+    standing = RequestSnapshot(status=status, time=time, **snapshot)
     return IndexEntry(path=path, model=model, state=state, submitted=time, standing=standing, **fields)
 
 
-def score(scores: Scoreboard, one: IndexEntry, average: float, category: str) -> None:
+def score(scores: Scoreboard, finished: IndexEntry, average: float, category: str) -> None:
     """Store a score of the scoreboard."""
     each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
     kind = ModelCategory(category) if category in set(ModelCategory) else ModelCategory.UNKNOWN
-    fields: dict[str, Any] = {"path": one.path, "model": one.model, "average": average, "benchmarks": each}
-    replayed = RESUMED.get(one.model, 0)
+    fields: dict[str, Any] = {"path": finished.path, "model": finished.model, "average": average, "benchmarks": each}
+    replayed = RESUMED.get(finished.model, 0)
     scores.put(EvaluationScores(suite="s", category=kind, replayed=replayed, **fields))
 
 
@@ -96,16 +96,16 @@ def flag(model: str, **changes: Any) -> FlagRecord:
 def put_flags(connection: redis.Redis, keys: Keys, *records: FlagRecord) -> None:
     """Store these flags as a sync that read the flags repo does."""
     connection.delete(keys.flags)
-    for one in records:
-        connection.hset(keys.flags, f"name {one.model.casefold()}", json.dumps([one.model_dump(mode="json")]))
+    for record in records:
+        connection.hset(keys.flags, f"name {record.model.casefold()}", json.dumps([record.model_dump(mode="json")]))
     connection.hset(keys.flags_state, "commit", f"{len(records)}{records[0].model if records else ''}")
 
 
-def furnish(connection: redis.Redis, keys: Keys) -> None:
+def fill_board(connection: redis.Redis, keys: Keys) -> None:
     """Fill a board with requests in every state."""
     index, scores, now = Index(connection, keys), Scoreboard(connection, keys), clock.now()
     for number, (model, licence, category, size, average) in enumerate(FINISHED):
-        one = entry(
+        finished = entry(
             model,
             "settled",
             "FINISHED",
@@ -115,8 +115,8 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
             parameters=int(size * 1e9),
             results=f"{model}/results_2026-11-24T10-00-00.json",
         )
-        index.put(one)
-        score(scores, one, average, category)
+        index.put(finished)
+        score(scores, finished, average, category)
     causes = (f"{'a' * 12}-deadbeef-1:worker-lost", "relaunch:x")
     for number, (model, failure) in enumerate(zip(("bob/overtrained-2b", "ada/oak-13b"), REASONS, strict=True)):
         failed = entry(

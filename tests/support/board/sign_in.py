@@ -38,9 +38,9 @@ def signing_world(port: int) -> HubWorld:
 
 def free_port() -> int:
     """Return an unused port: the Hub needs the web server's address before the server starts."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -78,7 +78,7 @@ class SpaceSetup:
         """The option that names the wheel."""
         return "--wheel", f"steward_leaderboard-{__version__}-py3-none-any.whl"
 
-    def picture(self) -> dict[str, object]:
+    def everything_stored(self) -> dict[str, object]:
         """Return everything on the Hub and in the folder: repos, settings, buckets, webhooks and local files."""
         state = self.hub.state
         repos = {}

@@ -52,7 +52,7 @@ def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> 
 
 def asked_whose(stand: BoardDriver) -> int:
     """Return how many times any program asked the Hub for the owner of a token."""
-    return sum(one["count"] for one in stand.hub.state.stats.read()["calls"] if "whoami" in one["route"])
+    return sum(call["count"] for call in stand.hub.state.stats.read()["calls"] if "whoami" in call["route"])
 
 
 def settled(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:

@@ -84,7 +84,7 @@ class Transcripts:
         stand.worker()
         stand.context.mark("queue")
         stand.settle()
-        (job,) = [one for one in stand.queued() if one.path == path and one.attempt not in self.taken]
+        (job,) = [job for job in stand.queued() if job.path == path and job.attempt not in self.taken]
         self.taken.add(job.attempt)
         stand.take(job)
         done = (
@@ -163,7 +163,7 @@ class TranscriptThread:
 
     def replies(self) -> list[str]:
         """Return the present texts of the bot's comments."""
-        return [one.content for one in self.events() if one.type == "comment" and one.author == "steward-bot"]
+        return [event.content for event in self.events() if event.type == "comment" and event.author == "steward-bot"]
 
     def transcript(self) -> str:
         """Return the thread as people read it."""

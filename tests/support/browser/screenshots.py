@@ -22,7 +22,7 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import LOST, transcript_board
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
-from tests.support.browser.seeded_large_board import LONG, furnish, path_of
+from tests.support.browser.seeded_large_board import LONG, fill_board, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
 from tests.support.probe import shared_probe
@@ -54,7 +54,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="steward-pictures-") as place, Valkey(Path(place) / "valkey") as valkey:
         longest = "ada/Llama-3.1-8B-Instruct-DPO" if options.readme else LONG
-        rich = serving(valkey, Path(place), "looked-at", partial(furnish, longest=longest))
+        rich = serving(valkey, Path(place), "looked-at", partial(fill_board, longest=longest))
         with rich as site, serving(valkey, Path(place), "empty") as empty, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
             for name, (path, look) in README.items() if options.readme else ():

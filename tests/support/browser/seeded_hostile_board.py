@@ -22,7 +22,7 @@ HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 ATTEMPT, RUNNING = f"{1:012x}-deadbeef-1", f"{HOSTILE}/runs.json"
 
 
-def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
+def fill_with_attacks(connection: redis.Redis, keys: Keys) -> None:
     """Fill the board."""
     index, now = Index(connection, keys), clock.now()
     bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)

@@ -83,7 +83,7 @@ FAILURES = (
 )
 
 
-def furnish(
+def fill_board(
     connection: redis.Redis,
     keys: Keys,
     *,
@@ -116,10 +116,10 @@ def _model(dice: random.Random, number: int) -> tuple[str, float]:
 
 
 def _finished(scores: Scoreboard, dice: random.Random, count: int, longest: str) -> list[IndexEntry]:
-    found = []
+    entries = []
     for number in range(count):
         model, size = (longest.replace("8B", "70B"), 70.6) if number == 3 else _model(dice, number)
-        one = entry(
+        finished = entry(
             model,
             "settled",
             "FINISHED",
@@ -133,10 +133,10 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int, longest: str)
         )
         average = round(10 + 8 * size**0.4 + dice.uniform(-6, 9), 2)
         each = {name: round(max(0.0, average + dice.uniform(-18, 22)), 2) for name in COLUMNS}
-        category = ModelCategory(one.standing.category)
+        category = ModelCategory(finished.standing.category)
         scores.put(
             EvaluationScores(
-                path=one.path,
+                path=finished.path,
                 model=model,
                 suite="s",
                 category=category,
@@ -146,34 +146,34 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int, longest: str)
                 average_error=0.55 + number % 4 / 20,
             )
         )
-        found.append(one)
-    return found
+        entries.append(finished)
+    return entries
 
 
 def _facts(entries: list[IndexEntry]) -> dict[str, dict[str, Any]]:
     """Return what the aggregated table contains of the finished requests."""
     dice = random.Random(11)
     return {
-        one.path: {
-            "fullname": one.model,
+        finished.path: {
+            "fullname": finished.model,
             "Hub ❤️": int(dice.expovariate(1 / 80)),
             "Upload To Hub Date": f"2025-{dice.randrange(1, 13):02}-{dice.randrange(1, 28):02}",
             "Chat Template": dice.random() < 0.5,
             "MoE": dice.random() < 0.1,
-            "Merged": one.standing.category == "merge",
-            "Official Providers": one.model.startswith(("01-ai/", "north-lab/")),
+            "Merged": finished.standing.category == "merge",
+            "Official Providers": finished.model.startswith(("01-ai/", "north-lab/")),
             "Generation": dice.randrange(3),
-            "Base Model": entries[dice.randrange(len(entries))].model if dice.random() < 0.5 else one.model,
+            "Base Model": entries[dice.randrange(len(entries))].model if dice.random() < 0.5 else finished.model,
         }
-        for one in entries
+        for finished in entries
     }
 
 
 def _failed(dice: random.Random, count: int) -> list[IndexEntry]:
-    found = []
+    entries = []
     for number in range(count):
         model, _ = _model(dice, number)
-        one = entry(
+        failed = entry(
             LONG.replace("Llama", "Broken") if number == 1 else model,
             "settled",
             "FAILED",
@@ -185,8 +185,8 @@ def _failed(dice: random.Random, count: int) -> list[IndexEntry]:
             log=f"https://huggingface.co/datasets/open-llm-leaderboard/logs/blob/main/{model}/log.txt",
             access="gated" if number == 3 else "public",
         )
-        found.append(one.model_copy(update={"number": 3}))
-    return found
+        entries.append(failed.model_copy(update={"number": 3}))
+    return entries
 
 
 def _others() -> list[IndexEntry]:
@@ -205,9 +205,9 @@ def _running(connection: redis.Redis, keys: Keys, index: Index, longest: str) ->
         ("mira/gemma-2-9b-it-dpo", AttemptProgress("download"), "medium", {}),
         ("otto/secret-14B", AttemptProgress("load"), "medium", {"access": "private"}),
     )
-    for number, (model, progress, tier, said) in enumerate(seen):
+    for number, (model, progress, tier, changes) in enumerate(seen):
         attempt = f"{number:012x}-deadbeef-1"
-        index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier=tier, **said))
+        index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier=tier, **changes))
         worker, path = f"gpu-{number}", path_of(model)
         attempts.take(attempt, path, worker, now=now - 600 * (number + 1))
         attempts.beat(attempt, progress, now=now, worker=worker, path=path)
@@ -230,11 +230,11 @@ def _worker(name: str, doing: str, now: float) -> WorkerCard:
 
 
 def _waiting(dice: random.Random, count: int) -> list[IndexEntry]:
-    found = []
+    entries = []
     for number in range(count):
         model, size = _model(dice, number)
         attempt = f"{number + 50:012x}-deadbeef-1"
-        one = entry(
+        waiting = entry(
             LONG.replace("Llama", "Waiting") if number == 5 else f"{model}-{number}",
             "waiting",
             "PENDING",
@@ -244,17 +244,17 @@ def _waiting(dice: random.Random, count: int) -> list[IndexEntry]:
             size=31 + int(size).bit_length(),
             **({"access": "private"} if number == 7 else {}),
         )
-        found.append(one.model_copy(update={"job": _job(one, attempt)}))
-    return found
+        entries.append(waiting.model_copy(update={"job": _job(waiting, attempt)}))
+    return entries
 
 
-def _job(one: IndexEntry, attempt: str) -> EvaluationJob:
+def _job(waiting: IndexEntry, attempt: str) -> EvaluationJob:
     return EvaluationJob(
         board="looked-at",
         attempt=attempt,
-        path=one.path,
-        model=one.model,
-        revision=one.sha or "",
+        path=waiting.path,
+        model=waiting.model,
+        revision=waiting.sha or "",
         precision="bfloat16",
         weight_type="Original",
         suite="open-llm-v2",
@@ -297,14 +297,14 @@ def _flags() -> list[Any]:
 
 def _talks(connection: redis.Redis, keys: Keys) -> None:
     now = clock.now()
-    told = (
+    commands = (
         ("maya", "/hold bob/ash-9b its licence is not clear", True),
         ("maya", "/flag mira/Copycat-7B copy https://huggingface.co/north-lab/OLMo-2-7B-SFT-v2", True),
         ("bob", "/priority high bob/ash-9b", False),
         ("ada", "/relaunch", True),
         ("a-name-of-forty-two-characters-as-the-hub-has", f"/relaunch {LONG} because it was not our fault", True),
     )
-    for number, (who, command, allowed) in enumerate(told * 4):
+    for number, (who, command, allowed) in enumerate(commands * 4):
         decision = CommandDecision(
             at=iso(now - 3_000.0 * number),
             person=DecisionAuthor(id=f"{number:024x}", name=who),

@@ -17,7 +17,7 @@ from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.browser.seeded_large_board import BOARD
 
-Furnish = Callable[[redis.Redis, Keys], None]
+FillBoard = Callable[[redis.Redis, Keys], None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def serving(
     valkey: Valkey,
     folder: Path,
     name: str,
-    furnish: Furnish | None = None,
+    fill_board: FillBoard | None = None,
     *,
     framed_by: str = "",
     suite: str = "open-llm-v2",
@@ -44,8 +44,8 @@ def serving(
     board.write_text(BOARD.format(name=name, suite=suite))
     keys = Keys(name)
     with redis.Redis.from_url(valkey.url) as client:
-        if furnish is not None:
-            furnish(client, keys)
+        if fill_board is not None:
+            fill_board(client, keys)
         settings = BotSettings(
             redis_url=valkey.url, board=board, webhook_secret="s3cret", port=0, frame_ancestors=framed_by
         )

@@ -54,7 +54,7 @@ class Walkthrough:
         """A fresh browser on the page `start`, signed in as `name`; the browser may report no error there."""
         context = self.browser.new_context(base_url=self.site, viewport={"width": 1200, "height": 800})
         page, errors = context.new_page(), list[str]()
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.set_default_timeout(60_000)
         if name:
@@ -63,7 +63,7 @@ class Walkthrough:
             page.goto(start)
         yield page
         context.close()
-        assert [one for one in errors if not re.search(r"status of 40[134]", one)] == []
+        assert [error for error in errors if not re.search(r"status of 40[134]", error)] == []
 
 
 def sign_in(page: Page, name: str, start: str) -> None:

@@ -117,8 +117,8 @@ def some_benchmarks(folder: Path) -> str:
     whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
     some = {
         "name": "starter-some",
-        "benchmarks": [one for one in whole["benchmarks"] if one["name"] in BENCHMARKS],
-        "definitions": [one for one in whole["definitions"] if one["task"] in BENCHMARKS.values()],
+        "benchmarks": [benchmark for benchmark in whole["benchmarks"] if benchmark["name"] in BENCHMARKS],
+        "definitions": [definition for definition in whole["definitions"] if definition["task"] in BENCHMARKS.values()],
     }
     file = folder / "suite.yaml"
     file.write_text(json.dumps({**whole, **some}))

@@ -120,9 +120,9 @@ FOCUS = """() => {
 
 def say_faults(page: Page, name: str) -> None:
     """Print what axe-core finds on the page, and whether the page is wider than the screen."""
-    for one in Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]:
-        places = ", ".join(str(node["target"][0]) for node in one["nodes"][:3])
-        print(f"axe {name}: {one['impact']} {one['id']}: {places}")
+    for violation in Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]:
+        places = ", ".join(str(node["target"][0]) for node in violation["nodes"][:3])
+        print(f"axe {name}: {violation['impact']} {violation['id']}: {places}")
     width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if width > 0:
         print(f"too wide by {width} px: {name}")

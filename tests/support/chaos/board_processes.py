@@ -1,4 +1,4 @@
-"""A whole board in real processes, which tests kill, cut off and flood; and a picture of what people see of it.
+"""A whole board in real processes, which tests kill, cut off and flood; and the state that people see.
 
 Everything is what runs in production but the harness, which answers at once (`instant_harness`): each process has the
 user of its role at the queue server (deploy/redis), and nothing that it does there may be refused.
@@ -98,7 +98,7 @@ def world(webhook_urls: list[str]) -> HubWorld:
 
 @dataclass
 class BoardProcesses:
-    """The board's processes, by name, and hands to act on them."""
+    """The processes of a board, by name: starts and kills them, acts as people do, and reads what people see."""
 
     folder: Path
     valkey: Valkey
@@ -111,7 +111,7 @@ class BoardProcesses:
         (self.folder / "board.yaml").write_text(yaml.safe_dump(BOARD | (PUBLISHING if self.publishing else {})))
         self.redis = redis.Redis.from_url(self.valkey.url)
         self.form, self.ada = HfApi(self.hub.url, token=FORM), HfApi(self.hub.url, token=ADA)
-        self.eyes = Hub(self.hub.url, FORM)
+        self.reader = Hub(self.hub.url, FORM)
 
     # --- processes
 
@@ -178,11 +178,11 @@ class BoardProcesses:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self.eyes.close()
+        self.reader.close()
         self.redis.close()
 
     def words(self) -> str:
-        """How things stand, and the end of every log."""
+        """The statuses, the dirty keys, and the end of every log."""
         logs = {name: (self.folder / f"{name}.log").read_text("utf-8", "replace")[-3_000:] for name in self.processes}
         dirty = [key.decode() for key in self.redis.zrange(KEYS.dirty, 0, -1)]
         return "\n".join([str(self.statuses()), f"dirty: {dirty}", *(f"--- {n}\n{text}" for n, text in logs.items())])
@@ -233,17 +233,17 @@ class BoardProcesses:
 
     def file(self, path: str) -> dict[str, Any]:
         """A request file."""
-        found: dict[str, Any] = json.loads(self.eyes.read_file(Repo("dataset", "town/requests"), path).data)
-        return found
+        fields: dict[str, Any] = json.loads(self.reader.read_file(Repo("dataset", "town/requests"), path).data)
+        return fields
 
     def statuses(self) -> dict[str, str]:
         """Request path → status."""
-        listed = self.eyes.list_files(Repo("dataset", "town/requests"))
-        return {one.path: self.file(one.path)["status"] for one in listed if one.path.endswith(".json")}
+        listed = self.reader.list_files(Repo("dataset", "town/requests"))
+        return {file.path: self.file(file.path)["status"] for file in listed if file.path.endswith(".json")}
 
     def answers(self, number: int, words: str) -> int:
         """How many comments of the bot in a thread of the requests repo have `words`."""
-        comments = self.eyes.thread(Repo("dataset", "town/requests"), number).comments
+        comments = self.reader.thread(Repo("dataset", "town/requests"), number).comments
         return sum(comment.author_name == "bot" and words in comment.text for comment in comments)
 
     def pulls_with_scores(self) -> list[tuple[int, str, list[str]]]:
@@ -258,34 +258,34 @@ class BoardProcesses:
 
     def ended(self) -> bool:
         """Whether every request came to its end and nothing is left to do. Redis is asked first: that costs little."""
-        return self.quiet() and all(status in ENDED for status in self.statuses().values()) and self.quiet()
+        return self.is_idle() and all(status in ENDED for status in self.statuses().values()) and self.is_idle()
 
-    def quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing is dirty that is due now."""
         due = self.redis.zrange(KEYS.dirty, 0, -1)
         # The list of what waits for maintainers is due again some minutes later.
         return not [key for key in due if not key.startswith((b"threads", b"results", b"digest"))]
 
-    def picture(self) -> dict[str, Any]:
+    def visible_state(self) -> dict[str, Any]:
         """All that people see, without what differs from run to run (times, commit ids, addresses)."""
         seen: dict[str, Any] = {}
         for name in ("requests", "results", "logs"):
             repo = Repo("dataset", f"town/{name}")
-            for entry in self.eyes.list_files(repo):
+            for entry in self.reader.list_files(repo):
                 if entry.path.endswith(".json"):
-                    seen[f"{name}/{settled(entry.path)}"] = facts(name, self.eyes.read_file(repo, entry.path).data)
+                    seen[f"{name}/{settled(entry.path)}"] = facts(name, self.reader.read_file(repo, entry.path).data)
                 elif entry.path.endswith(".txt"):
                     seen[f"{name}/{settled(entry.path)}"] = "a log"
-        for thread in self.eyes.threads(Repo("dataset", "town/requests")):
-            whole = self.eyes.thread(Repo("dataset", "town/requests"), thread.num)
+        for thread in self.reader.threads(Repo("dataset", "town/requests")):
+            whole = self.reader.thread(Repo("dataset", "town/requests"), thread.num)
             comments = sorted(settled(comment.text.strip()) for comment in whole.comments)
             seen.setdefault(f"thread {thread.title}", []).append((thread.status, comments))
         return seen
 
-    def last_picture(self) -> dict[str, Any]:
-        """The picture once it does not change any more."""
+    def final_state(self) -> dict[str, Any]:
+        """The visible state once it does not change any more."""
         before = None
-        while (seen := self.picture()) != before or not self.ended():
+        while (seen := self.visible_state()) != before or not self.ended():
             before = seen
             time.sleep(0.5)
         return seen
@@ -302,26 +302,26 @@ def settled(text: str) -> str:
 def facts(repo: str, data: bytes) -> Any:
     """What matters of a file: of a request its status and Steward's facts, of a result its score, and how many answers
     an interrupted attempt had given."""
-    found = json.loads(data)
+    fields = json.loads(data)
     if repo == "requests":
-        steward = {k: v for k, v in found["steward"].items() if k not in ("thread", "revision")}
-        return json.loads(settled(json.dumps({"status": found["status"], "steward": steward}, sort_keys=True)))
+        steward = {k: v for k, v in fields["steward"].items() if k not in ("thread", "revision")}
+        return json.loads(settled(json.dumps({"status": fields["status"], "steward": steward}, sort_keys=True)))
     if repo == "results":
-        return [found["steward"]["request"], found["steward"]["average"], found["steward"].get("replayed", 0)]
-    failure = found.get("failure") or {}
-    return [found["path"], failure.get("cause")]
+        return [fields["steward"]["request"], fields["steward"]["average"], fields["steward"].get("replayed", 0)]
+    failure = fields.get("failure") or {}
+    return [fields["path"], failure.get("cause")]
 
 
 @contextmanager
-def open_town(folder: Path, *, webs: int = 1, publishing: bool = False) -> Iterator[BoardProcesses]:
-    """A town whose Hub and queue server run, and nothing else yet; it may publish scores on models' own pages."""
+def open_board_processes(folder: Path, *, webs: int = 1, publishing: bool = False) -> Iterator[BoardProcesses]:
+    """A board whose Hub and queue server run, and nothing else yet; it may publish scores on models' own pages."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
     with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
-        town = BoardProcesses(folder, valkey, hub, ports, publishing)
+        board = BoardProcesses(folder, valkey, hub, ports, publishing)
         try:
-            yield town
-            assert not (words := refused(town.redis)), words
+            yield board
+            assert not (words := refused(board.redis)), words
         finally:
-            town.stop()
+            board.stop()

@@ -23,34 +23,36 @@ EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
 REQUESTS = Repo("dataset", "town/requests")
 
 
-def all_is_well(
-    town: BoardProcesses, models: Collection[str] = MODELS, proposed: str = "", *, seconds: float = PATIENCE
+def check_end_state(
+    board: BoardProcesses, models: Collection[str] = MODELS, proposed: str = "", *, seconds: float = PATIENCE
 ) -> dict[str, Any]:
-    """Check that every request has its right end, one status comment and one publication; return the board's picture.
+    """Check that each request has its right end, one status comment and one publication; return the visible state.
 
     A form submitted `models`; a pull request brought the one that was `proposed`, and is its thread.
     """
     evaluated = [name for name in (*models, proposed) if name and name not in BROKEN]
-    wait_until(town.ended, seconds=seconds, describe=town.words)
-    picture = town.last_picture()
-    ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
+    wait_until(board.ended, seconds=seconds, describe=board.words)
+    visible_state = board.final_state()
+    ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in board.statuses().items()}
     failed = {name: "FAILED" for name in models if name in BROKEN}
     assert ends == {**dict.fromkeys(evaluated, "FINISHED"), **failed}, ends
-    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Evaluation of")]
+    threads = [thread for thread in board.reader.threads(REQUESTS) if thread.title.startswith("Evaluation of")]
     titles = sorted(f"Evaluation of ada/{name} (float32)" for name in models)
     assert sorted(thread.title for thread in threads) == titles
-    assert all(len(town.eyes.thread(REQUESTS, one.num).comments) == 1 for one in threads)
-    worker = HfApi(town.hub.url, token=WORKER)
+    assert all(len(board.reader.thread(REQUESTS, thread.num).comments) == 1 for thread in threads)
+    worker = HfApi(board.hub.url, token=WORKER)
     for name in evaluated:
         commits = worker.list_repo_commits(f"town-details/details_ada__{name}", repo_type="dataset")
-        assert len([one for one in commits if one.title.startswith("Add details")]) == 1, name
-    results = [one.path for one in town.eyes.list_files(Repo("dataset", "town/results")) if one.path.endswith("json")]
+        assert len([commit for commit in commits if commit.title.startswith("Add details")]) == 1, name
+    results = [
+        file.path for file in board.reader.list_files(Repo("dataset", "town/results")) if file.path.endswith("json")
+    ]
     assert len(results) == len(evaluated)
-    return picture
+    return visible_state
 
 
-def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
-    """Return a picture without attempt numbers and earlier attempts, which differ when a worker is lost."""
+def without_attempts(seen: dict[str, Any]) -> dict[str, Any]:
+    """Return a visible state without attempt numbers and earlier attempts, which differ when a worker is lost."""
     text = json.dumps({name: value for name, value in seen.items() if not name.startswith("logs/")}, sort_keys=True)
     fields: dict[str, Any] = json.loads(REPLAYED.sub("", EARLIER.sub("", text.replace("ID-2", "ID-1"))))
     for name, value in fields.items():

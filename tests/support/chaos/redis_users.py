@@ -35,5 +35,5 @@ def address(folder: Path, kind: str, through: str = "") -> str:
 def refused(onlooker: redis.Redis) -> list[str]:
     """Return the commands that the server refused to the processes, from its ACL log."""
     entries: list[Any] = onlooker.acl_log()  # type: ignore[assignment]  # not the asynchronous one
-    told = [" ".join(str(one[name]) for name in ("username", "reason", "object", "context")) for one in entries]
-    return sorted({line for line in told if line.startswith("steward-")})
+    refusals = [" ".join(str(entry[name]) for name in ("username", "reason", "object", "context")) for entry in entries]
+    return sorted({line for line in refusals if line.startswith("steward-")})

@@ -64,8 +64,8 @@ def blocks(path: Path, root: Path) -> Iterator[Block]:
     page = str(path.relative_to(root))
     output: tuple[str, str] | None = None
     for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
-        if token.type == "html_block" and (found := COMMENT.match(token.content.strip())):
-            output = found[1], " ".join(found[2].split())
+        if token.type == "html_block" and (comment := COMMENT.match(token.content.strip())):
+            output = comment[1], " ".join(comment[2].split())
             continue
         if token.type == "fence":
             line = (token.map or [0])[0] + 1
@@ -87,10 +87,10 @@ def _block(page: str, line: int, language: str, text: str, output: tuple[str, st
         return Block(page, line, language, text, reason=output[1])
     clauses = {}
     for clause in output[1].split("; "):
-        found = CLAUSE.fullmatch(clause)
-        if found is None:
+        parts = CLAUSE.fullmatch(clause)
+        if parts is None:
             raise Unreadable(f"{page}:{line}: {clause!r} is none of the clauses")
-        clauses[found[1] or found[3] or found[5]] = found[2] or found[4] or ""
+        clauses[parts[1] or parts[3] or parts[5]] = parts[2] or parts[4] or ""
     return Block(page, line, language, text, clauses=clauses)
 
 
@@ -131,11 +131,11 @@ class Sandbox:
             if word in output or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        told = f"{block}\n$ {typed}\n{output}\n(exit status {status}){self._beside()}"
-        assert word in output, f"never output {word!r}: {told}"
-        assert status == expected, told
+        transcript = f"{block}\n$ {typed}\n{output}\n(exit status {status}){self._beside()}"
+        assert word in output, f"never output {word!r}: {transcript}"
+        assert status == expected, transcript
         missing = unseen(seen, output)
-        assert missing is None, f"the page shows {missing!r}, which was not output: {told}"
+        assert missing is None, f"the page shows {missing!r}, which was not output: {transcript}"
 
     def _wait(self, script: str) -> tuple[int, str]:
         """Run a script to its end, and return its status and output; stop it and its children after PATIENCE."""
@@ -219,6 +219,6 @@ def unseen(shown: list[str], output: str) -> str | None:
     for line in shown:
         parts = map(re.escape, re.split(r"\s*…\s*", " ".join(line.split())))
         pattern = re.compile(".*".join(parts))
-        if not any(pattern.fullmatch(" ".join(one.split())) for one in lines):
+        if not any(pattern.fullmatch(" ".join(candidate.split())) for candidate in lines):
             return line
     return None

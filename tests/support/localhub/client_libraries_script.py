@@ -72,8 +72,8 @@ def main() -> None:
     """Run all checks; names and a temporary folder come as arguments."""
     dataset, pushed, model, scratch = sys.argv[1:]
     assert os.environ["HF_ENDPOINT"].startswith("http://127.0.0.1")
-    found = check_datasets(dataset) | check_push(pushed) | check_transformers(model, Path(scratch) / "tiny")
-    print(json.dumps(found))
+    results = check_datasets(dataset) | check_push(pushed) | check_transformers(model, Path(scratch) / "tiny")
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

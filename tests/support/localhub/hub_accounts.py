@@ -29,7 +29,7 @@ HOOKS = "/api/settings/webhooks"
 _numbers = itertools.count(1)
 
 
-def the_world() -> HubWorld:
+def accounts_world() -> HubWorld:
     """Return the users and organisations of the tests: one account per role that the Hub knows."""
     details = {"entity": {"type": "org", "name": "details"}, "permissions": ["repo.content.read", "repo.write"]}
     world = (

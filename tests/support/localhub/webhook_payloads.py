@@ -31,9 +31,9 @@ class Watched:
 
     def payloads(self) -> dict[tuple[str, str], Any]:
         """The payloads since the last call by (scope, action); two of a kind are an error."""
-        found = [item.payload for item in self.deliveries()]
-        by_event = {(p["event"]["scope"], p["event"]["action"]): p for p in found}
-        assert len(by_event) == len(found), [p["event"] for p in found]
+        payloads = [item.payload for item in self.deliveries()]
+        by_event = {(p["event"]["scope"], p["event"]["action"]): p for p in payloads}
+        assert len(by_event) == len(payloads), [p["event"] for p in payloads]
         return by_event
 
     def only(self, scope: str, action: str) -> Any:

@@ -22,18 +22,18 @@ SOME = ("arc_challenge", "gsm8k")
 
 def suite() -> dict[str, Any]:
     """The suite with two of MMLU's subjects: 57 datasets take a minute to fetch. Without WHOLE, two tasks of it."""
-    found: dict[str, Any] = yaml.safe_load(
+    suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
     )
-    found["run"] = [*(task for task in found["run"] if task != "mmlu"), *MMLU]
-    found["datasets"][2]["configs"] = list(SUBJECTS)
-    found["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
+    suite_data["run"] = [*(task for task in suite_data["run"] if task != "mmlu"), *MMLU]
+    suite_data["datasets"][2]["configs"] = list(SUBJECTS)
+    suite_data["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
     if not WHOLE:
-        asked = [number for number, benchmark in enumerate(found["benchmarks"]) if benchmark["source"] in SOME]
-        found["run"] = list(SOME)
+        asked = [number for number, benchmark in enumerate(suite_data["benchmarks"]) if benchmark["source"] in SOME]
+        suite_data["run"] = list(SOME)
         for part in ("datasets", "benchmarks"):
-            found[part] = [found[part][number] for number in asked]
-    return found
+            suite_data[part] = [suite_data[part][number] for number in asked]
+    return suite_data
 
 
 def arc() -> dict[tuple[str, str], Rows]:

@@ -20,19 +20,19 @@ SOME = ("leaderboard_bbh_date_understanding", "leaderboard_math_algebra_hard", "
 
 def suite() -> dict[str, Any]:
     """The suite. Without WHOLE, one task of each large group, the group MuSR, and the two benchmarks of one task."""
-    found: dict[str, Any] = yaml.safe_load(
+    suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text()
     )
     if WHOLE:
-        return found
-    for benchmark in found["benchmarks"]:
+        return suite_data
+    for benchmark in suite_data["benchmarks"]:
         if asked := [task for task in benchmark["tasks"] if task["name"] in SOME]:
             benchmark.update(source=asked[0]["name"], tasks=asked)
-    found["run"] = [benchmark["source"] for benchmark in found["benchmarks"]]
-    for dataset in found["datasets"]:
+    suite_data["run"] = [benchmark["source"] for benchmark in suite_data["benchmarks"]]
+    for dataset in suite_data["datasets"]:
         if "configs" in dataset:
             dataset["configs"] = [name for name in dataset["configs"] if any(name in task for task in SOME)]
-    return found
+    return suite_data
 
 
 def bbh() -> dict[tuple[str, str], Rows]:

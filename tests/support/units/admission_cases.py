@@ -17,7 +17,7 @@ from tests.support.units.admission_facts import (
     card,
     earlier,
     files,
-    gone,
+    unreadable,
 )
 from tests.support.units.admission_model_cases import (
     BY,
@@ -30,7 +30,7 @@ from tests.support.units.admission_model_cases import (
     TEMPLATE,
     TOKENIZERS,
     WEIGHT,
-    upon,
+    adapter_of,
 )
 
 REQUEST = (
@@ -40,13 +40,13 @@ REQUEST = (
     Case("without an organisation", org="", model=replace(MODEL, id="tiger")),
     Case("private in its name only", ("private-differs",), private=True, asked={"private": False}),
     Case("private in its field only", ("private-differs",), asked={"private": True}),
-    Case("a precision nobody has", ("precision-unknown",), precision="float7"),
+    Case("an unknown precision", ("precision-unknown",), precision="float7"),
     Case("a precision of another board", ("precision-unknown",), precision="AWQ"),
-    Case("a weight type nobody has", ("weights-unknown",), weight_type="Half"),
+    Case("an unknown weight type", ("weights-unknown",), weight_type="Half"),
     Case("a stranger's pull request", ("revision-of-a-stranger",), asked={"revision": "refs/pr/7"}),
     Case("a branch", asked={"revision": "v1.1"}),
     Case("no revision", asked={"revision": None}),
-    Case("a category nobody has heard of", asked={"model_type": "?"}),
+    Case("an unknown category", asked={"model_type": "?"}),
     Case("hints of wrong types", asked={"model_type": 0, "submitted_time": 7, "sender": [], "job_id": {}}),
 )
 BASES = (
@@ -54,20 +54,30 @@ BASES = (
     Case("a delta", model=DELTA, weight_type="Delta"),
     Case(
         "an adapter with more tokens",
-        model=upon(BASE, tokenizer=replace(TOKENIZER, largest_id=32_007)),
+        model=adapter_of(BASE, tokenizer=replace(TOKENIZER, largest_id=32_007)),
         weight_type="Adapter",
     ),
     Case("an adapter with a template from its base", model=ADAPTER, weight_type="Adapter", asked=TEMPLATE),
     Case("a delta of nothing", ("base-missing",), replace(DELTA, base_name="", base=None), weight_type="Delta"),
     Case("a delta of itself", ("base-is-itself",), replace(DELTA, base_name="Ada/tiger"), weight_type="Delta"),
-    Case("a base that is not there", ("base-model-not-found",), upon(gone("no-model")), weight_type="Adapter"),
+    Case(
+        "a base that is not there",
+        ("base-model-not-found",),
+        adapter_of(unreadable("no-model")),
+        weight_type="Adapter",
+    ),
     Case(
         "a base that is an adapter",
         ("base-is-adapter",),
-        upon(replace(BASE, config=ConfigFacts("missing"), adapter=AdapterFacts("ada/tiger"))),
+        adapter_of(replace(BASE, config=ConfigFacts("missing"), adapter=AdapterFacts("ada/tiger"))),
         weight_type="Adapter",
     ),
-    Case("a base behind a gate", ("base-model-gated",), replace(DELTA, base=gone("gated")), weight_type="Delta"),
+    Case(
+        "a base behind a gate",
+        ("base-model-gated",),
+        replace(DELTA, base=unreadable("gated")),
+        weight_type="Delta",
+    ),
     Case(
         "a base with everything wrong",
         (
@@ -77,7 +87,7 @@ BASES = (
             "base-licence-missing",
             "base-card-short",
         ),
-        upon(
+        adapter_of(
             replace(
                 BASE,
                 config=ConfigFacts("remote-code"),
@@ -103,11 +113,16 @@ BASES = (
         weight_type="Adapter",
         board_facts={"base_opted_out": True},
     ),
-    Case("an adapter without a config", ("adapter-config-missing",), upon(BASE, adapter=None), weight_type="Adapter"),
+    Case(
+        "an adapter without a config",
+        ("adapter-config-missing",),
+        adapter_of(BASE, adapter=None),
+        weight_type="Adapter",
+    ),
     Case(
         "an adapter with a torn config",
         ("adapter-unreadable",),
-        upon(BASE, adapter=AdapterFacts(error="it is not JSON")),
+        adapter_of(BASE, adapter=AdapterFacts(error="it is not JSON")),
         weight_type="Adapter",
     ),
     Case(
@@ -119,7 +134,7 @@ BASES = (
     ),
     Case(
         "an adapter of a folder at home",
-        model=upon(BASE, adapter=AdapterFacts("/home/ada/llama")),
+        model=adapter_of(BASE, adapter=AdapterFacts("/home/ada/llama")),
         weight_type="Adapter",
         asked={"base_model": "meta-llama/Llama-2-7b"},
     ),
@@ -138,14 +153,14 @@ CARDS = (
     Case("another license", ("licence-unnamed",), card(license="other", license_name="tiger")),
     Case("another license, with name and place", model=card(license="other", license_name="t", license_link="LICENSE")),
     Case("pretrained upon another", ("category-has-base",), asked=PRETRAINED),
-    Case("pretrained, and quantised by somebody", model=card(relation="quantized"), asked=PRETRAINED),
+    Case("pretrained, and quantised", model=card(relation="quantized"), asked=PRETRAINED),
     Case("pretrained", model=card(base_models=(), relation=None), asked=PRETRAINED),
     Case("a pretrained adapter", ("category-adapter",), ADAPTER, weight_type="Adapter", asked=PRETRAINED),
     Case("a merge of nothing", ("category-no-merge",), asked=MERGE),
     Case("a merge", model=replace(MODEL, card=MERGED), asked=MERGE),
     Case("a merge of two", model=card(base_models=("a/b", "c/d")), asked=MERGE),
     Case("a merge that says nothing", ("merge-undeclared",), replace(MODEL, card=MERGED)),
-    Case("a merge of which nobody knows the category", model=replace(MODEL, card=MERGED), asked={"model_type": "?"}),
+    Case("a merge of an unknown category", model=replace(MODEL, card=MERGED), asked={"model_type": "?"}),
     Case(
         "a merge without a tag",
         ("merge-untagged",),
@@ -188,7 +203,7 @@ REPEATS = (
     Case("details in another model's dataset", ("details-taken",), board_facts={"shares_details": True}),
     Case("the fifth of a week", board_facts={**BY, "by_submitter": 4, "by_organisation": 4}),
     Case("the sixth of a week", ("quota-submitter",), board_facts={**BY, "by_submitter": 5}),
-    Case("the sixth of a week, by nobody knows whom", board_facts={"by_submitter": 5}),
+    Case("the sixth of a week, by an unknown submitter", board_facts={"by_submitter": 5}),
     Case("the sixth of an organisation", ("quota-organisation",), board_facts={**BY, "by_organisation": 5}, org="ada"),
     Case(
         "models without an organisation", org="", model=replace(MODEL, id="tiger"), board_facts={"by_organisation": 50}
@@ -230,7 +245,7 @@ TOGETHER = (
     Case(
         "gone, and one too many",
         ("model-not-found", "quota-submitter"),
-        gone("no-model"),
+        unreadable("no-model"),
         board_facts={**BY, "by_submitter": 7},
     ),
     Case("found, and nothing else known", model=ModelFacts("found", "a" * 40, files=files("model.safetensors").files)),

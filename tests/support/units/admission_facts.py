@@ -73,7 +73,7 @@ DELTA = replace(MODEL, base_name="meta-llama/Llama-2-7b", base=BASE)
 MERGED = replace(CARD, is_merge=True, merge_traces=("the tag merge",), tags=("merge",), relation="merge")
 
 
-def gone(availability: Any) -> ModelFacts:
+def unreadable(availability: Any) -> ModelFacts:
     """Facts about a model of which only this problem is known."""
     return ModelFacts(availability)
 
@@ -138,9 +138,9 @@ class Case:
         """Its request file, read."""
         path = RequestPath(self.org, "tiger", self.private, self.precision, self.weight_type)
         fields = {"model": path.model, "status": "PENDING", "revision": "main", "model_type": "🔶 : 🔶 fine-tuned"}
-        found = parse_request(str(path), json.dumps({**fields, **self.asked}).encode())
-        assert isinstance(found, Request)
-        return found
+        parsed = parse_request(str(path), json.dumps({**fields, **self.asked}).encode())
+        assert isinstance(parsed, Request)
+        return parsed
 
     def submission(self) -> Submission:
         """All that the rules look at."""

@@ -21,8 +21,8 @@ from tests.support.units.admission_facts import (
     config,
     earlier,
     files,
-    gone,
     tokenizer,
+    unreadable,
     weights,
 )
 
@@ -39,15 +39,15 @@ def big(billions: float) -> ModelFacts:
     return weights(parameters=round(billions * BILLION), dtypes={"BF16": round(billions * BILLION)})
 
 
-def upon(base: ModelFacts | None, **changes: object) -> ModelFacts:
+def adapter_of(base: ModelFacts | None, **changes: object) -> ModelFacts:
     """Facts about an adapter of `base`."""
     return replace(ADAPTER, base=base, **changes)  # type: ignore[arg-type]
 
 
 READABLE = (
-    Case("no such model", ("model-not-found",), gone("no-model")),
-    Case("no such revision", ("revision-not-found",), gone("no-revision"), asked={"revision": "v9"}),
-    Case("gated, without access", ("model-gated",), gone("gated")),
+    Case("no such model", ("model-not-found",), unreadable("no-model")),
+    Case("no such revision", ("revision-not-found",), unreadable("no-revision"), asked={"revision": "v9"}),
+    Case("gated, without access", ("model-gated",), unreadable("gated")),
     Case("gated, with access", model=replace(MODEL, is_gated=True)),
     Case(
         "gated, with access, not wanted",
@@ -55,12 +55,12 @@ READABLE = (
         replace(MODEL, is_gated=True),
         policy={"gated_models": False},
     ),
-    Case("disabled", ("model-disabled",), gone("disabled")),
-    Case("metadata without end", ("model-unreadable",), gone("unreadable")),
-    Case("private", ("model-private",), gone("private")),
+    Case("disabled", ("model-disabled",), unreadable("disabled")),
+    Case("metadata without end", ("model-unreadable",), unreadable("unreadable")),
+    Case("private", ("model-private",), unreadable("private")),
     Case("private, but read", ("model-private",), replace(MODEL, is_private=True)),
     Case("private, and wanted", model=replace(MODEL, is_private=True), policy={"private_models": True}),
-    Case("a commit that nobody tells", ("commit-unknown",), replace(MODEL, sha=None)),
+    Case("an unknown commit", ("commit-unknown",), replace(MODEL, sha=None)),
     Case("renamed", ("model-renamed",), replace(MODEL, id="ada/lion")),
     Case("in other letters", ("model-renamed",), replace(MODEL, id="Ada/Tiger")),
     Case("renamed, on a board that does not mind", (), replace(MODEL, id="ada/lion"), policy={"off": ["renamed"]}),
@@ -97,7 +97,7 @@ CONFIGS = (
             tokenizer=TokenizerFacts("remote-code"),
         ),
     ),
-    Case("a Python file that nobody needs", ("python-files",), files("eval.py", "model.safetensors")),
+    Case("a Python file that is not needed", ("python-files",), files("eval.py", "model.safetensors")),
     Case(
         "a Python file on a board that does not mind",
         (),
@@ -105,7 +105,7 @@ CONFIGS = (
         policy={"off": ["python-files"]},
     ),
     Case("embeddings", ("not-causal",), config(is_causal=False, architecture="BertModel", layers=None)),
-    Case("nobody knows whether it is causal", model=config(is_causal=None)),
+    Case("unknown whether it is causal", model=config(is_causal=None)),
 )
 WEIGHT = (
     Case("no weights", ("weights-missing",), files("config.json", weights=None)),
@@ -130,7 +130,7 @@ WEIGHT = (
     ),
     Case("half of its layers", ("layers-missing",), weights(layers=(16,))),
     Case("more layers than its config says", model=weights(layers=(33,))),
-    Case("layers that nobody can count", model=weights(layers=())),
+    Case("layers that cannot be counted", model=weights(layers=())),
 )
 SIZES = (
     Case("just fits", model=big(100)),
@@ -141,7 +141,7 @@ SIZES = (
     Case("too big for 8bit", ("too-big",), big(281), precision="8bit"),
     Case("a board with larger machines", model=big(300), policy={"max_billions": {"bfloat16": 500}}),
     Case("a board without limits", model=big(9_000), policy={"max_billions": {}}),
-    Case("nobody can count it", ("size-unknown",), weights(parameters=None)),
+    Case("parameters that cannot be counted", ("size-unknown",), weights(parameters=None)),
     Case("there is nothing to count", ("size-unknown",), weights(parameters=0, dtypes={})),
     Case("packed values are unpacked", model=replace(config(quantization=GPTQ4), weights=PACKED), precision="GPTQ"),
     Case(
@@ -155,7 +155,7 @@ SIZES = (
     Case(
         "an adapter of what is too big",
         ("too-big",),
-        upon(replace(BASE, weights=big(100).weights)),
+        adapter_of(replace(BASE, weights=big(100).weights)),
         weight_type="Adapter",
     ),
 )

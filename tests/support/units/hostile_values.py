@@ -36,8 +36,8 @@ HOSTILE = [
 
 def kinds(markdown: str) -> set[str]:
     """The kinds of things that a renderer sees in `markdown`."""
-    found: set[str] = set()
+    types: set[str] = set()
     for token in MARKDOWN.parse(markdown):
-        found.add(token.type)
-        found |= {child.type for child in token.children or ()}
-    return found
+        types.add(token.type)
+        types |= {child.type for child in token.children or ()}
+    return types

@@ -75,9 +75,9 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
 
 def child(folder: Path, *plans: RunPlan) -> ScriptRun:
     """Start a child for each of `plans`, one after the other, in a network namespace without interfaces."""
-    orders = [str(one.spool.with_suffix(".json")) for one in plans]
-    for order, one in zip(orders, plans, strict=True):
-        Path(order).write_text(one.model_dump_json())
+    orders = [str(run_plan.spool.with_suffix(".json")) for run_plan in plans]
+    for order, run_plan in zip(orders, plans, strict=True):
+        Path(order).write_text(run_plan.model_dump_json())
     return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
@@ -93,7 +93,7 @@ def run_children(folder: Path, hub: LocalHub, revision: str) -> ChildRuns:
     starter = starter.model_copy(update={"engine": "harness"})
     others = [by_prefix, first(folder, starter), gpqa(folder, by_prefix), *copies(folder, by_prefix, questions)]
     said = child(folder / "children.said", starter, *others).end()
-    return ChildRuns(starter.spool, said.splitlines()[0], *(one.spool for one in others))
+    return ChildRuns(starter.spool, said.splitlines()[0], *(other.spool for other in others))
 
 
 def all_questions() -> Suite:
@@ -180,9 +180,9 @@ def upload_gpqa(hub: LocalHub, repo: str) -> None:
 
 def gpqa_tasks(folder: Path, repo: str) -> Path:
     """The harness's own task, with its questions in `repo`."""
-    found = find_spec("lm_eval")
-    assert found is not None
-    shipped = Path(found.origin or "").parent / "tasks/leaderboard/gpqa"
+    harness = find_spec("lm_eval")
+    assert harness is not None
+    shipped = Path(harness.origin or "").parent / "tasks/leaderboard/gpqa"
     folder.mkdir()
     for name in ("_template_yaml", "utils.py", "gpqa_diamond_zeroshot.yaml"):
         (folder / name).write_text((shipped / name).read_text().replace("Idavidrein/gpqa", repo))

@@ -38,7 +38,7 @@ def seeing(plan: RunPlan, report: Report) -> None:
     files = sorted(file.name for file in Path("/dev").glob("nvidia[0-9]*"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     _write_results(
-        plan, {"names": [one.name for one in devices], "files": files, "visible": visible, "device": plan.device}
+        plan, {"names": [device.name for device in devices], "files": files, "visible": visible, "device": plan.device}
     )
 
 

@@ -54,9 +54,9 @@ def own(folder: Path, changes: Mapping[str, str], errata: list[dict[str, Any]]) 
 
 def harness_tasks() -> Path:
     """The folder of the harness's task files."""
-    found = find_spec("lm_eval")
-    assert found is not None
-    return Path(found.origin or "").parent / "tasks"
+    harness = find_spec("lm_eval")
+    assert harness is not None
+    return Path(harness.origin or "").parent / "tasks"
 
 
 def of_harness(

@@ -27,14 +27,14 @@ def read(svg: bytes) -> ElementTree.Element:
 
 def texts(root: ElementTree.Element) -> list[str]:
     """All that is written on it."""
-    return [one.text or "" for one in root.iter(f"{SVG}text")]
+    return [element.text or "" for element in root.iter(f"{SVG}text")]
 
 
 def bars(root: ElementTree.Element, tone: str) -> Iterator[dict[str, str]]:
     """The bars of one series."""
     for series in root.iter(f"{SVG}g"):
         if series.get("class") == f"series {tone}":
-            yield from (one.attrib for one in series.iter(f"{SVG}rect"))
+            yield from (element.attrib for element in series.iter(f"{SVG}rect"))
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
     assert {"1 min", "10 min", "1 h", "8 h", "3 days", "eight of ten"} <= set(words)
     dark, pale = list(bars(root, "a")), list(bars(root, "pale"))
     assert len(dark) == len(pale) == 6
-    widths = [float(one["width"]) for one in (*dark, *pale)]
+    widths = [float(bar["width"]) for bar in (*dark, *pale)]
     assert max(widths) - min(widths) < 0.3, "each is a doubling"
-    first, second, third = (float(one["x"]) for one in sorted(dark[:3], key=lambda one: float(one["y"])))
+    first, second, third = (float(bar["x"]) for bar in sorted(dark[:3], key=lambda bar: float(bar["y"])))
     assert third < first < second, "from top to bottom"
 
 
@@ -224,10 +224,12 @@ def test_a_line_has_a_gap_where_nobody_counted() -> None:
     picture = EVERY["queue"]
     assert picture is not None
     root = read(draw(picture, 1080))
-    lines = [one.get("d") or "" for one in root.iter(f"{SVG}path") if "reactive" in (one.get("class") or "")]
+    lines = [
+        element.get("d") or "" for element in root.iter(f"{SVG}path") if "reactive" in (element.get("class") or "")
+    ]
     assert len(lines) == 4, "two series, each in two pieces"
     assert {"20 Nov", "23 Nov", "26 Nov"} <= set(texts(root))
-    late = times(WEEK, [one for one in LENGTHS if "-26T" in one.at])
+    late = times(WEEK, [length for length in LENGTHS if "-26T" in length.at])
     assert (queue(late) or picture).series[0].values[:3] == [None, None, None]
 
 
@@ -239,11 +241,11 @@ def test_of_nothing_there_is_no_picture() -> None:
 def test_strangers_words_are_drawn_as_words() -> None:
     """Names of models and benchmarks, cut where there is no room, without what turns a line around."""
     root = read(draw(scores(COMPARED), 1080))
-    name = next(one for one in texts(root) if "script" in one)
+    name = next(text for text in texts(root) if "script" in text)
     assert name == HOSTILE.replace("\x00", " ").replace("\u202e", " ")
     assert "<b>Sorting</b>" in texts(root)
     narrow = texts(read(draw(scores(COMPARED), 360)))
-    assert any(one.endswith("…") for one in narrow)
+    assert any(text.endswith("…") for text in narrow)
 
 
 @given(

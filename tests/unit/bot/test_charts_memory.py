@@ -47,7 +47,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
     view = TimingReader(cast(BoardContext, context))
     context.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
     assert (view.times(90).finished, view.times(7).finished) == (6, 1)
-    assert [len(one) for one in context.reads] == [2, 88, 2]
+    assert [len(days) for days in context.reads] == [2, 88, 2]
     first = view.times(7)
     assert view.times(7) is first, "nothing has changed"
     context.days[20_000]["end|finished"] = "4"
@@ -100,7 +100,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
         line("old", 70.0, suite="t"),
     )
     by_group = standards(RequestRows(lines, (frozenset({"flagged"}), frozenset())))
-    assert {group: [one.model for one in standard.best] for group, standard in by_group.items()} == {
+    assert {group: [evaluation.model for evaluation in standard.best] for group, standard in by_group.items()} == {
         ("chat", "s"): ["b", "a"],
         ("chat", "t"): ["old"],
     }

@@ -168,7 +168,7 @@ def test_lines_that_only_look_like_commands_do_not_use_up_the_limit() -> None:
         return word == "status"
 
     paths = "\n".join("/usr lib\n/etc hosts" for _ in range(25))
-    assert [one.verb for one in commands_in(f"{paths}\n/status org/model\n/usr", is_verb)] == ["status"]
+    assert [command.verb for command in commands_in(f"{paths}\n/status org/model\n/usr", is_verb)] == ["status"]
     assert asked == ["usr", "etc", "status"]
 
     words = "\n".join(f"/word-{number}" for number in range(500))

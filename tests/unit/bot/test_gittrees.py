@@ -58,10 +58,10 @@ def test_two_trees_differ_in_just_the_files_that_differ(
 
     changed_files = list(changed(read, write(git, old), write(git, new)))
     differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-    assert sorted(changed_files, key=lambda one: one.path) == [
+    assert sorted(changed_files, key=lambda change: change.path) == [
         blob(git, path, new.get(path)) for path in sorted(differing)
     ]
-    listed = sorted(files(read, write(git, new)), key=lambda one: one.path)
+    listed = sorted(files(read, write(git, new)), key=lambda file: file.path)
     assert listed == [blob(git, path, data) for path, data in sorted(new.items())]
     for path in {*old, *new}:
         assert find(read, write(git, new), path) == blob(git, path, new.get(path)).oid
@@ -77,7 +77,7 @@ def test_what_is_the_same_is_not_opened(git: pygit2.Repository) -> None:
         return git.odb.read(pygit2.Oid(raw=oid))[1]
 
     before, after = write(git, old), write(git, {**old, "org-7/file": b"y"})
-    assert [one.path for one in changed(read, before, after)] == ["org-7/file"]
+    assert [change.path for change in changed(read, before, after)] == ["org-7/file"]
     assert len(opened) == 4
 
 
@@ -117,7 +117,7 @@ def test_links_and_submodules_are_no_files(git: pygit2.Repository) -> None:
 def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
     """A name in Latin-1 is told with what stands for its letters."""
     raw = b"100644 caf\xe9.json\0" + b"\1" * 20
-    assert [one.path for one in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
+    assert [file.path for file in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
 
 
 def test_a_folder_of_very_many_files_is_compared_in_little_memory() -> None:

@@ -36,7 +36,7 @@ def test_the_highest_used_number_is_stored_and_never_lowered(
     context = cast(BoardContext, SimpleNamespace(index=SimpleNamespace(put=stored.append)))
     entry = IndexEntry(path=PATH, used=indexed)
     assert note_used_number(context, entry, request(spent=spent)).used == expected
-    assert [one.used for one in stored] == ([expected] if expected != indexed else [])
+    assert [written.used for written in stored] == ([expected] if expected != indexed else [])
 
 
 @pytest.mark.parametrize(("state", "is_shown"), [("waiting", True), ("new", False), ("settled", False)])

@@ -75,7 +75,7 @@ WORDS = {"number": "12", "sha": VOID, "head": HEAD, "commit": MERGED, "why": "cl
 
 def everything() -> str:
     """All that the bot says about pull requests, in one text."""
-    parts = [f"# {name}\n\n{_visible(pull_report(one))}" for name, one in REPORTS.items()]
+    parts = [f"# {name}\n\n{_visible(pull_report(report))}" for name, report in REPORTS.items()]
     parts.append(f"# The alarm\n\n{pull_alarm(head=HEAD, count=3, **COMMIT)}")
     parts += [f"# Approved: {answer}\n\n{approval_answer(answer, **WORDS)}\n" for answer in get_args(Approval)]
     for code, reason in REASONS.items():
@@ -96,9 +96,9 @@ def test_every_text_is_as_it_was_read_last() -> None:
 
 def test_every_result_and_every_end_has_its_report() -> None:
     """Nothing that can come of a pull request is left without words."""
-    assert {one.result for one in REPORTS.values()} == set(get_args(Result))
-    assert {one.end for one in REPORTS.values()} - {None} == set(get_args(End))
-    headings = [_visible(pull_report(one)).partition("\n")[0] for one in REPORTS.values()]
+    assert {report.result for report in REPORTS.values()} == set(get_args(Result))
+    assert {report.end for report in REPORTS.values()} - {None} == set(get_args(End))
+    headings = [_visible(pull_report(report)).partition("\n")[0] for report in REPORTS.values()]
     assert all(heading.startswith("### ") for heading in headings)
 
 

@@ -63,8 +63,8 @@ PLACES = [
 
 def everything() -> str:
     """All of it, one after the other."""
-    texts = [status_comment(one) for one in PLACES]
-    texts += [render("held", view=one) for one in HELD]
+    texts = [status_comment(place) for place in PLACES]
+    texts += [render("held", view=view) for view in HELD]
     texts += [QueueCommandResult(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
     return "\n---\n\n".join(texts)
 

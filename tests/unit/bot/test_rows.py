@@ -72,7 +72,7 @@ def test_names_are_found_among_all_and_among_some() -> None:
 def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> None:
     """Looked for in the text of all of them, or in one after the other: what the language itself would find."""
     query = Query(names=tuple(names))
-    wanted = [at for at, one in enumerate(LINES) if query.finds(SearchRow(one.model, one.values))]
+    wanted = [at for at, request in enumerate(LINES) if query.finds(SearchRow(request.model, request.values))]
     assert FLAGLESS.find(query, FLAGLESS.of_state("")) == wanted
 
 

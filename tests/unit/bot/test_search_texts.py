@@ -1,4 +1,4 @@
-"""What `/search` answers: strangers' words stay words, and what was misread is told."""
+"""Answers to `/search`: strangers' words have no effect in them, and each misread term is named."""
 
 from __future__ import annotations
 

@@ -136,7 +136,11 @@ TEXTS = {
     ),
     "after others": (
         view(
-            "waiting", past=[PastLine(one, "http://h/log" if one.left_log else "") for one in newest_reopenings(CAUSES)]
+            "waiting",
+            past=[
+                PastLine(reopening, "http://h/log" if reopening.left_log else "")
+                for reopening in newest_reopenings(CAUSES)
+            ],
         ),
         [
             "so it was tried again automatically. [Log](http://h/log)\n- Attempt 2",

@@ -28,7 +28,7 @@ from bot.web.frame import Frame, new_templates
             "Its attempts have used all the GPU-hours of one request; a maintainer can raise the limit",
         ),
     ],
-    ids=lambda one: f"{one.kind} {one.what}" if isinstance(one, QueueBlockerView) else "",
+    ids=lambda value: f"{value.kind} {value.what}" if isinstance(value, QueueBlockerView) else "",
 )
 def test_what_holds_a_request_back_is_told_in_its_own_words(held: QueueBlockerView, words: str) -> None:
     """Names as they are written, whose GPU-hours are meant, and whether it goes on by itself."""

@@ -34,8 +34,8 @@ def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: 
     """However they are asked for, any window of an hour and of a day holds at most its share."""
     times = times_of(Commits(hour=hour, day=day), asks)
     for at in times:
-        assert len([one for one in times if at - HOUR < one <= at]) <= hour
-        assert len([one for one in times if at - DAY < one <= at]) <= day
+        assert len([time for time in times if at - HOUR < time <= at]) <= hour
+        assert len([time for time in times if at - DAY < time <= at]) <= day
 
 
 def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_longer() -> None:

@@ -70,7 +70,10 @@ def test_order_does_not_matter_and_the_middle_lies_between(among: list[One], cha
     chance.shuffle(mixed)  # type: ignore[attr-defined]
     assert category_standard(mixed) == standard
     if among:
-        best = {name: max(one.average or 0 for one in among if one.model == name) for name in {m.model for m in among}}
+        best = {
+            name: max(evaluation.average or 0 for evaluation in among if evaluation.model == name)
+            for name in {m.model for m in among}
+        }
         assert standard.models == len(best)
         assert standard.average == median(best.values())
         assert standard.best[0].average == max(best.values())

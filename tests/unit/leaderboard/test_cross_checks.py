@@ -50,7 +50,9 @@ def vote(
     def verdict(question: CheckedQuestion) -> AnswerVerdict:
         return "differs" if question in differing else "not-compared" if question in unseen else "agrees"
 
-    answers = tuple(QuestionVerdict(task=one.task, number=one.number, verdict=verdict(one)) for one in questions)
+    answers = tuple(
+        QuestionVerdict(task=question.task, number=question.number, verdict=verdict(question)) for question in questions
+    )
     report = CrossCheckReport(
         check=ATTEMPT, attempt=ATTEMPT, commit="0" * 40, nonce=nonce(0), answers=answers, problem=problem
     )
@@ -71,7 +73,9 @@ def test_the_same_nonce_draws_the_same_questions_and_another_one_others() -> Non
 
 def test_each_question_is_drawn_as_often_as_any_other() -> None:
     """Tasks have a part of the draw that is their part of the questions."""
-    counts = Counter(one.task for number in range(500) for one in draw_questions(nonce(number), ATTEMPT, SIZES, 8))
+    counts = Counter(
+        question.task for number in range(500) for question in draw_questions(nonce(number), ATTEMPT, SIZES, 8)
+    )
     for task, size in SIZES.items():
         expected = 4_000 * size / 2_000
         assert abs(counts[task] - expected) < 4 * math.sqrt(expected)

@@ -49,8 +49,8 @@ def test_every_model_has_a_details_repo_that_the_hub_takes(model: str) -> None:
 def test_long_names_that_end_in_another_way_do_not_meet(model: str, ends: list[str]) -> None:
     """Two models that differ in their last letters alone have two details repos."""
     org, name = model.split("/")
-    one, other = (f"{org}/{name[:93]}{end}" for end in ends)
-    assert REPOS.details(one) != REPOS.details(other)
+    first, second = (f"{org}/{name[:93]}{end}" for end in ends)
+    assert REPOS.details(first) != REPOS.details(second)
 
 
 @pytest.mark.parametrize("pattern", ["{model}-details", "{model}", "d_{model}"])

@@ -212,16 +212,16 @@ def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
 ) -> None:
     """The order contains each free request once, sorted within lane and priority."""
     order = in_turn(requests, busy, conditions)
-    assert sorted(order) == sorted(one for one in requests if find_blocker(one, conditions) is None)
+    assert sorted(order) == sorted(request for request in requests if find_blocker(request, conditions) is None)
     lanes = conditions.lanes
-    assert [one.rank for one in order] == sorted(one.rank for one in order)
-    turns = Counter((lanes[one.tier], one.submitter) for one in busy)
+    assert [request.rank for request in order] == sorted(request.rank for request in order)
+    turns = Counter((lanes[attempt.tier], attempt.submitter) for attempt in busy)
     for at, request in enumerate(order):
         lane = lanes[request.tier]
-        rivals = [one for one in order[at:] if lanes[one.tier] == lane and one.rank == request.rank]
-        assert turns[lane, request.submitter] == min(turns[lane, one.submitter] for one in rivals)
-        own = [one for one in rivals if one.submitter == request.submitter]
-        assert request.submitted == min(one.submitted for one in own)
+        rivals = [rival for rival in order[at:] if lanes[rival.tier] == lane and rival.rank == request.rank]
+        assert turns[lane, request.submitter] == min(turns[lane, rival.submitter] for rival in rivals)
+        own = [rival for rival in rivals if rival.submitter == request.submitter]
+        assert request.submitted == min(rival.submitted for rival in own)
         turns[lane, request.submitter] += 1
 
 
@@ -232,9 +232,9 @@ def test_no_worker_is_idle_while_something_fits_it(
 ) -> None:
     """All chosen requests have a place, and no other request could be added."""
     chosen = next_attempts(requests, busy, conditions)
-    assert all(find_blocker(one, conditions) is None for one in chosen)
-    placed = [conditions.queue_of(one.tier) for one in chosen]
-    running = [conditions.queue_of(one.tier) for one in busy]
+    assert all(find_blocker(request, conditions) is None for request in chosen)
+    placed = [conditions.queue_of(request.tier) for request in chosen]
+    running = [conditions.queue_of(attempt.tier) for attempt in busy]
     if not fits(conditions.capacities, running):
         return  # more runs than there are workers for, as after some were lost: nothing is promised
     assert fits(conditions.capacities, [*running, *placed])
@@ -263,6 +263,6 @@ def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool
 def test_a_blocker_is_read_back_as_it_was_stored() -> None:
     """Every kind, with its target; a word of another version is no blocker."""
     blockers = [QueueBlocker("hold"), QueueBlocker("pause", "suite:two words"), QueueBlocker("budget", "submitter")]
-    assert [one.stored for one in blockers] == ["hold", "pause suite:two words", "budget submitter"]
-    assert [read_blocker(one.stored) for one in blockers] == blockers
+    assert [blocker.stored for blocker in blockers] == ["hold", "pause suite:two words", "budget submitter"]
+    assert [read_blocker(blocker.stored) for blocker in blockers] == blockers
     assert [read_blocker(word) for word in ("", "embargo board")] == [None, None]

@@ -28,7 +28,7 @@ def test_only_paths_that_may_request_the_same_are_grouped() -> None:
     others = [path("ada/lion", "4bit"), path("ada/puma"), "README.md"]
     assert possible_duplicates([*twice, *others]) == [tuple(sorted(twice))]
     hashes = repeated([*twice, *others])
-    assert [one for one in [*twice, *others] if hash_of(one) in hashes] == twice
+    assert [listed for listed in [*twice, *others] if hash_of(listed) in hashes] == twice
 
 
 def test_results_count_most_then_the_earlier_request() -> None:

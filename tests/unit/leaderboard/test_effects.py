@@ -43,11 +43,11 @@ def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
     assert {kind: effects.mode(kind) for kind in Effect} == {**dict.fromkeys(Effect, EffectMode.ON), **expected}
 
 
-@pytest.mark.parametrize("kinds", [(one, two) for one in EffectMode for two in EffectMode])
+@pytest.mark.parametrize("kinds", [(first, second) for first in EffectMode for second in EffectMode])
 def test_the_weakest_mode_decides(kinds: tuple[EffectMode, EffectMode]) -> None:
     """An effect of two kinds happens only if both are on, and is not even listed if one is off."""
-    one, two = kinds
-    effects = Effects(modes={**dict.fromkeys(Effect, EffectMode.ON), Effect.EDIT: one, Effect.RELAUNCH: two})
+    first, second = kinds
+    effects = Effects(modes={**dict.fromkeys(Effect, EffectMode.ON), Effect.EDIT: first, Effect.RELAUNCH: second})
     mode = effects.mode(Effect.EDIT, Effect.RELAUNCH)
     assert mode is (
         EffectMode.OFF

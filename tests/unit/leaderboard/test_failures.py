@@ -82,7 +82,7 @@ LIKELY: dict[str, FailureEvidence] = {
 """Messages of the libraries' own sources, for causes without a recorded failure."""
 
 BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-changed"}
-"""Found by the bot when it reads what was published, not by a sign."""
+"""Causes that the bot finds when it reads published files, not by a sign."""
 
 
 def evidence(death: dict[str, Any]) -> FailureEvidence:

@@ -56,10 +56,20 @@ def test_a_record_is_read_as_it_was_written(record: FlagRecord) -> None:
 def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[FlagRecord]) -> None:
     """A whole flag, a partial flag and an opt-out are in one table each."""
     tables = {path: json.loads(data) for path, data in compile_tables(several).items()}
-    standing = [one for one in several if one.status == "flagged"]
-    whole = {name for one in standing if one.category != "opt-out" and one.scope == FlagScope() for name in one.names}
-    parts = {name for one in standing if one.category != "opt-out" and one.scope != FlagScope() for name in one.names}
-    wishes = {name for one in standing if one.category == "opt-out" for name in one.names}
+    standing = [record for record in several if record.status == "flagged"]
+    whole = {
+        name
+        for record in standing
+        if record.category != "opt-out" and record.scope == FlagScope()
+        for name in record.names
+    }
+    parts = {
+        name
+        for record in standing
+        if record.category != "opt-out" and record.scope != FlagScope()
+        for name in record.names
+    }
+    wishes = {name for record in standing if record.category == "opt-out" for name in record.names}
     assert set(tables[FLAGGED]) == whole
     assert {row["model"] for row in tables[SCOPED]} == parts
     assert set(tables[DO_NOT_SUBMIT]) == wishes

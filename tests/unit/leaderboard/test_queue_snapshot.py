@@ -27,7 +27,11 @@ def test_a_request_has_a_position_among_those_of_its_workers() -> None:
     requests = [waiting("a1"), waiting("a2", submitted=1), waiting("b", "bob", 2), waiting("large", tier="large")]
     queue = snapshot(*requests)
     outlooks = {path: queue.outlook(path) for path in ("a1", "b", "a2", "large")}
-    shown = {path: (one.position, one.among, one.turn, one.workers) for path, one in outlooks.items() if one}
+    shown = {
+        path: (outlook.position, outlook.among, outlook.turn, outlook.workers)
+        for path, outlook in outlooks.items()
+        if outlook
+    }
     assert shown == {"a1": (1, 3, 1, 2), "b": (2, 3, 1, 2), "a2": (3, 3, 2, 2), "large": (1, 1, 1, 1)}
     assert queue.outlook("elsewhere") is None
 

@@ -43,7 +43,7 @@ OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULT
         (OLD, [reevaluation_cause(request(**OURS), OLD)], "due"),
         (OLD, [reevaluation_cause(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
     ],
-    ids=["of this suite", "of another", "nobody knows", "tried", "tried and done", "other suite", "other result"],
+    ids=["of this suite", "of another", "unknown", "tried", "tried and done", "other suite", "other result"],
 )
 def test_which_are_due(made_with: str | None, causes: list[str], expected: str) -> None:
     """Those of another suite, unless that very result was put back for this suite before."""

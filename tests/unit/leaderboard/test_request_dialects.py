@@ -111,7 +111,7 @@ FILES = (
     File(
         "a precision in another case", {**SECOND, "precision": "BFloat16"}, path=PATH.replace("bfloat16", "BFloat16")
     ),
-    File("a status that nobody knows", {**SECOND, "status": "EVALUATING"}, status=None),
+    File("an unknown status", {**SECOND, "status": "EVALUATING"}, status=None),
     File("half done", {**SECOND, "status": "Partial"}, status=None),
     File("no status that means anything", {**SECOND, "status": ""}, status=None),
     File("everything unknown", {**SECOND, "model_type": "?", "params": 0, "architectures": "?", "license": "?"}),

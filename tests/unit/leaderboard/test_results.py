@@ -91,11 +91,17 @@ def test_raw_scores_are_the_harnesss_own() -> None:
 def test_the_raw_score_of_a_plain_mean_is_that_mean() -> None:
     """MMLU of the first suite is the unweighted mean of its subjects, not the harness's mean over all questions."""
     suite = find_suite("open-llm-v1")
-    results = {task.name: dict.fromkeys(one.metrics, 0.5) for one in suite.benchmarks for task in one.tasks}
-    results |= {one.source: dict.fromkeys(one.metrics, 0.7) for one in suite.benchmarks if one.name == "MMLU"}
+    results = {
+        task.name: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in suite.benchmarks for task in benchmark.tasks
+    }
+    results |= {
+        benchmark.source: dict.fromkeys(benchmark.metrics, 0.7)
+        for benchmark in suite.benchmarks
+        if benchmark.name == "MMLU"
+    }
     scores = score(results, suite)
-    assert {one.name: (one.raw, one.normalised) for one in scores.benchmarks} == {
-        one.name: (0.5, 50.0) for one in suite.benchmarks
+    assert {benchmark.name: (benchmark.raw, benchmark.normalised) for benchmark in scores.benchmarks} == {
+        benchmark.name: (0.5, 50.0) for benchmark in suite.benchmarks
     }
 
 

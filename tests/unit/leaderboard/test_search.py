@@ -35,8 +35,8 @@ ROWS = (
     row("élan/Café", licence="cc-by-4.0", category="continuously pretrained", weights="Adapter", parameters=1.5),
     row("gpt2", licence="other", category="", architecture="GPT2LMHeadModel", average=5.0, submitter="ada-fan"),
 )
-YI, MIX, CHAT, PERMIT, DOT, DASH, CAFE, GPT2 = (one.name for one in ROWS)
-ALL = [one.name for one in ROWS]
+YI, MIX, CHAT, PERMIT, DOT, DASH, CAFE, GPT2 = (entry.name for entry in ROWS)
+ALL = [entry.name for entry in ROWS]
 
 QUERIES = [
     # the FAQ's four
@@ -133,7 +133,7 @@ QUERIES = [
 @pytest.mark.parametrize(("query", "names"), QUERIES)
 def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, names: list[str]) -> None:
     """A table of queries, the FAQ's first."""
-    assert [one.name for one in ROWS if parse(query).finds(one)] == names
+    assert [entry.name for entry in ROWS if parse(query).finds(entry)] == names
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_was_misread_says_why_and_what_was_meant(query: str, why: str, near
 def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]) -> None:
     """Any text is a query; terms may stand in any order."""
     assert all(parse(noise).finds(row) in (True, False) for row in ROWS)
-    assert [one.name for one in ROWS if parse("; ".join(terms)).finds(one)] == [CHAT]
+    assert [entry.name for entry in ROWS if parse("; ".join(terms)).finds(entry)] == [CHAT]
 
 
 @given(st.text(st.characters(exclude_characters=";:；：;"), min_size=1, max_size=20))
@@ -194,7 +194,7 @@ def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.Monk
 
 def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:
     """No two columns share a name."""
-    names = [fold(name) for one in COLUMNS for name in {one.title, *one.also}]
+    names = [fold(name) for column in COLUMNS for name in {column.title, *column.also}]
     assert len(names) == len(set(names))
     for column in COLUMNS:
         value = {"words": "x", "number": "1", "yes-no": "yes"}[column.kind]

@@ -46,7 +46,7 @@ MERGE = card("bob/original", "eve/lion", is_merge=True, merge_traces=("mergekit_
 CASES = {
     "an honest fine-tune": (HONEST, []),
     "one whose base is named in other capitals": (of(HONEST, card=card("Bob/Original")), []),
-    "a model that nobody knows anything of": (EvidenceCase(ExaminedModel("ada/nothing")), []),
+    "a model without facts": (EvidenceCase(ExaminedModel("ada/nothing")), []),
     "a copy": (of(COPY, weights=SHARDS), ["same-weights-unnamed"]),
     "a copy with renamed files": (COPY, ["same-weights-unnamed"]),
     "a copy that says so": (of(COPY, card=card("bob/original")), ["same-weights"]),
@@ -115,7 +115,7 @@ CASES = {
         replace(of(COPY, card=card("bob/original")), flags=(flag("bob/original"),)),
         ["same-weights", "twin-flagged"],
     ),
-    "somebody else's flag": (replace(HONEST, flags=(flag("eve/lion"),)), []),
+    "a flag of another model": (replace(HONEST, flags=(flag("eve/lion"),)), []),
     "an official provider": (replace(HONEST, is_official=True), ["official"]),
 }
 
@@ -124,10 +124,14 @@ CASES = {
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
     """Each finding has exactly its own cause; proofs come first; advice is a whole sentence, or there is none."""
     suspected = suspicions(case)
-    assert sorted(one.code for one in suspected) == sorted(codes)
-    assert [one.strength for one in suspected] == sorted((one.strength for one in suspected), reverse=True)
-    assert all(one.message and "{" not in one.message for one in suspected)
-    assert all(not one.advice or (one.advice.endswith(".") and "{" not in one.advice) for one in suspected)
+    assert sorted(finding.code for finding in suspected) == sorted(codes)
+    assert [finding.strength for finding in suspected] == sorted(
+        (finding.strength for finding in suspected), reverse=True
+    )
+    assert all(finding.message and "{" not in finding.message for finding in suspected)
+    assert all(
+        not finding.advice or (finding.advice.endswith(".") and "{" not in finding.advice) for finding in suspected
+    )
 
 
 def test_every_reason_has_a_case() -> None:
@@ -145,7 +149,7 @@ def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
 def test_a_copy_is_found_however_its_files_are_called_and_ordered(digests: list[str], names: list[str]) -> None:
     """By any names, in any order."""
     suspected = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
-    assert [one.code for one in suspected] == ["same-weights-unnamed"]
+    assert [finding.code for finding in suspected] == ["same-weights-unnamed"]
 
 
 def test_a_mergekit_file_names_its_models() -> None:

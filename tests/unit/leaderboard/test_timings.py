@@ -113,7 +113,7 @@ def test_a_period_holds_its_days_and_no_other(length: int) -> None:
     """A period ends today; the day before its start, and tomorrow, do not count; empty days are listed."""
     days = [DayCounts(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
     timings = report(days, now=NOW, length=length)
-    assert [one.day for one in timings.ended] == list(range(TODAY - length + 1, TODAY + 1))
+    assert [day.day for day in timings.ended] == list(range(TODAY - length + 1, TODAY + 1))
     assert sum(day.counts.get("finished", 0) for day in timings.ended) == 2
     assert (timings.ended[0].counts, timings.ended[1].counts) == ({"finished": 1}, {})
 

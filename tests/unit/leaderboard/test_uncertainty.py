@@ -26,7 +26,10 @@ NUMBERS = itertools.count(1_000_000)
 
 def suite(*benchmarks: dict[str, Any]) -> Suite:
     """A suite of these benchmarks."""
-    filled = [{"source": one["tasks"][0]["name"], "metrics": ["acc,none"], "shots": 0, **one} for one in benchmarks]
+    filled = [
+        {"source": benchmark["tasks"][0]["name"], "metrics": ["acc,none"], "shots": 0, **benchmark}
+        for benchmark in benchmarks
+    ]
     data = {"name": "s", "title": "S", "version": 1, "run": ["s"], "datasets": [{"repo": "a/b"}], "benchmarks": filled}
     return Suite.model_validate(data)
 

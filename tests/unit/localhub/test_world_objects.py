@@ -44,9 +44,9 @@ def test_two_webhooks_of_a_world_may_call_one_address(tmp_path: Path) -> None:
     """Both are created, and a restart with the same world adds none."""
     for _ in range(2):
         state = open_hub(tmp_path, world())
-        found = watched(state)
+        targets = watched(state)
         state.close()
-        assert found == [["ada/one"], ["ada/two"]]
+        assert targets == [["ada/one"], ["ada/two"]]
 
 
 class SlowReads(Collections):
@@ -56,10 +56,10 @@ class SlowReads(Collections):
 
     def items(self, collection: Collection) -> list[CollectionItem]:
         """Wait for the other caller after the read."""
-        found = super().items(collection)
+        items = super().items(collection)
         with suppress(threading.BrokenBarrierError):
             self.both.wait(0.5)
-        return found
+        return items
 
 
 def test_items_that_are_added_at_the_same_time_have_different_places(state: HubState) -> None:

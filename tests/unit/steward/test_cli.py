@@ -135,8 +135,8 @@ def test_fish_completes_commands_and_options(tmp_path: Path, line: str, words: l
     """The words that fit come with their descriptions."""
     script = f"steward completion fish | source; complete -C 'steward {line}'"
     output = in_shell(["fish", "--no-config", "-c", script], tmp_path)
-    assert [one.partition("\t")[0] for one in output.splitlines()] == words
-    assert all("\t" in one for one in output.splitlines())
+    assert [completion.partition("\t")[0] for completion in output.splitlines()] == words
+    assert all("\t" in completion for completion in output.splitlines())
 
 
 def in_shell(command: list[str], home: Path) -> str:

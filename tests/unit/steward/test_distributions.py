@@ -44,8 +44,12 @@ def metadata(wheel: Path) -> Message:
 def requirements(wheel: Path, extra: str | None = None) -> set[str]:
     """What a wheel requires, or one of its extras alone, without the marker."""
     every = [Requirement(text) for text in metadata(wheel).get_all("Requires-Dist") or ()]
-    chosen = (one for one in every if (str(one.marker) if one.marker else None) == (extra and f'extra == "{extra}"'))
-    return {str(one).partition(";")[0].strip() for one in chosen}
+    chosen = (
+        requirement
+        for requirement in every
+        if (str(requirement.marker) if requirement.marker else None) == (extra and f'extra == "{extra}"')
+    )
+    return {str(requirement).partition(";")[0].strip() for requirement in chosen}
 
 
 def sources(project: Path, *packages: str) -> set[str]:

@@ -95,7 +95,7 @@ def test_a_broken_installation_is_named_with_what_to_do(site: Path, name: str) -
     breaking, expected = BROKEN[name]
     breaking(site)
     status, errors = self_check(str(site))
-    words = "\n".join(f"{one['name']}: {one['words']}\n→ {one['mend']}" for one in errors)
+    words = "\n".join(f"{error['name']}: {error['words']}\n→ {error['mend']}" for error in errors)
     assert status == 1
     assert [text for text in expected if text not in words] == [], words
 

@@ -72,7 +72,7 @@ def test_the_manifests_fit_the_published_schemas(
     """Each object that kustomize builds is one that the API server of this version accepts."""
     refused = {(each["kind"], each["metadata"]["name"]): errors(each, version, scaled_object) for each in objects}
     assert len(refused) == len(objects)
-    assert {key: found for key, found in refused.items() if found} == {}
+    assert {key: problems for key, problems in refused.items() if problems} == {}
 
 
 def container(each: Object) -> Object:

@@ -122,10 +122,13 @@ def made(limit):
 
 
 WRONG_DATA: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "another config": (lambda one: one.update(config="rivers"), "config rivers, split test cannot be read"),
-    "another split": (lambda one: one.update(split="train"), "config capitals, split train cannot be read"),
-    "another column": (lambda one: one["field_spec"].update(input="q"), "a row does not have what field_spec says"),
-    "another argument": (lambda one: one["scorers"][0].update(args={"x": 1}), "choice cannot be made: TypeError"),
+    "another config": (lambda fields: fields.update(config="rivers"), "config rivers, split test cannot be read"),
+    "another split": (lambda fields: fields.update(split="train"), "config capitals, split train cannot be read"),
+    "another column": (
+        lambda fields: fields["field_spec"].update(input="q"),
+        "a row does not have what field_spec says",
+    ),
+    "another argument": (lambda fields: fields["scorers"][0].update(args={"x": 1}), "choice cannot be made: TypeError"),
 }
 
 

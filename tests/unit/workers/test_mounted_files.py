@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.models.disk_store import BlobRef
+from workers.models.blobs import BlobRef
 from workers.models.mounted_files import copy_mounted
 
 NAME, CONTENT = "model.safetensors", b"weights of the model"

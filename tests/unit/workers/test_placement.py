@@ -186,7 +186,7 @@ def test_gpus_are_those_that_the_driver_names() -> None:
 )
 def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
     """The setting selects the GPUs, so that several workers on one machine use different ones."""
-    assert [one.index for one in select_devices(device, parse_gpus(SMI))] == indices
+    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI))] == indices
 
 
 @pytest.mark.parametrize(("device", "listing"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])

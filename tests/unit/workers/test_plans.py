@@ -90,6 +90,7 @@ LIGHT = (
     "workers.common.run_plan",
     "workers.evaluation.placement",
     "workers.jobs.planning",
+    "workers.models.blobs",
     "workers.models.disk_store",
     "workers.jobs.provisions",
     "workers.evaluation.task_files",

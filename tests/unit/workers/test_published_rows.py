@@ -81,9 +81,9 @@ def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
     rows = [row(number, filter=name, prompt=f"é{number}") for number in range(700) for name in ("a", "b")]
     write_rows(rows, tmp_path / "table")  # type: ignore[arg-type]  # as a worker does
     published = published_rows(tmp_path / "table", [3, 650, 10_000])
-    assert [(one["doc_id"], one["filter"], one["prompt"]) for one in published] == [
-        (number, name, f"é{number}") for number in (3, 650) for name in ("a", "b")
-    ]
+    assert [
+        (published_row["doc_id"], published_row["filter"], published_row["prompt"]) for published_row in published
+    ] == [(number, name, f"é{number}") for number in (3, 650) for name in ("a", "b")]
     assert set(published[0]) == {"doc_id", *TEXTS}
     bomb(tmp_path / "bomb")
     with pytest.raises(TableRefused, match="memory"):

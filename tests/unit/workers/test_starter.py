@@ -97,7 +97,7 @@ def test_only_things_of_the_kind_are_counted() -> None:
     for question in everything("object_counting"):
         kind = re.findall(r"How many ([\w ]+) do I have", question.input)[0]
         things = re.findall(r"\b(an?|two|three) (\w+)", question.input.partition(". How")[0])
-        counted = sum(numbers[n] for n, thing in things if any(thing.startswith(one[:-1]) for one in KINDS[kind]))
+        counted = sum(numbers[n] for n, thing in things if any(thing.startswith(name[:-1]) for name in KINDS[kind]))
         assert question.target == str(counted)
 
 

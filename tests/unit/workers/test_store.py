@@ -11,8 +11,9 @@ from typing import BinaryIO
 import pytest
 
 from workers.errors import DiskFull, DownloadError
-from workers.models import disk_store
-from workers.models.disk_store import BlobDiffers, BlobRef, ModelStore, PinnedSnapshot
+from workers.models import blobs
+from workers.models.blobs import BlobDiffers, BlobRef
+from workers.models.disk_store import ModelStore, PinnedSnapshot
 
 SIZE = 1000
 
@@ -256,7 +257,7 @@ def test_a_blob_that_goes_while_it_is_compared_is_missing(tmp_path: Path, monkey
         (tmp_path / "blob").unlink()
         return True
 
-    monkeypatch.setattr(disk_store, "has_content", remove)
+    monkeypatch.setattr(blobs, "has_content", remove)
     assert not blob(b"weights").is_in(tmp_path / "blob")
 
 
@@ -265,13 +266,13 @@ def test_a_reuse_computes_no_checksum(tmp_path: Path, hub: Hub, monkeypatch: pyt
     store, weights = ModelStore(tmp_path), b"w" * SIZE
     hub.hold(store, "a", weights=weights).release()
     computed: list[str] = []
-    compare = disk_store.has_content
+    compare = blobs.has_content
 
     def counted(stream: BinaryIO, oid: str) -> bool:
         computed.append(oid)
         return compare(stream, oid)
 
-    monkeypatch.setattr(disk_store, "has_content", counted)
+    monkeypatch.setattr(blobs, "has_content", counted)
     for revision in "ab":
         hub.hold(store, revision, weights=weights).release()
     assert computed == []

@@ -25,7 +25,7 @@ from workers.publication.details import write_samples
 
 SUITES = [find_suite(name) for name in ("open-llm-v2", "open-llm-v1")]
 SHOTS = {name: shots for suite in SUITES for name, shots in suite.shots.items()}
-CHOICES = {task.name: task.choices for suite in SUITES for one in suite.benchmarks for task in one.tasks}
+CHOICES = {task.name: task.choices for suite in SUITES for benchmark in suite.benchmarks for task in benchmark.tasks}
 
 
 def options(row: dict[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ def counted(*numbers: tuple[int, int]) -> dict[str, dict[str, int]]:
 def test_each_benchmark_is_one_part_whose_questions_its_tasks_share() -> None:
     """A group of 24 tasks is asked one question of each, a single task all 32."""
     parts = trial_parts(V2, 32)
-    assert [part.run for part in parts] == [(one.source,) for one in V2.benchmarks]
+    assert [part.run for part in parts] == [(benchmark.source,) for benchmark in V2.benchmarks]
     assert {part.name: part.limit for part in parts} == {
         "IFEval": 32, "BBH": 1, "MATH Lvl 5": 4, "GPQA": 10, "MuSR": 10, "MMLU-PRO": 32,
     }  # fmt: skip
@@ -70,7 +70,7 @@ def test_no_answer_to_a_restricted_benchmark_is_shown(tmp_path: Path) -> None:
     task = STARTER.tasks[0]
     leave(tmp_path, counted((4, 100)), {task: json.dumps({"filtered_resps": ["quoted"]})}, evaluate=1.0)
     assert read_part(PART, tmp_path, STARTER).generated
-    benchmarks = tuple(one.model_copy(update={"restricted": True}) for one in STARTER.benchmarks)
+    benchmarks = tuple(benchmark.model_copy(update={"restricted": True}) for benchmark in STARTER.benchmarks)
     secret: Suite = STARTER.model_copy(update={"benchmarks": benchmarks})
     assert read_part(PART, tmp_path, secret).generated == ()
 

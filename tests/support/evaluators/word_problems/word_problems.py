@@ -53,13 +53,13 @@ def read(path):
 
 
 def prompt_of(question, examples):
-    told = [f"Question: {each['question']}\nAnswer: {each['answer']}" for each in examples]
-    return "\n\n".join([*told, f"Question: {question['question']}\nAnswer:"])
+    solved = [f"Question: {each['question']}\nAnswer: {each['answer']}" for each in examples]
+    return "\n\n".join([*solved, f"Question: {question['question']}\nAnswer:"])
 
 
 def number_in(text):
-    found = re.search(r"-?\d+", text.split("\n\n")[0].replace(",", ""))
-    return int(found.group()) if found else None
+    digits = re.search(r"-?\d+", text.split("\n\n")[0].replace(",", ""))
+    return int(digits.group()) if digits else None
 
 
 @torch.inference_mode()

@@ -1,0 +1,163 @@
+"""Reports of models on a board that runs: in several discussions, dismissed, decided, and after Redis was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bot.flags import decisions
+from bot.flags.flag_commands import FlagSource
+from bot.flags.reports import FlagReport, find_report, reports, sync_evidence
+from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
+from leaderboard.flags import FlagRecord
+from leaderboard.roles import Person
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, flags_world, no_flags
+from tests.support.sizes import one_in
+
+pytestmark = one_in(3)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub for all tests; each leaves no flag behind."""
+    with LocalHub(tmp_path_factory.mktemp("reports"), flags_world()) as started:
+        yield started
+
+
+@pytest.fixture
+def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board without flags, and an empty Redis."""
+    with no_flags(hub, valkey, probe) as driver:
+        yield driver
+
+
+def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None:
+    """Reports are gathered all the same: a person can act upon them."""
+    stand.context.flags_repo = stand.context.flag_book.repo = None
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    report = find_report(stand.context, "ada/copy")
+    assert report is not None
+    assert report.findings[0].code == "same-weights-unnamed"
+    case.say("/flag copy it is bob/original", stand.form)
+    assert "has no place for flags yet" in case.replies()[-1]
+
+
+def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> None:
+    """Its thread is looked at again; one that was dismissed does not come back."""
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    stand.context.redis.flushall()
+    case.look()
+    assert [report.model for report in reports(stand.context)] == ["ada/copy"]
+    case.say("/dismiss it is known", stand.form)
+    stand.context.redis.flushall()
+    stand.form.change_discussion_status(SPACE, case.number, "open", repo_type="space")
+    case.look()
+    assert reports(stand.context) == []
+
+
+def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
+    """Two people who reported the model in other threads are told of the decision once each, also after Redis was lost.
+
+    A dismissal ends their reports too.
+    """
+    first = AppealThread(stand, "Strange", "Hm.")
+    first.say("/flag copy ada/copy it is bob/original", stand.bob)
+    second = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
+    stand.context.redis.flushall()
+    for talk in (first, second):
+        talk.look()
+    (report,) = reports(stand.context)
+    assert {key.rpartition(":")[2] for key in report.threads} == {str(first.number), str(second.number)}
+    third = AppealThread(stand, "Something else", "Hello.")
+    third.say("/flag copy ada/copy it is bob/original", stand.form)
+    for talk in (first, second):
+        for _ in range(2):
+            talk.look()
+        assert sum("which was reported here, is now flagged" in reply for reply in talk.replies()) == 1
+    assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
+    assert reports(stand.context) == []
+
+
+def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDriver) -> None:
+    """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
+    told in all; those that are about nothing else are closed, and none brings the report back."""
+    first = AppealThread(stand, "[FLAG] ada/copy", "It is too good.")
+    gathered = [report.gathered for report in reports(stand.context)]
+    again = AppealThread(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
+    assert [report.gathered for report in reports(stand.context)] == gathered
+    wider = AppealThread(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
+    other = AppealThread(stand, "The page is white", "Hello?")
+    other.say("/flag other ada/copy it is too good", stand.bob)
+    there = f"[in another discussion]({stand.hub.url}/spaces/{SPACE}/discussions/{first.number})"
+    for talk in (again, wider, other):
+        assert there in talk.replies()[0]
+    assert "in another discussion" not in first.replies()[0]
+    listed = {thread.title for thread in waiting_threads(stand.context)}
+    assert listed == {"[FLAG] ada/copy", "[FLAG] ada/copy ada/plain", "The page is white"}
+    again.say("/dismiss it is as good as that", stand.form)
+    for talk in (first, again, wider, other):
+        for _ in range(2):
+            talk.look()
+        assert sum("not flagged: it is as good as that" in reply for reply in talk.replies()) == 1
+    assert [talk.status for talk in (first, again, wider, other)] == ["closed", "closed", "open", "open"]
+    assert [report.model for report in reports(stand.context)] == ["ada/plain"]
+    assert first.number not in {int(thread.url.rpartition("/")[2]) for thread in waiting_threads(stand.context)}
+
+
+def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
+    """A reporter in another thread was told; lifting the flag does not open the same report again."""
+    other = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = AppealThread(stand, "Something else", "Hello.")
+    case.say("/flag copy ada/copy it is bob/original", stand.form)
+    other.look()
+    case.say("/unflag ada/copy its card names the original now", stand.form)
+    other.look()
+    assert (stand.table(), reports(stand.context)) == ({}, [])
+
+
+def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
+    stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gathering takes some dozen calls; a maintainer's word within them counts."""
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+
+    def meanwhile(*_: object) -> FlagReport:
+        reply = decisions.dismiss(stand.context, "it is known", flag_source(stand, case))
+        assert reply.models == ("ada/copy",)
+        return FlagReport(model="ada/copy", gathered=1.0)
+
+    monkeypatch.setattr("bot.flags.reports.gather_report", meanwhile)
+    sync_evidence(stand.context, "ada/copy")
+    assert reports(stand.context) == []
+
+
+def flag_source(stand: FlagBoardDriver, case: AppealThread) -> FlagSource:
+    """A maintainer's word in a discussion."""
+    thread = stand.context.hub.thread(stand.context.community, case.number)
+    return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
+
+
+def test_a_dismissal_that_died_half_way_is_one(stand: FlagBoardDriver) -> None:
+    """The report is dropped, and the bot dies before its reply says so: the next one says the same, so that nothing
+    comes back."""
+    case = AppealThread(stand, "Strange", "Hm.")
+    case.say("/flag copy ada/copy it is bob/original", stand.bob)
+    first, second = (decisions.dismiss(stand.context, "it is known", flag_source(stand, case)) for _ in range(2))
+    assert first == second
+    assert (first.how, first.models) == ("dismissed", ("ada/copy",))
+
+
+def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> None:
+    """Evidence is in no comment and in no repo before the decision."""
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    report = find_report(stand.context, "ada/copy")
+    assert report is not None
+    assert report.findings
+    posts = "".join(text for _, text in case.comments())
+    assert not any(finding.message in posts for finding in report.findings)
+    assert stand.form.list_repo_files(FLAGS, repo_type="dataset") in ([], [".gitattributes"])
+    assert all(isinstance(record, FlagRecord) for record in stand.context.flag_book.records())
