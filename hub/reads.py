@@ -197,7 +197,7 @@ class Reads(HubCalls):
         body = {"paths": [path], "expand": True}
         answer = self._repeated("POST", at, "paths-info", body)
         oids = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
-        return self.commits(repo, oids[0], limit=1)[0] if oids else None
+        return parse.parsed(lambda entries: entries[0], self.commits(repo, oids[0], limit=1)) if oids else None
 
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
         """Return the paths that differ between two commits, both names of a renamed file. Raises NotFound."""

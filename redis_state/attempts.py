@@ -40,6 +40,8 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 """Seconds between two heartbeats. All processes of a board must agree on it; only tests change it."""
 LOST = 3.5 * BEAT
 """Seconds without a heartbeat after which an attempt, or a worker, is lost."""
+FIRST_BEATS = 2 * BEAT + 5
+"""Seconds after a break of Redis or of the bot in which the next heartbeat of each worker that runs has arrived."""
 RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
 """Seconds for which Redis stores an attempt without heartbeats, and one that no worker has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024

@@ -215,6 +215,11 @@ class BoardContext:
         """The hidden marker of one of this board's comments."""
         return Marker(self.board.name, kind, key)
 
+    def heard_since(self) -> float:
+        """Since when heartbeats could arrive without a break: Redis, or every timer, may have been away before."""
+        now = self.now()
+        return float(self.redis.set(self.keys.born, now, nx=True, get=True) or now)
+
     def mark(self, key: str, priority: SyncPriority = SyncPriority.EVENT) -> None:
         """Mark `key` dirty: the thing that it names may have changed."""
         self.dirty.mark(key, due=self.now(), priority=priority)

@@ -29,7 +29,7 @@ from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import Reopen
 from leaderboard.requests import Status
 from redis_state import jobs
-from redis_state.attempts import BEAT
+from redis_state.attempts import FIRST_BEATS
 from redis_state.clock import iso
 from redis_state.dirty import SyncPriority
 from redis_state.set_aside import SetAsideWorker
@@ -240,10 +240,9 @@ def recover(context: BoardContext, gathered: RequestFacts, attempt: str) -> floa
 
     A lost worker is never the model's fault. Returns when to sync the request again, if known.
     """
-    born = float(context.redis.set(context.keys.born, context.now(), nx=True, get=True) or context.now())
-    first_check = born + 2 * BEAT + 5
+    first_check = context.heard_since() + FIRST_BEATS
     if context.now() < first_check:
-        return first_check  # Redis is new: running workers have had no time for a heartbeat
+        return first_check
     request, file, entry = gathered.request, gathered.file, gathered.entry
     outcome = find_outcome(context, request, attempt)
     if outcome is not None:

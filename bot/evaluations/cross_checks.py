@@ -156,11 +156,16 @@ def _ask(
     if may_ask and (worker := _next_worker(claim, state, _workers(context, LOST))) is not None:
         if not any(check.worker == worker.name and abs(now - check.queued) < AGAIN_SECONDS for check in state.tries):
             _order(claim, state, worker, number, questions)
-    elif now - max((check.queued for check in state.tries), default=state.since) > NO_WORKER_SECONDS:
+    elif now - _begin_of_wait(context, state) > NO_WORKER_SECONDS:
         may_return = may_ask and _next_worker(claim, state, _workers(context, NO_WORKER_SECONDS)) is not None
         if not may_return:
             return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
+
+
+def _begin_of_wait(context: BoardContext, state: CrossCheckState) -> float:
+    """Since when results wait for a worker: since the last order, but not while Redis or the bot was away."""
+    return max(state.since, context.heard_since(), *(check.queued for check in state.tries))
 
 
 def _workers(context: BoardContext, silence: float) -> list[AvailableWorker]:
@@ -222,7 +227,7 @@ def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> b
     queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
     is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
-    if is_expected or abs(waited) < START_SECONDS:
+    if is_expected or abs(waited) < START_SECONDS or now - context.heard_since() < START_SECONDS:
         return False
     if is_queued:
         jobs.recall(context.redis, queue, check)

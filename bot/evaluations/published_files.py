@@ -66,8 +66,11 @@ def published_results(
 
 
 def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
-    """Whether the Hub may not show yet what the worker committed at the end of its attempt."""
-    return 0 <= context.now() - outcome.ended < LATE_SECONDS
+    """Whether the Hub may not show yet what the worker committed at the end of its attempt.
+
+    The end is by the worker's clock, which may be ahead of this one.
+    """
+    return abs(context.now() - outcome.ended) < LATE_SECONDS
 
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:

@@ -39,7 +39,10 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, object]:
-    """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got to run."""
+    """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got to run.
+
+    A fork that the kernel killed early counts as one of these: the machine had no memory left.
+    """
     reader, writer = os.pipe()
     try:
         child = os.fork()
@@ -64,20 +67,25 @@ def ask(question: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _read(reader: int, child: int, seconds: float, most: int) -> tuple[bytes, float | None]:
-    """Read the fork's output until it ends, has `most` bytes, or its time is over; then also return its CPU seconds."""
-    deadline, output, is_over = time.monotonic() + seconds, bytearray(), False
+    """Read the fork's output until it ends, has `most` bytes, or its time is over.
+
+    Also return its CPU seconds if its time was over, or if the kernel killed it, as it does without free memory.
+    """
+    deadline, output, is_over, has_ended = time.monotonic() + seconds, bytearray(), False, False
     while not is_over and len(output) < most:
         left = max(0.0, deadline - time.monotonic())
         is_over = not select.select([reader], [], [], left)[0]
         chunk = b"" if is_over else os.read(reader, 65_536)
         if not chunk:
+            has_ended = not is_over
             break
         output += chunk
         is_over = time.monotonic() > deadline
     os.close(reader)
     os.kill(child, signal.SIGKILL)
-    _, _, usage = os.wait4(child, 0)
-    return bytes(output), usage.ru_utime + usage.ru_stime if is_over else None
+    _, status, usage = os.wait4(child, 0)
+    is_killed = has_ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return bytes(output), usage.ru_utime + usage.ru_stime if is_over or is_killed else None
 
 
 def _answer(writer: int, question: Mapping[str, Any]) -> None:

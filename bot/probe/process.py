@@ -193,7 +193,7 @@ class Probe:
                 raise ProbeDied(f"the probe ended with status {self._end()} at a question about the {kind}")
         answer: dict[str, Any] = json.loads(line_read)
         if answer == STARVED:
-            raise ProbeStarved(f"the question about the {kind} hardly got CPU time")
+            raise ProbeStarved(f"the question about the {kind} hardly got CPU time, or the machine had no memory left")
         return answer
 
     def _wait_for_imports(self, output: IO[bytes]) -> None:

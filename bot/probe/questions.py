@@ -17,7 +17,8 @@ MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
 """The answer where the fork died at the question, or did not finish."""
 STARVED: Mapping[str, str] = {"state": "starved"}
-"""The answer where the time was over before the fork got its share of CPU time, since the machine was busy."""
+"""The answer where the time was over before the fork got its share of CPU time, since the machine was busy, or where
+the kernel killed it before that, since the machine had no memory left."""
 READY = b"ready\n"
 """The probe's first line: its imports are done."""
 MIN_CPU_SHARE = 0.25

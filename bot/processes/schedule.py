@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 2.0
 STUCK_IN_RQ_SECONDS = 30.0
+PREPARATION_SECONDS = 1_800.0
+"""Seconds for which a worker that names an attempt may get itself ready before it takes it."""
 ROUND_MARKED = point("round marked, its time not noted")
 
 
@@ -50,8 +52,8 @@ class Schedule:
         """Time when trials, and the list of what waits for maintainers, are next looked at."""
         self._marked: dict[str, float] = {}
         """Attempt → time when its request was marked."""
-        self._missing: set[str] = set()
-        """Attempts that were neither in RQ nor taken by a worker at the last tick."""
+        self._missing: dict[str, float] = {}
+        """Attempt that was neither in RQ nor taken by a worker at the last tick → when that was first seen."""
 
     def run(self) -> None:
         """Tick until `stop`."""
@@ -180,13 +182,15 @@ class Schedule:
     def _requeue_vanished(self, entries: list[IndexEntry], now: float) -> None:
         """Requeue attempts whose job was put into RQ, is gone, and was not taken: RQ lost it with a worker.
 
-        Two ticks in a row must find that: a worker that has just received the job reports it a moment later.
+        Two ticks in a row must find that: a worker that has just received the job reports it a moment later. One whose
+        libraries still load names the attempt in its heartbeats meanwhile.
         """
         old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ_SECONDS]
-        missing_before, self._missing = self._missing, set()
+        missing_before, self._missing = self._missing, {}
         if not old:
             return
         in_rq, starting = jobs.queued_attempts(self.context.redis, self.context.queues), self._in_runs()
+        named = {card.doing for card in self.context.workers.alive(now=now)}
         for entry in old:
             if entry.attempt is None or entry.attempt in in_rq:
                 continue
@@ -196,8 +200,10 @@ class Schedule:
                 continue
             if entry.attempt in starting:
                 continue
-            if entry.attempt not in missing_before:
-                self._missing.add(entry.attempt)
+            missing_since = missing_before.get(entry.attempt, now)
+            patience = PREPARATION_SECONDS if entry.attempt in named else 0.0
+            if entry.attempt not in missing_before or 0 <= now - missing_since < patience:
+                self._missing[entry.attempt] = missing_since
                 continue
             jobs.delete(self.context.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)

@@ -114,29 +114,36 @@ class IdleWatch:
         context = self._context
         now = context.now()
         due, syncing = context.dirty.pending(until=now + AWAKE_SECONDS), set(context.dirty.leased())
-        self._read_next_pages({*due, *syncing})
+        unread = self._read_next_pages({*due, *syncing})
         blocked = {trouble.tier for trouble in context.backend_runs.troubles() if trouble.blocked or trouble.failing}
         busy = context.index.busy()
         return BoardActivity(
             due=len(due.keys() - RESTLESS),
             syncing=len(syncing - RESTLESS),
             restless=any(key in syncing or due.get(key, now + 1) <= now for key in RESTLESS),
-            unread_pages=len(self._unread),
+            unread_pages=unread,
             running=sum(entry.state == "running" for entry in busy),
             queued=sum(entry.state == "queued" and entry.tier not in blocked for entry in busy),
             runs=sum(len(context.backend_runs.live(tier)) for tier in context.board.backends),
         )
 
-    def _read_next_pages(self, dirty: set[str]) -> None:
-        """Mark the next page of open discussions of each repo, until the last one was read."""
+    def _read_next_pages(self, dirty: set[str]) -> int:
+        """Mark the next page of open discussions of each repo, until the last one was read; return how many are left.
+
+        Not counted are repos whose sync failed, and is tried again later or never: they are left to a later start.
+        """
+        context, left = self._context, 0
+        parked = {sync.key for sync in context.parking.all()}
         for repo in sorted(self._unread):
             key = threads_key(repo)
             if key in dirty:
-                continue
-            if next_page(self._context, repo) == 0:
+                left += 1
+            elif next_page(context, repo) == 0:
                 self._unread.discard(repo)
-            else:
-                self._context.mark(key)
+            elif key not in parked and not any(context.dirty.marked([key])):
+                context.mark(key)
+                left += 1
+        return left
 
 
 def run_until_idle(

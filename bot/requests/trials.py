@@ -37,7 +37,7 @@ from leaderboard.privacy import access_on_hub
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request, Status
 from leaderboard.trials import MAX_PENDING, MAX_TRIES, MAX_WAIT_SECONDS, QUESTIONS
-from redis_state.attempts import AttemptState
+from redis_state.attempts import FIRST_BEATS, AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.board.trials import Trial, TrialEnd
 from redis_state.dirty import SyncPriority
@@ -172,7 +172,9 @@ def sync_trial(context: BoardContext, name: str) -> None:
 
 
 def _is_silent(context: BoardContext, state: AttemptState) -> bool:
-    return state.attempt not in context.attempts.alive(now=context.now())
+    """Whether no worker has the attempt any more. After a break of Redis or the bot, the next heartbeat is awaited."""
+    now = context.now()
+    return now >= context.heard_since() + FIRST_BEATS and state.attempt not in context.attempts.alive(now=now)
 
 
 def _act_on_end(context: BoardContext, trial: Trial) -> None:

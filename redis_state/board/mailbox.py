@@ -79,7 +79,8 @@ class Mailbox(Generic[M, A]):
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "settled", outcome)
             pipe.hget(key, "settled")
-            _, settled = pipe.execute()
+            pipe.expire(key, self._message.RETENTION, nx=True)  # the message may just have expired
+            _, settled, _ = pipe.execute()
         return text(settled)
 
     def answer(self, message_id: str, answer: A, *, seconds: int, rest: M | None = None) -> None:

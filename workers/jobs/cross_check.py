@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
@@ -55,6 +56,7 @@ from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
 from workers.models.downloads import dataset_sources
+from workers.publication.publish import wait_for_hub
 from workers.publication.spool import read_plain_file
 
 log = logging.getLogger(__name__)
@@ -261,21 +263,33 @@ class CrossCheckRun:
     # --- the report
 
     def _publish(self, report: CrossCheckReport) -> None:
-        """Commit the report to the details repo. Raises PublicationFailed."""
+        """Commit the report to the details repo, as soon as the Hub answers. Raises PublicationFailed."""
         repo, path = Repo("dataset", self._order.details.repo), report_path(report.check)
         change = WriteFile(path, report.model_dump_json(indent=2).encode() + b"\n")
         message = f"Compare {len(report.answers)} answers of {report.attempt}"
         try:
             with Hub(self._access.endpoint, self._access.token) as client:
-                for tries_left in reversed(range(MAX_TRIES)):
-                    try:
-                        client.commit(repo, [change], message, parent=client.head(repo))
-                        return
-                    except StaleParent:
-                        if not tries_left:
-                            raise
+                wait_for_hub(lambda: _commit(client, repo, change, message), self._wait)
         except HubError as error:
             raise PublicationFailed(f"{repo.id}: {error}") from error
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the next try. Raises PublicationFailed once the worker stops."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self._worker_context.stopping():
+                raise PublicationFailed("the worker stops, and the Hub is away")
+            time.sleep(1.0)
+
+
+def _commit(client: Hub, repo: Repo, change: WriteFile, message: str) -> None:
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            client.commit(repo, [change], message, parent=client.head(repo))
+            return
+        except StaleParent:
+            if not tries_left:
+                raise
 
 
 def is_temporary(error: Exception) -> bool:

@@ -191,7 +191,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
         # Changes this object, not Redis. Doubled, because another attempt may hold the device first.
         job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
-        if self._zygote_is_ready():
+        if self._zygote_is_ready(doing=job.id):
             super().execute_job(job, queue)
         self._sweep()
         if self.stopping:
@@ -226,13 +226,21 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.worker_context.slot.prepare_home()
         zygote_client.start()
 
-    def _zygote_is_ready(self) -> bool:
-        """Wait for a zygote that can fork. False: none starts, or the worker is asked to stop meanwhile."""
+    def _zygote_is_ready(self, *, doing: str) -> bool:
+        """Wait for a zygote that can fork. False: none starts, or the worker is asked to stop meanwhile.
+
+        That may take minutes, in which heartbeats go on: a silent worker would lose its job to another one.
+        """
+
+        def is_stopping() -> bool:
+            self.worker_heartbeat.announce(doing=doing)
+            return self.stopping
+
         zygote_client = self.worker_context.zygote_client
         for _ in range(MAX_FAILED_ZYGOTES):
             self._ensure_zygote()
             try:
-                zygote_client.wait_until_ready(stop=lambda: self.stopping)
+                zygote_client.wait_until_ready(stop=is_stopping)
             except ZygoteBroken as error:
                 log.error("%s", error)
                 zygote_client.stop()

@@ -9,13 +9,15 @@ import pytest
 
 from bot.core.waiting_threads import DIGEST
 from bot.processes.reconcile import PERIOD, POLLING
-from bot.processes.schedule import STUCK_IN_RQ_SECONDS, TICK_SECONDS, Schedule
+from bot.processes.schedule import PREPARATION_SECONDS, STUCK_IN_RQ_SECONDS, TICK_SECONDS, Schedule
 from bot.threads.maintainers_list import TITLE, waiting_threads
 from hub.retries import Retries
 from localhub.webhooks.store import SUSPENDED
+from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress, AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
+from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
 from tests.support.sizes import one_in
@@ -208,6 +210,30 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None
         stand.worker()
         look(stand, after=2)
     assert [message.attempt for message in stand.queued()] == [job.attempt]
+
+
+def test_a_job_whose_worker_still_gets_ready_has_not_vanished(stand: BoardDriver) -> None:
+    """Libraries load for minutes on a busy machine. No other worker gets the attempt, until the half hour is over."""
+    stand.worker()
+    stand.submit("ada/good")
+    look(stand, after=0)
+    (job,) = stand.queued()
+    assert any(jobs.recall(stand.context.redis, name, job.attempt) for name in stand.context.queues)
+
+    def pass_time(seconds: float) -> None:
+        stand.time += seconds
+        for name, doing in (("w", job.attempt), ("idle", "")):
+            card = WorkerCard(name=name, tiers=("all",), since=stand.time, beat=stand.time, doing=doing)
+            stand.context.workers.announce(card)
+        stand.tick()
+        stand.work()
+
+    for _ in range(4):
+        pass_time(STUCK_IN_RQ_SECONDS)
+    assert stand.queued() == []
+    for _ in range(2):
+        pass_time(PREPARATION_SECONDS)
+    assert [one.attempt for one in stand.queued()] == [job.attempt]
 
 
 def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,10 @@ def test_a_message_is_stored_once_and_expires_with_its_answer(emptied: redis.Red
 
 
 def test_an_outcome_is_settled_once(emptied: redis.Redis) -> None:
-    """A second sync of the same message gets the outcome of the first."""
+    """A second sync of the same message gets the outcome of the first; one of an expired message expires too."""
     mailbox = actions(emptied)
     assert [mailbox.settle("x", outcome) for outcome in ("woken", "not-parked")] == ["woken", "woken"]
+    assert 0 < emptied.ttl(KEYS.message("errand", "x")) <= MaintainerAction.RETENTION
 
 
 def test_content_of_another_version_counts_as_absent(emptied: redis.Redis) -> None:

@@ -118,8 +118,13 @@ def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> N
     assert state.tries == ()
 
 
-def waiting_check(monkeypatch: pytest.MonkeyPatch, *, silent_for: float) -> tuple[CrossCheckClaim, CrossCheckState]:
-    """A check whose only order went to the worker `second` at 1,000 s, which is silent for so long at any time."""
+def waiting_check(
+    monkeypatch: pytest.MonkeyPatch, *, silent_for: float, heard_since: float = 0.0
+) -> tuple[CrossCheckClaim, CrossCheckState]:
+    """A check whose only order went to the worker `second` at 1,000 s, which is silent for so long at any time.
+
+    Redis and the bot run since `heard_since`.
+    """
     claim, _ = begun([])
     context = cast(Any, claim.context)
     cards = [SimpleNamespace(name="second", account="second", takes=TIERS, doing="")]
@@ -127,7 +132,7 @@ def waiting_check(monkeypatch: pytest.MonkeyPatch, *, silent_for: float) -> tupl
     context.set_aside = SimpleNamespace(all=list)
     context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
     context.keys = SimpleNamespace(worker_queue=lambda name: f"queue of {name}")
-    context.redis = None
+    context.redis, context.heard_since = None, lambda: heard_since
     monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_: {})
     cast(Any, claim.request).path = "org/m.json"
     order = CrossCheckTry(number=1, worker="second", account="second", queued=1_000.0)
@@ -158,6 +163,24 @@ def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytes
         assert recalled == (queued if is_lost else [])
 
 
+def test_the_time_in_which_the_bot_was_away_ends_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody heard the workers then: their orders stay, and results wait for them as from its return on."""
+    recalled = list[str]()
+    monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
+    claim, check = waiting_check(monkeypatch, silent_for=1e6, heard_since=9_000.0)
+    (order,) = check.tries
+    monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_: [claim.check_id(order.number)])
+    for now, is_lost, is_done in (
+        (9_001.0, False, False),
+        (9_000.0 + START_SECONDS, True, False),
+        (9_001.0 + NO_WORKER_SECONDS, True, True),
+    ):
+        cast(Any, claim.context).now = lambda now=now: now
+        assert _is_lost(claim, order, now=now) is is_lost
+        assert _ask(claim, check, CrossCheckDecision("open"), ()).done is is_done
+    assert recalled
+
+
 def test_a_clock_that_was_set_back_holds_no_results() -> None:
     """A check that began a day ahead counts as begun now: the results wait for the hours of the policy, no longer."""
     claim, stored = begun([])
@@ -166,6 +189,7 @@ def test_a_clock_that_was_set_back_holds_no_results() -> None:
     context.set_aside = SimpleNamespace(all=list)
     context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
     cast(Any, claim.request).path = "org/m.json"
+    context.heard_since = lambda: 0.0
     ahead = CrossCheckState(worker="claimer", nonce=NONCE, since=86_400.0)
     assert not _ask(claim, ahead, CrossCheckDecision("open"), ()).done
     (state,) = stored.values()

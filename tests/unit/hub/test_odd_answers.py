@@ -9,6 +9,7 @@ import pytest
 
 from hub.admin import Admin
 from hub.errors import BadRequest, Busy, Conflict, Garbled, HubError, TooLarge
+from hub.reads import Reads
 from hub.records import Repo, WriteFile
 from hub.retries import Retries
 from hub.session import _Body
@@ -38,6 +39,16 @@ def test_a_branch_that_exists_is_no_error_and_a_busy_hub_is() -> None:
     admin.retries = RefusingRetries(Busy("another creation is in progress"))  # type: ignore[assignment]
     with pytest.raises(Busy):
         admin.create_branch(REPO, "answers")
+
+
+def test_a_history_without_a_commit_of_a_file_is_garbled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub's answer is wrong then, not the key whose sync asked: it is never parked for that."""
+    reads = Reads.__new__(Reads)
+    answer = SimpleNamespace(json=lambda: [{"lastCommit": {"id": "0" * 40}}])
+    monkeypatch.setattr(reads, "_repeated", lambda *_: answer, raising=False)
+    monkeypatch.setattr(reads, "commits", lambda *_, **__: [], raising=False)
+    with pytest.raises(Garbled):
+        reads.last_commit(REPO, "a.json")
 
 
 @pytest.mark.parametrize(

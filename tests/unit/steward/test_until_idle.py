@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from bot.core.context import threads_key
 from bot.core.settings import BotSettings
+from bot.processes import until_idle
+from bot.processes.until_idle import IdleWatch
+from hub.records import Repo
 from redis_state.stopping import Stop
 from steward import valkey
 from steward.until_idle import _services
@@ -33,3 +37,24 @@ def test_a_queue_server_that_is_lost_ends_the_run(
     with _services(cast(BotSettings, settings), stop, serves=False):
         assert stop.wait(20)
     assert "no space left on device" in capsys.readouterr().err
+
+
+def test_a_page_of_discussions_that_failed_is_left_to_its_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that limits calls for minutes would be asked four times a second, and the run would never end."""
+    requests, results, community = (Repo("dataset", f"b/{name}") for name in ("requests", "results", "community"))
+    monkeypatch.setattr(until_idle, "next_page", lambda *_: 2)
+    waits, marks = {threads_key(requests)}, list[str]()
+    context = SimpleNamespace(
+        requests=requests,
+        results=results,
+        community=community,
+        parking=SimpleNamespace(all=lambda: [SimpleNamespace(key=threads_key(results))]),
+        dirty=SimpleNamespace(marked=lambda keys: [key in waits for key in keys]),
+        mark=marks.append,
+    )
+    watch = IdleWatch(cast(Any, context), Stop(), None)
+    assert watch._read_next_pages(set()) == 1
+    assert marks == [threads_key(community)]
+    waits.clear()
+    assert watch._read_next_pages({threads_key(community)}) == 2
+    assert marks == [threads_key(community), threads_key(requests)]

@@ -13,10 +13,10 @@ import pytest
 from hub.client import Hub
 from hub.errors import Garbled, HubError, NotFound, TooLarge, Transient
 from hub.records import FileEntry, LogEntry, Repo
-from leaderboard.cross_checks import CheckedQuestion
+from leaderboard.cross_checks import CheckedQuestion, CrossCheckReport
 from tests.support.units.details_samples import STARTER
 from workers.common.hub_access import HubAccess
-from workers.errors import TableRefused
+from workers.errors import PublicationFailed, TableRefused
 from workers.jobs import cross_check as module
 from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.provisions import TokenHubGateway
@@ -160,6 +160,44 @@ def test_a_hub_that_does_not_send_the_table_blames_no_one(
     report = run._report()
     assert (report.answers, report.temporary) == ((), True)
     assert str(error) in report.problem
+
+
+class AwayHub(DatedHub):
+    """A Hub client whose first commits fail, and which takes the one after them."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.commits = failures, 0
+
+    def head(self, _: Repo) -> str:
+        """The newest commit."""
+        return ON_MAIN
+
+    def commit(self, *_: object, **__: object) -> None:
+        """Fail, or take the commit."""
+        if self.failures:
+            self.failures -= 1
+            raise Transient("502")
+        self.commits += 1
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_report_waits_for_a_hub_that_is_away(stops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took up to two hours to compute, and a report that is missing counts as the worker's failure."""
+    hub = AwayHub(failures=3)
+    monkeypatch.setattr(module, "Hub", lambda *_: hub)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=iter(range(1_000)).__next__, sleep=lambda _: None))
+    run = CrossCheckRun.__new__(CrossCheckRun)
+    run._access = HubAccess("http://127.0.0.1:9", None)
+    run._order = cast(Any, SimpleNamespace(details=SimpleNamespace(repo="d/m")))
+    run._worker_context = cast(Any, SimpleNamespace(stopping=lambda: stops))
+    attempt = "0123456789ab-01234567-1"
+    report = CrossCheckReport(check=attempt, attempt=attempt, commit=ON_MAIN, nonce="0" * 32)
+    if stops:
+        with pytest.raises(PublicationFailed, match="the worker stops"):
+            run._publish(report)
+    else:
+        run._publish(report)
+    assert hub.commits == (0 if stops else 1)
 
 
 class SimpleContext:

@@ -69,6 +69,18 @@ def test_a_job_goes_on_when_its_worker_cannot_beat() -> None:
     worker.maintain_heartbeats(cast(Job, SimpleNamespace(id="job")), None)
 
 
+def test_a_worker_beats_while_its_libraries_load() -> None:
+    """It takes minutes on a busy machine: a silent worker would lose its job, and the orders of cross-checks."""
+    announced = list[str]()
+    loads = SimpleNamespace(alive=lambda: True, wait_until_ready=lambda stop: [stop() for _ in range(3)])
+    worker = EvaluationWorker.__new__(EvaluationWorker)
+    worker.worker_context = cast(Any, SimpleNamespace(zygote_client=loads))
+    worker.worker_heartbeat = cast(Any, SimpleNamespace(announce=lambda doing: announced.append(doing)))
+    worker.stop_asked = None
+    assert worker._zygote_is_ready(doing="attempt")
+    assert announced == ["attempt"] * 3
+
+
 def test_a_machine_with_many_kinds_of_gpus_has_a_bounded_description() -> None:
     """Records of workers, outcomes and results hold 200 characters, and would not be written with more."""
     devices = [
