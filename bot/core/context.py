@@ -216,7 +216,10 @@ class BoardContext:
         return Marker(self.board.name, kind, key)
 
     def heard_since(self) -> float:
-        """Since when heartbeats could arrive without a break: Redis, or every timer, may have been away before."""
+        """Since when heartbeats could arrive without a break: Redis, or every timer, may have been away before.
+
+        Stores the present time if Redis has none: it is new.
+        """
         now = self.now()
         return float(self.redis.set(self.keys.born, now, nx=True, get=True) or now)
 

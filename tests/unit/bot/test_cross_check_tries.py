@@ -164,7 +164,7 @@ def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytes
 
 
 def test_the_time_in_which_the_bot_was_away_ends_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody heard the workers then: their orders stay, and results wait for them as from its return on."""
+    """No process read heartbeats meanwhile: orders stay, and the time for which results wait begins at its return."""
     recalled = list[str]()
     monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
     claim, check = waiting_check(monkeypatch, silent_for=1e6, heard_since=9_000.0)

@@ -69,10 +69,10 @@ def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[Fl
         if record.category != "opt-out" and record.scope != FlagScope()
         for name in record.names
     }
-    wishes = {name for record in standing if record.category == "opt-out" for name in record.names}
+    opted_out = {name for record in standing if record.category == "opt-out" for name in record.names}
     assert set(tables[FLAGGED]) == whole
     assert {row["model"] for row in tables[SCOPED]} == parts
-    assert set(tables[DO_NOT_SUBMIT]) == wishes
+    assert set(tables[DO_NOT_SUBMIT]) == opted_out
 
 
 def test_tables_do_not_depend_on_the_order_of_records() -> None:
