@@ -5,9 +5,7 @@ A client that can write to Redis must not be able to run other code.
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from rq.exceptions import NoSuchJobError
@@ -48,27 +46,10 @@ class EvaluationOnlyJob(Job):  # type: ignore[misc]  # rq is typed in part
 
 
 class NoDeathPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
-    """Replaces RQ's timer in a job's process: the job limits its own time; a timer would raise at a random place."""
+    """Replaces RQ's timer, which raises at a random place: worker and job compare the clock where they can stop."""
 
     def setup_death_penalty(self) -> None:
         """Set no timer."""
 
     def cancel_death_penalty(self) -> None:
         """Do nothing: no timer is set."""
-
-
-@contextmanager
-def deferred_alarm() -> Iterator[None]:
-    """Raise an alarm of RQ that goes off inside the block right after the block. Use in the main thread only.
-
-    RQ ends a worker's wait for its job by raising in a signal handler. In the middle of a pipeline to Redis, that would
-    leave answers unread, and the next command would read them as its own.
-    """
-    signals: list[int] = []
-    handler = signal.signal(signal.SIGALRM, lambda number, _frame: signals.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGALRM, handler)
-    if signals:
-        signal.raise_signal(signal.SIGALRM)

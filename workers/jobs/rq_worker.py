@@ -9,6 +9,8 @@ report a job that crashes. Differences from RQ's own worker:
     SIGTERM      RQ waits for the job. Here the job stops within a grace period, and the attempt is handed back.
     kill -9      RQ leaves the job running. Here job and zygote die with the worker (PDEATHSIG).
     timeouts     RQ raises in the middle of a job. Here the job limits its own time; RQ's timeout is a backstop.
+    heartbeats   RQ interrupts the wait for the job by an alarm. Here the worker compares the clock while it waits: an
+                 exception at a random place could leave answers of Redis unread.
     Redis away   RQ's worker quits and forgets the job. Here the worker waits and goes on.
     functions    RQ calls any function that a job names. Here only EVALUATE, without callbacks: write access to Redis
                  must not allow running code.
@@ -35,6 +37,7 @@ from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import HorseMonitorTimeoutException
 from rq.worker import WorkerStatus
 
 from redis_state.attempts import BEAT
@@ -47,7 +50,7 @@ from workers.jobs.board_link import BoardRedis
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
 from workers.jobs.operator_hold import OperatorHold
 from workers.jobs.prefetcher import Prefetcher
-from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty, deferred_alarm
+from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
 from workers.jobs.worker_heartbeat import WorkerHeartbeat
 from workers.sandbox.memory_use import children
@@ -71,6 +74,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     """Takes one evaluation job at a time. The module's docstring lists the differences from RQ's worker."""
 
     job_class = EvaluationOnlyJob
+    death_penalty_class = NoDeathPenalty
 
     def __init__(self, queues: list[str], worker_context: WorkerContext, connection: Redis, *, name: str) -> None:
         options = {"connection": connection, "serializer": JSONSerializer, "job_class": EvaluationOnlyJob}
@@ -257,7 +261,11 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self._signal_job()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
-        """Wait for the job's process; kill it when its grace period is over."""
+        """Wait for the job's process; kill it when its grace period is over.
+
+        Raises HorseMonitorTimeoutException when a heartbeat is due: RQ's loop sends it and calls again.
+        """
+        heartbeat_due = time.monotonic() + self.job_monitoring_interval
         try:
             pidfd = os.pidfd_open(self.horse_pid)
         except ProcessLookupError:
@@ -265,13 +273,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         try:
             while not select.select([pidfd], [], [], 0.5)[0]:
                 if not self.stopping:
-                    with deferred_alarm():
-                        self.prefetcher.poll()
+                    self.prefetcher.poll()
                 if (
                     self.stop_asked is not None
                     and time.monotonic() - self.stop_asked > self.worker_context.settings.grace_seconds
                 ):
                     self.kill_horse(signal.SIGKILL)
+                if time.monotonic() >= heartbeat_due:
+                    raise HorseMonitorTimeoutException
         finally:
             os.close(pidfd)
         return super().wait_for_horse()  # type: ignore[no-any-return]
@@ -303,8 +312,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         signal.signal(signal.SIGTERM, self._note_stop)
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
-        """Run the job with this worker's context, and without RQ's timer."""
-        self.death_penalty_class = NoDeathPenalty
+        """Run the job with this worker's context."""
         WORKER_CONTEXT.set(replace(self.worker_context, stopping=lambda: self.stopping, seconds=self.seconds))
         return bool(super().perform_job(job, queue, execution))
 
