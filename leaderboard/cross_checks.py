@@ -144,7 +144,8 @@ class CrossCheckReport(BaseModel):
     )
     problem: str = Field(default="", max_length=1_000, description="why nothing could be compared, if so")
     temporary: bool = Field(
-        default=False, description="whether the problem may end by itself: the Hub did not answer as it should"
+        default=False,
+        description="whether the problem may end by itself: the Hub did not answer as it should, or a device failed",
     )
     versions: dict[str, str] = Field(default_factory=dict, max_length=50, description="the worker's packages")
     hardware: str = Field(default="", max_length=200, description="the worker's devices")

@@ -56,7 +56,7 @@ log = structlog.get_logger()
 NO_WORKER_SECONDS = 600.0
 """Time without a heartbeat of a worker that could compute, and without an order, after which results wait no longer."""
 AGAIN_SECONDS = 600.0
-"""Time after which a worker gets the order again whose try was lost, or failed because the Hub did not answer."""
+"""Time after which a worker gets the order again whose try was lost, or failed for a temporary reason."""
 START_SECONDS = 120.0
 """Time after an order for which its worker counts as starting; and the silence after which it counts as lost."""
 NO_WORKER = "no worker of another account runs"
@@ -177,7 +177,7 @@ def _workers(context: BoardContext, silence: float) -> list[AvailableWorker]:
 def _next_worker(
     claim: CrossCheckClaim, state: CrossCheckState, workers: Sequence[AvailableWorker]
 ) -> AvailableWorker | None:
-    """A worker that got no order yet; else one whose tries were lost, or failed because the Hub did not answer."""
+    """A worker that got no order yet; else one whose tries were lost, or failed for a temporary reason."""
     aside = {worker.account for worker in claim.context.set_aside.all() if worker.account}
     excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
     tier, tries = claim.context.index.get(str(claim.request.path)).tier, Counter(check.worker for check in state.tries)

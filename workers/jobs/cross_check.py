@@ -33,6 +33,7 @@ from leaderboard.cross_checks import (
     WorkerPolicy,
     report_path,
 )
+from leaderboard.failures import may_retry
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
 from redis_state.clock import now
@@ -49,7 +50,7 @@ from workers.jobs.outbox import send_unsent_outcome
 from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, published_tables
-from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, RunFailed, gateway_as_recorded
 from workers.jobs.row_verdicts import claimed_answers, question_verdict, row_verdict
 from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
@@ -293,7 +294,9 @@ def _commit(client: Hub, repo: Repo, change: WriteFile, message: str) -> None:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Whether the Hub did not answer as it should, so that the same try may succeed later."""
+    """Whether the same try may succeed later: the Hub did not answer, or the run failed as one that is retried does."""
+    if isinstance(error, RunFailed):
+        return may_retry(error.cause, 1) is not None
     evidence = evidence_of(error, "download")
     return bool(HUB_AWAY & set(evidence.names)) or diagnose(evidence).fault == "hub"
 

@@ -28,6 +28,14 @@ class CannotVerify(WorkerError):
     """This machine cannot run the attempt again; the message gives the reason."""
 
 
+class RunFailed(CannotVerify):
+    """The attempt was run again and failed. `cause` is the code of the failure's cause."""
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(f"this time the evaluation failed: {cause} ({detail})")
+        self.cause = cause
+
+
 @dataclass(frozen=True)
 class RecordedAttempt:
     """One published attempt: its place on the Hub and its results."""

@@ -32,6 +32,7 @@ from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import (
     CannotVerify,
     RecordedAttempt,
+    RunFailed,
     engine_names,
     find_details,
     gateway_as_recorded,
@@ -165,7 +166,7 @@ def run_again(worker_context: WorkerContext, plan: RunPlan, log: BoundedLog, sec
     child_exit = supervisor.run(worker_context.slot.attempt, deadline=time.monotonic() + seconds)
     if not child_exit.finished:
         evidence = child_exit.evidence(log.tail())
-        raise CannotVerify(f"this time the evaluation failed: {diagnose(evidence).cause} ({failure_detail(evidence)})")
+        raise RunFailed(diagnose(evidence).cause, failure_detail(evidence))
     try:
         if plan.evaluator is not None:
             return read_evaluator_results(plan, worker_context.suite)

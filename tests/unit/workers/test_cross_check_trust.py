@@ -21,7 +21,7 @@ from workers.jobs import cross_check as module
 from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.provisions import TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, _has_table
-from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt
+from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, RunFailed
 
 SOURCE = STARTER.datasets[0]
 ON_MAIN, PINNED, ELSEWHERE = "a" * 40, "b" * 40, "c" * 40
@@ -230,6 +230,12 @@ def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_tem
     wrapped = CannotVerify("the results cannot be read here")
     wrapped.__cause__ = error
     assert module.is_temporary(wrapped) is is_temporary
+
+
+@pytest.mark.parametrize(("cause", "is_temporary"), [("gpu-fault", True), ("weights-pickled", False)])
+def test_a_run_that_a_device_ended_is_tried_again(cause: str, is_temporary: bool) -> None:
+    """A device that fails now and then must not leave results unchecked on a board with few workers."""
+    assert module.is_temporary(RunFailed(cause, "RuntimeError: CUDA error")) is is_temporary
 
 
 def test_a_repo_with_more_files_than_a_listing_may_have_ends_no_check() -> None:
