@@ -40,6 +40,7 @@ from workers.jobs.outbox import OutcomeUnsent, has_unsent_outcome, send_unsent_o
 from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
 from workers.jobs.worker_context import WorkerContext
+from workers.publication.publish import import_libraries
 from workers.sandbox.sandbox_spec import SandboxSpec
 from workers.sandbox.slots import Slot, take_slot
 from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
@@ -198,6 +199,7 @@ def run_worker(worker_context: WorkerContext) -> int:
     if worker_context.account:
         queues.append(keys.worker_queue(worker_context.worker))
     worker_context.zygote_client.start()
+    import_libraries()
     worker_context.zygote_client.wait_until_ready()
     report_isolation(worker_context)
     for restart in count():

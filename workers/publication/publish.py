@@ -56,6 +56,17 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 5.0, 60.0
 """Seconds between two tries meanwhile: each pause is twice the one before, up to the last."""
 
 
+def import_libraries() -> None:
+    """Import what a publication needs and what takes a second to import. A worker calls this before it forks the
+    processes of its jobs, so that each of them has these modules at once."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    import leaderboard.uncertainty  # noqa: F401  # numpy
+
+    pa.array([0])  # pyarrow imports pandas with the first list, to recognise its types
+
+
 def publish(publication: Publication, hub: HubAccess) -> Details:
     """Commit the publication and return where; while the Hub is away, wait for it.
 

@@ -109,3 +109,17 @@ def test_the_worker_itself_imports_nothing_heavy() -> None:
     code = f"import sys, {', '.join(LIGHT)}; print([name for name in {heavy} if name in sys.modules])"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
+
+
+def test_a_forked_process_imports_no_library_to_publish(tmp_path: Path) -> None:
+    """Each process of a job would take a second for it, in which its GPU has nothing to do."""
+    code = (
+        "import sys; from pathlib import Path; from workers.publication import details, publish; "
+        "publish.import_libraries(); before = set(sys.modules); import leaderboard.uncertainty; "
+        "row = dict.fromkeys(details.TEXTS, '[]') | {'doc_id': 0, 'score': 1.0}; "
+        "details.write_rows([row], Path(sys.argv[1])); "
+        "print('pyarrow' in before, sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "table")]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["True", "[]"]

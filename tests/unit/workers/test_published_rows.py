@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -88,6 +90,18 @@ def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
     bomb(tmp_path / "bomb")
     with pytest.raises(TableRefused, match="memory"):
         published_rows(tmp_path / "bomb", [0, 1])
+
+
+def test_the_process_imports_no_pandas(tmp_path: Path) -> None:
+    """It would take half of the time in which one question is read, and memory that the limits count."""
+    write_rows([row(0)], tmp_path / "table")  # type: ignore[list-item]  # as a worker does
+    code = (
+        "import sys; from pathlib import Path; from workers.jobs.table_process import WantedRows, wanted_rows; "
+        "print(len(list(wanted_rows(Path(sys.argv[1]), WantedRows([0], ['prompt'], 9)))), 'pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "table")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
 
 
 @pytest.mark.parametrize(
