@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -9,13 +10,14 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from bot.changes.renames import _move_details
-from bot.core import own_threads
+from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, ThreadNotFound
-from hub.records import FileEntry, Repo
+from hub.records import Account, FileEntry, Repo
+from leaderboard.roles import Person
 
 MONTH = "2026/11"
 COMPILED = f"decisions/{MONTH}/all.jsonl"
@@ -90,6 +92,52 @@ def test_a_front_end_that_one_404_hides_stays_one() -> None:
     answers[:] = [NotFound("no account", status=404)] * 2
     assert not is_front_end(context, "gone")
     assert answers == []
+
+
+class _LaggingHub:
+    """A Hub whose next `wrong` answers about each account or organisation are 404s."""
+
+    def __init__(self, wrong: int) -> None:
+        self.wrong, self.calls = wrong, Counter[str]()
+
+    def _answer(self, call: str, answer: object) -> object:
+        self.calls[call] += 1
+        if self.calls[call] <= self.wrong:
+            raise NotFound("nothing of this name", status=404)
+        return answer
+
+    def user(self, name: str) -> object:
+        """The account of this name."""
+        return self._answer("user", Account("1", name, 0.0))
+
+    def member(self, *_: str) -> object:
+        """The role of a member."""
+        return self._answer("member", "write")
+
+    def members(self, _: str) -> object:
+        """The only member."""
+        return self._answer("members", {"1": "write"})
+
+
+@pytest.mark.parametrize(("wrong", "is_known"), [(0, True), (1, True), (2, False)])
+def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None:
+    """The wrong answer was cached, so a maintainer or an author had no rights for minutes."""
+    stored = dict[str, str]()
+    redis = SimpleNamespace(get=stored.get, set=lambda key, value, **_: stored.update({key: value}))
+    organisation = SimpleNamespace(name="board", role="write")
+    hub = _LaggingHub(wrong)
+    context = SimpleNamespace(
+        hub=hub,
+        redis=redis,
+        keys=SimpleNamespace(person=str),
+        board=SimpleNamespace(maintainers=(), maintainer_organisations=(organisation,)),
+    )
+    person, cast_context = Person("1", "mia"), cast(Any, context)
+    for _ in range(2):  # the second answers come from the cache
+        assert people.role_in(cast_context, "board", person, fresh=False) == ("write" if is_known else None)
+        assert people.user_id(cast_context, "mia", fresh=False) == ("1" if is_known else None)
+        assert people.maintainers(cast_context) == ({"1"} if is_known else set())
+    assert max(hub.calls.values()) == min(wrong + 1, 2)
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
