@@ -20,8 +20,9 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import can_write
-from hub.errors import Denied, Garbled, NotFound, TooLarge
+from hub.errors import Denied, Garbled, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.attempts import Details
 from leaderboard.details import table_path
 from leaderboard.results import ResultsFile
@@ -123,9 +124,10 @@ def _in_gated_repo(
     """The tables in the repo of the answers to restricted benchmarks, which not every bot may read."""
     repo = Repo("dataset", context.board.repos.restricted_details(model))
     try:
-        return _listed(context, repo, context.hub.head(repo), paths)
-    except (NotFound, Denied):
-        return UnreadableSamples(f"the bot may not read {repo.id}")
+        tables = unless_gone(lambda: _listed(context, repo, context.hub.head(repo), paths))
+    except Denied:
+        tables = None
+    return UnreadableSamples(f"the bot may not read {repo.id}") if tables is None else tables
 
 
 def asked_questions(results: ResultsFile) -> dict[str, int]:

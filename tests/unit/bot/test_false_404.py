@@ -12,12 +12,14 @@ import pytest
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
+from bot.evaluations import samples
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, ThreadNotFound
 from hub.records import Account, FileEntry, Repo
 from leaderboard.roles import Person
+from leaderboard.sample_checks import UnreadableSamples
 
 MONTH = "2026/11"
 COMPILED = f"decisions/{MONTH}/all.jsonl"
@@ -29,6 +31,18 @@ def _fail(error: Exception) -> Callable[..., NoReturn]:
         raise error
 
     return fail
+
+
+def _in_turn(answers: list[object]) -> Callable[..., object]:
+    """A call that removes the next of `answers` from the list, and returns or raises it."""
+
+    def call(*_: object, **__: object) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return call
 
 
 def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[PutFile]:
@@ -79,15 +93,9 @@ def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
 
 def test_a_front_end_that_one_404_hides_stays_one() -> None:
     """The form's account counted as the submitter of what people submitted with it."""
-    answers = [NotFound("no account", status=404), SimpleNamespace(id="form")]
-
-    def user(_: str) -> object:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(user=user), board=SimpleNamespace(front_ends=("form",))))
+    answers: list[object] = [NotFound("no account", status=404), SimpleNamespace(id="form")]
+    hub = SimpleNamespace(user=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub, board=SimpleNamespace(front_ends=("form",))))
     assert is_front_end(context, "form")
     answers[:] = [NotFound("no account", status=404)] * 2
     assert not is_front_end(context, "gone")
@@ -138,6 +146,21 @@ def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None
         assert people.user_id(cast_context, "mia", fresh=False) == ("1" if is_known else None)
         assert people.maintainers(cast_context) == ({"1"} if is_known else set())
     assert max(hub.calls.values()) == min(wrong + 1, 2)
+
+
+def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> None:
+    """The record of the comparison named a repo that the bot may read as one that it may not."""
+    answers: list[object] = [NotFound("no repo", status=404), "0" * 40]
+    hub = SimpleNamespace(
+        head=_in_turn(answers), paths_info=lambda _, paths, __: {path: FileEntry(path, "0", 1) for path in paths}
+    )
+    board = SimpleNamespace(repos=SimpleNamespace(restricted_details=lambda model: f"{model}-restricted"))
+    context = cast(Any, SimpleNamespace(hub=hub, board=board))
+    tables = samples._in_gated_repo(context, "ada/good", ["a"])
+    assert isinstance(tables, dict)
+    assert list(tables) == ["a"]
+    answers[:] = [NotFound("no repo", status=404)] * 2
+    assert isinstance(samples._in_gated_repo(context, "ada/good", ["a"]), UnreadableSamples)
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
