@@ -12,12 +12,13 @@ import pytest
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
-from bot.evaluations import samples
+from bot.evaluations import published_files, samples
+from bot.evaluations.samples import SamplesNotShown
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
-from hub.errors import EntryNotFound, Garbled, NotFound, ThreadNotFound
-from hub.records import Account, FileEntry, Repo
+from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
+from hub.records import Account, File, FileEntry, Repo
 from leaderboard.roles import Person
 from leaderboard.sample_checks import UnreadableSamples
 
@@ -161,6 +162,47 @@ def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> 
     assert list(tables) == ["a"]
     answers[:] = [NotFound("no repo", status=404)] * 2
     assert isinstance(samples._in_gated_repo(context, "ada/good", ["a"]), UnreadableSamples)
+
+
+def test_one_list_without_a_table_sets_no_worker_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples that the Hub does not show count as withheld by the worker."""
+    path = "samples_t_2026.parquet"
+    benchmark = SimpleNamespace(tasks=[SimpleNamespace(name="t")], restricted=False)
+    suite = SimpleNamespace(tasks=["t"], restricted=False, benchmarks=[benchmark])
+    lists: list[object] = [{}, {path: FileEntry(path, "0", 1)}]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(paths_info=_in_turn(lists)), suite=suite))
+    details = cast(Any, SimpleNamespace(results_path="results_2026.json", commit="0" * 40))
+    monkeypatch.setattr(samples, "table_path", lambda *_: path)
+    ((_, task, place),) = samples.table_places(context, "ada/good", LOGS, details)
+    assert isinstance(place, samples.TablePlace)
+    assert (task, place.path) == ("t", path)
+    lists[:] = [{}, {}]
+    with pytest.raises(SamplesNotShown):
+        list(samples.table_places(context, "ada/good", LOGS, details))
+
+
+@pytest.mark.parametrize("wrong", [RepoNotFound, RevisionNotFound])
+def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was evaluated again, for hours, although its results were there."""
+    file = File("results.json", b"{}", "1", "0" * 40)
+    details = cast(Any, SimpleNamespace(results_path="results.json", commit="0" * 40))
+    answers: list[object] = [wrong("no", status=404), file, wrong("no", status=404), details.commit]
+    hub = SimpleNamespace(find_file=_in_turn(answers), head=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub))
+    assert published_files._published_file(context, LOGS, details) == file
+    answers[:] = [wrong("no", status=404)] * 2
+    with pytest.raises(published_files.OutcomeMismatch):
+        published_files._published_file(context, LOGS, details)
+    outcome = SimpleNamespace(attempt="a", suite_digest="d")
+    monkeypatch.setattr(published_files, "details_repo", lambda *_: LOGS)
+    monkeypatch.setattr(
+        published_files,
+        "PublishedOutcome",
+        SimpleNamespace(model_validate_json=lambda _: SimpleNamespace(outcome=lambda *_: outcome)),
+    )
+    context.suite = SimpleNamespace(digest="d")
+    answers[:] = [wrong("no", status=404), file]
+    assert published_files.find_outcome(context, cast(Any, None), "a") == outcome
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
