@@ -239,6 +239,10 @@ class Reads(HubCalls):
         """Return the newest `limit` commits, newest first; one call per thousand."""
         return list(islice(self.history(repo, revision, page=min(limit, 1000)), limit))
 
+    def parent(self, repo: Repo, commit: str) -> str:
+        """Return the commit before `commit`, which is not the repo's first one. Raises Garbled if the list lacks it."""
+        return parse.parsed(lambda entries: str(entries[1].oid), self.commits(repo, commit, limit=2))
+
     def history(self, repo: Repo, revision: str = "main", *, page: int = 100) -> Iterator[LogEntry]:
         """Yield all commits, newest first; one call per `page` of them, when the iteration reaches it."""
         at = f"{repo.api}/commits/{quote(revision, safe='')}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import stamina
 
-from hub.errors import Busy, HubError, RateLimited, Transient, Unreachable
+from hub.errors import Busy, HubError, NotFound, RateLimited, Transient, Unreachable
 
 T = TypeVar("T")
 
@@ -22,6 +23,14 @@ _WITHOUT_EFFECT = (Unreachable, Busy, RateLimited)
 """Errors that prove that the call changed nothing."""
 _TEMPORARY = (Transient, *_WITHOUT_EFFECT)
 """Errors after which the same call may succeed."""
+
+
+def unless_gone(read: Callable[[], T]) -> T | None:
+    """Return `read()`; None after two 404s in a row, because one may come from a server of the Hub that lags."""
+    for _ in range(2):
+        with suppress(NotFound):
+            return read()
+    return None
 
 
 @dataclass(frozen=True)

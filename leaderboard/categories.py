@@ -50,14 +50,15 @@ _SYMBOLS = {
     ModelCategory.MULTIMODAL: "🌸",
     ModelCategory.UNKNOWN: "❓",
 }
+# Each starts at the start of a word, and abbreviations are whole words: "endpoint" contains "dpo", "emergent" "merge".
 # The order matters: "continuously pretrained" contains "pretrained"; "base merges and moerges" is a merge only.
 _WORDS = (
-    (r"merge", ModelCategory.MERGE),
-    (r"multi-?modal", ModelCategory.MULTIMODAL),
-    (r"contin\w*[- ]?pre[- ]?train", ModelCategory.CONTINUED),
-    (r"pre[- ]?train", ModelCategory.PRETRAINED),
-    (r"chat|rlhf|dpo|\bift\b|instruct|\brl\b", ModelCategory.CHAT),
-    (r"fine[- ]?tun", ModelCategory.FINE_TUNED),
+    (r"\b(lazy)?merge", ModelCategory.MERGE),
+    (r"\bmulti-?modal", ModelCategory.MULTIMODAL),
+    (r"\bcontin\w*[- ]?pre[- ]?train", ModelCategory.CONTINUED),
+    (r"\bpre[- ]?train", ModelCategory.PRETRAINED),
+    (r"\b(chat|instruct|(rlhf|dpo|ift|rl)\b)", ModelCategory.CHAT),
+    (r"\bfine[- ]?tun", ModelCategory.FINE_TUNED),
 )
 MERGE_TAGS = ("merge", "mergekit", "moerge", "lazymergekit")
 """Model card tags that declare a merge."""

@@ -3,12 +3,15 @@
     bot      note(…)                 record how an attempt ended
              ask(cause)              one cause fails most attempts: a known-good model must run first
     worker   take()                  claim the canary for RUN_SECONDS; `release` it if there is no verdict
-             report(verdict)         then wake the bot
+             report(…)               then wake the bot
     bot      verdict(), settle()     act on the verdict, and clear it
 
 Redis may lose all of this: the next failures raise the suspicion again. Only the sync of an outbreak asks and settles,
 and only one of them runs at a time.
+A worker whose claim has expired ends no canary that another worker runs or has reported about.
 Race accepted: a worker is killed while it runs a canary. Another one may take it after RUN_SECONDS.
+Race accepted: a claim expires between the check of its owner and its removal, and another worker takes the canary
+between these two calls. A third one may run it, too. (A script could not be run by the workers' users of Redis.)
 """
 
 from __future__ import annotations
@@ -123,23 +126,38 @@ class Canaries:
 
     def take(self, worker: str) -> str | None:
         """Claim the canary for `worker` and return its cause; None if no canary is due."""
-        asked, verdict = self.redis.hmget(self._canary, ["asked", "verdict"])
-        if asked is None or verdict is not None:
-            return None
-        return text(asked) if self.redis.set(self._taken, worker, nx=True, ex=RUN_SECONDS) else None
+        cause = self._due()
+        return cause if cause is not None and self._claim(worker) is None else None
 
-    def is_taken_by(self, worker: str) -> bool:
-        """Whether `worker` runs the canary now."""
-        taken = self.redis.get(self._taken)
-        return taken is not None and text(taken) == worker
+    def release(self, worker: str) -> None:
+        """Give the canary back without a verdict, so that another worker runs it, unless one has taken it already."""
+        if self._claim(worker) in (None, worker):
+            self.redis.delete(self._taken)
 
-    def release(self) -> None:
-        """Give the canary back without a verdict, so that another worker runs it."""
-        self.redis.delete(self._taken)
+    def report(self, worker: str, verdict: CanaryVerdict) -> bool:
+        """Report the verdict of `worker`, and give the canary back. Return whether the verdict counts.
 
-    def report(self, verdict: CanaryVerdict) -> None:
-        """Report the verdict, and give the canary back."""
+        It does not if the claim has expired and another worker took the canary, or has reported about it meanwhile.
+        """
+        owner = self._claim(worker)
+        counts = owner == worker or (owner is None and self._due() == verdict.cause)
         with self.redis.pipeline() as pipe:
-            pipe.hset(self._canary, "verdict", verdict.model_dump_json())
-            pipe.delete(self._taken)
+            if counts:
+                pipe.hset(self._canary, "verdict", verdict.model_dump_json())
+            if owner in (None, worker):
+                pipe.delete(self._taken)
             pipe.execute()
+        return counts
+
+    def _due(self) -> str | None:
+        """The cause for which the canary is asked; None if it is not, or a verdict waits for the bot."""
+        asked, verdict = self.redis.hmget(self._canary, ["asked", "verdict"])
+        return text(asked) if asked is not None and verdict is None else None
+
+    def _claim(self, worker: str) -> str | None:
+        """Claim the canary for `worker` if no worker has; return the worker that had it before, None for none.
+
+        With NX and GET, a claim that exists is read and stays as it is. The workers' users may set the key, not get it.
+        """
+        owner = self.redis.set(self._taken, worker, nx=True, get=True, ex=RUN_SECONDS)
+        return None if owner is None else text(owner)

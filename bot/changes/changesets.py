@@ -238,9 +238,9 @@ def _revert_part(context: BoardContext, title: str, part: ApprovedPart, commit: 
 def _reverse(context: BoardContext, repo: Repo, commit: str, head: str) -> list[Change]:
     """The changes that undo `commit` at `head`, without files that changed since. A few calls, and one for each file
     to restore."""
-    _, parent = context.hub.commits(repo, commit, limit=2)
-    paths = context.hub.changed_paths(repo, parent.oid, commit)
-    before, after, present = (_oids(context, repo, paths, revision) for revision in (parent.oid, commit, head))
+    parent = context.hub.parent(repo, commit)
+    paths = context.hub.changed_paths(repo, parent, commit)
+    before, after, present = (_oids(context, repo, paths, revision) for revision in (parent, commit, head))
     changes: list[Change] = []
     for path in paths:
         if present[path] != after[path] or present[path] == before[path]:
@@ -248,7 +248,7 @@ def _reverse(context: BoardContext, repo: Repo, commit: str, head: str) -> list[
         if before[path] is None:
             changes.append(DeleteFile(path))
         else:
-            changes.append(WriteFile(path, context.hub.read_file(repo, path, parent.oid, max_bytes=MAX_FILE).data))
+            changes.append(WriteFile(path, context.hub.read_file(repo, path, parent, max_bytes=MAX_FILE).data))
     return changes
 
 

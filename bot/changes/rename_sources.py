@@ -241,6 +241,6 @@ class ResultsSource:
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """Two calls, those of `base`, and those of `head`."""
-        _, before = self._context.hub.commits(self._repo, commit, limit=2)
-        changes = tuple(self._context.hub.changes(self._repo, before.oid, commit, max_bytes=MAX_DIFF))
-        return MergedCommit(self._base(before.oid, old, new), changes, self._head(commit, changes))
+        parent = self._context.hub.parent(self._repo, commit)
+        changes = tuple(self._context.hub.changes(self._repo, parent, commit, max_bytes=MAX_DIFF))
+        return MergedCommit(self._base(parent, old, new), changes, self._head(commit, changes))

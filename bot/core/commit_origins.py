@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from bot.core.context import BoardContext
 from hub.comments import is_by
 from hub.errors import BadToken, Garbled, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
+from hub.retries import unless_gone
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request
 from redis_state.board.entry import Origin
@@ -161,13 +161,8 @@ def _is_new(context: BoardContext, entry: LogEntry) -> bool:
 
 
 def is_front_end(context: BoardContext, name: str) -> bool:
-    """Whether the account of this name is one of the board's front ends, by its present id on the Hub.
-
-    There is no such account if two calls say so: one 404 may come from a server of the Hub that lags.
-    """
+    """Whether the account of this name is one of the board's front ends, by its present id on the Hub."""
     if not context.board.front_ends:
         return False
-    for _ in range(2):
-        with suppress(NotFound):
-            return context.hub.user(name).id in context.board.front_ends
-    return False
+    account = unless_gone(lambda: context.hub.user(name))
+    return account is not None and account.id in context.board.front_ends

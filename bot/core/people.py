@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 from bot.core.context import BoardContext
-from hub.errors import NotFound
 from hub.parse import DELETED
 from hub.records import Account, Comment
+from hub.retries import unless_gone
 from leaderboard.roles import CommandSubject, Person, Role, roles_of
 from leaderboard.times import read_time
 
@@ -48,7 +48,8 @@ def roles(
     """The roles of `person` on the board and for `model` ("" for none) of `submitter`; the person with organisations.
 
     The search ends once the person has a role in `enough`. `fresh` ignores the cache. At most one call for each
-    organisation whose members are maintainers, one for the submitter, and one for the model's namespace.
+    organisation whose members are maintainers, one for the submitter, and one for the model's namespace; one more for
+    each 404.
     """
     board_roles = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
@@ -144,10 +145,7 @@ def maintainers(context: BoardContext) -> frozenset[str]:
 
 
 def _members(context: BoardContext, org: str) -> dict[str, str]:
-    try:
-        return context.hub.members(org)
-    except NotFound:
-        return {}
+    return unless_gone(lambda: context.hub.members(org)) or {}
 
 
 def user_id(context: BoardContext, name: str, *, fresh: bool) -> str | None:
@@ -167,12 +165,8 @@ def _account(context: BoardContext, name: str, *, fresh: bool) -> Account | None
     key = context.keys.person(f"account {name.lower()}")
     known = None if fresh else context.redis.get(key)
     if known is None:
-        try:
-            account = context.hub.user(name)
-        except NotFound:
-            known = json.dumps(None)
-        else:
-            known = json.dumps([account.id, account.name, account.created])
+        account = unless_gone(lambda: context.hub.user(name))
+        known = json.dumps(None if account is None else [account.id, account.name, account.created])
         context.redis.set(key, known, ex=CACHE_SECONDS)
     fields = json.loads(known)
     return Account(*fields) if fields else None
@@ -183,11 +177,7 @@ def role_in(context: BoardContext, org: str, person: Person, *, fresh: bool) -> 
     key = context.keys.person(f"role {org} {person.id}")
     known = None if fresh else context.redis.get(key)
     if known is None:
-        try:
-            member_role = context.hub.member(org, person.id, person.name)
-        except NotFound:
-            member_role = None  # no organisation has this name
-        known = json.dumps(member_role)
+        known = json.dumps(unless_gone(lambda: context.hub.member(org, person.id, person.name)))
         context.redis.set(key, known, ex=CACHE_SECONDS)
     role = json.loads(known)
     return str(role) if role is not None else None

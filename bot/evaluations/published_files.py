@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from bot.core.context import BoardContext
 from bot.evaluations.claims import PublishedResults
-from hub.errors import Garbled, NotFound, TooLarge
+from hub.errors import Garbled, TooLarge
 from hub.records import File, Repo
+from hub.retries import unless_gone
 from leaderboard.attempts import Details, Outcome
 from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
 from leaderboard.requests import Request
@@ -75,14 +76,11 @@ def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:
     """The results file of `details`. Raises _NotShown if it is not there, or not on the main branch."""
-    try:
-        file = context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
-        if file is None:
-            raise _NotShown(f"{details.results_path} is not in the details repo")
-        if not _is_on_main(context, repo, details, file):
-            raise _NotShown("the results are not on the main branch, where workers alone write")
-    except NotFound as error:
-        raise _NotShown(str(error)) from error
+    file = unless_gone(lambda: context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES))
+    if file is None:
+        raise _NotShown(f"{details.results_path} is not in the details repo")
+    if not unless_gone(lambda: _is_on_main(context, repo, details, file)):
+        raise _NotShown("the results are not on the main branch, where workers alone write")
     return file
 
 
@@ -105,11 +103,11 @@ def find_outcome(context: BoardContext, request: Request, attempt: str) -> Outco
     """
     repo, path = details_repo(context, request), outcome_path(attempt)
     try:
-        file = context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
+        file = unless_gone(lambda: context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES))
         if file is None:
             return None
         outcome = PublishedOutcome.model_validate_json(file.data).outcome(repo.id, file.commit)
-    except (NotFound, TooLarge, ValidationError) as error:
+    except (TooLarge, ValidationError) as error:
         log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
         return None
     return outcome if (outcome.attempt, outcome.suite_digest) == (attempt, context.suite.digest) else None

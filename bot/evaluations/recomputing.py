@@ -19,7 +19,7 @@ from bot.core.metrics_recomputer import CannotRecompute
 from bot.evaluations.samples import SamplesNotShown, TablePlace, asked_questions, table_places, task_samples
 from bot.probe.process import ProbeError
 from bot.results.details_tables import MAX_TABLE
-from hub.errors import Denied, HubError, NotFound, TooLarge
+from hub.errors import Denied, HubError, TooLarge
 from hub.records import Repo
 from leaderboard.attempts import Details
 from leaderboard.recomputed_metrics import MetricComparison, check_recomputed
@@ -108,12 +108,17 @@ def _verdict(
 
 
 def _save(context: BoardContext, place: TablePlace | UnreadableSamples, path: Path) -> None:
+    """Save the table at `place` in the local file `path`.
+
+    Raises CannotRecompute, and HubError, NotFound included: the Hub has just listed the table, so the next sync of the
+    request asks for it again.
+    """
     if isinstance(place, UnreadableSamples):
         raise CannotRecompute(place.reason)
     try:
         with path.open("w+b") as file:
             context.hub.save_file(place.repo, place.path, place.commit, file, max_bytes=MAX_TABLE)
-    except (NotFound, Denied) as error:
+    except Denied as error:
         raise CannotRecompute(f"the bot may not read {place.path} in {place.repo.id}") from error
     except TooLarge as error:
         raise CannotRecompute(f"{place.path} has more than {MAX_TABLE:,} bytes") from error

@@ -10,7 +10,7 @@ A Hub that does not answer now raises HubError: the caller tries again later, as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +20,9 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import can_write
-from hub.errors import Denied, Garbled, NotFound, TooLarge
+from hub.errors import Denied, Garbled, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.attempts import Details
 from leaderboard.details import table_path
 from leaderboard.results import ResultsFile
@@ -93,23 +94,37 @@ def table_places(
 ) -> Iterator[tuple[Benchmark, str, TablePlace | UnreadableSamples]]:
     """Yield where the table of each task lies: one call, and two for the gated repo of restricted benchmarks.
 
-    Raises SamplesNotShown.
+    If one is missing, all are looked up once more: a wrong list of the Hub would set the worker aside. Raises
+    SamplesNotShown.
     """
     time = details.results_path.removeprefix("results_").removesuffix(".json")
     paths = {task: table_path(task, time) for task in context.suite.tasks}
-    listed = _listed(context, repo, details.commit, list(paths.values()))
+    places = _look_up(context, model, repo, details.commit, paths)
+    if None in places.values():
+        places = _look_up(context, model, repo, details.commit, paths)
+    for benchmark in context.suite.benchmarks:
+        for task in benchmark.tasks:
+            if (place := places[task.name]) is None:
+                raise SamplesNotShown(f"{paths[task.name]} is not in the details repo")
+            yield benchmark, task.name, place
+
+
+def _look_up(
+    context: BoardContext, model: str, repo: Repo, commit: str, paths: Mapping[str, str]
+) -> dict[str, TablePlace | UnreadableSamples | None]:
+    """Task → the place of its table, for the tasks in `paths`; None if the Hub lists no table."""
+    listed = _listed(context, repo, commit, list(paths.values()))
     gated: dict[str, TablePlace] | UnreadableSamples = {}
     if context.suite.restricted:
         gated = _in_gated_repo(context, model, list(paths.values()))
+    places = dict[str, TablePlace | UnreadableSamples | None]()
     for benchmark in context.suite.benchmarks:
         for task in benchmark.tasks:
             path = paths[task.name]
-            place: TablePlace | UnreadableSamples | None = listed.get(path)
-            if place is None and benchmark.restricted:
-                place = gated if isinstance(gated, UnreadableSamples) else gated.get(path)
-            if place is None:
-                raise SamplesNotShown(f"{path} is not in the details repo")
-            yield benchmark, task.name, place
+            places[task.name] = listed.get(path)
+            if places[task.name] is None and benchmark.restricted:
+                places[task.name] = gated if isinstance(gated, UnreadableSamples) else gated.get(path)
+    return places
 
 
 def _listed(context: BoardContext, repo: Repo, commit: str, paths: Sequence[str]) -> dict[str, TablePlace]:
@@ -123,9 +138,10 @@ def _in_gated_repo(
     """The tables in the repo of the answers to restricted benchmarks, which not every bot may read."""
     repo = Repo("dataset", context.board.repos.restricted_details(model))
     try:
-        return _listed(context, repo, context.hub.head(repo), paths)
-    except (NotFound, Denied):
-        return UnreadableSamples(f"the bot may not read {repo.id}")
+        tables = unless_gone(lambda: _listed(context, repo, context.hub.head(repo), paths))
+    except Denied:
+        tables = None
+    return UnreadableSamples(f"the bot may not read {repo.id}") if tables is None else tables
 
 
 def asked_questions(results: ResultsFile) -> dict[str, int]:

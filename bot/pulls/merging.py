@@ -211,13 +211,13 @@ def _restorations_from_mirror(context: BoardContext, thread: Thread, commit: str
 
 def _restorations_from_hub(context: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
     """The restorations in a repo without a mirror: a few calls, and one for each file that existed before."""
-    _, parent = context.hub.commits(repo, commit, limit=2)
-    paths = context.hub.changed_paths(repo, parent.oid, commit)
-    before = context.hub.paths_info(repo, paths, parent.oid)
+    parent = context.hub.parent(repo, commit)
+    paths = context.hub.changed_paths(repo, parent, commit)
+    before = context.hub.paths_info(repo, paths, parent)
     after = context.hub.paths_info(repo, paths, commit)
     edits: list[RestoreFile] = []
     for path in paths:
-        data = context.hub.read_file(repo, path, parent.oid, max_bytes=_MAX_OLD_FILE).data if path in before else None
+        data = context.hub.read_file(repo, path, parent, max_bytes=_MAX_OLD_FILE).data if path in before else None
         edits.append(_restoration(thread, commit, path, data, after[path].oid if path in after else None))
     return edits
 

@@ -59,10 +59,15 @@ def _state_digest(entry: IndexEntry) -> str:
 
 
 def mark_followers(context: BoardContext, path: str) -> None:
-    """Mark the threads that follow the request at `path`, which has ended. One round trip."""
-    keys = [text(key) for key in context.redis.smembers(context.keys.followers(path))]
+    """Mark the threads that follow the request at `path`, which has ended or is gone, and remove them from Redis.
+
+    A thread that still waits adds itself in its sync; one that was deleted does not. One round trip without followers.
+    """
+    followers = context.keys.followers(path)
+    keys = [text(key) for key in context.redis.smembers(followers)]
     if keys:
         context.mark_all(keys, SyncPriority.PERSON)
+        context.redis.srem(followers, *keys)  # last: after a crash before this line, the next sync marks them again
 
 
 def report_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:

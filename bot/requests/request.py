@@ -104,6 +104,7 @@ def _read(context: BoardContext, entry: IndexEntry) -> tuple[File, Request] | No
     if file is None:
         _dismiss_all(context, entry)
         context.index.drop(path)
+        mark_followers(context, path)
         return None
     blob = git_id(file.oid, len(file.data))
     request, entry = parse_request(path, file.data), entry.changed(file_oid=blob)

@@ -192,20 +192,17 @@ class AttemptCalls:
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
         self._digests().refuse(body.refused.of_run(grant.attempt, now=self._context.now()))
 
-    # The canary is the suite's: an attempt gives back, and reports about, only the one that it took itself.
+    # The canary is the suite's: an attempt gives back, and reports about, none that another worker took.
 
     def _take_canary(self, grant: AttemptGrant, _: _AttemptCall) -> str | None:
         return self._canaries().take(grant.attempt)
 
     def _release_canary(self, grant: AttemptGrant, _: _AttemptCall) -> None:
-        canaries = self._canaries()
-        if canaries.is_taken_by(grant.attempt):
-            canaries.release()
+        self._canaries().release(grant.attempt)
 
     def _report_canary(self, grant: AttemptGrant, body: _Verdict) -> None:
         canaries = self._canaries()
-        if canaries.is_taken_by(grant.attempt):
-            canaries.report(body.verdict)
+        if canaries.report(grant.attempt, body.verdict):
             self._context.mark(canaries.key, SyncPriority.PERSON)
 
     def _digests(self) -> AcceptedDigests:

@@ -74,11 +74,11 @@ class CanaryLink(Protocol):
     def take(self, worker: str) -> str | None:
         """Claim the canary for `worker` and return its cause; None if no canary is due."""
 
-    def release(self) -> None:
+    def release(self, worker: str) -> None:
         """Give the canary back without a verdict."""
 
-    def report(self, verdict: CanaryVerdict) -> None:
-        """Report the verdict, and give the canary back."""
+    def report(self, worker: str, verdict: CanaryVerdict) -> object:
+        """Report the verdict of `worker`, and give the canary back."""
 
 
 class BoardLink(Protocol):

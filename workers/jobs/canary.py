@@ -84,7 +84,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], 
         died_of = evaluate()
     except Exception:  # stopped, or an error of this attempt: the canary was not tried
         with suppress(*UNHEARD):  # the claim then expires by itself
-            canaries.release()
+            canaries.release(worker)
         raise
     _report(link, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
@@ -147,7 +147,7 @@ def report_canary_failure(link: BoardLink, suite: str, worker: str, cause: str, 
         _report(link, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({detail})"[:500], worker=worker))
         return
     with suppress(*UNHEARD):  # the claim then expires by itself
-        canaries.release()
+        canaries.release(worker)
 
 
 def _claim_canary(link: BoardLink, suite: str, worker: str) -> tuple[CanaryLink, str] | None:
@@ -164,7 +164,7 @@ def _claim_canary(link: BoardLink, suite: str, worker: str) -> tuple[CanaryLink,
 def _report(link: BoardLink, canaries: CanaryLink, verdict: CanaryVerdict) -> None:
     """Report the verdict and wake the bot; while it does not answer, another worker runs the canary again."""
     try:
-        canaries.report(verdict)
+        canaries.report(verdict.worker, verdict)
         link.mark_key(canaries.key)
     except UNHEARD as error:
         log.warning("the canary's verdict could not be reported: %s", error)

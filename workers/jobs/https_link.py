@@ -187,12 +187,12 @@ class HttpsCanary:
         cause = self._calls.send("canary")
         return cause if isinstance(cause, str) else None
 
-    def release(self) -> None:
+    def release(self, worker: str) -> None:  # noqa: ARG002
         """Give the canary back without a verdict."""
         self._calls.send("canary-release")
 
-    def report(self, verdict: CanaryVerdict) -> None:
-        """Report the verdict, and give the canary back."""
+    def report(self, worker: str, verdict: CanaryVerdict) -> None:  # noqa: ARG002
+        """Report the verdict of this worker, and give the canary back."""
         self._calls.send("canary-report", verdict=verdict.model_dump(mode="json"))
 
 

@@ -190,10 +190,10 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
     assert canary.take(WORKER) is None
     canaries.ask("load-failed")
     assert canary.take(WORKER) == "load-failed"
-    canary.release()
+    canary.release(WORKER)
     assert canary.take(WORKER) == "load-failed"
     verdict = CanaryVerdict(cause="load-failed", died_of="", worker=WORKER)
-    canary.report(verdict)
+    canary.report(WORKER, verdict)
     assert canaries.verdict() == verdict
     assert _marked(connection) == {canaries.key}
 
@@ -207,9 +207,9 @@ def test_an_attempt_speaks_about_no_canary_but_its_own(
     assert canaries.take(WORKER) == "load-failed"
     canary = link.canaries("any")
     assert canary.take(WORKER) is None
-    canary.report(CanaryVerdict(cause="load-failed", died_of="load-failed", worker=WORKER))
-    canary.release()
-    assert canaries.verdict() is None and canaries.is_taken_by(WORKER)
+    canary.report(WORKER, CanaryVerdict(cause="load-failed", died_of="load-failed", worker=WORKER))
+    canary.release(WORKER)
+    assert canaries.verdict() is None and canaries.take("other") is None
     assert _marked(connection) == set()
 
 

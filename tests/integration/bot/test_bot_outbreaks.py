@@ -44,7 +44,7 @@ def judge(stand: BoardDriver, canaries: Canaries, died_of: str) -> None:
     """The next worker runs the canary and reports."""
     asked = canaries.take("w")
     assert asked is not None
-    canaries.report(CanaryVerdict(cause=asked, died_of=died_of, worker="w"))
+    canaries.report("w", CanaryVerdict(cause=asked, died_of=died_of, worker="w"))
     stand.context.mark(canaries.key)
     stand.work()
 
@@ -133,7 +133,7 @@ def test_a_verdict_about_a_canary_that_was_not_asked_for_pauses_nothing(stand: B
     strike(stand, "abc")
     stand.context.redis.hset(stand.context.keys.canary("starter"), "asked", "harness-error")
     for verdict in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):
-        canaries.report(verdict)
+        stand.context.redis.hset(stand.context.keys.canary("starter"), "verdict", verdict.model_dump_json())
         stand.context.mark(canaries.key)
         stand.work()
         assert canaries.verdict() is None
@@ -145,7 +145,7 @@ def test_one_worker_at_a_time_runs_it(stand: BoardDriver, canaries: Canaries) ->
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
     assert canaries.take("v") is None
-    canaries.release()
+    canaries.release("w")
     assert canaries.take("v") == "harness-error"
 
 
@@ -154,7 +154,7 @@ def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: BoardDri
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
     strike(stand, "efghi", "dataset-unavailable")
-    canaries.release()
+    canaries.release("w")
     judge(stand, canaries, DIED)
     assert "5 models failed with dataset-unavailable" in reasons(stand)["suite:starter"]
 
@@ -166,7 +166,7 @@ def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(
     strike(stand, "abcd")
     asked = canaries.take("w")
     strike(stand, "efghi", "dataset-unavailable")
-    canaries.report(CanaryVerdict(cause=str(asked), worker="w"))
+    canaries.report("w", CanaryVerdict(cause=str(asked), worker="w"))
     stand.context.mark(canaries.key)
     stand.work()
     assert canaries.take("v") == "dataset-unavailable"

@@ -12,6 +12,7 @@ from bot.web.board import BoardReader
 from bot.web.pages.threads import DecisionsQuery, decisions
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
+from tests.support.board.counted_verbs import hub_thread, owner
 from tests.support.board.discussion import Discussion
 from tests.support.sizes import one_in
 
@@ -191,6 +192,22 @@ def test_a_subscriber_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -
     assert reply.splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
     assert len(talk.replies()) == 2
     assert "has already ended" in talk.ask("/subscribe ada/good")
+
+
+@pytest.mark.parametrize("end", ["failed", "removed"])
+def test_a_deleted_thread_follows_nothing_after_the_end(stand: BoardDriver, talk: Discussion, end: str) -> None:
+    """Its sync cannot say which request it followed, so Redis held it for ever."""
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "I will write here" in talk.ask("/subscribe ada/good")
+    repo, thread = hub_thread(stand, talk)
+    stand.hub.state.threads.delete(repo, owner(stand), thread)
+    if end == "failed":
+        stand.fail_next(THEIRS)
+    else:
+        stand.form.delete_file(path, stand.context.requests.id, repo_type="dataset")
+        stand.settle()
+    assert not stand.context.redis.exists(stand.context.keys.followers(path))
 
 
 def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:

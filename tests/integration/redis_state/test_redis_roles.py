@@ -20,7 +20,7 @@ from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.mailbox import Message
 from redis_state.board.messages import ApiSubmission, CheckQuestion, MaintainerAction
-from redis_state.canaries import Canaries
+from redis_state.canaries import Canaries, CanaryVerdict
 from redis_state.dirty import DirtyKeys
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
@@ -165,7 +165,10 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
     assert attempts.take(MINE, "p", "w", now=1)
     assert attempts.beat(MINE, AttemptProgress("load"), now=2, worker="w", path="p")
     attempts.hand_back(MINE, worker="w")
-    canaries.take("w")
+    Canaries(clients["sync"], KEYS, "starter").ask("load-failed")
+    assert canaries.take("w") == "load-failed"
+    canaries.release("w")
+    assert canaries.report("w", CanaryVerdict(cause="load-failed", worker="w"))
     DirtyKeys(client, KEYS).mark("request:p", due=1)
     assert clients["sync"].zscore(KEYS.dirty, "request:p") is not None
     assert attempts.wait_for_claim(MINE, seconds=0.01, worker="w") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -9,13 +10,17 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from bot.changes.renames import _move_details
-from bot.core import own_threads
+from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
+from bot.evaluations import published_files, samples
+from bot.evaluations.samples import SamplesNotShown
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
-from hub.errors import EntryNotFound, Garbled, NotFound, ThreadNotFound
-from hub.records import FileEntry, Repo
+from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
+from hub.records import Account, File, FileEntry, Repo
+from leaderboard.roles import Person
+from leaderboard.sample_checks import UnreadableSamples
 
 MONTH = "2026/11"
 COMPILED = f"decisions/{MONTH}/all.jsonl"
@@ -27,6 +32,18 @@ def _fail(error: Exception) -> Callable[..., NoReturn]:
         raise error
 
     return fail
+
+
+def _in_turn(answers: list[object]) -> Callable[..., object]:
+    """A call that removes the next of `answers` from the list, and returns or raises it."""
+
+    def call(*_: object, **__: object) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return call
 
 
 def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[PutFile]:
@@ -77,19 +94,115 @@ def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
 
 def test_a_front_end_that_one_404_hides_stays_one() -> None:
     """The form's account counted as the submitter of what people submitted with it."""
-    answers = [NotFound("no account", status=404), SimpleNamespace(id="form")]
-
-    def user(_: str) -> object:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(user=user), board=SimpleNamespace(front_ends=("form",))))
+    answers: list[object] = [NotFound("no account", status=404), SimpleNamespace(id="form")]
+    hub = SimpleNamespace(user=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub, board=SimpleNamespace(front_ends=("form",))))
     assert is_front_end(context, "form")
     answers[:] = [NotFound("no account", status=404)] * 2
     assert not is_front_end(context, "gone")
     assert answers == []
+
+
+class _LaggingHub:
+    """A Hub whose next `wrong` answers about each account or organisation are 404s."""
+
+    def __init__(self, wrong: int) -> None:
+        self.wrong, self.calls = wrong, Counter[str]()
+
+    def _answer(self, call: str, answer: object) -> object:
+        self.calls[call] += 1
+        if self.calls[call] <= self.wrong:
+            raise NotFound("nothing of this name", status=404)
+        return answer
+
+    def user(self, name: str) -> object:
+        """The account of this name."""
+        return self._answer("user", Account("1", name, 0.0))
+
+    def member(self, *_: str) -> object:
+        """The role of a member."""
+        return self._answer("member", "write")
+
+    def members(self, _: str) -> object:
+        """The only member."""
+        return self._answer("members", {"1": "write"})
+
+
+@pytest.mark.parametrize(("wrong", "is_known"), [(0, True), (1, True), (2, False)])
+def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None:
+    """The wrong answer was cached, so a maintainer or an author had no rights for minutes."""
+    stored = dict[str, str]()
+    redis = SimpleNamespace(get=stored.get, set=lambda key, value, **_: stored.update({key: value}))
+    organisation = SimpleNamespace(name="board", role="write")
+    hub = _LaggingHub(wrong)
+    context = SimpleNamespace(
+        hub=hub,
+        redis=redis,
+        keys=SimpleNamespace(person=str),
+        board=SimpleNamespace(maintainers=(), maintainer_organisations=(organisation,)),
+    )
+    person, cast_context = Person("1", "mia"), cast(Any, context)
+    for _ in range(2):  # the second answers come from the cache
+        assert people.role_in(cast_context, "board", person, fresh=False) == ("write" if is_known else None)
+        assert people.user_id(cast_context, "mia", fresh=False) == ("1" if is_known else None)
+        assert people.maintainers(cast_context) == ({"1"} if is_known else set())
+    assert max(hub.calls.values()) == min(wrong + 1, 2)
+
+
+def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> None:
+    """The record of the comparison named a repo that the bot may read as one that it may not."""
+    answers: list[object] = [NotFound("no repo", status=404), "0" * 40]
+    hub = SimpleNamespace(
+        head=_in_turn(answers), paths_info=lambda _, paths, __: {path: FileEntry(path, "0", 1) for path in paths}
+    )
+    board = SimpleNamespace(repos=SimpleNamespace(restricted_details=lambda model: f"{model}-restricted"))
+    context = cast(Any, SimpleNamespace(hub=hub, board=board))
+    tables = samples._in_gated_repo(context, "ada/good", ["a"])
+    assert isinstance(tables, dict)
+    assert list(tables) == ["a"]
+    answers[:] = [NotFound("no repo", status=404)] * 2
+    assert isinstance(samples._in_gated_repo(context, "ada/good", ["a"]), UnreadableSamples)
+
+
+def test_one_list_without_a_table_sets_no_worker_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples that the Hub does not show count as withheld by the worker."""
+    path = "samples_t_2026.parquet"
+    benchmark = SimpleNamespace(tasks=[SimpleNamespace(name="t")], restricted=False)
+    suite = SimpleNamespace(tasks=["t"], restricted=False, benchmarks=[benchmark])
+    lists: list[object] = [{}, {path: FileEntry(path, "0", 1)}]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(paths_info=_in_turn(lists)), suite=suite))
+    details = cast(Any, SimpleNamespace(results_path="results_2026.json", commit="0" * 40))
+    monkeypatch.setattr(samples, "table_path", lambda *_: path)
+    ((_, task, place),) = samples.table_places(context, "ada/good", LOGS, details)
+    assert isinstance(place, samples.TablePlace)
+    assert (task, place.path) == ("t", path)
+    lists[:] = [{}, {}]
+    with pytest.raises(SamplesNotShown):
+        list(samples.table_places(context, "ada/good", LOGS, details))
+
+
+@pytest.mark.parametrize("wrong", [RepoNotFound, RevisionNotFound])
+def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was evaluated again, for hours, although its results were there."""
+    file = File("results.json", b"{}", "1", "0" * 40)
+    details = cast(Any, SimpleNamespace(results_path="results.json", commit="0" * 40))
+    answers: list[object] = [wrong("no", status=404), file, wrong("no", status=404), details.commit]
+    hub = SimpleNamespace(find_file=_in_turn(answers), head=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub))
+    assert published_files._published_file(context, LOGS, details) == file
+    answers[:] = [wrong("no", status=404)] * 2
+    with pytest.raises(published_files.OutcomeMismatch):
+        published_files._published_file(context, LOGS, details)
+    outcome = SimpleNamespace(attempt="a", suite_digest="d")
+    monkeypatch.setattr(published_files, "details_repo", lambda *_: LOGS)
+    monkeypatch.setattr(
+        published_files,
+        "PublishedOutcome",
+        SimpleNamespace(model_validate_json=lambda _: SimpleNamespace(outcome=lambda *_: outcome)),
+    )
+    context.suite = SimpleNamespace(digest="d")
+    answers[:] = [wrong("no", status=404), file]
+    assert published_files.find_outcome(context, cast(Any, None), "a") == outcome
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from bot.core.metrics_recomputer import CannotRecompute
 from bot.evaluations import recomputing
-from bot.evaluations.samples import SamplesNotShown
+from bot.evaluations.samples import SamplesNotShown, TablePlace
 from bot.probe.process import ProbeDied, ProbeStarved
-from hub.errors import Transient
+from hub.errors import EntryNotFound, Gated, NotFound, Transient
+from hub.records import Repo
 from redis_state.board.sample_verdicts import RecomputedMetrics
 
 
@@ -41,3 +44,24 @@ def test_an_error_of_the_bot_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> No
     """It would come back, so the results are published without the comparison, which their record says."""
     (verdict,) = _stored(monkeypatch, ZeroDivisionError())
     assert verdict.not_done.startswith("an error of the bot")
+
+
+def test_a_table_that_one_404_hides_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The Hub has just listed it. A verdict would record for good that the bot may not read it."""
+    place = TablePlace(Repo("dataset", "board/details"), "0" * 40, "table.parquet", 1)
+    error = _error_of_saving(place, EntryNotFound("no file", status=404), tmp_path)
+    assert isinstance(error, NotFound)
+    assert _stored(monkeypatch, error) == []
+    assert isinstance(_error_of_saving(place, Gated("no access", status=403), tmp_path), CannotRecompute)
+
+
+def _error_of_saving(place: TablePlace, answer: Exception, folder: Path) -> Exception:
+    """What saving the table at `place` raises if the Hub answers with the error `answer`."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise answer
+
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(save_file=fail)))
+    with pytest.raises(Exception) as raised:
+        recomputing._save(context, place, folder / "table")
+    return raised.value

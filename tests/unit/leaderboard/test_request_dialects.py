@@ -251,6 +251,11 @@ CATEGORIES = [
     (None, ModelCategory.UNKNOWN),
     ("a girl", ModelCategory.UNKNOWN),
     ("turbo", ModelCategory.UNKNOWN),
+    ("endpoint", ModelCategory.UNKNOWN),
+    ("emergent", ModelCategory.UNKNOWN),
+    ("🔶 endpoint model", ModelCategory.FINE_TUNED),
+    ("DPO-tuned", ModelCategory.CHAT),
+    ("lazymergekit", ModelCategory.MERGE),
 ]
 
 

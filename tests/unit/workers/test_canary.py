@@ -36,11 +36,11 @@ class OneCanary:
         """The cause for which it is due."""
         return "network"
 
-    def release(self) -> None:
+    def release(self, worker: str) -> None:
         """Records that it was given back."""
         self.released = True
 
-    def report(self, verdict: Any) -> None:
+    def report(self, worker: str, verdict: Any) -> None:
         """Records the verdict."""
         self.verdicts.append(verdict.died_of)
 
