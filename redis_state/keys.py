@@ -1,40 +1,15 @@
-"""All keys in Redis, `steward:1:{board}:…`, where 1 is the version of the layout."""
+"""All keys in Redis; `redis_state.key_layout` builds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-
-class BoardKey:
-    """The key `steward:1:{board}:{name}`."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, keys: Keys, owner: type[Keys]) -> str:
-        return keys.key(self.name)
-
-
-class BoardKeyOf:
-    """The keys `steward:1:{board}:{name}:{of}`, one for each repo, attempt or digest."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, keys: Keys, owner: type[Keys]) -> Callable[[str], str]:
-        return lambda of: keys.key(self.name, of)
+from redis_state.key_layout import BoardKey, BoardKeyOf, KeyLayout
 
 
 @dataclass(frozen=True)
-class Keys:
+class Keys(KeyLayout):
     """The keys of one board."""
-
-    board: str
-
-    def key(self, *parts: str) -> str:
-        """The key of these parts."""
-        return ":".join(("steward:1", self.board, *parts))
 
     # --- deliveries, dirty marks, periodic work, webhook quotas, shadowed writes
 
