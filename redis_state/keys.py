@@ -160,7 +160,8 @@ class Keys(KeyLayout):
     own_threads_until = BoardKeyOf("own-threads-until")
     """String: when the newest of `own_threads` was opened, by the Hub's clock."""
     thread_counts = BoardKeyOf("thread-counts")
-    """Hash: thread of a repo → its number of comments, in the list (`7`) and when it was last read (`7 read`)."""
+    """Hash: thread of a repo → its number of comments, in the list (`7`) and when it was last read (`7 read`).
+    `7 noted` exists once a version that puts plans and pull requests on the maintainers' list saw the thread."""
     doubles = BoardKey("doubles")
     """Set: `path NUL path` of each pair of duplicate requests that was reported, with a proposal to approve."""
     waiting_threads = BoardKey("waiting-threads")
