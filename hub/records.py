@@ -248,35 +248,6 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class SpaceVolume:
-    """A repo or a bucket that is mounted in a Space at `path`. A write sends `fields`, the Hub's JSON, back."""
-
-    kind: str
-    source: str
-    path: str
-    fields: Mapping[str, Any] = field(compare=False, repr=False)
-
-    @classmethod
-    def bucket(cls, source: str, path: str) -> SpaceVolume:
-        """A bucket that the Space may write to."""
-        return cls("bucket", source, path, {"type": "bucket", "source": source, "mountPath": path})
-
-
-@dataclass(frozen=True)
-class SpaceMachine:
-    """The machine of a Space: the hardware that it requested, its volumes, and seconds until it sleeps.
-
-    `storage` is that of Spaces from before volumes: small, medium or large at /data; "" for none.
-    """
-
-    stage: str
-    hardware: str
-    storage: str
-    sleep: int | None
-    volumes: tuple[SpaceVolume, ...] = ()
-
-
-@dataclass(frozen=True)
 class RateLimit:
     """The state of a quota: `remaining` of `quota` calls until `resets_in` seconds after the response."""
 

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, StringConstraints, model_validator
 
 from leaderboard.evaluators import EvaluatorIdentity, MetricName
-from leaderboard.suites import TaskName
+from leaderboard.suite_questions import TaskName
 
 CONTRACT: Literal[1] = 1
 PLAN, RESULTS, SAMPLES, FAILURE = "plan.json", "results.json", "samples", "failure.json"

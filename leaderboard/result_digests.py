@@ -25,7 +25,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from leaderboard.suites import Suite, TaskName
+from leaderboard.suite_questions import TaskName
+from leaderboard.suites import Suite
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 PartDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]

@@ -6,6 +6,7 @@
     mixtral; Hub License: apache-2.0        a name and a licence, in any order
     Type: merge; Average: >= 30             every `column: value` must match
     #Params: 7; Average: 30..40             numbers: as displayed, compared, or a range
+    Model sha: 5f6b6d1                      a commit, by 7 or more of its first digits
 
 Names are alternatives, columns are conditions. Comparisons ignore case, accents, full-width forms and kinds of dashes
 and spaces, and there are no wildcards. A value matches whole words: `mit` does not match `permissive`, and `apache`
@@ -172,10 +173,22 @@ def _near(head: str, columns: Sequence[SearchColumn]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names[near] for near in difflib.get_close_matches(head, names, n=3, cutoff=0.6)))
 
 
+_COMMIT, _BEGINNING_OF_COMMIT = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{7,39}")
+
+
 def _words(value: str) -> Callable[[Value], bool]:
     # Not \b, because a value such as `c++` may begin or end with a sign.
     whole = re.compile(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])")
-    return lambda cell: isinstance(cell, str) and whole.search(fold(cell)) is not None
+    begins_commit = _BEGINNING_OF_COMMIT.fullmatch(value) is not None
+
+    def fits(cell: Value) -> bool:
+        if not isinstance(cell, str):
+            return False
+        text = fold(cell)
+        is_commit = begins_commit and text.startswith(value) and _COMMIT.fullmatch(text) is not None
+        return is_commit or whole.search(text) is not None
+
+    return fits
 
 
 _DIGITS = r"-?\d{1,12}(?:\.\d{1,9})?"

@@ -16,40 +16,27 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from leaderboard.engines import EngineName
 from leaderboard.evaluators import LM_EVAL, Evaluator
 from leaderboard.predictions import PredictionRules
 from leaderboard.reasons import describe_errors
+from leaderboard.suite_questions import Dataset, Definition, Erratum, SuitePart, TaskName
 
-TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
 Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}(,[a-z0-9_-]{1,60})?$")]
 """A metric and a filter of the harness, as in `acc,none`; the name alone for another evaluator."""
-Repo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}$")]
 
 
 class BadSuite(ValueError):
     """The text describes no suite; the message names every invalid field."""
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 def _guessing(choices: int | None) -> float:
     return 1 / choices if choices else 0.0
 
 
-class Task(_Data):
+class Task(SuitePart):
     """One task of the harness; `choices` is the number of answers to guess from, None if guessing is impossible."""
 
     name: TaskName
@@ -61,7 +48,7 @@ class Task(_Data):
         return _guessing(self.choices)
 
 
-class Benchmark(_Data):
+class Benchmark(SuitePart):
     """One column of the leaderboard.
 
     `source` is the task or group whose entry in the harness's results holds the raw score, the mean of its `metrics`.
@@ -92,50 +79,7 @@ class Benchmark(_Data):
         return _guessing(self.choices)
 
 
-class Dataset(_Data):
-    """A dataset repo of questions. `revision` None: the head at the time of the download, which is recorded."""
-
-    repo: Repo
-    configs: tuple[str, ...] = Field(default=(), description="its configs; empty if it has only one")
-    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
-    content: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="digest of its data files; see `content_digest`"
-    )
-
-    def at(self, revision: str | None, *, repo: str | None = None) -> Dataset:
-        """The same questions at the commit `revision`, in the copy `repo` if one is given."""
-        return self.model_copy(update={"repo": repo or self.repo, "revision": revision})
-
-
-class Definition(_Data):
-    """A task that the suite defines, in the terms of the harness; its templates use the fields of a question."""
-
-    task: TaskName
-    config: str = Field(max_length=100, description="config of the suite's dataset")
-    output: Literal["multiple_choice", "generate_until"]
-    description: str = Field(default="", max_length=2_000)
-    prompt: str = Field(default="Q: {{input}}\nA:", max_length=2_000)
-    target: str = Field(default="{{target}}", max_length=200)
-    choices: tuple[str, ...] = Field(default=(), max_length=50)
-    until: tuple[str, ...] = ("\n",)
-    max_tokens: int = Field(default=16, ge=1, le=4096)
-
-    @model_validator(mode="after")
-    def _choices_where_there_is_a_choice(self) -> Definition:
-        if (self.output == "multiple_choice") != bool(self.choices):
-            raise ValueError(f"{self.task}: multiple_choice needs `choices`, and no other output allows them")
-        return self
-
-
-class Erratum(_Data):
-    """A question that is still asked and does not count any more, because it is wrong."""
-
-    task: TaskName = Field(description="the task that asks it")
-    question: int = Field(ge=0, description="its number in the task: `doc_id` in the tables of answers")
-    reason: str = Field(min_length=1, max_length=500, description="what is wrong with it")
-
-
-class Suite(_Data):
+class Suite(SuitePart):
     """One suite. `run` names the tasks, or groups of tasks, that the harness evaluates; another evaluator runs all."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")
@@ -287,12 +231,6 @@ class Suite(_Data):
     def benchmark_of(self, task: str) -> Benchmark | None:
         """Return the benchmark to which `task` belongs."""
         return next((b for b in self.benchmarks if any(t.name == task for t in b.tasks)), None)
-
-
-def content_digest(files: dict[str, bytes]) -> str:
-    """Return the SHA-256 of data files (path in the repo → bytes), independent of their commit: 64 hex digits."""
-    lines = [f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(files.items())]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def parse_suite(text: str) -> Suite:

@@ -8,18 +8,17 @@ Findings decide nothing. A model that declares its base models, keeps their lice
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from leaderboard.admission.facts import ModelCard
 from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
+from leaderboard.flag_evidence import EvidenceCase, ExaminedModel, ExaminedRequest
 from leaderboard.flags import FlagRecord
 from leaderboard.reasons import Reason, choice, names, table
 
 Strength = Literal["proof", "hint"]
-_NAMED = re.compile(r"\b(?:model|base_model)\s*:\s*[\"']?([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})")
 
 REASONS = table(
     (
@@ -84,65 +83,6 @@ class Finding:
         return "proof" if self.code in PROOFS else "hint"
 
 
-@dataclass(frozen=True)
-class ExaminedModel:
-    """The facts about one model. `weights` maps each weight file to its sha256, "" if unknown.
-
-    `traces` maps a file ("config.json", "mergekit_config.yml") to the models that it names. `created` in seconds since
-    the epoch, 0 if unknown.
-    """
-
-    model: str
-    sha: str = ""
-    weights: Mapping[str, str] = field(default_factory=dict)
-    card: ModelCard | None = None
-    traces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    created: float = 0.0
-    link: str = ""
-
-    @property
-    def author(self) -> str:
-        """The namespace of the model."""
-        return self.model.partition("/")[0] if "/" in self.model else ""
-
-    @property
-    def declared(self) -> tuple[str, ...]:
-        """The base models that its card declares."""
-        return self.card.base_models if self.card is not None else ()
-
-    def names(self, other: str) -> bool:
-        """Whether its card declares `other` as a base model."""
-        return any(_is(name, other) for name in self.declared)
-
-
-@dataclass(frozen=True)
-class ExaminedRequest:
-    """A request of the model; `revision` is the evaluated commit, "" if it was not evaluated."""
-
-    path: str
-    precision: str
-    revision: str
-    category: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class EvidenceCase:
-    """All facts that the rules use.
-
-    `others` holds possible base models and copies: declared base models, models that its files or a report name, and
-    models on the board with the same weights. `flags` holds records of the model, its author and its base models.
-    `aliases` are the model's other names on the Hub.
-    """
-
-    subject: ExaminedModel
-    others: tuple[ExaminedModel, ...] = ()
-    requests: tuple[ExaminedRequest, ...] = ()
-    flags: tuple[FlagRecord, ...] = ()
-    is_official: bool = False
-    aliases: tuple[str, ...] = ()
-
-
 def suspicions(case: EvidenceCase) -> list[Finding]:
     """Return every finding, proofs first."""
     findings = [
@@ -151,11 +91,6 @@ def suspicions(case: EvidenceCase) -> list[Finding]:
         for finding in rule(case)
     ]
     return sorted(findings, key=lambda finding: finding.strength != "proof")
-
-
-def models_named(text: str) -> tuple[str, ...]:
-    """Return the models that a mergekit file names, each once; `text` is untrusted."""
-    return tuple(dict.fromkeys(match[1] for match in _NAMED.finditer(text[:100_000])))[:20]
 
 
 def _is(name: str, other: str) -> bool:

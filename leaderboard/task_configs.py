@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leaderboard.suites import Benchmark, Definition, Suite
+from leaderboard.suite_questions import Definition
+from leaderboard.suites import Benchmark, Suite
 
 
 def task_configs(suite: Suite, *, repo: str, revision: str) -> dict[str, dict[str, Any]]:

@@ -1,40 +1,15 @@
-"""All keys in Redis, `steward:1:{board}:…`, where 1 is the version of the layout."""
+"""All keys in Redis; `redis_state.key_layout` builds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-
-class BoardKey:
-    """The key `steward:1:{board}:{name}`."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, keys: Keys, owner: type[Keys]) -> str:
-        return keys.key(self.name)
-
-
-class BoardKeyOf:
-    """The keys `steward:1:{board}:{name}:{of}`, one for each repo, attempt or digest."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, keys: Keys, owner: type[Keys]) -> Callable[[str], str]:
-        return lambda of: keys.key(self.name, of)
+from redis_state.key_layout import BoardKey, BoardKeyOf, KeyLayout
 
 
 @dataclass(frozen=True)
-class Keys:
+class Keys(KeyLayout):
     """The keys of one board."""
-
-    board: str
-
-    def key(self, *parts: str) -> str:
-        """The key of these parts."""
-        return ":".join(("steward:1", self.board, *parts))
 
     # --- deliveries, dirty marks, periodic work, webhook quotas, shadowed writes
 
@@ -185,7 +160,8 @@ class Keys:
     own_threads_until = BoardKeyOf("own-threads-until")
     """String: when the newest of `own_threads` was opened, by the Hub's clock."""
     thread_counts = BoardKeyOf("thread-counts")
-    """Hash: thread of a repo → its number of comments, in the list (`7`) and when it was last read (`7 read`)."""
+    """Hash: thread of a repo → its number of comments, in the list (`7`) and when it was last read (`7 read`).
+    `7 noted` exists once a version that puts plans and pull requests on the maintainers' list saw the thread."""
     doubles = BoardKey("doubles")
     """Set: `path NUL path` of each pair of duplicate requests that was reported, with a proposal to approve."""
     waiting_threads = BoardKey("waiting-threads")

@@ -89,9 +89,9 @@ CHAPTERS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("", "leaderboard.suites:Suite"),
             ("`benchmarks`", "leaderboard.suites:Benchmark"),
-            ("`datasets`", "leaderboard.suites:Dataset"),
-            ("`definitions`", "leaderboard.suites:Definition"),
-            ("`errata`", "leaderboard.suites:Erratum"),
+            ("`datasets`", "leaderboard.suite_questions:Dataset"),
+            ("`definitions`", "leaderboard.suite_questions:Definition"),
+            ("`errata`", "leaderboard.suite_questions:Erratum"),
             ("`evaluator`", "leaderboard.evaluators:Evaluator"),
             ("`evaluator.needs`", "leaderboard.evaluators:EvaluatorNeeds"),
             ("`evaluator.scores_again`", "leaderboard.evaluators:ScoresAgain"),

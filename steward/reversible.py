@@ -21,12 +21,11 @@ from hub.records import (
     DeleteFile,
     Put,
     Repo,
-    SpaceMachine,
-    SpaceVolume,
     WatchedItem,
     Webhook,
     WriteFile,
 )
+from hub.spaces import SpaceMachine, SpaceVolume
 from steward.bot_space.wanted import FREE_HARDWARE
 
 UNDO_MESSAGE = "Undo: the setup failed half-way"

@@ -175,6 +175,10 @@ class TasksChanged(WorkerError):
     """This worker's tasks ask or score otherwise than the board's results, and no operator has accepted them."""
 
 
+class SuiteDiffers(WorkerError):
+    """The job names another suite, or another version of the suite, than this worker has."""
+
+
 class CanaryFailed(WorkerError):
     """The known-good canary model failed."""
 

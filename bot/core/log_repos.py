@@ -1,4 +1,4 @@
-"""Where the log of an attempt is stored, and whether everybody can open it there.
+"""Where log and outcome of an attempt are stored, and whether everybody can open the log there.
 
 A public logs repo holds the logs of public models. Those of gated and private models, and all logs of a suite with
 secret questions, go to a second, private repo, `{logs}-private`, which the bot creates when it is missing. A logs repo
@@ -12,15 +12,19 @@ from __future__ import annotations
 import time
 
 import structlog
+from pydantic import ValidationError
 
 from bot.core.context import VISIBILITY_CACHE_SECONDS, BoardContext
-from hub.errors import Denied, NotFound
+from hub.errors import Denied, NotFound, TooLarge
 from hub.records import Repo
+from leaderboard.attempts import Outcome
 from leaderboard.effects import Effect
 from leaderboard.steward_facts import Access
 from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()
+
+MAX_OUTCOME = 200_000
 
 
 def logs_repo(context: BoardContext, access: Access) -> Repo:
@@ -58,6 +62,16 @@ def _is_ready(context: BoardContext) -> bool:
         log.warning("private logs repo not created", repo=repo.id, error=str(error))
         return False
     return context.hub.is_private(repo)
+
+
+def stored_outcome(context: BoardContext, repo: Repo, model: str, attempt: str) -> Outcome | None:
+    """The outcome of an attempt in a logs repo, where the bot alone writes; None where there is none, or an unreadable
+    one. One call, and another one if there is none."""
+    try:
+        file = context.hub.find_file(repo, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
+        return Outcome.model_validate_json(file.data) if file is not None else None
+    except (NotFound, TooLarge, ValidationError):
+        return None
 
 
 def public_log(context: BoardContext, url: str) -> str:

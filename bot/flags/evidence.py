@@ -17,8 +17,8 @@ from bot.probe.questions import INDEX_FILE
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
+from leaderboard.flag_evidence import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from leaderboard.request_paths import is_model
-from leaderboard.suspicions import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from redis_state.board.entry import IndexEntry
 
 MAX_OTHERS = 8

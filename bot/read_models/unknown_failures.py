@@ -6,13 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from bot.core.context import BoardContext
-from bot.core.log_repos import logs_repo
-from hub.errors import NotFound, TooLarge
-from hub.records import Repo
-from leaderboard.attempts import Outcome, attempt_id
+from bot.core.log_repos import logs_repo, stored_outcome
+from leaderboard.attempts import attempt_id
 from leaderboard.failures import UNKNOWN, diagnose
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, Status, parse_request
@@ -20,7 +16,6 @@ from leaderboard.requests import Request, Status, parse_request
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import MirrorView
 
-MAX_OUTCOME = 200_000
 LAST_LINES = 5
 
 
@@ -67,19 +62,11 @@ def _death(context: BoardContext, request: Request) -> UnknownDeath:
     facts, model, path = request.file.steward, request.path.model, str(request.path)
     assert facts.failure is not None
     repo = logs_repo(context, facts.access or "public")
-    outcome = _outcome(context, repo, model, attempt_id(context.board.name, path, facts.revision or "", facts.attempt))
+    attempt = attempt_id(context.board.name, path, facts.revision or "", facts.attempt)
+    outcome = stored_outcome(context, repo, model, attempt)
     evidence = outcome.evidence if outcome is not None else None
     if evidence is None:
         return UnknownDeath(path, model, facts.failure.message, facts.log or "")
     lines = [line for line in evidence.log_tail.splitlines() if line.strip()][-LAST_LINES:]
     now = diagnose(evidence).code
     return UnknownDeath(path, model, facts.failure.message, facts.log or "", tuple(lines), now)
-
-
-def _outcome(context: BoardContext, repo: Repo, model: str, attempt: str) -> Outcome | None:
-    """The outcome that the worker stored; None where there is none, or an unreadable one."""
-    try:
-        file = context.hub.find_file(repo, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
-        return Outcome.model_validate_json(file.data) if file is not None else None
-    except (NotFound, TooLarge, ValidationError):
-        return None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.core.context import BoardContext
+from bot.core.log_repos import stored_outcome
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, NotFound
 from hub.records import Repo
@@ -16,6 +17,7 @@ from leaderboard.suites import Benchmark
 MAX_TABLE = 512 * 1024 * 1024
 MAX_GROUP = 256 * 1024 * 1024
 """Bytes of one row group after decompression; a worker writes a group after four million characters."""
+MAIN = "main"
 BATCH_ROWS = 50
 """Rows in memory at a time: a row alone may have megabytes of text."""
 
@@ -24,14 +26,29 @@ class TableUnusable(ValueError):
     """A file is no table of answers, or grows too large when it is read."""
 
 
-def read_rows(hub: Hub, repo: Repo, path: str, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def published_commit(context: BoardContext, model: str, attempt: str) -> str:
+    """The commit of the details repo whose tables the bot checked before it published the results of `attempt`.
+
+    Each worker may change the tables on main afterwards. The outcome in the logs repo names the commit; "main" if there
+    is none: the results are older, or the model was renamed since. One to four calls. Raises HubError.
+    """
+    for repo in (context.logs, context.private_logs):
+        outcome = stored_outcome(context, repo, model, attempt)
+        if outcome is not None and outcome.details is not None:
+            return outcome.details.commit
+    return MAIN
+
+
+def read_rows(
+    hub: Hub, repo: Repo, path: str, columns: Sequence[str], *, commit: str = MAIN
+) -> Iterator[Mapping[str, Any]]:
     """The rows of a table with these columns. One call. Raises HubError, TooLarge for a file above MAX_TABLE, and
     TableUnusable."""
     import pyarrow as pa  # heavy, and boards without the extra `contents` lack it
     import pyarrow.parquet as pq
 
     with tempfile.TemporaryFile() as file:
-        hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
+        hub.save_file(repo, path, commit, file, max_bytes=MAX_TABLE)
         file.seek(0)
         try:
             table = pq.ParquetFile(file)

@@ -15,9 +15,9 @@ from typing import Any
 
 from bot.core.context import BoardContext
 from bot.results.contents import gather
-from bot.results.details_tables import TableUnusable, read_rows
+from bot.results.details_tables import MAIN, TableUnusable, published_commit, read_rows
 from hub.client import Hub
-from hub.errors import BadRequest, Denied, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, NotFound, RevisionNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.evaluations import (
@@ -164,19 +164,30 @@ def _write_samples(
 def _samples(context: BoardContext, hub: Hub, exported: ExportedEvaluation) -> Iterator[JsonObject]:
     repo = Repo("dataset", details_of(exported.evaluation.request, context.board.repos.details))
     name, time = evaluation_id(context.board.name, exported), file_time(exported.time)
+    commit = _commit(context, exported)
     for benchmark in context.suite.benchmarks:
         if benchmark.restricted:
             continue
         for task in benchmark.tasks:
-            for row in _rows(hub, repo, table_path(task.name, time)):
+            for row in _rows(hub, repo, table_path(task.name, time), commit):
                 sample = sample_record(name, exported.model, task.name, row)
                 if sample is not None:
                     yield sample
 
 
-def _rows(hub: Hub, repo: Repo, path: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a details table; none if not everybody can read it."""
+def _commit(context: BoardContext, exported: ExportedEvaluation) -> str:
+    """The commit of the tables; "main" for scores that were computed again, whose tables came later."""
+    block = exported.block
+    if block is None or block.rescored_from is not None:
+        return MAIN
+    return published_commit(context, exported.model, block.attempt)
+
+
+def _rows(hub: Hub, repo: Repo, path: str, commit: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a details table; none if not everybody can read it. Raises TableUnusable if `commit` is gone."""
     try:
-        yield from read_rows(hub, repo, path, COLUMNS)
+        yield from read_rows(hub, repo, path, COLUMNS, commit=commit)
+    except RevisionNotFound:
+        raise TableUnusable(f"{repo.id} has no commit {commit[:8]} any more") from None
     except (NotFound, Denied, TooLarge):
         return

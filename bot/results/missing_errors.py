@@ -23,7 +23,7 @@ from typing import Any
 from bot.core.context import BoardContext
 from bot.ledger.edits import MAX_EDITED_BYTES, FieldEdit
 from bot.results.contents import gather
-from bot.results.details_tables import TableUnusable, read_rows, repo_with_table
+from bot.results.details_tables import MAIN, TableUnusable, published_commit, read_rows, repo_with_table
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, TooLarge
 from leaderboard.details import table_path
@@ -49,6 +49,11 @@ class LackingErrors:
     path: str
     oid: str
     details: str
+
+    @property
+    def model(self) -> str:
+        """The model that its path names."""
+        return self.path.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -134,11 +139,12 @@ def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) ->
     time = results_time(results.path)
     if time is None:
         raise CannotCompute("its name has no time")
+    commit = published_commit(context, results.model, file.block.attempt)
     answers: dict[str, TaskAnswers | None] = {}
     for benchmark in context.suite.benchmarks:
         for task in benchmark.tasks:
             collector = AnswerCollector(task.name, benchmark, context.suite.withdrawn(task.name))
-            for row in _rows(context, results, benchmark, table_path(task.name, file_time(time))):
+            for row in _rows(context, results, benchmark, table_path(task.name, file_time(time)), commit):
                 collector.add(row)
             answers[task.name] = collector.answers()
     errors = standard_errors(answers, file.scores, context.suite).normalised
@@ -149,19 +155,19 @@ def _errors(context: BoardContext, results: LackingErrors, file: ResultsFile) ->
 
 
 def _rows(
-    context: BoardContext, results: LackingErrors, benchmark: Benchmark, path: str
+    context: BoardContext, results: LackingErrors, benchmark: Benchmark, path: str, commit: str
 ) -> Iterator[Mapping[str, Any]]:
-    """The rows of a table of answers, read with the bot's token: some are gated."""
-    model, where = results.path.rpartition("/")[0], results.details
+    """The rows of a table of answers, read with the bot's token: some are gated, and these are read on main."""
+    where, revision = results.details, commit
     try:
-        repo = repo_with_table(context, model, results.details, benchmark, path)
-        where = repo.id
-        for row in read_rows(context.hub, repo, path, COLUMNS):
+        repo = repo_with_table(context, results.model, results.details, benchmark, path)
+        where, revision = repo.id, commit if repo.id == results.details else MAIN
+        for row in read_rows(context.hub, repo, path, COLUMNS, commit=revision):
             if not isinstance(row["doc_id"], int) or not all(isinstance(row[name], str) for name in COLUMNS[1:]):
                 raise CannotCompute(f"{path} in {where} is no table of answers")
             yield row
     except (NotFound, Denied, BadRequest):
-        raise CannotCompute(f"{where} has no {path}, or the bot may not read it") from None
+        raise CannotCompute(f"{where} has no {path} at {revision[:8]}, or the bot may not read it") from None
     except TooLarge:
         raise CannotCompute(f"{path} in {where} is too large") from None
     except TableUnusable:

@@ -27,7 +27,7 @@ from bot.core.context import BoardContext
 from bot.core.render import render
 from bot.ledger.edits import PutFile
 from bot.request_files.file_edits import digest_of, known_facts, transition_edit
-from bot.results.details_tables import MAX_TABLE, repo_with_table
+from bot.results.details_tables import MAIN, MAX_TABLE, published_commit, repo_with_table
 from bot.results.finished_requests import FinishedRequest, finished_requests
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, ThreadNotFound, TooLarge
@@ -143,23 +143,26 @@ def save_tables(
 ) -> dict[str, Repo]:
     """Save the table of the answers to each task as `{task}.parquet` in `folder`, read with the bot's token.
 
-    Return the repo of each. Raises CannotRescore and HubError.
+    Return the repo of each. Tables in a gated repo of restricted benchmarks are read on main. Raises CannotRescore and
+    HubError.
     """
     model, seconds = finished.request.path.model, results_time(earlier.answers)
     if seconds is None:
         raise CannotRescore(f"{earlier.answers} has no time in its name, so its tables of answers are not known")
     details, repos = details_of(finished.request, context.board.repos.details), dict[str, Repo]()
+    commit = published_commit(context, model, earlier.block.attempt)
     for benchmark in suite.benchmarks:
         for task in benchmark.tasks:
             path = table_path(task.name, file_time(seconds))
-            where = details
+            where, revision = details, commit
             try:
                 repo = repos[task.name] = repo_with_table(context, model, details, benchmark, path)
                 where = repo.id
                 with (folder / f"{task.name}.parquet").open("w+b") as file:
-                    context.hub.save_file(repo, path, "main", file, max_bytes=MAX_TABLE)
+                    revision = commit if where == details else MAIN
+                    context.hub.save_file(repo, path, revision, file, max_bytes=MAX_TABLE)
             except (NotFound, Denied, BadRequest):
-                lost = f"{where} has no {path}, or the bot may not read it"
+                lost = f"{where} has no {path} at {revision[:8]}, or the bot may not read it"
                 raise CannotRescore(f"{lost}: the repo may have been deleted or made private") from None
             except TooLarge:
                 raise CannotRescore(f"{path} in {where} is too large") from None

@@ -17,6 +17,8 @@ After the request's end it is not: the file says everything, and hiding the comm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from bot.changes.applying import complete_approved
@@ -37,11 +39,12 @@ from bot.threads.rename_links import follow_links
 from bot.threads.verbs import REGISTRY
 from hub.comments import find_marked, marker_of
 from hub.errors import Denied, NotFound, ThreadNotFound
-from hub.records import Repo, Thread
+from hub.records import Repo, Thread, ThreadSummary
 from leaderboard.look_rhythm import SHORTEST_SECONDS
 from leaderboard.waiting_items import PULL
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncPriority
+from redis_state.redis import Fields
 
 log = structlog.get_logger()
 
@@ -66,7 +69,7 @@ def sync_threads(context: BoardContext, repo: Repo) -> None:
     except (NotFound, Denied) as error:
         log.info("threads cannot be listed", repo=repo.id, error=str(error))
         return
-    changed = _mark_changed(context, repo, {summary.num: summary.comments for summary in threads})
+    changed = _mark_changed(context, repo, threads)
     note_look(context, threads_key(repo), [thread_key(repo, number) for number in changed])
     pass_by(PAGES_READ)
     context.redis.hset(context.keys.rounds, _rotation(repo), page)
@@ -89,22 +92,29 @@ def forget_page(context: BoardContext, repo: Repo) -> None:
     context.redis.hdel(context.keys.rounds, _rotation(repo))
 
 
-def _mark_changed(context: BoardContext, repo: Repo, listed: dict[int, int]) -> set[int]:
-    """Mark the threads whose number of comments has changed, and return their numbers. `listed` maps numbers of
-    threads to comments counted."""
+def _mark_changed(context: BoardContext, repo: Repo, listed: Sequence[ThreadSummary]) -> set[int]:
+    """Mark the listed threads whose number of comments has changed, and return their numbers.
+
+    Open ones that only version 0.1.0 has read are marked too: it put no plans and no pull requests on the maintainers'
+    list.
+    """
     if not listed:
         return set()
     counts = context.keys.thread_counts(_name(repo))
-    fields = [name for number in listed for name in (_listed(number), _read(number))]
+    comments = {summary.num: summary.comments for summary in listed}
+    fields = [name for number in comments for name in (_listed(number), _read(number), _noted(number))]
     stored = [None if raw is None else int(raw) for raw in context.redis.hmget(counts, fields)]
     # The list and the thread itself may count differently, so both counts are stored, and either may match.
-    earlier = dict(zip(listed, zip(stored[::2], stored[1::2], strict=True), strict=True))
-    changed = {number for number, comments in listed.items() if comments not in earlier[number]}
+    earlier = dict(zip(comments, zip(stored[::3], stored[1::3], strict=True), strict=True))
+    noted = dict(zip(comments, stored[2::3], strict=True))
+    changed = {number for number, count in comments.items() if count not in earlier[number]}
     new = {number for number in changed if earlier[number] == (None, None)}
+    unnoted = {each.num for each in listed if each.status in ("open", "draft") and noted[each.num] is None}
     context.mark_all((thread_key(repo, number) for number in changed - new), SyncPriority.EVENT)
-    context.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
+    context.mark_all((thread_key(repo, number) for number in new | (unnoted - changed)), SyncPriority.BACKGROUND)
     # Last: after a crash before this line, the next pass finds the threads changed again.
-    context.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
+    seen: Fields = {_listed(number): count for number, count in comments.items()}
+    context.redis.hset(counts, mapping=seen | {_noted(number): 1 for number in comments})
     return changed
 
 
@@ -116,7 +126,7 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     try:
         thread = context.hub.thread(repo, number)
     except ThreadNotFound:
-        context.redis.hdel(counts, _listed(number), _read(number))
+        context.redis.hdel(counts, _listed(number), _read(number), _noted(number))
         forget(context, repo, number)
         forget_thread(context, repo, number)
         return None
@@ -132,7 +142,8 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     reports, due = sync_pull(context, repo, thread) if is_pull else (0, None)
     if thread.is_pull_request and not is_pull:
         _note_other_pull(context, repo, thread)
-    context.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
+    read: Fields = {_read(number): len(thread.comments) + posted + reports, _noted(number): 1}
+    context.redis.hset(counts, mapping=read)
     return due
 
 
@@ -204,3 +215,7 @@ def _listed(number: int) -> str:
 
 def _read(number: int) -> str:
     return f"{number} read"
+
+
+def _noted(number: int) -> str:
+    return f"{number} noted"

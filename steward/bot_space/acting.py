@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hub.client import Hub
-from hub.records import Repo, SpaceVolume, WriteFile
+from hub.records import Repo, WriteFile
+from hub.spaces import SpaceVolume
 from steward.bot_space.deciding import SpaceStep
 from steward.bot_space.texts import EXISTS, step_line
 from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
-from hub.records import SpaceVolume
+from hub.spaces import SpaceVolume
 from leaderboard.boards import Board
 from leaderboard.reasons import Problem, names
 from steward.bot_space.facts import SetupFacts, SpaceFacts

@@ -9,8 +9,9 @@ from io import BytesIO
 from bot.intake.webhooks import PATH
 from hub.client import Hub
 from hub.file_checks import has_content
-from hub.records import Repo, SpaceMachine, WatchedItem
+from hub.records import Repo, WatchedItem
 from hub.rights import Rights
+from hub.spaces import SpaceMachine
 from leaderboard.boards import BadBoard, Board, parse_board
 from steward.bot_space.wanted import BOARD_FILE, CARD, DOCKERFILE, MARK, WantedSpace, expected_host, is_space_id
 

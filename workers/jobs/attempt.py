@@ -36,7 +36,7 @@ from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.common.scrub import scrub
-from workers.errors import DatasetUnavailable, TasksChanged, WorkerError
+from workers.errors import DatasetUnavailable, TasksChanged
 from workers.jobs.attempt_evaluation import AttemptEvaluation
 from workers.jobs.attempt_heartbeat import AttemptHeartbeat
 from workers.jobs.attempt_journals import AttemptJournals
@@ -44,7 +44,7 @@ from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.board_link import AWAY, BoardLink, BoardRedis
 from workers.jobs.canary import evaluate_canary, report_canary_failure, run_canary
 from workers.jobs.claim import AttemptClaim
-from workers.jobs.outbox import send_outcome, send_unsent_outcome, store_outcome
+from workers.jobs.outbox import send_unsent_outcome, store_and_send
 from workers.jobs.outcomes import outcome_of, publication_of
 from workers.jobs.provisions import Provisions
 from workers.jobs.refused_tasks import changed_tasks, refused_tasks
@@ -61,11 +61,6 @@ RETRY_SECONDS = 1.0
 
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
-OUTCOME_STORED = point("outcome laid down, bot not told")
-
-
-class SuiteDiffers(WorkerError):
-    """The job names another suite, or another version of the suite, than this worker has."""
 
 
 class AttemptRun:
@@ -141,7 +136,7 @@ class AttemptRun:
 
     def _carry_out(self, download: BackgroundCall[Provisions]) -> Outcome:
         self.evaluation.enter_phase("download")
-        self._check_suite()
+        self.worker_context.check_suite(self.job)
         # An earlier job may have left an outcome: it died while Redis was away.
         self._retry(lambda: send_unsent_outcome(self.worker_context.slot.attempt, self.link))
         self.evaluation.accepted = self._retry(lambda: self.link.accepted_digests(self.job.suite_digest).read())
@@ -204,14 +199,6 @@ class AttemptRun:
                 self.link, self.job.suite, self.worker_context.worker, diagnose(evidence).cause, detail
             )
             raise
-
-    def _check_suite(self) -> None:
-        own_suite = (self.worker_context.suite.name, self.worker_context.suite.digest)
-        if own_suite != (self.job.suite, self.job.suite_digest):
-            job_suite = f"{self.job.suite} {self.job.suite_digest[:12]}"
-            raise SuiteDiffers(
-                f"the job asks for the suite {job_suite}; this worker has {own_suite[0]} {own_suite[1][:12]}"
-            )
 
     def _check_tasks(self, plan: RunPlan, provisions: Provisions) -> None:
         """Compare what an evaluator other than lm-eval asked with the board's results: lm-eval's child did so itself.
@@ -294,16 +281,8 @@ class AttemptRun:
 
     def _end(self, outcome: Outcome) -> None:
         """Store outcome and log in the slot's folder, then send them to the bot."""
-        folder, worker = self.worker_context.slot.attempt, self.worker_context.worker
         text = scrub(self.log.text(), self.worker_context.secrets)
-        try:
-            store_outcome(folder, outcome, text, worker=worker)
-        except OSError as error:  # a full disk: unlike a stored outcome, this one is lost if the worker dies now
-            log.warning("the outcome of attempt %s cannot be stored: %s", outcome.attempt, error)
-            send_outcome(self.link, outcome, text, worker=worker)
-            return
-        pass_by(OUTCOME_STORED)
-        send_unsent_outcome(folder, self.link)
+        store_and_send(self.worker_context.slot.attempt, self.link, outcome, text, worker=self.worker_context.worker)
 
     def _retry(self, call: Callable[[], T]) -> T:
         """Return `call()`, retried until Redis answers. Raises AttemptStopped once the worker stops."""

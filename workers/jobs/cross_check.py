@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from itertools import islice
 from typing import Any
 
 import redis
@@ -23,20 +22,17 @@ import redis
 from hub.client import Hub
 from hub.errors import Garbled, HubError, RateLimited, StaleParent, Transient, Unreachable
 from hub.records import Repo, WriteFile
-from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
 from leaderboard.cross_checks import (
     MAX_SECONDS,
     CheckedQuestion,
     CrossCheckOrder,
     CrossCheckReport,
     QuestionVerdict,
-    WorkerPolicy,
     report_path,
 )
 from leaderboard.failures import may_retry
 from leaderboard.results import MAX_BYTES, read_results
 from leaderboard.scores import BadResults
-from redis_state.clock import now
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose, evidence_of
 from workers.common.logs import BoundedLog
@@ -51,12 +47,12 @@ from workers.jobs.planning import plan_of
 from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, RunFailed, gateway_as_recorded
+from workers.jobs.recorded_questions import strange_questions
 from workers.jobs.row_verdicts import claimed_answers, question_verdict, row_verdict
 from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
 from workers.jobs.worker_context import WorkerContext
-from workers.models.downloads import dataset_sources
 from workers.publication.publish import wait_for_hub
 from workers.publication.spool import read_plain_file
 
@@ -64,12 +60,7 @@ log = logging.getLogger(__name__)
 
 MAX_TRIES = 5
 MAX_COMPARED_BYTES = 1 << 20
-MAX_COMMITS = 2_000
-"""Commits of a dataset among which that of the recorded questions is looked for."""
-OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
 HUB_AWAY = frozenset(kind.__name__ for kind in (Transient, Unreachable, Garbled, RateLimited))
-REWRITTEN = "its questions are those of {repo} at {commit}, and the history of that dataset was rewritten since"
-OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
 Rows = dict[CheckedQuestion, list[Sample]]
 
 
@@ -128,7 +119,7 @@ class CrossCheckRun:
         context = self._worker_context
         recorded = self._recorded()
         gateway = token_hub_gateway(context.settings, context.suite, context.board)
-        if strange := self._strange_questions(gateway, recorded):
+        if strange := strange_questions(gateway, recorded, context.board):
             return tuple(question_verdict(question, "differs", strange) for question in self._order.questions)
         with published_tables(context, gateway, recorded, self._order.restricted or "main") as tables:
             published, refused = self._published(tables)
@@ -154,50 +145,6 @@ class CrossCheckRun:
             raise CannotVerify(f"the results of {self._order.attempt} cannot be read here: {error}") from error
         time_in_name = details.results_path.removeprefix("results_").removesuffix(".json")
         return RecordedAttempt(repo, details.commit, results, time_in_name)
-
-    def _strange_questions(self, gateway: TokenHubGateway, recorded: RecordedAttempt) -> str:
-        """Why the recorded repos and commits of the questions are missing or not to be trusted, or "".
-
-        Any account can have a repo with easier questions, or open a pull request on a dataset, whose commits can be
-        read too. Repos that the suite does not use are not looked at. Raises HubError and CannotVerify.
-        """
-        try:
-            moved = gateway_as_recorded(gateway, recorded).moved
-        except CannotVerify as error:
-            return str(error)
-        suite = gateway.suite
-        for source, here in zip(suite.datasets, dataset_sources(suite, gateway.moved), strict=True):
-            repo, _, commit = moved[source.repo].partition("@")
-            if repo not in (source.repo, here.repo):
-                return OTHER_REPO.format(repo=repo, known=here.repo)
-            pinned = {known.revision for known in (source, here) if known.repo == repo}
-            if commit not in pinned and not self._is_on_main(repo, commit):
-                return OTHER_QUESTIONS.format(repo=repo, commit=commit[:8])
-        return ""
-
-    def _is_on_main(self, repo: str, commit: str) -> bool:
-        """Whether the dataset `repo` has `commit` on its main branch. Raises HubError.
-
-        Raises CannotVerify if it is not there, and main has no commit from before the evaluation: its owner has
-        squashed the history meanwhile, and an honest worker's commit would look like an invented one.
-        """
-        dates = []
-        with Hub(self._access.endpoint, self._access.token) as client:
-            for entry in islice(client.history(Repo("dataset", repo)), MAX_COMMITS):
-                if entry.oid == commit:
-                    return True
-                dates.append(entry.date)
-        oldest = dates[-1] if 0 < len(dates) < MAX_COMMITS else None
-        if oldest is not None and now() - oldest.timestamp() < self._longest_ago():
-            raise CannotVerify(REWRITTEN.format(repo=repo, commit=commit[:8]))
-        return False
-
-    def _longest_ago(self) -> float:
-        """How many seconds ago the evaluation can have read its questions, by the limits of time: its own, that of its
-        publication while the Hub is away, and its check's."""
-        board = self._worker_context.board
-        hours = (board.workers or WorkerPolicy()).check.hours
-        return board.attempt_seconds + PUBLICATION_WAIT_SECONDS + 3600 * hours
 
     def _published(self, tables: PublishedTables) -> tuple[Rows, dict[str, str]]:
         """The published rows of the questions; and for each task whose table was refused, the reason.

@@ -15,6 +15,7 @@ from workers.jobs.board_link import BoardLink
 
 log = logging.getLogger(__name__)
 
+OUTCOME_STORED = point("outcome laid down, bot not told")
 ENDED = point("bot told, request not marked")
 
 OUTCOME, LOG, WORKER = "outcome.json", "log.txt", "worker.txt"
@@ -22,6 +23,21 @@ OUTCOME, LOG, WORKER = "outcome.json", "log.txt", "worker.txt"
 
 class OutcomeUnsent(WorkerError):
     """The slot's folder holds an outcome that was not sent; the caller must not overwrite it."""
+
+
+def store_and_send(folder: Path, link: BoardLink, outcome: Outcome, text: str, *, worker: str) -> None:
+    """Store the outcome and the log `text` of an attempt of `worker` in `folder`, then send them.
+
+    Raises what `send_outcome` raises.
+    """
+    try:
+        store_outcome(folder, outcome, text, worker=worker)
+    except OSError as error:  # a full disk: unlike a stored outcome, this one is lost if the worker dies now
+        log.warning("the outcome of attempt %s cannot be stored: %s", outcome.attempt, error)
+        send_outcome(link, outcome, text, worker=worker)
+        return
+    pass_by(OUTCOME_STORED)
+    send_unsent_outcome(folder, link)
 
 
 def store_outcome(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:

@@ -53,15 +53,13 @@ from workers.jobs.prefetcher import Prefetcher
 from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty
 from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
 from workers.jobs.worker_heartbeat import WorkerHeartbeat
-from workers.sandbox.memory_use import children
+from workers.jobs.zygote_starter import ZygoteStarter
 from workers.sandbox.zygote_client import ZygoteBroken
 
 log = logging.getLogger(__name__)
 
 RQ_TIMEOUT_MARGIN = 3600
 """Seconds that RQ allows a job beyond its own limit, for the publication. The job enforces its limit itself."""
-MAX_FAILED_ZYGOTES = 3
-"""Zygotes that may fail to start, one after the other, before the worker gives up."""
 REDIS_RETRY_SECONDS = 1.0
 """Seconds between two attempts to reach Redis while it is away."""
 HAND_BACK_SECONDS = 3.0
@@ -93,6 +91,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.broken = False
         self.seconds: float | None = None
         self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next_job)
+        self.zygote_starter = ZygoteStarter(worker_context, self.prefetcher)
 
     def subscribe(self) -> None:
         """Take no commands from pub/sub: the thread that reads them would not survive the forks."""
@@ -141,7 +140,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Return the next job, or None once the worker stops. Waits in slices: a signal never interrupts a pop."""
         while not self.stopping:
             self.worker_heartbeat.announce()
-            self._ensure_zygote()
+            self.zygote_starter.ensure()
             try:
                 if self.operator_hold.applies():
                     time.sleep(IDLE_POLL_SECONDS)
@@ -197,38 +196,13 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
         if self._zygote_is_ready(doing=job.id):
             super().execute_job(job, queue)
-        self._sweep()
+        self.zygote_starter.kill_leftovers()
         if self.stopping:
             self.prefetcher.stop()
             self.worker_context.zygote_client.stop()
         if self.stopping or self.operator_hold.began_with_job():
             hand_back(self.board_redis, self.worker_context, job, queue)
         self.worker_heartbeat.announce(at_once=True)
-
-    def _sweep(self) -> None:
-        """Kill processes that the job left running, such as a download, and then those that these left.
-
-        The worker inherits them.
-        """
-        while left := set(children(os.getpid())) - {self.worker_context.zygote_client.pid, self.prefetcher.pid}:
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-
-    def _ensure_zygote(self) -> None:
-        """Start a zygote if none runs, in an empty home.
-
-        A job that is killed while it prepares the slot leaves no home, or one that its child's user cannot enter: the
-        new zygote would find that no isolation mode works, or choose a weaker one.
-        """
-        zygote_client = self.worker_context.zygote_client
-        if zygote_client.alive():
-            return
-        zygote_client.stop()
-        self._sweep()
-        self.worker_context.slot.prepare_home()
-        zygote_client.start()
 
     def _zygote_is_ready(self, *, doing: str) -> bool:
         """Wait for a zygote that can fork. False: none starts, or the worker is asked to stop meanwhile.
@@ -240,19 +214,12 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.worker_heartbeat.announce(doing=doing)
             return self.stopping
 
-        zygote_client = self.worker_context.zygote_client
-        for _ in range(MAX_FAILED_ZYGOTES):
-            self._ensure_zygote()
-            try:
-                zygote_client.wait_until_ready(stop=is_stopping)
-            except ZygoteBroken as error:
-                log.error("%s", error)
-                zygote_client.stop()
-                continue
-            return not self.stopping
-        self.broken = True
-        self.stop_asked = time.monotonic()
-        return False
+        try:
+            self.zygote_starter.wait_until_ready(is_stopping)
+        except ZygoteBroken:
+            self.broken = True
+            self.stop_asked = time.monotonic()
+        return not self.stopping
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork the job's process, and pass on a stop that came in before it existed."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from redis_state.jobs import EvaluationJob
 from workers.common.devices import Device
 from workers.common.run_plan import RunPlan
+from workers.errors import SuiteDiffers
 from workers.evaluation import machine
 from workers.evaluation.task_requirements import own_nltk_folders
 from workers.jobs.provisions import HubGateway
@@ -44,6 +46,14 @@ class WorkerContext:
         """Whether children run as the slot's own user; known once the zygote is ready."""
         report = self.zygote_client.ready
         return report is not None and report.mode.own_user
+
+    def check_suite(self, job: EvaluationJob) -> None:
+        """Raises SuiteDiffers if `job` names another suite, or another version of it, than this worker has."""
+        if (self.suite.name, self.suite.digest) != (job.suite, job.suite_digest):
+            raise SuiteDiffers(
+                f"the job asks for the suite {job.suite} {job.suite_digest[:12]}; "
+                f"this worker has {self.suite.name} {self.suite.digest[:12]}"
+            )
 
     def sandbox_spec(self, plan: RunPlan) -> SandboxSpec:
         """The sandbox of the child that runs `plan`."""

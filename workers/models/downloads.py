@@ -28,7 +28,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import ModelInfo
 
-from leaderboard.suites import Dataset, Suite
+from leaderboard.suite_questions import Dataset
+from leaderboard.suites import Suite
 from workers.common.hub_access import HubAccess
 from workers.errors import (
     AdapterUnusable,

@@ -16,7 +16,7 @@ from typing import Any
 
 from huggingface_hub import HfFileSystem, snapshot_download
 
-from leaderboard.suites import Dataset, content_digest
+from leaderboard.suite_questions import Dataset, content_digest
 from workers.common import kernel
 from workers.errors import DatasetUnavailable
 

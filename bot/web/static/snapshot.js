@@ -56,7 +56,12 @@ function read(part, columns, query) {
 function words(value) {
   const escaped = value.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   const whole = new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "u");
-  return (cell) => typeof cell === "string" && whole.test(fold(cell));
+  const beginsCommit = /^[0-9a-f]{7,39}$/.test(value);
+  return (cell) => {
+    if (typeof cell !== "string") return false;
+    const text = fold(cell);
+    return (beginsCommit && text.startsWith(value) && /^[0-9a-f]{40}$/.test(text)) || whole.test(text);
+  };
 }
 
 const DIGITS = "-?\\d{1,12}(?:\\.\\d{1,9})?";

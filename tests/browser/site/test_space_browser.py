@@ -96,6 +96,8 @@ QUERIES = [
             "flagged: perhaps",
             "org: org-3",
             "sha: 0000000000000000000000000000000000000001",
+            "Model sha: 0000000",
+            "Model sha: 000000",
             "type: merge",
             "architecture: llamaforcausallm",
             "nonsense: 1",

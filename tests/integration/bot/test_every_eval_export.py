@@ -53,9 +53,23 @@ def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
         for task in stand.context.suite.tasks
         for path in [table_path(task, file_time(time))]
     ]
-    repo = stand.context.board.repos.details(MODEL)
-    gpu = HfApi(stand.hub.url, token=WORKER)
-    gpu.create_commit(repo, changes, commit_message="Add answers", repo_type="dataset")
+    name_commit(stand, change(stand, changes))
+
+
+def name_commit(stand: ModelPagesDriver, commit: str) -> None:
+    """Let the outcome of the attempt name `commit`, as if the worker had published that one."""
+    hub, logs = stand.context.hub, stand.context.logs
+    (path,) = (file.path for file in hub.list_files(logs) if file.path.endswith("/outcome.json"))
+    outcome = json.loads(hub.read_file(logs, path).data)
+    outcome["details"]["commit"] = commit
+    add = CommitOperationAdd(path, json.dumps(outcome).encode())
+    HfApi(stand.hub.url, token=BOT).create_commit(logs.id, [add], commit_message="Write", repo_type="dataset")
+
+
+def change(stand: ModelPagesDriver, changes: list[CommitOperationAdd | CommitOperationDelete]) -> str:
+    """Commit `changes` of the details as a worker may at any time; the commit."""
+    repo, gpu = stand.context.board.repos.details(MODEL), HfApi(stand.hub.url, token=WORKER)
+    return gpu.create_commit(repo, changes, commit_message="Change", repo_type="dataset").oid
 
 
 def restrict(stand: ModelPagesDriver) -> None:
@@ -155,13 +169,26 @@ def test_a_table_that_is_none_costs_its_answers_alone(stand: ModelPagesDriver, t
     (scores,) = stand.context.scores.all()
     time = results_time(scores.results)
     assert time is not None
-    change = [CommitOperationAdd(table_path(TASK, file_time(time)), table)]
-    repo = stand.context.board.repos.details(MODEL)
-    HfApi(stand.hub.url, token=WORKER).create_commit(repo, change, commit_message="Break it", repo_type="dataset")
+    name_commit(stand, change(stand, [CommitOperationAdd(table_path(TASK, file_time(time)), table)]))
     report = export(stand.context, tmp_path / "out", with_samples=True)
     assert (report.evaluations, report.samples) == (1, 0)
     assert ["no table of answers" in why for why in report.left_out.values()] == [True]
     check(files_of(tmp_path / "out"))
+
+
+def test_answers_are_those_that_the_bot_checked(stand: ModelPagesDriver, tmp_path: Path) -> None:
+    """A worker that changes the tables on main later changes no export; none are written without their commit."""
+    export(stand.context, tmp_path / "before", with_samples=True)
+    (scores,) = stand.context.scores.all()
+    time = results_time(scores.results)
+    assert time is not None
+    change(stand, [CommitOperationDelete(table_path(TASK, file_time(time)))])
+    export(stand.context, tmp_path / "after", with_samples=True)
+    assert files_of(tmp_path / "after") == files_of(tmp_path / "before")
+    name_commit(stand, "f" * 40)
+    report = export(stand.context, tmp_path / "gone", with_samples=True)
+    assert (report.evaluations, report.samples) == (1, 0)
+    assert ["no commit" in why for why in report.left_out.values()] == [True]
 
 
 def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:

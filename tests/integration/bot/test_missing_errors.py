@@ -66,6 +66,14 @@ def table_of(stand: BoardDriver, path: str, data: bytes | None = None) -> bytes:
     return there
 
 
+def change_public_answers(stand: BoardDriver, path: str, data: bytes) -> None:
+    """A worker changes a table after its publication, on the main branch of the public details repo."""
+    gpu, repo = HfApi(stand.hub.url, token=WORKER), stand.context.board.repos.details("ada/good")
+    table = table_path("starter_web_of_lies", path.rpartition("results_")[2].removesuffix(".json"))
+    assert stand.context.hub.paths_info(Repo("dataset", repo), [table])
+    gpu.create_commit(repo, [CommitOperationAdd(table, data)], commit_message="Change", repo_type="dataset")
+
+
 def other_answers(folder: Path) -> bytes:
     """A table of answers that are all right."""
     lines = [sample(doc_id=number) for number in range(4)]
@@ -75,7 +83,10 @@ def other_answers(folder: Path) -> bytes:
 
 
 def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
-    """Answers that do not give the published score change nothing; the right ones give the worker's own errors."""
+    """Answers that do not give the published score change nothing; the right ones give the worker's own errors.
+
+    A table that a worker changes after its publication is read as it was published.
+    """
     path = evaluated(stand, tmp_path / "spool")
     (stored,) = stand.context.scores.all()
     whole = results(stand, path)
@@ -101,6 +112,7 @@ def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_p
     assert results(stand, path) == without
 
     table_of(stand, path, right)
+    change_public_answers(stand, path, other_answers(tmp_path))
     status, report = command("--apply")
     assert (status, report["added"], report["left"]) == (0, [path], {})
     stated = {name: value for name, value in whole["steward"].items() if value is not None}

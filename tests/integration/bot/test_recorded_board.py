@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from redis_state.heartbeats import WorkerCard
@@ -149,6 +150,25 @@ def test_a_recorded_proposal_is_approved_by_its_digest(recorded: RecordedBoard) 
     board.say(board.known["rename"], f"/approve {board.known['digest']}")
     files = {file.path for file in board.driver.context.hub.list_files(board.driver.context.requests)}
     assert path(NEW) in files and path(OLD) not in files
+
+
+def test_a_plan_that_waited_is_on_the_maintainers_list(recorded: RecordedBoard) -> None:
+    """The earlier version put no plans there: the thread of one is read again, once, although no comment is new."""
+    context, number = recorded.driver.context, recorded.known["rename"]
+    threads = f"threads:dataset/{REQUESTS}"
+    comments = {name: count for each, count in recorded.known["comments"].items() for name in (each, f"{each} read")}
+    context.redis.hset(context.keys.thread_counts(f"dataset {REQUESTS}"), mapping=comments)
+    recorded.driver.settle()
+    assert waiting_threads(context) == []
+    context.mark(threads)
+    recorded.driver.work()
+    (waiting,) = waiting_threads(context)
+    assert (waiting.topic, waiting.sha) == ("plan to approve", recorded.known["digest"])
+    assert waiting.place == f"{REQUESTS} #{number}"
+    calls = len(recorded.driver.calls)
+    context.mark(threads)
+    recorded.driver.work()
+    assert len(recorded.driver.calls) == calls + 1
 
 
 def test_what_was_staged_and_dirty_is_written_once_and_nothing_is_said_twice(recorded: RecordedBoard) -> None:

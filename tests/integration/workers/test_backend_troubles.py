@@ -37,7 +37,8 @@ from tests.support.workers.backend_board import (
     jobs_platforms,
     slurm_platforms,
 )
-from workers.jobs.attempt import EVALUATED, OUTCOME_STORED, PUBLISHED
+from workers.jobs.attempt import EVALUATED, PUBLISHED
+from workers.jobs.outbox import OUTCOME_STORED
 
 pytestmark = [
     pytest.mark.timeout(1_800),

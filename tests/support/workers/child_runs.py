@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from leaderboard.suites import Dataset, Suite, parse_suite
+from leaderboard.suite_questions import Dataset
+from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets
 from tests.support.workers import evaluation_script

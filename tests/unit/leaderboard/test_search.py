@@ -25,12 +25,13 @@ def row(name: str, **values: str | float | bool | None) -> SearchRow:
     return SearchRow(name, {**defaults, "organisation": name.partition("/")[0], **values})
 
 
+COMMIT = "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b"
 ROWS = (
     row("01-ai/Yi-34B", licence="apache-2.0", category="pretrained", average=29.6, parameters=34.39, submitter="Ada"),
     row("mistralai/Mixtral-8x7B", licence="apache-2.0", category="pretrained", average=23.84, parameters=46.7),
     row("ada/Mixtral-chat", licence="cc-by-sa-4.0", category="chat", average=30.41, base="mistralai/Mixtral-8x7B"),
     row("bob/permissive", licence="permit-all", category="merge", average=40.0, parameters=7.24, flagged=True),
-    row("bob/tiny.v1", licence="MIT", category="fine-tuned", precision="float16", revision="5f6b6d1a3a1f"),
+    row("bob/tiny.v1", licence="MIT", category="fine-tuned", precision="float16", revision=COMMIT),
     row("bob/tiny-v1", licence="mit, bsd-3-clause", category="fine-tuned", status="FAILED", average=None),
     row("élan/Café", licence="cc-by-4.0", category="continuously pretrained", weights="Adapter", parameters=1.5),
     row("gpt2", licence="other", category="", architecture="GPT2LMHeadModel", average=5.0, submitter="ada-fan"),
@@ -100,7 +101,12 @@ QUERIES = [
     ("org: bob; license: mit", [DOT, DASH]),
     ("Base model: mistralai/Mixtral-8x7B", [CHAT]),
     ("base: mixtral", [CHAT]),
+    (f"Model sha: {COMMIT}", [DOT]),
     ("sha: 5f6b6d1a3a1f", [DOT]),
+    ("Model sha: 5F6B6D1", [DOT]),
+    ("sha: 5f6b6d", []),
+    ("sha: 6b6d1a3a1f", []),
+    ("sha: 5f6b6d2", []),
     ("Architecture: gpt2lmheadmodel", [GPT2]),
     # numbers, as they are shown, compared, or between two
     ("Average: 30", [YI, CHAT]),

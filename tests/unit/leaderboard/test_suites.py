@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.suites import BadSuite, Suite, content_digest, find_suite, parse_suite, shipped
+from leaderboard.suite_questions import content_digest
+from leaderboard.suites import BadSuite, Suite, find_suite, parse_suite, shipped
 
 MINIMAL: dict[str, Any] = {
     "name": "small",

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.admission.facts import ModelCard
+from leaderboard.flag_evidence import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from leaderboard.flags import FlagRecord
-from leaderboard.suspicions import REASONS, EvidenceCase, ExaminedModel, ExaminedRequest, models_named, suspicions
+from leaderboard.suspicions import REASONS, suspicions
 
 SHARDS = {"model-1.safetensors": "a" * 64, "model-2.safetensors": "b" * 64}
 RENAMED = {"x.safetensors": "b" * 64, "y.safetensors": "a" * 64}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.records import SpaceMachine, SpaceVolume
+from hub.spaces import SpaceMachine, SpaceVolume
 from leaderboard import __version__
 from leaderboard.boards import parse_board
 from steward.bot_space.deciding import decide_steps, suite_file_problems

@@ -13,17 +13,20 @@ import pytest
 from hub.client import Hub
 from hub.errors import Garbled, HubError, NotFound, TooLarge, Transient
 from hub.records import FileEntry, LogEntry, Repo
+from leaderboard.boards import Board
 from leaderboard.cross_checks import CheckedQuestion, CrossCheckReport
 from tests.support.units.details_samples import STARTER
 from workers.common.hub_access import HubAccess
 from workers.errors import PublicationFailed, TableRefused
 from workers.jobs import cross_check as module
+from workers.jobs import recorded_questions
 from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.provisions import TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, _has_table
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, RunFailed
 
 SOURCE = STARTER.datasets[0]
+BOARD = cast(Board, SimpleNamespace(attempt_seconds=8 * 3600, workers=None))
 ON_MAIN, PINNED, ELSEWHERE = "a" * 40, "b" * 40, "c" * 40
 TASK = STARTER.benchmarks[0].tasks[0].name
 
@@ -36,13 +39,13 @@ def strange(
     gateway = TokenHubGateway(HubAccess("http://127.0.0.1:9", None), suite, Path(), moved={SOURCE.repo: copy})
     recorded = cast(RecordedAttempt, SimpleNamespace(block=SimpleNamespace(datasets=datasets)))
 
-    def is_on_main(_: object, repo: str, commit: str) -> bool:
+    def is_on_main(_: object, repo: str, commit: str, seconds: float) -> bool:
         if repo not in (SOURCE.repo, "board/copy", "mallory/easy"):
             raise NotFound("There is no such repo.", status=404)
         return commit == ON_MAIN
 
-    monkeypatch.setattr(CrossCheckRun, "_is_on_main", is_on_main)
-    return CrossCheckRun.__new__(CrossCheckRun)._strange_questions(gateway, recorded)
+    monkeypatch.setattr(recorded_questions, "is_on_main", is_on_main)
+    return recorded_questions.strange_questions(gateway, recorded, BOARD)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +109,13 @@ def test_a_dataset_whose_history_was_squashed_blames_no_one(
 
     An evaluation takes 8 hours here, its publication half an hour, its check 6.
     """
-    run = CrossCheckRun.__new__(CrossCheckRun)
-    run._access = HubAccess("http://127.0.0.1:9", None)
-    run._worker_context = cast(Any, SimpleNamespace(board=SimpleNamespace(attempt_seconds=8 * 3600, workers=None)))
-    monkeypatch.setattr(module, "Hub", lambda *_: DatedHub(ages))
+    access, seconds = HubAccess("http://127.0.0.1:9", None), recorded_questions.longest_ago(BOARD)
+    monkeypatch.setattr(recorded_questions, "Hub", lambda *_: DatedHub(ages))
     if is_known is None:
         with pytest.raises(CannotVerify, match="history of that dataset was rewritten"):
-            run._is_on_main(SOURCE.repo, ON_MAIN)
+            recorded_questions.is_on_main(access, SOURCE.repo, ON_MAIN, seconds)
     else:
-        assert run._is_on_main(SOURCE.repo, ON_MAIN) is is_known
+        assert recorded_questions.is_on_main(access, SOURCE.repo, ON_MAIN, seconds) is is_known
 
 
 class FailingHub:
@@ -156,7 +157,7 @@ def test_a_hub_that_does_not_send_the_table_blames_no_one(
     monkeypatch.setattr(module, "token_hub_gateway", lambda *_: None)
     monkeypatch.setattr(module, "published_tables", lambda *_: SimpleContext(tables))
     monkeypatch.setattr(CrossCheckRun, "_recorded", lambda _: recorded)
-    monkeypatch.setattr(CrossCheckRun, "_strange_questions", lambda *_: "")
+    monkeypatch.setattr(module, "strange_questions", lambda *_: "")
     report = run._report()
     assert (report.answers, report.temporary) == ((), True)
     assert str(error) in report.problem

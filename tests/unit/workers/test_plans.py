@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from leaderboard.boards import Board
 from leaderboard.engines import EngineName
-from leaderboard.suites import Erratum, Suite, find_suite
+from leaderboard.suite_questions import Erratum
+from leaderboard.suites import Suite, find_suite
 from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.run_plan import RunPlan

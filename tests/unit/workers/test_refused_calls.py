@@ -16,6 +16,7 @@ from workers.jobs.attempt import AttemptRun
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.once import TakenAttempt
 from workers.jobs.rq_worker import EvaluationWorker
+from workers.jobs.zygote_starter import ZygoteStarter
 from workers.settings import WorkerSettings
 
 
@@ -74,7 +75,7 @@ def test_a_worker_beats_while_its_libraries_load() -> None:
     announced = list[str]()
     loads = SimpleNamespace(alive=lambda: True, wait_until_ready=lambda stop: [stop() for _ in range(3)])
     worker = EvaluationWorker.__new__(EvaluationWorker)
-    worker.worker_context = cast(Any, SimpleNamespace(zygote_client=loads))
+    worker.zygote_starter = ZygoteStarter(cast(Any, SimpleNamespace(zygote_client=loads)), cast(Any, None))
     worker.worker_heartbeat = cast(Any, SimpleNamespace(announce=lambda doing: announced.append(doing)))
     worker.stop_asked = None
     assert worker._zygote_is_ready(doing="attempt")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.suites import content_digest, find_suite
+from leaderboard.suite_questions import content_digest
+from leaderboard.suites import find_suite
 from workers.starter import dataset_files
 from workers.starter.questions import KINDS, LETTERS, MAKERS, StarterQuestion
 from workers.starter.repo import SHOTS, TEST_QUESTIONS, path
