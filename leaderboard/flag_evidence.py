@@ -60,7 +60,8 @@ class EvidenceCase:
 
     `others` holds possible base models and copies: declared base models, models that its files or a report name, and
     models on the board with the same weights. `flags` holds records of the model, its author and its base models.
-    `aliases` are the model's other names on the Hub.
+    `aliases` are the model's other names on the Hub. `unread` are names, in lower case, of models that were to be
+    compared and that the bot could not read.
     """
 
     subject: ExaminedModel
@@ -69,6 +70,7 @@ class EvidenceCase:
     flags: tuple[FlagRecord, ...] = ()
     is_official: bool = False
     aliases: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 def models_named(text: str) -> tuple[str, ...]:

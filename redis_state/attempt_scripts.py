@@ -4,6 +4,8 @@ Each script called by a worker gets the worker's name, and changes nothing if an
 that was cut off or suspended may have lost its attempt meanwhile. After a loss of Redis, the next heartbeat writes the
 worker and the request of the attempt again.
 
+A beat may arrive after the end of its attempt, or after the attempt was handed back: it changes nothing then.
+
 Workers of earlier versions write no `replayed`, so QUEUED removes what another worker of the attempt wrote.
 """
 
@@ -52,6 +54,7 @@ if worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
 BEAT = (
     _HELD_BY_ANOTHER
     + """
+if state == 'ended' or state == 'handed-back' then return 0 end
 local runs = ARGV[6] ~= 'claim'
 if runs then
   redis.call('HSET', KEYS[1], 'state', 'running', 'phase', ARGV[6], 'done', ARGV[7], 'total', ARGV[8],

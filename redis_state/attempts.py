@@ -16,6 +16,7 @@ Race closed: a worker is cut off for longer than LOST, another worker gets its a
 answers to its beats stop it; it can neither read the other's claim, nor end, nor hand back the attempt.
 Race closed: the bot grants a claim while its worker hands the attempt back. A claim without a waiting worker is not
 granted.
+Race closed: a beat is executed after the end of its attempt, because Redis or a proxy held it up.
 Race closed: a worker beats by a clock ahead of the bot's, or the bot's clock is set back, and then the worker dies. The
 scheduler dates such a beat back to its own time (`alive`), so the attempt is lost LOST seconds later.
 """
@@ -134,9 +135,9 @@ class Attempts:
     def beat(self, attempt: str, progress: AttemptProgress, *, now: float, worker: str, path: str) -> bool:
         """Record a heartbeat and the progress of `attempt` at `path`; return whether the worker should go on.
 
-        It should not if the attempt was cancelled, or another worker holds it. In the phase `claim` the state stays
-        `taken`; any other phase sets `running`. One round trip. Call it every BEAT seconds, and when the progress
-        changed (at most once a second).
+        It should not if the attempt was cancelled, ended or handed back, or another worker holds it. In the phase
+        `claim` the state stays `taken`; any other phase sets `running`. One round trip. Call it every BEAT seconds, and
+        when the progress changed (at most once a second).
         """
         names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
         progress_fields = (progress.phase, progress.done, progress.total, progress.replayed)

@@ -9,8 +9,9 @@ from typing import Literal
 from bot.changes import rename_facts
 from bot.changes.changesets import ApprovedPart, ChangesetPart, landed_commit
 from bot.changes.proposal_text import Note
+from bot.changes.rename_sources import paths_in_folder
 from bot.core.context import BoardContext
-from hub.errors import EntryNotFound, TooLarge
+from hub.errors import TooLarge
 from hub.records import Repo
 from leaderboard.holds import Hold
 from leaderboard.options import precision_named
@@ -92,7 +93,7 @@ class Removal:
         """The request files to read, also those that a rename has just moved, which the index does not have yet."""
         org = words["model"].rpartition("/")[0]
         indexed = {entry.path for entry in context.index.of_model(words["model"])}
-        present = set(self._listed(context, repo, org, commit)) if org else set[str]()
+        present = set(paths_in_folder(context, repo, org, commit)) if org else set[str]()
         return sorted(path for path in indexed | present if _matches(path, words))
 
     def _part_of_requests(
@@ -110,7 +111,7 @@ class Removal:
     def _part_of_results(
         self, context: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
     ) -> ChangesetPart | Problem:
-        listed = self._listed(context, context.results, words["model"], commit)
+        listed = paths_in_folder(context, context.results, words["model"], commit)
         present = [path for path in listed if is_in_folder_of(words["model"], path)]
         taken = set(present) if self.what == "restore" else set[str]()
         paths = (
@@ -136,15 +137,9 @@ class Removal:
     def _archived(self, context: BoardContext, model: str, commit: str) -> dict[str, str]:
         """Path before the removal → path in the archive."""
         folders = (FORMER_ARCHIVE + model, ARCHIVE + model)
-        paths = [path for folder in folders for path in self._listed(context, context.results, folder, commit)]
+        paths = [path for folder in folders for path in paths_in_folder(context, context.results, folder, commit)]
         originals = ((original_path(path), path) for path in paths)
         return {original: path for original, path in originals if original and is_in_folder_of(model, original)}
-
-    def _listed(self, context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
-        try:
-            return [file.path for file in context.hub.list_files(repo, commit, folder=folder)]
-        except EntryNotFound:
-            return []
 
     def objection(
         self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]

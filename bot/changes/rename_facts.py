@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bot.changes.rename_sources import RenameBase
 from bot.core import people
 from bot.core.context import BoardContext, thread_of
-from hub.errors import BadRequest, Denied, NotFound, TooLarge
+from hub.errors import BadRequest, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo, Thread
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
@@ -53,10 +53,16 @@ def flags(context: BoardContext, *models: str) -> Sequence[EarlierRequest]:
 
 
 def _facts(context: BoardContext, model: str) -> ModelInfo | None:
+    """The Hub's facts about a model; None if it is deleted, hidden, disabled or unreadable, so that its identity cannot
+    be checked. Raises Garbled where one answer says that it is gone, and another one does not."""
     try:
         return context.hub.model_facts(model)
-    except (NotFound, Denied, BadRequest, TooLarge):
-        return None  # deleted, hidden, disabled or unreadable: its identity cannot be checked
+    except NotFound as error:
+        if context.hub.repo_exists(Repo("model", model)):
+            raise Garbled(f"The Hub says that there is no {model}, and shows its branches.") from error
+        return None
+    except (Denied, BadRequest, TooLarge):
+        return None
 
 
 def _digests(facts: ModelInfo) -> list[str]:

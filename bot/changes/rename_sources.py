@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -187,6 +187,15 @@ def touched(changes: Iterable[FileChange]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def paths_in_folder(context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
+    """The paths of the files in `folder`; none if there is no such folder. One call, and another one after a 404, which
+    may be wrong: the files would stay where they are, while those of the other repo move. Raises TooLarge."""
+    for _ in range(2):
+        with suppress(EntryNotFound):
+            return [file.path for file in context.hub.list_files(repo, commit, folder=folder)]
+    return []
+
+
 class ResultsSource:
     """The results repo, read file by file."""
 
@@ -196,7 +205,7 @@ class ResultsSource:
         self._context, self._repo = context, context.results
 
     def base(self, old: str, new: str) -> RenameBase:
-        """A call, one for each of the two folders, and one for each file of the old one."""
+        """A call, one or two for each of the two folders, and one for each file of the old one."""
         return self._base(self._context.hub.head(self._repo), old, new)
 
     def _base(self, commit: str, old: str, new: str) -> RenameBase:
@@ -205,12 +214,10 @@ class ResultsSource:
 
     def _listed(self, model: str, commit: str) -> list[str]:
         try:
-            files = self._context.hub.list_files(self._repo, commit, folder=model)
-        except EntryNotFound:
-            return []
+            paths = paths_in_folder(self._context, self._repo, model, commit)
         except TooLarge as error:
             raise TooMuchToRead(f"the folder {model}") from error
-        return [file.path for file in files if is_in_folder_of(model, file.path)]
+        return [path for path in paths if is_in_folder_of(model, path)]
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MAX_RESULTS_FILES:

@@ -70,7 +70,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
         return
-    if _is_set_aside(context, attempt):
+    if is_set_aside(context, attempt):
         context.attempts.answer_claim(attempt, granted=False)
         jobs.delete(context.redis, attempt)  # while RQ has a job of this id, it takes no other one
         context.index.put(entry.changed(state="waiting"))
@@ -93,7 +93,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         context.index.put(entry.changed(state="waiting"))
 
 
-def _is_set_aside(context: BoardContext, attempt: str) -> bool:
+def is_set_aside(context: BoardContext, attempt: str) -> bool:
     """Whether the worker that asks for the claim of `attempt` is set aside: its process may ask nevertheless."""
     state = context.attempts.read(attempt)
     if state is None:

@@ -7,7 +7,7 @@ with the same weights come from the index of requests, at no call.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bot.core.context import BoardContext
 from bot.model_facts.board_facts import combined_digest, model_of
@@ -30,8 +30,8 @@ _SHARD = re.compile(rb'"([^"\\]{1,300}\.safetensors)"')
 _CONFIGS = {"config.json": "_name_or_path", "adapter_config.json": "base_model_name_or_path"}
 
 
-def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) -> EvidenceCase:
-    """The facts for and against a flag on `model`; `named` are models that a report names. Raises HubError."""
+def gather_case(context: BoardContext, model: str, named: Sequence[str] = ()) -> EvidenceCase:
+    """The facts for and against a flag on `model`; `named` are those that a report or a flag names. Raises HubError."""
     subject = gather_subject(context, model) or ExaminedModel(model)
     twins = twins_of(context, subject)
     candidates = [*subject.declared, *(name for names in subject.traces.values() for name in names), *twins, *named]
@@ -44,6 +44,8 @@ def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) ->
         name for name, examined in others.items() if examined is not None and examined.model == subject.model
     )
     entries = [entry for entry in context.index.of_model(subject.model) if not entry.is_private]
+    examined_names = {name.casefold() for name, examined in others.items() if examined is not None}
+    own_names = {subject.model.casefold(), model.casefold()}
     return EvidenceCase(
         subject,
         tuple(examined for examined in others.values() if examined is not None and examined.model != subject.model),
@@ -51,6 +53,7 @@ def gather_case(context: BoardContext, model: str, named: Iterable[str] = ()) ->
         tuple(context.flag_book.records()),
         context.board.admission.is_official(subject.author),
         tuple(name for name in (*aliases, model) if name != subject.model),
+        frozenset(name.casefold() for name in named) - examined_names - own_names,
     )
 
 

@@ -14,10 +14,12 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.core.waiting_threads import note
+from bot.flags.evidence import gather_case
 from bot.flags.notices import EVIDENCE_GONE, after_maintainers, of_kind, say
-from bot.flags.reports import gather_report
 from hub.records import Repo, Thread
+from leaderboard.flag_evidence import EvidenceCase
 from leaderboard.flags import FlagRecord
+from leaderboard.suspicions import suspicions
 from leaderboard.triage import Topic
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text
@@ -55,20 +57,33 @@ def mark_causes(context: BoardContext) -> None:
 def recheck_evidence(context: BoardContext, model: str) -> FlagRecord | None:
     """Recheck the flag on `model`. Return its record if the cause is gone and was not, or at another commit, before.
 
-    A model that the bot cannot read any more keeps its cause. Raises HubError.
+    The cause stays while the bot cannot read everything that the evidence rests on. Raises HubError.
     """
     flagged = context.flag_book.of([model])
     record = next((record for record in flagged if record.stands and record.recheckable_codes()), None)
     if record is None:
         return None
     others = tuple(dict.fromkeys(evidence.other for evidence in record.evidence if evidence.other))
-    report, before = gather_report(context, record.model, others), find_recheck(context, record.model)
-    codes = {finding.code for finding in report.findings}
-    recheck = EvidenceRecheck(report.sha, context.now(), bool(report.sha) and not record.recheckable_codes() & codes)
+    case, before = gather_case(context, record.model, others), find_recheck(context, record.model)
+    codes = {finding.code for finding in suspicions(case)}
+    is_gone = _is_readable(record, case) and not record.recheckable_codes() & codes
+    recheck = EvidenceRecheck(case.subject.sha, context.now(), is_gone)
     context.redis.hset(context.keys.flag_rechecks, record.model.casefold(), json.dumps(vars(recheck)))
     changed = before is None or (before.sha, before.is_gone) != (recheck.sha, recheck.is_gone)
     log.info("cause of a flag", model=record.model, is_gone=recheck.is_gone)
     return record if changed and recheck.is_gone else None
+
+
+def _is_readable(record: FlagRecord, case: EvidenceCase) -> bool:
+    """Whether the bot could read the model, with its card, and the models that the evidence compares it with.
+
+    A model that is private or gated now, or that the Hub did not show once, proves nothing. Licences are in the cards.
+    """
+    codes, cards = record.recheckable_codes(), [case.subject.card]
+    compared = {evidence.other.casefold() for evidence in record.evidence if evidence.code in codes}
+    if any(code.startswith("licence-") for code in codes):
+        cards += [other.card for other in case.others]
+    return bool(case.subject.sha) and None not in cards and not compared & case.unread
 
 
 def find_recheck(context: BoardContext, model: str) -> EvidenceRecheck | None:

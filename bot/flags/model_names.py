@@ -12,7 +12,7 @@ from typing import Literal
 
 from bot.core.context import BoardContext
 from bot.model_facts.board_facts import model_of
-from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
+from hub.errors import BadRequest, Disabled, Garbled, Gated, RepoNotFound, RevisionNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.flag_tables import tidy
 from leaderboard.request_paths import is_model
@@ -36,7 +36,7 @@ class ResolvedName:
 
 
 def find_model(context: BoardContext, written: str) -> ResolvedName:
-    """Resolve `written` with one call. Raises HubError where the Hub does not answer."""
+    """Resolve `written` with one call, or two. Raises HubError where the Hub does not answer, or contradicts itself."""
     name = tidy(written)
     if not is_model(name):
         return ResolvedName(written, name[:200], "nowhere")
@@ -63,7 +63,11 @@ def _hub_name(context: BoardContext, name: str) -> str | None:
         return None if facts.private else facts.id or name
     except (Gated, Disabled, RevisionNotFound):
         return name
-    except (RepoNotFound, BadRequest):
+    except RepoNotFound as error:
+        if context.hub.repo_exists(Repo("model", name)):
+            raise Garbled(f"The Hub says that there is no {name}, and shows its branches.") from error
+        return None
+    except BadRequest:
         return None
     except TooLarge:
         return None if context.hub.is_private(Repo("model", name)) else name

@@ -9,15 +9,19 @@ Reports of one model in several threads are one report: the bot posts the decisi
 
 from __future__ import annotations
 
+import structlog
+
 from bot.core.context import BoardContext, thread_key, thread_of
 from bot.core.waiting_threads import note
 from bot.flags.model_names import find_model
 from bot.flags.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines, say
 from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, note_report, reports
-from hub.errors import ThreadNotFound
+from hub.errors import Denied, ThreadNotFound
 from hub.records import Repo, Thread
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
+
+log = structlog.get_logger()
 
 
 def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
@@ -84,15 +88,18 @@ def _take(context: BoardContext, repo: Repo, thread: Thread, name: str) -> None:
 def tell_reporters(context: BoardContext, report: FlagReport, url: str, cause: str, **variables: object) -> None:
     """Post the decision of the comment `cause` once in each thread of `report` but that at `url`, and close threads
     that report nothing else. At most three calls for each thread."""
-    key = f"{report.model} {cause}"
     for repo, number in filter(None, (thread_of(dirty_key.partition(":")[2]) for dirty_key in report.threads)):
         if address(context, repo, number) == url:
             continue
         try:
-            thread = context.hub.thread(repo, number)
-        except ThreadNotFound:
-            continue  # the thread was deleted
-        say(context, repo, thread, DECIDED, key, thread.author_name, model=report.model, url=url, **variables)
-        undecided = [name for name in reported_in(context, thread) if name.casefold() != report.model.casefold()]
-        if thread.status == "open" and _is_flag(thread) and not undecided:
-            context.effects.set_status(repo, number, "closed", context.marker(DECIDED, key))
+            _tell(context, report, repo, number, cause, url=url, **variables)
+        except (ThreadNotFound, Denied) as error:  # deleted; or locked, which must not stop the decision
+            log.warning("reporter not told", repo=repo.id, thread=number, model=report.model, error=str(error))
+
+
+def _tell(context: BoardContext, report: FlagReport, repo: Repo, number: int, cause: str, **variables: object) -> None:
+    thread, key = context.hub.thread(repo, number), f"{report.model} {cause}"
+    say(context, repo, thread, DECIDED, key, thread.author_name, model=report.model, **variables)
+    undecided = [name for name in reported_in(context, thread) if name.casefold() != report.model.casefold()]
+    if thread.status == "open" and _is_flag(thread) and not undecided:
+        context.effects.set_status(repo, number, "closed", context.marker(DECIDED, key))

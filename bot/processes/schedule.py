@@ -185,7 +185,7 @@ class Schedule:
         Two ticks in a row must find that: a worker that has just received the job reports it a moment later. One whose
         libraries still load names the attempt in its heartbeats meanwhile.
         """
-        old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ_SECONDS]
+        old = [entry for entry in entries if entry.state == "queued" and abs(now - entry.queued) > STUCK_IN_RQ_SECONDS]
         missing_before, self._missing = self._missing, {}
         if not old:
             return

@@ -21,6 +21,7 @@ import structlog
 
 from bot.core.commands.model import Call
 from bot.core.context import BoardContext, thread_key
+from bot.evaluations.attempt import is_set_aside
 from bot.model_facts import checking
 from bot.model_facts.board_facts import with_model_facts
 from bot.queue.dispatching import QUEUE, job_for
@@ -158,7 +159,11 @@ def sync_trial(context: BoardContext, name: str) -> None:
         return
     state = context.attempts.read(trial.job.attempt)
     life = "" if state is None else state.state
-    if life == "taken" and context.attempts.answer_claim(trial.job.attempt, granted=True):
+    if life == "taken" and is_set_aside(context, trial.job.attempt):
+        context.attempts.answer_claim(trial.job.attempt, granted=False)
+        context.trials.put(trial.again(failed=False))
+        context.mark(QUEUE, SyncPriority.PERSON)
+    elif life == "taken" and context.attempts.answer_claim(trial.job.attempt, granted=True):
         context.mark(trial.thread, SyncPriority.BACKGROUND)
     elif life == "ended":
         _act_on_end(context, trial)

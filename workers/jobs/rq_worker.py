@@ -8,7 +8,8 @@ report a job that crashes. Differences from RQ's own worker:
 
     SIGTERM      RQ waits for the job. Here the job stops within a grace period, and the attempt is handed back.
     kill -9      RQ leaves the job running. Here job and zygote die with the worker (PDEATHSIG).
-    timeouts     RQ raises in the middle of a job. Here the job limits its own time; RQ's timeout is a backstop.
+    timeouts     RQ raises in the middle of a job, and asks Redis before it kills one. Here the job limits its own time,
+                 and the worker kills a job that does not, by the monotonic clock and without Redis.
     heartbeats   RQ interrupts the wait for the job by an alarm. Here the worker compares the clock while it waits: an
                  exception at a random place could leave answers of Redis unread.
     Redis away   RQ's worker quits and forgets the job. Here the worker waits and goes on.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -58,8 +60,8 @@ from workers.sandbox.zygote_client import ZygoteBroken
 
 log = logging.getLogger(__name__)
 
-RQ_TIMEOUT_MARGIN = 3600
-"""Seconds that RQ allows a job beyond its own limit, for the publication. The job enforces its limit itself."""
+JOB_MARGIN_SECONDS = 3600
+"""Seconds that a job may take beyond its own limit, for the publication. The job enforces its limit itself."""
 REDIS_RETRY_SECONDS = 1.0
 """Seconds between two attempts to reach Redis while it is away."""
 HAND_BACK_SECONDS = 3.0
@@ -90,6 +92,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
+        self.job_deadline = math.inf
         self.prefetcher = Prefetcher(worker_context.hub_gateway, self._next_job)
         self.zygote_starter = ZygoteStarter(worker_context, self.prefetcher)
 
@@ -192,8 +195,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Run `job` in its own process, then record how its attempt ended."""
         self.worker_heartbeat.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
-        # Changes this object, not Redis. Doubled, because another attempt may hold the device first.
-        job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
+        job.timeout = -1  # changes this object, not Redis
+        # Doubled, because another attempt may hold the device first.
+        job_seconds = math.inf if self.seconds is None else 2 * self.seconds + JOB_MARGIN_SECONDS
+        self.job_deadline = time.monotonic() + job_seconds
         if self._zygote_is_ready(doing=job.id):
             super().execute_job(job, queue)
         self.zygote_starter.kill_leftovers()
@@ -228,9 +233,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self._signal_job()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
-        """Wait for the job's process; kill it when its grace period is over.
+        """Wait for the job's process; kill it when its time, or its grace period, is over.
 
-        Raises HorseMonitorTimeoutException when a heartbeat is due: RQ's loop sends it and calls again.
+        Raises HorseMonitorTimeoutException when a heartbeat is due: RQ's loop sends it and calls again. If the process
+        died, its child ends here too: RQ first asks Redis for the job, which may be away, or have lost it.
         """
         heartbeat_due = time.monotonic() + self.job_monitoring_interval
         try:
@@ -241,16 +247,21 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             while not select.select([pidfd], [], [], 0.5)[0]:
                 if not self.stopping:
                     self.prefetcher.poll()
-                if (
-                    self.stop_asked is not None
-                    and time.monotonic() - self.stop_asked > self.worker_context.settings.grace_seconds
-                ):
+                if self._is_job_overdue():
                     self.kill_horse(signal.SIGKILL)
                 if time.monotonic() >= heartbeat_due:
                     raise HorseMonitorTimeoutException
         finally:
             os.close(pidfd)
-        return super().wait_for_horse()  # type: ignore[no-any-return]
+        pid, status, usage = super().wait_for_horse()
+        if status != os.EX_OK:
+            self.worker_context.zygote_client.stop()
+        return pid, status, usage
+
+    def _is_job_overdue(self) -> bool:
+        """Whether the job's time, or its grace period, is over."""
+        now, grace_seconds = time.monotonic(), self.worker_context.settings.grace_seconds
+        return now > self.job_deadline or (self.stop_asked is not None and now - self.stop_asked > grace_seconds)
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
         """Send RQ's heartbeat and Steward's; the job goes on while Redis is away or answers with errors.
@@ -264,9 +275,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             log.warning("job %s goes on without RQ's beat: %s: %s", job.id, type(error).__name__, error)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """Stop the child of a job whose process died, and end its attempt."""
+        """End the attempt of a job whose process died."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
-        self.worker_context.zygote_client.stop()
         if not self.stopping:
             end_as_lost(self.board_redis, job, self.worker_context, ret_val)
 

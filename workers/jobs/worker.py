@@ -21,6 +21,8 @@ from importlib import metadata
 from itertools import count
 from types import FrameType
 
+import redis
+
 from hub.client import Hub
 from hub.errors import HubError
 from leaderboard import __version__
@@ -29,7 +31,7 @@ from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import parse_tiers
 from redis_state.errors import RedisAway, RedisMissing, SecretMissing
 from redis_state.keys import Keys
-from redis_state.redis import TRANSIENT, Redis, connect
+from redis_state.redis import Redis, connect
 from workers.common import kernel
 from workers.common.devices import Device
 from workers.errors import BoardUnreachable, WorkerError
@@ -56,6 +58,8 @@ CANNOT_PUBLISH = (
     "Set STEWARD_WORKER_TOKEN, or STEWARD_WORKER_TOKEN_FILE to the path of a file that holds it: without the workers' "
     "token no results can be published."
 )
+RESTART_SECONDS = 1.0
+"""Seconds after an error of Redis until the worker begins anew."""
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
@@ -193,7 +197,7 @@ def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> T
 
 
 def run_worker(worker_context: WorkerContext) -> int:
-    """Take jobs until asked to stop; return an exit code. Waits while Redis is away."""
+    """Take jobs until asked to stop; return an exit code. Waits while Redis is away or refuses writes."""
     keys = Keys(worker_context.board.name)
     queues = [keys.queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
     if worker_context.account:
@@ -203,14 +207,15 @@ def run_worker(worker_context: WorkerContext) -> int:
     worker_context.zygote_client.wait_until_ready()
     report_isolation(worker_context)
     for restart in count():
-        connection = _connect(worker_context.settings.redis_url)
-        worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{restart}")
+        connection, worker = _connect(worker_context.settings.redis_url), None
         try:
+            worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{restart}")
             worker.work(logging_level=None)
-        except TRANSIENT as error:
+        except redis.RedisError as error:  # away, or full, or a replica that takes no writes
             log.warning("the worker restarts: %s", error)
+            time.sleep(RESTART_SECONDS)
         _end_on_signals()
-        if worker.stopping:
+        if worker is not None and worker.stopping:
             worker.leave()
             return 3 if worker.broken else 0
         log.warning("the worker restarts")

@@ -18,6 +18,7 @@ from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
+from redis_state.set_aside import SetAsideWorker
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
@@ -147,6 +148,21 @@ def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
     assert len(attempts) == MAX_TRIES
     assert "a problem on our side" in reply(talk)
     assert not stand.context.trials.pending()
+
+
+def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:
+    """It may ask nevertheless; the trial waits for another worker, and none of its tries is used up."""
+    talk = ask(stand)
+    stand.time += 120
+    beat(stand, "")
+    pass_time(stand, "")
+    (job,) = stand.queued()
+    aside = SetAsideWorker(worker="w", attempt=job.attempt, path=job.path, reason="its samples differ", at=stand.time)
+    stand.context.set_aside.put(aside)
+    assert take(stand, job) is False
+    (trial,) = stand.context.trials.pending()
+    assert (trial.job.attempt != job.attempt, trial.tries) == (True, 0)
+    assert "waits for a trial" in reply(talk)
 
 
 @pytest.mark.parametrize("forged", first(1, [b"{}", b"x"]))

@@ -129,6 +129,20 @@ def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> 
     assert not attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW, worker="w", path=PATH)
 
 
+@pytest.mark.parametrize("state", ["ended", "handed-back"])
+def test_a_beat_that_arrives_late_changes_nothing(attempts: Attempts, state: str) -> None:
+    """A Redis that stood still executes what it was sent in any order; a proxy may hold a call up. The end of a trial
+    would be overlooked, and an attempt that was handed back would count as lost."""
+    attempts.take(ATTEMPT, PATH, "w", now=NOW)
+    attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW, worker="w", path=PATH)
+    assert attempts.end(outcome(), "", worker="w") if state == "ended" else attempts.hand_back(ATTEMPT, worker="w")
+    assert not attempts.beat(ATTEMPT, AttemptProgress("evaluate", 1, 2), now=NOW + 1, worker="w", path=PATH)
+    present = attempts.read(ATTEMPT)
+    assert present is not None
+    assert present.state == state
+    assert attempts.alive(now=NOW + 1) == set()
+
+
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
     """Of a log that is too long the last bytes are stored, even if they split a character."""
     attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")

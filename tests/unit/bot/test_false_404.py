@@ -9,11 +9,14 @@ from typing import Any, NoReturn, cast
 
 import pytest
 
+from bot.changes import rename_facts
+from bot.changes.rename_sources import paths_in_folder
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
 from bot.evaluations import published_files, samples
 from bot.evaluations.samples import SamplesNotShown
+from bot.flags.model_names import find_model
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
@@ -226,3 +229,45 @@ def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest
     del listed[1]
     assert own_threads.find_own(cast(Any, context), "Title", marker, "") is None
     assert forgotten == [member]
+
+
+def _after(error: Exception, answer: object) -> Callable[..., object]:
+    """A call that fails once, and then gives this answer."""
+    errors = [error]
+
+    def call(*_: object, **__: object) -> object:
+        if errors:
+            raise errors.pop()
+        return answer
+
+    return call
+
+
+def test_results_that_one_404_hides_move_with_their_requests() -> None:
+    """The requests would be renamed or removed alone, and their results stay where they are."""
+    entry, missing = FileEntry("ada/one/results_1.json", "0" * 40, 10), EntryNotFound("no folder", status=404)
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=_after(missing, [entry]))))
+    assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == [entry.path]
+    context.hub.list_files = _fail(missing)
+    assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == []
+
+
+def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
+    """An approved rename would end with the sentence that there is no such model."""
+    hub = SimpleNamespace(model_facts=_fail(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
+    context = cast(Any, SimpleNamespace(hub=hub))
+    with pytest.raises(Garbled):
+        rename_facts._facts(context, "ada/new")
+    hub.repo_exists = lambda _: False
+    assert rename_facts._facts(context, "ada/new") is None
+
+
+def test_a_flag_on_a_model_that_one_404_hides_is_tried_again() -> None:
+    """It would be refused as unknown, or hold for an earlier name of the model alone."""
+    hub = SimpleNamespace(model_facts=_fail(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
+    index = SimpleNamespace(of_model=lambda _: [])
+    context = cast(Any, SimpleNamespace(hub=hub, index=index))
+    with pytest.raises(Garbled):
+        find_model(context, "ada/new")
+    hub.repo_exists = lambda _: False
+    assert not find_model(context, "ada/new").is_known

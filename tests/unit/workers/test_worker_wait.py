@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import redis
 from rq.timeouts import HorseMonitorTimeoutException
 
 from workers.jobs.rq_worker import EvaluationWorker
@@ -16,8 +20,8 @@ from workers.jobs.rq_worker import EvaluationWorker
 
 @pytest.fixture
 def job_process() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs until it is killed."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
+    """A process that runs until it is killed, in a group of its own."""
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
         yield process
         process.kill()
 
@@ -27,9 +31,21 @@ def waiting_worker(pid: int, *, interval: float) -> EvaluationWorker:
     worker = EvaluationWorker.__new__(EvaluationWorker)
     worker._horse_pid = pid
     worker.job_monitoring_interval = interval
-    worker.stop_asked = None
+    worker.stop_asked, worker.job_deadline = None, math.inf
     worker.prefetcher = cast(Any, SimpleNamespace(poll=lambda: None))
+    worker.worker_context = cast(
+        Any,
+        SimpleNamespace(
+            zygote_client=SimpleNamespace(stop=lambda: None), settings=SimpleNamespace(grace_seconds=1000.0)
+        ),
+    )
+    worker.name, worker.executions, worker.log = "worker", {}, cast(Any, logging.getLogger("rq.worker"))
     return worker
+
+
+def away(*_: object, **__: object) -> None:
+    """What a call to a Redis that is away does."""
+    raise redis.ConnectionError("no answer")
 
 
 def test_a_busy_workers_heartbeats_need_no_alarm(job_process: subprocess.Popen[bytes]) -> None:
@@ -60,3 +76,50 @@ def test_the_wait_ends_with_the_process(job_process: subprocess.Popen[bytes]) ->
     pid, status, _ = waiting_worker(job_process.pid, interval=1000).wait_for_horse()
     job_process.returncode = 0  # reaped by the worker
     assert (pid, status) == (job_process.pid, signal.SIGKILL)
+
+
+def test_the_child_of_a_job_that_died_ends_while_redis_is_away(job_process: subprocess.Popen[bytes]) -> None:
+    """RQ asks Redis for the job's status first; without its job the child would keep the device from the next one."""
+    worker, stopped = waiting_worker(job_process.pid, interval=1000), list[bool]()
+    worker.worker_context.zygote_client.stop = lambda: stopped.append(True)  # type: ignore[method-assign]
+    job = SimpleNamespace(id="job", timeout=-1, started_at=None, get_status=away)
+    job_process.kill()
+    with pytest.raises(redis.ConnectionError):
+        worker.monitor_work_horse(cast(Any, job), cast(Any, None), cast(Any, SimpleNamespace(id="execution")))
+    job_process.returncode = 0  # reaped by the worker
+    assert stopped == [True]
+
+
+def test_a_job_over_its_time_is_killed_while_redis_is_away(
+    job_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that restarts without killing it would run the next job in the same slot, beside it."""
+    worker = waiting_worker(job_process.pid, interval=0.1)
+    worker.job_deadline = 0.0
+    monkeypatch.setattr(worker, "heartbeat", away)
+    job = SimpleNamespace(id="job", timeout=-1, started_at=None, get_status=away)
+    with pytest.raises(redis.ConnectionError):
+        worker.monitor_work_horse(cast(Any, job), cast(Any, None), cast(Any, SimpleNamespace(id="execution")))
+    assert not Path(f"/proc/{job_process.pid}").exists()
+    job_process.returncode = 0  # reaped by the worker
+
+
+def test_a_job_that_does_not_die_at_once_is_waited_for(
+    job_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait in the kernel, such as for a disk that hangs: heartbeats go on, and no other job begins."""
+    worker, beats = waiting_worker(job_process.pid, interval=0.1), list[bool]()
+
+    def beat(*_: object) -> None:
+        beats.append(True)
+        if len(beats) == 3:
+            job_process.kill()
+
+    worker.job_deadline = 0.0
+    monkeypatch.setattr(worker, "kill_horse", lambda *_: None)
+    monkeypatch.setattr(worker, "maintain_heartbeats", beat)
+    job = SimpleNamespace(id="job", timeout=-1, started_at=None, get_status=away)
+    with pytest.raises(redis.ConnectionError):
+        worker.monitor_work_horse(cast(Any, job), cast(Any, None), cast(Any, SimpleNamespace(id="execution")))
+    assert len(beats) == 3
+    job_process.returncode = 0  # reaped by the worker

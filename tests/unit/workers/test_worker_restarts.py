@@ -1,0 +1,59 @@
+"""A worker whose Redis goes away, or refuses writes, begins anew instead of ending."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import redis
+
+from workers.jobs import worker as module
+
+
+class UnluckyWorker:
+    """A worker that fails until `errors` is empty, at its start or at its end, and is then asked to stop."""
+
+    errors: list[tuple[str, redis.RedisError]]
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.stopping = self.broken = False
+        self._fail("start")
+
+    def work(self, **_: object) -> None:
+        """Fail as RQ's loop does at its end, or be asked to stop."""
+        self._fail("end")
+        self.stopping = True
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+    def _fail(self, when: str) -> None:
+        if self.errors and self.errors[0][0] == when:
+            raise self.errors.pop(0)[1]
+
+
+@pytest.mark.parametrize(
+    ("when", "error"),
+    [
+        ("end", redis.ConnectionError("no answer")),
+        ("start", redis.ConnectionError("no answer")),
+        ("end", redis.ReadOnlyError("You can't write against a read only replica.")),
+        ("end", redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")),
+    ],
+)
+def test_a_worker_begins_anew(when: str, error: redis.RedisError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ's loop ends with the error of its last call; the zygote, which took long to load, goes on."""
+    UnluckyWorker.errors = [(when, error)]
+    monkeypatch.setattr(module, "EvaluationWorker", UnluckyWorker)
+    monkeypatch.setattr(module, "_connect", lambda _: None)
+    monkeypatch.setattr(module, "_end_on_signals", lambda: None)
+    monkeypatch.setattr(module, "report_isolation", lambda _: None)
+    monkeypatch.setattr(module, "RESTART_SECONDS", 0.0)
+    zygote_client = SimpleNamespace(start=lambda: None, wait_until_ready=lambda: None)
+    worker_context = SimpleNamespace(
+        board=SimpleNamespace(name="board"), settings=SimpleNamespace(tiers=("all",), redis_url="redis://nowhere"),
+        account="", worker="worker", zygote_client=zygote_client,
+    )  # fmt: skip
+    assert module.run_worker(cast(Any, worker_context)) == 0
+    assert UnluckyWorker.errors == []
