@@ -14,6 +14,7 @@ from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
 from bot.evaluations import published_files, samples
 from bot.evaluations.samples import SamplesNotShown
+from bot.flags import evidence
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
@@ -203,6 +204,25 @@ def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeyp
     context.suite = SimpleNamespace(digest="d")
     answers[:] = [wrong("no", status=404), file]
     assert published_files.find_outcome(context, cast(Any, None), "a") == outcome
+
+
+def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the model, or the card, that the evidence is about, the bot said that the cause of a flag was gone."""
+    monkeypatch.setattr(evidence, "ModelRepo", lambda *_: SimpleNamespace())
+    monkeypatch.setattr(evidence, "weight_files", lambda _: [])
+    monkeypatch.setattr(evidence, "_traces", lambda _: {})
+    gone = NotFound("no model", status=404)
+    facts = SimpleNamespace(private=False, id="ada/good", sha="0" * 40, files=(), created_at=None)
+    cards: list[object] = [gone, "card"]
+    monkeypatch.setattr(evidence, "gather_card", _in_turn(cards))
+    answers: list[object] = [gone, facts]
+    hub = SimpleNamespace(model_facts=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub, address=lambda repo: repo.id))
+    examined = evidence.gather_subject(context, "ada/good")
+    assert examined is not None
+    assert (examined.model, examined.card) == ("ada/good", "card")
+    answers[:] = [gone, gone]
+    assert evidence.gather_subject(context, "ada/good") is None
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
