@@ -12,10 +12,12 @@ import pytest
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
+from bot.core.earlier_names import called_now
 from bot.evaluations import published_files, samples
 from bot.evaluations.samples import SamplesNotShown
 from bot.flags import evidence
 from bot.ledger.edits import PresentFile, PutFile
+from bot.setup import adopting
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
@@ -223,6 +225,27 @@ def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> N
     assert (examined.model, examined.card) == ("ada/good", "card")
     answers[:] = [gone, gone]
     assert evidence.gather_subject(context, "ada/good") is None
+
+
+def test_adoption_records_a_repo_that_one_404_hides() -> None:
+    """The files and threads of a board's past would count as new ones, and get answers."""
+    gone = NotFound("no repo", status=404)
+    answers: list[object] = [gone, "0" * 40, gone, ([SimpleNamespace(num=7)], False), *[gone] * 4]
+    hub = SimpleNamespace(head=_in_turn(answers), threads_page=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub))
+    assert adopting._heads(context, LOGS) == {LOGS.id: "0" * 40}
+    assert adopting._highest_thread(context, LOGS) == 7
+    assert adopting._heads(context, LOGS) == {}
+    assert adopting._highest_thread(context, LOGS) == 0
+
+
+def test_a_present_name_that_one_404_hides_is_found() -> None:
+    """The answer is cached for a day, in which links by the earlier name led nowhere."""
+    gone = NotFound("no repo", status=404)
+    answers: list[object] = [gone, "board/new", gone, gone]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(present_id=_in_turn(answers))))
+    assert called_now(context, LOGS).id == "board/new"
+    assert called_now(context, LOGS) == LOGS
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
