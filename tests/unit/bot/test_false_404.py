@@ -22,6 +22,7 @@ from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
 from hub.records import Account, File, FileEntry, Repo
+from leaderboard.admission.facts import ModelCard
 from leaderboard.roles import Person
 from leaderboard.sample_checks import UnreadableSamples
 
@@ -215,14 +216,15 @@ def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(evidence, "_traces", lambda _: {})
     gone = NotFound("no model", status=404)
     facts = SimpleNamespace(private=False, id="ada/good", sha="0" * 40, files=(), created_at=None)
-    cards: list[object] = [gone, "card"]
+    card = ModelCard(exists=True)
+    cards: list[object] = [gone, card]
     monkeypatch.setattr(evidence, "gather_card", _in_turn(cards))
     answers: list[object] = [gone, facts]
     hub = SimpleNamespace(model_facts=_in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub, address=lambda repo: repo.id))
     examined = evidence.gather_subject(context, "ada/good")
     assert examined is not None
-    assert (examined.model, examined.card) == ("ada/good", "card")
+    assert (examined.model, examined.card) == ("ada/good", card)
     answers[:] = [gone, gone]
     assert evidence.gather_subject(context, "ada/good") is None
 
