@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from bot.changes.rename_sources import RenameBase
 from bot.core import people
 from bot.core.context import BoardContext, thread_of
 from hub.errors import BadRequest, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelInfo, Repo, Thread
+from hub.retries import unless_gone
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
 from leaderboard.rename_checks import RenameFacts
@@ -103,10 +105,7 @@ def asking_for(context: BoardContext, repo: Repo, thread: Thread) -> tuple[Perso
     links = sorted(text(key) for key in context.redis.smembers(context.keys.pull_links(f"{repo.id} {thread.num}")))
     for key in links[:MAX_LINKING_THREADS]:
         location = thread_of(key.removeprefix("thread:"))
-        try:
-            linking = context.hub.thread(*location) if location is not None else None
-        except NotFound:
-            continue
+        linking = unless_gone(partial(context.hub.thread, *location)) if location is not None else None
         authors += [_person(context, linking)] if linking is not None else []
     requesters = [person for person in (*authors, _person(context, thread)) if person.id]
     return tuple(dict.fromkeys(requesters))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.core.context import BoardContext, repo_of
-from hub.errors import BadRequest, Denied, NotFound
+from hub.errors import BadRequest, Denied
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.links import RequestLink
 from redis_state.redis import text
 
@@ -17,11 +18,13 @@ MAX_NAMES = 2
 
 
 def called_now(context: BoardContext, repo: Repo) -> Repo:
-    """The repo under its present name; unchanged if the bot can see no such repo. One call. Raises HubError."""
+    """The repo under its present name; unchanged if the bot can see no such repo. One call, and another one after a
+    404. Raises HubError."""
     try:
-        return Repo(repo.kind, context.hub.present_id(repo))
-    except (NotFound, Denied, BadRequest):
-        return repo
+        present = unless_gone(lambda: context.hub.present_id(repo))
+    except (Denied, BadRequest):
+        present = None
+    return Repo(repo.kind, present) if present is not None else repo
 
 
 def paths_in_requests(context: BoardContext, links: Sequence[RequestLink]) -> list[str]:

@@ -16,6 +16,7 @@ from bot.core.context import BoardContext
 from bot.evaluations.samples import asked_questions
 from hub.errors import Denied, Garbled, NotFound, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.attempts import Details
 from leaderboard.cross_checks import (
     MAX_REPORT_BYTES,
@@ -71,9 +72,8 @@ class CrossCheckClaim:
         """The digest of these contents at `commit`; "" if there is no such commit. One call."""
         time = self.details.results_path.removeprefix("results_").removesuffix(".json")
         paths = [self.details.results_path, *(table_path(task, time) for task in self.context.suite.tasks)]
-        try:
-            entries = self.context.hub.paths_info(self.repo, paths, commit)
-        except NotFound:
+        entries = unless_gone(lambda: self.context.hub.paths_info(self.repo, paths, commit))
+        if entries is None:
             return ""
         ids = json.dumps(sorted((path, entry.oid) for path, entry in entries.items()))
         return hashlib.sha256(ids.encode()).hexdigest()
@@ -124,8 +124,8 @@ def _restricted_commit(claim: CrossCheckClaim) -> str:
         return ""
     repo = Repo("dataset", claim.context.board.repos.restricted_details(claim.request.path.model))
     try:
-        return claim.context.hub.head(repo)
-    except (NotFound, Denied):
+        return unless_gone(lambda: claim.context.hub.head(repo)) or ""
+    except Denied:
         return ""
 
 

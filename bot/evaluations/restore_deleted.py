@@ -26,8 +26,9 @@ from bot.evaluations.published_files import OutcomeMismatch, check_results, find
 from bot.intake.webhook_trust import seconds_between_looks
 from bot.ledger.edits import PutFile
 from bot.results.scoreboard import SCORES
-from hub.errors import NotFound, TooLarge
+from hub.errors import Garbled, TooLarge
 from hub.records import LogEntry, Repo
+from hub.retries import unless_gone
 from leaderboard.attempts import number_in
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, Status, parse_request
@@ -74,9 +75,11 @@ def sync_deleted_results(context: BoardContext) -> None:
 
 
 def _commits_of_others(context: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
-    """The commits after `seen` that are not the bot's own, newest first."""
-    me = context.me()
-    for entry in context.hub.commits(repo, head, limit=MAX_COMMITS):
+    """The commits after `seen` that are not the bot's own, newest first. Raises Garbled if the Hub lists none."""
+    me, commits = context.me(), context.hub.commits(repo, head, limit=MAX_COMMITS)
+    if not commits:
+        raise Garbled(f"The Hub lists no commit of {repo.id} up to {head[:8]}.")
+    for entry in commits:
         if entry.oid == seen:
             return
         if not is_ours(me, entry):
@@ -85,14 +88,8 @@ def _commits_of_others(context: BoardContext, repo: Repo, seen: str, head: str) 
 
 def _check_commit(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
     """Log the bot's files that `entry` removed and that are still gone, and restore them if that is safe."""
-    try:
-        paths = [
-            path
-            for path in context.hub.changed_paths(repo, f"{entry.oid}^", entry.oid)
-            if _is_ours(repo, context, path)
-        ]
-    except NotFound:
-        return  # the first commit of all
+    changed = unless_gone(lambda: context.hub.changed_paths(repo, f"{entry.oid}^", entry.oid))
+    paths = [path for path in changed or () if _is_ours(repo, context, path)]  # none of the first commit of all
     present = context.hub.paths_info(repo, paths, head) if paths else {}
     author = entry.authors[0] if entry.authors else ""
     for path in paths:

@@ -14,8 +14,9 @@ from bot.model_facts.board_facts import combined_digest, model_of
 from bot.model_facts.card import MERGEKIT, gather_card
 from bot.model_facts.repo import ModelRepo
 from bot.probe.questions import INDEX_FILE
-from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
+from hub.errors import BadRequest, Disabled, Gated, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.admission.facts import ModelFile
 from leaderboard.flag_evidence import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
 from leaderboard.request_paths import is_model
@@ -60,18 +61,18 @@ def gather_case(context: BoardContext, model: str, named: Sequence[str] = ()) ->
 def gather_subject(context: BoardContext, model: str) -> ExaminedModel | None:
     """`model` as the Hub has it now; None where the bot cannot read it, or it is private."""
     try:
-        facts = context.hub.model_facts(model)
-    except (NotFound, BadRequest, Gated, Disabled, TooLarge):
+        facts = unless_gone(lambda: context.hub.model_facts(model))
+    except (BadRequest, Gated, Disabled, TooLarge):
         return None
-    if facts.private:
+    if facts is None or facts.private:
         return None
     files = {file.name: ModelFile(file.name, file.size, file.sha256) for file in facts.files}
     repo = ModelRepo(context.hub, Repo("model", facts.id), facts.sha, files)
     try:
-        names = weight_files(repo)
-        card, traces = gather_card(repo, facts), _traces(repo)
-    except (Gated, Disabled, NotFound):
-        names, card, traces = _by_name(list(files)), None, {}
+        contents = unless_gone(lambda: (weight_files(repo), gather_card(repo, facts), _traces(repo)))
+    except (Gated, Disabled):
+        contents = None
+    names, card, traces = contents or (_by_name(list(files)), None, {})
     weights = {name: files[name].sha256 or "" for name in names}
     created = facts.created_at.timestamp() if facts.created_at is not None else 0.0
     return ExaminedModel(facts.id, facts.sha, weights, card, traces, created, context.address(Repo("model", facts.id)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from bot.core.adoption import TITLE
 from bot.core.context import BoardContext
@@ -16,8 +17,9 @@ from bot.core.former_paths import move
 from bot.core.watched_repos import thread_repos
 from bot.intake.deliveries import REQUESTS
 from bot.setup.history import status_in
-from hub.errors import NotFound, StaleParent
+from hub.errors import StaleParent
 from hub.records import Account, Repo, WriteFile
+from hub.retries import unless_gone
 from leaderboard.adoption import MAX_RECORD, RECORD, AdoptingAccount, AdoptionRecord, parse_record
 from leaderboard.request_paths import is_request_path
 from redis_state.clock import iso
@@ -83,18 +85,10 @@ def _statuses(context: BoardContext, head: str) -> Counter[str]:
 
 
 def _heads(context: BoardContext, *repos: Repo) -> dict[str, str]:
-    heads = {}
-    for repo in repos:
-        try:
-            heads[repo.id] = context.hub.head(repo)
-        except NotFound:
-            continue  # not created yet: it holds no old files
-    return heads
+    heads = {repo.id: unless_gone(partial(context.hub.head, repo)) for repo in repos}
+    return {name: head for name, head in heads.items() if head is not None}  # a repo that is missing has no old files
 
 
 def _highest_thread(context: BoardContext, repo: Repo) -> int:
-    try:
-        newest, _ = context.hub.threads_page(repo, 0)
-    except NotFound:
-        return 0
+    newest, _ = unless_gone(lambda: context.hub.threads_page(repo, 0)) or ([], False)
     return max((thread.num for thread in newest), default=0)

@@ -1,4 +1,4 @@
-"""A history that the Hub cuts off before the parent of a commit."""
+"""A history that the Hub cuts off, or a commit in it that one 404 hides."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from bot.changes.changesets import _reverse
 from bot.changes.rename_sources import ResultsSource
 from bot.core.context import BoardContext
+from bot.evaluations import restore_deleted
 from bot.pulls.merging import _restorations_from_hub
-from hub.errors import Garbled
+from hub.errors import Garbled, NotFound
 from hub.reads import Reads
 from hub.records import Repo
 
@@ -22,6 +23,27 @@ READERS = {
     "restore": lambda context: _restorations_from_hub(context, REPO, cast(Any, None), COMMIT),
     "rename": lambda context: ResultsSource(context).merged("old", "new", COMMIT),
 }
+
+
+def test_removed_files_are_found_after_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty history, or one 404 about a commit, hid a removal for good: only later commits are read then."""
+    path, asked, removed = "ada/good/results_1.json", list[str](), list[str]()
+    entry = SimpleNamespace(oid=COMMIT, authors=("mallory",))
+
+    def changed_paths(_: Repo, base: str, __: str) -> list[str]:
+        asked.append(base)
+        if len(asked) == 1:
+            raise NotFound("no commit", status=404)
+        return [path]
+
+    hub = SimpleNamespace(commits=lambda *_, **__: [], changed_paths=changed_paths, paths_info=lambda *_: {})
+    context = cast(Any, SimpleNamespace(hub=hub, results=REPO, me=lambda: None))
+    with pytest.raises(Garbled):
+        list(restore_deleted._commits_of_others(context, REPO, "0" * 40, COMMIT))
+    monkeypatch.setattr(restore_deleted, "_is_maintainer", lambda *_: False)
+    monkeypatch.setattr(restore_deleted, "_restore", lambda _, lost: removed.append(lost))
+    restore_deleted._check_commit(context, REPO, cast(Any, entry), COMMIT)
+    assert removed == [path]
 
 
 @pytest.mark.parametrize("listed", [[], [SimpleNamespace(oid=COMMIT)]], ids=["empty", "alone"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -10,18 +9,24 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from bot.changes import rename_facts
+from bot.changes.rename_facts import asking_for
 from bot.changes.rename_sources import paths_in_folder
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
+from bot.core.earlier_names import called_now
 from bot.evaluations import published_files, samples
+from bot.evaluations.cross_check_reports import CrossCheckClaim, _restricted_commit
 from bot.evaluations.samples import SamplesNotShown
+from bot.flags import evidence
 from bot.flags.model_names import find_model
 from bot.ledger.edits import PresentFile, PutFile
+from bot.setup import adopting
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
 from hub.records import Account, File, FileEntry, Repo
+from leaderboard.admission.facts import ModelCard
 from leaderboard.roles import Person
 from leaderboard.sample_checks import UnreadableSamples
 
@@ -106,50 +111,28 @@ def test_a_front_end_that_one_404_hides_stays_one() -> None:
     assert answers == []
 
 
-class _LaggingHub:
-    """A Hub whose next `wrong` answers about each account or organisation are 404s."""
-
-    def __init__(self, wrong: int) -> None:
-        self.wrong, self.calls = wrong, Counter[str]()
-
-    def _answer(self, call: str, answer: object) -> object:
-        self.calls[call] += 1
-        if self.calls[call] <= self.wrong:
-            raise NotFound("nothing of this name", status=404)
-        return answer
-
-    def user(self, name: str) -> object:
-        """The account of this name."""
-        return self._answer("user", Account("1", name, 0.0))
-
-    def member(self, *_: str) -> object:
-        """The role of a member."""
-        return self._answer("member", "write")
-
-    def members(self, _: str) -> object:
-        """The only member."""
-        return self._answer("members", {"1": "write"})
-
-
 @pytest.mark.parametrize(("wrong", "is_known"), [(0, True), (1, True), (2, False)])
 def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None:
     """The wrong answer was cached, so a maintainer or an author had no rights for minutes."""
+    answers: dict[str, list[object]] = {
+        "user": [Account("1", "mia", 0.0)],
+        "member": ["write"],
+        "members": [{"1": "write"}],
+    }
+    for each in answers.values():
+        each[:0] = [NotFound("nothing of this name", status=404)] * wrong
     stored = dict[str, str]()
-    redis = SimpleNamespace(get=stored.get, set=lambda key, value, **_: stored.update({key: value}))
-    organisation = SimpleNamespace(name="board", role="write")
-    hub = _LaggingHub(wrong)
     context = SimpleNamespace(
-        hub=hub,
-        redis=redis,
+        hub=SimpleNamespace(**{name: _in_turn(each) for name, each in answers.items()}),
+        redis=SimpleNamespace(get=stored.get, set=lambda key, value, **_: stored.update({key: value})),
         keys=SimpleNamespace(person=str),
-        board=SimpleNamespace(maintainers=(), maintainer_organisations=(organisation,)),
+        board=SimpleNamespace(maintainers=(), maintainer_organisations=(SimpleNamespace(name="board", role="write"),)),
     )
     person, cast_context = Person("1", "mia"), cast(Any, context)
     for _ in range(2):  # the second answers come from the cache
         assert people.role_in(cast_context, "board", person, fresh=False) == ("write" if is_known else None)
         assert people.user_id(cast_context, "mia", fresh=False) == ("1" if is_known else None)
         assert people.maintainers(cast_context) == ({"1"} if is_known else set())
-    assert max(hub.calls.values()) == min(wrong + 1, 2)
 
 
 def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> None:
@@ -206,6 +189,75 @@ def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeyp
     context.suite = SimpleNamespace(digest="d")
     answers[:] = [wrong("no", status=404), file]
     assert published_files.find_outcome(context, cast(Any, None), "a") == outcome
+
+
+def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the model, or the card, that the evidence is about, the bot said that the cause of a flag was gone."""
+    monkeypatch.setattr(evidence, "ModelRepo", lambda *_: SimpleNamespace())
+    monkeypatch.setattr(evidence, "weight_files", lambda _: [])
+    monkeypatch.setattr(evidence, "_traces", lambda _: {})
+    gone = NotFound("no model", status=404)
+    facts = SimpleNamespace(private=False, id="ada/good", sha="0" * 40, files=(), created_at=None)
+    card = ModelCard(exists=True)
+    cards: list[object] = [gone, card]
+    monkeypatch.setattr(evidence, "gather_card", _in_turn(cards))
+    answers: list[object] = [gone, facts]
+    hub = SimpleNamespace(model_facts=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub, address=lambda repo: repo.id))
+    examined = evidence.gather_subject(context, "ada/good")
+    assert examined is not None
+    assert (examined.model, examined.card) == ("ada/good", card)
+    answers[:] = [gone, gone]
+    assert evidence.gather_subject(context, "ada/good") is None
+
+
+def test_adoption_records_a_repo_that_one_404_hides() -> None:
+    """The files and threads of a board's past would count as new ones, and get answers."""
+    gone = NotFound("no repo", status=404)
+    answers: list[object] = [gone, "0" * 40, gone, ([SimpleNamespace(num=7)], False), *[gone] * 4]
+    hub = SimpleNamespace(head=_in_turn(answers), threads_page=_in_turn(answers))
+    context = cast(Any, SimpleNamespace(hub=hub))
+    assert adopting._heads(context, LOGS) == {LOGS.id: "0" * 40}
+    assert adopting._highest_thread(context, LOGS) == 7
+    assert adopting._heads(context, LOGS) == {}
+    assert adopting._highest_thread(context, LOGS) == 0
+
+
+def test_a_present_name_that_one_404_hides_is_found() -> None:
+    """The answer is cached for a day, in which links by the earlier name led nowhere."""
+    gone = NotFound("no repo", status=404)
+    answers: list[object] = [gone, "board/new", gone, gone]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(present_id=_in_turn(answers))))
+    assert called_now(context, LOGS).id == "board/new"
+    assert called_now(context, LOGS) == LOGS
+
+
+def test_a_cross_check_knows_contents_that_one_404_hides() -> None:
+    """It is stored under a digest of them, with the commit of the gated repo, which the checking worker reads."""
+    gone = NotFound("no commit", status=404)
+    answers: list[object] = [gone, {"a": FileEntry("a", "1", 1)}, gone, "0" * 40, *[gone] * 4]
+    hub = SimpleNamespace(paths_info=_in_turn(answers), head=_in_turn(answers))
+    repos = SimpleNamespace(restricted_details=lambda model: f"{model}-restricted")
+    suite, board = SimpleNamespace(tasks=(), restricted=True), SimpleNamespace(repos=repos)
+    context = cast(Any, SimpleNamespace(hub=hub, suite=suite, board=board))
+    request = SimpleNamespace(path=SimpleNamespace(model="ada/good"))
+    details = SimpleNamespace(results_path="results_2026.json")
+    claim = CrossCheckClaim(context, cast(Any, None), cast(Any, request), LOGS, cast(Any, details), cast(Any, None))
+    assert claim.contents_at("1" * 40)
+    assert _restricted_commit(claim) == "0" * 40
+    assert (claim.contents_at("1" * 40), _restricted_commit(claim)) == ("", "")
+
+
+def test_who_asks_for_a_rename_is_known_after_one_404() -> None:
+    """An owner who linked the pull request had to wait for a maintainer."""
+    gone = ThreadNotFound("no thread", status=404)
+    linking, pull = (SimpleNamespace(author_id=str(number), author_name="mia", num=number) for number in (1, 2))
+    answers: list[object] = [gone, linking, gone, gone]
+    redis = SimpleNamespace(smembers=lambda _: {b"thread:dataset/board/logs:1"})
+    keys = SimpleNamespace(pull_links=str)
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(thread=_in_turn(answers)), redis=redis, keys=keys))
+    assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["1", "2"]
+    assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["2"]
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
