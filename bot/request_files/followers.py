@@ -111,7 +111,7 @@ def _tell(context: BoardContext, repo: Repo, thread: Thread, followed: FollowedR
     if find_marked(thread.comments, marker, context.me()) is not None:
         return 0
     is_here = (repo, thread.num) == (context.requests, entry.thread)
-    body = render("ended", one=serializers.request(context, entry), name=_asker(thread, followed), is_here=is_here)
+    body = render("ended", request=serializers.request(context, entry), name=_asker(thread, followed), is_here=is_here)
     return int(context.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 

@@ -13,9 +13,9 @@ def run(call: Call) -> Answer:
     """Make this thread follow the request for this person."""
     request = serializers.request(call.context, call.entry)
     if request.state in ("finished", "failed", "cancelled", "elsewhere", "settled"):
-        return Answer(say("subscribe", one=request, marker=""), allowed=False)
+        return Answer(say("subscribe", request=request, marker=""), allowed=False)
     marker = follow(call.context, call.entry, call.repo, call.thread.num)
-    return Answer(say("subscribe", one=request, marker=marker))
+    return Answer(say("subscribe", request=request, marker=marker))
 
 
 SUBSCRIBE = Verb(

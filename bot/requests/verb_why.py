@@ -14,7 +14,7 @@ def run(call: Call) -> Answer:
     request = serializers.request(call.context, call.entry)
     is_public_failure = request.failed and request.failure is not None and request.access == "public"
     lines = lines_of(call.context, call.entry) if is_public_failure else []
-    return Answer(say("why", one=request, lines=lines))
+    return Answer(say("why", request=request, lines=lines))
 
 
 WHY = Verb(

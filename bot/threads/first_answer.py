@@ -66,7 +66,7 @@ class RequestAnswer:
     """
 
     path: str
-    one: models.RequestView | None = None
+    request: models.RequestView | None = None
     lines: tuple[str, ...] = ()
     relaunch: RelaunchResult | None = None
     near: tuple[str, ...] = ()
@@ -76,11 +76,11 @@ class RequestAnswer:
     @property
     def needs_person(self) -> bool:
         """Whether the next step is a maintainer's."""
-        if self.one is None or not self.one.failed:
+        if self.request is None or not self.request.failed:
             return False
         if self.relaunch is not None:
             return self.relaunch.how not in ("done", "under-way")
-        return self.one.failure is None or self.one.failure.fault == "unknown"
+        return self.request.failure is None or self.request.failure.fault == "unknown"
 
 
 def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
@@ -202,7 +202,7 @@ def _body(context: BoardContext, repo: Repo, thread: Thread, subject: Triage) ->
 
 def _is_no_failure(reports: list[RequestAnswer]) -> bool:
     """Whether every reported request is at its end, and none of them failed."""
-    requests = [report.one for report in reports if report.one is not None]
+    requests = [report.request for report in reports if report.request is not None]
     return bool(requests) and all(
         request.failure is None and request.state not in ("failed", *UNDER_WAY) for request in requests
     )

@@ -116,7 +116,7 @@ def _add_inbox(routes: APIRouter, pages: MaintainPages, reader: MaintenanceReade
         stored = await run_in_threadpool(reader.delivery, name[:100])
         if stored is None:
             return await pages.gone(request, name[:100])
-        return await pages.page(request, "delivery", visitor, one=stored)
+        return await pages.page(request, "delivery", visitor, delivery=stored)
 
 
 def _add_unknown(routes: APIRouter, pages: MaintainPages, reader: MaintenanceReader) -> None:

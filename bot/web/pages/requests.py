@@ -136,11 +136,7 @@ ONE = Page(
     "request",
     history,
     RequestQuery,
-    more_values=lambda board, _query, view: {
-        "one": view.request,
-        "columns": board.columns,
-        **board.button_values(),
-    },
+    more_values=lambda board, _query, _view: {"columns": board.columns, **board.button_values()},
     api_path="/api/history/{path:path}",
     summary="The history of a request",
 )

@@ -207,7 +207,7 @@ def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(s
         (post,) = status_posts(stand, "ada/good")
         assert "### ⏳ Waiting for the Hub" in post and WAITS_FOR_HUB.reason in post and "/cancel" in post
         entry, queue = context.index.get(path), QueueReader(context).queue()
-        why = say("why", one=serializers.request(context, entry), lines=[])
+        why = say("why", request=serializers.request(context, entry), lines=[])
         assert WAITS_FOR_HUB.reason in why and WAITS_FOR_HUB.reason in status_text(context, "ada/good", [entry])
         assert [(held.path, held.reason) for held in queue.held] == [(path, WAITS_FOR_HUB.reason)]
         assert queue.counts.held == 1 and not was_away(stand)

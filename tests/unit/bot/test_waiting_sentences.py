@@ -41,6 +41,6 @@ def test_a_start_within_one_minute_is_no_range(latest: str, is_range: bool) -> N
     """Pages show minutes: "between 13:01 and 13:01" would say nothing."""
     day = "2026-11-24T"
     start = {"expected": f"{day}13:01:30Z", "earliest": f"{day}13:01:10Z", "latest": f"{day}{latest}Z"}
-    template = new_templates().from_string('{% import "parts.html" as parts %}{{ parts.start(one) }}')
-    shown = template.render(one=start)
+    template = new_templates().from_string('{% import "parts.html" as parts %}{{ parts.start(start) }}')
+    shown = template.render(start=start)
     assert ("between" in shown, "2026-11-24 13:01 UTC" in shown) == (is_range, True)
