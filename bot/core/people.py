@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from bot.core.context import BoardContext
 from hub.errors import NotFound
@@ -26,6 +28,7 @@ from hub.records import Account, Comment
 from leaderboard.roles import CommandSubject, Person, Role, roles_of
 from leaderboard.times import read_time
 
+T = TypeVar("T")
 CACHE_SECONDS = 120
 """Time for which the Hub's answer about a membership or a name is cached."""
 LIST_CACHE_SECONDS = 900
@@ -48,7 +51,8 @@ def roles(
     """The roles of `person` on the board and for `model` ("" for none) of `submitter`; the person with organisations.
 
     The search ends once the person has a role in `enough`. `fresh` ignores the cache. At most one call for each
-    organisation whose members are maintainers, one for the submitter, and one for the model's namespace.
+    organisation whose members are maintainers, one for the submitter, and one for the model's namespace; and another
+    one after each 404.
     """
     board_roles = roles_of(person, CommandSubject(), maintainers=frozenset(context.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
@@ -144,10 +148,7 @@ def maintainers(context: BoardContext) -> frozenset[str]:
 
 
 def _members(context: BoardContext, org: str) -> dict[str, str]:
-    try:
-        return context.hub.members(org)
-    except NotFound:
-        return {}
+    return _unless_missing(lambda: context.hub.members(org)) or {}
 
 
 def user_id(context: BoardContext, name: str, *, fresh: bool) -> str | None:
@@ -167,12 +168,8 @@ def _account(context: BoardContext, name: str, *, fresh: bool) -> Account | None
     key = context.keys.person(f"account {name.lower()}")
     known = None if fresh else context.redis.get(key)
     if known is None:
-        try:
-            account = context.hub.user(name)
-        except NotFound:
-            known = json.dumps(None)
-        else:
-            known = json.dumps([account.id, account.name, account.created])
+        account = _unless_missing(lambda: context.hub.user(name))
+        known = json.dumps([account.id, account.name, account.created] if account is not None else None)
         context.redis.set(key, known, ex=CACHE_SECONDS)
     fields = json.loads(known)
     return Account(*fields) if fields else None
@@ -183,11 +180,15 @@ def role_in(context: BoardContext, org: str, person: Person, *, fresh: bool) -> 
     key = context.keys.person(f"role {org} {person.id}")
     known = None if fresh else context.redis.get(key)
     if known is None:
-        try:
-            member_role = context.hub.member(org, person.id, person.name)
-        except NotFound:
-            member_role = None  # no organisation has this name
-        known = json.dumps(member_role)
+        known = json.dumps(_unless_missing(lambda: context.hub.member(org, person.id, person.name)))
         context.redis.set(key, known, ex=CACHE_SECONDS)
     role = json.loads(known)
     return str(role) if role is not None else None
+
+
+def _unless_missing(ask: Callable[[], T]) -> T | None:
+    """The Hub's answer; None if two calls say that there is no such account: one 404 may be wrong."""
+    for _ in range(2):
+        with suppress(NotFound):
+            return ask()
+    return None
