@@ -27,7 +27,7 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.evaluations.cross_check_reports import AnswersRefuted, CrossCheckClaim, begin_check, with_reports
-from bot.evaluations.doubts import set_account_aside
+from bot.evaluations.doubts import aside_workers, held_workers, set_account_aside
 from bot.queue.dispatching import job_for
 from hub.records import Repo
 from leaderboard.attempts import Details
@@ -49,7 +49,7 @@ from redis_state import jobs
 from redis_state.attempts import LOST
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry
 from redis_state.clock import iso
-from redis_state.set_aside import account_name
+from redis_state.set_aside import account_name, names_of
 
 log = structlog.get_logger()
 
@@ -153,11 +153,12 @@ def _ask(
         return CrossCheckProgress(done=False)
     number = max((check.number for check in state.tries), default=0) + 1
     may_ask = number <= MAX_TRIES
-    if may_ask and (worker := _next_worker(claim, state, _workers(context, LOST))) is not None:
+    if may_ask and (worker := _next_worker(claim, state, _workers(context, LOST, held_workers(context)))) is not None:
         if not any(check.worker == worker.name and abs(now - check.queued) < AGAIN_SECONDS for check in state.tries):
             _order(claim, state, worker, number, questions)
     elif now - _begin_of_wait(context, state) > NO_WORKER_SECONDS:
-        may_return = may_ask and _next_worker(claim, state, _workers(context, NO_WORKER_SECONDS)) is not None
+        recent = _workers(context, NO_WORKER_SECONDS, aside_workers(context))
+        may_return = may_ask and _next_worker(claim, state, recent) is not None
         if not may_return:
             return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
@@ -168,9 +169,9 @@ def _begin_of_wait(context: BoardContext, state: CrossCheckState) -> float:
     return max(state.since, context.heard_since(), *(check.queued for check in state.tries))
 
 
-def _workers(context: BoardContext, silence: float) -> list[AvailableWorker]:
-    """The workers with a heartbeat in the last `silence` seconds."""
-    cards = context.workers.alive(now=context.now(), within=silence)
+def _workers(context: BoardContext, silence: float, held: set[str]) -> list[AvailableWorker]:
+    """The workers with a heartbeat in the last `silence` seconds, without those of these names and accounts."""
+    cards = [card for card in context.workers.alive(now=context.now(), within=silence) if not names_of(card) & held]
     return [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
 
 
@@ -178,8 +179,7 @@ def _next_worker(
     claim: CrossCheckClaim, state: CrossCheckState, workers: Sequence[AvailableWorker]
 ) -> AvailableWorker | None:
     """A worker that got no order yet; else one whose tries were lost, or failed for a temporary reason."""
-    aside = {worker.account for worker in claim.context.set_aside.all() if worker.account}
-    excluded = {state.worker, *aside, *(vote.account for vote in state.votes if not vote.report.problem)}
+    excluded = {state.worker, *(vote.account for vote in state.votes if not vote.report.problem)}
     tier, tries = claim.context.index.get(str(claim.request.path)).tier, Counter(check.worker for check in state.tries)
     lasting = {vote.number for vote in state.votes if not vote.report.temporary}
     unable = {
@@ -222,11 +222,12 @@ def _is_lost(claim: CrossCheckClaim, attempt: CrossCheckTry, *, now: float) -> b
     """Whether no report of a try can be expected any more; if so, its job is removed from the queue."""
     context, check = claim.context, claim.check_id(attempt.number)
     waited = now - attempt.queued
-    heard = context.workers.alive(now=now, within=START_SECONDS)  # a busy machine may be silent for a moment
-    card = next((card for card in heard if card.name == attempt.worker), None)
+    cards = context.workers.alive(now=now, within=START_SECONDS)  # a busy machine may be silent for a moment
+    card = next((card for card in cards if card.name == attempt.worker), None)
     queue = context.keys.worker_queue(attempt.worker)
     is_queued = check in jobs.queued_attempts(context.redis, [queue])
-    is_expected = card is not None and (card.doing == check or is_queued) and waited < MAX_SECONDS
+    will_take = is_queued and card is not None and not names_of(card) & held_workers(context)
+    is_expected = card is not None and (card.doing == check or will_take) and waited < MAX_SECONDS
     if is_expected or abs(waited) < START_SECONDS or now - context.heard_since() < START_SECONDS:
         return False
     if is_queued:

@@ -16,8 +16,10 @@ from bot.evaluations.cross_checks import (
     _ask,
     _is_lost,
     _next_worker,
+    _workers,
     cross_check,
 )
+from bot.evaluations.doubts import held_workers
 from hub.errors import Garbled
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import Details
@@ -31,15 +33,15 @@ from leaderboard.cross_checks import (
 from leaderboard.tiers import TIERS
 from redis_state.attempts import LOST
 from redis_state.board.cross_checks import CrossCheckState, CrossCheckTry, StoredVote
+from redis_state.heartbeats import WorkerCard
+from redis_state.set_aside import account_name
 
 NONCE, ATTEMPT = "0" * 32, "0123456789ab-01234567-1"
 SECOND, THIRD = (AvailableWorker(name, name, TIERS, idle=True) for name in ("second", "third"))
 CLAIM = cast(
     CrossCheckClaim,
     SimpleNamespace(
-        context=SimpleNamespace(
-            set_aside=SimpleNamespace(all=list), index=SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
-        ),
+        context=SimpleNamespace(index=SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))),
         request=SimpleNamespace(path="org/m.json"),
         policy=WorkerPolicy(),
     ),
@@ -127,9 +129,10 @@ def waiting_check(
     """
     claim, _ = begun([])
     context = cast(Any, claim.context)
-    cards = [SimpleNamespace(name="second", account="second", takes=TIERS, doing="")]
+    cards = [WorkerCard(name="second", account="second", tiers=TIERS, since=0.0, beat=0.0)]
     context.workers = SimpleNamespace(alive=lambda within=LOST, **_: cards if silent_for < within else [])
     context.set_aside = SimpleNamespace(all=list)
+    context.accepted_digests = SimpleNamespace(waiting=list)
     context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
     context.keys = SimpleNamespace(worker_queue=lambda name: f"queue of {name}")
     context.redis, context.heard_since = None, lambda: heard_since
@@ -163,6 +166,35 @@ def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytes
         assert recalled == (queued if is_lost else [])
 
 
+@pytest.mark.parametrize("how", ["its tasks differ", "it was set aside", "its account was set aside"])
+def test_a_worker_that_waits_for_an_operator_gets_no_order(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """It is alive and takes no job: results would wait two hours for each of its tries."""
+    recalled = list[str]()
+    monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
+    claim, check = waiting_check(monkeypatch, silent_for=0.0)
+    (order,), context = check.tries, cast(Any, claim.context)
+    monkeypatch.setattr(cross_checks.jobs, "queued_attempts", lambda *_: [claim.check_id(order.number)])
+    assert [worker.name for worker in _workers(context, LOST, held_workers(context))] == ["second"]
+    assert not _is_lost(claim, order, now=1_200.0)
+    names = {"it was set aside": "second", "its account was set aside": account_name("second")}
+    if how in names:
+        context.set_aside = SimpleNamespace(all=lambda: [SimpleNamespace(worker=names[how], account="")])
+    else:
+        context.accepted_digests = SimpleNamespace(waiting=lambda: [SimpleNamespace(worker="second")])
+    assert _workers(context, LOST, held_workers(context)) == []
+    assert _is_lost(claim, order, now=1_200.0)
+    assert recalled == [claim.check_id(order.number)]
+
+
+def test_results_wait_for_the_operator_of_the_only_other_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tasks may be accepted; and a worker that lies could say of another one that it waits."""
+    claim, check = waiting_check(monkeypatch, silent_for=0.0)
+    context = cast(Any, claim.context)
+    context.accepted_digests = SimpleNamespace(waiting=lambda: [SimpleNamespace(worker="second")])
+    context.now = lambda: 1_000.0 + NO_WORKER_SECONDS + START_SECONDS
+    assert not _ask(claim, check, CrossCheckDecision("open"), ()).done
+
+
 def test_the_time_in_which_the_bot_was_away_ends_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process read heartbeats meanwhile: orders stay, and the time for which results wait begins at its return."""
     recalled = list[str]()
@@ -187,6 +219,7 @@ def test_a_clock_that_was_set_back_holds_no_results() -> None:
     context = cast(Any, claim.context)
     context.workers = SimpleNamespace(alive=lambda **_: [])
     context.set_aside = SimpleNamespace(all=list)
+    context.accepted_digests = SimpleNamespace(waiting=list)
     context.index = SimpleNamespace(get=lambda _: SimpleNamespace(tier=TIERS[0]))
     cast(Any, claim.request).path = "org/m.json"
     context.heard_since = lambda: 0.0

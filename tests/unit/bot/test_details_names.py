@@ -35,8 +35,8 @@ def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(name
     benchmark = cast(Any, SimpleNamespace(restricted=False, tasks=[SimpleNamespace(name="task")]))
     board = SimpleNamespace(repos=SimpleNamespace(details=lambda model: model))
     context = cast(Any, SimpleNamespace(hub=None, board=board))
-    with pytest.raises(CannotCompute, match="has no table"):
-        next(iter(_rows(context, LackingErrors(RESULTS, "0" * 40, name), benchmark, "table")))
+    with pytest.raises(CannotCompute, match="has no table at main"):
+        next(iter(_rows(context, LackingErrors(RESULTS, "0" * 40, name), benchmark, "table", "main")))
     file = SimpleNamespace(steward=SimpleNamespace(details=name))
     finished = cast(Any, SimpleNamespace(request=SimpleNamespace(path=SimpleNamespace(model="org/m"), file=file)))
     earlier = EarlierResults(RESULTS, b"", cast(Any, SimpleNamespace(rescored_from=None)))

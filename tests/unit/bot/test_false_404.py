@@ -323,3 +323,22 @@ def test_a_flag_on_a_model_that_one_404_hides_is_tried_again() -> None:
         find_model(context, "ada/new")
     hub.repo_exists = lambda _: False
     assert not find_model(context, "ada/new").is_known
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_person_that_one_404_hides_keeps_their_roles(gone: bool) -> None:
+    """An owner's command would be refused for good, a maintainer's removal undone, and both cached for minutes."""
+    stored, missing = dict[str, str](), NotFound("not here", status=404)
+    account = Account("id", "ada", created=1.0)
+
+    def answer(value: object) -> Callable[..., object]:
+        return _fail(missing) if gone else _after(missing, value)
+
+    hub = SimpleNamespace(user=answer(account), members=answer({"id": "write"}), member=answer("write"))
+    redis = SimpleNamespace(get=stored.get, set=lambda name, value, **_: stored.update({name: value}))
+    organisation = SimpleNamespace(name="keepers", role="write")
+    board = SimpleNamespace(maintainers=(), maintainer_organisations=(organisation,))
+    context = cast(Any, SimpleNamespace(hub=hub, redis=redis, board=board, keys=SimpleNamespace(person=str)))
+    assert people.user_id(context, "ada", fresh=True) == (None if gone else "id")
+    assert people.maintainers(context) == (frozenset() if gone else {"id"})
+    assert people.role_in(context, "keepers", Person("id", "ada"), fresh=True) == (None if gone else "write")
