@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from bot.core.context import BoardContext
+from bot.results import rescoring
 from bot.results.details_reader import DetailsRefused, TableAddress, _link
 from bot.results.every_eval_export import ExportReport, _write_samples
 from bot.results.missing_errors import CannotCompute, LackingErrors, _rows
@@ -30,8 +31,11 @@ def test_a_name_that_is_none_on_the_hub_has_no_public_table(name: str, tmp_path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(name: str, tmp_path: Path) -> None:
+def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`steward errors` and `steward rescore` say which, and go on: BadRequest ended the whole command."""
+    monkeypatch.setattr(rescoring, "published_commit", lambda *_: "main")
     benchmark = cast(Any, SimpleNamespace(restricted=False, tasks=[SimpleNamespace(name="task")]))
     board = SimpleNamespace(repos=SimpleNamespace(details=lambda model: model))
     context = cast(Any, SimpleNamespace(hub=None, board=board))
@@ -39,7 +43,7 @@ def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(name
         next(iter(_rows(context, LackingErrors(RESULTS, "0" * 40, name), benchmark, "table", "main")))
     file = SimpleNamespace(steward=SimpleNamespace(details=name))
     finished = cast(Any, SimpleNamespace(request=SimpleNamespace(path=SimpleNamespace(model="org/m"), file=file)))
-    earlier = EarlierResults(RESULTS, b"", cast(Any, SimpleNamespace(rescored_from=None)))
+    earlier = EarlierResults(RESULTS, b"", cast(Any, SimpleNamespace(rescored_from=None, attempt="a")))
     with pytest.raises(CannotRescore, match="or the bot may not read it"):
         save_tables(context, finished, earlier, cast(Any, SimpleNamespace(benchmarks=[benchmark])), tmp_path)
 
