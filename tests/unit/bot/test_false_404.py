@@ -283,22 +283,10 @@ def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest
     assert forgotten == [member]
 
 
-def _after(error: Exception, answer: object) -> Callable[..., object]:
-    """A call that fails once, and then gives this answer."""
-    errors = [error]
-
-    def call(*_: object, **__: object) -> object:
-        if errors:
-            raise errors.pop()
-        return answer
-
-    return call
-
-
 def test_results_that_one_404_hides_move_with_their_requests() -> None:
     """The requests would be renamed or removed alone, and their results stay where they are."""
     entry, missing = FileEntry("ada/one/results_1.json", "0" * 40, 10), EntryNotFound("no folder", status=404)
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=_after(missing, [entry]))))
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=_in_turn([missing, [entry]]))))
     assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == [entry.path]
     context.hub.list_files = _fail(missing)
     assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == []
@@ -323,22 +311,3 @@ def test_a_flag_on_a_model_that_one_404_hides_is_tried_again() -> None:
         find_model(context, "ada/new")
     hub.repo_exists = lambda _: False
     assert not find_model(context, "ada/new").is_known
-
-
-@pytest.mark.parametrize("gone", [False, True])
-def test_a_person_that_one_404_hides_keeps_their_roles(gone: bool) -> None:
-    """An owner's command would be refused for good, a maintainer's removal undone, and both cached for minutes."""
-    stored, missing = dict[str, str](), NotFound("not here", status=404)
-    account = Account("id", "ada", created=1.0)
-
-    def answer(value: object) -> Callable[..., object]:
-        return _fail(missing) if gone else _after(missing, value)
-
-    hub = SimpleNamespace(user=answer(account), members=answer({"id": "write"}), member=answer("write"))
-    redis = SimpleNamespace(get=stored.get, set=lambda name, value, **_: stored.update({name: value}))
-    organisation = SimpleNamespace(name="keepers", role="write")
-    board = SimpleNamespace(maintainers=(), maintainer_organisations=(organisation,))
-    context = cast(Any, SimpleNamespace(hub=hub, redis=redis, board=board, keys=SimpleNamespace(person=str)))
-    assert people.user_id(context, "ada", fresh=True) == (None if gone else "id")
-    assert people.maintainers(context) == (frozenset() if gone else {"id"})
-    assert people.role_in(context, "keepers", Person("id", "ada"), fresh=True) == (None if gone else "write")
