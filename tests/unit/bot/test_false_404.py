@@ -18,10 +18,12 @@ from bot.evaluations.cross_check_reports import CrossCheckClaim, _restricted_com
 from bot.evaluations.samples import SamplesNotShown
 from bot.flags import evidence
 from bot.ledger.edits import PresentFile, PutFile
+from bot.model_pages.own_pulls import scores_file_at
 from bot.setup import adopting
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
+from hub.reads import Reads
 from hub.records import Account, File, FileEntry, Repo
 from leaderboard.admission.facts import ModelCard
 from leaderboard.roles import Person
@@ -255,6 +257,22 @@ def test_who_asks_for_a_rename_is_known_after_one_404() -> None:
     context = cast(Any, SimpleNamespace(hub=SimpleNamespace(thread=_in_turn(answers)), redis=redis, keys=keys))
     assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["1", "2"]
     assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["2"]
+
+
+def test_no_second_pull_request_is_opened_for_scores_that_one_404_hides() -> None:
+    """The file of the merged pull request was missing on main, so another one with the same scores was opened."""
+    hub = Reads.__new__(Reads)
+    entry = FileEntry("scores.yaml", "1", 1)
+    calls = {
+        "read_file": _fail(EntryNotFound("no file", status=404)),
+        "paths_info": lambda _, paths, __: {paths[0]: entry},
+    }
+    vars(hub).update(calls)
+    context = cast(Any, SimpleNamespace(board=SimpleNamespace(name="demo")))
+    with pytest.raises(Garbled):
+        scores_file_at(context, cast(Any, hub), "ada/good", "main")
+    vars(hub)["paths_info"] = lambda *_: {}
+    assert scores_file_at(context, cast(Any, hub), "ada/good", "main") is None
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
