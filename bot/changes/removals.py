@@ -12,6 +12,7 @@ from bot.changes.proposal_text import Note
 from bot.core.context import BoardContext
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.holds import Hold
 from leaderboard.options import precision_named
 from leaderboard.reasons import Problem
@@ -141,10 +142,8 @@ class Removal:
         return {original: path for original, path in originals if original and is_in_folder_of(model, original)}
 
     def _listed(self, context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
-        try:
-            return [file.path for file in context.hub.list_files(repo, commit, folder=folder)]
-        except EntryNotFound:
-            return []
+        files = unless_gone(lambda: context.hub.list_files(repo, commit, folder=folder), EntryNotFound)
+        return [file.path for file in files or ()]
 
     def objection(
         self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]

@@ -19,6 +19,7 @@ from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitDifference
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.changes import FileChange
 from leaderboard.reasons import Problem
 from leaderboard.rename_contents import is_in_folder_of
@@ -196,7 +197,7 @@ class ResultsSource:
         self._context, self._repo = context, context.results
 
     def base(self, old: str, new: str) -> RenameBase:
-        """A call, one for each of the two folders, and one for each file of the old one."""
+        """A call, one for each of the two folders (two if it is missing), and one for each file of the old one."""
         return self._base(self._context.hub.head(self._repo), old, new)
 
     def _base(self, commit: str, old: str, new: str) -> RenameBase:
@@ -204,13 +205,12 @@ class ResultsSource:
         return RenameBase(commit, self._read(paths, commit), tuple(self._listed(new, commit)))
 
     def _listed(self, model: str, commit: str) -> list[str]:
+        hub = self._context.hub
         try:
-            files = self._context.hub.list_files(self._repo, commit, folder=model)
-        except EntryNotFound:
-            return []
+            files = unless_gone(lambda: hub.list_files(self._repo, commit, folder=model), EntryNotFound)
         except TooLarge as error:
             raise TooMuchToRead(f"the folder {model}") from error
-        return [file.path for file in files if is_in_folder_of(model, file.path)]
+        return [file.path for file in files or () if is_in_folder_of(model, file.path)]
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MAX_RESULTS_FILES:
