@@ -9,6 +9,8 @@ Reports of one model in several threads are one report: the bot posts the decisi
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.core.context import BoardContext, thread_key, thread_of
 from bot.core.waiting_threads import note
 from bot.flags.model_names import find_model
@@ -16,6 +18,7 @@ from bot.flags.notices import DECIDED, DISMISSED, REPORTED, address, by_maintain
 from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, note_report, reports
 from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
+from hub.retries import unless_gone
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
 
@@ -88,10 +91,9 @@ def tell_reporters(context: BoardContext, report: FlagReport, url: str, cause: s
     for repo, number in filter(None, (thread_of(dirty_key.partition(":")[2]) for dirty_key in report.threads)):
         if address(context, repo, number) == url:
             continue
-        try:
-            thread = context.hub.thread(repo, number)
-        except ThreadNotFound:
-            continue  # the thread was deleted
+        thread = unless_gone(partial(context.hub.thread, repo, number), ThreadNotFound)
+        if thread is None:
+            continue  # it was deleted
         say(context, repo, thread, DECIDED, key, thread.author_name, model=report.model, url=url, **variables)
         undecided = [name for name in reported_in(context, thread) if name.casefold() != report.model.casefold()]
         if thread.status == "open" and _is_flag(thread) and not undecided:

@@ -17,6 +17,7 @@ from bot.pulls.merging import _restorations_from_hub
 from hub.errors import EntryNotFound, Garbled, NotFound, RevisionNotFound
 from hub.reads import Reads
 from hub.records import FileEntry, Repo
+from tests.support.hub.answers import in_turn
 
 REPO, COMMIT = Repo("dataset", "board/results"), "c" * 40
 READERS = {
@@ -57,15 +58,8 @@ LISTINGS = {
 def test_a_folder_that_one_404_hides_is_listed(read: Callable[[BoardContext], list[str]]) -> None:
     """A merged rename whose results seemed to be missing was reverted, with an alarm."""
     gone, lagging = EntryNotFound("no folder", status=404), RevisionNotFound("no commit", status=404)
-    answers: list[Exception | list[FileEntry]] = [gone, [FileEntry("ada/good/r.json", "1", 1)], gone, gone, lagging]
-
-    def list_files(*_: object, **__: object) -> list[FileEntry]:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=list_files), results=REPO))
+    answers: list[object] = [gone, [FileEntry("ada/good/r.json", "1", 1)], gone, gone, lagging]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn(answers)), results=REPO))
     assert read(context) == ["ada/good/r.json"]
     assert read(context) == []
     with pytest.raises(RevisionNotFound):
