@@ -25,10 +25,10 @@ _TEMPORARY = (Transient, *_WITHOUT_EFFECT)
 """Errors after which the same call may succeed."""
 
 
-def unless_gone(read: Callable[[], T]) -> T | None:
-    """Return `read()`; None after two 404s in a row, because one may come from a server of the Hub that lags."""
+def unless_gone(read: Callable[[], T], gone: type[NotFound] = NotFound) -> T | None:
+    """Return `read()`; None after two 404s of the class `gone`: one may come from a server of the Hub that lags."""
     for _ in range(2):
-        with suppress(NotFound):
+        with suppress(gone):
             return read()
     return None
 

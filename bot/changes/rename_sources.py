@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +19,7 @@ from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.mirrors.git_trees import GitDifference
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
+from hub.retries import unless_gone
 from leaderboard.changes import FileChange
 from leaderboard.reasons import Problem
 from leaderboard.rename_contents import is_in_folder_of
@@ -190,10 +191,8 @@ def touched(changes: Iterable[FileChange]) -> list[str]:
 def paths_in_folder(context: BoardContext, repo: Repo, folder: str, commit: str) -> list[str]:
     """The paths of the files in `folder`; none if there is no such folder. One call, and another one after a 404, which
     may be wrong: the files would stay where they are, while those of the other repo move. Raises TooLarge."""
-    for _ in range(2):
-        with suppress(EntryNotFound):
-            return [file.path for file in context.hub.list_files(repo, commit, folder=folder)]
-    return []
+    files = unless_gone(lambda: context.hub.list_files(repo, commit, folder=folder), EntryNotFound)
+    return [file.path for file in files or ()]
 
 
 class ResultsSource:

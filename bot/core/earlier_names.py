@@ -44,7 +44,7 @@ def paths_in_requests(context: BoardContext, links: Sequence[RequestLink]) -> li
 def ours_among(context: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
     """Those dataset `names`, in lower case, that are present or earlier names of the requests or results repo.
 
-    For other names the bot asks the Hub: about MAX_NAMES of them, each once a day.
+    For other names the bot asks the Hub: about MAX_NAMES of them, each once a day, and once more after a 404.
     """
     ours = {repo.id.lower(): repo for repo in (context.requests, context.results)}
     wanted = dict.fromkeys(name.lower() for name in names)

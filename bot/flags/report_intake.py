@@ -9,6 +9,8 @@ Reports of one model in several threads are one report: the bot posts the decisi
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
 from bot.core.context import BoardContext, thread_key, thread_of
@@ -18,6 +20,7 @@ from bot.flags.notices import DECIDED, DISMISSED, REPORTED, address, by_maintain
 from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, note_report, reports
 from hub.errors import Denied, ThreadNotFound
 from hub.records import Repo, Thread
+from hub.retries import unless_gone
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
 
@@ -91,15 +94,20 @@ def tell_reporters(context: BoardContext, report: FlagReport, url: str, cause: s
     for repo, number in filter(None, (thread_of(dirty_key.partition(":")[2]) for dirty_key in report.threads)):
         if address(context, repo, number) == url:
             continue
+        thread = unless_gone(partial(context.hub.thread, repo, number), ThreadNotFound)
+        if thread is None:
+            continue  # it was deleted
         try:
-            _tell(context, report, repo, number, cause, url=url, **variables)
-        except (ThreadNotFound, Denied) as error:  # deleted; or locked, which must not stop the decision
+            _tell(context, report, repo, thread, cause, url=url, **variables)
+        except (ThreadNotFound, Denied) as error:  # deleted just now; or locked, which must not stop the decision
             log.warning("reporter not told", repo=repo.id, thread=number, model=report.model, error=str(error))
 
 
-def _tell(context: BoardContext, report: FlagReport, repo: Repo, number: int, cause: str, **variables: object) -> None:
-    thread, key = context.hub.thread(repo, number), f"{report.model} {cause}"
+def _tell(
+    context: BoardContext, report: FlagReport, repo: Repo, thread: Thread, cause: str, **variables: object
+) -> None:
+    key = f"{report.model} {cause}"
     say(context, repo, thread, DECIDED, key, thread.author_name, model=report.model, **variables)
     undecided = [name for name in reported_in(context, thread) if name.casefold() != report.model.casefold()]
     if thread.status == "open" and _is_flag(thread) and not undecided:
-        context.effects.set_status(repo, number, "closed", context.marker(DECIDED, key))
+        context.effects.set_status(repo, thread.num, "closed", context.marker(DECIDED, key))

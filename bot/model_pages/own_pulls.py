@@ -57,5 +57,5 @@ def untaken_scores(hub: Hub, page: ModelPage, ours: Sequence[Thread], path: str)
 
 def scores_file_at(context: BoardContext, hub: Hub, model: str, revision: str) -> bytes | None:
     """The content of the board's file of scores in the model's repo at `revision`; None if there is none."""
-    file = hub.find_file(Repo("model", model), file_path(context.board.name), revision, confirm=False)
+    file = hub.find_file(Repo("model", model), file_path(context.board.name), revision)
     return file.data if file is not None else None

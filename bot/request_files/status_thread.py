@@ -35,8 +35,9 @@ from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
 from bot.request_files.status_text import State, StatusView, status_comment, thread_title
 from hub.comments import Marker, find_marked, is_by
-from hub.errors import Denied, NotFound, ThreadNotFound
+from hub.errors import Denied, Garbled, NotFound, ThreadNotFound
 from hub.records import ThreadStatus
+from hub.retries import unless_gone
 from leaderboard.effects import Effect, EffectMode
 from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
@@ -221,15 +222,19 @@ def _close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> In
         return entry
     try:
         done = _set_status(context, entry, entry.thread, "closed" if wanted else "open")
-    except (Denied, ThreadNotFound) as error:
+    except Denied as error:
         log.warning("thread stays as it is", path=entry.path, thread=entry.thread, error=str(error))
         done = True
+    except ThreadNotFound as error:
+        raise Garbled(f"The Hub shows discussion #{entry.thread}, and answers that there is none.") from error
     return entry.changed(closed=wanted) if done else entry
 
 
 def _set_status(context: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
     if context.effects.mode(Effect.CLOSE) is EffectMode.ON:  # otherwise the write is only listed, which needs no call
-        thread = context.hub.thread(context.requests, number)
+        thread = unless_gone(lambda: context.hub.thread(context.requests, number), ThreadNotFound)
+        if thread is None:
+            return True  # it was deleted
         if thread.is_pull_request or not is_by(context.me(), thread.author_id, thread.author_name):
             return True  # another account opened it, and decides
         if thread.status == status:

@@ -1,4 +1,4 @@
-"""A history that the Hub cuts off, or a commit in it that one 404 hides."""
+"""A history that the Hub cuts off, and a commit or a folder in it that one 404 hides."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, cast
 import pytest
 
 from bot.changes.changesets import _reverse
+from bot.changes.removals import Removal
 from bot.changes.rename_sources import ResultsSource
 from bot.core.context import BoardContext
 from bot.evaluations import restore_deleted
 from bot.pulls.merging import _restorations_from_hub
-from hub.errors import Garbled, NotFound
+from hub.errors import EntryNotFound, Garbled, NotFound, RevisionNotFound
 from hub.reads import Reads
-from hub.records import Repo
+from hub.records import FileEntry, Repo
+from tests.support.hub.answers import in_turn
 
 REPO, COMMIT = Repo("dataset", "board/results"), "c" * 40
 READERS = {
@@ -44,6 +46,24 @@ def test_removed_files_are_found_after_a_wrong_answer(monkeypatch: pytest.Monkey
     monkeypatch.setattr(restore_deleted, "_restore", lambda _, lost: removed.append(lost))
     restore_deleted._check_commit(context, REPO, cast(Any, entry), COMMIT)
     assert removed == [path]
+
+
+LISTINGS = {
+    "rename": lambda context: ResultsSource(context)._listed("ada/good", COMMIT),
+    "removal": lambda context: Removal("remove")._listed(context, REPO, "ada/good", COMMIT),
+}
+
+
+@pytest.mark.parametrize("read", LISTINGS.values(), ids=LISTINGS)
+def test_a_folder_that_one_404_hides_is_listed(read: Callable[[BoardContext], list[str]]) -> None:
+    """A merged rename whose results seemed to be missing was reverted, with an alarm."""
+    gone, lagging = EntryNotFound("no folder", status=404), RevisionNotFound("no commit", status=404)
+    answers: list[object] = [gone, [FileEntry("ada/good/r.json", "1", 1)], gone, gone, lagging]
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn(answers)), results=REPO))
+    assert read(context) == ["ada/good/r.json"]
+    assert read(context) == []
+    with pytest.raises(RevisionNotFound):
+        read(context)
 
 
 @pytest.mark.parametrize("listed", [[], [SimpleNamespace(oid=COMMIT)]], ids=["empty", "alone"])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import pytest
 
 from bot.changes import rename_facts
-from bot.changes.rename_facts import asking_for
 from bot.changes.rename_sources import paths_in_folder
 from bot.changes.renames import _move_details
-from bot.core import own_threads, people
+from bot.core import people
 from bot.core.commit_origins import is_front_end
 from bot.core.earlier_names import called_now
 from bot.evaluations import published_files, samples
@@ -21,37 +20,20 @@ from bot.evaluations.samples import SamplesNotShown
 from bot.flags import evidence
 from bot.flags.model_names import find_model
 from bot.ledger.edits import PresentFile, PutFile
+from bot.model_pages.own_pulls import scores_file_at
 from bot.setup import adopting
 from bot.threads.decision_log import _sync_month
-from hub.comments import Marker
-from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound, ThreadNotFound
+from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, RevisionNotFound
+from hub.reads import Reads
 from hub.records import Account, File, FileEntry, Repo
 from leaderboard.admission.facts import ModelCard
 from leaderboard.roles import Person
 from leaderboard.sample_checks import UnreadableSamples
+from tests.support.hub.answers import failing, in_turn
 
 MONTH = "2026/11"
 COMPILED = f"decisions/{MONTH}/all.jsonl"
 LOGS = Repo("dataset", "board/logs")
-
-
-def _fail(error: Exception) -> Callable[..., NoReturn]:
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise error
-
-    return fail
-
-
-def _in_turn(answers: list[object]) -> Callable[..., object]:
-    """A call that removes the next of `answers` from the list, and returns or raises it."""
-
-    def call(*_: object, **__: object) -> object:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return call
 
 
 def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[PutFile]:
@@ -73,11 +55,11 @@ def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> li
 def test_the_file_of_a_month_is_not_written_anew_after_a_wrong_404(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would lose the decisions that Redis no longer has."""
     entry = FileEntry(COMPILED, "0" * 40, 10)
-    hub = {"list_files": _fail(EntryNotFound("no folder", status=404))}
+    hub = {"list_files": failing(EntryNotFound("no folder", status=404))}
     with pytest.raises(Garbled):
         _decisions({**hub, "paths_info": lambda *_: {COMPILED: entry}}, monkeypatch)
     assert [edit.path for edit in _decisions({**hub, "paths_info": lambda *_: {}}, monkeypatch)] == [COMPILED]
-    assert len(_decisions({**hub, "paths_info": _fail(NotFound("no repo", status=404))}, monkeypatch)) == 1
+    assert len(_decisions({**hub, "paths_info": failing(NotFound("no repo", status=404))}, monkeypatch)) == 1
 
 
 def test_the_file_of_a_month_gets_the_decisions_of_later_days(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +74,7 @@ def test_the_file_of_a_month_gets_the_decisions_of_later_days(monkeypatch: pytes
 
 def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
     """The note says that they were not moved, and the requests name their repo; only a lost repo has no note."""
-    hub = SimpleNamespace(move_repo=_fail(NotFound("no repo", status=404)), repo_exists=lambda _: True)
+    hub = SimpleNamespace(move_repo=failing(NotFound("no repo", status=404)), repo_exists=lambda _: True)
     context = cast(Any, SimpleNamespace(hub=hub))
     (note,) = _move_details(context, lambda model: f"details/{model}", "old", "new")
     assert not note.moved
@@ -103,7 +85,7 @@ def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
 def test_a_front_end_that_one_404_hides_stays_one() -> None:
     """The form's account counted as the submitter of what people submitted with it."""
     answers: list[object] = [NotFound("no account", status=404), SimpleNamespace(id="form")]
-    hub = SimpleNamespace(user=_in_turn(answers))
+    hub = SimpleNamespace(user=in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub, board=SimpleNamespace(front_ends=("form",))))
     assert is_front_end(context, "form")
     answers[:] = [NotFound("no account", status=404)] * 2
@@ -123,7 +105,7 @@ def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None
         each[:0] = [NotFound("nothing of this name", status=404)] * wrong
     stored = dict[str, str]()
     context = SimpleNamespace(
-        hub=SimpleNamespace(**{name: _in_turn(each) for name, each in answers.items()}),
+        hub=SimpleNamespace(**{name: in_turn(each) for name, each in answers.items()}),
         redis=SimpleNamespace(get=stored.get, set=lambda key, value, **_: stored.update({key: value})),
         keys=SimpleNamespace(person=str),
         board=SimpleNamespace(maintainers=(), maintainer_organisations=(SimpleNamespace(name="board", role="write"),)),
@@ -139,7 +121,7 @@ def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> 
     """The record of the comparison named a repo that the bot may read as one that it may not."""
     answers: list[object] = [NotFound("no repo", status=404), "0" * 40]
     hub = SimpleNamespace(
-        head=_in_turn(answers), paths_info=lambda _, paths, __: {path: FileEntry(path, "0", 1) for path in paths}
+        head=in_turn(answers), paths_info=lambda _, paths, __: {path: FileEntry(path, "0", 1) for path in paths}
     )
     board = SimpleNamespace(repos=SimpleNamespace(restricted_details=lambda model: f"{model}-restricted"))
     context = cast(Any, SimpleNamespace(hub=hub, board=board))
@@ -156,7 +138,7 @@ def test_one_list_without_a_table_sets_no_worker_aside(monkeypatch: pytest.Monke
     benchmark = SimpleNamespace(tasks=[SimpleNamespace(name="t")], restricted=False)
     suite = SimpleNamespace(tasks=["t"], restricted=False, benchmarks=[benchmark])
     lists: list[object] = [{}, {path: FileEntry(path, "0", 1)}]
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(paths_info=_in_turn(lists)), suite=suite))
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(paths_info=in_turn(lists)), suite=suite))
     details = cast(Any, SimpleNamespace(results_path="results_2026.json", commit="0" * 40))
     monkeypatch.setattr(samples, "table_path", lambda *_: path)
     ((_, task, place),) = samples.table_places(context, "ada/good", LOGS, details)
@@ -173,7 +155,7 @@ def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeyp
     file = File("results.json", b"{}", "1", "0" * 40)
     details = cast(Any, SimpleNamespace(results_path="results.json", commit="0" * 40))
     answers: list[object] = [wrong("no", status=404), file, wrong("no", status=404), details.commit]
-    hub = SimpleNamespace(find_file=_in_turn(answers), head=_in_turn(answers))
+    hub = SimpleNamespace(find_file=in_turn(answers), head=in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub))
     assert published_files._published_file(context, LOGS, details) == file
     answers[:] = [wrong("no", status=404)] * 2
@@ -200,9 +182,9 @@ def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> N
     facts = SimpleNamespace(private=False, id="ada/good", sha="0" * 40, files=(), created_at=None)
     card = ModelCard(exists=True)
     cards: list[object] = [gone, card]
-    monkeypatch.setattr(evidence, "gather_card", _in_turn(cards))
+    monkeypatch.setattr(evidence, "gather_card", in_turn(cards))
     answers: list[object] = [gone, facts]
-    hub = SimpleNamespace(model_facts=_in_turn(answers))
+    hub = SimpleNamespace(model_facts=in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub, address=lambda repo: repo.id))
     examined = evidence.gather_subject(context, "ada/good")
     assert examined is not None
@@ -215,7 +197,7 @@ def test_adoption_records_a_repo_that_one_404_hides() -> None:
     """The files and threads of a board's past would count as new ones, and get answers."""
     gone = NotFound("no repo", status=404)
     answers: list[object] = [gone, "0" * 40, gone, ([SimpleNamespace(num=7)], False), *[gone] * 4]
-    hub = SimpleNamespace(head=_in_turn(answers), threads_page=_in_turn(answers))
+    hub = SimpleNamespace(head=in_turn(answers), threads_page=in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub))
     assert adopting._heads(context, LOGS) == {LOGS.id: "0" * 40}
     assert adopting._highest_thread(context, LOGS) == 7
@@ -227,7 +209,7 @@ def test_a_present_name_that_one_404_hides_is_found() -> None:
     """The answer is cached for a day, in which links by the earlier name led nowhere."""
     gone = NotFound("no repo", status=404)
     answers: list[object] = [gone, "board/new", gone, gone]
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(present_id=_in_turn(answers))))
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(present_id=in_turn(answers))))
     assert called_now(context, LOGS).id == "board/new"
     assert called_now(context, LOGS) == LOGS
 
@@ -236,7 +218,7 @@ def test_a_cross_check_knows_contents_that_one_404_hides() -> None:
     """It is stored under a digest of them, with the commit of the gated repo, which the checking worker reads."""
     gone = NotFound("no commit", status=404)
     answers: list[object] = [gone, {"a": FileEntry("a", "1", 1)}, gone, "0" * 40, *[gone] * 4]
-    hub = SimpleNamespace(paths_info=_in_turn(answers), head=_in_turn(answers))
+    hub = SimpleNamespace(paths_info=in_turn(answers), head=in_turn(answers))
     repos = SimpleNamespace(restricted_details=lambda model: f"{model}-restricted")
     suite, board = SimpleNamespace(tasks=(), restricted=True), SimpleNamespace(repos=repos)
     context = cast(Any, SimpleNamespace(hub=hub, suite=suite, board=board))
@@ -248,53 +230,34 @@ def test_a_cross_check_knows_contents_that_one_404_hides() -> None:
     assert (claim.contents_at("1" * 40), _restricted_commit(claim)) == ("", "")
 
 
-def test_who_asks_for_a_rename_is_known_after_one_404() -> None:
-    """An owner who linked the pull request had to wait for a maintainer."""
-    gone = ThreadNotFound("no thread", status=404)
-    linking, pull = (SimpleNamespace(author_id=str(number), author_name="mia", num=number) for number in (1, 2))
-    answers: list[object] = [gone, linking, gone, gone]
-    redis = SimpleNamespace(smembers=lambda _: {b"thread:dataset/board/logs:1"})
-    keys = SimpleNamespace(pull_links=str)
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(thread=_in_turn(answers)), redis=redis, keys=keys))
-    assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["1", "2"]
-    assert [person.id for person in asking_for(context, LOGS, cast(Any, pull))] == ["2"]
-
-
-def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that the list still shows stays known; one that the list lacks as well was deleted."""
-    forgotten, listed = list[bytes](), [SimpleNamespace(num=9), SimpleNamespace(num=7), SimpleNamespace(num=3)]
-    member = b"Title\x007"
-    hub = SimpleNamespace(thread=_fail(ThreadNotFound("no thread", status=404)), threads=lambda *_, **__: iter(listed))
-    context = SimpleNamespace(
-        hub=hub,
-        me=lambda: SimpleNamespace(name="bot"),
-        keys=SimpleNamespace(own_threads=lambda _: "own"),
-        requests=SimpleNamespace(id="board/requests"),
-        index=SimpleNamespace(of_thread=lambda _: None),
-        redis=SimpleNamespace(zrangebylex=lambda *_: [member], zrem=lambda _, name: forgotten.append(name)),
-    )
-    monkeypatch.setattr(own_threads, "_read_on", lambda _: None)
-    marker = Marker("board", "digest", "maintainers")
+def test_no_second_pull_request_is_opened_for_scores_that_one_404_hides() -> None:
+    """The file of the merged pull request was missing on main, so another one with the same scores was opened."""
+    hub = Reads.__new__(Reads)
+    entry = FileEntry("scores.yaml", "1", 1)
+    calls = {
+        "read_file": failing(EntryNotFound("no file", status=404)),
+        "paths_info": lambda _, paths, __: {paths[0]: entry},
+    }
+    vars(hub).update(calls)
+    context = cast(Any, SimpleNamespace(board=SimpleNamespace(name="demo")))
     with pytest.raises(Garbled):
-        own_threads.find_own(cast(Any, context), "Title", marker, "")
-    assert forgotten == []
-    del listed[1]
-    assert own_threads.find_own(cast(Any, context), "Title", marker, "") is None
-    assert forgotten == [member]
+        scores_file_at(context, cast(Any, hub), "ada/good", "main")
+    vars(hub)["paths_info"] = lambda *_: {}
+    assert scores_file_at(context, cast(Any, hub), "ada/good", "main") is None
 
 
 def test_results_that_one_404_hides_move_with_their_requests() -> None:
     """The requests would be renamed or removed alone, and their results stay where they are."""
     entry, missing = FileEntry("ada/one/results_1.json", "0" * 40, 10), EntryNotFound("no folder", status=404)
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=_in_turn([missing, [entry]]))))
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn([missing, [entry]]))))
     assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == [entry.path]
-    context.hub.list_files = _fail(missing)
+    context.hub.list_files = failing(missing)
     assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == []
 
 
 def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
     """An approved rename would end with the sentence that there is no such model."""
-    hub = SimpleNamespace(model_facts=_fail(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
+    hub = SimpleNamespace(model_facts=failing(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
     context = cast(Any, SimpleNamespace(hub=hub))
     with pytest.raises(Garbled):
         rename_facts._facts(context, "ada/new")
@@ -304,7 +267,7 @@ def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
 
 def test_a_flag_on_a_model_that_one_404_hides_is_tried_again() -> None:
     """It would be refused as unknown, or hold for an earlier name of the model alone."""
-    hub = SimpleNamespace(model_facts=_fail(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
+    hub = SimpleNamespace(model_facts=failing(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
     index = SimpleNamespace(of_model=lambda _: [])
     context = cast(Any, SimpleNamespace(hub=hub, index=index))
     with pytest.raises(Garbled):
