@@ -2,7 +2,7 @@
 
     survey          find the finished requests whose results are of another version of the suite; read in clones
     read_earlier    the results file of one
-    save_tables     its tables of answers, as files: a call for each table
+    save_tables     its tables of answers, as files: a call for each table, and one to four to find their commit
     (publish_rescored of workers.publication: the tables with the new scores, in the details repos)
     publish         its new results file beside the old one, and the request that names it, staged with the ledger; one
                     comment in its thread if a score changed
