@@ -42,12 +42,8 @@ def check_results(context: BoardContext, request: Request, outcome: Outcome) -> 
     if path is None:
         raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
     try:
-        file = _published_file(context, repo, details)
+        file = _shown_file(context, repo, details, outcome)
         results = read_results(file.data, context.suite)
-    except _NotShown as error:
-        if _may_lag(context, outcome):
-            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
-        raise
     except (TooLarge, BadResults) as error:
         raise OutcomeMismatch(str(error)) from error
     block = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
@@ -71,6 +67,19 @@ def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
     The end is by the worker's clock, which may be ahead of this one.
     """
     return abs(context.now() - outcome.ended) < LATE_SECONDS
+
+
+def _shown_file(context: BoardContext, repo: Repo, details: Details, outcome: Outcome) -> File:
+    """The results file of `details`, which is asked for twice: one answer that it is not there may be wrong.
+
+    Raises _NotShown, and Garbled while the Hub may still lag.
+    """
+    try:
+        return _published_file(context, repo, details)
+    except _NotShown as error:
+        if _may_lag(context, outcome):
+            raise Garbled(f"The Hub does not show what a worker committed yet: {error}") from error
+    return _published_file(context, repo, details)
 
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:

@@ -91,7 +91,8 @@ def compare_with_samples(
 def table_places(
     context: BoardContext, model: str, repo: Repo, details: Details
 ) -> Iterator[tuple[Benchmark, str, TablePlace | UnreadableSamples]]:
-    """Yield where the table of each task lies: one call, and two for the gated repo of restricted benchmarks.
+    """Yield where the table of each task lies: one call, and two for the gated repo of restricted benchmarks; and again
+    as many for a table that these lists lack.
 
     Raises SamplesNotShown.
     """
@@ -107,9 +108,23 @@ def table_places(
             place: TablePlace | UnreadableSamples | None = listed.get(path)
             if place is None and benchmark.restricted:
                 place = gated if isinstance(gated, UnreadableSamples) else gated.get(path)
+            if place is None:  # the first list may be cut
+                restricted_to = model if benchmark.restricted else ""
+                place = _looked_up(context, repo, details.commit, path, restricted_to)
             if place is None:
                 raise SamplesNotShown(f"{path} is not in the details repo")
             yield benchmark, task.name, place
+
+
+def _looked_up(
+    context: BoardContext, repo: Repo, commit: str, path: str, model: str
+) -> TablePlace | UnreadableSamples | None:
+    """Where the table at `path` lies: in `repo`, or in the gated repo of `model`, if it may be there; None: nowhere."""
+    place = _listed(context, repo, commit, [path]).get(path)
+    if place is not None or not model:
+        return place
+    gated = _in_gated_repo(context, model, [path])
+    return gated if isinstance(gated, UnreadableSamples) else gated.get(path)
 
 
 def _listed(context: BoardContext, repo: Repo, commit: str, paths: Sequence[str]) -> dict[str, TablePlace]:

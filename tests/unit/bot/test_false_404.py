@@ -13,13 +13,18 @@ from bot.changes.rename_sources import paths_in_folder
 from bot.changes.renames import _move_details
 from bot.core import own_threads, people
 from bot.core.commit_origins import is_front_end
+from bot.evaluations import published_files, samples
+from bot.evaluations.published_files import OutcomeMismatch
 from bot.flags.model_names import find_model
 from bot.ledger.edits import PresentFile, PutFile
 from bot.threads.decision_log import _sync_month
 from hub.comments import Marker
 from hub.errors import EntryNotFound, Garbled, NotFound, RepoNotFound, ThreadNotFound
 from hub.records import Account, FileEntry, Repo
+from leaderboard.attempts import Details
+from leaderboard.details import table_path
 from leaderboard.roles import Person
+from tests.support.units.details_samples import STARTER
 
 MONTH = "2026/11"
 COMPILED = f"decisions/{MONTH}/all.jsonl"
@@ -178,3 +183,46 @@ def test_a_person_that_one_404_hides_keeps_their_roles(gone: bool) -> None:
     assert people.user_id(context, "ada", fresh=True) == (None if gone else "id")
     assert people.maintainers(context) == (frozenset() if gone else {"id"})
     assert people.role_in(context, "keepers", Person("id", "ada"), fresh=True) == (None if gone else "write")
+
+
+class RequestedPath(str):
+    """The path of a request for the model `o/m`."""
+
+    __slots__ = ()
+    model = "o/m"
+
+
+PUBLISHED = Details(repo="details/m", commit="a" * 40, results_path="results_2026-01-01T00-00-00.000000.json")
+
+
+def test_results_that_one_404_hides_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another worker computes answers again, the bot looks for the results each minute, for hours."""
+    monkeypatch.setattr(published_files, "read_results", lambda *_: results)
+    monkeypatch.setattr(published_files, "shared_results_path", lambda *_: "o/m/results.json")
+    outcome = SimpleNamespace(details=PUBLISHED, ended=0.0, attempt="attempt", revision="r")
+    results = SimpleNamespace(
+        block=SimpleNamespace(attempt="attempt", request="o/m.json", model="o/m", revision="r"), data={}
+    )
+    missing = RepoNotFound("no repo", status=404)
+    hub = SimpleNamespace(find_file=_after(missing, SimpleNamespace(data=b"", oid="0")), head=lambda _: "a" * 40)
+    repos = SimpleNamespace(details=lambda _: PUBLISHED.repo)
+    context = cast(Any, SimpleNamespace(hub=hub, now=lambda: 1e6, board=SimpleNamespace(repos=repos), suite=None))
+    request = cast(Any, SimpleNamespace(path=RequestedPath("o/m.json")))
+    assert published_files.check_results(context, request, cast(Any, outcome))[1] is results
+    hub.find_file = _fail(missing)
+    with pytest.raises(OutcomeMismatch):
+        published_files.check_results(context, request, cast(Any, outcome))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_worker_is_not_set_aside_for_one_list_that_lacks_a_table(gone: bool) -> None:
+    """The list of its samples may be cut; another one shows the table."""
+    path = table_path(next(iter(STARTER.tasks)), "2026-01-01T00-00-00.000000")
+    answers = [{}, {}] if gone else [{}, {path: FileEntry(path, "0" * 40, 10)}]
+    context = SimpleNamespace(hub=SimpleNamespace(paths_info=lambda *_: answers.pop(0)), suite=STARTER)
+    places = samples.table_places(cast(Any, context), "o/m", Repo("dataset", PUBLISHED.repo), PUBLISHED)
+    if gone:
+        with pytest.raises(samples.SamplesNotShown):
+            next(places)
+    else:
+        assert cast(samples.TablePlace, next(places)[2]).path == path
