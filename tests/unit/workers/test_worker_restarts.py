@@ -52,7 +52,7 @@ def test_a_worker_begins_anew(when: str, error: redis.RedisError, monkeypatch: p
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.0)
     zygote_client = SimpleNamespace(start=lambda: None, wait_until_ready=lambda: None)
     worker_context = SimpleNamespace(
-        board=SimpleNamespace(name="board"), settings=SimpleNamespace(tiers=("all",), redis_url="redis://nowhere"),
+        board=SimpleNamespace(name="board", workers=None), settings=SimpleNamespace(tiers=("all",), redis_url="redis://nowhere"),
         account="", worker="worker", zygote_client=zygote_client,
     )  # fmt: skip
     assert module.run_worker(cast(Any, worker_context)) == 0
