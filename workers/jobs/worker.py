@@ -61,7 +61,7 @@ CANNOT_PUBLISH = (
 ACCOUNT_RETRY_SECONDS = 30.0
 """Seconds between two questions whose token the worker has."""
 RESTART_SECONDS = 1.0
-"""Seconds after an error of Redis until the worker begins anew."""
+"""Seconds after an error of Redis, or of this machine, until the worker begins anew."""
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
@@ -222,13 +222,13 @@ def run_worker(worker_context: WorkerContext) -> int:
             worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{restart}")
             worker.work(logging_level=None)
         except redis.RedisError as error:  # away, or full, or a replica that takes no writes
-            log.warning("the worker restarts: %s", error)
-            time.sleep(RESTART_SECONDS)
+            log.warning("Redis: %s", error)
         _end_on_signals()
         if worker is not None and worker.stopping:
             worker.leave()
             return 3 if worker.broken else 0
         log.warning("the worker restarts")
+        time.sleep(RESTART_SECONDS)
     raise AssertionError("count() ended")
 
 
