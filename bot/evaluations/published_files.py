@@ -114,7 +114,7 @@ def find_outcome(context: BoardContext, request: Request, attempt: str) -> Outco
     """
     repo, path = details_repo(context, request), outcome_path(attempt)
     try:
-        file = context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
+        file = _found_file(context, repo, path)
         if file is None:
             return None
         outcome = PublishedOutcome.model_validate_json(file.data).outcome(repo.id, file.commit)
@@ -122,6 +122,15 @@ def find_outcome(context: BoardContext, request: Request, attempt: str) -> Outco
         log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
         return None
     return outcome if (outcome.attempt, outcome.suite_digest) == (attempt, context.suite.digest) else None
+
+
+def _found_file(context: BoardContext, repo: Repo, path: str) -> File | None:
+    """The file of an outcome; None if there is none. Raises NotFound if two answers say that there is no such repo: one
+    may be wrong."""
+    try:
+        return context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
+    except NotFound:
+        return context.hub.find_file(repo, path, max_bytes=MAX_OUTCOME_BYTES)
 
 
 def details_repo(context: BoardContext, request: Request) -> Repo:

@@ -226,3 +226,18 @@ def test_a_worker_is_not_set_aside_for_one_list_that_lacks_a_table(gone: bool) -
             next(places)
     else:
         assert cast(samples.TablePlace, next(places)[2]).path == path
+
+
+def test_what_was_published_is_found_although_one_404_hides_its_repo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker counts as lost otherwise, and another one evaluates for hours what is there."""
+    outcome = SimpleNamespace(attempt="attempt", suite_digest="digest")
+    document = SimpleNamespace(outcome=lambda *_: outcome)
+    monkeypatch.setattr(published_files, "PublishedOutcome", SimpleNamespace(model_validate_json=lambda _: document))
+    missing = RepoNotFound("no repo", status=404)
+    hub = SimpleNamespace(find_file=_after(missing, SimpleNamespace(data=b"", commit="c")))
+    board = SimpleNamespace(repos=SimpleNamespace(details=lambda _: PUBLISHED.repo))
+    context = cast(Any, SimpleNamespace(hub=hub, board=board, suite=SimpleNamespace(digest="digest")))
+    request = cast(Any, SimpleNamespace(path=RequestedPath("o/m.json")))
+    assert published_files.find_outcome(context, request, "attempt") is outcome
+    hub.find_file = _fail(missing)
+    assert published_files.find_outcome(context, request, "attempt") is None
