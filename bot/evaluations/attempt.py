@@ -13,8 +13,10 @@ from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DIGEST
 from bot.evaluations import publication, timing
 from bot.evaluations.claims import SamplesRefused
-from bot.evaluations.cross_check_reports import AnswersRefuted, QuestionsNotCounted
-from bot.evaluations.published_files import OutcomeMismatch, find_outcome
+from bot.evaluations.cross_check_reports import AnswersRefuted, CrossCheckClaim, QuestionsNotCounted
+from bot.evaluations.cross_checks import cross_check
+from bot.evaluations.published_files import OutcomeMismatch, check_results, details_repo, find_outcome
+from bot.evaluations.recomputing import RECHECK_SECONDS
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
@@ -179,6 +181,25 @@ def _set_aside(context: BoardContext, gathered: RequestFacts, outcome: Outcome, 
     aside = SetAsideWorker(worker=state.worker, attempt=outcome.attempt, path=path, reason=reason, at=context.now())
     context.set_aside.put(aside)
     context.mark(DIGEST, SyncPriority.EVENT)
+
+
+def continue_check(context: BoardContext, gathered: RequestFacts) -> float | None:
+    """Take the next step of the cross-check of results whose request was withdrawn; return when to call it again.
+
+    The account that published them could otherwise withdraw what another worker found out. Nothing is published.
+    """
+    request, outcome, policy = gathered.request, gathered.seen.outcome, context.board.workers
+    if policy is None or outcome is None or outcome.details is None:
+        return None
+    try:
+        _, results = check_results(context, request, outcome)
+        location = (details_repo(context, request), outcome.details, results)
+        has_begun = context.cross_checks.get(CrossCheckClaim(context, policy, request, *location).key) is not None
+        is_over = not has_begun or cross_check(context, request, *location).done
+    except (OutcomeMismatch, AnswersRefuted) as error:
+        log.warning("results of a withdrawn request refused", attempt=outcome.attempt, error=str(error))
+        return None
+    return None if is_over else context.now() + RECHECK_SECONDS
 
 
 def may_try_again(context: BoardContext, gathered: RequestFacts) -> bool:

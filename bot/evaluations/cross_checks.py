@@ -27,8 +27,9 @@ import structlog
 
 from bot.core.context import BoardContext
 from bot.evaluations.cross_check_reports import AnswersRefuted, CrossCheckClaim, begin_check, with_reports
-from bot.evaluations.doubts import aside_workers, held_workers, set_account_aside
+from bot.evaluations.doubts import set_account_aside
 from bot.queue.dispatching import job_for
+from bot.read_models.queue_snapshot import aside_workers, held_workers
 from hub.records import Repo
 from leaderboard.attempts import Details
 from leaderboard.cross_check_decisions import CrossCheckDecision, decide
@@ -158,8 +159,7 @@ def _ask(
             _order(claim, state, worker, number, questions)
     elif now - _begin_of_wait(context, state) > NO_WORKER_SECONDS:
         recent = _workers(context, NO_WORKER_SECONDS, aside_workers(context))
-        may_return = may_ask and _next_worker(claim, state, recent) is not None
-        if not may_return:
+        if not may_ask or _next_worker(claim, state, recent) is None:
             return _give_up(claim, state, decision, LATE if state.tries else NO_WORKER, questions)
     return CrossCheckProgress(done=False)
 

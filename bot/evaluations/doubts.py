@@ -28,17 +28,6 @@ log = structlog.get_logger()
 DOUBTED = "Answers that {account} published later ({attempt}, {at}) were not the model's, by workers of other accounts."
 
 
-def aside_workers(context: BoardContext) -> set[str]:
-    """The names of the workers, and of accounts, that are set aside. One round trip."""
-    return {aside.worker for aside in context.set_aside.all()}
-
-
-def held_workers(context: BoardContext) -> set[str]:
-    """The names of the workers, and of accounts, that take no job until an operator acts: they are set aside, or their
-    tasks differ from the board's. Two round trips."""
-    return aside_workers(context) | {refused.worker for refused in context.accepted_digests.waiting()}
-
-
 def set_account_aside(context: BoardContext, account: str, *, attempt: str, path: str, reason: str) -> None:
     """Let no worker of `account` take jobs, mark its results since its last good check, and tell the maintainers.
 

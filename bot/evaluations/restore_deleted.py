@@ -24,7 +24,7 @@ from bot.evaluations.claims import SamplesRefused, restored_results
 from bot.evaluations.cross_check_reports import AnswersRefuted
 from bot.evaluations.published_files import OutcomeMismatch, check_results, find_outcome, published_results
 from bot.intake.webhook_trust import seconds_between_looks
-from bot.ledger.edits import PutFile
+from bot.ledger.edits import PutFile, named_edits
 from bot.results.scoreboard import SCORES
 from hub.errors import Garbled, TooLarge
 from hub.records import LogEntry, Repo
@@ -94,7 +94,9 @@ def _check_commit(context: BoardContext, repo: Repo, entry: LogEntry, head: str)
     author = entry.authors[0] if entry.authors else ""
     for path in paths:
         if path not in present:
-            restored = repo == context.results and not _is_maintainer(context, author) and _restore(context, path)
+            restored = (
+                repo == context.results and not _is_maintainer(context, author) and _restore(context, path, entry.oid)
+            )
             log.warning("removed by hand", repo=repo.id, path=path, by=author, commit=entry.oid, restored=restored)
 
 
@@ -115,11 +117,14 @@ def _is_maintainer(context: BoardContext, name: str) -> bool:
     return Role.MAINTAINER in person_roles
 
 
-def _restore(context: BoardContext, path: str) -> bool:
-    """Stage the results at `path` again from the details repo; False if nothing proves that they are right."""
+def _restore(context: BoardContext, path: str, removal: str) -> bool:
+    """Stage the results at `path`, which the commit `removal` removed, again from the details repo.
+
+    False if nothing proves that they are right, or if they were restored before.
+    """
     name = f"restore {path}"
     request = _finished_with(context, path)
-    if request is None or context.ledger.edits.landed(name):
+    if request is None or context.ledger.edits.landed(name) or _was_written_by(context, name, path, removal):
         return False
     outcome = find_outcome(context, request, str(request.file.job_id))
     if outcome is None:
@@ -133,6 +138,13 @@ def _restore(context: BoardContext, path: str) -> bool:
     line = f"Put back results of {request.path.model}"
     put = PutFile(id=name, path=path, data=data, line=line)  # no subject: nothing about the request waits for it
     return published_path == path and context.effects.stage(context.results, put)
+
+
+def _was_written_by(context: BoardContext, edit: str, path: str, removal: str) -> bool:
+    """Whether the file that the commit `removal` removed was written by this edit of the bot: Redis forgets edits, and
+    the history does not. Three calls."""
+    entry = context.hub.last_commit(context.results, path, context.hub.parent(context.results, removal))
+    return entry is not None and is_ours(context.me(), entry) and edit in named_edits(entry.message)
 
 
 def _finished_with(context: BoardContext, results: str) -> Request | None:

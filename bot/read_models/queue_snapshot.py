@@ -69,11 +69,21 @@ def queue_conditions(context: BoardContext, running: tuple[RunningAttempt, ...])
     )
 
 
+def aside_workers(context: BoardContext) -> set[str]:
+    """The names of the workers, and of accounts, that are set aside. One round trip."""
+    return {aside.worker for aside in context.set_aside.all()}
+
+
+def held_workers(context: BoardContext) -> set[str]:
+    """The names of the workers, and of accounts, that take no job until an operator acts: they are set aside, or their
+    tasks differ from the board's. Two round trips."""
+    return aside_workers(context) | {refused.worker for refused in context.accepted_digests.waiting()}
+
+
 def _capacities(context: BoardContext) -> tuple[WorkerCapacity, ...]:
     """The workers that take jobs, and the runs that backends have started or may start: these take no attempt ahead."""
-    aside = {worker.worker for worker in context.set_aside.all()}
-    alive = context.workers.alive(now=context.now())
-    workers = tuple(WorkerCapacity(card.takes, card.doing) for card in alive if not names_of(card) & aside)
+    held, alive = held_workers(context), context.workers.alive(now=context.now())
+    workers = tuple(WorkerCapacity(card.takes, card.doing) for card in alive if not names_of(card) & held)
     return workers + tuple(chain.from_iterable(_runs_of(context, tier) for tier in context.board.backends))
 
 

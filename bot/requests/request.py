@@ -194,11 +194,12 @@ def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | N
         case Recover(attempt=attempt):
             return attempts.recover(context, gathered, attempt)
         case _:
-            _settle(context, gathered, step)
+            return _settle(context, gathered, step)
     return None
 
 
-def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
+def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
+    """Note that nothing is left to do; return when to sync the request again, if answers are still being compared."""
     entry, attempt = gathered.entry, gathered.attempt
     dismiss(context, attempt, None)  # if it is still alive, a person ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
@@ -214,3 +215,5 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> None:
         mark_missing_scores(context, [entry])
     if gathered.request.status is Status.CANCELLED:  # last, because this may raise RateLimited
         queue_places.show_cancelled(context, entry, gathered.request)
+        return attempts.continue_check(context, gathered)
+    return None

@@ -242,6 +242,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         try:
             pidfd = os.pidfd_open(self.horse_pid)
         except ProcessLookupError:
+            self.worker_context.zygote_client.stop()
             return None, None, None
         try:
             while not select.select([pidfd], [], [], 0.5)[0]:

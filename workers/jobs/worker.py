@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from itertools import count
 from types import FrameType
@@ -24,7 +25,7 @@ from types import FrameType
 import redis
 
 from hub.client import Hub
-from hub.errors import HubError
+from hub.errors import Garbled, HubError, RateLimited, Transient
 from leaderboard import __version__
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
@@ -58,8 +59,10 @@ CANNOT_PUBLISH = (
     "Set STEWARD_WORKER_TOKEN, or STEWARD_WORKER_TOKEN_FILE to the path of a file that holds it: without the workers' "
     "token no results can be published."
 )
+ACCOUNT_RETRY_SECONDS = 30.0
+"""Seconds between two questions whose token the worker has."""
 RESTART_SECONDS = 1.0
-"""Seconds after an error of Redis until the worker begins anew."""
+"""Seconds after an error of Redis, or of this machine, until the worker begins anew."""
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
@@ -124,7 +127,6 @@ def open_worker_context(
             devices=devices,
             hardware=machine.description(devices),
             secrets=tuple(filter(None, (token, settings.token_of_attempt()))),
-            account="" if alone or board.workers is None else own_account(settings),
         )
     finally:
         zygote_client.stop()
@@ -176,16 +178,24 @@ def new_worker_name() -> str:
 
 
 def own_account(settings: WorkerSettings) -> str:
-    """The Hub account of the worker's token; "" if the Hub does not say, so that it computes no cross-checks."""
+    """The Hub account of the worker's token; "" if the Hub does not say, so that it computes no cross-checks.
+
+    Waits while the Hub is away, or limits this call, which it limits more strictly than others.
+    """
     access = settings.access()
     if access.token is None:
         return ""
-    try:
-        with Hub(access.endpoint, access.token) as client:
-            return client.whoami().name
-    except HubError as error:
-        log.warning("the Hub does not say whose token this is, so this worker gets no cross-checks: %s", error)
-        return ""
+    with Hub(access.endpoint, access.token) as client:
+        while True:
+            try:
+                return client.whoami().name
+            except HubError as error:
+                is_away = isinstance(error, (RateLimited, Transient)) and not isinstance(error, Garbled)
+                log.warning("the Hub does not say whose token this is: %s", error)
+            if not is_away:
+                log.warning("this worker gets no cross-checks")
+                return ""
+            time.sleep(ACCOUNT_RETRY_SECONDS)
 
 
 def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> TokenHubGateway:
@@ -198,12 +208,14 @@ def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> T
 
 def run_worker(worker_context: WorkerContext) -> int:
     """Take jobs until asked to stop; return an exit code. Waits while Redis is away or refuses writes."""
+    worker_context.zygote_client.start()
+    import_libraries()
+    if worker_context.board.workers is not None:
+        worker_context = replace(worker_context, account=own_account(worker_context.settings))
     keys = Keys(worker_context.board.name)
     queues = [keys.queue(tier) for tier in parse_tiers(worker_context.settings.tiers)]
     if worker_context.account:
         queues.append(keys.worker_queue(worker_context.worker))
-    worker_context.zygote_client.start()
-    import_libraries()
     worker_context.zygote_client.wait_until_ready()
     report_isolation(worker_context)
     for restart in count():
@@ -212,13 +224,13 @@ def run_worker(worker_context: WorkerContext) -> int:
             worker = EvaluationWorker(queues, worker_context, connection, name=f"{worker_context.worker}-{restart}")
             worker.work(logging_level=None)
         except redis.RedisError as error:  # away, or full, or a replica that takes no writes
-            log.warning("the worker restarts: %s", error)
-            time.sleep(RESTART_SECONDS)
+            log.warning("Redis: %s", error)
         _end_on_signals()
         if worker is not None and worker.stopping:
             worker.leave()
             return 3 if worker.broken else 0
         log.warning("the worker restarts")
+        time.sleep(RESTART_SECONDS)
     raise AssertionError("count() ended")
 
 

@@ -13,6 +13,7 @@ from bot.core.metrics_recomputer import MetricsRecomputer, RecomputedSamples
 from bot.evaluations.cross_checks import LATE, NO_WORKER, NO_WORKER_SECONDS, OTHER_EVALUATOR, START_SECONDS
 from bot.evaluations.recomputing import OTHER_EVALUATOR as OTHER_METRICS
 from bot.probe import Probe
+from bot.queue.rulings import cancel
 from bot.threads.maintainers_list import TITLE
 from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
 from leaderboard.evaluators import Evaluator
@@ -112,6 +113,24 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
     assert f"`{CLAIMER}`" in comment and "instead of -2.000000" in comment
     (again,) = stand.queued()
     assert not stand.take(again), "no worker of the account gets a claim"
+
+
+def test_a_request_that_is_withdrawn_saves_no_worker_that_forges(stand: CheckedBoard) -> None:
+    """Its account could submit the model, read the first report, and withdraw the request: the check goes on, and
+    nothing is published."""
+    job = claimed(stand)
+    second = stand.order("second")
+    assert second.cross_check is not None
+    wrong = second.cross_check.questions[:2]
+    stand.report(second, "second", wrong)
+    third = stand.order("third")
+    assert cancel(stand.context, job.path, "I changed my mind", CLAIMER).done
+    stand.settle()
+    assert stand.file(job.path)["status"] == "CANCELLED"
+    stand.report(third, "third", wrong)
+    assert stand.context.set_aside.includes("w", CLAIMER)
+    stand.pass_time()
+    assert (stand.file(job.path)["status"], stand.published(), stand.orders()) == ("CANCELLED", [], [])
 
 
 @rarely

@@ -48,8 +48,9 @@ def results(stand: BoardDriver) -> list[str]:
     return [name for name in names if "results_" in name]
 
 
-def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver) -> None:
-    """Results that were removed by an account without rights are restored byte for byte, once."""
+@pytest.mark.parametrize("is_long_ago", [False, True])
+def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver, is_long_ago: bool) -> None:
+    """Results that were removed by an account without rights are restored byte for byte, once: a day later, too."""
     path = finished(stand)
     data = stand.context.hub.read_file(stand.context.results, path).data
     remove(stand, path)
@@ -60,6 +61,8 @@ def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver) -
     assert results(stand) == [path]
     assert stand.context.hub.read_file(stand.context.results, path).data == data
     assert missing_results(stand.context) == []
+    if is_long_ago:  # Redis has forgotten how the edit ended
+        stand.context.redis.delete(stand.context.keys.edit_end(f"restore {path}"))
     remove(stand, path)
     look(stand)
     assert results(stand) == []

@@ -19,7 +19,7 @@ from bot.evaluations.cross_checks import (
     _workers,
     cross_check,
 )
-from bot.evaluations.doubts import held_workers
+from bot.read_models.queue_snapshot import held_workers
 from hub.errors import Garbled
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import Details

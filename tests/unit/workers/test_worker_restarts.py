@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,15 +16,19 @@ class UnluckyWorker:
     """A worker that fails until `errors` is empty, at its start or at its end, and is then asked to stop."""
 
     errors: list[tuple[str, redis.RedisError]]
+    other_errors: list[OSError]
 
     def __init__(self, *_: object, **__: object) -> None:
         self.stopping = self.broken = False
         self._fail("start")
 
     def work(self, **_: object) -> None:
-        """Fail as RQ's loop does at its end, or be asked to stop."""
+        """Fail as RQ's loop does at its end, or end as it does after any other error, or be asked to stop."""
         self._fail("end")
-        self.stopping = True
+        if self.other_errors:
+            self.other_errors.pop()
+        else:
+            self.stopping = True
 
     def leave(self) -> None:
         """Do nothing."""
@@ -31,6 +36,22 @@ class UnluckyWorker:
     def _fail(self, when: str) -> None:
         if self.errors and self.errors[0][0] == when:
             raise self.errors.pop(0)[1]
+
+
+def ran(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[float]]:
+    """The exit code of a worker, and the pauses that it made."""
+    pauses = list[float]()
+    monkeypatch.setattr(module, "EvaluationWorker", UnluckyWorker)
+    monkeypatch.setattr(module, "_connect", lambda _: None)
+    monkeypatch.setattr(module, "_end_on_signals", lambda: None)
+    monkeypatch.setattr(module, "report_isolation", lambda _: None)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    zygote_client = SimpleNamespace(start=lambda: None, wait_until_ready=lambda: None)
+    worker_context = SimpleNamespace(
+        board=SimpleNamespace(name="board", workers=None), account="", worker="worker", zygote_client=zygote_client,
+        settings=SimpleNamespace(tiers=("all",), redis_url="redis://nowhere"),
+    )  # fmt: skip
+    return module.run_worker(cast(Any, worker_context)), pauses
 
 
 @pytest.mark.parametrize(
@@ -44,16 +65,12 @@ class UnluckyWorker:
 )
 def test_a_worker_begins_anew(when: str, error: redis.RedisError, monkeypatch: pytest.MonkeyPatch) -> None:
     """RQ's loop ends with the error of its last call; the zygote, which took long to load, goes on."""
-    UnluckyWorker.errors = [(when, error)]
-    monkeypatch.setattr(module, "EvaluationWorker", UnluckyWorker)
-    monkeypatch.setattr(module, "_connect", lambda _: None)
-    monkeypatch.setattr(module, "_end_on_signals", lambda: None)
-    monkeypatch.setattr(module, "report_isolation", lambda _: None)
-    monkeypatch.setattr(module, "RESTART_SECONDS", 0.0)
-    zygote_client = SimpleNamespace(start=lambda: None, wait_until_ready=lambda: None)
-    worker_context = SimpleNamespace(
-        board=SimpleNamespace(name="board"), settings=SimpleNamespace(tiers=("all",), redis_url="redis://nowhere"),
-        account="", worker="worker", zygote_client=zygote_client,
-    )  # fmt: skip
-    assert module.run_worker(cast(Any, worker_context)) == 0
+    UnluckyWorker.errors, UnluckyWorker.other_errors = [(when, error)], []
+    assert ran(monkeypatch) == (0, [module.RESTART_SECONDS])
     assert UnluckyWorker.errors == []
+
+
+def test_a_worker_that_cannot_go_on_does_not_try_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ's loop also ends where a new zygote cannot be started: on a full disk, whose rest its log would fill."""
+    UnluckyWorker.errors, UnluckyWorker.other_errors = [], [OSError(errno.ENOSPC, "full")] * 3
+    assert ran(monkeypatch) == (0, [module.RESTART_SECONDS] * 3)
