@@ -9,8 +9,7 @@ from typing import Any, cast
 import pytest
 
 from bot.changes.changesets import _reverse
-from bot.changes.removals import Removal
-from bot.changes.rename_sources import ResultsSource
+from bot.changes.rename_sources import ResultsSource, paths_in_folder
 from bot.core.context import BoardContext
 from bot.evaluations import restore_deleted
 from bot.pulls.merging import _restorations_from_hub
@@ -43,27 +42,20 @@ def test_removed_files_are_found_after_a_wrong_answer(monkeypatch: pytest.Monkey
     with pytest.raises(Garbled):
         list(restore_deleted._commits_of_others(context, REPO, "0" * 40, COMMIT))
     monkeypatch.setattr(restore_deleted, "_is_maintainer", lambda *_: False)
-    monkeypatch.setattr(restore_deleted, "_restore", lambda _, lost: removed.append(lost))
+    monkeypatch.setattr(restore_deleted, "_restore", lambda _, lost, __: removed.append(lost))
     restore_deleted._check_commit(context, REPO, cast(Any, entry), COMMIT)
     assert removed == [path]
 
 
-LISTINGS = {
-    "rename": lambda context: ResultsSource(context)._listed("ada/good", COMMIT),
-    "removal": lambda context: Removal("remove")._listed(context, REPO, "ada/good", COMMIT),
-}
-
-
-@pytest.mark.parametrize("read", LISTINGS.values(), ids=LISTINGS)
-def test_a_folder_that_one_404_hides_is_listed(read: Callable[[BoardContext], list[str]]) -> None:
-    """A merged rename whose results seemed to be missing was reverted, with an alarm."""
+def test_a_folder_that_one_404_hides_is_listed() -> None:
+    """Requests would be renamed or removed without their results; a merged rename was reverted, with an alarm."""
     gone, lagging = EntryNotFound("no folder", status=404), RevisionNotFound("no commit", status=404)
     answers: list[object] = [gone, [FileEntry("ada/good/r.json", "1", 1)], gone, gone, lagging]
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn(answers)), results=REPO))
-    assert read(context) == ["ada/good/r.json"]
-    assert read(context) == []
+    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn(answers))))
+    assert paths_in_folder(context, REPO, "ada/good", COMMIT) == ["ada/good/r.json"]
+    assert paths_in_folder(context, REPO, "ada/good", COMMIT) == []
     with pytest.raises(RevisionNotFound):
-        read(context)
+        paths_in_folder(context, REPO, "ada/good", COMMIT)
 
 
 @pytest.mark.parametrize("listed", [[], [SimpleNamespace(oid=COMMIT)]], ids=["empty", "alone"])

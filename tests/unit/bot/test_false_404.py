@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from bot.changes import rename_facts
-from bot.changes.rename_sources import paths_in_folder
 from bot.changes.renames import _move_details
 from bot.core import people
 from bot.core.commit_origins import is_front_end
@@ -244,15 +243,6 @@ def test_no_second_pull_request_is_opened_for_scores_that_one_404_hides() -> Non
         scores_file_at(context, cast(Any, hub), "ada/good", "main")
     vars(hub)["paths_info"] = lambda *_: {}
     assert scores_file_at(context, cast(Any, hub), "ada/good", "main") is None
-
-
-def test_results_that_one_404_hides_move_with_their_requests() -> None:
-    """The requests would be renamed or removed alone, and their results stay where they are."""
-    entry, missing = FileEntry("ada/one/results_1.json", "0" * 40, 10), EntryNotFound("no folder", status=404)
-    context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn([missing, [entry]]))))
-    assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == [entry.path]
-    context.hub.list_files = failing(missing)
-    assert paths_in_folder(context, Repo("dataset", "board/results"), "ada/one", "0" * 40) == []
 
 
 def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
