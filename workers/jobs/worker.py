@@ -60,7 +60,7 @@ CANNOT_PUBLISH = (
     "token no results can be published."
 )
 ACCOUNT_RETRY_SECONDS = 30.0
-"""Seconds between two questions whose token the worker has."""
+"""Seconds between two calls that ask the Hub to which account the worker's token belongs."""
 RESTART_SECONDS = 1.0
 """Seconds after an error of Redis, or of this machine, until the worker begins anew."""
 VERSIONS = ("lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +24,7 @@ from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.published_rows import published_rows
 from workers.jobs.row_verdicts import _metrics_agree
 from workers.jobs.table_process import READY, WantedRows, wanted_rows
-from workers.publication.details import MAX_TEXT, TEXTS, write_rows
+from workers.publication.details import MAX_TEXT, TEXTS, SampleRow, write_rows
 
 Write = Callable[[Path], object]
 
@@ -94,7 +94,7 @@ def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
 
 def test_the_process_imports_no_pandas(tmp_path: Path) -> None:
     """It would take half of the time in which one question is read, and memory that the limits count."""
-    write_rows([row(0)], tmp_path / "table")  # type: ignore[list-item]  # as a worker does
+    write_rows(cast(list[SampleRow], [row(0)]), tmp_path / "table")
     code = (
         "import sys; from pathlib import Path; from workers.jobs.table_process import WantedRows, wanted_rows; "
         "print(len(list(wanted_rows(Path(sys.argv[1]), WantedRows([0], ['prompt'], 9)))), 'pandas' in sys.modules)"

@@ -81,7 +81,7 @@ def test_the_wait_ends_with_the_process(job_process: subprocess.Popen[bytes]) ->
 def test_the_child_of_a_job_that_died_ends_while_redis_is_away(job_process: subprocess.Popen[bytes]) -> None:
     """RQ asks Redis for the job's status first; without its job the child would keep the device from the next one."""
     worker, stopped = waiting_worker(job_process.pid, interval=1000), list[bool]()
-    worker.worker_context.zygote_client.stop = lambda: stopped.append(True)  # type: ignore[method-assign]
+    cast(Any, worker.worker_context).zygote_client.stop = lambda: stopped.append(True)
     job = SimpleNamespace(id="job", timeout=-1, started_at=None, get_status=away)
     job_process.kill()
     with pytest.raises(redis.ConnectionError):
