@@ -148,14 +148,14 @@ def findings(month: MonthEnd, figures: dict[str, Any]) -> dict[str, list[str]]:
     wrong = inspection.Findings()
     _add_findings_of_threads(wrong, month)
     _add_findings_of_requests(wrong, month)
-    wrong.add("the script stumbled", month.loop.errors)
-    wrong.add("asked twice for a page", inspection.several_pages(month.people.own_page_pulls()))
-    wrong.add("still runs", (f"{run.id} for {run.attempt}" for run in live_runs(month.context)))
-    wrong.add("stumbled", inspection.unexpected_errors(logs(month.processes)))
+    wrong.add("script error", month.loop.errors)
+    wrong.add("several pull requests", inspection.several_pages(month.people.own_page_pulls()))
+    wrong.add("still running", (f"{run.id} for {run.attempt}" for run in live_runs(month.context)))
+    wrong.add("traceback", inspection.unexpected_errors(logs(month.processes)))
     refused = (call for call in month.bot_calls if call["status"] == 429)
-    wrong.add("refused by a limit", (f"{call['method']} {call['route']}: {call['count']}" for call in refused))
-    wrong.add("beyond a limit", exceeded_limits(figures, month.monitor))
-    wrong.add("grows", growing_processes(month.monitor))
+    wrong.add("rate limited", (f"{call['method']} {call['route']}: {call['count']}" for call in refused))
+    wrong.add("limit exceeded", exceeded_limits(figures, month.monitor))
+    wrong.add("growing memory", growing_processes(month.monitor))
     wrong.add("parked", (f"{parked.key}: {parked.error}" for parked in month.context.parking.all()))
     wrong.add("inconsistent", inconsistencies(month.processes))
     return {kind: places for kind, places in wrong.places.items() if places}
@@ -163,25 +163,25 @@ def findings(month: MonthEnd, figures: dict[str, Any]) -> dict[str, list[str]]:
 
 def _add_findings_of_threads(wrong: inspection.Findings, month: MonthEnd) -> None:
     by_path = {entry.path: entry for entry in month.entries}
-    wrong.add("no answer", inspection.unanswered(month.threads, inspection.waiting(month.context)))
-    wrong.add("no reply", inspection.without_reply(month.threads))
-    wrong.add("said twice", inspection.repeated_markers(month.threads))
-    wrong.add("reply not finished", inspection.unfinished_replies(month.threads))
-    wrong.add("told otherwise", inspection.wrong_status_comments(month.threads, by_path))
+    wrong.add("unanswered thread", inspection.unanswered(month.threads, inspection.waiting(month.context)))
+    wrong.add("unanswered command", inspection.without_reply(month.threads))
+    wrong.add("repeated marker", inspection.repeated_markers(month.threads))
+    wrong.add("unfinished reply", inspection.unfinished_replies(month.threads))
+    wrong.add("wrong status comment", inspection.wrong_status_comments(month.threads, by_path))
 
 
 def _add_findings_of_requests(wrong: inspection.Findings, month: MonthEnd) -> None:
     people, context, by_path = month.people, month.context, {entry.path: entry for entry in month.entries}
     on_hub = {file.path: file.oid for file in context.hub.list_files(context.requests) if is_request_path(file.path)}
     fates = {submission.model: submission.fate for submission in people.script.submissions}
-    wrong.add("no end", inspection.without_end(month.entries))
-    wrong.add("no reason", inspection.failed_without_reason(month.entries))
-    wrong.add("another end", inspection.unexpected_ends(by_path, people.expected, fates))
-    wrong.add("not heard of", inspection.not_indexed(on_hub, by_path))
+    wrong.add("unfinished request", inspection.without_end(month.entries))
+    wrong.add("failed without a reason", inspection.failed_without_reason(month.entries))
+    wrong.add("unexpected end", inspection.unexpected_ends(by_path, people.expected, fates))
+    wrong.add("not indexed", inspection.not_indexed(on_hub, by_path))
     wrong.add("published twice", inspection.published_twice(block["attempt"] for block in month.blocks))
-    wrong.add("another score", inspection.unexpected_scores(month.files, {model: score_of(model) for model in fates}))
+    wrong.add("unexpected score", inspection.unexpected_scores(month.files, {model: score_of(model) for model in fates}))
     if context.suite.evaluator is None:  # answers of other evaluators are not compared
-        wrong.add("not confirmed", inspection.unconfirmed(month.files))
+        wrong.add("unconfirmed", inspection.unconfirmed(month.files))
 
 
 def inconsistencies(processes: MonthProcesses) -> list[str]:
