@@ -53,7 +53,8 @@ def is_due(context: BoardContext) -> bool:
     if last is None:
         context.redis.hset(context.keys.rounds, DELETED_RESULTS, now)
         return False
-    return not 0 <= now - float(last) < max(CHECK_SECONDS, LOOKS * seconds_between_looks(context))
+    # Half a look less: the time of a check is noted at its end, which is a little later than the look.
+    return not 0 <= now - float(last) < max(CHECK_SECONDS, (LOOKS - 0.5) * seconds_between_looks(context))
 
 
 def sync_deleted_results(context: BoardContext) -> None:

@@ -13,14 +13,14 @@ the number of requests:
     seasons      on a board with seasons: read the table of one that has ended, until Redis has it     1 to 2 calls
     kept         from time to time: find files that others removed from the results and logs repos           2 calls
     scores       together with it: find finished requests without scores                                     0 calls
-    files        from time to time: compare the index with all request files; a fetch if the mirror lacks
+    files        every ten minutes: compare the index with all request files; a fetch if the mirror lacks
                  the commit                                                                              0 to 4 calls
 
-There is a round every PERIOD seconds. Most rounds look at Redis alone while the webhooks report every change
-(`leaderboard.look_rhythm`). So a commit without a webhook is found within PERIOD, or within the board's `look_seconds`
-if it is the first that no webhook reported; a comment in an older open thread within a minute for each page of open
-threads, or that time if it is longer (`bot.threads.threads`). The syncs of the marked keys do the rest: that of a
-silent attempt first looks for results in its details repo, and only then declares it lost
+There is a round every PERIOD seconds. Most rounds consist of `reconcile` and `files` alone while the webhooks report
+every change (`leaderboard.look_rhythm`). So a commit without a webhook is found within PERIOD, or within the board's
+`look_seconds` if it is the first that no webhook reported; a comment in an older open thread within a minute for each
+page of open threads, or that time if it is longer (`bot.threads.threads`). The syncs of the marked keys do the rest:
+that of a silent attempt first looks for results in its details repo, and only then declares it lost
 (`bot.evaluations.attempt.recover`).
 """
 
@@ -57,21 +57,21 @@ POLLING = 15.0
 
 def round_keys(context: BoardContext) -> list[str]:
     """The dirty keys of one round that looks at the Hub."""
-    keys = [REQUESTS, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context)), *keys_without_calls(context)]
+    keys = [REQUESTS, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(context)), *keys_of_every_round(context)]
     keys += [FLAGS] if context.flags_repo is not None else []
     keys += [CONTENTS] if context.contents is not None else []
     keys += [SEASONS] if has_seasons(context) else []
-    keys += [FILES] if comparison.is_due(context) else []
     return [*keys, DELETED_RESULTS, SCORES] if is_due(context) else keys
 
 
-def keys_without_calls(context: BoardContext) -> list[str]:
-    """The dirty keys of one round that looks at Redis alone.
+def keys_of_every_round(context: BoardContext) -> list[str]:
+    """The dirty keys of every round, also of those that do not look at the Hub.
 
     Parked ledgers are among them: requests wait for their staged edits, and no event would wake a ledger after a
     token's repair.
     """
-    return [RECONCILE, *(sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER)]
+    keys = [RECONCILE, *(sync.key for sync in context.parking.all() if sync.key.partition(":")[0] == LEDGER)]
+    return [*keys, FILES] if comparison.is_due(context) else keys
 
 
 def period(context: BoardContext) -> float:

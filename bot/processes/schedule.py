@@ -19,7 +19,7 @@ from bot.core.waiting_threads import DIGEST
 from bot.flags.evidence_recheck import CAUSES
 from bot.intake.webhook_trust import doubt_webhooks
 from bot.model_pages.daily import MODEL_PAGES
-from bot.processes.reconcile import PERIOD, keys_without_calls, period, round_keys
+from bot.processes.reconcile import PERIOD, keys_of_every_round, period, round_keys
 from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
 from bot.threads.maintainers_list import DAY_SECONDS, LOOK_SECONDS
@@ -109,7 +109,7 @@ class Schedule:
         if not looks and _is_within(PERIOD, last_round, now):
             return
         self._started = True
-        context.mark_all(round_keys(context) if looks else keys_without_calls(context), SyncPriority.BACKGROUND)
+        context.mark_all(round_keys(context) if looks else keys_of_every_round(context), SyncPriority.BACKGROUND)
         pass_by(ROUND_MARKED)
         self._release_held_back()
         context.redis.hset(rounds, mapping={"round": now, "look": now} if looks else {"round": now})

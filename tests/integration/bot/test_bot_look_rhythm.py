@@ -10,9 +10,12 @@ import httpx2
 import pytest
 
 from bot.core.watched_repos import thread_repos
+from bot.evaluations.restore_deleted import DELETED_RESULTS, LOOKS, is_due
 from bot.intake.deliveries import read_delivery
 from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from bot.processes.reconcile import PERIOD
+from bot.requests.comparison import COMPARE_SECONDS, FILES
+from leaderboard.look_rhythm import LONGEST_SECONDS
 from localhub.webhooks.store import SUSPENDED
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
@@ -75,6 +78,24 @@ def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valke
     stand.context.index.put(IndexEntry(path=path))
     look(stand)
     assert state(stand, path) == "waiting"
+
+
+def test_request_files_are_compared_between_looks(stand: BoardDriver, valkey_url: str) -> None:
+    """A request that the index lost is found after COMPARE_SECONDS, by a round that does not look at the Hub."""
+    trusting(stand, valkey_url)
+    (path,) = stand.context.index.paths()
+    stand.context.index.drop(path)
+    stand.context.redis.hset(stand.context.keys.rounds, FILES, stand.time - COMPARE_SECONDS)
+    assert ("GET", "webhooks") not in look(stand)
+    assert state(stand, path) == "waiting"
+
+
+def test_removed_results_are_searched_at_every_third_look(stand: BoardDriver, valkey_url: str) -> None:
+    """A check is due at the third look after the last one, although its time is noted a little after a look."""
+    trusting(stand, valkey_url)
+    for age, expected in (((LOOKS - 1) * LONGEST_SECONDS, False), (LOOKS * LONGEST_SECONDS - 5, True)):
+        stand.context.redis.hset(stand.context.keys.rounds, DELETED_RESULTS, stand.time - age)
+        assert is_due(stand.context) is expected
 
 
 def lost_commit(stand: BoardDriver, hook: str) -> None:
