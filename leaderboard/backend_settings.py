@@ -20,9 +20,9 @@ class CostLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hourly: float = Field(default=0.0, ge=0, description="price of an hour of one run; 0: it costs nothing")
-    by_attempt: float | None = Field(default=None, gt=0, description="of one run; its time limit follows from it")
-    by_day: float | None = Field(default=None, gt=0, description="in any 24 hours")
-    by_month: float | None = Field(default=None, gt=0, description="in any 30 days")
+    by_attempt: float | None = Field(default=None, gt=0, description="highest cost of a run; gives its time limit")
+    by_day: float | None = Field(default=None, gt=0, description="highest cost in any 24 hours")
+    by_month: float | None = Field(default=None, gt=0, description="highest cost in any 30 days")
 
 
 class BackendSettings(BaseModel):
@@ -33,7 +33,7 @@ class BackendSettings(BaseModel):
     parallel: int = Field(default=1, ge=1, le=1_000, description="maximal runs at the same time")
     costs: CostLimits = Field(default_factory=CostLimits)
     wait_seconds: int = Field(
-        default=3_600, ge=60, le=14 * 86_400, description="for which a run may wait for a machine before it must start"
+        default=3_600, ge=60, le=14 * 86_400, description="seconds for which a run may wait for a machine"
     )
 
     def seconds(self, attempt_seconds: float) -> float:

@@ -16,7 +16,8 @@ For submitters and operators: why evaluations fail, whose fault it is, what to d
 One table maps the evidence of every failed evaluation (exception, exit status, signal, reason for stopping, phase, end
 of the log) to a cause, its fault, a sentence, advice, and a retry policy. The first row with a matching sign decides.
 A failure that no row matches is `unknown`; `steward unknown` lists these. All attempts of a request together are at
-most the board's `attempts` (3 by default), including the first attempt and failures with other causes.
+most the board's `attempts` (3 by default), including the first attempt and failures with other causes, until a person
+relaunches the request.
 
 This page is generated from the table (`python -m leaderboard.diagnosis_page`). *not seen* marks causes without evidence
 from a real failure; their signs come from the sources of the libraries. The evidence of the other causes is in

@@ -48,8 +48,8 @@ class AskedParts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    requests: Digest = Field(description="of the requests in order, without chat template, with generation arguments")
-    documents: Digest = Field(description="of the questions with their right answers, as the task prepared them")
+    requests: Digest = Field(description="digest of the requests in order: no chat template, but generation arguments")
+    documents: Digest = Field(description="digest of the questions with their right answers, as the task prepared them")
     questions: int = Field(ge=0, description="number of questions")
     shots: int = Field(default=0, ge=0, le=1_000, description="examples before each question")
     dataset: str = Field(default="", max_length=300, description="repo@commit of the questions")
@@ -60,9 +60,9 @@ class ScoredParts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    metrics: PartDigest = Field(description="of the metrics with their options and aggregations")
-    filters: PartDigest = Field(description="of the filters of answers")
-    targets: PartDigest = Field(description="of how the task reads the right answer and the choices")
+    metrics: PartDigest = Field(description="digest of the metrics with their options and aggregations")
+    filters: PartDigest = Field(description="digest of the filters of answers")
+    targets: PartDigest = Field(description="digest of how the task reads the right answer and the choices")
     modules: tuple[ModuleName, ...] = Field(
         default=(), max_length=200, description="names in `modules` of the modules that compute its scores"
     )
@@ -111,12 +111,12 @@ class DigestParts(BaseModel):
 class ResultDigests(DigestParts):
     """The digests of one result, and the parts from which they were computed."""
 
-    asked: Digest = Field(description="of all questions: results with the same one answered the same questions")
-    scored: Digest = Field(description="of all that makes scores of the answers")
+    asked: Digest = Field(description="digest of all questions: results with the same one answered the same questions")
+    scored: Digest = Field(description="digest of all that makes scores of the answers")
     prompts: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = Field(
-        default="", description="of the token lists that the model was given"
+        default="", description="digest of the token lists that the model was given"
     )
-    rules: PartDigest = Field(description="of the suite's rules that make scores of the harness's values")
+    rules: PartDigest = Field(description="digest of the suite's rules that make scores of the harness's values")
 
     @property
     def fingerprint(self) -> str:

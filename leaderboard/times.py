@@ -34,11 +34,11 @@ def write_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def corrected_time(text: str | None, committed: float) -> str | None:
-    """Return the right `submitted_time` for a file committed at `committed`; None if its own time may stay.
+def corrected_time(text: str | None, now: float) -> str | None:
+    """Return the right `submitted_time` for a file that is read at `now`; None if its own time may stay.
 
-    A submission cannot be later than its commit. A later time becomes the time of the commit, because it would
-    otherwise distort the order of the queue forever. Earlier and unreadable times stay.
+    A time in the future becomes `now`, because it would otherwise distort the order of the queue forever. Earlier and
+    unreadable times stay.
     """
     submitted = read_time(text)
-    return write_time(committed) if submitted is not None and submitted > committed + MAX_SKEW_SECONDS else None
+    return write_time(now) if submitted is not None and submitted > now + MAX_SKEW_SECONDS else None

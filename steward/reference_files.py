@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -157,8 +158,13 @@ def _default(field: dict[str, Any]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | str) and value != "":
-        return f"`{value}`"
-    return ", ".join(f"`{item}`" for item in value) if isinstance(value, list) else ""
+        return _code(value)
+    return ", ".join(map(_code, value)) if isinstance(value, list) else ""
+
+
+def _code(value: object) -> str:
+    """Return a value as code in one line, with escapes in the place of control characters."""
+    return f"`{json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value}`"
 
 
 def cell(words: str | None) -> str:

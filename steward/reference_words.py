@@ -19,6 +19,12 @@ PLACES = (
         "[a request](#a-request)",
         "people, front ends, the bot",
     ),
+    (
+        "requests",
+        "`{account}/{name}_predictions.{jsonl,csv,parquet}`",
+        "[a file of predictions](submitting-predictions.md)",
+        "people, the bot",
+    ),
     ("requests", "`.steward/pauses`", "[the pauses](#a-pause-or-a-hold), by target", "the bot, people"),
     (
         "requests",
@@ -38,6 +44,7 @@ PLACES = (
         "a file of a removed model, for `/restore`; `{path}` is where it was",
         "the bot",
     ),
+    ("results", "`seasons/{name}.season`", "[the final table of a season](predictions.md#seasons)", "the bot"),
     ("logs", "`{org}/{model}/{attempt}/log.txt`", "the log of an attempt, scrubbed and bounded", "the bot"),
     ("logs", "`{org}/{model}/{attempt}/outcome.json`", "[the outcome](#the-outcome-of-an-attempt)", "the bot"),
     (
@@ -46,6 +53,7 @@ PLACES = (
         "[a decision](#a-decision): a command and its author",
         "the bot",
     ),
+    ("logs", "`decisions/{year}/{month}/all.jsonl`", "all decisions of an earlier month, one per line", "the bot"),
     (
         "flags",
         "`flags/{org}/{model}.json`",
@@ -95,6 +103,12 @@ PLACES = (
         "`cross-checks/{id}.json`",
         "[a report](#a-cross-check) about some answers of an attempt, which its worker computed again",
         "a worker of another account",
+    ),
+    (
+        "details",
+        "a branch `steward-answers-{request}-{evaluation}-{writer}`",
+        "answers of an attempt that runs, for a worker on another machine ([resumption](resumption.md))",
+        "a worker",
     ),
 )
 """The paths of all files."""
@@ -195,13 +209,13 @@ WORDS = {
         "board": "name of the board",
         "by": "id and name of the account that decided it",
         "commits": "repo → its commit at that time",
-        "threads": "repo → its highest thread number at that time",
+        "threads": "kind and repo, as `dataset/{repo}` → its highest thread number at that time",
     },
     "Hold": {"reason": "the reason, which is public", "by": "its author", "at": "its time, ISO in UTC"},
     "Suite": {
         "name": "its name in results and pauses",
         "title": "the title that people see",
-        "version": "its version; any change of the file changes its digest",
+        "version": "its version; a change of nearly any field changes the suite's digest",
         "run": "the tasks, or groups of tasks, that lm-eval evaluates, which needs it; another evaluator runs all",
         "benchmarks": "the columns of the leaderboard: below",
         "datasets": "the datasets of questions: below; exactly one if the suite defines its own tasks",

@@ -156,7 +156,8 @@ RULES = (
     AdmissionRule(
         "category",
         "Its category agrees with its card",
-        "A pretrained model has no base model, and a merge has several.",
+        "A pretrained model is no adapter, and its card names no base model, unless it is a quantised copy of that. "
+        "The card of a merge names several base models, or says that it is a merge.",
         "FAQ: “Why do you differentiate between pretrained, continuously pretrained, fine-tuned, merges”",
         _category,
         _category_known,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from leaderboard.admission.rules import RULES
@@ -16,7 +16,7 @@ from leaderboard.boards import Board
 from leaderboard.policy import AdmissionPolicy
 
 BEGIN, END = "<!-- rules: begin -->", "<!-- rules: end -->"
-_PRECISIONS = Board.model_fields["precisions"].default
+_PRECISIONS: tuple[str, ...] = Board.model_fields["precisions"].default
 
 
 def submitting(page: str, policy: AdmissionPolicy | None = None) -> str:
@@ -41,16 +41,16 @@ def _rule(rule: AdmissionRule, policy: AdmissionPolicy) -> Iterator[str]:
     base = " \\*" if rule.of_base else ""
     off = "" if policy.holds(rule.name) else " (off, unless a board turns it on)"
     yield f"**{rule.title}**{base} · `{rule.name}`{off}  "
-    yield explanation(rule, policy) + "  "
+    yield explanation(rule, policy, _PRECISIONS) + "  "
     yield f"<sub>{rule.source}.</sub>"
     yield ""
 
 
-def explanation(rule: AdmissionRule, policy: AdmissionPolicy) -> str:
-    """Return the explanation of `rule` with the numbers of a board with `policy`."""
+def explanation(rule: AdmissionRule, policy: AdmissionPolicy, precisions: Iterable[str]) -> str:
+    """Return the explanation of `rule` with the numbers of a board with `policy` and `precisions`."""
     words = {
         "policy": policy,
-        "precisions": ", ".join(_PRECISIONS),
+        "precisions": ", ".join(precisions),
         "private": "public models, and private models that its account can read"
         if policy.private_models
         else "public models",

@@ -74,7 +74,7 @@ RULES = (
     AdmissionRule(
         "precision",
         "The precision is supported",
-        "One of {precisions}, in any case.",
+        "One of {precisions}, in upper or lower case.",
         "Open LLM Leaderboard's form: its precisions",
         _precision,
         always,

@@ -179,7 +179,9 @@ def _add_findings_of_requests(wrong: inspection.Findings, month: MonthEnd) -> No
     wrong.add("unexpected end", inspection.unexpected_ends(by_path, people.expected, fates))
     wrong.add("not indexed", inspection.not_indexed(on_hub, by_path))
     wrong.add("published twice", inspection.published_twice(block["attempt"] for block in month.blocks))
-    wrong.add("unexpected score", inspection.unexpected_scores(month.files, {model: score_of(model) for model in fates}))
+    wrong.add(
+        "unexpected score", inspection.unexpected_scores(month.files, {model: score_of(model) for model in fates})
+    )
     if context.suite.evaluator is None:  # answers of other evaluators are not compared
         wrong.add("unconfirmed", inspection.unconfirmed(month.files))
 

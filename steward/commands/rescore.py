@@ -58,9 +58,9 @@ def rescore(
 ) -> None:
     """Compute scores of finished evaluations again from their stored answers, where only the suite's scoring changed.
 
-    No model runs. The new results name the earlier ones, which stay; the table follows, and the request's thread hears
-    once what changed. Needs what the suite's workers need to score (the harness, or the evaluator), and downloads all
-    answers of each evaluation.
+    No model runs. The new results name the earlier ones, which stay; the table follows, and the bot says once in the
+    request's thread what changed. Needs what the suite's workers need to score (the harness, or the evaluator), and
+    downloads all answers of each evaluation.
     """
     from bot.core.mirrors.contents_table import can_write
     from bot.core.mirrors.folder import MirrorDamaged

@@ -46,8 +46,8 @@ MIN_BYTES = 1 << 20
 LOCK = "lock"
 BRANCHES = "branches"
 """The folder beside the journals with notes about branches (`workers.jobs.made_branches`)."""
-ANSWERS_BYTES = 200_000_000
-"""The most bytes of an evaluation's answers by request, of all copies of the model together, here or on the Hub."""
+ANSWERS_SHARE = 8
+"""An evaluation's answers by request, of all copies of the model together, take this part of its bytes at most."""
 
 PLAN_FIELDS = frozenset(
     {
@@ -159,7 +159,7 @@ class JournalStore:
         max_bytes = total // copies
         if max_bytes < MIN_BYTES:
             return None
-        answers_bytes = min(ANSWERS_BYTES, total // 8, (self.max_bytes - total) // 2) // copies
+        answers_bytes = min(total // ANSWERS_SHARE, (self.max_bytes - total) // 2) // copies
         names = [f"answers-{copy}" for copy in range(copies if answers_bytes >= MIN_BYTES else 0)]
         folder = self.root / identity
         with self._locked():

@@ -122,7 +122,7 @@ def workers(context: BoardContext) -> Checks:
             words = f"{aside.worker} is set aside: what it published of {aside.attempt} does not fit: {aside.reason}"
             fix = "Mend the cause on that machine, and start the worker again."
             if aside.account:
-                fix = "Find out what its machine computes; docs/operating-workers.md says how to trust it again."
+                fix = "Find out what its machine computes; docs/other-workers.md says how to trust it again."
             yield Check("workers", "error", words, fix)
     for refused in context.accepted_digests.waiting():
         if refused.worker in {card.name for card in alive}:

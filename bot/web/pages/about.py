@@ -60,8 +60,12 @@ class Question:
 
 def about(board: BoardReader, _query: NoQuery) -> AboutResponse:
     """What the leaderboard evaluates, how scores are made, and which models it accepts."""
-    suite, policy = board.context.suite, board.context.board.admission
-    held = [rule for rule in RULES if policy.holds(rule.name)]
+    suite, policy, precisions = board.context.suite, board.context.board.admission, board.context.board.precisions
+    rules = [
+        AboutRuleView(name=rule.name, title=rule.title, explanation=explanation(rule, policy, precisions))
+        for rule in RULES
+        if policy.holds(rule.name)
+    ]
     return AboutResponse(
         title=suite.title,
         suite=suite.name,
@@ -69,7 +73,7 @@ def about(board: BoardReader, _query: NoQuery) -> AboutResponse:
         datasets=[dataset.repo for dataset in suite.datasets],
         benchmarks=[_benchmark(benchmark) for benchmark in suite.benchmarks],
         largest=dict(policy.max_billions),
-        rules=[AboutRuleView(name=rule.name, title=rule.title, explanation=explanation(rule, policy)) for rule in held],
+        rules=rules,
     )
 
 

@@ -56,7 +56,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
 
 
 def test_the_table_is_large_and_has_every_verb(played: Table) -> None:
-    """Every verb stands in it with the places where it works, and there are at least 150 cells."""
+    """Every verb is in it, every outcome is played, and there are at least 150 cells."""
     assert len(set(TABLE)) == len(TABLE) >= 150
     missing = {verb.name for verb in REGISTRY.verbs} - {cell.verb for cell in TABLE} - ELSEWHERE
     assert not missing, "write a row for each state of these verbs into commands_table.md"

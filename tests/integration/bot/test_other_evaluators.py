@@ -15,15 +15,17 @@ from tests.support.evaluators.suites import suite_fields
 
 
 def test_the_page_about_the_board_names_its_evaluator(valkey: Valkey, tmp_path: Path) -> None:
-    """The page says what evaluates models, and lists no rule about what the evaluator does not need."""
+    """It names the evaluator and the board's own precisions, and lists no rule that the evaluator does not need."""
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite_fields(needs={"causal": False, "tokenizer": True})))
     board = {**yaml.safe_load(BOARD), "suite": str(tmp_path / "suite.yaml"), "admission": {"off": ["vocabulary"]}}
+    board["precisions"] = ["bfloat16"]
     (tmp_path / "board.yaml").write_text(yaml.safe_dump(board))
     settings = BotSettings(redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
     with client_of(settings) as client:
         text = page(client, "/about")
         assert "is evaluated by <code>pairs</code> 1.0, a program of this leaderboard" in text
         assert "The evaluator measures a raw score" in text and "<code>accuracy</code>" in text
+        assert "One of bfloat16, in upper or lower case." in text
         held = {rule["name"] for rule in client.get("/api/about").json()["rules"]}
     assert "tokenizer-loads" in held
     assert not held & {"causal", "vocabulary"}, "what the evaluator does not need, and what the board turned off"

@@ -125,7 +125,7 @@ def test_answers_for_other_machines_lie_beside_the_journals(tmp_path: Path) -> N
     """Each copy of the model has a file for them if the bound leaves room; those of other machines can be dropped."""
     store = JournalStore(tmp_path / "journals", 4_000 * MEBIBYTE)
     held = store.open(identity(1), 2)
-    assert held is not None and held.answers_bytes * 2 <= journals_module.ANSWERS_BYTES
+    assert held is not None and held.answers_bytes * 2 <= journals_module.MAX_BYTES // 8
     assert [file.name for file in held.answers] == ["answers-0", "answers-1"] and not held.holds_answers
     (held.folder / "offered-00").write_bytes(b"answers")
     held.files[1].write_bytes(bytes(HEADER_BYTES + 1))

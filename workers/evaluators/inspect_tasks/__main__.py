@@ -42,7 +42,7 @@ def main() -> None:
 
 def _evaluate(plan: dict[str, Any], options: InspectOptions) -> None:
     if importlib.util.find_spec("inspect_ai") is None:
-        raise CannotEvaluate("evaluator", f"inspect-ai is not installed for {sys.executable}: install steward[inspect]")
+        raise CannotEvaluate("evaluator", f"{sys.executable} has no inspect-ai: install steward-leaderboard[inspect]")
     if plan["mode"] == "score":
         words = "inspect-ai's scorers do not run again on stored answers: leave scores_again out of the suite"
         raise CannotEvaluate("evaluator", words)
