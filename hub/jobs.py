@@ -16,7 +16,7 @@ class JobCalls(HubCalls):
     """The part of `Hub` for Jobs."""
 
     def jobs(self, namespace: str, labels: Mapping[str, str], stages: Sequence[str] = ()) -> Iterator[HubJob]:
-        """Yield the Jobs of `namespace` that have all `labels`, newest first: those in `stages`, or all of them."""
+        """Yield the Jobs of `namespace` with all `labels`, in any order: those in `stages`, or all of them."""
         asked = [("label", f"{name}={value}") for name, value in labels.items()]
         query = urlencode([*asked, *(("stage", stage) for stage in stages)])
         for item in self._pages(f"{_address(namespace)}?{query}", "jobs", {}):

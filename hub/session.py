@@ -125,8 +125,9 @@ class HubSession:
         if json is not None:
             content, sent = jsonlib.dumps(json).encode(), {"content-type": "application/json"} | sent
         try:
+            # An empty mapping of parameters would remove those of the URL.
             request = self._connection().build_request(
-                method, url, params=params, content=content, headers=self._headers(url) | sent
+                method, url, params=params or None, content=content, headers=self._headers(url) | sent
             )
             return self._follow(request, route, _Body(limit, first, into, check))
         except HubError as error:

@@ -62,11 +62,12 @@ class JobsPlatform:
         runs, oldest = [], clock.now() - MONTH
         try:
             for number, job in enumerate(self.hub.jobs(self.backend.namespace, self._labels())):
-                attempt = job.labels.get(ATTEMPT, "")
-                if number >= MAX_LISTED or (job.created and job.created < oldest):
+                if number >= MAX_LISTED:
                     break
+                attempt, is_old = job.labels.get(ATTEMPT, ""), 0 < job.created < oldest
                 # The Hub's filter is believed with care: a Job of another tier must not be cancelled here.
-                if self._labels().items() <= job.labels.items() and ATTEMPT_ID.fullmatch(attempt) is not None:
+                is_ours = self._labels().items() <= job.labels.items() and ATTEMPT_ID.fullmatch(attempt) is not None
+                if is_ours and not is_old:
                     runs.append(self._run(job, attempt))
         except HubError as error:
             raise PlatformError(f"The Jobs of {self.backend.namespace} cannot be listed. {error}") from error

@@ -13,6 +13,8 @@ from leaderboard.model_pages import PageScore, file_path
 
 MARKER = "model-page"
 """Kind of the hidden marker in the description of such a pull request."""
+UNDECIDED = ("open", "draft")
+"""Statuses of a pull request that is neither merged nor closed; the bot opens drafts."""
 
 
 def own_pulls(context: BoardContext, hub: Hub, model: str) -> list[Thread]:
@@ -31,8 +33,8 @@ def _has_marker(context: BoardContext, thread: Thread) -> bool:
 
 
 def current_pull(ours: Sequence[Thread]) -> Thread | None:
-    """The oldest open pull request, else the newest."""
-    return next((thread for thread in reversed(ours) if thread.status == "open"), ours[0] if ours else None)
+    """The oldest undecided pull request, else the newest."""
+    return next((thread for thread in reversed(ours) if thread.status in UNDECIDED), ours[0] if ours else None)
 
 
 def may_reopen(hub: Hub, pull: Thread) -> bool:
@@ -45,7 +47,7 @@ def untaken_scores(hub: Hub, page: ModelPage, ours: Sequence[Thread], path: str)
 
     Before the bot opens its pull request, open ones of other accounts count too; later ones do not close the bot's.
     """
-    is_open = any(thread.status == "open" for thread in ours)
+    is_open = any(thread.status in UNDECIDED for thread in ours)
     own = {thread.num for thread in ours}
     taken = {
         (score.dataset.lower(), score.task_id)

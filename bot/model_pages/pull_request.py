@@ -25,7 +25,15 @@ from bot.core.context import BoardContext, model_page_key
 from bot.core.lease_fence import still_ours
 from bot.core.render import render
 from bot.model_pages import consent
-from bot.model_pages.own_pulls import MARKER, current_pull, may_reopen, own_pulls, scores_file_at, untaken_scores
+from bot.model_pages.own_pulls import (
+    MARKER,
+    UNDECIDED,
+    current_pull,
+    may_reopen,
+    own_pulls,
+    scores_file_at,
+    untaken_scores,
+)
 from bot.model_pages.page import NoScoresReason, read_page
 from bot.model_pages.refused_token import ModelsTokenRefused, next_try, note_accepted, refusal_noted
 from hub.client import Hub
@@ -115,7 +123,7 @@ def publish(context: BoardContext, hub: Hub, model: str, *, by: str, thread: str
     if not _update(context, hub, page.model, pull, scores):
         return PublishResult("off", page.model)
     pass_by(CHANGED)
-    if pull.status == "closed":
+    if pull.status != "open":
         still_ours()
         hub.set_status(Repo("model", page.model), pull.num, "open")
     return PublishResult("published", page.model, pull.num)
@@ -125,7 +133,7 @@ def withdraw(context: BoardContext, hub: Hub, model: str) -> int | None:
     """Close the open pull request of `model` because its owner or a maintainer asked; its number, None if there is
     none or the board holds the write back."""
     pull = current_pull(own_pulls(context, hub, model))
-    if pull is None or pull.status != "open":
+    if pull is None or pull.status not in UNDECIDED:
         return None
     return pull.num if _close(context, hub, model, pull, "asked") else None
 
@@ -178,10 +186,10 @@ def _publish_as_agreed(context: BoardContext, hub: Hub, model: str) -> float | N
 
 def _follow(context: BoardContext, hub: Hub, model: str) -> None:
     ours = own_pulls(context, hub, model)
-    are_open = [thread for thread in reversed(ours) if thread.status == "open"]
-    if not are_open:
+    undecided = [thread for thread in reversed(ours) if thread.status in UNDECIDED]
+    if not undecided:
         return
-    pull, *doubles = are_open
+    pull, *doubles = undecided
     for double in doubles:
         _close(context, hub, model, double, "double")
     page = read_page(context, model)
@@ -189,7 +197,9 @@ def _follow(context: BoardContext, hub: Hub, model: str) -> None:
         return  # scores of an earlier suite, which are still true
     scores = untaken_scores(hub, page, ours, file_path(context.board.name)) if not page.why else []
     if scores:
-        _update(context, hub, model, pull, scores)
+        if _update(context, hub, model, pull, scores) and pull.status == "draft":
+            still_ours()
+            hub.set_status(Repo("model", model), pull.num, "open")
     else:
         _close(context, hub, model, pull, _close_reason(page.why))
 
@@ -217,7 +227,7 @@ def _open(
     description = marked(body, context.marker(MARKER, model))
     made = hub.commit(Repo("model", model), [change], title, description, create_pr=True, regular={change.path})
     pass_by(OPENED)
-    context.mark_model_page(model)
+    context.mark_model_page(model)  # its sync opens a draft
     return PublishResult("published", model, made.pull_number or 0)
 
 

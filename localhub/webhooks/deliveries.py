@@ -209,7 +209,7 @@ class Deliveries:
             if fault and fault.last_of_shuffle:
                 self._release_shuffled()
             self._start_threads()
-            self._changed.notify()
+            self._changed.notify_all()  # one alone could wake a `drain`, which sends nothing
 
     def _release_shuffled(self) -> None:
         """Make the shuffled deliveries due now, in their random order (their order is negative)."""

@@ -106,6 +106,24 @@ def test_jobs_of_others_are_neither_listed_nor_cancelled(hub: LocalHub, platform
     assert len(other.runs()) == 1
 
 
+def test_the_hub_is_asked_for_jobs_by_label_and_stage(platform: JobsPlatform) -> None:
+    """So a look at a few Jobs does not read all those of the namespace."""
+    specification = {"command": ["true"], "dockerImage": "tools", "flavor": "cpu-basic"}
+    first, _ = (platform.hub.start_job("ada", {**specification, "labels": {"a": n}}).id for n in "12")
+    assert [job.id for job in platform.hub.jobs("ada", {"a": "1"})] == [first]
+    wait_until(lambda: [job.id for job in platform.hub.jobs("ada", {"a": "1"}, ("COMPLETED", "ERROR"))] == [first])
+    assert list(platform.hub.jobs("ada", {"a": "1"}, ("RUNNING",))) == []
+
+
+def test_a_run_is_found_behind_an_old_one(platform: JobsPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub does not say in which order it lists Jobs."""
+    old, new = (platform.launch(ORDER) for _ in range(2))
+    jobs = {job.id: job for job in platform.hub.jobs("ada", {})}
+    listed = [replace(jobs[old], created=1.0), jobs[new]]
+    monkeypatch.setattr(platform.hub, "jobs", lambda *_: iter(listed))
+    assert [run.id for run in platform.runs()] == [new]
+
+
 def test_a_model_is_mounted_at_its_commit(hub: LocalHub, platform: JobsPlatform, tmp_path: Path) -> None:
     """The worker finds its files where STEWARD_MODEL_VOLUME says; a private model is not mounted."""
     program = tmp_path / "image" / "steward"

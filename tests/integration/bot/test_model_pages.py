@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -23,6 +24,7 @@ from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.steward_facts import ScoresConsent
+from localhub.threads.service import ThreadService
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
@@ -103,6 +105,25 @@ def test_a_flag_closes_it_and_a_lifted_flag_does_not_open_it(stand: ModelPagesDr
     assert stand.pulls() == [(1, "closed")]
     assert "pull request #1" in stand.ask()
     assert stand.rows() == [(MODEL, 75.0, 1)]
+
+
+@pytest.fixture
+def drafts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub on which a commit with `create_pr=1` opens a draft."""
+    opened = ThreadService.open_pull
+
+    def open_draft(*given: Any, **options: Any) -> Any:
+        return opened(*given, **{**options, "draft": True})
+
+    monkeypatch.setattr(ThreadService, "open_pull", open_draft)
+
+
+@pytest.mark.usefixtures("drafts")
+def test_a_draft_is_opened(stand: ModelPagesDriver) -> None:
+    """The owner could not merge a draft."""
+    assert "pull request #1" in stand.ask()
+    stand.follow()
+    assert stand.pulls() == [(1, "open")] and stand.rows() == [(MODEL, 75.0, 1)]
 
 
 def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
