@@ -230,10 +230,18 @@ class CreatedCommit:
 
 @dataclass(frozen=True, order=True)
 class WatchedItem:
-    """One watched item of a webhook: a repo, or everything of a user or organisation."""
+    """One watched item of a webhook: a repo, or everything of a user or organisation.
+
+    Two items are equal if their names differ in case alone: the Hub takes any case, and lists its own.
+    """
 
     type: Literal["dataset", "model", "space", "user", "org"]
-    name: str
+    name: str = field(compare=False)
+    _lower_name: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Keep the name in lower case for comparisons."""
+        object.__setattr__(self, "_lower_name", self.name.lower())
 
 
 @dataclass(frozen=True)
