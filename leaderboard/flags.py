@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import reduce
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -51,6 +52,21 @@ class FlagScope(_Record):
         """Whether the flag covers an evaluation at this commit and precision; "" means unknown."""
         same_commit = not (self.revision and revision) or revision.startswith(self.revision)
         return same_commit and (not (self.precision and precision) or precision_named(self.precision) == precision)
+
+    def contains(self, other: FlagScope) -> bool:
+        """Whether this scope covers everything that `other` covers."""
+        same_precision = precision_named(self.precision) == precision_named(other.precision)
+        return other.revision.startswith(self.revision) and (not self.precision or same_precision)
+
+    def joined_with(self, other: FlagScope) -> FlagScope:
+        """The smallest scope that contains both."""
+        if self.contains(other):
+            return self
+        short, long = sorted((self.revision, other.revision), key=len)
+        same_precision = precision_named(self.precision) == precision_named(other.precision)
+        return FlagScope(
+            revision=short if long.startswith(short) else "", precision=self.precision if same_precision else ""
+        )
 
 
 class FlagEvidence(_Record):
@@ -156,6 +172,12 @@ class FlagRecord(_Record):
         """Return this record for the model under its new name, with other names and every decision."""
         return self.model_copy(update={"model": model, "also": tuple(also), "decisions": tuple(decisions)})
 
+    def widened_to(self, scope: FlagScope) -> FlagRecord:
+        """Return this record with a scope that contains its own. A flag of a part that grows to the whole model gets no
+        weights, since no maintainer flagged other models with it."""
+        weights = self.weights if self.scope.is_whole or not scope.is_whole else ""
+        return self.model_copy(update={"scope": scope, "weights": weights})
+
 
 def _file_of(record: FlagRecord) -> bytes:
     return (json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
@@ -209,15 +231,17 @@ def lifted(before: FlagRecord, decision: FlagDecision) -> FlagRecord:
 def renamed(records: Iterable[FlagRecord], new: str) -> FlagRecord:
     """Merge the records (at least one) of a model under its names into one record under its new name `new`.
 
-    A new name does not lift a flag, so the other names stay in the record. The strictest record counts; every decision
-    is kept.
+    A new name does not lift a flag, so the other names stay in the record. The strictest record counts, with a scope
+    that contains those of all flags in force; every decision is kept.
     """
     known = list(records)
     strictest = max(known, key=lambda it: (it.stands, it.is_opt_out, it.kind.hides and it.scope.is_whole))
     names = {name.casefold(): name for record in known for name in record.names}
     names.pop(new.casefold(), None)  # a name that differs only in case is the same name
     decisions = dict.fromkeys(decision for record in known for decision in record.decisions)
-    return strictest.renamed_to(new, names.values(), sorted(decisions, key=lambda decision: decision.at))
+    scope = reduce(FlagScope.joined_with, (record.scope for record in known if record.stands), strictest.scope)
+    moved = strictest.renamed_to(new, names.values(), sorted(decisions, key=lambda decision: decision.at))
+    return moved.widened_to(scope)
 
 
 def compile_tables(records: Iterable[FlagRecord]) -> dict[str, bytes]:

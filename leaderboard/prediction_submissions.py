@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from leaderboard.prediction_reasons import REASONS
-from leaderboard.predictions import FORMATS, PREDICTIONS, PredictionRules, Season, predictions_place
+from leaderboard.predictions import FORMATS, PREDICTIONS, PredictionRules, predictions_place
 from leaderboard.reasons import Problem, choice
 
 
@@ -34,6 +34,7 @@ class PredictionSubmission:
 
     `is_private` and `weight_type` are those of the request's path. `submitted` is the time of the commit or the pull
     request; `ended` names seasons whose ranking is published. `scored` counts the account's other files in a week.
+    `was_scored`: the file has results, of another version of the suite, and counted in `season` then ("": in none).
     """
 
     org: str
@@ -44,6 +45,8 @@ class PredictionSubmission:
     is_private: bool = False
     weight_type: str = "Original"
     ended: Collection[str] = ()
+    was_scored: bool = False
+    season: str = ""
 
 
 def submission_problems(facts: PredictionSubmission, rules: PredictionRules) -> list[Problem]:
@@ -57,23 +60,25 @@ def submission_problems(facts: PredictionSubmission, rules: PredictionRules) -> 
         problems.append(REASONS["predictions-submitter"].problem(who=facts.submitter, org=facts.org))
     if facts.scored >= rules.per_week:
         problems.append(REASONS["predictions-quota"].problem(who=facts.submitter, most=rules.per_week))
-    if rules.seasons and season_of(facts, rules) is None:
+    if rules.seasons and not facts.was_scored and not season_of(facts, rules):
         problems.append(REASONS["predictions-season"].problem(next=_next_season(facts.now, rules)))
     return problems
 
 
-def season_of(facts: PredictionSubmission, rules: PredictionRules) -> Season | None:
-    """Return the season in which a submission counts; None without one.
+def season_of(facts: PredictionSubmission, rules: PredictionRules) -> str:
+    """Return the name of the season in which a submission counts; "" without one.
 
     It is the season of its own time while that one's ranking is not published, since the bot may be late, or else the
-    one that is open now.
+    one that is open now. A file that was scored stays in its season, and enters no later one.
     """
-    for time in (facts.submitted, facts.now):
+    if facts.was_scored and facts.season:
+        return facts.season
+    for time in (facts.submitted,) if facts.was_scored else (facts.submitted, facts.now):
         moment = datetime.fromtimestamp(time, UTC)
         for season in rules.seasons:
             if season.begins <= moment < season.ends and season.name not in facts.ended:
-                return season
-    return None
+                return season.name
+    return ""
 
 
 def _next_season(now: float, rules: PredictionRules) -> str:

@@ -117,6 +117,8 @@ class Suite(SuitePart):
     def _predictions_can_be_scored(self) -> Suite:
         rules = self.predictions
         if rules is None:
+            if problem := self.problem_of_models:
+                raise ValueError(problem)
             return self
         metrics = [metric for benchmark in self.benchmarks for metric in benchmark.metrics]
         if wrong := rules.wrong_metrics(metrics):
@@ -194,6 +196,24 @@ class Suite(SuitePart):
     def shots(self) -> dict[str, int]:
         """The number of examples before each question, by task."""
         return {task.name: benchmark.shots for benchmark in self.benchmarks for task in benchmark.tasks}
+
+    @property
+    def problem_of_models(self) -> str:
+        """Why no model can be evaluated with this suite; "" if models can.
+
+        A task's samples are one table, scored by the metrics of one benchmark. Predictions have no such table.
+        """
+        first = dict[str, Benchmark]()
+        for benchmark in self.benchmarks:
+            for task in benchmark.tasks:
+                other = first.setdefault(task.name, benchmark)
+                if (set(other.metrics), other.shots) != (set(benchmark.metrics), benchmark.shots):
+                    return (
+                        f"the benchmarks {other.name} and {benchmark.name} give the task {task.name} other metrics or "
+                        "shots, and a model's answers to a task are scored once: give both the same metrics and "
+                        "shots, or make one benchmark of them, whose raw score is the mean of its metrics"
+                    )
+        return ""
 
     def withdrawn(self, task: str) -> frozenset[int]:
         """The numbers of the questions of `task` that do not count."""

@@ -26,7 +26,7 @@ from bot.flags.flag_commands import (
     resolve_models,
     resolve_scope,
 )
-from bot.flags.flag_files import stage
+from bot.flags.flag_files import present_records, stage
 from bot.flags.model_names import ResolvedName, find_model
 from bot.flags.notices import DISMISSED, REPORTED, address
 from bot.flags.report_intake import reported_in, tell_reporters
@@ -96,16 +96,24 @@ def flag(context: BoardContext, command: FlagCommand, source: FlagSource) -> Fla
     opted_out = tuple(model for model in models if context.flag_book.has_opted_out([model]))
     if opted_out and command.category != OPT_OUT:
         return FlagResult("opted-out", opted_out)
+    present = {name.model: present_records(context, name.model, name.also) for name in resolved}
+    standing = [record for records in present.values() for record in records if record.stands]
+    if others := tuple(record for record in standing if not scope.contains(record.scope)):
+        return FlagResult("narrower", standing=others)
     drafts = [_draft(context, name, command, source) for name in resolved]
     url = flag_thread.open_or_adopt(context, drafts, source.repo, source.thread, source.cause)
     if url is None:
         return FlagResult("off")
     decision = _decision("flagged", command.reason, source, context.now(), command.category)
-    records = [_with_decision(context, draft.with_thread(url), decision) for draft in drafts]
+    records = [
+        flags.flagged(next(iter(present[draft.model]), None), draft.with_thread(url), decision) for draft in drafts
+    ]
     if not stage(context, records, source.cause, "Flag"):
         return FlagResult("off")
     kind, is_here = CATEGORIES[command.category], url == _address(context, source)
-    return FlagResult("flagged", models, (), command.reason, kind.words, url, is_here=is_here, hides=kind.hides)
+    return FlagResult(
+        "flagged", models, (), command.reason, kind.words, url, is_here=is_here, hides=kind.hides, scope=scope
+    )
 
 
 def _decision(
@@ -139,11 +147,6 @@ def _draft(context: BoardContext, named: ResolvedName, command: FlagCommand, sou
         weights=gathered.weights if CATEGORIES[command.category].follows_weights else "",
         also=named.also,
     )
-
-
-def _with_decision(context: BoardContext, draft: FlagRecord, decision: FlagDecision) -> FlagRecord:
-    before = next(iter(context.flag_book.of(draft.names)), None)
-    return flags.flagged(before, draft, decision)
 
 
 def unflag(context: BoardContext, reason: str, models: Sequence[str], source: FlagSource) -> FlagResult:

@@ -15,7 +15,7 @@ from bot.core.context import BoardContext
 from bot.core.render import Safe
 from bot.flags.model_names import ResolvedName, find_model
 from hub.records import Repo, Thread
-from leaderboard.flags import FlagScope
+from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.links import models_in
 from leaderboard.options import precision_named
 from leaderboard.roles import Person
@@ -34,6 +34,7 @@ FlagOutcome = Literal[
     "unknown",
     "official",
     "opted-out",
+    "narrower",
     "not-flagged",
     "nothing",
     "off",
@@ -81,6 +82,10 @@ class FlagResult:
     """The largest number of models in one command, where this one has more."""
     precisions: tuple[str, ...] = ()
     """The precisions that a flag can name, where this one names another."""
+    scope: FlagScope = field(default_factory=FlagScope)
+    """What a new flag covers."""
+    standing: tuple[FlagRecord, ...] = ()
+    """The flags that a narrower one would end."""
     mark: Safe = NO_MARK
     """A hidden line that the reply must hold."""
 

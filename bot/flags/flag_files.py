@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bot.core.context import BoardContext
 from bot.intake.deliveries import FLAGS
 from bot.ledger.edits import AnyEdit, PutFile, RestoreFile, blob_id
-from leaderboard.flags import FlagRecord, compile_tables, renamed
+from leaderboard.flags import FlagRecord, compile_tables, parse_record, record_path, renamed
 
 
 def stage(context: BoardContext, records: Iterable[FlagRecord], cause: str, action: str) -> bool:
@@ -33,11 +33,22 @@ def rename(context: BoardContext, old: str, new: str, cause: str) -> None:
     stage(context, [renamed(context.flag_book.of([old, new]), new)], cause, "Rename")
 
 
+def present_records(context: BoardContext, model: str, also: Iterable[str]) -> tuple[FlagRecord, ...]:
+    """The records of a model by its names, with a change of its own record that is staged and has not landed."""
+    assert context.flags_repo is not None
+    known, path = context.flag_book.of([model, *also]), record_path(model)
+    data = context.ledger.edits.content_after(context.flags_repo, path, None)
+    staged = parse_record(path, data) if data is not None else None
+    if not isinstance(staged, FlagRecord):
+        return known
+    return (staged, *(record for record in known if record.path != path))
+
+
 def edits_of(context: BoardContext, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
     """The edits that write `record`: its file, and the removal of its file under another name."""
-    name = f"flag {cause} {record.model}"[:280]
+    name, path, written = f"flag {cause} {record.model}"[:280], record.path, record.dump()
     edits: list[AnyEdit] = [
-        PutFile(id=name, path=record.path, data=record.dump(), line=line[:400], unless_exists=False, wake=(FLAGS,))
+        PutFile(id=name, path=path, subject=path, data=written, line=line[:400], unless_exists=False, wake=(FLAGS,))
     ]
     for old in _old(context, record):
         data = context.flag_book.file(old.path)

@@ -15,7 +15,7 @@ from leaderboard.prediction_checks import check_predictions
 from leaderboard.prediction_metrics import Value
 from leaderboard.prediction_reasons import REASONS
 from leaderboard.prediction_submissions import PredictionSubmission, predictions_file, season_of, submission_problems
-from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, Season, format_of
+from leaderboard.predictions import MAX_BYTES, MAX_ROWS, PREDICTIONS, PredictionRules, format_of
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 from leaderboard.seasons import ended_seasons, season_path
@@ -34,10 +34,10 @@ class ReadPredictions:
 
 @dataclass(frozen=True)
 class CheckedSubmission:
-    """A checked submission of predictions; `season` is the one in which it counts."""
+    """A checked submission of predictions; `season` is the name of the one in which it counts, "" without one."""
 
     read: ReadPredictions
-    season: Season | None
+    season: str
     problems: tuple[Problem, ...]
 
 
@@ -56,8 +56,8 @@ def check_submission(
 ) -> CheckedSubmission:
     """Check `request`, whose file of predictions is that of the requests repo at `commit`, as one of `submitter`.
 
-    `submission` is its id, once it may take a place in the quota; None if the quota does not concern it. Raises
-    AnswersUnusable and HubError.
+    `submission` is its id, once it may take a place in the quota; None for a file that was scored before, which keeps
+    its place and its season. Raises AnswersUnusable and HubError.
     """
     if not takes_predictions(context):
         return _not_taken()
@@ -78,7 +78,7 @@ def check_upload(context: BoardContext, request: Request, submitter: str, path: 
 
 def _not_taken() -> CheckedSubmission:
     problem = REASONS["predictions-not-taken"].problem()
-    return CheckedSubmission(ReadPredictions(problems=(problem,)), None, (problem,))
+    return CheckedSubmission(ReadPredictions(problems=(problem,)), "", (problem,))
 
 
 def _checked(
@@ -99,6 +99,8 @@ def _checked(
         is_private=request.path.private,
         weight_type=request.path.weight_type,
         ended=_frozen(context),
+        was_scored=submission is None,
+        season=request.file.steward.season or "",
     )
     problems = (*submission_problems(facts, rules), *read.problems)
     return CheckedSubmission(read, season_of(facts, rules), problems)

@@ -27,6 +27,7 @@ from hub.budget import Commits
 from hub.client import Hub
 from leaderboard.boards import Board
 from leaderboard.model_pages import unknown_columns
+from leaderboard.submission_kinds import submission_kinds
 from leaderboard.suites import Suite, find_suite
 from redis_state import clock
 from redis_state.logs import configure_logs
@@ -51,6 +52,11 @@ def open_board_context(settings: BotSettings) -> BoardContext:
         raise SettingsError(
             f"STEWARD_BOARD={settings.board}: model_pages names {', '.join(unknown)}, which is no benchmark of the "
             f"suite {suite.name}."
+        )
+    if submission_kinds(board, suite).models and (problem := suite.problem_of_models):
+        raise SettingsError(
+            f"STEWARD_BOARD={settings.board}: the board takes models, and the suite {suite.name} cannot evaluate them: "
+            f"{problem}. Or take predictions alone: `precisions: [predictions]` in the board file."
         )
     context = BoardContext(
         board=board,

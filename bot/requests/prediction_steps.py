@@ -67,7 +67,8 @@ def admit_predictions(context: BoardContext, gathered: RequestFacts) -> None:
 
 
 def _was_scored(request: Request, current: CurrentAttempt) -> bool:
-    """Whether the attempt repeats the evaluation of a file that has results: it takes no place in the quota."""
+    """Whether the attempt repeats the evaluation of a file that has results: it keeps its season, and takes no place in
+    the quota."""
     previous = request.file.steward.kept
     return previous is not None and previous.results is not None and previous.revision == current.revision
 
@@ -84,7 +85,7 @@ def _stage_claim(
         thread=gathered.entry.thread,
         started=iso(context.now()),
     )
-    step = replace(step, facts={**step.facts, "season": checked.season.name if checked.season is not None else None})
+    step = replace(step, facts={**step.facts, "season": checked.season or None})
     line = f"Score {request.path.model}"
     if not stage_transition(context, request, gathered.file, step, name=f"{CLAIM} {attempt}", line=line):
         context.index.put(gathered.entry.changed(state="settled"))  # judged; the board holds edits back

@@ -73,6 +73,29 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> N
     assert stand.table("scoped.json") == []
 
 
+def test_a_second_flag_never_ends_the_first_one_by_the_way(stand: FlagBoardDriver) -> None:
+    """A flag of another part is refused, also in the same comment; one that covers the first takes its place."""
+    first, second = "aaaaaaa", "bbbbbbb"
+    case = AppealThread(stand, "[FLAG] ada/good", "Two of its commits know the answers.")
+    case.say(f"/flag other revision={first} it cheats\n/flag other revision={second} it cheats", stand.form)
+    (answer,) = (reply for reply in case.replies() if "/flag" in reply)
+    assert f"is flagged (only at `{first}`)" in answer
+    assert f"I changed nothing:\n\n- **ada/good** (only at `{first}`)" in answer
+    for scope in (f"revision={second}", "precision=float32", f"revision={first} precision=float32"):
+        case.say(f"/flag other {scope} it cheats", stand.form)
+        assert f"- **ada/good** (only at `{first}`)" in case.replies()[-1]
+        assert [row["revision"] for row in stand.table("scoped.json")] == [first]
+    case.say("/flag other it cheats", stand.form)
+    assert (set(stand.table()), stand.table("scoped.json")) == ({"ada/good"}, [])
+    case.say("/flag contamination precision=float32 it cheats", stand.form)
+    assert "- **ada/good** (the whole model)" in case.replies()[-1]
+    assert (set(stand.table()), stand.table("scoped.json")) == ({"ada/good"}, [])
+    case.say("/unflag only float32 cheats", stand.form)
+    case.say("/flag contamination precision=float32 it cheats", stand.form)
+    assert (stand.table(), [row["precision"] for row in stand.table("scoped.json")]) == ({}, ["float32"])
+    assert len(stand.record("ada/good")["decisions"]) == 4
+
+
 def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -> None:
     """A flag for copying does not apply to the original with the same weights; any other flag applies to both."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis
+import yaml
 
+from bot.core.settings import BotSettings, SettingsError
 from bot.predictions.checking import check_file
 from bot.probe import Probe
+from bot.processes.sync_process import open_board_context
 from bot.read_models.serializers import summary
 from bot.requests.submitting import resubmit
 from bot.requests.verb_check import check_model
@@ -27,6 +30,7 @@ from bot.setup.reevaluating import put_back, survey
 from hub.client import Hub
 from leaderboard.admission.rules import MAX_TEXT
 from tests.support.board.board_driver import REQUESTS, WORKER
+from tests.support.board.board_file import BOARD
 from tests.support.board.predictions import (
     PredictionsDriver,
     as_file,
@@ -230,6 +234,22 @@ def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDrive
     assert (outcome.how, [reason.code for reason in outcome.reasons]) == ("refused", ["predictions-by-file"])
     assert [check.state for check in workers(stand.context)] == ["ok"]
     assert list(worker_token(stand.context, None)) == []
+
+
+def test_a_board_that_mixes_starts_with_a_suite_for_models_alone(tmp_path: Path, valkey_url: str) -> None:
+    """Two columns of one task with different metrics do for predictions; no score of a model could be published."""
+    fields = suite_at("a" * 40).model_dump(mode="json")
+    (column,) = fields["benchmarks"]
+    fields["benchmarks"].append({**column, "name": "Balanced", "metrics": ["macro_f1,none"]})
+    (tmp_path / "colours.yaml").write_text(yaml.safe_dump(fields))
+    (file := tmp_path / "board.yaml").write_text(BOARD.replace("starter", str(tmp_path / "colours.yaml")))
+    settings = BotSettings(board=file, redis_url=valkey_url, bot_token="hf_bot")
+    board = file.read_text()
+    file.write_text(board + "precisions: [predictions]\n")
+    assert len(open_board_context(settings).suite.benchmarks) == 2
+    file.write_text(board + "precisions: [predictions, bfloat16]\n")
+    with pytest.raises(SettingsError, match=r"Balanced give the task colours other.*precisions: \[predictions\]"):
+        open_board_context(settings)
 
 
 def test_a_guess_never_is_predictions(stand: PredictionsDriver) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import tests.support.board.front_end_readers as fronts
 from bot.core.settings import BotSettings
 from bot.predictions import seasons
 from bot.probe import Probe
+from bot.setup.reevaluating import put_back, survey
 from bot.web import site
 from hub.records import Repo
 from leaderboard.seasons import FrozenSeason, read_season
@@ -127,6 +129,34 @@ def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: P
     table = frozen(stand)
     assert table is not None
     assert [row.model for row in table.rows] == ["ada/first"]
+
+
+@pytest.mark.parametrize("is_next_open", [True, False])
+def test_a_file_of_an_ended_season_that_is_evaluated_again_stays_in_it(
+    stand: PredictionsDriver, *, is_next_open: bool
+) -> None:
+    """`steward reevaluate` with corrected answers enters no old file into the open season, and refuses none."""
+    stand.season(begins=-HOUR, ends=HOUR)
+    path = stand.submit_predictions(predictions(public=5))
+    first = stand.file(path)["steward"]["results"]
+    stand.wait(HOUR + seasons.GRACE_SECONDS + 1)
+    look_at_seasons(stand)
+    table = frozen(stand)
+    assert table is not None
+    (autumn,) = stand.context.suite.model_dump()["predictions"]["seasons"]
+    later = {"name": "winter", "begins": autumn["ends"], "ends": autumn["ends"] + timedelta(days=2)}
+    stand.use(suite_at(stand.revision, seasons=[autumn, later] if is_next_open else [autumn], rounding=0.1))
+    assert put_back(stand.context, survey(stand.context).due, by=stand.context.me(), command="steward reevaluate") == 1
+    stand.settle()
+    steward, results = stand.file(path)["steward"], stand.results(path)
+    assert (stand.file(path)["status"], steward["season"], steward["results"] != first) == ("FINISHED", "autumn", True)
+    assert (results["predictions"]["season"], results["predictions"]["rounded_to"]) == ("autumn", 0.1)
+    stand.wait(2 * DAY + seasons.GRACE_SECONDS + 1)
+    look_at_seasons(stand)
+    assert frozen(stand) == table
+    if is_next_open:
+        winter = stand.context.hub.find_file(stand.context.results, "seasons/winter.season")
+        assert winter is not None and read_season(winter.data).rows == ()
 
 
 # --- no leak

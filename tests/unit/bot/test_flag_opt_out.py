@@ -22,8 +22,9 @@ def test_a_flag_does_not_replace_an_opt_out(category: str, is_refused: bool, mon
     def draft(*_: object) -> None:
         raise DraftedError
 
-    monkeypatch.setattr(decisions, "resolve_models", lambda *_: [SimpleNamespace(model="ada/shy")])
+    monkeypatch.setattr(decisions, "resolve_models", lambda *_: [SimpleNamespace(model="ada/shy", also=())])
     monkeypatch.setattr(decisions, "_draft", draft)
+    monkeypatch.setattr(decisions, "present_records", lambda *_: ())
     context = SimpleNamespace(
         flags_repo="board/flags",
         board=SimpleNamespace(precisions=(), admission=SimpleNamespace(is_official=lambda _: False)),

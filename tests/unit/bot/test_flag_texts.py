@@ -89,6 +89,11 @@ WORDS = {
     "/flag, in a discussion of its own": answer(
         FlagResult("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
     ),
+    "/flag, of a part": answer(
+        FlagResult("flagged", ONE, category="another model's weights", thread="https://hub/d/1", scope=PART.scope)
+    ),
+    "/flag, of another part than before": answer(FlagResult("narrower", standing=(PART,))),
+    "/flag, of parts of what is flagged": answer(FlagResult("narrower", standing=(COPY, PART))),
     "/flag opt-out": answer(FlagResult("flagged", TWO, category="the authors asked for it", hides=False)),
     "/flag, by anybody else": answer(FlagResult("reported", TWO)),
     "/flag, of what was reported before": answer(FlagResult("reported", ONE, thread="https://hub/d/2", is_here=False)),

@@ -115,6 +115,30 @@ def test_flags_of_both_names_become_one() -> None:
         assert united.names == ("ada/lion", "ada/tiger")
 
 
+SCOPES = [
+    FlagScope(revision=revision, precision=precision)
+    for revision in ("", "abcdef0", "abcdef012345", "fedcba9")
+    for precision in ("", "float16", "4bit")
+]
+
+
+@pytest.mark.parametrize("first", SCOPES)
+def test_a_new_name_frees_no_part_that_a_flag_covers(first: FlagScope) -> None:
+    """The joined flag covers what either covered; a part that grows to the whole model flags no other models."""
+    old = RECORD.model_copy(update={"scope": first, "weights": "w"})
+    for second in SCOPES:
+        new = RECORD.model_copy(update={"model": "ada/lion", "scope": second, "weights": "w"})
+        united = renamed([old, new], "ada/lion")
+        assert united.scope.contains(first) and united.scope.contains(second)
+        for revision in ("abcdef0123456789", "abcdef0987654321", "fedcba9876543210", "0123456789abcdef"):
+            for precision in ("float16", "4bit", "bfloat16"):
+                before = first.covers(revision, precision) or second.covers(revision, precision)
+                assert united.scope.covers(revision, precision) or not before
+        assert not (united.scope.is_whole and united.weights) or first.is_whole or second.is_whole
+        ended = new.model_copy(update={"status": "lifted"})
+        assert renamed([old, ended], "ada/lion").scope == first, "a lifted flag adds nothing"
+
+
 @pytest.mark.parametrize(
     ("scope", "revision", "precision", "covers"),
     [

@@ -210,10 +210,26 @@ def test_a_submission_counts_in_the_season_of_its_time(
 ) -> None:
     """A late bot does not exclude a submission; a season whose table is published accepts no more."""
     facts = PredictionSubmission(org="ada", submitter="ada", now=now, submitted=submitted, ended=ended)
-    counted_in = season_of(facts, rules(seasons=SEASONS))
-    assert (counted_in.name if counted_in is not None else None) == season
+    assert (season_of(facts, rules(seasons=SEASONS)) or None) == season
     codes = [problem.code for problem in submission_problems(facts, rules(seasons=SEASONS))]
     assert codes == ([] if season else ["predictions-season"])
+
+
+@pytest.mark.parametrize(
+    ("submitted", "now", "earlier", "season"),
+    [
+        (at(9), at(13), "one", "one"),  # not the open one
+        (at(9), at(11), "one", "one"),  # none is open
+        (at(9), at(25), "zero", "zero"),  # the suite names it no more
+        (at(13), at(14), "", "two"),  # the suite had no seasons yet
+        (at(4), at(13), "", ""),
+    ],
+)
+def test_a_file_that_was_scored_stays_in_its_season(submitted: float, now: float, earlier: str, season: str) -> None:
+    """With corrected answers, old files enter no later season, and none is refused because no season is open."""
+    facts = PredictionSubmission("ada", "ada", now, submitted, ended=("one",), was_scored=True, season=earlier)
+    assert season_of(facts, rules(seasons=SEASONS)) == season
+    assert submission_problems(facts, rules(seasons=SEASONS)) == []
 
 
 def test_the_next_season_is_named() -> None:

@@ -109,6 +109,16 @@ def test_two_benchmarks_of_one_name_are_refused() -> None:
         suite(benchmarks=[benchmark, {**benchmark, "shots": 5}])
 
 
+def test_a_task_has_the_same_metrics_in_each_of_its_benchmarks() -> None:
+    """The samples of a task are scored once: those of the first column would be scored by the metrics of the second."""
+    (benchmark,) = MINIMAL["benchmarks"]
+    second = {**benchmark, "name": "Normalised"}
+    assert len(suite(benchmarks=[benchmark, second]).benchmarks) == 2
+    for change in ({"metrics": ["acc_norm,none"]}, {"metrics": ["acc,none", "acc_norm,none"]}, {"shots": 5}):
+        with pytest.raises(BadSuite, match="Small and Normalised give the task small_task other metrics"):
+            suite(benchmarks=[benchmark, {**second, **change}])
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """The error for an unknown suite lists the known ones."""
     with pytest.raises(BadSuite, match="open-llm-v2, starter"):
