@@ -126,7 +126,7 @@ def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: Ev
         for each, entry in zip(others, entries, strict=True)
         if entry is not None
         and _is_on_the_board(entry)
-        and entry.standing.access == "public"
+        and not entry.is_private
         and each.model.casefold() not in names
         and entry.weights not in weights
     ]

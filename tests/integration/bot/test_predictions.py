@@ -90,6 +90,17 @@ def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: Pred
         assert _standing(stand.context, [scored, own], own) == rank, indexed.state
 
 
+def test_gated_models_count_in_the_rank_of_others_and_private_ones_do_not(stand: PredictionsDriver) -> None:
+    """The status comment ranks among the evaluations that the leaderboard shows."""
+    path = stand.submit_predictions(predictions(public=7))
+    (scored,), (entry,) = stand.context.scores.all(), stand.context.index.find([path])
+    assert entry is not None
+    own = scored.model_copy(update={"path": request_path("bob/second"), "average": 10.0})
+    for access, rank in (("gated", (1, 2)), ("private", (0, 1))):
+        stand.context.index.put(entry.changed(standing=entry.standing.model_copy(update={"access": access})))
+        assert _standing(stand.context, [scored, own], own) == rank, access
+
+
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
     """Request and file are merged exactly as they were checked; the author is the submitter."""
     policy(stand, "merge")
