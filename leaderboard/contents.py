@@ -18,6 +18,7 @@ from leaderboard.evaluations import (
     Key,
     differ,
     earlier_evaluations,
+    evaluated_revision,
     evaluations,
     is_results_path,
     is_shown,
@@ -91,12 +92,17 @@ def rows_of(by_key: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> li
 
 
 def split_rows(
-    rows: Iterable[ContentsRow], by_key: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
+    rows: Iterable[ContentsRow],
+    by_key: Mapping[Key, Evaluation],
+    requests: Iterable[Request],
+    shape: Iterable[ContentsColumn],
 ) -> tuple[dict[str, ContentsRow], dict[str, ContentsRow]]:
     """Split `rows` into those of the newest evaluations, by the path of their request, and all others, by an id.
 
-    They have the columns of `shape`, without those for front ends (links, and an id that is not unique).
+    They have the columns of `shape`, without those for front ends (links, and an id that is not unique). A row whose
+    results cannot be read by the board's suite is in both, because its request may still have scores by an earlier one.
     """
+    unread = {key: request for request in requests if (key := key_of_request(request)) not in by_key}
     names = [column.name for column in shape if column.name not in _FOR_FRONT_ENDS]
     newest: dict[str, ContentsRow] = {}
     others: dict[str, ContentsRow] = {}
@@ -109,6 +115,9 @@ def split_rows(
             newest[path] = short
         else:
             others[f"{path or ' '.join(key)}@{revision}"] = short
+        request = unread.get(key)
+        if request is not None and is_shown(request) and not differ(revision, evaluated_revision(request)):
+            newest.setdefault(str(request.path), short)
     return newest, others
 
 

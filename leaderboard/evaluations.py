@@ -226,6 +226,12 @@ def revision_of(request: Request) -> str:
     return request.file.steward.revision or request.file.revision or ""
 
 
+def evaluated_revision(request: Request) -> str:
+    """Return the revision of the results that a request shows, as far as the file says it."""
+    kept = request.file.steward.kept
+    return kept.revision if kept is not None else revision_of(request)
+
+
 def key_of_request(request: Request) -> Key:
     """Return the key of the evaluation that a request asks for."""
     return (request.path.model, request.path.precision, request.path.weight_type)

@@ -103,10 +103,11 @@ def _compile(context: BoardContext, repo: Repo, compose: ComposeSnapshot, seen: 
     sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
-    newest, others = split_rows(rows, evaluations(sources), shape)
+    evaluated = evaluations(sources)
+    newest, others = split_rows(rows, evaluated, sources.requests.values(), shape)
     context.table_rows.write(newest, others, context.index.tell)
     edits = _table_edits(context, there, rows, shape)
-    has_scores = not context.scores.missing(newest)
+    has_scores = not context.scores.missing(str(each.request.path) for each in evaluated.values())
     _store_licences(context, newest)
     if has_scores:  # else Redis was lost, and the scores of the snapshot are being read again
         edits += _snapshot_edits(context, seen[-2], compose(context, {*newest, *others}), len(rows))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -29,7 +29,9 @@ from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.rank_ranges import MAX_PAIRED
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
+from leaderboard.evaluations import differ
 from leaderboard.flags import StandingFlags
+from leaderboard.search import Value
 
 log = structlog.get_logger()
 
@@ -37,6 +39,25 @@ CHUNK_SIZE, MAX_CHANGES = 1_000, 1_000
 """Entries read at a time; number of changes from which everything is read again."""
 MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 """Larger tables are rebuilt in the background, with a pause of so many times the duration of the last rebuild."""
+
+
+def without_repetitions(others: Sequence[RequestRow], lines: Iterable[RequestRow]) -> list[RequestRow]:
+    """Those of `others` that are not the evaluation of one of `lines`.
+
+    After a change of the suite, the aggregated table still has a row of the request whose scores are in Redis.
+    """
+    models = {row.model for row in others}
+    newest = {_evaluated(line): line for line in lines if line.model in models}
+
+    def is_repeated(row: RequestRow) -> bool:
+        line = newest.get(_evaluated(row))
+        return line is not None and not differ(str(row.values["revision"]), str(line.values["revision"]))
+
+    return [row for row in others if not is_repeated(row)]
+
+
+def _evaluated(row: RequestRow) -> tuple[str, Value, Value]:
+    return row.model, row.values["precision"], row.values["weights"]
 
 
 class RequestTable:
@@ -81,7 +102,8 @@ class RequestTable:
     def _leaderboard_of(self, rows: RequestRows) -> LeaderboardRows:
         lines = [rows.lines[at] for at in rows.with_scores]
         # A row of an earlier commit is shown as long as its request is.
-        lines += [row for row in self._others if not row.path or row.path in self._lines]
+        others = [row for row in self._others if not row.path or row.path in self._lines]
+        lines = [*lines, *without_repetitions(others, lines)]
         lines = [line for line in lines if not self._flags.opted_out(line.model)]
         leaderboard = LeaderboardRows(lines, self._flags, self._benchmarks)
         leaderboard.prepare()

@@ -19,6 +19,7 @@ from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, columns_of, leaderboard
 from leaderboard.columns import FILE, SNAPSHOT
 from leaderboard.flags import StandingFlags
+from leaderboard.suites import Suite
 from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.queued_requests import path_of
@@ -141,6 +142,27 @@ def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDri
         look(stand)
         views = {row["precision"]: row["flagged"] for row in rows_in(snapshot(stand))}
         assert views == {"float32": flagged, "float16": False}
+
+
+def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoardDriver) -> None:
+    """With the scores in Redis and the facts of the table; after Redis was lost, with the scores of the table."""
+    context, path = stand.context, finished(stand)
+    look(stand)
+    (before,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert before.uploaded and before.id == path
+    context.suite = Suite.model_validate({**context.suite.model_dump(), "version": context.suite.version + 1})
+    context.contents_memory = ContentsCache()
+    stand.time += 900
+    look(stand)
+    (view,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert view == before
+    assert [(row["id"], row["average"]) for row in rows_in(snapshot(stand))] == [(path, before.average)]
+    context.redis.flushall()
+    context.contents_memory = ContentsCache()
+    look(stand, rounds=5)
+    (view,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert (view.model, view.average, view.uploaded) == (before.model, before.average, before.uploaded)
+    assert [row["id"] for row in rows_in(snapshot(stand))] == [view.id]
 
 
 def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoardDriver) -> None:
