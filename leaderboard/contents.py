@@ -2,7 +2,8 @@
 
 A row is computed from a request, its results and the flags. Likes, licence and dates come from the Hub; the table keeps
 them until the Hub is read again. A commit that Steward evaluated keeps its row after a newer commit is evaluated; the
-table alone then holds what the request said of the earlier commit. A row by another program, whose results Steward
+table alone then holds what the request said of the earlier commit, and its scores if the results are of another suite
+than the board's. A row by another program, whose results Steward
 cannot read, stays unchanged except for its flag, as long as its request and its results exist.
 """
 
@@ -18,6 +19,7 @@ from leaderboard.evaluations import (
     Key,
     differ,
     earlier_evaluations,
+    evaluated_revision,
     evaluations,
     is_results_path,
     is_shown,
@@ -41,10 +43,10 @@ def rows_to_keep(
     board: TableSettings,
     ours: Collection[tuple[Key, str]] = (),
 ) -> Iterator[ContentsRow]:
-    """Yield the valid rows of other programs, under the present names of their models.
+    """Yield the valid rows whose scores only the table has, under the present names of their models.
 
-    They include rows of commits before the newest evaluation, as long as other programs' results of them exist. `ours`
-    holds the earlier commits that Steward evaluated.
+    They are those of other programs and of other suites, also of commits before the newest evaluation, as long as
+    results of them exist. `ours` holds the earlier commits that Steward evaluated by the board's suite.
     """
     requests_by_key = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
@@ -54,25 +56,32 @@ def rows_to_keep(
         if not measured.request
     }
     orphans: dict[tuple[str, str, str], list[ContentsRow]] = {}
-    taken_keys, earlier = set(by_key), set(ours)
+    taken_keys, earlier, other_suites = set(by_key), set(ours), sources.commits_by_other_suites()
     for row in old:
         key, sha = key_of(row), row.get("Model sha") or ""
         if key in by_key:
             is_foreign = (key[0], key[1], sha) in foreign or (key[0], "", sha) in foreign
-            if is_foreign and differ(sha, by_key[key].revision) and (key, sha) not in earlier:
+            is_of_other_suite = sha in other_suites.get(str(by_key[key].request.path), ())
+            if (is_foreign or is_of_other_suite) and differ(sha, by_key[key].revision) and (key, sha) not in earlier:
                 earlier.add((key, sha))
                 yield row
         elif _stands(requests_by_key.get(key), key[0], folders, sources):
             taken_keys.add(key)
+            earlier.add((key, sha))
             yield row
         elif key not in requests_by_key:
             orphans.setdefault((sha, *key[1:]), []).append(row)
     for key, request in requests_by_key.items():
-        # A request without a row and a row of the same commit without a request: the model was renamed.
-        candidates = orphans.get((revision_of(request), *key[1:]), [])
-        is_renamed = bool(revision_of(request)) and key not in taken_keys and len(candidates) == 1
-        if is_renamed and _stands(request, key[0], folders, sources):
-            yield _renamed(candidates[0], key, request, board)
+        # A commit without a row and a row of the same commit without a request: the model was renamed.
+        commits = {sha for sha in other_suites.get(str(request.path), ()) if (key, sha) not in earlier}
+        if key in by_key:
+            commits = {sha for sha in commits if differ(sha, by_key[key].revision)}
+        elif key not in taken_keys:
+            commits.add(revision_of(request))
+        for sha in sorted(commits - {""}):
+            candidates = orphans.get((sha, *key[1:]), [])
+            if len(candidates) == 1 and _stands(request, key[0], folders, sources):
+                yield _renamed(candidates[0], key, request, board)
 
 
 def _renamed(row: ContentsRow, key: Key, request: Request, board: TableSettings) -> ContentsRow:
@@ -91,12 +100,17 @@ def rows_of(by_key: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> li
 
 
 def split_rows(
-    rows: Iterable[ContentsRow], by_key: Mapping[Key, Evaluation], shape: Iterable[ContentsColumn]
+    rows: Iterable[ContentsRow],
+    by_key: Mapping[Key, Evaluation],
+    requests: Iterable[Request],
+    shape: Iterable[ContentsColumn],
 ) -> tuple[dict[str, ContentsRow], dict[str, ContentsRow]]:
     """Split `rows` into those of the newest evaluations, by the path of their request, and all others, by an id.
 
-    They have the columns of `shape`, without those for front ends (links, and an id that is not unique).
+    They have the columns of `shape`, without those for front ends (links, and an id that is not unique). A row whose
+    results cannot be read by the board's suite is in both, because its request may still have scores by an earlier one.
     """
+    unread = {key: request for request in requests if (key := key_of_request(request)) not in by_key}
     names = [column.name for column in shape if column.name not in _FOR_FRONT_ENDS]
     newest: dict[str, ContentsRow] = {}
     others: dict[str, ContentsRow] = {}
@@ -109,6 +123,9 @@ def split_rows(
             newest[path] = short
         else:
             others[f"{path or ' '.join(key)}@{revision}"] = short
+        request = unread.get(key)
+        if request is not None and is_shown(request) and not differ(revision, evaluated_revision(request)):
+            newest.setdefault(str(request.path), short)
     return newest, others
 
 

@@ -15,7 +15,7 @@ from leaderboard.cross_checks import CrossCheckRecord, scores_note
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import original_path
 from leaderboard.requests import MAX_PARAMETERS, Request, RequestFile, Status
-from leaderboard.results import parse_harness, read_results
+from leaderboard.results import parse_harness, read_block, read_results
 from leaderboard.scores import BadResults, ScoreErrors, Scores, score
 from leaderboard.steward_block import BLOCK
 from leaderboard.steward_facts import StewardFacts
@@ -58,6 +58,15 @@ class MeasuredResults:
 
 
 @dataclass(frozen=True)
+class OtherSuiteResults:
+    """Results by Steward of another suite than the board's: the path of the file and of its request, and the commit."""
+
+    path: str
+    request: str
+    revision: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """A published evaluation: a request and its results."""
 
@@ -79,6 +88,15 @@ class BoardSources:
     results: Collection[str] = ()
     flags: Collection[FlagRecord] | None = None
     """None if the board has no flags repo: rows of other programs then keep their own flags."""
+    other_suites: Collection[OtherSuiteResults] = ()
+
+    def commits_by_other_suites(self) -> dict[str, set[str]]:
+        """Return the path of a request → the commits at which it has results of other suites."""
+        commits: dict[str, set[str]] = {}
+        for results in self.other_suites:
+            if results.request.startswith(f"{results.path.rpartition('/')[0]}_eval_request_"):
+                commits.setdefault(results.request, set()).add(results.revision)
+        return commits
 
 
 def is_results_path(path: str) -> bool:
@@ -116,6 +134,14 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
         )
     except BadResults:
         return None
+
+
+def results_of_other_suite(path: str, data: bytes, suite: Suite) -> OtherSuiteResults | None:
+    """Read which evaluation the results file at `path` is of; None if Steward did not write it, or for `suite`."""
+    block = read_block(data) if f'"{BLOCK}"'.encode() in data else None
+    if block is None or block.suite_digest == suite.digest:
+        return None
+    return OtherSuiteResults(path, block.request, block.revision)
 
 
 def _slim(scores: Scores) -> Scores:
@@ -224,6 +250,12 @@ def details_of(request: Request, details: Callable[[str], str]) -> str:
 def revision_of(request: Request) -> str:
     """Return the revision that a request file names."""
     return request.file.steward.revision or request.file.revision or ""
+
+
+def evaluated_revision(request: Request) -> str:
+    """Return the revision of the results that a request shows, as far as the file says it."""
+    kept = request.file.steward.kept
+    return kept.revision if kept is not None else revision_of(request)
 
 
 def key_of_request(request: Request) -> Key:

@@ -59,11 +59,11 @@ def result_place(old: str, new: str, path: str) -> str:
 def moved_results(ours: JsonObject, place: Callable[[str], str]) -> JsonObject:
     """Return the members of a request's `steward` object that name results which move, with their new paths.
 
-    Those are its own results, and the earlier ones that stay valid during a newer evaluation. `place` returns the path
-    of results after the move.
+    Those are its own results, those whose answers were scored again for them, and the earlier ones that stay valid
+    during a newer evaluation. `place` returns the path of results after the move.
     """
-    path, kept = ours.get("results"), ours.get("kept")
-    moved: JsonObject = {"results": place(path)} if isinstance(path, str) else {}
+    names, kept = ("results", "rescored_from"), ours.get("kept")
+    moved: JsonObject = {name: place(path) for name in names if isinstance(path := ours.get(name), str)}
     if isinstance(kept, dict) and isinstance(kept.get("results"), str):
         moved["kept"] = {**kept, "results": place(kept["results"])}
     return {name: value for name, value in moved.items() if value != ours[name]}
@@ -110,8 +110,12 @@ def _arguments(inner: JsonObject, old: str, new: str) -> JsonObject:
 
 def _steward_block(inner: JsonObject, old: str, new: str) -> JsonObject:
     inner = _replaced(inner, "model", old, new)
-    path = inner.get("request")
-    return {**inner, "request": request_place(old, new, path)} if isinstance(path, str) else inner
+    path, origin = inner.get("request"), inner.get("rescored_from")
+    if isinstance(path, str):
+        inner = {**inner, "request": request_place(old, new, path)}
+    if isinstance(origin, dict) and isinstance(results := origin.get("results"), str):
+        inner = {**inner, "rescored_from": {**origin, "results": result_place(old, new, results)}}
+    return inner
 
 
 def sanitised(model: str) -> str:

@@ -4,8 +4,8 @@ The plan follows from the present files, never from a proposal.
 
     requests   {old}_eval_request_*.json -> {new}_eval_request_*.json, `model`; `base_model` of other models' requests
     results    {old}/results_*.json -> {new}/results_*.json; `config_general.model_name` (v1), `config.model_args`,
-               `config.model_name`, `model_name` and `model_name_sanitized` (v2), and the `model` and `request` of the
-               `steward` block
+               `config.model_name`, `model_name` and `model_name_sanitized` (v2), and in the `steward` block `model`,
+               `request` and the path of the results whose answers were scored again
 
 Other files in a results folder move unchanged. `leaderboard.rename_contents` changes the contents of a file, and
 `leaderboard.rename_comparison` compares a pull request with the plan.

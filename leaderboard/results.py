@@ -82,12 +82,18 @@ def read_results(data: bytes, suite: Suite) -> ResultsFile:
     return ResultsFile(block, scores, parsed)
 
 
-def suite_digest(data: bytes) -> str | None:
-    """Return the suite digest that a results file names; None if the file is unreadable."""
+def read_block(data: bytes) -> StewardBlock | None:
+    """Return the `steward` block of results of any suite; None if the file has none or is unreadable."""
     try:
-        return StewardBlock.model_validate(parse_harness(data).get(BLOCK)).suite_digest
+        return StewardBlock.model_validate(parse_harness(data).get(BLOCK))
     except (BadResults, ValidationError):
         return None
+
+
+def suite_digest(data: bytes) -> str | None:
+    """Return the suite digest that a results file names; None if the file is unreadable."""
+    block = read_block(data)
+    return block.suite_digest if block is not None else None
 
 
 def _no_constant(name: str) -> float:

@@ -186,17 +186,3 @@ def _thread(address: str) -> str:
 
 def _weights(digest: str) -> str:
     return f"weights {digest}"
-
-
-def hidden_by(records: Iterable[FlagRecord]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names, in lower case, and the weight digests whose rows are hidden because of a flag."""
-    hiding = [record for record in records if record.stands and record.kind.hides and record.scope.is_whole]
-    names = frozenset(name.casefold() for record in hiding for name in record.names)
-    return names, frozenset(record.weights for record in hiding if record.weights)
-
-
-def opted_out_of(records: Iterable[FlagRecord]) -> frozenset[str]:
-    """The names, in lower case, of the models whose authors opted out."""
-    return frozenset(
-        name.casefold() for record in records if record.stands and record.is_opt_out for name in record.names
-    )

@@ -25,6 +25,7 @@ from bot.predictions.answers import load_answers
 from bot.predictions.checking import check_file, find_predictions
 from hub.errors import TooLarge
 from leaderboard.evaluations import is_results_path
+from leaderboard.flags import StandingFlags
 from leaderboard.prediction_scores import part_scores
 from leaderboard.predictions import PREDICTIONS, PredictionRules, Season
 from leaderboard.request_paths import RequestPath, parse_path
@@ -98,7 +99,8 @@ def _bring_in_step(context: BoardContext, rules: PredictionRules, season: Season
             return context.now() + INDEX_WAIT_SECONDS
         if _is_any_unscored(context):
             return context.now() + RETRY_SECONDS
-    rows = [_row(context, rules, entry) for entry in _entries(context, season)]
+    flags = StandingFlags(context.flag_book.records())
+    rows = [_row(context, rules, entry, flags) for entry in _entries(context, season)]
     data = freeze(season, rows, suite=context.suite.name, digest=context.suite.digest, now=context.now())
     line = f"Freeze the table of the season {season.name} ({len(rows):,})"
     put = PutFile(id=f"season {season.name}", path=path, data=data, line=line, subject=path, wake=(SEASONS,))
@@ -161,7 +163,7 @@ def _entry(context: BoardContext, path: str, data: bytes) -> Iterator[SeasonEntr
         yield SeasonEntry(path, results, submitted)
 
 
-def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry) -> FrozenRow:
+def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry, flags: StandingFlags) -> FrozenRow:
     """The row of a submission, with the scores of the private part. One call. Raises AnswersUnusable and HubError."""
     block = entry.results.block
     row = FrozenRow(
@@ -172,7 +174,7 @@ def _row(context: BoardContext, rules: PredictionRules, entry: SeasonEntry) -> F
         file=entry.submitted.file,
         commit=entry.submitted.commit,
         results=entry.path,
-        flagged=bool(context.flags([block.model], "")),
+        flagged=flags.flagged(block.model, block.revision, PREDICTIONS, ""),
     )
     try:
         file = find_predictions(context, row.file, row.commit)

@@ -37,7 +37,16 @@ from hub.records import Repo
 from leaderboard.columns import FILE, SNAPSHOT, ContentsColumn, ContentsRow, columns, key_of, special_columns
 from leaderboard.contents import compile_rows, rows_of, split_rows
 from leaderboard.contents_row import HubModelInfo, TableSettings, model_info_from_row
-from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
+from leaderboard.evaluations import (
+    BoardSources,
+    MeasuredResults,
+    OtherSuiteResults,
+    evaluations,
+    is_results_path,
+    measure,
+    results_of_other_suite,
+    slim,
+)
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, parse_request
@@ -103,10 +112,11 @@ def _compile(context: BoardContext, repo: Repo, compose: ComposeSnapshot, seen: 
     sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
-    newest, others = split_rows(rows, evaluations(sources), shape)
+    evaluated = evaluations(sources)
+    newest, others = split_rows(rows, evaluated, sources.requests.values(), shape)
     context.table_rows.write(newest, others, context.index.tell)
     edits = _table_edits(context, there, rows, shape)
-    has_scores = not context.scores.missing(newest)
+    has_scores = not context.scores.missing(str(each.request.path) for each in evaluated.values())
     _store_licences(context, newest)
     if has_scores:  # else Redis was lost, and the scores of the snapshot are being read again
         edits += _snapshot_edits(context, seen[-2], compose(context, {*newest, *others}), len(rows))
@@ -180,14 +190,17 @@ def gather(context: BoardContext) -> BoardSources:
         parsed = parse_request(blob.path, data) if data is not None else None
         return slim(parsed) if isinstance(parsed, Request) else None
 
-    def results(blob: GitFile, view: MirrorView) -> MeasuredResults | None:
+    def results(blob: GitFile, view: MirrorView) -> MeasuredResults | OtherSuiteResults | None:
         data = view.blob(blob.oid or "", max_bytes=MAX_BYTES)
-        return measure(blob.path, data, context.suite) if data is not None else None
+        if data is None:
+            return None
+        return measure(blob.path, data, context.suite) or results_of_other_suite(blob.path, data, context.suite)
 
     memory.requests = _read(context, context.requests, is_request_path, memory.requests, request)
     memory.results = _read(context, context.results, is_results_path, memory.results, results)
     sources.requests = {path: item for (path, _), item in memory.requests.items() if item is not None}
-    sources.measured = {path: item for (path, _), item in memory.results.items() if item is not None}
+    sources.measured = {path: item for (path, _), item in memory.results.items() if isinstance(item, MeasuredResults)}
+    sources.other_suites = [item for item in memory.results.values() if isinstance(item, OtherSuiteResults)]
     sources.results = {path for path, _ in memory.results}
     sources.flags = context.flag_book.records() if context.flags_repo is not None else None
     return sources

@@ -125,7 +125,7 @@ def _write_rows(context: BoardContext, sources: BoardSources) -> None:
     """Write the rows of a board without a table from its own files, among them those of earlier commits. What only the
     Hub knows (likes, merges by tags, dates of models) stays unknown: such a board does not ask for it."""
     rows = compile_rows((), sources, {}, table_settings(context))
-    newest, others = split_rows(rows, evaluations(sources), columns(context.suite))
+    newest, others = split_rows(rows, evaluations(sources), sources.requests.values(), columns(context.suite))
     for row in (*newest.values(), *others.values()):
         row["Hub ❤️"] = None
     context.table_rows.write(newest, others, context.index.tell)

@@ -10,10 +10,10 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from bot.core.context import BoardContext
-from bot.core.flag_table import hidden_by, opted_out_of
 from bot.request_files.status_text import ScoreRow, StatusView
 from leaderboard.categories import read_category
 from leaderboard.cross_checks import scores_note
+from leaderboard.flags import StandingFlags
 from leaderboard.requests import Request, Status
 from leaderboard.results import ResultsFile
 from leaderboard.scores import ScoreErrors, Scores
@@ -83,9 +83,10 @@ def with_score_table(
 ) -> StatusView:
     """`view` with the table of scores: the benchmarks in the suite's order, and their average."""
     others = comparable(context.scores.all(), own)
-    base = _first(context, of_model(others, request.file.base_model or ""))
-    top = _first(context, same_category(others, own))
-    better, ranked = _standing(context, others, own)
+    flags = StandingFlags(context.flag_book.records())
+    base = _first(context, of_model(others, request.file.base_model or ""), flags)
+    top = _first(context, same_category(others, own), flags)
+    better, ranked = _standing(context, others, own, flags)
     rows = [
         ScoreRow(
             benchmark.name,
@@ -110,25 +111,20 @@ def with_score_table(
     )
 
 
-def _standing(context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores) -> tuple[int, int]:
+def _standing(
+    context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores, flags: StandingFlags
+) -> tuple[int, int]:
     """The number of the `scored` evaluations on the board that are better than `own`, and of all with it.
 
-    As on the leaderboard, evaluations of private models, of flagged ones, and of those whose authors opted out do not
-    count. At most a few round trips.
+    As on the leaderboard, evaluations of private models, flagged ones, and those of models whose authors opted out do
+    not count. A round trip.
     """
     others = [each for each in scored if each.path != own.path]
-    records = list(context.flag_book.known()[1]())
-    names, weights = hidden_by(records)
-    names |= opted_out_of(records)
     entries = context.index.find([each.path for each in others])
     shown = [
         each
         for each, entry in zip(others, entries, strict=True)
-        if entry is not None
-        and _is_on_the_board(entry)
-        and entry.standing.access == "public"
-        and each.model.casefold() not in names
-        and entry.weights not in weights
+        if entry is not None and _is_on_the_board(entry) and not entry.is_private and not _is_hidden(each, entry, flags)
     ]
     return sum(each.average > own.average for each in shown), len(shown) + 1
 
@@ -141,13 +137,19 @@ def _is_on_the_board(entry: IndexEntry) -> bool:
     return entry.has_results or (entry.state == "settled" and entry.standing.status == Status.RUNNING)
 
 
-def _first(context: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
-    """The first evaluation that is on the board, of a public model without a flag."""
+def _is_hidden(scored: EvaluationScores, entry: IndexEntry, flags: StandingFlags) -> bool:
+    """Whether the leaderboard hides an evaluation, as flagged or because the model's authors opted out."""
+    revision = scored.revision or entry.commit
+    return flags.opted_out(scored.model) or flags.flagged(scored.model, revision, entry.precision, entry.weights)
+
+
+def _first(context: BoardContext, scored: Iterable[EvaluationScores], flags: StandingFlags) -> EvaluationScores | None:
+    """The first evaluation that the leaderboard shows, of a public model."""
     for evaluation in scored:
         entry = context.index.find([evaluation.path])[0]
         if entry is None or not _is_on_the_board(entry) or entry.standing.access != "public":
             continue
-        if not context.flags([evaluation.model], entry.weights):
+        if not _is_hidden(evaluation, entry, flags):
             return evaluation
     return None
 

@@ -7,11 +7,12 @@ most MAX_SCANNED requests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from bot.core.context import BoardContext
 from bot.results.fuzzy_names import FuzzyNameIndex
+from leaderboard.flags import StandingFlags
 from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import Query, SearchRow, Value, fold, parse
@@ -49,9 +50,12 @@ def find(context: BoardContext, query_text: str, *, limit: int) -> SearchResult:
     if query.misread:
         return SearchResult(query)
     paths = list(islice(_paths(context, query), MAX_SCANNED + 1))
+    # All of them at once, as few models are flagged, and only where the query asks for them.
+    asks_for_flags = any(term.column.key == "flagged" for term in query.terms)
+    flags = StandingFlags(context.flag_book.records() if asks_for_flags else ())
     hits: list[SearchHit] = []
     for start in range(0, min(len(paths), MAX_SCANNED), CHUNK):
-        hits += _hits(context, query, paths[start : start + CHUNK])
+        hits += _hits(context, query, paths[start : start + CHUNK], flags)
     hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
     near: tuple[str, ...] = ()
     if query.names and not hits:
@@ -78,21 +82,19 @@ def _names(context: BoardContext) -> Iterator[str]:
         yield from (_name(entry) for entry in entries if entry is not None and not entry.is_private)
 
 
-def _hits(context: BoardContext, query: Query, paths: list[str]) -> Iterator[SearchHit]:
+def _hits(context: BoardContext, query: Query, paths: list[str], flags: StandingFlags) -> Iterator[SearchHit]:
     entries = [entry for entry in context.index.find(paths) if entry is not None and not entry.is_private]
     scores, licences = scores_of(context, entries), licences_of(context, entries)
-    without_flags = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
-    asks_for_flags = without_flags != query
     for entry in entries:
         scored = scores.get(entry.path)
         row = SearchRow(*values_of(entry, scored, licences.get(entry.path, "")))
-        # A flag costs a round trip, so it is read only where the query asks for it.
-        if without_flags.finds(row) and (not asks_for_flags or query.finds(_with_flag(context, entry, row))):
+        if query.finds(_with_flag(entry, row, flags)):
             yield SearchHit(entry, row, scored.average if scored is not None else None)
 
 
-def _with_flag(context: BoardContext, entry: IndexEntry, row: SearchRow) -> SearchRow:
-    return SearchRow(row.name, {**row.values, "flagged": bool(context.flags([row.name], entry.weights))})
+def _with_flag(entry: IndexEntry, row: SearchRow, flags: StandingFlags) -> SearchRow:
+    revision, precision = str(row.values["revision"]), str(row.values["precision"])
+    return SearchRow(row.name, {**row.values, "flagged": flags.flagged(row.name, revision, precision, entry.weights)})
 
 
 def scores_of(context: BoardContext, entries: Sequence[IndexEntry]) -> dict[str, EvaluationScores]:

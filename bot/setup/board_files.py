@@ -11,7 +11,7 @@ from bot.core.flag_table import MAX_TABLE_FILE, records_at
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.requests.comparison import out_of_step
 from hub.records import Repo
-from leaderboard.evaluations import MeasuredResults, measure
+from leaderboard.evaluations import MeasuredResults, OtherSuiteResults, measure, results_of_other_suite
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.jsontext import object_in
 from leaderboard.removals import original_path
@@ -50,6 +50,7 @@ class BoardFiles:
     trouble: list[Disagreement] = field(default_factory=list)
     measured: dict[str, MeasuredResults] = field(default_factory=dict)
     """Results that have a row in the aggregated table, if the board has one."""
+    other_suites: list[OtherSuiteResults] = field(default_factory=list)
 
     @property
     def models(self) -> set[str]:
@@ -115,10 +116,12 @@ def _read_results(view: MirrorView, head: str, files: BoardFiles, context: Board
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
             files.results[blob.path] = object_in(data) if data is not None else None
-            measured = (
-                measure(blob.path, data, context.suite) if context.contents is not None and data is not None else None
-            )
-            files.measured |= {blob.path: measured} if measured is not None else {}
+            if context.contents is None or data is None:
+                continue
+            if (measured := measure(blob.path, data, context.suite)) is not None:
+                files.measured[blob.path] = measured
+            elif (results := results_of_other_suite(blob.path, data, context.suite)) is not None:
+                files.other_suites.append(results)
 
 
 def _read_flags(view: MirrorView, head: str, files: BoardFiles) -> None:

@@ -149,7 +149,7 @@ def _contents(context: BoardContext, files: BoardFiles) -> Iterator[Disagreement
         yield Disagreement("contents-unreadable", FILE, str(error))
         return
     flags = files.flags if context.flags_repo is not None else None
-    sources = BoardSources(files.requests, files.measured, set(files.results), flags)
+    sources = BoardSources(files.requests, files.measured, set(files.results), flags, files.other_suites)
     wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(context))}
     existing = {_evaluation_of(row): row for row in rows}
     for key in sorted(wanted.keys() - existing.keys()):

@@ -30,8 +30,10 @@ from bot.web.row_columns import (
     raw_score_column,
     score_column,
 )
+from bot.web.rows import is_flagged
 from bot.web.selection import Selected, Selection
 from leaderboard.comparability import ComparisonGroups
+from leaderboard.flags import StandingFlags
 from leaderboard.search import Query, Value, fold
 
 MAX_CACHED = 3
@@ -48,19 +50,12 @@ class LeaderboardRows:
     def __init__(
         self,
         lines: Sequence[RequestRow],
-        flagged: tuple[frozenset[str], frozenset[str]],
+        flags: StandingFlags,
         benchmarks: Sequence[str],
     ) -> None:
         self.lines, self.benchmarks = lines, benchmarks
         self.groups = ComparisonGroups((line.suite, line.asked) for line in lines)
-        names, weights = flagged
-        self.flagged = self._mask(
-            lambda line: bool(
-                (names and line.model.casefold() in names)
-                or (weights and line.weights in weights)
-                or (line.id and line.facts.flagged)
-            )
-        )
+        self.flagged = self._mask(lambda line: is_flagged(line, flags) or bool(line.id and line.facts.flagged))
         self.deleted = self._mask(lambda line: not line.facts.available)
         self.average = numbers_of(lines, lambda line: line.average)
         self._rank_ranges = RankRanges(lines, benchmarks, self.average, lambda: self.facet("group").codes)

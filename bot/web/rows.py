@@ -14,6 +14,7 @@ from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web.name_index import NameIndex
 from bot.web.request_row import RequestRow, category_of
 from leaderboard.comparability import ComparisonGroups
+from leaderboard.flags import StandingFlags
 from leaderboard.search import Query, Value
 
 SORTS = ("average", "model", "parameters", "time")
@@ -23,22 +24,23 @@ MAX_CACHED = 64
 """Search results that one snapshot caches."""
 
 
+def is_flagged(line: RequestRow, flags: StandingFlags) -> bool:
+    """Whether one of `flags` covers this request or evaluation."""
+    revision, precision = str(line.values["revision"]), str(line.values["precision"])
+    return flags.flagged(line.model, revision, precision, line.weights)
+
+
 class RequestRows:
     """The numbered rows of one snapshot. If the snapshot `before` was prepared, this one is prepared too."""
 
     def __init__(
         self,
         lines: tuple[RequestRow, ...],
-        flagged: tuple[frozenset[str], frozenset[str]],
+        flags: StandingFlags,
         before: RequestRows | None = None,
     ) -> None:
         self.lines = lines
-        names, weights = flagged
-        self.flagged = frozenset(
-            at
-            for at, line in enumerate(lines)
-            if (names and line.model.casefold() in names) or (weights and line.weights in weights)
-        )
+        self.flagged = frozenset(at for at, line in enumerate(lines) if is_flagged(line, flags))
         self.groups = ComparisonGroups((line.suite, line.asked) for line in lines if line.suite)
         self._names = NameIndex([line.folded for line in lines])
         self._ranks: dict[str, array[int]] = {}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -24,12 +24,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.core.context import BoardContext
-from bot.core.flag_table import hidden_by, opted_out_of
 from bot.results.searching import licences_of, scores_of
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.rank_ranges import MAX_PAIRED
 from bot.web.request_row import NO_FACTS, RequestRow, facts_of, other_row, row_of
 from bot.web.rows import RequestRows
+from leaderboard.evaluations import differ
+from leaderboard.flags import StandingFlags
+from leaderboard.search import Value
 
 log = structlog.get_logger()
 
@@ -37,6 +39,25 @@ CHUNK_SIZE, MAX_CHANGES = 1_000, 1_000
 """Entries read at a time; number of changes from which everything is read again."""
 MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 """Larger tables are rebuilt in the background, with a pause of so many times the duration of the last rebuild."""
+
+
+def without_repetitions(others: Sequence[RequestRow], lines: Iterable[RequestRow]) -> list[RequestRow]:
+    """Those of `others` that are not the evaluation of one of `lines`.
+
+    After a change of the suite, the aggregated table still has a row of the request whose scores are in Redis.
+    """
+    models = {row.model for row in others}
+    newest = {_evaluated(line): line for line in lines if line.model in models}
+
+    def is_repeated(row: RequestRow) -> bool:
+        line = newest.get(_evaluated(row))
+        return line is not None and not differ(str(row.values["revision"]), str(line.values["revision"]))
+
+    return [row for row in others if not is_repeated(row)]
+
+
+def _evaluated(row: RequestRow) -> tuple[str, Value, Value]:
+    return row.model, row.values["precision"], row.values["weights"]
 
 
 class RequestTable:
@@ -54,11 +75,10 @@ class RequestTable:
         self._building, self._built, self._took = False, 0.0, 0.0
         self._changed = False
         """Whether changes were read that are not in the rows yet."""
-        self._seen, self._flags = b"", ""
+        self._seen = b""
         self._vectors = 0
         """Lines with an influence vector."""
-        self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-        self._opted_out = frozenset[str]()
+        self._flags, self._flags_seen = StandingFlags(()), ""
 
     def rows(self) -> RequestRows:
         """The current rows; the same object while nothing changes.
@@ -82,10 +102,10 @@ class RequestTable:
     def _leaderboard_of(self, rows: RequestRows) -> LeaderboardRows:
         lines = [rows.lines[at] for at in rows.with_scores]
         # A row of an earlier commit is shown as long as its request is.
-        lines += [row for row in self._others if not row.path or row.path in self._lines]
-        if self._opted_out:
-            lines = [line for line in lines if line.model.casefold() not in self._opted_out]
-        leaderboard = LeaderboardRows(lines, self._flagged, self._benchmarks)
+        others = [row for row in self._others if not row.path or row.path in self._lines]
+        lines = [*lines, *without_repetitions(others, lines)]
+        lines = [line for line in lines if not self._flags.opted_out(line.model)]
+        leaderboard = LeaderboardRows(lines, self._flags, self._benchmarks)
         leaderboard.prepare()
         return leaderboard
 
@@ -103,7 +123,7 @@ class RequestTable:
         self._changed |= self._follow()
         self._changed |= self._follow_others()
         if self._changed or self._rows is None:
-            rows = RequestRows(tuple(self._lines.values()), self._flagged, before)
+            rows = RequestRows(tuple(self._lines.values()), self._flags, before)
             self._leaderboard = self._leaderboard_of(rows)
             self._rows = rows
             self._changed = False
@@ -169,8 +189,7 @@ class RequestTable:
 
     def _follow_flags(self) -> bool:
         commit, records = self.context.flag_book.known()
-        if commit == self._flags:
+        if commit == self._flags_seen:
             return False
-        known = records()
-        self._flags, self._flagged, self._opted_out = commit, hidden_by(known), opted_out_of(known)
+        self._flags, self._flags_seen = StandingFlags(records()), commit
         return True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from leaderboard.columns import ContentsColumn, ContentsRow, special_columns
 from leaderboard.contents_row import HubModelInfo
-from leaderboard.evaluations import MeasuredResults
+from leaderboard.evaluations import MeasuredResults, OtherSuiteResults
 from leaderboard.requests import Request
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ContentsCache:
     """
 
     requests: dict[tuple[str, str], Request | None] = field(default_factory=dict)
-    results: dict[tuple[str, str], MeasuredResults | None] = field(default_factory=dict)
+    results: dict[tuple[str, str], MeasuredResults | OtherSuiteResults | None] = field(default_factory=dict)
     table: ContentsTable = field(default_factory=ContentsTable)
     seen: tuple[str, ...] = ()
     """The state of the repos when the table was last up to date."""

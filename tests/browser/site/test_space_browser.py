@@ -31,7 +31,7 @@ from leaderboard.search import fold, parse
 from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
 from tests.support.sizes import WHOLE
-from tests.unit.bot.test_leaderboard_rows import line
+from tests.unit.bot.test_leaderboard_rows import FLAGS, line
 
 pytestmark = pytest.mark.browser
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("dark", 360), ("light", 360), ("dark", 1200)]
@@ -56,7 +56,7 @@ LINES = sorted(
     (with_organisation(line(number, random.Random(number))) for number in range(300)),
     key=lambda row: (-(row.average or 0.0), row.folded, row.path),
 )
-ROWS = LeaderboardRows(LINES, (frozenset({"org-1/model-1", "org-2/model-2"}), frozenset()), NAMES)
+ROWS = LeaderboardRows(LINES, FLAGS, NAMES)
 QUERIES = [
     LeaderboardQuery(),
     LeaderboardQuery(flagged=True, deleted=True),

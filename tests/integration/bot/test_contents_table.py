@@ -19,7 +19,11 @@ from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.results import contents as sync
 from bot.setup.consistency import disagreements
+from bot.web.board import BoardReader
+from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
+from leaderboard.attempts import number_in
 from leaderboard.columns import FILE, columns
+from leaderboard.suites import Suite
 from tests.support.board.contents_table import (
     CONTENTS,
     GOOD,
@@ -32,6 +36,7 @@ from tests.support.board.contents_table import (
     table,
 )
 from tests.support.board.flags import AppealThread, FlagBoardDriver
+from tests.support.board.published_details import publish
 from tests.support.sizes import left_out, one_in
 
 pytestmark = one_in(2)
@@ -166,6 +171,23 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver
     (scored,) = stand.context.scores.all()
     assert (scored.model, scored.average) == ("ada/better", table(stand)["Average ⬆️"][0])
     assert disagreements(stand.context) == []
+
+
+def test_an_earlier_commit_keeps_its_row_after_a_change_of_the_suite(stand: FlagBoardDriver) -> None:
+    """A newer commit is evaluated by the next suite: both have a row, in the table and on the leaderboard."""
+    context, path = stand.context, finished(stand)
+    look(stand)
+    (earlier,) = table(stand)["Model sha"]
+    context.suite = Suite.model_validate({**context.suite.model_dump(), "version": context.suite.version + 1})
+    context.contents_memory = ContentsCache()
+    stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="more.txt", repo_id=GOOD)
+    job = stand.started(path=path, submitted_time="2026-11-25T00:00:00Z")
+    stand.end(job, details=publish(stand.hub.url, job, context.suite, number=number_in(job.attempt)))
+    look(stand)
+    assert list(table(stand)["Model sha"]) == [job.revision, earlier]
+    assert disagreements(context) == []
+    shown = {row.revision: row.id for row in leaderboard(BoardReader(context), LeaderboardQuery()).rows}
+    assert shown == {job.revision: path, earlier: f"{path}@{earlier}"}
 
 
 def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:

@@ -13,11 +13,16 @@ from huggingface_hub import CommitOperationAdd
 
 from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
+from bot.results.scores import _first, _standing
+from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, columns_of, leaderboard
 from leaderboard.columns import FILE, SNAPSHOT
+from leaderboard.flags import StandingFlags
+from leaderboard.suites import Suite
 from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
+from tests.support.board.queued_requests import path_of
 
 
 @pytest.fixture
@@ -110,6 +115,54 @@ def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDrive
     thread.say(f"/remove {GOOD} the weights were wrong", stand.form)
     look(stand)
     assert [row["model"] for row in rows_in(snapshot(stand))] == ["ada/plain"]
+
+
+def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDriver) -> None:
+    """Pages, API, search, ranks in status comments and the snapshot follow it at once, and follow its end."""
+    context = stand.context
+    context.board = context.board.model_copy(update={"precisions": ("float32", "float16")})
+    paths = [finished(stand), finished(stand, path=path_of("float16"), precision="float16")]
+    look(stand)
+    board, (first, second) = BoardReader(context), (context.scores.find([path])[path] for path in paths)
+    thread = AppealThread(stand, f"[FLAG] {GOOD}", "Its float32 knows the questions.")
+    for command, flagged in (
+        ("/flag contamination precision=float32 it knows the questions", True),
+        ("/unflag it does not", False),
+    ):
+        thread.say(command, stand.form)
+        shown = [view.precision for view in leaderboard(board, LeaderboardQuery()).rows]
+        assert sorted(shown) == (["float16"] if flagged else ["float16", "float32"])
+        requests = board.table.rows()
+        assert [requests.at(path) in requests.flagged for path in paths] == [flagged, False]
+        assert [hit.entry.path for hit in find(context, "good; flagged: yes", limit=9).hits] == paths[: int(flagged)]
+        flags = StandingFlags(context.flag_book.records())
+        better = second.model_copy(update={"average": 0.0})
+        assert _standing(context, [first, better], better, flags)[1] == (1 if flagged else 2)
+        assert _first(context, [first, second], flags) == (second if flagged else first)
+        look(stand)
+        views = {row["precision"]: row["flagged"] for row in rows_in(snapshot(stand))}
+        assert views == {"float32": flagged, "float16": False}
+
+
+def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoardDriver) -> None:
+    """With the scores in Redis and the facts of the table; after Redis was lost, with the scores of the table."""
+    context, path = stand.context, finished(stand)
+    look(stand)
+    (before,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert before.uploaded and before.id == path
+    context.suite = Suite.model_validate({**context.suite.model_dump(), "version": context.suite.version + 1})
+    context.contents_memory = ContentsCache()
+    stand.time += 900
+    look(stand)
+    (view,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert view == before
+    assert [(row["id"], row["average"]) for row in rows_in(snapshot(stand))] == [(path, before.average)]
+    context.redis.flushall()
+    context.contents_memory = ContentsCache()
+    look(stand, rounds=5)
+    (view,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
+    assert (view.model, view.average, view.uploaded) == (before.model, before.average, before.uploaded)
+    assert [row["id"] for row in rows_in(snapshot(stand))] == [view.id]
 
 
 def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoardDriver) -> None:

@@ -29,6 +29,7 @@ from bot.setup.doctor.rights import worker_token
 from bot.setup.reevaluating import put_back, survey
 from hub.client import Hub
 from leaderboard.admission.rules import MAX_TEXT
+from leaderboard.flags import StandingFlags
 from tests.support.board.board_driver import REQUESTS, WORKER
 from tests.support.board.board_file import BOARD
 from tests.support.board.predictions import (
@@ -91,7 +92,18 @@ def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: Pred
     own = scored.model_copy(update={"path": request_path("bob/second"), "average": 10.0})
     for indexed, rank in ((entry, (1, 2)), (landed, (1, 2)), (landed.changed(state="running"), (0, 1))):
         stand.context.index.put(indexed)
-        assert _standing(stand.context, [scored, own], own) == rank, indexed.state
+        assert _standing(stand.context, [scored, own], own, StandingFlags(())) == rank, indexed.state
+
+
+def test_gated_models_count_in_the_rank_of_others_and_private_ones_do_not(stand: PredictionsDriver) -> None:
+    """The status comment ranks among the evaluations that the leaderboard shows."""
+    path = stand.submit_predictions(predictions(public=7))
+    (scored,), (entry,) = stand.context.scores.all(), stand.context.index.find([path])
+    assert entry is not None
+    own = scored.model_copy(update={"path": request_path("bob/second"), "average": 10.0})
+    for access, rank in (("gated", (1, 2)), ("private", (0, 1))):
+        stand.context.index.put(entry.changed(standing=entry.standing.model_copy(update={"access": access})))
+        assert _standing(stand.context, [scored, own], own, StandingFlags(())) == rank, access
 
 
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:

@@ -19,6 +19,7 @@ from bot.probe import Probe
 from bot.setup.reevaluating import put_back, survey
 from bot.web import site
 from hub.records import Repo
+from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.seasons import FrozenSeason, read_season
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.predictions import (
@@ -93,6 +94,29 @@ def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connectio
     stored = connection.hget(stand.context.keys.seasons, "autumn")
     assert stored is not None
     assert FrozenSeason.model_validate_json(stored) == table
+
+
+def test_a_flag_of_one_commit_takes_the_rank_of_the_submission_at_it(
+    stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flag of another commit, or of another precision of the model of that name, takes none."""
+    stand.season(begins=-HOUR, ends=HOUR)
+    paths = [stand.submit_predictions(predictions(private=9), model=f"ada/{name}") for name in ("copied", "honest")]
+    copied, honest = (stand.file(path)["steward"]["revision"] for path in paths)
+    scopes = {"ada/copied": FlagScope(revision=copied), "ada/honest": FlagScope(revision=copied, precision="4bit")}
+    records = [
+        FlagRecord(model=model, status="flagged", category="other", scope=scope) for model, scope in scopes.items()
+    ]
+    monkeypatch.setattr(stand.context.flag_book, "records", lambda: records)
+    assert copied != honest
+    stand.wait(HOUR + seasons.GRACE_SECONDS + 1)
+    look_at_seasons(stand)
+    table = frozen(stand)
+    assert table is not None
+    assert {row.model: (row.flagged, row.rank) for row in table.rows} == {
+        "ada/copied": (True, None),
+        "ada/honest": (False, 1),
+    }
 
 
 def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_path: Path) -> None:

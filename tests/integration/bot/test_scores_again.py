@@ -21,6 +21,7 @@ from bot.web.board import BoardReader
 from bot.web.leaderboard_view import LeaderboardQuery, leaderboard
 from bot.web.pages.results import ResultsQuery, results
 from leaderboard.contents_row import HubModelInfo
+from leaderboard.flags import StandingFlags
 from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
@@ -318,11 +319,11 @@ def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:
     path = finished(stand)
     file, views = stand.file(path), BoardReader(stand.context)
     (row,) = page(views)
-    assert _first(stand.context, stand.context.scores.all()) is not None
+    assert _first(stand.context, stand.context.scores.all(), StandingFlags(())) is not None
     stand.put(path, json.dumps({**file, "status": "CANCELLED"}).encode())
     stand.settle()
     assert (page(views), found(stand, "good")) == ([], [(path, None)])
-    assert _first(stand.context, stand.context.scores.all()) is None
+    assert _first(stand.context, stand.context.scores.all(), StandingFlags(())) is None
     stand.put(path, json.dumps(file).encode())
     stand.settle()
     assert (page(views), found(stand, "good")) == ([row], [(path, row[-1])])

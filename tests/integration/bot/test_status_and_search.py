@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from bot.results import searching
@@ -121,7 +119,7 @@ def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -
     assert f"[results]({context.address(context.results, board.file(path)['steward']['results'])})" in reply
 
 
-def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
+def test_search_finds_what_the_index_knows(board: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Search finds by name, state, submitter and score, and suggests near names; private models are left out.
 
     Flags are read only where they decide.
@@ -138,12 +136,12 @@ def test_search_finds_what_the_index_knows(board: BoardDriver) -> None:
     assert "Did you mean: `ada/good`" in talk.ask("/search ada/god")
     assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")
     assert "holds numbers" in talk.ask("/search Average: many")
-    asked: list[Sequence[str]] = []
-    board.context.flags = lambda models, _: asked.append(models) or ()  # type: ignore[func-returns-value]
+    asked = list[str]()
+    monkeypatch.setattr(board.context.flag_book, "records", lambda: asked.append("flags") or [])
     assert searching.find(board.context, "ada", limit=9).hits
     assert not asked
     assert not searching.find(board.context, "ada; status: finished; flagged: yes", limit=9).hits
-    assert asked == [["ada/good"]]
+    assert asked == ["flags"]
     entry = board.context.index.get("ada/good_eval_request_False_float32_Original.json")
     hidden = entry.standing.model_copy(update={"access": "private"})
     board.context.index.put(entry.model_copy(update={"standing": hidden}))

@@ -13,6 +13,7 @@ from bot.web.charts.comparing import Standards, standards
 from bot.web.charts.times import TimingReader
 from bot.web.request_row import RequestRow
 from bot.web.rows import RequestRows
+from leaderboard.flags import FlagRecord, StandingFlags
 from leaderboard.timings import DAY
 from tests.support.waiting import wait_until
 
@@ -85,7 +86,7 @@ def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatc
 
 def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> RequestRow:
     """A row of the table."""
-    values: dict[str, Any] = {"category": category, "average": average, "base": ""}
+    values: dict[str, Any] = {"category": category, "average": average, "base": "", "revision": "", "precision": ""}
     return RequestRow(model, model, model, "finished", 0.0, values, suite=suite, benchmarks={"x": average or 0.0})
 
 
@@ -99,7 +100,8 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
         line("odd", 50.0, category="unknown"),
         line("old", 70.0, suite="t"),
     )
-    by_group = standards(RequestRows(lines, (frozenset({"flagged"}), frozenset())))
+    flags = StandingFlags([FlagRecord(model="flagged", status="flagged", category="other")])
+    by_group = standards(RequestRows(lines, flags))
     assert {group: [evaluation.model for evaluation in standard.best] for group, standard in by_group.items()} == {
         ("chat", "s"): ["b", "a"],
         ("chat", "t"): ["old"],
@@ -111,7 +113,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
 def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
     monkeypatch.setattr(comparing, "MAX_SYNCHRONOUS_ROWS", many)
-    nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    nothing = StandingFlags(())
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
     cached = Standards()
     assert cached.of(before, ("chat", "s")).models == 1

@@ -12,6 +12,7 @@ from bot.web.leaderboard_rows import SIZE_STEPS, LeaderboardRows
 from bot.web.request_row import RequestRow, TableFacts, facts_of, other_row
 from bot.web.selection import Selection
 from leaderboard.categories import ModelCategory
+from leaderboard.flags import FlagRecord, FlagScope, StandingFlags
 from leaderboard.ranks import RankedScore, rank_ranges
 from leaderboard.search import Value, fold, parse
 
@@ -45,8 +46,10 @@ def line(number: int, dice: random.Random) -> RequestRow:
 
 
 LINES = [line(number, random.Random(number)) for number in range(300)]
-FLAGGED = frozenset({"org-1/model-1", "org-2/model-2"})
-ROWS = LeaderboardRows(LINES, (FLAGGED, frozenset()), NAMES)
+FLAGGED = ("org-1/model-1", "org-2/model-2")
+FLAGS = StandingFlags(FlagRecord(model=name, status="flagged", category="other") for name in FLAGGED)
+NO_FLAGS = StandingFlags(())
+ROWS = LeaderboardRows(LINES, FLAGS, NAMES)
 SELECTIONS = [
     Selection(),
     Selection(flagged=True, deleted=True),
@@ -135,7 +138,7 @@ def test_the_bars_above_the_size_filter_count_every_sized_row() -> None:
 
 def test_an_empty_board_has_no_rows() -> None:
     """Nothing fails without rows."""
-    empty = LeaderboardRows([], (frozenset(), frozenset()), NAMES)
+    empty = LeaderboardRows([], NO_FLAGS, NAMES)
     for selection in SELECTIONS:
         assert len(empty.select(selection, parse(selection.query)).order) == 0
     assert empty.models_like("a") == empty.values_like("licence", "m") == []
@@ -172,8 +175,22 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
     assert earlier.benchmarks == {"MuSR": 12.5}
     facts = facts_of(row, ["MuSR"])
     assert (dict(facts.raw), facts.co2, facts.base_model) == ({"MuSR": 0.4}, None, "")
-    assert LeaderboardRows([earlier, foreign], (frozenset(), frozenset()), NAMES).flagged.all()
+    assert LeaderboardRows([earlier, foreign], NO_FLAGS, NAMES).flagged.all()
     assert other_row("x", {**row, "Average ⬆️": None}, ["MuSR"]) is None
+
+
+def test_a_flag_of_one_precision_hides_the_evaluation_at_it_alone() -> None:
+    """Of two evaluations of a model one is flagged and has no rank; the other one has the first rank."""
+    values = dict(LINES[0].values)
+    lines = [
+        replace(LINES[0], path=f"{name}.json", values={**values, "precision": name, "average": average})
+        for name, average in (("4bit", 20.0), ("float16", 10.0))
+    ]
+    flag = FlagRecord(model=lines[0].model, status="flagged", category="other", scope=FlagScope(precision="4bit"))
+    rows = LeaderboardRows(lines, StandingFlags([flag]), NAMES)
+    assert rows.flagged.tolist() == [True, False]
+    selected = rows.select(Selection(deleted=True))
+    assert (selected.order.tolist(), selected.ranks[1], selected.flagged) == ([1], 1, 1)
 
 
 RANKED = LeaderboardRows(
@@ -181,7 +198,7 @@ RANKED = LeaderboardRows(
         replace(row, suite="ab"[number % 20 == 0], errors=dict.fromkeys(("average", *NAMES), 0.5) if number % 2 else {})
         for number, row in enumerate(LINES)
     ],
-    (FLAGGED, frozenset()),
+    FLAGS,
     NAMES,
 )
 """The lines, every other one with standard errors, and some of another suite."""
@@ -218,7 +235,7 @@ def test_rows_that_answered_other_questions_are_told_apart() -> None:
         replace(row, suite=suite, asked=digest, errors={"average": 0.5})
         for row, (suite, digest) in zip(LINES, asked, strict=False)
     ]
-    rows = LeaderboardRows(lines, (frozenset(), frozenset()), NAMES)
+    rows = LeaderboardRows(lines, NO_FLAGS, NAMES)
     assert [rows.group_of(line) for line in lines] == ["c", "c", "c", "d", "", "c", "t"]
     assert [rows.asks_others(line) for line in lines] == [False, False, False, True, False, False, True]
     selected = rows.select(Selection(deleted=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,14 +13,16 @@ from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web import rows as module
 from bot.web.request_row import RequestRow
 from bot.web.rows import MAX_CACHED, RequestRows
+from leaderboard.flags import FlagRecord, FlagScope, StandingFlags
 from leaderboard.search import Query, SearchRow, fold, parse
 
-NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+NOBODY = StandingFlags(())
 
 
 def line(number: int) -> RequestRow:
     """One evaluation."""
-    name, values = f"org/model-{number}", {"average": float(number % 7), "parameters": None}
+    name = f"org/model-{number}"
+    values = {"average": float(number % 7), "parameters": None, "revision": f"{number:040x}", "precision": "float16"}
     scores = {"IFEval": float(number % 3)}
     return RequestRow(f"{number}.json", name, fold(name), "finished", float(number), values, benchmarks=scores)
 
@@ -49,6 +52,19 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
 
 LINES = tuple(map(line, range(60)))
 FLAGLESS = RequestRows(LINES, NOBODY)
+
+
+def test_a_flag_of_one_commit_covers_the_rows_of_that_commit_alone() -> None:
+    """A flag of a commit or a precision covers its model's requests at it, and no other model's with its weights."""
+    rows = [replace(LINES[number], model="org/model", weights="w") for number in (1, 2)]
+    for scope, flagged in (
+        (FlagScope(revision=f"{2:040x}"), {1}),
+        (FlagScope(precision="fp16"), {0, 1}),
+        (FlagScope(precision="4bit"), set()),
+    ):
+        record = FlagRecord(model="Org/Model", status="flagged", category="other", scope=scope, weights="w")
+        lines = (*rows, replace(LINES[3], weights="w"))
+        assert RequestRows(lines, StandingFlags([record])).flagged == flagged
 
 
 @given(

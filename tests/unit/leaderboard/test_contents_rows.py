@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from leaderboard.columns import ContentsRow
 from leaderboard.contents import compile_rows, rows_of
-from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
+from leaderboard.evaluations import (
+    BoardSources,
+    MeasuredResults,
+    OtherSuiteResults,
+    evaluations,
+    is_results_path,
+    measure,
+    results_of_other_suite,
+    slim,
+)
 from leaderboard.flags import FlagScope
 from leaderboard.removals import archived
+from leaderboard.results import dump
 from tests.support.units.contents_sources import BOARD, OTHER, SHA, SUITE, flag, measured, one_row, request, sources
 
 
@@ -131,6 +142,48 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
     assert compile_rows(rows, both, {}, BOARD) == rows
     assert [row["Submission Date"] for row in compile_rows((), both, {}, BOARD)] == ["2026-01-03", None]
     assert [row["Model sha"] for row in compile_rows(rows, sources([resubmitted], [now]), {}, BOARD)] == [SHA]
+
+
+def test_a_commit_that_we_evaluated_by_another_suite_keeps_its_row() -> None:
+    """Also under the model's new name, as long as those results exist and none of that commit by the board's suite."""
+    asked, now = str(request().path), measured(day=3, request=str(request().path))
+    named = request(steward={"results": now.path})
+    row = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 20.0}
+    former = OtherSuiteResults(measured().path, asked, OTHER)
+    with_former = replace(sources([named], [now]), other_suites=[former])
+    (newest,) = compile_rows([row], sources([named], [now]), {}, BOARD)
+    assert compile_rows([row, newest, row], with_former, {}, BOARD) == [newest, row]
+    others = OtherSuiteResults("acme/tiger/results_1.json", asked, OTHER)
+    assert compile_rows([row], replace(with_former, other_suites=[others]), {}, BOARD) == [newest]
+    both = replace(sources([named], [measured(day=2, request=asked, revision=OTHER), now]), other_suites=[former])
+    assert [shown["Average ⬆️"] for shown in compile_rows([row], both, {}, BOARD)] == [50.0, 50.0]
+    old_name = [{**each, "fullname": "acme/cub", "eval_name": "acme_cub_bfloat16"} for each in (row, newest)]
+    assert compile_rows(old_name, with_former, {}, BOARD) == [newest, row]
+    unread = replace(BoardSources({asked: named}, {}, {now.path}), other_suites=[former, replace(former, revision=SHA)])
+    assert compile_rows(old_name, unread, {}, BOARD) == [newest, row]
+
+
+def test_the_commit_of_results_by_another_suite_is_read_from_their_block() -> None:
+    """Not from results by the board's suite, which have scores, nor from those of other programs."""
+    block = {
+        "attempt": "0123456789ab-01234567-1",
+        "request": str(request().path),
+        "model": "acme/lion",
+        "revision": OTHER,
+        "precision": "bfloat16",
+        "suite": "other",
+        "suite_digest": "0" * 64,
+        "started": "2026-01-01T00:00:00Z",
+        "ended": "2026-01-01T00:01:00Z",
+        "average": 1.0,
+        "benchmarks": {},
+    }
+    path = measured().path
+    data = dump({"results": {}, "steward": block})
+    assert results_of_other_suite(path, data, SUITE) == OtherSuiteResults(path, str(request().path), OTHER)
+    data = dump({"results": {}, "steward": {**block, "suite_digest": SUITE.digest}})
+    assert results_of_other_suite(path, data, SUITE) is None
+    assert results_of_other_suite(path, dump({"results": {}}), SUITE) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from leaderboard.changes import FileChange
 from leaderboard.rename_claims import models_in_diff
 from leaderboard.rename_comparison import compare_with_plan, missing_facts
-from leaderboard.rename_contents import request_place, sanitised
+from leaderboard.rename_contents import moved_results, request_place, result_place, sanitised
 from leaderboard.renames import FilePlan, RenamePlan, plan
 
 OLD, NEW = "ada/lion", "ada/lioness"
@@ -37,7 +38,12 @@ def results(model: str, score: float = 0.5) -> bytes:
         "config": {"model_name": model, "model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
         "model_name": model,
         "model_name_sanitized": sanitised(model),
-        "steward": {"model": model, "request": path(model), "attempt": "x"},
+        "steward": {
+            "model": model,
+            "request": path(model),
+            "attempt": "x",
+            "rescored_from": {"results": f"{model}/results_2023-12-31T00-00-00.json", "suite": "starter"},
+        },
     }
     return json.dumps(fields, indent=2).encode()
 
@@ -97,6 +103,14 @@ def test_results_change_their_names_in_both_generations_and_no_score() -> None:
     }
     changed = json.loads(next(file_plan.data for file_plan in rename.files if file_plan.place.endswith(".json")))
     assert changed == json.loads(results(NEW))
+
+
+def test_a_request_names_its_results_that_were_scored_again_under_the_new_name() -> None:
+    """The results before and after a rescoring, and those kept, move; other facts stay, as do other models' results."""
+    first, second, others = (f"results_2024-01-0{day}T00-00-00.json" for day in (1, 2, 3))
+    ours = {"results": f"{OLD}/{second}", "rescored_from": f"{OLD}/{first}", "kept": {"results": f"bob/cub/{others}"}}
+    moved = moved_results({**ours, "attempt": 1}, partial(result_place, OLD, NEW))
+    assert moved == {"results": f"{NEW}/{second}", "rescored_from": f"{NEW}/{first}"}
 
 
 def test_results_of_an_organisation_stay_where_a_model_without_one_has_its_name() -> None:
