@@ -89,6 +89,25 @@ def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: B
     expect(tab.locator("#count")).not_to_contain_text(f"{every:,} of")
 
 
+def test_a_quick_filter_changes_nothing_else_and_can_be_switched_off(tab: Page) -> None:
+    """The search, the pins and another quick filter stay; a second click ends the filter."""
+    tab.locator("#rows [name=pin]").first.check()
+    tab.locator("#q").fill("qwen3; llama")
+    expect(tab).to_have_url(re.compile("q=qwen3"))
+    consumers = tab.get_by_role("link", name="For consumers")
+    consumers.click()
+    expect(tab).to_have_url(re.compile("q=qwen3.*smallest=3&largest=7.*pin="))
+    expect(consumers).to_have_attribute("aria-current", "true")
+    tab.get_by_role("link", name="Official providers").click()
+    expect(tab).to_have_url(re.compile("smallest=3&largest=7.*official=1"))
+    tab.get_by_role("link", name="Mid-range").click()
+    expect(tab).to_have_url(re.compile("smallest=7&largest=65.*official=1"))
+    expect(consumers).not_to_have_attribute("aria-current", "true")
+    tab.get_by_role("link", name="Mid-range").click()
+    expect(tab).not_to_have_url(re.compile("smallest|largest"))
+    expect(tab).to_have_url(re.compile("q=qwen3.*official=1.*pin="))
+
+
 def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page) -> None:
     """A hidden benchmark leaves the table and the average; the ranks follow."""
     first = models(tab)[0]
@@ -155,6 +174,62 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
     tab.get_by_label("Add a model by its name").fill(names[1])
     tab.get_by_role("button", name="Add").click()
     expect(tab.locator("thead th a").filter(has_text="/")).to_have_text([names[0], names[2], names[1]])
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_an_address_of_a_page_leads_to_its_place_in_the_table(tab: Page, width: int) -> None:
+    """As people share addresses that they have without a script: the rows are there, scroll and can be pinned."""
+    tab.set_viewport_size({"width": width, "height": 740})
+    tab.goto("/?page=3&sort=model&rising=1")
+    expect(tab).to_have_url(re.compile(r"/\?sort=model&rising=1$"))
+    row = tab.locator("#rows tr[aria-rowindex='82']")
+    expect(row.locator("th.model a")).to_be_in_viewport()
+    tab.mouse.move(100, 700)
+    tab.mouse.wheel(0, 400)
+    expect(row.locator("th.model a")).not_to_be_in_viewport()
+    next_row = tab.locator("#rows tr[aria-rowindex='96']")
+    next_row.locator("input").check()
+    expect(tab.locator("#pinned th.model a")).to_have_text(next_row.locator("th.model a").inner_text())
+
+
+def test_a_server_that_is_away_leaves_the_rows_of_the_page(browser: Browser, large: ServedSite) -> None:
+    """A reader scrolls through the rows that came with the page."""
+    with browser.new_context(base_url=large.address) as context:
+        page = context.new_page()
+        page.route("**/api/leaderboard?*", lambda route: route.abort())
+        page.goto("/")
+        expect(page.locator("#count")).to_contain_text("cannot be loaded")
+        page.evaluate("document.querySelector('.board').scrollTop = 300")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert len(models(page)) == 40
+
+
+def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
+    """Also those that were ticked since the table was sorted; one that was unpinned does not come back."""
+    first, second = models(tab)[:2]
+    for name in (first, second):
+        tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()
+        expect(tab.locator("#pinned").get_by_role("link", name=name)).to_be_visible()
+    head = tab.get_by_role("columnheader", name="Word Sorting")
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(tab.locator("#pinned th.model a")).to_have_text([first, second])
+    assert tab.url.count("pin=") == 2
+    tab.locator("#pinned").get_by_label(f"Pin {first} to compare").uncheck()
+    expect(tab.locator("#pinned tr")).to_have_count(1)
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(tab.locator("#pinned th.model a")).to_have_text([second])
+    assert tab.url.count("pin=") == 1
+
+
+def test_a_pin_leaves_the_reader_at_the_same_rows(tab: Page) -> None:
+    """The table does not jump to its beginning."""
+    scroll = "document.querySelector('.board').scrollTop"
+    tab.evaluate(f"{scroll} = 2000")
+    tab.locator("#rows tr[aria-rowindex='60'] input").check()
+    expect(tab.locator("#pinned tr")).to_have_count(1)
+    assert tab.evaluate(scroll) > 1000
 
 
 def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
