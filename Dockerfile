@@ -54,6 +54,11 @@ FROM build AS build-worker
 ARG ALSO=
 # Some of the harness's dependencies have no wheels; none of them needs a compiler.
 RUN extras worker > /extras.txt && pip install -r /extras.txt $ALSO
+# Packages of nltk's data, which children cannot download: `--build-arg NLTK=punkt_tab` for open-llm-v2. Its downloader
+# ends with status 0 also if it fails.
+ARG NLTK=
+RUN [ -z "$NLTK" ] || env ${PIP_CERT:+SSL_CERT_FILE=$PIP_CERT} python3 -c "import nltk, sys; \
+      sys.exit(not all(nltk.download(name, sys.prefix + '/nltk_data') for name in sys.argv[1:]))" $NLTK
 COPY --from=source / /src/
 RUN pip install --no-deps . && pip uninstall --yes pip && python3 -m compileall -q /opt/steward
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from redis_state.keys import Keys
 from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
+from workers.evaluation.task_requirements import SPLITTER, nltk_folders
 from workers.settings import WorkerSettings
 
 Services = dict[str, dict[str, Any]]
@@ -71,6 +73,43 @@ def test_every_room_is_in_the_image(project: Path) -> None:
     assert {"bot", "worker"} <= set(stages)
     assert stages[-1] == "bot"  # what a Space builds
     assert dockerfile.count("USER 1000") == 2
+
+
+NLTK = """
+def download(name, folder):
+    print(name, folder)
+    return name != "unknown"
+"""
+
+
+@pytest.mark.parametrize(("names", "status"), [("", 0), ("punkt_tab", 0), ("punkt_tab averaged", 0), ("unknown", 1)])
+def test_the_workers_image_gets_the_data_that_the_build_argument_names(
+    project: Path, tmp_path: Path, names: str, status: int
+) -> None:
+    """The Dockerfile's own line, with an `nltk` that records: a folder where workers look; a failure ends the build."""
+    dockerfile = (project / "Dockerfile").read_text("utf-8").replace("\\\n", "")
+    ((stage, line),) = re.findall(
+        r"^FROM \S+ AS (build-worker)\n(?:(?!FROM).*\n)*?RUN (.*nltk.*)$", dockerfile, re.MULTILINE
+    )
+    assert f"COPY --from={stage} /opt/steward /opt/steward" in dockerfile
+    (tmp_path / "nltk.py").write_text(NLTK)
+    (tmp_path / "python3").symlink_to(sys.executable)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path), "NLTK": names}
+    built = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    folder = Path(
+        subprocess.check_output([tmp_path / "python3", "-c", "import sys; print(sys.prefix)"], text=True).strip()
+    )
+    assert (built.returncode, built.stderr) == (status, "")
+    assert built.stdout.splitlines() == [f"{name} {folder / 'nltk_data'}" for name in names.split()]
+    assert Path(sys.prefix) / "nltk_data" in nltk_folders({})
+
+
+def test_released_and_composed_workers_get_the_data_of_shipped_suites(project: Path, compose: Services) -> None:
+    """The release builds with what `open-llm-v2` needs; compose takes it from the environment."""
+    release = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    assert f"--build-arg NLTK={Path(SPLITTER).name} " in release
+    named = set(re.findall(r"^ARG (\w+)=$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    assert {"ALSO", "NLTK"} == compose["worker"]["build"]["args"].keys() <= named
 
 
 def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
