@@ -97,8 +97,9 @@ FROM python AS bot
 RUN apt-get update && apt-get install -y --no-install-recommends valkey-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build-bot /opt/steward /opt/steward
-# The image includes a board file beside this one, if there is one: a Space has no other place for it.
-COPY README.md board.yam[l] /opt/board/
+# The image includes a board file beside this one, and suite files in `suites`, if there are any: a Space has no other
+# place for them.
+COPY README.md board.yam[l] suite[s]/*.yaml /opt/board/
 ENV STEWARD_HOST=0.0.0.0 \
     STEWARD_PORT=7860 \
     STEWARD_DATA=/data/steward \

@@ -68,7 +68,7 @@ def test_every_room_is_in_the_image(project: Path) -> None:
     assert set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE)) == rooms
     sent = re.findall(r"^!(.+)$", (project / ".dockerignore").read_text("utf-8"), re.MULTILINE)
     copied = re.findall(r"^COPY ((?:[\w.]+ )+)\./$", dockerfile, re.MULTILINE)
-    assert {*sent} == rooms | {"board.yaml"} | {name for names in copied for name in names.split()}
+    assert {*sent} == rooms | {"board.yaml", "suites"} | {name for names in copied for name in names.split()}
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", dockerfile, re.MULTILINE)
     assert {"bot", "worker"} <= set(stages)
     assert stages[-1] == "bot"  # what a Space builds
@@ -205,6 +205,17 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
     ignored = (project / ".gitignore").read_text("utf-8").split()
     secret_folders = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
     assert secret_folders <= set(ignored)  # a token that lies in the checkout is not committed
+
+
+def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
+    """Of one's own, at the path that the guide tells: all processes start in the same folder, and see the file there."""
+    page = (project / "docs" / "writing-a-suite.md").read_text("utf-8")
+    ((file, suite),) = re.findall(r"^\| with compose \| `(\S+)` \| `(\S+)` \|$", page, re.MULTILINE)
+    folders = set(re.findall(r"^WORKDIR (?!/src)(\S+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    for name in ("web", "sync", "steward", "worker"):
+        mounts = (volume.removeprefix("./").split(":") for volume in compose[name]["volumes"])
+        paths = {f"{inside}{file.removeprefix(here)}" for here, inside, *_ in mounts if file.startswith(here + "/")}
+        assert paths == {f"{folder}/{suite}" for folder in folders}, name
 
 
 def test_the_queue_servers_users_are_those_that_compose_mounts(
