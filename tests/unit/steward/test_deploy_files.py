@@ -208,7 +208,7 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
 
 
 def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
-    """Of one's own, at the path that the guide tells: all processes start in the same folder, and see the file there."""
+    """A file at the place that the guide names: all processes start in the same folder, and see it there."""
     page = (project / "docs" / "writing-a-suite.md").read_text("utf-8")
     ((file, suite),) = re.findall(r"^\| with compose \| `(\S+)` \| `(\S+)` \|$", page, re.MULTILINE)
     folders = set(re.findall(r"^WORKDIR (?!/src)(\S+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
@@ -255,6 +255,17 @@ def test_compose_reads_its_file(project: Path) -> None:
             env={"PATH": os.environ["PATH"]},
         )
         assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
+    """`and` and `unless` join series with equal labels: all figures of an expression are sums, or none has labels."""
+    rules = yaml.safe_load((project / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+    joined = [rule for rule in rules if re.search(r"\b(and|unless)\b", rule["expr"])]
+    assert joined
+    for rule in joined:
+        figures = re.findall(r"(\b(?:sum|max|count)\()?(?:\w+\()?steward_\w+(\{)?", rule["expr"])
+        assert len({bool(aggregation) for aggregation, _ in figures}) == 1, rule["alert"]
+        assert all(aggregation or not selector for aggregation, selector in figures), rule["alert"]
 
 
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
