@@ -54,6 +54,11 @@ FROM build AS build-worker
 ARG ALSO=
 # Some of the harness's dependencies have no wheels; none of them needs a compiler.
 RUN extras worker > /extras.txt && pip install -r /extras.txt $ALSO
+# Packages of nltk's data, which children cannot download: `--build-arg NLTK=punkt_tab` for open-llm-v2. Its downloader
+# ends with status 0 also if it fails.
+ARG NLTK=
+RUN [ -z "$NLTK" ] || env ${PIP_CERT:+SSL_CERT_FILE=$PIP_CERT} python3 -c "import nltk, sys; \
+      sys.exit(not all(nltk.download(name, sys.prefix + '/nltk_data') for name in sys.argv[1:]))" $NLTK
 COPY --from=source / /src/
 RUN pip install --no-deps . && pip uninstall --yes pip && python3 -m compileall -q /opt/steward
 
@@ -92,8 +97,9 @@ FROM python AS bot
 RUN apt-get update && apt-get install -y --no-install-recommends valkey-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build-bot /opt/steward /opt/steward
-# The image includes a board file beside this one, if there is one: a Space has no other place for it.
-COPY README.md board.yam[l] /opt/board/
+# The image includes a board file beside this one, and suite files in `suites`, if there are any: a Space has no other
+# place for them.
+COPY README.md board.yam[l] suite[s]/*.yaml /opt/board/
 ENV STEWARD_HOST=0.0.0.0 \
     STEWARD_PORT=7860 \
     STEWARD_DATA=/data/steward \

@@ -46,8 +46,8 @@ class Keys(KeyLayout):
     webhook_trouble = BoardKey("webhook-trouble")
     """String: why the Hub's webhooks do not report everything; absent if they do."""
     hub_state = BoardKey("hub-state")
-    """Hash: when the Hub last answered a sync process, its last error, `me`, the bot's id, and the time since which it
-    refuses the token for models' pages."""
+    """Hash: when the Hub last answered a sync process, its last error, when a sync last succeeded, `me`, the bot's id,
+    and the time since which the Hub refuses the token for models' pages."""
     born = BoardKey("born")
     """String: the time since which Redis and a timer have run without a gap; earlier data may be lost."""
     ticked = BoardKey("ticked")

@@ -218,6 +218,7 @@ class SyncLoop:
             pipe.hdel(self.context.keys.dirty_tries, claim.key)
             pipe.hdel(self.context.keys.dirty_faults, claim.key)
             pipe.hdel(self.context.keys.parked, claim.key)
+            pipe.hset(self.context.keys.hub_state, "synced", self.context.now())  # also if it made no call to the Hub
             pipe.execute()
 
     def _hub_answered(self) -> None:

@@ -16,7 +16,7 @@ from redis_state.keys import Keys
 from redis_state.redis import text
 
 SILENCE_SECONDS = 300.0
-"""Time without a report of a sync process after which the state of the Hub counts as unknown."""
+"""Time without a finished sync after which the state of the Hub counts as unknown."""
 REDIS_SECONDS = 2.5
 """Time that Redis may take: less than the four seconds of the image's health check, because a silent Redis is no reason
 to restart this process."""
@@ -96,7 +96,8 @@ def _hub(fields: dict[bytes, bytes]) -> HubHealth:
             error = f"{kind}: put a valid one into STEWARD_BOT_TOKEN or its file, and restart `steward sync`."
             state = "does not accept the bot's token"
         return {"state": state, "since": values.get("at", ""), "error": error}
-    if clock.now() - answered > SILENCE_SECONDS:
+    # A quiet board, whose webhooks report every change, calls the Hub rarely: its finished syncs count too.
+    if not answered or clock.now() - max(answered, float(values.get("synced", 0))) > SILENCE_SECONDS:
         return {
             "state": "unknown",
             "error": "No sync process has reported for five minutes; is `steward sync` running?",

@@ -99,9 +99,12 @@ def _intake(context: BoardContext) -> Iterator[Metric]:
 
 
 def _hub(context: BoardContext) -> Iterator[Metric]:
-    answered, failed = context.redis.hmget(context.keys.hub_state, ["answered", "failed"])
-    yield _gauge("hub_answered_seconds", "Time of the Hub's last answer to a sync.", [((), float(answered or 0))])
-    yield _gauge("hub_failed_seconds", "Time of the last sync that the Hub failed.", [((), float(failed or 0))])
+    times = context.redis.hmget(context.keys.hub_state, ["answered", "failed", "synced"])
+    answered, failed, synced = (float(at or 0) for at in times)
+    ended = max(answered, failed, synced)
+    yield _gauge("hub_answered_seconds", "Time of the Hub's last answer to a sync.", [((), answered)])
+    yield _gauge("hub_failed_seconds", "Time of the last sync that the Hub failed.", [((), failed)])
+    yield _gauge("sync_ended_seconds", "Time of the last end of a sync, also without calls to the Hub.", [((), ended)])
 
 
 def _writes(context: BoardContext) -> Iterator[Metric]:

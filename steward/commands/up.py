@@ -17,6 +17,7 @@ from steward.commands.board import DATA, DATA_VARIABLE, URL_FILE
 
 if TYPE_CHECKING:
     from bot.core.settings import BotSettings
+    from leaderboard.boards import Board
     from redis_state.stopping import Stop
     from steward.supervisor import SupervisedProcess
     from steward.valkey import Valkey
@@ -47,7 +48,11 @@ def register(app: typer.Typer) -> None:
 
 def up(
     worker: Annotated[
-        bool | None, typer.Option(help="Also run a worker; by default if STEWARD_WORKER_TOKEN is set.")
+        bool | None,
+        typer.Option(
+            help="Also run a worker; by default if STEWARD_WORKER_TOKEN is set, unless it is there for Jobs that take "
+            "all of the worker's tiers."
+        ),
     ] = None,
     data: Annotated[
         Path, typer.Option(envvar=DATA_VARIABLE, help="Folder of the queue server, if REDIS_URL is not set.")
@@ -61,7 +66,7 @@ def up(
     from bot.core.settings import BotSettings
     from bot.web.signin.app import app_of
     from redis_state.stopping import stop_on
-    from steward.commands.board import sentences, worker_token
+    from steward.commands.board import sentences
     from steward.supervisor import Supervisor
     from steward.valkey import locked
 
@@ -77,8 +82,9 @@ def up(
                 server = stack.enter_context(locked(data / "redis", _say))
                 environment["REDIS_URL"] = server.url
                 _write_url(data, server.url)
-            has_worker = worker_token() is not None if worker is None else worker
-        note = "" if has_worker else " without a worker: this machine evaluates nothing"
+            has_worker = _has_worker(board) if worker is None else worker
+        others = f", backends take the tiers {', '.join(board.backends)}" if board.backends else ""
+        note = "" if has_worker else f" without a worker: this machine evaluates nothing{others}"
         _say(f"Starting on {settings.host}:{settings.port}{note}. Ctrl-C stops it.")
         threading.Thread(target=_announce, args=(settings, stop), name="announce", daemon=True).start()
         processes = parts(environment, worker=has_worker, backends=bool(board.backends))
@@ -86,6 +92,17 @@ def up(
             status = Supervisor(processes, _say, lambda: _keep_server(server, data)).run(stop)
         stop.set()
     raise typer.Exit(status)
+
+
+def _has_worker(board: Board) -> bool:
+    """Whether to run a worker if the operator does not say: not where its token is set only because Jobs need it."""
+    from leaderboard.tiers import parse_tiers
+    from steward.commands.board import worker_token
+    from workers.settings import WorkerSettings
+
+    has_jobs = any(backend.kind == "jobs" for backend in board.backends.values())
+    has_own_tiers = any(tier not in board.backends for tier in parse_tiers(WorkerSettings().tiers))
+    return worker_token() is not None and (has_own_tiers or not has_jobs)
 
 
 def _keep_server(server: Valkey | None, data: Path) -> None:

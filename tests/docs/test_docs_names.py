@@ -31,7 +31,7 @@ FOLDERS = (
     "deploy",
 )
 
-OF_THE_READER = r"NAME|FAMILY|\b(verb_)?age\.|\.env$"
+OF_THE_READER = r"NAME|FAMILY|\b(verb_)?age\.|\.env$|^deploy/data/"
 """In paths: what a reader is told to make."""
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
+from prometheus_client import generate_latest
 
 from bot.core.watched_repos import thread_repos
 from bot.evaluations.restore_deleted import DELETED_RESULTS, LOOKS, is_due
@@ -15,8 +19,11 @@ from bot.intake.deliveries import read_delivery
 from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from bot.processes.reconcile import PERIOD
 from bot.requests.comparison import COMPARE_SECONDS, FILES
+from bot.web.health import health_routes
+from bot.web.metrics import BoardMetrics
 from leaderboard.look_rhythm import LONGEST_SECONDS
 from localhub.webhooks.store import SUSPENDED
+from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import look, state
@@ -78,6 +85,42 @@ def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valke
     stand.context.index.put(IndexEntry(path=path))
     look(stand)
     assert state(stand, path) == "waiting"
+
+
+def test_a_quiet_board_is_ready_between_looks(
+    stand: BoardDriver, valkey_url: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine minutes without a call to the Hub: `/readyz` says ready, and each time whose age raises an alert is recent.
+
+    Five minutes after the last sync it says that no sync process works.
+    """
+    trusting(stand, valkey_url)
+    assert looks(stand, 9) == 0
+    monkeypatch.setattr(clock, "now", lambda: stand.time)
+    assert readiness(stand, valkey_url) == (200, "answers")
+    alerts = (project / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8")
+    times = re.findall(r"time\(\) - (steward_\w+)", alerts)
+    assert times
+    page = generate_latest(BoardMetrics(stand.context)).decode()
+    for name in times:
+        (value,) = re.findall(rf"^{name} (\S+)$", page, re.MULTILINE)
+        assert stand.time - float(value) <= PERIOD, name
+    stand.time += 301
+    assert readiness(stand, valkey_url) == (503, "unknown")
+
+
+def readiness(stand: BoardDriver, url: str) -> tuple[int, str]:
+    """The status that `/readyz` answers with, and the state of the Hub."""
+
+    async def ask() -> httpx2.Response:
+        async with connect_inbox(url) as redis:
+            app = FastAPI()
+            app.include_router(health_routes(redis, stand.context.keys, Inbox(redis, stand.context.keys)))
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://web") as client:
+                return await client.get("/readyz")
+
+    answer = asyncio.run(ask())
+    return answer.status_code, answer.json()["hub"]["state"]
 
 
 def test_request_files_are_compared_between_looks(stand: BoardDriver, valkey_url: str) -> None:

@@ -356,6 +356,46 @@ def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: 
     assert "--org" in result.output
 
 
+JOBS = "{kind: jobs, namespace: n, flavor: cpu-basic, image: i}"
+
+
+@pytest.mark.parametrize(
+    ("backends", "settings", "words", "has_worker"),
+    [
+        ("", {}, (), True),
+        (f"{{small: {JOBS}, medium: {JOBS}, large: {JOBS}}}", {}, (), False),
+        (f"{{small: {JOBS}, medium: {JOBS}, large: {JOBS}}}", {}, ("--worker",), True),
+        (f"{{large: {JOBS}}}", {}, (), True),
+        (f"{{large: {JOBS}}}", {}, ("--no-worker",), False),
+        (f"{{large: {JOBS}}}", {"TIERS": "large"}, (), False),
+    ],
+)
+def test_a_token_that_jobs_need_starts_no_worker_of_its_own(
+    backends: str,
+    settings: dict[str, str],
+    words: tuple[str, ...],
+    has_worker: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where all of its tiers run as Jobs; elsewhere it does, and an option decides. The first line says so."""
+    started: list[SupervisedProcess] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
+    monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
+    board = NewBoardOptions("fresh", "d", "Fresh").board_text([])
+    (tmp_path / "board.yaml").write_text(board + (f"backends: {backends}\n" if backends else ""))
+    fixed = {"BOT_TOKEN": "hf_bot", "WEBHOOK_SECRET": "s", "BOARD": "board.yaml", "PORT": "0", "WORKER_TOKEN": "hf_gpu"}
+    for name, value in {**fixed, "PUBLIC_URL": "https://board.example", **settings}.items():
+        monkeypatch.setenv(f"STEWARD_{name}", value)
+    monkeypatch.setenv("REDIS_URL", "redis://own.example/0")
+    result = CliRunner().invoke(app, ["up", *words])
+    assert result.exit_code == 0, result.output
+    assert ("work" in {part.name for part in started}) is has_worker
+    assert ("without a worker" in result.stderr) is not has_worker
+    assert ("backends take the tiers" in result.stderr) is not has_worker
+
+
 def test_a_backend_without_what_it_needs_ends_the_command_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from redis_state.keys import Keys
 from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
+from workers.evaluation.task_requirements import SPLITTER, nltk_folders
 from workers.settings import WorkerSettings
 
 Services = dict[str, dict[str, Any]]
@@ -66,11 +68,48 @@ def test_every_room_is_in_the_image(project: Path) -> None:
     assert set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE)) == rooms
     sent = re.findall(r"^!(.+)$", (project / ".dockerignore").read_text("utf-8"), re.MULTILINE)
     copied = re.findall(r"^COPY ((?:[\w.]+ )+)\./$", dockerfile, re.MULTILINE)
-    assert {*sent} == rooms | {"board.yaml"} | {name for names in copied for name in names.split()}
+    assert {*sent} == rooms | {"board.yaml", "suites"} | {name for names in copied for name in names.split()}
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", dockerfile, re.MULTILINE)
     assert {"bot", "worker"} <= set(stages)
     assert stages[-1] == "bot"  # what a Space builds
     assert dockerfile.count("USER 1000") == 2
+
+
+NLTK = """
+def download(name, folder):
+    print(name, folder)
+    return name != "unknown"
+"""
+
+
+@pytest.mark.parametrize(("names", "status"), [("", 0), ("punkt_tab", 0), ("punkt_tab averaged", 0), ("unknown", 1)])
+def test_the_workers_image_gets_the_data_that_the_build_argument_names(
+    project: Path, tmp_path: Path, names: str, status: int
+) -> None:
+    """The Dockerfile's own line, with an `nltk` that records: a folder where workers look; a failure ends the build."""
+    dockerfile = (project / "Dockerfile").read_text("utf-8").replace("\\\n", "")
+    ((stage, line),) = re.findall(
+        r"^FROM \S+ AS (build-worker)\n(?:(?!FROM).*\n)*?RUN (.*nltk.*)$", dockerfile, re.MULTILINE
+    )
+    assert f"COPY --from={stage} /opt/steward /opt/steward" in dockerfile
+    (tmp_path / "nltk.py").write_text(NLTK)
+    (tmp_path / "python3").symlink_to(sys.executable)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path), "NLTK": names}
+    built = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    folder = Path(
+        subprocess.check_output([tmp_path / "python3", "-c", "import sys; print(sys.prefix)"], text=True).strip()
+    )
+    assert (built.returncode, built.stderr) == (status, "")
+    assert built.stdout.splitlines() == [f"{name} {folder / 'nltk_data'}" for name in names.split()]
+    assert Path(sys.prefix) / "nltk_data" in nltk_folders({})
+
+
+def test_released_and_composed_workers_get_the_data_of_shipped_suites(project: Path, compose: Services) -> None:
+    """The release builds with what `open-llm-v2` needs; compose takes it from the environment."""
+    release = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    assert f"--build-arg NLTK={Path(SPLITTER).name} " in release
+    named = set(re.findall(r"^ARG (\w+)=$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    assert {"ALSO", "NLTK"} == compose["worker"]["build"]["args"].keys() <= named
 
 
 def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
@@ -168,6 +207,17 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
     assert secret_folders <= set(ignored)  # a token that lies in the checkout is not committed
 
 
+def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
+    """A file at the place that the guide names: all processes start in the same folder, and see it there."""
+    page = (project / "docs" / "writing-a-suite.md").read_text("utf-8")
+    ((file, suite),) = re.findall(r"^\| with compose \| `(\S+)` \| `(\S+)` \|$", page, re.MULTILINE)
+    folders = set(re.findall(r"^WORKDIR (?!/src)(\S+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    for name in ("web", "sync", "steward", "worker"):
+        mounts = (volume.removeprefix("./").split(":") for volume in compose[name]["volumes"])
+        paths = {f"{inside}{file.removeprefix(here)}" for here, inside, *_ in mounts if file.startswith(here + "/")}
+        assert paths == {f"{folder}/{suite}" for folder in folders}, name
+
+
 def test_the_queue_servers_users_are_those_that_compose_mounts(
     project: Path, compose: Services, tmp_path: Path
 ) -> None:
@@ -205,6 +255,17 @@ def test_compose_reads_its_file(project: Path) -> None:
             env={"PATH": os.environ["PATH"]},
         )
         assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
+    """`and` and `unless` join series with equal labels: all figures of an expression are sums, or none has labels."""
+    rules = yaml.safe_load((project / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+    joined = [rule for rule in rules if re.search(r"\b(and|unless)\b", rule["expr"])]
+    assert joined
+    for rule in joined:
+        figures = re.findall(r"(\b(?:sum|max|count)\()?(?:\w+\()?steward_\w+(\{)?", rule["expr"])
+        assert len({bool(aggregation) for aggregation, _ in figures}) == 1, rule["alert"]
+        assert all(aggregation or not selector for aggregation, selector in figures), rule["alert"]
 
 
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
