@@ -35,6 +35,7 @@ def board(*, head: str | None = HEAD, unjudged: tuple[str, ...] = (), busy: tupl
             unjudged=lambda: list(unjudged),
             busy=lambda: [SimpleNamespace(path=path) for path in busy],
         ),
+        flag_book=SimpleNamespace(records=lambda: ()),
         requests=SimpleNamespace(id="board/requests"),
         results=None,
         suite=SimpleNamespace(name="s", digest="0" * 64),
