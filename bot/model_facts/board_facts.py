@@ -48,7 +48,7 @@ def gather_board_facts(
     """The board's facts about `request`, whose model has these `facts`.
 
     `is_check`: the request is not submitted. Then one at the same path is an earlier request like all others, as it is
-    for a submission.
+    for a submission, unless it was cancelled: a submission reopens it.
     """
     own = context.index.get(str(request.path))
     models = list(dict.fromkeys(filter(None, (request.path.model, facts.id))))
@@ -63,7 +63,9 @@ def gather_board_facts(
     passed = not is_check and was_accepted(own, request)
     copies = [] if passed else [entry for entry in others if _is_copy(entry, models, weights)]
     same = [] if passed else [entry for entry in others if _is_same(entry, request, facts, models)]
-    if is_check and own.state != "new" and facts.sha is not None and facts.sha in (own.sha, own.standing.revision):
+    is_cancelled = own.standing.status == Status.CANCELLED and not own.standing.removed
+    is_counted = is_check and own.state != "new" and not is_cancelled
+    if is_counted and facts.sha is not None and facts.sha in (own.sha, own.standing.revision):
         same.append(own)
     counted = [] if passed else [entry for entry in others if window[0] < entry.time <= window[1] and counts(entry)]
     return BoardFacts(

@@ -9,7 +9,7 @@ from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS
 from bot.queue import rulings
 from leaderboard.holds import RANK, Priority
 
-LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choices=tuple(RANK))
+LEVEL = Param("level", "choice", "the priority of the request", required=True, choices=tuple(RANK))
 
 
 def run(call: Call) -> Answer:

@@ -28,11 +28,11 @@ from leaderboard.effects import Effect
 from leaderboard.predictions import PREDICTIONS
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request, Status
+from leaderboard.submissions import SETTLED
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
 How = Code | Literal["running", "same", "missing"]
-ENDED = (Status.FINISHED, Status.FAILED)
 QUOTAS = frozenset({"quota-submitter", "quota-organisation"})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -75,7 +75,8 @@ def submit(
 ) -> SubmitResult:
     """Stage the request file for `command` if the model passes every check.
 
-    If a request for another commit has ended, it is reopened, provided that the submitter `may_resubmit` it.
+    If a request for another commit has ended, or one was cancelled, it is reopened, provided that the submitter
+    `may_resubmit` it.
     """
     request = checking.as_request(
         command.model,
@@ -118,19 +119,21 @@ def _submit_again(
     cause: str,
     may_resubmit: Callable[[IndexEntry], bool],
 ) -> SubmitResult:
-    """Submit a model that has a request already: an ended request is reopened for another commit.
+    """Submit a model that has a request already: an ended request is reopened for another commit, a cancelled one for
+    any.
 
-    It is checked, and counts, like a new one: the earlier verdict says nothing about newer commits.
+    It is checked, and counts, like a new one: the earlier verdict says nothing about newer commits. A request whose
+    model was removed from the board stays as it is.
     """
     path, causes, reopening = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
     unchanged = SubmitResult(
         "submitted" if cause in causes else "exists", command.model, path, status=known.file.status
     )
-    if known.status not in ENDED:
+    if known.status not in SETTLED:
         is_again = any(earlier.startswith(f"{reopening}:") for earlier in causes)
         return replace(unchanged, how="resubmitted") if is_again else unchanged
     (entry,) = context.index.find([path])
-    if entry is None or not may_resubmit(entry):
+    if entry is None or entry.standing.removed or not may_resubmit(entry):
         return unchanged
     ended_with = _ended_with(known, entry)
     if not ended_with and known.status is Status.FINISHED:
@@ -144,7 +147,10 @@ def _submit_again(
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:
-    """The commit that was, or should have been, evaluated; "" if unknown, as for results from before Steward."""
+    """The commit that was, or should have been, evaluated; "" if unknown, as for results from before Steward, and for a
+    cancelled request, which may be submitted again at its commit."""
+    if known.status is Status.CANCELLED:
+        return ""
     commit = known.file.steward.revision or entry.sha or known.file.revision or ""
     return commit if _COMMIT.fullmatch(commit) else ""
 
@@ -204,8 +210,9 @@ def resubmit(
     """Stage an edit that makes the request of `entry` wait again at `revision`, if that is another commit and passes
     every check.
 
-    With `counts`, the quotas count it as a new submission of an ended request. As with `submit`, the commit that the
-    request ended with is not evaluated again: that is a relaunch.
+    With `counts`, the quotas count it as a new submission of an ended request; a cancelled one that no worker claimed
+    did not count meanwhile. As with `submit`, the commit that the request ended with is not evaluated again: that is a
+    relaunch.
     """
     path = entry.path
     pending = pending_request(context, path)
@@ -222,10 +229,10 @@ def resubmit(
     if known.status is Status.RUNNING:
         return SubmitResult("running", model, path, status=status)
     wanted = known.at(revision)
-    if counts and known.status in ENDED:
+    if counts and known.status in SETTLED:
         wanted = wanted.as_new(iso(context.now()))
     verdict = _checked(context, wanted, submitter)
-    if known.status in ENDED and verdict.sha is not None and verdict.sha == _ended_with(known, entry):
+    if known.status in SETTLED and verdict.sha is not None and verdict.sha == _ended_with(known, entry):
         return SubmitResult("exists", model, path, status=status, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from bot.core.commands.grammar import Command
 from bot.core.commands.model import Arguments, Param, Verb
+from leaderboard.reasons import choice
 from leaderboard.request_paths import is_repo_name
 
 MAX_WORDS_CHARACTERS = 500
@@ -130,7 +131,7 @@ def _question(param: Param) -> str:
     """What is missing: the model, one of the choices, or the argument that its help describes."""
     if param.kind == "words":
         return f"Add the {_label(param)}: {param.help}."
-    hint = f"one of {', '.join(param.choices)}" if param.choices else param.help
+    hint = f"write {choice(param.choices)}" if param.choices else param.help
     asked = "What do you mean" if param.name == "what" else f"Which {_label(param)}"
     return f"{asked}? {hint[:1].upper()}{hint[1:]}."
 

@@ -13,6 +13,7 @@ from bot.core.settings import BotSettings
 from bot.read_models.submit_models import SubmissionBody
 from bot.requests.api_submission import arguments_of
 from bot.requests.submitting import SubmitCommand, submit
+from bot.requests.verb_check import check_model
 from bot.web.mailbox_syncs import sync_submission
 from leaderboard.attempts import Failure
 from redis_state import clock
@@ -151,6 +152,70 @@ def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: D
     assert stand.file(PATH) == before
 
 
+def cancelled(stand: BoardDriver, talk: Discussion) -> dict[str, Any]:
+    """Ada's model, submitted and withdrawn before a worker took it; what its file says."""
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    talk.ask("/cancel ada/good")
+    file = stand.file(PATH)
+    assert file["status"] == "CANCELLED"
+    return file
+
+
+def test_a_cancelled_request_is_submitted_again_at_the_same_commit(stand: BoardDriver, talk: Discussion) -> None:
+    """By its submitter, not by others; the check before it says the same."""
+    before = cancelled(stand, talk)
+    reply = talk.ask(SUBMIT, stand.bob)
+    assert "To have it evaluated all the same, a maintainer of this leaderboard, the model's owner or its" in reply
+    assert stand.file(PATH) == before
+    assert check_model(stand.context, "ada/good", precision="float32", submitter="ada").accepted
+    assert "waits for an evaluation" in talk.ask(SUBMIT)
+    stand.settle()
+    file = stand.file(PATH)
+    assert (file["status"], "cancelled" in file["steward"]) == ("PENDING", False)
+    assert stand.context.index.get(PATH).state == "waiting"
+
+
+def test_a_cancelled_request_is_submitted_again_by_a_program(
+    web: httpx2.Client, stand: BoardDriver, talk: Discussion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """202 with where to follow it, as for a newer commit."""
+    monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
+    cancelled(stand, talk)
+    asked = SubmissionBody(model="ada/good", precision="float32")
+    answer = post_after_sync(web, stand, asked, "ada")
+    assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (202, "resubmitted", "PENDING")
+
+
+@pytest.mark.parametrize("command", [SUBMIT, "/resubmit ada/good precision=float32"])
+def test_a_cancelled_request_counts_when_it_is_submitted_again(
+    stand: BoardDriver, talk: Discussion, command: str
+) -> None:
+    """It was not counted while it was withdrawn: or an account could have any number of models evaluated."""
+    before = cancelled(stand, talk)
+    stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
+    stand.settle()
+    admission = stand.context.board.admission
+    off = tuple(name for name in admission.off if name != "quota-submitter")
+    stand.context.board = stand.context.board.model_copy(
+        update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
+    )
+    assert "'ada' has reached the limit of submissions" in talk.ask(command)
+    assert stand.file(PATH) == before
+    talk.ask("/cancel ada/good precision=float16")
+    assert "waits for an evaluation" in talk.ask(command)
+
+
+def test_a_model_that_was_taken_off_the_board_is_not_submitted_again(stand: BoardDriver, talk: Discussion) -> None:
+    """Its request is cancelled too, and a maintainer decides whether it comes back."""
+    file = ended(stand)
+    file["steward"]["removed"] = {"status": "FINISHED"}
+    stand.put(PATH, json.dumps({**file, "status": "CANCELLED"}).encode())
+    stand.settle()
+    assert "already has a [request]" in talk.ask(SUBMIT)
+    assert stand.file(PATH)["status"] == "CANCELLED"
+
+
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
     ended(stand)
@@ -171,6 +236,16 @@ def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     assert (stand.commits(), stand.file(PATH)["steward"]["attempt"]) == (commits + 1, 2)
 
 
+def post_after_sync(web: httpx2.Client, stand: BoardDriver, asked: SubmissionBody, who: str) -> httpx2.Response:
+    """The answer to the submission of a program of `who`, which a sync has carried out already."""
+    account, arguments = stand.context.hub.user(who), arguments_of(asked)
+    assert not isinstance(arguments, BadArguments)
+    submission = ApiSubmission(person_id=account.id, person_name=who, arguments=dict(arguments), at=clock.now())
+    put(stand.context, submission)
+    sync_submission(stand.context, submission.message_id)
+    return post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
+
+
 def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,13 +254,7 @@ def test_a_newer_commit_is_submitted_by_a_program(
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
     for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):
-        account = stand.context.hub.user(who)
-        arguments = arguments_of(asked)
-        assert not isinstance(arguments, BadArguments)
-        submission = ApiSubmission(person_id=account.id, person_name=who, arguments=dict(arguments), at=clock.now())
-        put(stand.context, submission)
-        sync_submission(stand.context, submission.message_id)
-        answer = post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
+        answer = post_after_sync(web, stand, asked, who)
         assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (status, code, PATH)
     assert (answer.json()["revision"], answer.json()["status"]) == (asked.revision, "PENDING_NEW_EVAL")
     (decision,) = stand.context.decisions.newest(limit=10)

@@ -244,6 +244,17 @@ def test_a_missing_target_of_a_pause_is_asked_for_in_a_sentence(line: str) -> No
     assert asked.why.startswith("What do you mean? Board, tier:small")
 
 
+@pytest.mark.parametrize("line", ["/priority", "/priority org/model", "/priority urgent"])
+def test_a_missing_choice_is_asked_for_with_all_choices(line: str) -> None:
+    """The question names each of them once, also where another word was written."""
+    (command,) = commands_in(line)
+    verb = REGISTRY.find(command.verb)
+    assert verb is not None
+    asked = bind(verb, command)
+    assert isinstance(asked, BadArguments)
+    assert asked.why.endswith("Which level? Write high, normal or low.")
+
+
 def test_a_verb_with_a_typing_error_is_recognised() -> None:
     """What is nearly a verb, also in letters of another alphabet, suggests it; other words suggest nothing."""
     assert (near := REGISTRY.nearest("statsu")) is not None
