@@ -142,6 +142,59 @@ def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path
     assert "SetCredential=model-pr-token:\\n" in lines, "without the file, systemd would not start the unit"
 
 
+def backend_settings(project: Path) -> set[tuple[str, str]]:
+    """Process and setting, for each that docs/backends.md asks for."""
+    page = (project / "docs" / "backends.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `steward (serve|sync)`[^|]* \| `(STEWARD_\w+)` \|", page, re.MULTILINE))
+    assert len(rows) == 5
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (
+            ["deploy/systemd/steward@.service", "deploy/systemd/steward@{}.service.d/secrets.conf"],
+            {"serve": "serve", "sync": "sync"},
+        ),
+        (["deploy/compose-backends.yaml"], {"serve": "web", "sync": "sync"}),
+        (["deploy/kubernetes/{}.yaml"], {"serve": "web", "sync": "sync"}),
+    ],
+    ids=["systemd", "compose", "kubernetes"],
+)
+def test_each_setting_for_backends_is_named_where_its_process_gets_it(
+    project: Path, files: list[str], names: dict[str, str]
+) -> None:
+    """In a comment at least, because most boards have no backends; a secret may be named without `_FILE`."""
+    for process, setting in backend_settings(project):
+        text = "".join((project / file.format(names[process])).read_text("utf-8") for file in files)
+        assert setting.removesuffix("_FILE") in text, (process, setting)
+
+
+@pytest.mark.parametrize("process", ["serve", "sync"])
+def test_the_lines_for_backends_of_a_unit_fit_together(project: Path, process: str) -> None:
+    """Without their signs: each file that a setting names is a credential, and the process has all its settings."""
+    text = (project / f"deploy/systemd/steward@{process}.service.d/secrets.conf").read_text("utf-8")
+    lines = re.sub(r"^#(?=\w+=)", "", text, flags=re.MULTILINE).splitlines()
+    loaded = {line.partition("=")[2].partition(":")[0] for line in lines if line.startswith("LoadCredential=")}
+    named = dict(re.findall(r"^Environment=(\w+)=%d/(\S+)$", "\n".join(lines), re.MULTILINE))
+    assert set(named.values()) == loaded - {"redis-url"}
+    needed = {setting for of, setting in backend_settings(project) if of == process}
+    assert needed - {"STEWARD_PUBLIC_URL"} <= named.keys() <= settings()
+
+
+def test_compose_has_the_secrets_that_its_services_need_for_backends(project: Path, compose: Services) -> None:
+    """Each file that a setting names is mounted; the copy that an operator makes of the file is not committed."""
+    text = (project / "deploy" / "compose-backends.yaml").read_text("utf-8")
+    known = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["secrets"].keys()
+    for name, service in yaml.safe_load(text)["services"].items():
+        assert name in compose
+        assert set(service["secrets"]) <= known
+        assert {Path(file).name for file in service["environment"].values()} == set(service["secrets"])
+    (copy,) = re.findall(r"^#   cp deploy/compose-backends\.yaml (\S+)$", text, re.MULTILINE)
+    assert copy in (project / ".gitignore").read_text("utf-8").split()
+
+
 def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
     """The process of a board without such pages starts; that of a board with them says what is missing."""
     (tmp_path / "token").write_text("\n")
@@ -177,7 +230,10 @@ def test_the_settings_of_a_service_are_read_as_they_are_meant(
 
 @pytest.mark.parametrize(
     "file",
-    ["Dockerfile", "compose.yaml", "deploy/space/README.md", "docs/deploying.md", "README.md", *SYSTEMD],
+    [
+        *("Dockerfile", "compose.yaml", "deploy/compose-backends.yaml", "deploy/space/README.md", "docs/deploying.md"),
+        *("README.md", *SYSTEMD),
+    ],
 )
 def test_every_setting_that_is_named_exists(project: Path, file: str) -> None:
     """A setting that is renamed takes Dockerfile, compose file, units and pages with it."""
