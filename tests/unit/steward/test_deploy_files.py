@@ -258,9 +258,17 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
         assert {name for name in named if not name.startswith("./")} <= set(whole["volumes"])
         depends = service.get("depends_on", {})
         assert all("healthcheck" in compose[other] for other in depends)
+
+
+def test_what_the_guides_put_into_the_checkout_is_not_committed(project: Path) -> None:
+    """Tokens, and the board file: for compose, and for Kubernetes."""
     ignored = (project / ".gitignore").read_text("utf-8").split()
-    secret_folders = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
-    assert secret_folders <= set(ignored)  # a token that lies in the checkout is not committed
+    compose = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
+    plan = yaml.safe_load((project / "deploy" / "kubernetes" / "kustomization.yaml").read_text("utf-8"))
+    generated = [file for each in plan["configMapGenerator"] + plan["secretGenerator"] for file in each["files"]]
+    files = [Path(secret["file"]) for secret in compose["secrets"].values()]
+    files += [Path("deploy/kubernetes", file) for file in generated]
+    assert [file for file in files if not {str(file), f"{file.parent}/"} & set(ignored)] == []
 
 
 def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
