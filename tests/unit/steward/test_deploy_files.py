@@ -332,6 +332,25 @@ def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
         assert all(aggregation or not selector for aggregation, selector in figures), rule["alert"]
 
 
+@pytest.mark.parametrize(("cores", "options"), [("8", ["--cpus-per-task=8"]), ("", [])])
+def test_the_batch_script_passes_the_cores_of_the_job_to_its_step(
+    project: Path, tmp_path: Path, cores: str, options: list[str]
+) -> None:
+    """`srun` of some versions does not read SLURM_CPUS_PER_TASK; without the variable, it gets no option."""
+    (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": "/home/a b",
+        "USER": "ada",
+        "STEWARD_ATTEMPT": "a-1",
+    }
+    environment |= {"SLURM_CPUS_PER_TASK": cores} if cores else {}
+    script = project / "deploy" / "slurm" / "attempt.sbatch"
+    output = subprocess.run(["bash", script], env=environment, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines() == [*options, "/home/a b/steward/bin/steward", "work", "--once", "a-1"]
+
+
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
     """`app_port` is the port that the Space's proxy uses; the image's default has to match."""
     front = (project / "deploy" / "space" / "README.md").read_text("utf-8").split("---")[1]
