@@ -24,6 +24,7 @@ from bot.intake.inbox import Inbox
 from bot.web.health import health_routes
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
+from steward.bot_space.wanted import PROXY_NETWORKS
 from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
@@ -351,11 +352,12 @@ def test_the_batch_script_passes_the_cores_of_the_job_to_its_step(
     assert output.splitlines() == [*options, "/home/a b/steward/bin/steward", "work", "--once", "a-1"]
 
 
-def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
-    """`app_port` is the port that the Space's proxy uses; the image's default has to match."""
+def test_a_spaces_front_page_names_port_and_proxies(project: Path) -> None:
+    """`app_port` is the port that the Space's proxy uses, which the image serves; visitors are told apart."""
     front = (project / "deploy" / "space" / "README.md").read_text("utf-8").split("---")[1]
     page = yaml.safe_load(front)
     assert page["sdk"] == "docker"
+    assert f"FORWARDED_ALLOW_IPS={PROXY_NETWORKS}" in (project / "deploy" / "space" / "README.md").read_text("utf-8")
     assert f"STEWARD_PORT={page['app_port']}" in (project / "Dockerfile").read_text("utf-8")
 
 
