@@ -52,7 +52,10 @@ def hooks(board: Board) -> list[WebhookPlan]:
 
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
-    """Create the repos and webhooks, or list them for a dry run; yield a line for each. Raises HubError."""
+    """Create the repos and webhooks, or list them for a dry run; yield a line for each. No webhooks without a `url`.
+
+    Raises HubError.
+    """
     from hub.records import Repo, WatchedItem
 
     logs, private_logs = Repo("dataset", board.repos.logs), Repo("dataset", board.repos.private_logs)
@@ -61,6 +64,8 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
         if repo == private_logs and holds_all:
             continue
         yield _repo(hub, board, repo, private=private, apply=apply)
+    if not url:
+        return
     present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
     for hook in hooks(board):
         watched = WatchedItem(hook.repo.kind, hook.repo.id)

@@ -1,11 +1,12 @@
 """Scores of finished evaluations that are computed again from their stored answers, on an operator's command.
 
-    survey          find the finished requests whose results are of another version of the suite; read in clones
+    survey          find the finished requests whose results are of another version of the suite, and their results of
+                    earlier commits; read in clones
     read_earlier    the results file of one
     save_tables     its tables of answers, as files: a call for each table, and one to four to find their commit
     (publish_rescored of workers.publication: the tables with the new scores, in the details repos)
     publish         its new results file beside the old one, and the request that names it, staged with the ledger; one
-                    comment in its thread if a score changed
+                    comment in its thread if a score changed. Of an earlier commit: the file alone
 
 The scores themselves are computed by `workers.rescoring`, in a process that holds no token.
 
@@ -27,8 +28,9 @@ from bot.core.context import BoardContext
 from bot.core.render import render
 from bot.ledger.edits import PutFile
 from bot.request_files.file_edits import digest_of, known_facts, transition_edit
+from bot.results.contents import CONTENTS
 from bot.results.details_tables import MAIN, MAX_TABLE, published_commit, repo_with_table
-from bot.results.finished_requests import FinishedRequest, finished_requests
+from bot.results.finished_requests import FinishedRequest, finished_requests, with_earlier_commits
 from bot.results.scoreboard import SCORES_CHANGED
 from hub.errors import BadRequest, Denied, NotFound, ThreadNotFound, TooLarge
 from hub.records import Repo
@@ -42,6 +44,7 @@ from leaderboard.steward_block import BLOCK, StewardBlock
 from leaderboard.suites import Suite
 from leaderboard.transitions import rescore_transition
 
+MICROSECOND = 1e-6
 RESCORED = "rescored"
 """Kind of the marker in the comment about other scores."""
 
@@ -101,12 +104,13 @@ def survey(
     limit: int | None = None,
     same_suite: bool = False,
 ) -> RescoringSurvey:
-    """Survey all finished requests, or those of `models`; at most `limit` are due, in the order of their paths.
+    """Survey the evaluations of all finished requests, or those of `models`; at most `limit` are due, in the order of
+    their paths, those of earlier commits last.
 
     With `same_suite`, those with results of this suite are due too. Raises HubError and MirrorDamaged.
     """
     due, unknown, current, old, changing = list[FinishedRequest](), list[str](), 0, 0, 0
-    for finished in finished_requests(context, models):
+    for finished in with_earlier_commits(context, finished_requests(context, models)):
         if finished.request.path.precision == PREDICTIONS:
             continue  # they have no stored answers of a model
         if context.ledger.edits.is_pending(finished.path):
@@ -124,7 +128,7 @@ def survey(
 
 def read_earlier(context: BoardContext, finished: FinishedRequest) -> EarlierResults:
     """The results of a request. One call. Raises CannotRescore and HubError."""
-    path = finished.request.file.steward.results or ""
+    path = finished.results
     try:
         file = context.hub.find_file(context.results, path, max_bytes=MAX_BYTES)
     except TooLarge:
@@ -186,8 +190,8 @@ def publish(
     context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, data: bytes, seconds: float
 ) -> list[ScoreChange] | None:
     """Stage the results file `data` of the board's suite and the request that names it; first comment if a score
-    changed. Return what changed; None if the board holds edits back. `seconds` is the time of the rescoring, which
-    names the file, and the new tables of answers.
+    changed. Of an earlier commit, stage the file alone. Return what changed; None if the board holds edits back.
+    `seconds` is the time of the rescoring, which names the file, and the new tables of answers.
 
     Raises CannotRescore if `data` is no valid results file of the board's suite, and HubError.
     """
@@ -200,13 +204,17 @@ def publish(
     if not may_publish(context):
         return None
     model = finished.request.path.model
-    path = f"{model}/results_{file_time(seconds)}.json"
+    path = f"{model}/results_{file_time(_naming_time(finished, seconds))}.json"
     changed = changes(earlier, now)
-    if changed:
+    if changed and not finished.commit:
         _report_changes(context, finished, earlier, now, path, changed)
     name = f"rescore {_scored_by(now)} {digest_of(finished.path)} {_short(earlier.path)}"
     line = f"Compute the scores of {model} again"
-    put = PutFile(id=f"{name} results", path=path, data=data, line=line, subject=finished.path)
+    wake = (SCORES_CHANGED, CONTENTS) if finished.commit else ()
+    put = PutFile(id=f"{name} results", path=path, data=data, line=line, subject=finished.path, wake=wake)
+    if finished.commit:
+        context.effects.stage(context.results, put)
+        return changed
     step = rescore_transition(results=path, rescored_from=earlier.answers)
     edit = transition_edit(
         context.board,
@@ -222,6 +230,13 @@ def publish(
     context.effects.stage(context.results, put)
     context.effects.stage(context.requests, edit.model_copy(update={"wake": (*edit.wake, SCORES_CHANGED)}))
     return changed
+
+
+def _naming_time(finished: FinishedRequest, seconds: float) -> float:
+    """The time in the name of the new results. Those of an earlier commit follow the results that they replace, because
+    readers take the newest results of a model for those of its newest commit."""
+    replaced = results_time(finished.results) if finished.commit else None
+    return seconds if replaced is None else replaced + MICROSECOND
 
 
 def _scored_by(now: ResultsFile) -> str:

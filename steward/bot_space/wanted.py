@@ -21,6 +21,9 @@ BOT_TOKEN, WEBHOOK_SECRET = "STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET"  # nos
 FREE_HARDWARE = "cpu-basic"
 QUEUE_FOLDER = "/data/steward/redis"
 """Where `steward up` keeps the queue server's data: below STEWARD_DATA."""
+PROXY_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1,fc00::/7"
+"""Private networks, from which the Hub's proxies alone reach a Space: the last forwarded address outside them is the
+client's, and what the client itself claims stands before it."""
 STORAGE = ("small", "medium", "large")
 """Words for storage from before buckets, which have no size: each asks for a bucket beside the Space."""
 
@@ -43,6 +46,7 @@ ENV PATH=/opt/steward/bin:/usr/local/bin:/usr/bin:/bin \\
     STEWARD_MIRRORS=/data/steward/mirrors \\
     STEWARD_HOST=0.0.0.0 \\
     STEWARD_PORT={port} \\
+    FORWARDED_ALLOW_IPS={proxies} \\
     STEWARD_LOG_JSON=true
 USER 1000
 WORKDIR {folder}
@@ -142,6 +146,7 @@ def space_files(board: Board, board_text: str, suite_text: str, wheel: Path | No
         "package": package,
         "folder": FOLDER,
         "port": PORT,
+        "proxies": PROXY_NETWORKS,
     }
     image = IMAGE.format(**words, files=" ".join(names[:1]), board_file=BOARD_FILE)
     for name in names[1:]:  # each at its own path below the folder

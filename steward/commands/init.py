@@ -32,6 +32,7 @@ ENV = "env"
 """The file beside a new board file with the settings of its processes and commands."""
 REFUSED = 1
 NEXT = "Next: run `steward up`, and check with `steward doctor`."
+NEXT_JOB = "Next: start the bot's first Job, as docs/sleeping-board.md says."
 DRY = "Nothing was changed. Run the command again with --apply to make these changes."
 
 
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class InitOptions:
-    """The operator's options. `url` is the address of the webhooks; "" stands for the address of the bot's Space."""
+    """The operator's options. `url` is the address of the webhooks; "" means the bot's Space, or none."""
 
     url: str
     board: NewBoardOptions
@@ -71,6 +72,14 @@ def init(
             "--space",
             help="Run the bot in a Docker Space, and make it. With --url and without --bot-space, instead bring the "
             "page of the board's static Space up to date, after an upgrade.",
+        ),
+    ] = False,
+    no_webhooks: Annotated[
+        bool,
+        typer.Option(
+            "--no-webhooks",
+            help="Make no webhooks, for a board without a server; leave --url out. With --space, bring the page of the "
+            "board's static Space up to date.",
         ),
     ] = False,
     bot_space: Annotated[str, typer.Option(help="The bot's Space, ORG/NAME; ORG/bot if left out.")] = "",
@@ -107,13 +116,13 @@ def init(
 
     lines: list[str] = []
     say = lines.append if as_json else print
-    is_hosted = bool(bot_space) or (space and not url)
+    is_hosted = bool(bot_space) or (space and not url and not no_webhooks)
     new_board = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
     with sentences():
         settings = BotSettings()
         asked = BotSpaceOptions(bot_space, url, hardware, storage, sleep, wheel, new_secret)
         hosted = HostedBot(settings, new_board, asked) if is_hosted else None
-        problems = list(find_problems(settings, new_board, url, hosted))
+        problems = list(find_problems(settings, new_board, url, hosted, has_webhooks=not no_webhooks))
         if not is_hosted and (hardware or storage or wheel or sleep is not None):
             problems.append(PROBLEMS["space-options"].problem())
         if problems:
@@ -163,7 +172,7 @@ def _steps(settings: BotSettings, hub: ReversibleHub, options: InitOptions, host
         say(line)
     for line in rotated(hub, url=url, secret=secret, apply=apply) if options.new_secret else ():
         say(line)
-    say((hosted.next_step(hub) if hosted else NEXT) if apply else DRY)
+    say((hosted.next_step(hub) if hosted else NEXT if url else NEXT_JOB) if apply else DRY)
 
 
 def _undo(journal: Journal, reason: str) -> None:
@@ -233,8 +242,13 @@ def _write_env(board_file: Path, journal: Journal, say: Say, *, apply: bool) -> 
 
 
 def _webhook_secret(settings: BotSettings, journal: Journal, say: Say, *, apply: bool, value: str) -> str:
-    """Return the webhook secret; write it, `value` or a new one, if its file is configured but missing."""
+    """Return the webhook secret; write it, `value` or a new one, if its file is configured but missing.
+
+    "" without a setting for it, which the checks allow where no webhooks are made.
+    """
     file = settings.webhook_secret_file
+    if settings.webhook_secret is None and file is None:
+        return ""
     if settings.webhook_secret is None and file is not None and not file.exists():
         say(f"{'Generated' if apply else 'Would generate'} the webhook secret in {file}.")
         secret = value or secrets.token_urlsafe(32)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find_problems(
-    settings: BotSettings, options: NewBoardOptions, url: str, hosted: HostedBot | None
+    settings: BotSettings, options: NewBoardOptions, url: str, hosted: HostedBot | None, *, has_webhooks: bool
 ) -> Iterator[Problem]:
     """Yield everything that keeps `init` from making the board, with advice for each. Changes nothing.
 
@@ -32,12 +32,15 @@ def find_problems(
     from hub.rights import rights_of
     from steward.board_setup import repos
 
-    if url or hosted is None:
+    if not has_webhooks and (url or hosted is not None):
+        message = "--no-webhooks is for a board without a server, and --url and --bot-space name one."
+        yield Problem(code="url", message=message, advice="Leave it out, or these.")
+    elif has_webhooks and (url or hosted is None):
         yield from _url_problems(settings.hf_endpoint, url)
     board, wrong = _read_board(settings, options)
     if hosted is not None and board is not None:
         wrong += hosted.machine_problems(board)
-    wrong += _secret_problems(settings)
+    wrong += _secret_problems(settings, is_needed=has_webhooks)
     yield from wrong
     try:
         with Hub(settings.hf_endpoint, settings.token()) as hub:
@@ -58,13 +61,13 @@ def find_problems(
         )
 
 
-def _secret_problems(settings: BotSettings) -> Iterator[Problem]:
+def _secret_problems(settings: BotSettings, *, is_needed: bool) -> Iterator[Problem]:
     """Yield why the webhook secret cannot be read; `init` generates one in a configured file that does not exist."""
     from bot.core.settings import SettingsError
 
     file = settings.webhook_secret_file
     try:
-        if settings.webhook_secret is not None or file is None or file.exists():
+        if settings.webhook_secret is not None or (is_needed if file is None else file.exists()):
             settings.secrets()
     except SettingsError as error:
         advice = "With STEWARD_WEBHOOK_SECRET_FILE=secrets/webhook-secret, init generates the secret in that file."

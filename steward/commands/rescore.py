@@ -52,7 +52,9 @@ def rescore(
             "--harness", help="Also evaluations of this suite that another version of the harness or evaluator scored."
         ),
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Maximal number of evaluations, in order of paths.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximal number of evaluations, in order of paths; earlier commits last.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=0, help="Processes that compute; 0: one for each core.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +116,7 @@ class RescoringRun:
         from workers.errors import RescoringRefused
 
         for finished in self.report.survey.due:
-            evaluation = EvaluationReport(finished.path)
+            evaluation = EvaluationReport(finished.name, is_earlier=bool(finished.commit))
             self.report.evaluations.append(evaluation)
             try:
                 self._rescore(finished, evaluation)
@@ -156,7 +158,7 @@ class RescoringRun:
                 evaluation.written = str(written)
             if self.dry_run or evaluation.is_alike:
                 return
-            if may_publish(context):
+            if may_publish(context) and not finished.commit:
                 evaluation.details_refused = _publish_tables(
                     context, finished, repos, results, folder / NEW_TABLES, now
                 )
@@ -218,7 +220,7 @@ def _publish_tables(
 
 
 def _output_folder(output: Path, finished: FinishedRequest) -> Path:
-    """Make and return the folder of one evaluation: the request's path without its ending."""
-    folder = output / finished.path.removesuffix(".json")
+    """Make and return the folder of one evaluation: the request's path without its ending, and an earlier commit."""
+    folder = output / f"{finished.path.removesuffix('.json')}{finished.name.removeprefix(finished.path)}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

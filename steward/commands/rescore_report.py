@@ -18,10 +18,11 @@ SHOWN = 5
 class EvaluationReport:
     """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers that follows from.
 
-    `is_alike`: the same suite and code scored it already.
+    `is_alike`: the same suite and code scored it already. `is_earlier`: it is of an earlier commit of its request.
     """
 
     path: str
+    is_earlier: bool = False
     is_alike: bool = False
     refused: str = ""
     answers: int = 0
@@ -94,7 +95,7 @@ def as_json_text(report: RescoringReport, *, dry_run: bool) -> str:
         {
             "suite": report.suite.name,
             "digest": report.suite.digest,
-            "due": [finished.path for finished in survey.due],
+            "due": [finished.name for finished in survey.due],
             "current": survey.current,
             "old": survey.old,
             "changing": survey.changing,
@@ -107,7 +108,8 @@ def as_json_text(report: RescoringReport, *, dry_run: bool) -> str:
 
 
 def conclusion(report: RescoringReport, *, dry_run: bool) -> str:
-    survey, refused = report.survey, sum(bool(each.refused) for each in report.evaluations)
+    survey, refused = report.survey, [each for each in report.evaluations if each.refused]
+    earlier = sum(each.is_earlier for each in refused)
     alike = sum(each.is_alike for each in report.evaluations)
     done = [each for each in report.evaluations if not each.refused and not each.is_alike]
     lines = [f"The suite is {report.suite.name}, digest {report.suite.digest[:12]}."]
@@ -116,7 +118,8 @@ def conclusion(report: RescoringReport, *, dry_run: bool) -> str:
         (survey.old, "are from before Steward: their answers have another form, and they stay."),
         (survey.changing, "are being changed right now: try again in a minute."),
         (len(survey.unknown), "name results that are missing or unreadable: run `steward doctor`."),
-        (refused, "keep their scores, for the reasons above: `steward reevaluate` runs them."),
+        (len(refused) - earlier, "keep their scores, for the reasons above: `steward reevaluate` runs them."),
+        (earlier, "of earlier commits keep the scores of the suite before, for the reasons above."),
     )
     lines += [f"{count:,} {words}" for count, words in counts if count]
     changed = sum(bool(each.changed) for each in done)

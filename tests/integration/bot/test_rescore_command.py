@@ -9,14 +9,17 @@ from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
 from bot.core.render import render
+from bot.results.contents import gather
 from bot.results.details_reader import read_details
-from bot.results.rescoring import survey
+from bot.results.rescoring import RescoringSurvey, survey
 from hub.client import Hub
 from hub.records import DeleteFile, Repo, WriteFile
 from leaderboard.details import table_path
+from leaderboard.evaluations import earlier_evaluations, evaluations
 from leaderboard.results import read_results
 from redis_state.board.messages import DetailsQuestion
 from steward.cli import app
+from steward.commands.rescore_report import EvaluationReport, RescoringReport, conclusion
 from tests.support.board.board_driver import WORKER, BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.sizes import WHOLE
@@ -122,6 +125,51 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert "the repo may have been deleted or made private" in evaluation["refused"]
     assert stand.file(path) == after
     assert survey(stand.context, new.suite).due == ()
+
+
+def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
+    stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
+) -> None:
+    """Both commits have rows by the newer suite; the newest file stays that of the newest commit, and one comment."""
+    old, new = versions
+    use_suite(stand, old.text, tmp_path)
+    (spool,) = cases.evaluate(tmp_path, old)
+    first = finish_evaluation(stand, spool)
+    earlier, path = stand.file(first.path)["steward"]["results"], first.path
+    stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="more.txt", repo_id="ada/good")
+    second = finish_evaluation(stand, spool, ended=1_795_525_200.0)
+    assert (second.path, second.revision != first.revision) == (path, True)
+    newest = stand.file(path)["steward"]["results"]
+    use_suite(stand, new.text, tmp_path)
+    status, done = command()
+    names = [path, f"{path}@{first.revision}"]
+    assert (status, done["due"], [each["path"] for each in done["evaluations"]]) == (0, names, names)
+    assert [(each["refused"], each["details_refused"]) for each in done["evaluations"]] == [(None, None)] * 2
+    assert done["evaluations"][0]["changed"] == done["evaluations"][1]["changed"] != {}
+    facts = stand.file(path)["steward"]
+    files = sorted(file.path for file in stand.context.hub.list_files(stand.context.results) if "ada/good" in file.path)
+    assert (files[0], files[2], files[3]) == (earlier, newest, facts["results"])
+    block = read_results(stand.context.hub.read_file(stand.context.results, files[1]).data, new.suite).block
+    assert (block.revision, block.rescored_from and block.rescored_from.results) == (first.revision, earlier)
+    sources = gather(stand.context)
+    shown = evaluations(sources)
+    assert [each.measured.path for each in earlier_evaluations(sources, shown).values()] == [files[1]]
+    rows = stand.context.table_rows.others()
+    assert [row["Average ⬆️"] for row in rows.values()] == [block.average]
+    details = Repo("dataset", stand.context.board.repos.details("ada/good"))
+    assert second.revision in stand.context.hub.read_file(details, "README.md").data.decode()
+    assert len(comments(stand, path)) == 1
+    assert command()[1]["current"] == 2
+
+
+def test_refusals_of_earlier_commits_are_counted_apart(versions: tuple[SuiteVersion, SuiteVersion]) -> None:
+    """`steward reevaluate` runs the newest commit alone."""
+    refused = [EvaluationReport("a.json", refused="x"), EvaluationReport("a.json@c", is_earlier=True, refused="y")]
+    report = RescoringReport(versions[1].suite, RescoringSurvey(), refused)
+    assert conclusion(report, dry_run=False).splitlines()[1:3] == [
+        "1 keep their scores, for the reasons above: `steward reevaluate` runs them.",
+        "1 of earlier commits keep the scores of the suite before, for the reasons above.",
+    ]
 
 
 def check_shown_answers(stand: BoardDriver, path: str, old: str, new: str) -> None:

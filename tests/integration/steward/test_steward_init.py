@@ -71,6 +71,30 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         assert all(len(hook.watched) == len(hook.domains) == 1 for hook in api.list_webhooks())
 
 
+def test_a_board_without_a_server_gets_no_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an address nor a secret is needed, the page links no server, and a repetition updates it with --space."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("STEWARD_WEBHOOK_SECRET", "STEWARD_WEBHOOK_SECRET_FILE", "STEWARD_PUBLIC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": "board.yaml", "STEWARD_BOT_TOKEN": "hf_bot"}
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        api, command = HfApi(hub.url, token="hf_bot"), ["init", "--org", "fresh", "--no-webhooks"]
+        for more in (["--url", URL], ["--bot-space", "fresh/bot"]):
+            refused = CliRunner().invoke(app, [*command, *more])
+            assert refused.exit_code == 2 and "--no-webhooks is for a board without a server" in refused.output
+        result = CliRunner().invoke(app, [*command, "--apply"])
+        assert result.exit_code == 0, result.output
+        assert result.output.count("Created the ") == 7 and "webhook" not in result.output
+        assert "docs/sleeping-board.md" in result.output
+        assert list(api.list_webhooks()) == []
+        page = api.hf_hub_download(SPACE.id, "index.html", repo_type="space", cache_dir=tmp_path / "cache")
+        assert "/submit" not in Path(page).read_text()
+        again = CliRunner().invoke(app, [*command, "--space", "--apply"])
+        assert again.exit_code == 0 and "is up to date" in again.output, again.output
+
+
 def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its `eval.yaml` is written once, and the Hub ranks models for its tasks; what the Hub refuses is told."""
     (tmp_path / "board.yaml").write_text(BOARD + "\nquestions: {steward-suites/starter: fresh/questions}\n")

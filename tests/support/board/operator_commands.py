@@ -61,11 +61,11 @@ def operator_command(
 
 
 def finish_evaluation(
-    stand: BoardDriver, spool: Path, evaluate: Callable[[jobs.EvaluationJob], None] = lambda _: None
+    stand: BoardDriver, spool: Path, evaluate: Callable[[jobs.EvaluationJob], None] = lambda _: None, **changes: Any
 ) -> jobs.EvaluationJob:
     """Evaluate ada/good by the board's suite, and publish as a worker what the child left in `spool`; return the job.
 
-    `evaluate` fills the spool if its content depends on the job.
+    `evaluate` fills the spool if its content depends on the job; `changes` are fields of the publication.
     """
     job = stand.started()
     evaluate(job)
@@ -78,6 +78,7 @@ def finish_evaluation(
         suite=stand.context.suite,
         request=job.path,
         plan=plan(spool).model_copy(update=attempt),
+        **changes,
     )
     stand.end(job, details=publish(made, HubAccess(stand.hub.url, WORKER)))
     assert stand.file(job.path)["status"] == "FINISHED"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
+from fastapi import FastAPI, Request
 
+from bot.core.settings import BotSettings
+from bot.processes.web_app import server_config
+from bot.web.incoming import client_of
 from hub.spaces import SpaceMachine, SpaceVolume
 from leaderboard import __version__
 from leaderboard.boards import parse_board
@@ -15,6 +22,10 @@ from steward.bot_space.facts import SetupFacts, SpaceFacts
 from steward.bot_space.wanted import QUEUE_FOLDER, WantedSpace, bucket_for, expected_host, is_space_id, space_files
 
 WANTED = WantedSpace("lab/bot", {"a": b"1"}, {"V": "1"}, {"S": "x"}, hardware="t4-small", storage="lab/b", sleep=600)
+LAB = parse_board(
+    "name: lab\ntitle: L\nsuite: starter\n"
+    "repos: {requests: l/r, results: l/s, logs: l/o, community: l/c, details_namespace: d}\n"
+)
 MOUNTED = SpaceVolume.bucket("lab/b", QUEUE_FOLDER)
 THERE = SpaceFacts(
     "https://lab-bot.hf.space",
@@ -75,16 +86,48 @@ def test_the_address_follows_from_the_name(name: str, host: str) -> None:
     assert not any(map(is_space_id, ("bot", "a/b/c", "a/-b", "a/b--c", "a/b.git", "a b/c", "a/b.")))
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("10.16.3.80", "203.0.113.7", "203.0.113.7"),
+        ("10.16.3.80", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        ("10.16.3.80", "10.0.0.1, 198.51.100.1, 203.0.113.7, 10.0.4.9", "203.0.113.7"),
+        ("10.16.3.80", "", "10.16.3.80"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+    ],
+)
+def test_visitors_of_a_space_are_told_apart(
+    peer: str, forwarded: str, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the address that the Hub's proxies add, not by one that a visitor claims: in the image's own environment."""
+    (networks,) = re.findall(r"FORWARDED_ALLOW_IPS=(\S+)", space_files(LAB, "", "", None)["Dockerfile"].decode())
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", networks)
+    seen: list[str] = []
+    app = FastAPI()
+
+    @app.get("/")
+    async def root(request: Request) -> None:
+        seen.append(client_of(request))
+
+    async def visit() -> None:
+        config = server_config(app, BotSettings())
+        config.load()
+        transport = httpx2.ASGITransport(config.loaded_app, client=(peer, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://space") as visitor:
+            await visitor.get("/", headers={"x-forwarded-for": forwarded} if forwarded else {})
+
+    asyncio.run(visit())
+    assert seen == [client]
+
+
 def test_without_a_wheel_the_image_installs_this_version_from_the_index(tmp_path: Path) -> None:
     """As after a release; with a wheel, the Space holds it and installs that."""
-    repos = "{requests: l/r, results: l/s, logs: l/o, community: l/c, details_namespace: d}"
-    text = f"name: lab\ntitle: L\nsuite: starter\nrepos: {repos}\n"
-    files = space_files(parse_board(text), text, "", None)
+    files = space_files(LAB, "board", "", None)
     assert set(files) == {"README.md", "Dockerfile", "board.yaml"}
     assert f"pip install --no-cache-dir 'steward-leaderboard[contents]=={__version__}'" in files["Dockerfile"].decode()
     wheel = tmp_path / "steward_leaderboard-9-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
-    files = space_files(parse_board(text), text, "", wheel)
+    files = space_files(LAB, "board", "", wheel)
     assert files[wheel.name] == b"wheel"
     assert f"'/tmp/{wheel.name}[contents]'\nCOPY board.yaml" in files["Dockerfile"].decode()
 

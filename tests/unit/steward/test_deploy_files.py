@@ -24,6 +24,7 @@ from bot.intake.inbox import Inbox
 from bot.web.health import health_routes
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
+from steward.bot_space.wanted import PROXY_NETWORKS
 from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
@@ -142,6 +143,59 @@ def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path
     assert "SetCredential=model-pr-token:\\n" in lines, "without the file, systemd would not start the unit"
 
 
+def backend_settings(project: Path) -> set[tuple[str, str]]:
+    """Process and setting, for each that docs/backends.md asks for."""
+    page = (project / "docs" / "backends.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `steward (serve|sync)`[^|]* \| `(STEWARD_\w+)` \|", page, re.MULTILINE))
+    assert len(rows) == 5
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (
+            ["deploy/systemd/steward@.service", "deploy/systemd/steward@{}.service.d/secrets.conf"],
+            {"serve": "serve", "sync": "sync"},
+        ),
+        (["deploy/compose-backends.yaml"], {"serve": "web", "sync": "sync"}),
+        (["deploy/kubernetes/{}.yaml"], {"serve": "web", "sync": "sync"}),
+    ],
+    ids=["systemd", "compose", "kubernetes"],
+)
+def test_each_setting_for_backends_is_named_where_its_process_gets_it(
+    project: Path, files: list[str], names: dict[str, str]
+) -> None:
+    """In a comment at least, because most boards have no backends; a secret may be named without `_FILE`."""
+    for process, setting in backend_settings(project):
+        text = "".join((project / file.format(names[process])).read_text("utf-8") for file in files)
+        assert setting.removesuffix("_FILE") in text, (process, setting)
+
+
+@pytest.mark.parametrize("process", ["serve", "sync"])
+def test_the_lines_for_backends_of_a_unit_fit_together(project: Path, process: str) -> None:
+    """Without their signs: each file that a setting names is a credential, and the process has all its settings."""
+    text = (project / f"deploy/systemd/steward@{process}.service.d/secrets.conf").read_text("utf-8")
+    lines = re.sub(r"^#(?=\w+=)", "", text, flags=re.MULTILINE).splitlines()
+    loaded = {line.partition("=")[2].partition(":")[0] for line in lines if line.startswith("LoadCredential=")}
+    named = dict(re.findall(r"^Environment=(\w+)=%d/(\S+)$", "\n".join(lines), re.MULTILINE))
+    assert set(named.values()) == loaded - {"redis-url"}
+    needed = {setting for of, setting in backend_settings(project) if of == process}
+    assert needed - {"STEWARD_PUBLIC_URL"} <= named.keys() <= settings()
+
+
+def test_compose_has_the_secrets_that_its_services_need_for_backends(project: Path, compose: Services) -> None:
+    """Each file that a setting names is mounted; the copy that an operator makes of the file is not committed."""
+    text = (project / "deploy" / "compose-backends.yaml").read_text("utf-8")
+    known = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["secrets"].keys()
+    for name, service in yaml.safe_load(text)["services"].items():
+        assert name in compose
+        assert set(service["secrets"]) <= known
+        assert {Path(file).name for file in service["environment"].values()} == set(service["secrets"])
+    (copy,) = re.findall(r"^#   cp deploy/compose-backends\.yaml (\S+)$", text, re.MULTILINE)
+    assert copy in (project / ".gitignore").read_text("utf-8").split()
+
+
 def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
     """The process of a board without such pages starts; that of a board with them says what is missing."""
     (tmp_path / "token").write_text("\n")
@@ -177,7 +231,10 @@ def test_the_settings_of_a_service_are_read_as_they_are_meant(
 
 @pytest.mark.parametrize(
     "file",
-    ["Dockerfile", "compose.yaml", "deploy/space/README.md", "docs/deploying.md", "README.md", *SYSTEMD],
+    [
+        *("Dockerfile", "compose.yaml", "deploy/compose-backends.yaml", "deploy/space/README.md", "docs/deploying.md"),
+        *("README.md", *SYSTEMD),
+    ],
 )
 def test_every_setting_that_is_named_exists(project: Path, file: str) -> None:
     """A setting that is renamed takes Dockerfile, compose file, units and pages with it."""
@@ -202,9 +259,17 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
         assert {name for name in named if not name.startswith("./")} <= set(whole["volumes"])
         depends = service.get("depends_on", {})
         assert all("healthcheck" in compose[other] for other in depends)
+
+
+def test_what_the_guides_put_into_the_checkout_is_not_committed(project: Path) -> None:
+    """Tokens, and the board file: for compose, and for Kubernetes."""
     ignored = (project / ".gitignore").read_text("utf-8").split()
-    secret_folders = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
-    assert secret_folders <= set(ignored)  # a token that lies in the checkout is not committed
+    compose = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
+    plan = yaml.safe_load((project / "deploy" / "kubernetes" / "kustomization.yaml").read_text("utf-8"))
+    generated = [file for each in plan["configMapGenerator"] + plan["secretGenerator"] for file in each["files"]]
+    files = [Path(secret["file"]) for secret in compose["secrets"].values()]
+    files += [Path("deploy/kubernetes", file) for file in generated]
+    assert [file for file in files if not {str(file), f"{file.parent}/"} & set(ignored)] == []
 
 
 def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
@@ -268,11 +333,31 @@ def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
         assert all(aggregation or not selector for aggregation, selector in figures), rule["alert"]
 
 
-def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
-    """`app_port` is the port that the Space's proxy uses; the image's default has to match."""
+@pytest.mark.parametrize(("cores", "options"), [("8", ["--cpus-per-task=8"]), ("", [])])
+def test_the_batch_script_passes_the_cores_of_the_job_to_its_step(
+    project: Path, tmp_path: Path, cores: str, options: list[str]
+) -> None:
+    """`srun` of some versions does not read SLURM_CPUS_PER_TASK; without the variable, it gets no option."""
+    (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": "/home/a b",
+        "USER": "ada",
+        "STEWARD_ATTEMPT": "a-1",
+    }
+    environment |= {"SLURM_CPUS_PER_TASK": cores} if cores else {}
+    script = project / "deploy" / "slurm" / "attempt.sbatch"
+    output = subprocess.run(["bash", script], env=environment, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines() == [*options, "/home/a b/steward/bin/steward", "work", "--once", "a-1"]
+
+
+def test_a_spaces_front_page_names_port_and_proxies(project: Path) -> None:
+    """`app_port` is the port that the Space's proxy uses, which the image serves; visitors are told apart."""
     front = (project / "deploy" / "space" / "README.md").read_text("utf-8").split("---")[1]
     page = yaml.safe_load(front)
     assert page["sdk"] == "docker"
+    assert f"FORWARDED_ALLOW_IPS={PROXY_NETWORKS}" in (project / "deploy" / "space" / "README.md").read_text("utf-8")
     assert f"STEWARD_PORT={page['app_port']}" in (project / "Dockerfile").read_text("utf-8")
 
 
