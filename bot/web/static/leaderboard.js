@@ -9,8 +9,10 @@ const box = table.parentElement;
 const body = document.getElementById("rows");
 const CHUNK = 50; // rows of one answer
 const STORED = 60; // answers that this tab keeps
+const MAX_PINS = 5;
 const answers = new Map(); // number of a chunk → its rows
 let state = ""; // the query of the shown table
+let pins = []; // the ids of the pinned rows; their boxes in the table follow it
 let columns = []; // all columns, as the server describes them
 let count = 0;
 let rowHeight = 40;
@@ -32,9 +34,10 @@ function query() {
   const fields = new URLSearchParams();
   for (const [name, value] of new FormData(form)) {
     const text = value.trim();
-    if (text === "" || name === "column" || (name === "rising" && text === "0") || (name === "sort" && text === "average")) continue;
-    if (!(name === "pin" && fields.getAll("pin").includes(text))) fields.append(name, text);
+    if (text === "" || ["pin", "column"].includes(name) || (name === "rising" && text === "0") || (name === "sort" && text === "average")) continue;
+    fields.append(name, text);
   }
+  for (const id of pins) fields.append("pin", id);
   const boxes = [...form.querySelectorAll("[name=column]")];
   if (boxes.some((one) => one.checked !== (one.dataset.first === "1")))
     for (const one of boxes) if (one.checked) fields.append("column", one.value);
@@ -42,6 +45,7 @@ function query() {
 }
 
 function fill(fields) {
+  pins = [...new Set(fields.getAll("pin"))].slice(0, MAX_PINS);
   for (const one of form.elements) {
     if (!one.name) continue;
     const values = fields.getAll(one.name);
@@ -50,6 +54,15 @@ function fill(fields) {
     else one.value = values[0] ?? (one.name === "sort" ? "average" : one.name === "rising" ? "0" : "");
   }
   showSlider();
+}
+
+// The fields of a link that changes one thing of the view: `data-set` holds what it sets; an empty value ends a field.
+function changed(fields, link) {
+  const next = new URLSearchParams(fields);
+  for (const [name, value] of new URLSearchParams(link.dataset.set))
+    if (value) next.set(name, value);
+    else next.delete(name);
+  return next;
 }
 
 // --- reading
@@ -83,7 +96,8 @@ const server = {
 let source = server;
 const read = (fields, offset) => source.read(fields, offset, CHUNK);
 
-async function show({ push = true } = {}) {
+// `stay`: the reader changed the pins alone, and stays at the same rows.
+async function show({ push = true, stay = false } = {}) {
   const fields = query();
   const mine = ++asked;
   let found;
@@ -97,17 +111,26 @@ async function show({ push = true } = {}) {
   const address = addressOf(fields);
   if (push && address !== `${location.pathname}${location.search}`) history.pushState(null, "", address);
   source.share(fields);
+  const stays = stay && columns.length && withoutPins(state) === withoutPins(fields);
   state = String(fields);
   columns = found.columns;
   count = found.count;
-  answers.clear();
+  if (!stays) answers.clear();
   answers.set(0, found.rows);
   document.getElementById("pages")?.remove();
   showHead(fields);
   showPinned(found.pinned);
-  showOutcome(found, fields);
-  if (box.scrollHeight > box.clientHeight) box.scrollTop = 0;
-  draw(true);
+  showCount(found);
+  if (!stays) showOutcome(found, fields);
+  showLinks(fields);
+  if (!stays && box.scrollHeight > box.clientHeight) box.scrollTop = 0;
+  draw(!stays);
+}
+
+function withoutPins(fields) {
+  const others = new URLSearchParams(fields);
+  others.delete("pin");
+  return String(others);
 }
 
 // --- drawing
@@ -127,11 +150,9 @@ function showHead(fields) {
     const mine = column.key === sort;
     const falls = ["score", "number", "count", "date", "flag"].includes(column.kind);
     const rises = mine ? fields.get("rising") === "1" : !falls;
-    const next = new URLSearchParams(fields);
-    next.set("sort", column.kind === "range" ? "rank" : column.key);
-    next.set("rising", (mine ? !rises : rises) ? "1" : "0");
+    const next = new URLSearchParams({ sort: column.kind === "range" ? "rank" : column.key, rising: (mine ? !rises : rises) ? "1" : "0" });
     const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
-    const link = element("a", { href: addressOf(next), title: part ? `of the ${averaged} benchmarks that are shown` : null }, column.title + part);
+    const link = element("a", { href: "", "data-set": next, title: part ? `of the ${averaged} benchmarks that are shown` : null }, column.title + part);
     if (mine) link.append(element("span", { "aria-hidden": "true" }, rises ? " ▲" : " ▼"));
     return element("th", { scope: "col", class: column.kind, "data-key": column.key, title: column.kind === "range" ? RANGE : null, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
   }));
@@ -150,7 +171,7 @@ function cell(row, column) {
   if (column.kind === "range") return element("td", named, ...(row.rank_range ? [[...new Set(row.rank_range)].join("–")] : []));
   if (column.kind === "model") {
     const pin = element("input", { type: "checkbox", name: "pin", value: row.id, form: "filters", "aria-label": `Pin ${row.model} to compare` });
-    pin.checked = pinnedIds().has(row.id);
+    pin.checked = pins.includes(row.id);
     return element("th", { scope: "row", class: "model" }, pin, element("span", { title: row.category }, row.symbol), " ",
       element("a", { href: source.model(row.model), title: row.model, target: source.target }, row.model),
       ...(row.flagged ? [" ", element("span", { class: "tag flagged" }, "flagged")] : []), ...(row.available ? [] : [" ", element("span", { class: "tag" }, "deleted")]),
@@ -235,32 +256,30 @@ async function load(chunk) {
 
 // --- pins, the outcome of a search, suggestions, the size slider
 
-const pinnedIds = () => new Set(new URLSearchParams(state).getAll("pin"));
-
 function showPinned(rows) {
-  for (const one of form.querySelectorAll("input[type=hidden][name=pin]")) one.remove();
   document.getElementById("pinned").replaceChildren(...rows.map((row) => line(row, null)));
   const compare = document.getElementById("compare");
   compare.hidden = !rows.length;
-  const fields = new URLSearchParams(state);
   const link = document.getElementById("comparison");
   if (link) link.href = `${source.site}/compare?${new URLSearchParams(rows.map((row) => ["pin", row.id]))}`;
-  fields.delete("pin");
-  document.getElementById("unpin").href = addressOf(fields);
+}
+
+function showLinks(fields) {
+  for (const link of document.querySelectorAll("[data-set]")) link.href = addressOf(changed(fields, link));
+  for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);
+}
+
+function showCount(found) {
+  const words = [`${found.count.toLocaleString("en")} of ${found.total.toLocaleString("en")} evaluation${found.total === 1 ? "" : "s"}`];
+  if (found.flagged)
+    words.push(`; ${found.flagged} flagged ${found.flagged === 1 ? "one is" : "ones are"} hidden (`, element("a", { href: "", "data-set": "flagged=1" }, "include"), ")");
+  document.getElementById("count").replaceChildren(...words, ".");
 }
 
 function showOutcome(found, fields) {
-  const words = [`${found.count.toLocaleString("en")} of ${found.total.toLocaleString("en")} evaluation${found.total === 1 ? "" : "s"}`];
-  if (found.flagged) {
-    const all = new URLSearchParams(fields);
-    all.set("flagged", "1");
-    words.push(`; ${found.flagged} flagged ${found.flagged === 1 ? "one is" : "ones are"} hidden (`, element("a", { href: addressOf(all) }, "include"), ")");
-  }
-  document.getElementById("count").replaceChildren(...words, ".");
   for (const one of document.querySelectorAll("[data-raw]")) one.hidden = one.dataset.raw !== (fields.get("raw") ?? "0");
   const outcome = document.getElementById("outcome");
   outcome.replaceChildren();
-  for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);
   if (found.searched.misread.length || (fields.get("q") && !found.count)) explain(outcome, found, fields);
 }
 
@@ -333,17 +352,6 @@ const later = (call, wait) => {
 const showLater = later(() => show(), 120);
 const suggestLater = later(() => suggest().catch(() => {}), 150);
 
-function togglePin(pin) {
-  const pins = [...pinnedIds()].filter((id) => id !== pin.value);
-  if (pin.checked) pins.push(pin.value);
-  const fields = query();
-  fields.delete("pin");
-  for (const id of pins.slice(-5)) fields.append("pin", id);
-  history.pushState(null, "", addressOf(fields));
-  source.share(fields);
-  return fields;
-}
-
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   show();
@@ -353,37 +361,24 @@ form.addEventListener("input", (event) => {
   if (slider.contains(event.target)) slide(event);
   showLater();
 });
-table.addEventListener("change", async (event) => {
-  if (event.target.name !== "pin") return;
-  const fields = togglePin(event.target);
-  for (const one of table.querySelectorAll("[name=pin]")) one.checked = fields.getAll("pin").includes(one.value);
-  state = String(fields);
-  const found = await read(fields, 0).catch(() => null);
-  if (found && state === String(fields)) showPinned(found.pinned);
+table.addEventListener("change", ({ target }) => {
+  if (target.name !== "pin") return;
+  pins = pins.filter((id) => id !== target.value);
+  if (target.checked) pins = [...pins, target.value].slice(-MAX_PINS);
+  for (const one of table.querySelectorAll("[name=pin]")) one.checked = pins.includes(one.value);
+  show({ stay: true });
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.origin !== location.origin || link.pathname !== home) return;
   if (!link.closest(".filters, thead, #outcome, #compare, #count")) return;
   event.preventDefault();
-  const fields = new URLSearchParams(link.search);
-  fill(fields);
-  keepPins(fields);
+  // What a reader typed or ticked since the table was shown stays.
+  fill(link.dataset.set === undefined ? new URLSearchParams(link.search) : changed(query(), link));
   show();
 });
-
-// Pins are boxes in the table; the boxes of rows that are not drawn are kept as hidden fields of the form.
-function keepPins(fields) {
-  document.getElementById("pinned").replaceChildren();
-  for (const one of body.querySelectorAll("[name=pin]")) one.checked = false;
-  for (const one of form.querySelectorAll("input[type=hidden][name=pin]")) one.remove();
-  for (const id of fields.getAll("pin")) form.append(element("input", { type: "hidden", name: "pin", value: id }));
-}
-
 window.addEventListener("popstate", () => {
-  const fields = new URLSearchParams(location.search);
-  fill(fields);
-  keepPins(fields);
+  fill(new URLSearchParams(location.search));
   show({ push: false });
 });
 let waits = false;
@@ -410,8 +405,7 @@ async function start() {
       return;
     }
     fill(new URLSearchParams(location.search));
-    keepPins(new URLSearchParams(location.search));
-  }
+  } else pins = [...new Set(new FormData(form).getAll("pin"))];
   slider.hidden = false;
   showSlider();
   if (!snapshot && new URLSearchParams(location.search).has("page")) history.replaceState(null, "", location.href);

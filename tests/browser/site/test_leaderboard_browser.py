@@ -157,6 +157,34 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
     expect(tab.locator("thead th a").filter(has_text="/")).to_have_text([names[0], names[2], names[1]])
 
 
+def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
+    """Also those that were ticked since the table was sorted; one that was unpinned does not come back."""
+    first, second = models(tab)[:2]
+    for name in (first, second):
+        tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()
+        expect(tab.locator("#pinned").get_by_role("link", name=name)).to_be_visible()
+    head = tab.get_by_role("columnheader", name="Word Sorting")
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(tab.locator("#pinned th.model a")).to_have_text([first, second])
+    assert tab.url.count("pin=") == 2
+    tab.locator("#pinned").get_by_label(f"Pin {first} to compare").click()
+    expect(tab.locator("#pinned tr")).to_have_count(1)
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(tab.locator("#pinned th.model a")).to_have_text([second])
+    assert tab.url.count("pin=") == 1
+
+
+def test_a_pin_leaves_the_reader_at_the_same_rows(tab: Page) -> None:
+    """The table does not jump to its beginning."""
+    scroll = "document.querySelector('.board').scrollTop"
+    tab.evaluate(f"{scroll} = 2000")
+    tab.locator("#rows tr[aria-rowindex='60'] input").check()
+    expect(tab.locator("#pinned tr")).to_have_count(1)
+    assert tab.evaluate(scroll) > 1000
+
+
 def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
     """A name that is found nowhere leads to the check, and to the form once the Hub is known to have the model."""
     known = {"someone%2Fbrand-new-model": None, "someone%2Freal-model": True, "someone%2Fno-model": False}

@@ -269,6 +269,23 @@ def test_a_reader_finds_filters_sorts_and_pins(tab: Page, browser: Browser) -> N
     expect(tab.get_by_role("navigation").get_by_role("link", name="Discussions")).to_be_visible()
 
 
+def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> None:
+    """Headings and the link of hidden rows change one thing, also right after a row was ticked."""
+    boxes = tab.locator("#rows [name=pin]")
+    ids = [boxes.nth(at).get_attribute("value") for at in (0, 1)]
+    for at in (0, 1):
+        boxes.nth(at).check()
+    tab.get_by_role("columnheader", name="GPQA").get_by_role("link").click()
+    expect(tab.get_by_role("columnheader", name="GPQA")).to_have_attribute("aria-sort", "descending")
+    expect(tab.locator("#pinned tr")).to_have_count(2)
+    third = tab.locator("#rows [name=pin]:not(:checked)").first.get_attribute("value")
+    tab.locator(f"#rows [name=pin][value='{third}']").check()
+    tab.locator("#count").get_by_role("link", name="include").click()
+    expect(tab).to_have_url(re.compile("flagged=1"))
+    assert re.findall("pin=([^&]+)", tab.url) == [*ids, third]
+    expect(tab.locator("#pinned tr")).to_have_count(3)
+
+
 def test_it_links_the_bots_pages_where_there_are_any(tab: Page, address: str) -> None:
     """Submit, queue, model pages and the comparison; without the bot's address the models' own pages."""
     own = tab.locator("#rows th.model a").first
