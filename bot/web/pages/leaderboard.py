@@ -132,11 +132,12 @@ def _word(value: object) -> str:
 
 @dataclass(frozen=True)
 class QuickFilter:
-    """A filter that people know by name, as a link."""
+    """A filter that people know by name, as a link; `sets` are the fields that it sets, for the script."""
 
     title: str
     explanation: str
     address: str
+    sets: str
     active: bool
 
 
@@ -153,10 +154,12 @@ def _quick_filters(query: LeaderboardQuery, home: str) -> list[QuickFilter]:
     for title, explanation, smallest, largest in _SIZES:
         active = (query.smallest, query.largest) == (smallest, largest)
         changed = replace(query, smallest=None if active else smallest, largest=None if active else largest, offset=0)
-        filters.append(QuickFilter(title, explanation, _address(changed, home=home), active))
+        bounds = {"smallest": smallest, "largest": largest}
+        sets = urlencode({name: "" if bound is None else _word(bound) for name, bound in bounds.items()})
+        filters.append(QuickFilter(title, explanation, _address(changed, home=home), sets, active))
     official = _address(replace(query, official=not query.official, offset=0), home=home)
     explanation = "organisations that the board named"
-    return [*filters, QuickFilter("Official providers", explanation, official, query.official)]
+    return [*filters, QuickFilter("Official providers", explanation, official, "official=1", query.official)]
 
 
 def _address(query: LeaderboardQuery, page: int = 1, *, home: str = "/") -> str:

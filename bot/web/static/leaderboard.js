@@ -57,12 +57,19 @@ function fill(fields) {
 }
 
 // The fields of a link that changes one thing of the view: `data-set` holds what it sets; an empty value ends a field.
+// A quick filter that is on ends all that it sets.
 function changed(fields, link) {
-  const next = new URLSearchParams(fields);
+  const next = new URLSearchParams(fields), ends = link.closest(".quick") && isOn(fields, link);
   for (const [name, value] of new URLSearchParams(link.dataset.set))
-    if (value) next.set(name, value);
+    if (value && !ends) next.set(name, value);
     else next.delete(name);
   return next;
+}
+
+// Whether the fields are those that a quick filter, whose values are numbers, sets.
+function isOn(fields, link) {
+  const same = ([name, value]) => Object.is(parseFloat(fields.get(name)), parseFloat(value)); // NaN: no bound
+  return [...new URLSearchParams(link.dataset.set)].every(same);
 }
 
 // --- reading
@@ -267,6 +274,9 @@ function showPinned(rows) {
 function showLinks(fields) {
   for (const link of document.querySelectorAll("[data-set]")) link.href = addressOf(changed(fields, link));
   for (const link of document.querySelectorAll("[data-export]")) link.search = String(fields);
+  for (const link of document.querySelectorAll(".quick [data-set]"))
+    if (isOn(fields, link)) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
 }
 
 function showCount(found) {

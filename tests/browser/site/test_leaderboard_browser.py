@@ -89,6 +89,25 @@ def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: B
     expect(tab.locator("#count")).not_to_contain_text(f"{every:,} of")
 
 
+def test_a_quick_filter_changes_nothing_else_and_can_be_switched_off(tab: Page) -> None:
+    """The search, the pins and another quick filter stay; a second click ends the filter."""
+    tab.locator("#rows [name=pin]").first.check()
+    tab.locator("#q").fill("qwen3; llama")
+    expect(tab).to_have_url(re.compile("q=qwen3"))
+    consumers = tab.get_by_role("link", name="For consumers")
+    consumers.click()
+    expect(tab).to_have_url(re.compile("q=qwen3.*smallest=3&largest=7.*pin="))
+    expect(consumers).to_have_attribute("aria-current", "true")
+    tab.get_by_role("link", name="Official providers").click()
+    expect(tab).to_have_url(re.compile("smallest=3&largest=7.*official=1"))
+    tab.get_by_role("link", name="Mid-range").click()
+    expect(tab).to_have_url(re.compile("smallest=7&largest=65.*official=1"))
+    expect(consumers).not_to_have_attribute("aria-current", "true")
+    tab.get_by_role("link", name="Mid-range").click()
+    expect(tab).not_to_have_url(re.compile("smallest|largest"))
+    expect(tab).to_have_url(re.compile("q=qwen3.*official=1.*pin="))
+
+
 def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page) -> None:
     """A hidden benchmark leaves the table and the average; the ranks follow."""
     first = models(tab)[0]
