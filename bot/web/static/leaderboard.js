@@ -103,8 +103,8 @@ const server = {
 let source = server;
 const read = (fields, offset) => source.read(fields, offset, CHUNK);
 
-// `stay`: the reader changed the pins alone, and stays at the same rows.
-async function show({ push = true, stay = false } = {}) {
+// `stay`: the reader changed the pins alone, and stays at the same rows. `from`: the row to begin with.
+async function show({ push = true, stay = false, from = 0 } = {}) {
   const fields = query();
   const mine = ++asked;
   let found;
@@ -132,6 +132,13 @@ async function show({ push = true, stay = false } = {}) {
   showLinks(fields);
   if (!stays && box.scrollHeight > box.clientHeight) box.scrollTop = 0;
   draw(!stays);
+  if (from) scrollToRow(from);
+}
+
+function scrollToRow(row) {
+  const top = body.getBoundingClientRect().top + row * rowHeight;
+  if (box.scrollHeight > box.clientHeight) box.scrollTop += top - table.tHead.getBoundingClientRect().bottom;
+  else window.scrollBy(0, top);
 }
 
 function withoutPins(fields) {
@@ -205,6 +212,7 @@ let drawn = "";
 
 // Draws the chunks in view, with space for all rows above and below them.
 function draw(always = false) {
+  if (!columns.length) return; // the server's rows stay until there are others
   const top = body.getBoundingClientRect().top - Math.max(0, box.getBoundingClientRect().top);
   const first = Math.max(0, Math.floor(-top / rowHeight / CHUNK));
   const last = Math.min(Math.max(0, Math.ceil(count / CHUNK) - 1), Math.floor((window.innerHeight - top) / rowHeight / CHUNK));
@@ -418,8 +426,9 @@ async function start() {
   } else pins = [...new Set(new FormData(form).getAll("pin"))];
   slider.hidden = false;
   showSlider();
-  if (!snapshot && new URLSearchParams(location.search).has("page")) history.replaceState(null, "", location.href);
-  else show({ push: false });
+  // A page of the table without this script is a place in the whole one.
+  if (new URLSearchParams(location.search).has("page")) history.replaceState(null, "", addressOf(query()));
+  show({ push: false, from: Number(form.dataset.offset) });
 }
 
 start();

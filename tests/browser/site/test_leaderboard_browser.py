@@ -176,6 +176,34 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
     expect(tab.locator("thead th a").filter(has_text="/")).to_have_text([names[0], names[2], names[1]])
 
 
+@pytest.mark.parametrize("width", [1200, 360])
+def test_an_address_of_a_page_leads_to_its_place_in_the_table(tab: Page, width: int) -> None:
+    """As people share addresses that they have without a script: the rows are there, scroll and can be pinned."""
+    tab.set_viewport_size({"width": width, "height": 740})
+    tab.goto("/?page=3&sort=model&rising=1")
+    expect(tab).to_have_url(re.compile(r"/\?sort=model&rising=1$"))
+    row = tab.locator("#rows tr[aria-rowindex='82']")
+    expect(row.locator("th.model a")).to_be_in_viewport()
+    tab.mouse.move(100, 700)
+    tab.mouse.wheel(0, 400)
+    expect(row.locator("th.model a")).not_to_be_in_viewport()
+    next_row = tab.locator("#rows tr[aria-rowindex='96']")
+    next_row.locator("input").check()
+    expect(tab.locator("#pinned th.model a")).to_have_text(next_row.locator("th.model a").inner_text())
+
+
+def test_a_server_that_is_away_leaves_the_rows_of_the_page(browser: Browser, large: ServedSite) -> None:
+    """A reader scrolls through the rows that came with the page."""
+    with browser.new_context(base_url=large.address) as context:
+        page = context.new_page()
+        page.route("**/api/leaderboard?*", lambda route: route.abort())
+        page.goto("/")
+        expect(page.locator("#count")).to_contain_text("cannot be loaded")
+        page.evaluate("document.querySelector('.board').scrollTop = 300")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert len(models(page)) == 40
+
+
 def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
     """Also those that were ticked since the table was sorted; one that was unpinned does not come back."""
     first, second = models(tab)[:2]
