@@ -162,7 +162,7 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     count = len(selected.order)
     offset = min(query.offset, max(0, count - 1) // query.limit * query.limit)
     shown = selected.order[offset : offset + query.limit].tolist()
-    pinned = (at for at in map(rows.at, dict.fromkeys((query.pin or ())[:MAX_PINNED])) if at is not None)
+    pinned = (at for at in map(rows.at, list(dict.fromkeys(query.pin or ()))[:MAX_PINNED]) if at is not None)
     return LeaderboardResponse(
         searched=_searched(board, query, count),
         columns=columns_of(board),

@@ -117,7 +117,7 @@ def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
     parameters = request.query_params
     names = [name.strip()[:300] for name in parameters.getlist("model")[:MAX_PINNED] if name.strip()]
     names += [name.strip()[:300] for name in words(request, "add").split(";") if name.strip()]
-    return CompareQuery([name[:1_200] for name in parameters.getlist("pin")[:MAX_PINNED]], names)
+    return CompareQuery(list(dict.fromkeys(name[:1_200] for name in parameters.getlist("pin")))[:MAX_PINNED], names)
 
 
 def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:

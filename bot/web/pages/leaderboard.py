@@ -99,7 +99,7 @@ def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
         raw=words(request, "raw") == "1",
         sort=choice(request, "sort", sorts) or "average",
         rising=words(request, "rising") == "1",
-        pin=[name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]] or None,
+        pin=list(dict.fromkeys(name[:1_200] for name in asked.getlist("pin")))[:MAX_PINNED] or None,
         offset=(number(request, "page", 1) - 1) * PAGE_ROWS,
         limit=PAGE_ROWS,
         column=[key for key in asked.getlist("column")[:MAX_VALUES] if key in keys] or None,

@@ -289,7 +289,7 @@ export class SnapshotSource {
     const query = parse(selection.query, search);
     const selected = rows.select(selection, query);
     const row = (at) => rows.row(selection, selected, at);
-    const pinned = [...new Set(fields.getAll("pin").slice(0, MAX_PINNED))].map((id) => rows.places.get(id)).filter((at) => at !== undefined);
+    const pinned = [...new Set(fields.getAll("pin"))].slice(0, MAX_PINNED).map((id) => rows.places.get(id)).filter((at) => at !== undefined);
     return {
       columns, offset, count: selected.order.length, total: rows.count, flagged: selected.flagged,
       searched: { query: selection.query, misread: query.misread, names: query.names },

@@ -155,6 +155,19 @@ def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     assert "needs a number" in page(site, "/", q="Average: much")
 
 
+def test_pins_without_a_script_are_counted_once(site: Client) -> None:
+    """A form sends each ticked box: a pinned row has one, so that it can be unpinned, and four rows are four."""
+    first, second, third, fourth = (
+        path_of(model) for model in ("north/birch-70b", "01-ai/Yi-34B", "chen/juniper-0.5b", "tiny-lab/cedar-7b")
+    )
+    pins = [first, second, third, first, second, third, fourth]
+    text = page(site, "/", pin=pins)
+    assert re.findall(r'name="pin" value="([^"]+)"[^>]* checked', text) == [first, second, third, fourth]
+    answer = site.get("/api/leaderboard", params={"pin": pins}).json()
+    assert [row["id"] for row in answer["pinned"]] == [first, second, third, fourth]
+    assert page(site, "/compare", pin=pins).count(">Remove</a>") == 4
+
+
 def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:
     """Nothing disappears: the page says how many there are, and how to see them."""
     text = page(site, "/")

@@ -27,7 +27,7 @@ def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
         yield client
 
 
-def page(client: Client, path: str, **params: str) -> str:
+def page(client: Client, path: str, **params: str | list[str]) -> str:
     """Return the HTML of a page that answers 200."""
     answer = client.get(path, params=params or None)
     assert answer.status_code == 200, answer.text
