@@ -12,7 +12,7 @@ from fastapi import Query
 from pydantic import ConfigDict, Field
 
 from bot.read_models.models import ApiModel
-from bot.web.board import BoardReader, SearchView
+from bot.web.board import BoardReader, SearchView, searched
 from bot.web.leaderboard_columns import ColumnView, standard_columns
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.page import SearchText
@@ -164,7 +164,7 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     shown = selected.order[offset : offset + query.limit].tolist()
     pinned = (at for at in map(rows.at, list(dict.fromkeys(query.pin or ()))[:MAX_PINNED]) if at is not None)
     return LeaderboardResponse(
-        searched=_searched(board, query, count),
+        searched=searched(board.table.rows(), query.q, terms, count),
         columns=columns_of(board),
         rows=row_views(rows, selected, shown),
         pinned=row_views(rows, selected, list(pinned)),
@@ -174,12 +174,6 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
         flagged=selected.flagged,
         rebuilding=board.is_rebuilding(),
     )
-
-
-def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
-    terms = parse(query.q)
-    near = [] if count or not terms.names else board.table.rows().near(terms)
-    return SearchView(query=query.q[:1_000], count=count, near=near, misread=list(terms.misread))
 
 
 def row_views(rows: LeaderboardRows, selected: Selected, numbers: Sequence[int]) -> list[LeaderboardRowView]:

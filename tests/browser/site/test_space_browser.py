@@ -269,6 +269,21 @@ def test_a_reader_finds_filters_sorts_and_pins(tab: Page, browser: Browser) -> N
     expect(tab.get_by_role("navigation").get_by_role("link", name="Discussions")).to_be_visible()
 
 
+def test_what_is_hidden_is_not_said_to_be_missing(tab: Page, address: str) -> None:
+    """Filtered rows are one click away; a pasted address of a model that is not here leads on by its name."""
+    tab.goto(f"{address}/linked/index.html?q=org-1/model-1&smallest=1000")
+    outcome = tab.locator("#outcome")
+    expect(outcome).to_contain_text(re.compile(r"\d+ evaluations match, but are hidden by a filter"))
+    expect(outcome).not_to_contain_text("Did you mean")
+    assert outcome.get_by_role("link", name="submit it").count() == 0
+    outcome.get_by_role("link", name="show them").click()
+    expect(tab.locator("#rows th.model a").first).to_contain_text("org-1/model-1")
+    tab.locator("#q").fill("https://huggingface.co/Some/New-Model")
+    expect(outcome.get_by_role("link", name="submit it")).to_have_attribute(
+        "href", "https://bot.example.org/submit?model=Some%2FNew-Model"
+    )
+
+
 def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> None:
     """Headings and the link of hidden rows change one thing, also right after a row was ticked."""
     boxes = tab.locator("#rows [name=pin]")

@@ -155,6 +155,46 @@ def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     assert "needs a number" in page(site, "/", q="Average: much")
 
 
+@pytest.mark.parametrize(
+    ("query", "words", "address"),
+    [
+        ({"q": "willow"}, "1 evaluation matches, but is hidden", "/?q=willow&amp;flagged=1&amp;deleted=1"),
+        (
+            {"q": "Yi-34B; cedar", "type": "merge"},
+            "3 evaluations match",
+            "/?q=Yi-34B%3B+cedar&amp;flagged=1&amp;deleted=1",
+        ),
+        ({"q": "bob/ash-9b"}, "One request without scores here matches", "/requests?q=bob%2Fash-9b"),
+        ({"q": "sapling; oak"}, "9 requests without scores here match", "/requests?q=sapling%3B+oak"),
+    ],
+)
+def test_what_is_here_and_hidden_is_not_said_to_be_missing(
+    site: Client, query: dict[str, str | list[str]], words: str, address: str
+) -> None:
+    """The page leads to rows that are flagged or filtered, else to their requests, and asks the Hub for none."""
+    text = page(site, "/", **query)
+    assert words in text
+    assert f'<a href="{address}">' in text
+    assert "Did you mean" not in text
+    assert "data-ask-hub" not in text
+    assert site.get("/api/leaderboard", params=query).json()["searched"]["near"] == []
+
+
+def test_requests_in_other_states_are_named(site: Client) -> None:
+    """A request that is not in the chosen state is not said to be misspelt."""
+    text = page(site, "/requests", q="sapling-0b", state="failed")
+    assert "In other states there is one request" in text
+    assert '<a href="/requests?q=sapling-0b">show it</a>' in text
+    assert "Did you mean" not in text
+
+
+@pytest.mark.parametrize("address", ["https://huggingface.co/Some/New-Model", "https://hf.co/Some/New-Model/tree/main"])
+def test_a_pasted_address_is_asked_for_by_its_name(site: Client, address: str) -> None:
+    """The Hub knows a model's name alone."""
+    assert 'data-ask-hub="Some/New-Model"' in page(site, "/", q=address)
+    assert "data-ask-hub" not in page(site, "/", q="Some/New-Model; Hub License: mit")
+
+
 def test_pins_without_a_script_are_counted_once(site: Client) -> None:
     """A form sends each ticked box: a pinned row has one, so that it can be unpinned, and four rows are four."""
     first, second, third, fourth = (
