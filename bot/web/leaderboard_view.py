@@ -25,8 +25,8 @@ from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import parse
 from redis_state.clock import iso
 
-MAX_ROWS, MAX_PINNED, MAX_VALUES = 500, 5, 50
-"""Rows of one answer, pinned rows, and values of one filter."""
+MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_COLUMNS = 500, 5, 50, 100
+"""Rows of one answer, pinned rows, values of one filter, and shown columns: a suite may have fifty benchmarks."""
 _SORT_KEYS = {
     "weight_type": "weights",
     "base_model": "base",
@@ -128,7 +128,7 @@ class LeaderboardQuery:
         list[str] | None,
         Query(
             description="keys of the shown columns; the average is of the benchmarks among them, or of all without any",
-            max_length=MAX_VALUES,
+            max_length=MAX_COLUMNS,
         ),
     ] = None
 

@@ -19,7 +19,6 @@ from bot.web.incoming import choice, number, words
 from bot.web.leaderboard_rows import SIZE_STEPS
 from bot.web.leaderboard_view import (
     MAX_PINNED,
-    MAX_VALUES,
     LeaderboardQuery,
     LeaderboardResponse,
     columns_of,
@@ -106,7 +105,7 @@ def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
         pin=list(dict.fromkeys(name[:1_200] for name in asked.getlist("pin")))[:MAX_PINNED] or None,
         offset=(number(request, "page", 1) - 1) * PAGE_ROWS,
         limit=PAGE_ROWS,
-        column=[key for key in asked.getlist("column")[:MAX_VALUES] if key in keys] or None,
+        column=list(dict.fromkeys(key for key in asked.getlist("column") if key in keys)) or None,
     )
 
 

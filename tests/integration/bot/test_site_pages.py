@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import yaml
 
 from bot.core.settings import BotSettings
 from bot.threads.faq import faq_entries
@@ -20,7 +21,9 @@ from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from leaderboard.categories import ModelCategory
 from leaderboard.flags import FlagDecision
+from leaderboard.suites import find_suite
 from redis_state.board.index import Index
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
@@ -206,6 +209,30 @@ def test_pins_without_a_script_are_counted_once(site: Client) -> None:
     answer = site.get("/api/leaderboard", params={"pin": pins}).json()
     assert [row["id"] for row in answer["pinned"]] == [first, second, third, fourth]
     assert page(site, "/compare", pin=pins).count(">Remove</a>") == 4
+
+
+def test_every_column_of_the_largest_suite_can_be_chosen(
+    lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path: Path
+) -> None:
+    """A suite has up to fifty benchmarks: no choice of columns is refused, and the average is of all of them."""
+    suite, names = find_suite("starter"), [f"Benchmark {number}" for number in range(50)]
+    benchmarks = tuple(suite.benchmarks[0].model_copy(update={"name": name}) for name in names)
+    wide = suite.model_copy(update={"benchmarks": benchmarks}).model_dump(mode="json")
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(wide))
+    keys, finished = Keys("fifty"), entry("ada/wide", "settled", "FINISHED")
+    Index(lasting_redis, keys).put(finished)
+    each = {name: float(number) for number, name in enumerate(names)}
+    scored = EvaluationScores(suite="s", path=finished.path, model="ada/wide", average=24.5, benchmarks=each)
+    Scoreboard(lasting_redis, keys).put(scored)
+    for client in serving(lasting_valkey, tmp_path, keys.board, tmp_path / "suite.yaml"):
+        columns = [column["key"] for column in client.get("/api/leaderboard").json()["columns"]]
+        assert len(columns) > 70
+        chosen = [key for key in columns if key != names[0]]
+        answer = client.get("/api/leaderboard", params={"column": chosen})
+        assert (answer.status_code, answer.json()["rows"][0]["average"]) == (200, 25.0)
+        assert client.get("/api/leaderboard", params={"column": columns}).json()["rows"][0]["average"] == 24.5
+        assert "Average of 49<" in page(client, "/", column=[*chosen, *chosen])
+        assert "Average of" not in page(client, "/", column=columns)
 
 
 def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:
