@@ -27,7 +27,7 @@ from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
-from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags
+from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags, score
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
@@ -79,6 +79,28 @@ def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> Non
     assert sorted(request["replayed"] for request in queue) == [0, 20]
     assert "1,204 of its answers had been computed before" in page(site, f"/requests/{ended}")
     assert site.get(f"/api/history/{ended}").json()["replayed"] == 1_204
+
+
+def test_pages_of_gated_models_lead_to_what_is_public(site: Client, lasting_redis: redis.Redis) -> None:
+    """The reason is in the request's file, which is linked; questions and answers, which are not public, are not."""
+    index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
+    results = "bob/gated/results_2026-11-24T10-00-00.json"
+    gated = entry("bob/gated", "settled", "FINISHED", access="gated", results=results)
+    failed = entry("bob/failed", "settled", "FAILED", access="gated", failure=REASONS[0])
+    score(scores, gated, 20.0, "chat")
+    index.put(gated, failed)
+    try:
+        text = page(site, "/compare", pin=[gated.path, path_of("north/birch-70b"), path_of("01-ai/Yi-34B")])
+        assert text.count(">Remove</a>") == 3
+        assert re.findall(r'href="/details/([^"]+)"', text) == [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
+        text = page(site, "/compare", pin=[gated.path, path_of("north/birch-70b")])
+        assert "/compare/questions" not in text
+        file = rf'<a href="[^"]+/board/requests/blob/main/{re.escape(failed.path)}">Its request file</a> says why.'
+        for address in (f"/requests/{failed.path}", "/requests", "/queue"):
+            assert re.search(file, page(site, address)), address
+    finally:
+        index.drop(gated.path)
+        index.drop(failed.path)
 
 
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
