@@ -129,7 +129,7 @@ def snapshot(hub: str) -> dict[str, Any]:
         "version": VERSION,
         "title": BOARD.title,
         "links": {"hub": hub, "discussions": "", "table": ""},
-        "columns": [column.model_dump() for column in standard_columns(NAMES, ranges=False)],
+        "columns": [column.model_dump() for column in standard_columns(NAMES, ranges=True)],
         "search": search_columns(),
         "rows": snapshot_rows(ROWS, {row.path for row in LINES}),
     }
@@ -299,6 +299,18 @@ def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> 
     expect(tab).to_have_url(re.compile("flagged=1"))
     assert re.findall("pin=([^&]+)", tab.url) == [*ids, third]
     expect(tab.locator("#pinned tr")).to_have_count(3)
+
+
+def test_ranges_of_ranks_are_explained_where_they_are_shown(tab: Page) -> None:
+    """The snapshot brings the column, which the page did not know."""
+    explanation = tab.get_by_text("A range of ranks has every rank that this choice allows among all evaluations")
+    expect(explanation).to_be_visible()
+    head = tab.get_by_role("columnheader", name="Range of ranks")
+    expect(head).to_have_attribute("title", re.compile("^95 %: the ranks that"))
+    tab.get_by_text("Columns", exact=True).click()
+    tab.get_by_label("Range of ranks").uncheck()
+    expect(head).to_have_count(0)
+    expect(explanation).to_be_hidden()
 
 
 def test_it_links_the_bots_pages_where_there_are_any(tab: Page, address: str) -> None:
