@@ -412,10 +412,10 @@ document.addEventListener("scroll", () => {
 window.addEventListener("resize", () => draw(true));
 
 async function start() {
-  const { snapshot, module, site } = table.dataset;
+  const { snapshot, module, site, subject } = table.dataset;
   if (snapshot) {
     const { SnapshotSource } = await import(module);
-    source = new SnapshotSource(snapshot, site, element);
+    source = new SnapshotSource(snapshot, site, element, subject);
     try {
       await source.load();
       source.prepare(form, steps);

@@ -273,9 +273,11 @@ function withoutFilters(fields) {
 class Missing extends Error {}
 
 export class SnapshotSource {
-  constructor(address, site, element) {
+  // `subject`: what the board takes, models or predictions.
+  constructor(address, site, element, subject) {
     this.address = address;
     this.site = site;
+    this.takesModels = subject === "models";
     this.target = "_blank"; // the Hub shows this page in a frame, and other pages of the Hub refuse to be in one
     this.element = element;
     this.hub = new URL(address).origin;
@@ -306,7 +308,7 @@ export class SnapshotSource {
   }
 
   failure(error) {
-    if (error instanceof Missing) return "No model was evaluated yet.";
+    if (error instanceof Missing) return this.takesModels ? "No model was evaluated yet." : "No predictions were scored yet.";
     return "The table cannot be loaded at the moment. Try again in a minute.";
   }
 
@@ -346,12 +348,12 @@ export class SnapshotSource {
     if (count) {
       const [match, are, they, them] = count === 1 ? [" matches", "is", "it is", "it"] : ["s match", "are", "they are", "them"];
       const link = element("a", { href: `?${every}` }, `show ${them}`);
-      return [note(`${nothing}${count.toLocaleString("en")} evaluation${match}, but ${are} hidden by a filter, or because ${they} flagged or gone from the Hub: `, link, ".")];
+      return [note(`${nothing}${count.toLocaleString("en")} evaluation${match}, but ${are} hidden by a filter, or because ${they} flagged${this.takesModels ? " or gone from the Hub" : ""}: `, link, ".")];
     }
     const near = this.near(searched.names), links = near.flatMap((name, at) => [at ? ", " : "", element("a", { href: `?${new URLSearchParams({ q: name })}` }, name)]);
-    const notes = [note(nothing, ...(links.length ? ["Did you mean ", ...links, "?"] : ["Check that the name is spelt as on the Hub, or remove a term."]))];
+    const notes = [note(nothing, ...(links.length ? ["Did you mean ", ...links, "?"] : [`Check ${this.takesModels ? "that the name is spelt as on the Hub" : "the spelling of the name"}, or remove a term.`]))];
     const model = searched.query.trim().replace(new RegExp(`^${ADDRESS.source}`, "i"), "");
-    if (this.site && /^[\w.-]+\/[\w.-]+$/.test(model)) {
+    if (this.site && this.takesModels && /^[\w.-]+\/[\w.-]+$/.test(model)) {
       const to = (page, text) => element("a", { href: `${this.site}/${page}?${new URLSearchParams({ model })}`, target: this.target }, text);
       notes.push(element("p", {}, "Is ", element("strong", {}, model), " a model on the Hub that was not evaluated yet? ", to("check", "Check it"), " or ", to("submit", "submit it"), "."));
     }

@@ -30,19 +30,21 @@ from leaderboard.categories import ModelCategory
 from leaderboard.search import fold, parse
 from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
+from tests.support.board.predictions import suite_at
 from tests.support.sizes import WHOLE
 from tests.unit.bot.test_leaderboard_rows import line
 
 pytestmark = pytest.mark.browser
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("dark", 360), ("light", 360), ("dark", 1200)]
-BOARD = parse_board("""
+FIELDS = """
 name: fresh
 title: Fresh <board>
 suite: starter
 effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         contents: fresh/contents, details_namespace: fresh-details}
-""")
+"""
+BOARD = parse_board(FIELDS)
 NAMES = ("IFEval", "BBH", "GPQA")
 """The benchmarks of the drawn rows: the columns come from the snapshot."""
 
@@ -155,9 +157,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / name).mkdir()
         for path, data in space_files(BOARD, find_suite(BOARD.suite), hub, site).items():
             (folder / name / path).write_bytes(data)
-    (folder / "empty").mkdir()
-    for path, data in space_files(BOARD, find_suite(BOARD.suite), f"{hub}/no", "").items():
-        (folder / "empty" / path).write_bytes(data)
+    predictions, suite = parse_board(f"precisions: [predictions]\n{FIELDS}"), suite_at("a" * 40)
+    for name, files in {
+        "empty": space_files(BOARD, find_suite(BOARD.suite), f"{hub}/no", ""),
+        "predictions": space_files(predictions, suite, hub, "https://bot.example.org"),
+        "no-predictions": space_files(predictions, suite, f"{hub}/no", ""),
+    }.items():
+        (folder / name).mkdir()
+        for path, data in files.items():
+            (folder / name / path).write_bytes(data)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield hub
@@ -334,6 +342,20 @@ def test_a_board_without_evaluations_says_so(browser: Browser, address: str) -> 
         page = context.new_page()
         page.goto(f"{address}/empty/index.html")
         expect(page.locator("#count")).to_have_text("No model was evaluated yet.")
+
+
+def test_a_board_of_predictions_speaks_of_no_models(browser: Browser, address: str) -> None:
+    """Where nothing is found, and where there is nothing yet."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/no-predictions/index.html")
+        expect(page.locator("#count")).to_have_text("No predictions were scored yet.")
+        page.goto(f"{address}/predictions/index.html?q=ada/frist")
+        expect(page.locator("#outcome")).to_have_text(
+            "Nothing was found for “ada/frist”. Check the spelling of the name, or remove a term."
+        )
+        submit = page.get_by_role("navigation").get_by_role("link", name="Submit")
+        expect(submit).to_have_attribute("href", "https://bot.example.org/predictions")
 
 
 @pytest.mark.parametrize(("look", "width"), LOOKS if WHOLE else LOOKS[1:2])
