@@ -20,7 +20,7 @@ from bot.web.request_row import RequestRow, category_of
 from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from leaderboard.flag_categories import CATEGORIES
-from leaderboard.search import MisreadTerm, Query
+from leaderboard.search import MisreadTerm, Query, fold
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
@@ -146,4 +146,6 @@ def page_of(order: Sequence[int], page: int, size: int) -> tuple[int, int, Seque
 def searched(rows: RequestRows, q: str, query: Query, count: int) -> SearchView:
     """The outcome of the search `q`, which was parsed as `query` and matches `count` rows."""
     near = [] if count or not query.names else rows.near(query)
+    # A name that contains a searched one matches already: something else in the search, or a filter, hides it.
+    near = [name for name in near if not any(wanted in fold(name) for wanted in query.names)]
     return SearchView(query=q[:1_000], count=count, near=near, misread=list(query.misread))

@@ -12,7 +12,7 @@ from fastapi import Query
 from pydantic import ConfigDict, Field
 
 from bot.read_models.models import ApiModel
-from bot.web.board import BoardReader, SearchView
+from bot.web.board import BoardReader, SearchView, searched
 from bot.web.leaderboard_columns import ColumnView, standard_columns
 from bot.web.leaderboard_rows import LeaderboardRows
 from bot.web.page import SearchText
@@ -25,8 +25,8 @@ from leaderboard.result_digests import SHORT_DIGEST
 from leaderboard.search import parse
 from redis_state.clock import iso
 
-MAX_ROWS, MAX_PINNED, MAX_VALUES = 500, 5, 50
-"""Rows of one answer, pinned rows, and values of one filter."""
+MAX_ROWS, MAX_PINNED, MAX_VALUES, MAX_COLUMNS = 500, 5, 50, 100
+"""Rows of one answer, pinned rows, values of one filter, and shown columns: a suite may have fifty benchmarks."""
 _SORT_KEYS = {
     "weight_type": "weights",
     "base_model": "base",
@@ -128,7 +128,7 @@ class LeaderboardQuery:
         list[str] | None,
         Query(
             description="keys of the shown columns; the average is of the benchmarks among them, or of all without any",
-            max_length=MAX_VALUES,
+            max_length=MAX_COLUMNS,
         ),
     ] = None
 
@@ -162,9 +162,9 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
     count = len(selected.order)
     offset = min(query.offset, max(0, count - 1) // query.limit * query.limit)
     shown = selected.order[offset : offset + query.limit].tolist()
-    pinned = (at for at in map(rows.at, dict.fromkeys((query.pin or ())[:MAX_PINNED])) if at is not None)
+    pinned = (at for at in map(rows.at, list(dict.fromkeys(query.pin or ()))[:MAX_PINNED]) if at is not None)
     return LeaderboardResponse(
-        searched=_searched(board, query, count),
+        searched=searched(board.table.rows(), query.q, terms, count),
         columns=columns_of(board),
         rows=row_views(rows, selected, shown),
         pinned=row_views(rows, selected, list(pinned)),
@@ -174,12 +174,6 @@ def leaderboard(board: BoardReader, query: LeaderboardQuery) -> LeaderboardRespo
         flagged=selected.flagged,
         rebuilding=board.is_rebuilding(),
     )
-
-
-def _searched(board: BoardReader, query: LeaderboardQuery, count: int) -> SearchView:
-    terms = parse(query.q)
-    near = [] if count or not terms.names else board.table.rows().near(terms)
-    return SearchView(query=query.q[:1_000], count=count, near=near, misread=list(terms.misread))
 
 
 def row_views(rows: LeaderboardRows, selected: Selected, numbers: Sequence[int]) -> list[LeaderboardRowView]:

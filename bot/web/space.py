@@ -65,7 +65,8 @@ def _index(board: Board, suite: Suite, hub: str, site: str) -> bytes:
     contents = f"{hub}/datasets/{board.repos.contents}"
     kind = "spaces" if board.repos.community_type == "space" else "datasets"
     discussions = f"{hub}/{kind}/{board.repos.community}/discussions"
-    pages = [(f"{site}/submit", "Submit"), (f"{site}/queue", "Queue"), (f"{site}/about", "About")] if site else []
+    submit = "submit" if takes.models else "predictions"
+    pages = [(f"{site}/{submit}", "Submit"), (f"{site}/queue", "Queue"), (f"{site}/about", "About")] if site else []
     templates = new_templates()
     templates.globals.update(static=lambda name: f"{name}?{DIGESTS[name]}")
     values = page_values(view, query, names, board.precisions, [0] * len(SIZE_STEPS), takes=takes, home="")

@@ -8,6 +8,7 @@ from fastapi import Query, Request
 from pydantic import Field
 
 from bot.read_models.models import ApiModel
+from bot.results.details_reader import DetailsRefused, visible_entry
 from bot.web.board import BoardReader
 from bot.web.incoming import words
 from bot.web.leaderboard_view import MAX_PINNED, MAX_VALUES, LeaderboardRowView, row_views
@@ -117,15 +118,23 @@ def _query_of_page(request: Request, _board: BoardReader) -> CompareQuery:
     parameters = request.query_params
     names = [name.strip()[:300] for name in parameters.getlist("model")[:MAX_PINNED] if name.strip()]
     names += [name.strip()[:300] for name in words(request, "add").split(";") if name.strip()]
-    return CompareQuery([name[:1_200] for name in parameters.getlist("pin")[:MAX_PINNED]], names)
+    return CompareQuery(list(dict.fromkeys(name[:1_200] for name in parameters.getlist("pin")))[:MAX_PINNED], names)
 
 
-def _page_values(_board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
-    ids = [compared.row.id for compared in view.compared]
-    # The newest evaluation of a request has the request's path as its id: its answers can be read.
+def _page_values(board: BoardReader, _query: CompareQuery, view: CompareResponse) -> Mapping[str, object]:
     rows = [compared.row for compared in view.compared]
-    answered = [row for row in rows if row.id == row.path and row.precision != PREDICTIONS]
-    return {"ids": ids, "answered": answered}
+    return {"ids": [row.id for row in rows], "answered": [row for row in rows if _has_public_answers(board, row)]}
+
+
+def _has_public_answers(board: BoardReader, row: LeaderboardRowView) -> bool:
+    """Whether pages show the answers of this evaluation: of a newest one, whose id is its request's path."""
+    if row.id != row.path or row.precision == PREDICTIONS:
+        return False
+    try:
+        visible_entry(board.context, row.path)
+    except DetailsRefused:
+        return False
+    return True
 
 
 PAGE = Page(

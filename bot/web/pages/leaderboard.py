@@ -12,25 +12,28 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
+from bot.core.commands.registry import model_in
 from bot.read_models.models import ApiModel
 from bot.web.board import BoardReader
 from bot.web.incoming import choice, number, words
 from bot.web.leaderboard_rows import SIZE_STEPS
 from bot.web.leaderboard_view import (
     MAX_PINNED,
-    MAX_VALUES,
     LeaderboardQuery,
     LeaderboardResponse,
     columns_of,
     leaderboard,
 )
 from bot.web.page import Page, SearchText
+from bot.web.pages.requests import requests_found
 from leaderboard.categories import ModelCategory
-from leaderboard.search import COLUMNS, fold
+from leaderboard.search import COLUMNS, fold, parse
 from leaderboard.submission_kinds import SubmissionKinds
 
 PAGE_ROWS, MAX_SUGGESTIONS = 40, 8
 """Rows of a page, and suggestions of one answer."""
+_NO_FILTERS = ("q", "per", "raw", "sort", "rising", "pin", "column")
+"""The fields of a query that filter nothing but what the search itself asks for."""
 
 # --- suggestions
 
@@ -99,10 +102,10 @@ def query_of_page(request: Request, board: BoardReader) -> LeaderboardQuery:
         raw=words(request, "raw") == "1",
         sort=choice(request, "sort", sorts) or "average",
         rising=words(request, "rising") == "1",
-        pin=[name[:1_200] for name in asked.getlist("pin")[:MAX_PINNED]] or None,
+        pin=list(dict.fromkeys(name[:1_200] for name in asked.getlist("pin")))[:MAX_PINNED] or None,
         offset=(number(request, "page", 1) - 1) * PAGE_ROWS,
         limit=PAGE_ROWS,
-        column=[key for key in asked.getlist("column")[:MAX_VALUES] if key in keys] or None,
+        column=list(dict.fromkeys(key for key in asked.getlist("column") if key in keys)) or None,
     )
 
 
@@ -168,11 +171,36 @@ def _address(query: LeaderboardQuery, page: int = 1, *, home: str = "/") -> str:
     return f"{home}?{urlencode(encoded)}" if pairs else home or "?"
 
 
+@dataclass(frozen=True)
+class Missed:
+    """Why a search found nothing: the number of evaluations that match without filters, which `address` shows; else the
+    number of requests that match; else the model that the Hub may have, or ""."""
+
+    hidden: int = 0
+    address: str = ""
+    requests: int = 0
+    model: str = ""
+
+
+def _missed(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Missed:
+    if view.count or not query.q or view.searched.misread:
+        return Missed()
+    every = replace(
+        LeaderboardQuery(flagged=True, deleted=True), **{name: getattr(query, name) for name in _NO_FILTERS}
+    )
+    hidden = len(board.table.leaderboard().select(every.selection(board), parse(query.q)).order)
+    requests = len(requests_found(board.table.rows(), query.q))
+    if hidden or requests:
+        return Missed(hidden, _address(every), requests)
+    name = model_in(query.q, board.context.hub.endpoint) or ""
+    return Missed(model=name if "/" in name and board.context.takes.models else "")
+
+
 def _page_values(board: BoardReader, query: LeaderboardQuery, view: LeaderboardResponse) -> Mapping[str, object]:
     rows = board.table.leaderboard()
     context = board.context
     values = page_values(view, query, board.columns, context.board.precisions, rows.size_counts, takes=context.takes)
-    return {**values, "paired": rows.is_paired}
+    return {**values, "paired": rows.is_paired, "missed": _missed(board, query, view)}
 
 
 def page_values(
@@ -202,6 +230,7 @@ def page_values(
         "home": home,
         "site": "",
         "snapshot": "",
+        "missed": Missed(),
         "quick": _quick_filters(query, home) if takes.models else [],
         "takes": takes,
         "steps": SIZE_STEPS,

@@ -1,5 +1,6 @@
 """Two pages: all requests, searched and filtered by state; and one request with its past, its scores and its flags."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ from bot.web.board import BoardReader, EvaluationScoresView, SearchView, page_of
 from bot.web.flags import FlagView
 from bot.web.incoming import choice, number, words
 from bot.web.page import PAGE_ROWS, NotPublic, Page, PageNumber, PageSize, SearchText
+from bot.web.rows import RequestRows
 from leaderboard.request_history import Reopening, newest_reopenings
 from leaderboard.search import parse
 
@@ -43,7 +45,7 @@ class SearchQuery:
 def search(board: BoardReader, query: SearchQuery) -> RequestTableResponse:
     """Requests in any state, newest first, found by the same query language as `/search` in a thread."""
     rows, terms, state = board.table.rows(), parse(query.q), query.state or ""
-    matching = rows.once(("requests", query.q, state), lambda: rows.find(terms, rows.of_state(state)))
+    matching = requests_found(rows, query.q, state)
     order = rows.once(("newest", query.q, state), lambda: rows.in_order(matching, "time", rising=False))
     page, pages, part = page_of(order, query.page, query.limit)
     entries = board.context.index.find([rows.lines[at].path for at in part])
@@ -56,6 +58,17 @@ def search(board: BoardReader, query: SearchQuery) -> RequestTableResponse:
     )
 
 
+def requests_found(rows: RequestRows, q: str, state: str = "") -> Sequence[int]:
+    """The requests that the search `q` finds in `state`, or in any state."""
+    return rows.once(("requests", q, state), lambda: rows.find(parse(q), rows.of_state(state)))
+
+
+def _page_values(board: BoardReader, query: SearchQuery, view: RequestTableResponse) -> Mapping[str, object]:
+    is_missed = query.state is not None and not view.searched.count
+    elsewhere = len(requests_found(board.table.rows(), query.q)) if is_missed and query.q else 0
+    return {"q": query.q, "state": query.state or "", "states": STATES, "elsewhere": elsewhere}
+
+
 LIST = Page(
     "/requests",
     "requests",
@@ -64,7 +77,7 @@ LIST = Page(
     query_of_page=lambda request, _: SearchQuery(
         words(request, "q"), choice(request, "state", STATES) or None, number(request, "page", 1), PAGE_ROWS
     ),
-    more_values=lambda _board, query, _view: {"q": query.q, "state": query.state or "", "states": STATES},
+    more_values=_page_values,
     menu="Requests",
     api_path="/api/search",
     summary="Search all requests",

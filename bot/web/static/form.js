@@ -79,8 +79,9 @@ async function look(isAgain) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("outcome");
     if (mine !== turn) return;
-    if (!fresh) { // the session ended: the page says what to do, with what was typed
-      say(part, "You are signed out here. Press a button: after signing in, the form comes back with what you typed.");
+    if (!fresh && !answer.ok) throw new Error(`the outcome cannot be loaded: ${answer.status}`);
+    if (!fresh) { // the session ended
+      say(part, `You are signed out here. ${form ? "Press a button: after signing in, the form comes back with what you typed." : "Sign in to see the outcome."}`);
       return;
     }
     part.replaceChildren(...fresh.childNodes);
@@ -91,7 +92,7 @@ async function look(isAgain) {
     again(part);
   } catch {
     if (mine !== turn) return;
-    if (form) say(part, "The server does not answer at the moment. This page tries again; what you typed stays.");
+    say(part, `The server does not answer at the moment. This page tries again${form ? "; what you typed stays" : ""}.`);
     timer = setTimeout(() => look(true), 5000);
   }
 }

@@ -18,7 +18,7 @@ let count = 0;
 let rowHeight = 40;
 let asked = 0;
 const home = location.pathname;
-const RANGE = table.querySelector("th.range")?.title ?? null; // what a range of ranks is, as the server says it
+const ranges = document.querySelector("[data-ranges]"); // says what a range of ranks is, where the table shows any
 
 const element = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);
@@ -159,6 +159,7 @@ function showHead(fields) {
   const all = columns.filter((column) => column.kind === "score" && column.key !== "average").length;
   const shown = visible();
   table.toggleAttribute("data-chosen", fields.has("column")); // on a phone, cards show all columns only if a reader chose them
+  ranges.hidden = !shown.some((column) => column.kind === "range");
   const averaged = shown.filter((column) => column.kind === "score" && column.key !== "average").length;
   table.tHead.rows[0].replaceChildren(...shown.map((column) => {
     const mine = column.key === sort;
@@ -168,7 +169,7 @@ function showHead(fields) {
     const part = column.key === "average" && averaged && averaged !== all ? ` of ${averaged}` : "";
     const link = element("a", { href: "", "data-set": next, title: part ? `of the ${averaged} benchmarks that are shown` : null }, column.title + part);
     if (mine) link.append(element("span", { "aria-hidden": "true" }, rises ? " ▲" : " ▼"));
-    return element("th", { scope: "col", class: column.kind, "data-key": column.key, title: column.kind === "range" ? RANGE : null, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
+    return element("th", { scope: "col", class: column.kind, "data-key": column.key, title: column.kind === "range" ? ranges.dataset.ranges : null, "aria-sort": mine ? (rises ? "ascending" : "descending") : null }, link);
   }));
 }
 
@@ -411,10 +412,10 @@ document.addEventListener("scroll", () => {
 window.addEventListener("resize", () => draw(true));
 
 async function start() {
-  const { snapshot, module, site } = table.dataset;
+  const { snapshot, module, site, subject } = table.dataset;
   if (snapshot) {
     const { SnapshotSource } = await import(module);
-    source = new SnapshotSource(snapshot, site, element);
+    source = new SnapshotSource(snapshot, site, element, subject);
     try {
       await source.load();
       source.prepare(form, steps);

@@ -260,14 +260,24 @@ export function selectionOf(fields, columns, benchmarks) {
   };
 }
 
+// The fields of the same search, with what a view hides at first and without its filters.
+function withoutFilters(fields) {
+  const every = new URLSearchParams(fields);
+  for (const name of ["type", "precision", "smallest", "largest", "merges", "moe", "official"]) every.delete(name);
+  for (const name of ["flagged", "deleted"]) every.set(name, "1");
+  return every;
+}
+
 // --- the source of leaderboard.js
 
 class Missing extends Error {}
 
 export class SnapshotSource {
-  constructor(address, site, element) {
+  // `subject`: what the board takes, models or predictions.
+  constructor(address, site, element, subject) {
     this.address = address;
     this.site = site;
+    this.takesModels = subject === "models";
     this.target = "_blank"; // the Hub shows this page in a frame, and other pages of the Hub refuse to be in one
     this.element = element;
     this.hub = new URL(address).origin;
@@ -289,7 +299,7 @@ export class SnapshotSource {
     const query = parse(selection.query, search);
     const selected = rows.select(selection, query);
     const row = (at) => rows.row(selection, selected, at);
-    const pinned = [...new Set(fields.getAll("pin").slice(0, MAX_PINNED))].map((id) => rows.places.get(id)).filter((at) => at !== undefined);
+    const pinned = [...new Set(fields.getAll("pin"))].slice(0, MAX_PINNED).map((id) => rows.places.get(id)).filter((at) => at !== undefined);
     return {
       columns, offset, count: selected.order.length, total: rows.count, flagged: selected.flagged,
       searched: { query: selection.query, misread: query.misread, names: query.names },
@@ -298,7 +308,7 @@ export class SnapshotSource {
   }
 
   failure(error) {
-    if (error instanceof Missing) return "No model was evaluated yet.";
+    if (error instanceof Missing) return this.takesModels ? "No model was evaluated yet." : "No predictions were scored yet.";
     return "The table cannot be loaded at the moment. Try again in a minute.";
   }
 
@@ -327,17 +337,25 @@ export class SnapshotSource {
     return ends.slice(0, MAX_SUGGESTIONS).map((end) => (at >= 0 ? `${before}; ${end}` : end));
   }
 
-  // Says what a search missed, in the words of bot/web/templates/parts.html.
-  async explain(found) {
+  // Says what a search missed, in the words of bot/web/templates; what has a request alone, a snapshot does not know.
+  async explain(found, fields) {
     const { element } = this, { searched } = found;
     const note = (...children) => element("div", { class: "note", role: "status" }, element("p", {}, ...children));
     if (searched.misread.length)
       return searched.misread.map(({ said, why, near }) => element("div", { class: "note held", role: "alert" }, element("p", {}, ...this.misread(said, why, near))));
+    const nothing = `Nothing was found for “${searched.query}”. `, every = withoutFilters(fields);
+    const { count } = await this.read(every, 0, 0);
+    if (count) {
+      const [match, are, they, them] = count === 1 ? [" matches", "is", "it is", "it"] : ["s match", "are", "they are", "them"];
+      const link = element("a", { href: `?${every}` }, `show ${them}`);
+      return [note(`${nothing}${count.toLocaleString("en")} evaluation${match}, but ${are} hidden by a filter, or because ${they} flagged${this.takesModels ? " or gone from the Hub" : ""}: `, link, ".")];
+    }
     const near = this.near(searched.names), links = near.flatMap((name, at) => [at ? ", " : "", element("a", { href: `?${new URLSearchParams({ q: name })}` }, name)]);
-    const notes = [note(`Nothing was found for “${searched.query}”. `, ...(links.length ? ["Did you mean ", ...links, "?"] : ["Check that the name is spelt as on the Hub, or remove a term."]))];
-    if (this.site && searched.query.includes("/") && !searched.query.includes(";")) {
-      const to = (page, text) => element("a", { href: `${this.site}/${page}?${new URLSearchParams({ model: searched.query })}`, target: this.target }, text);
-      notes.push(element("p", {}, "Is ", element("strong", {}, searched.query), " a model on the Hub that was not evaluated yet? ", to("check", "Check it"), " or ", to("submit", "submit it"), "."));
+    const notes = [note(nothing, ...(links.length ? ["Did you mean ", ...links, "?"] : [`Check ${this.takesModels ? "that the name is spelt as on the Hub" : "the spelling of the name"}, or remove a term.`]))];
+    const model = searched.query.trim().replace(new RegExp(`^${ADDRESS.source}`, "i"), "");
+    if (this.site && this.takesModels && /^[\w.-]+\/[\w.-]+$/.test(model)) {
+      const to = (page, text) => element("a", { href: `${this.site}/${page}?${new URLSearchParams({ model })}`, target: this.target }, text);
+      notes.push(element("p", {}, "Is ", element("strong", {}, model), " a model on the Hub that was not evaluated yet? ", to("check", "Check it"), " or ", to("submit", "submit it"), "."));
     }
     return notes;
   }
@@ -355,7 +373,7 @@ export class SnapshotSource {
     for (const name of names.slice(0, MAX_NEAR))
       folded.forEach((one, at) => {
         const same = Math.max(likeness(name, one), likeness(name, one.slice(one.lastIndexOf("/") + 1)));
-        if (same >= 0.6) found.set(fields.model[at], Math.max(same, found.get(fields.model[at]) ?? 0));
+        if (same >= 0.6 && !names.some((wanted) => one.includes(wanted))) found.set(fields.model[at], Math.max(same, found.get(fields.model[at]) ?? 0));
       });
     return [...found.keys()].sort((one, other) => found.get(other) - found.get(one)).slice(0, MAX_NEAR);
   }

@@ -6,6 +6,7 @@ axe-core looks at each step in both looks with `make matrices`, and in one of th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -123,6 +124,33 @@ def test_a_model_that_was_typed_before_the_script_came_is_checked(tab: Page) -> 
     tab.route("**/form.js*", late)
     tab.goto("/check")
     expect(tab.locator("#outcome")).to_contain_text("ada/good would be accepted")
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(tab: Page) -> None:
+    """While a person fills in a form, and while they wait for its outcome: they are not told that they signed out."""
+    outcome, away = tab.locator("#outcome"), "The server does not answer at the moment. This page tries again"
+
+    def refused(route: Route) -> None:  # as a proxy does while the server restarts
+        route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>")
+
+    def waiting(route: Route) -> None:
+        answer = route.fetch()
+        note = '<main><div id="outcome"><div data-again="1">It is being checked.</div></div></main>'
+        route.fulfill(response=answer, body=re.sub(r"<main.*?</main>", note, answer.text(), flags=re.DOTALL))
+
+    sign_in(tab, "ada", "/submit")
+    tab.route("**/submit?model=*", refused, times=1)
+    tab.get_by_label("Model", exact=True).fill("ada/pickled")
+    tab.keyboard.press("Tab")
+    expect(outcome).to_have_text(f"{away}; what you typed stays.")
+    expect(outcome).to_contain_text("ada/pickled would not be accepted")
+    tab.get_by_role("button", name="Submit", exact=True).click()
+    expect(tab.get_by_role("heading", name="It was not submitted")).to_be_visible()
+    tab.route("**/submit/sent?*", refused, times=1)
+    tab.route("**/submit/sent?*", waiting, times=1)
+    tab.reload()
+    expect(outcome).to_have_text(f"{away}.")
+    expect(tab.get_by_role("heading", name="It was not submitted")).to_be_visible()
 
 
 def test_a_person_submits_a_good_and_a_bad_model(tab: Page) -> None:

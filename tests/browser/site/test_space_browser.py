@@ -30,19 +30,21 @@ from leaderboard.categories import ModelCategory
 from leaderboard.search import fold, parse
 from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
+from tests.support.board.predictions import suite_at
 from tests.support.sizes import WHOLE
 from tests.unit.bot.test_leaderboard_rows import FLAGS, line
 
 pytestmark = pytest.mark.browser
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("dark", 360), ("light", 360), ("dark", 1200)]
-BOARD = parse_board("""
+FIELDS = """
 name: fresh
 title: Fresh <board>
 suite: starter
 effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         contents: fresh/contents, details_namespace: fresh-details}
-""")
+"""
+BOARD = parse_board(FIELDS)
 NAMES = ("IFEval", "BBH", "GPQA")
 """The benchmarks of the drawn rows: the columns come from the snapshot."""
 
@@ -129,7 +131,7 @@ def snapshot(hub: str) -> dict[str, Any]:
         "version": VERSION,
         "title": BOARD.title,
         "links": {"hub": hub, "discussions": "", "table": ""},
-        "columns": [column.model_dump() for column in standard_columns(NAMES, ranges=False)],
+        "columns": [column.model_dump() for column in standard_columns(NAMES, ranges=True)],
         "search": search_columns(),
         "rows": snapshot_rows(ROWS, {row.path for row in LINES}),
     }
@@ -155,9 +157,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / name).mkdir()
         for path, data in space_files(BOARD, find_suite(BOARD.suite), hub, site).items():
             (folder / name / path).write_bytes(data)
-    (folder / "empty").mkdir()
-    for path, data in space_files(BOARD, find_suite(BOARD.suite), f"{hub}/no", "").items():
-        (folder / "empty" / path).write_bytes(data)
+    predictions, suite = parse_board(f"precisions: [predictions]\n{FIELDS}"), suite_at("a" * 40)
+    for name, files in {
+        "empty": space_files(BOARD, find_suite(BOARD.suite), f"{hub}/no", ""),
+        "predictions": space_files(predictions, suite, hub, "https://bot.example.org"),
+        "no-predictions": space_files(predictions, suite, f"{hub}/no", ""),
+    }.items():
+        (folder / name).mkdir()
+        for path, data in files.items():
+            (folder / name / path).write_bytes(data)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield hub
@@ -269,6 +277,21 @@ def test_a_reader_finds_filters_sorts_and_pins(tab: Page, browser: Browser) -> N
     expect(tab.get_by_role("navigation").get_by_role("link", name="Discussions")).to_be_visible()
 
 
+def test_what_is_hidden_is_not_said_to_be_missing(tab: Page, address: str) -> None:
+    """Filtered rows are one click away; a pasted address of a model that is not here leads on by its name."""
+    tab.goto(f"{address}/linked/index.html?q=org-1/model-1&smallest=1000")
+    outcome = tab.locator("#outcome")
+    expect(outcome).to_contain_text(re.compile(r"\d+ evaluations match, but are hidden by a filter"))
+    expect(outcome).not_to_contain_text("Did you mean")
+    assert outcome.get_by_role("link", name="submit it").count() == 0
+    outcome.get_by_role("link", name="show them").click()
+    expect(tab.locator("#rows th.model a").first).to_contain_text("org-1/model-1")
+    tab.locator("#q").fill("https://huggingface.co/Some/New-Model")
+    expect(outcome.get_by_role("link", name="submit it")).to_have_attribute(
+        "href", "https://bot.example.org/submit?model=Some%2FNew-Model"
+    )
+
+
 def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> None:
     """Headings and the link of hidden rows change one thing, also right after a row was ticked."""
     boxes = tab.locator("#rows [name=pin]")
@@ -284,6 +307,18 @@ def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> 
     expect(tab).to_have_url(re.compile("flagged=1"))
     assert re.findall("pin=([^&]+)", tab.url) == [*ids, third]
     expect(tab.locator("#pinned tr")).to_have_count(3)
+
+
+def test_ranges_of_ranks_are_explained_where_they_are_shown(tab: Page) -> None:
+    """The snapshot brings the column, which the page did not know."""
+    explanation = tab.get_by_text("A range of ranks has every rank that this choice allows among all evaluations")
+    expect(explanation).to_be_visible()
+    head = tab.get_by_role("columnheader", name="Range of ranks")
+    expect(head).to_have_attribute("title", re.compile("^95 %: the ranks that"))
+    tab.get_by_text("Columns", exact=True).click()
+    tab.get_by_label("Range of ranks").uncheck()
+    expect(head).to_have_count(0)
+    expect(explanation).to_be_hidden()
 
 
 def test_it_links_the_bots_pages_where_there_are_any(tab: Page, address: str) -> None:
@@ -307,6 +342,20 @@ def test_a_board_without_evaluations_says_so(browser: Browser, address: str) -> 
         page = context.new_page()
         page.goto(f"{address}/empty/index.html")
         expect(page.locator("#count")).to_have_text("No model was evaluated yet.")
+
+
+def test_a_board_of_predictions_speaks_of_no_models(browser: Browser, address: str) -> None:
+    """Where nothing is found, and where there is nothing yet."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}/no-predictions/index.html")
+        expect(page.locator("#count")).to_have_text("No predictions were scored yet.")
+        page.goto(f"{address}/predictions/index.html?q=ada/frist")
+        expect(page.locator("#outcome")).to_have_text(
+            "Nothing was found for “ada/frist”. Check the spelling of the name, or remove a term."
+        )
+        submit = page.get_by_role("navigation").get_by_role("link", name="Submit")
+        expect(submit).to_have_attribute("href", "https://bot.example.org/predictions")
 
 
 @pytest.mark.parametrize(("look", "width"), LOOKS if WHOLE else LOOKS[1:2])

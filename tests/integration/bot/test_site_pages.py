@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import yaml
 
 from bot.core.settings import BotSettings
 from bot.threads.faq import faq_entries
@@ -20,11 +21,13 @@ from bot.web.rows import RequestRows
 from bot.web.table import RequestTable
 from leaderboard.categories import ModelCategory
 from leaderboard.flags import FlagDecision
+from leaderboard.suites import find_suite
 from redis_state.board.index import Index
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
-from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags
+from tests.support.board.seeded_board import REASONS, entry, fill_board, flag, path_of, put_flags, score
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
@@ -76,6 +79,28 @@ def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> Non
     assert sorted(request["replayed"] for request in queue) == [0, 20]
     assert "1,204 of its answers had been computed before" in page(site, f"/requests/{ended}")
     assert site.get(f"/api/history/{ended}").json()["replayed"] == 1_204
+
+
+def test_pages_of_gated_models_lead_to_what_is_public(site: Client, lasting_redis: redis.Redis) -> None:
+    """The reason is in the request's file, which is linked; questions and answers, which are not public, are not."""
+    index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
+    results = "bob/gated/results_2026-11-24T10-00-00.json"
+    gated = entry("bob/gated", "settled", "FINISHED", access="gated", results=results)
+    failed = entry("bob/failed", "settled", "FAILED", access="gated", failure=REASONS[0])
+    score(scores, gated, 20.0, "chat")
+    index.put(gated, failed)
+    try:
+        text = page(site, "/compare", pin=[gated.path, path_of("north/birch-70b"), path_of("01-ai/Yi-34B")])
+        assert text.count(">Remove</a>") == 3
+        assert re.findall(r'href="/details/([^"]+)"', text) == [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
+        text = page(site, "/compare", pin=[gated.path, path_of("north/birch-70b")])
+        assert "/compare/questions" not in text
+        file = rf'<a href="[^"]+/board/requests/blob/main/{re.escape(failed.path)}">Its request file</a> says why.'
+        for address in (f"/requests/{failed.path}", "/requests", "/queue"):
+            assert re.search(file, page(site, address)), address
+    finally:
+        index.drop(gated.path)
+        index.drop(failed.path)
 
 
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
@@ -153,6 +178,83 @@ def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
     assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
     assert "Did you mean <strong>Hub License</strong>" in page(site, "/", q="Licens: mit")
     assert "needs a number" in page(site, "/", q="Average: much")
+
+
+@pytest.mark.parametrize(
+    ("query", "words", "address"),
+    [
+        ({"q": "willow"}, "1 evaluation matches, but is hidden", "/?q=willow&amp;flagged=1&amp;deleted=1"),
+        (
+            {"q": "Yi-34B; cedar", "type": "merge"},
+            "3 evaluations match",
+            "/?q=Yi-34B%3B+cedar&amp;flagged=1&amp;deleted=1",
+        ),
+        ({"q": "bob/ash-9b"}, "One request without scores here matches", "/requests?q=bob%2Fash-9b"),
+        ({"q": "sapling; oak"}, "9 requests without scores here match", "/requests?q=sapling%3B+oak"),
+    ],
+)
+def test_what_is_here_and_hidden_is_not_said_to_be_missing(
+    site: Client, query: dict[str, str | list[str]], words: str, address: str
+) -> None:
+    """The page leads to rows that are flagged or filtered, else to their requests, and asks the Hub for none."""
+    text = page(site, "/", **query)
+    assert words in text
+    assert f'<a href="{address}">' in text
+    assert "Did you mean" not in text
+    assert "data-ask-hub" not in text
+    assert site.get("/api/leaderboard", params=query).json()["searched"]["near"] == []
+
+
+def test_requests_in_other_states_are_named(site: Client) -> None:
+    """A request that is not in the chosen state is not said to be misspelt."""
+    text = page(site, "/requests", q="sapling-0b", state="failed")
+    assert "In other states there is one request" in text
+    assert '<a href="/requests?q=sapling-0b">show it</a>' in text
+    assert "Did you mean" not in text
+
+
+@pytest.mark.parametrize("address", ["https://huggingface.co/Some/New-Model", "https://hf.co/Some/New-Model/tree/main"])
+def test_a_pasted_address_is_asked_for_by_its_name(site: Client, address: str) -> None:
+    """The Hub knows a model's name alone."""
+    assert 'data-ask-hub="Some/New-Model"' in page(site, "/", q=address)
+    assert "data-ask-hub" not in page(site, "/", q="Some/New-Model; Hub License: mit")
+
+
+def test_pins_without_a_script_are_counted_once(site: Client) -> None:
+    """A form sends each ticked box: a pinned row has one, so that it can be unpinned, and four rows are four."""
+    first, second, third, fourth = (
+        path_of(model) for model in ("north/birch-70b", "01-ai/Yi-34B", "chen/juniper-0.5b", "tiny-lab/cedar-7b")
+    )
+    pins = [first, second, third, first, second, third, fourth]
+    text = page(site, "/", pin=pins)
+    assert re.findall(r'name="pin" value="([^"]+)"[^>]* checked', text) == [first, second, third, fourth]
+    answer = site.get("/api/leaderboard", params={"pin": pins}).json()
+    assert [row["id"] for row in answer["pinned"]] == [first, second, third, fourth]
+    assert page(site, "/compare", pin=pins).count(">Remove</a>") == 4
+
+
+def test_every_column_of_the_largest_suite_can_be_chosen(
+    lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path: Path
+) -> None:
+    """A suite has up to fifty benchmarks: no choice of columns is refused, and the average is of all of them."""
+    suite, names = find_suite("starter"), [f"Benchmark {number}" for number in range(50)]
+    benchmarks = tuple(suite.benchmarks[0].model_copy(update={"name": name}) for name in names)
+    wide = suite.model_copy(update={"benchmarks": benchmarks}).model_dump(mode="json")
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(wide))
+    keys, finished = Keys("fifty"), entry("ada/wide", "settled", "FINISHED")
+    Index(lasting_redis, keys).put(finished)
+    each = {name: float(number) for number, name in enumerate(names)}
+    scored = EvaluationScores(suite="s", path=finished.path, model="ada/wide", average=24.5, benchmarks=each)
+    Scoreboard(lasting_redis, keys).put(scored)
+    for client in serving(lasting_valkey, tmp_path, keys.board, tmp_path / "suite.yaml"):
+        columns = [column["key"] for column in client.get("/api/leaderboard").json()["columns"]]
+        assert len(columns) > 70
+        chosen = [key for key in columns if key != names[0]]
+        answer = client.get("/api/leaderboard", params={"column": chosen})
+        assert (answer.status_code, answer.json()["rows"][0]["average"]) == (200, 25.0)
+        assert client.get("/api/leaderboard", params={"column": columns}).json()["rows"][0]["average"] == 24.5
+        assert "Average of 49<" in page(client, "/", column=[*chosen, *chosen])
+        assert "Average of" not in page(client, "/", column=columns)
 
 
 def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:

@@ -18,16 +18,17 @@ Client = httpx2.Client
 PAGES = tuple(page.path for page in site.PAGES if page.template and "{" not in page.path)
 
 
-def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
+def serving(valkey: Valkey, folder: Path, name: str, suite: str | Path = "starter") -> Iterator[Client]:
     """A client of a web server of the board `name`, whose queue server already has data."""
-    board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
+    board = BOARD.replace("name: demo", f"name: {name}").replace("suite: starter", f"suite: {suite}")
+    board = board.replace("repos: {", "repos: {flags: board/flags, ")
     (folder / "board.yaml").write_text(board)
     settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
     with client_of(settings) as client:
         yield client
 
 
-def page(client: Client, path: str, **params: str) -> str:
+def page(client: Client, path: str, **params: str | list[str]) -> str:
     """Return the HTML of a page that answers 200."""
     answer = client.get(path, params=params or None)
     assert answer.status_code == 200, answer.text

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from bot.read_models.models import ErrorResponse
 from bot.threads import faq
+from bot.web.board import SearchView
 from bot.web.frame import Frame
 from bot.web.leaderboard_columns import standard_columns
 from bot.web.pages.predictions import PAGE as PREDICTIONS
@@ -61,6 +63,26 @@ def test_whoever_asks_how_to_submit_is_led_to_the_form(title: str) -> None:
     triaged = triage(title, "Hello, thanks for your work!", faq.questions(FILES))
     assert (triaged.topic, triaged.question) == (Topic.QUESTION, "submit")
     assert "https://board/predictions" in faq.answer("submit", FILES, **URLS)
+
+
+@pytest.mark.parametrize(("takes", "speaks"), [(MODELS_ALONE, True), (FILES, False)])
+def test_pages_that_miss_something_speak_of_models_only_where_there_are_any(
+    takes: SubmissionKinds, speaks: bool
+) -> None:
+    """A name that is not there, an address that is not there, and a search without a result."""
+    templates = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)._templates
+    searched = SearchView(query="ada/frist", count=0)
+    page = {"board": "Demo", "here": "/", "back": "/", "visitor": None, "said": "ada/frist", "status": 404}
+    problem = ErrorResponse(code="not-found", message="")
+    texts = [
+        templates.get_template("missing.html").render(page, what="model"),
+        templates.get_template("problem.html").render(page, problem=problem),
+        templates.from_string(
+            '{% import "parts.html" as parts with context %}{{ parts.outcome(searched, "/") }}'
+        ).render(searched=searched),
+    ]
+    for text in texts:
+        assert ("model" in text or "as on the Hub" in text) == speaks, text
 
 
 @pytest.mark.parametrize(("takes", "asks"), [(MODELS_ALONE, True), (NO_TEMPLATES, False)])

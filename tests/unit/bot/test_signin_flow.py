@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -99,3 +101,17 @@ def test_a_form_token_does_not_tell_the_session() -> None:
 def test_forms_are_read_in_bounds(body: bytes, fields: dict[str, str]) -> None:
     """The first of each field; nothing of what is no form."""
     assert form_in(body) == fields
+
+
+def test_links_to_sign_in_leave_a_frame() -> None:
+    """Browsers send no cookie of this server in the Hub's frame, so signing in works only in a tab of its own."""
+    templates = [file for file in (resources.files("bot.web") / "templates").iterdir() if file.name.endswith(".html")]
+    links = [
+        (file.name, link)
+        for file in templates
+        for link in re.findall(r'<a [^>]*href="/signin.*?</a>', file.read_text("utf-8"))
+        if file.name != "signin_failed.html"  # no site may show that one in a frame
+    ]
+    assert len(links) > 5
+    leaves = '"{% if framed %} target="_blank" rel="noopener"{% endif %}>'
+    assert [name for name, link in links if leaves not in link] == []
