@@ -31,6 +31,7 @@ from dataclasses import replace
 import structlog
 
 from bot.core import comment_quota
+from bot.core.commands.targets import STATUS
 from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
 from bot.request_files.status_text import State, StatusView, status_comment, thread_title
@@ -44,7 +45,6 @@ from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
 
-KIND = "status"
 FINAL = ("refused", "failed")
 ENDS = (*FINAL, "finished", "cancelled")
 DEFAULT_WEIGHTS = "Original"
@@ -96,7 +96,7 @@ def _write_or_skip(
 def _write_status(
     context: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
 ) -> IndexEntry:
-    marker = context.marker(KIND, entry.path)
+    marker = context.marker(STATUS, entry.path)
     body = status_comment(view)
     if _edited(context, entry, marker, view, body):
         return entry.changed(said=digest)

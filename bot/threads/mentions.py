@@ -8,7 +8,7 @@ does what it asks for. One person gets MAX_ANSWERS such answers in a thread, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.core import people
 from bot.core.commands.registry import Registry
@@ -36,8 +36,11 @@ COMMANDS: Mapping[Topic, str] = {
 """Topic of a post → the command for it."""
 
 
-def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, *, is_request: bool) -> int:
-    """Answer the new comments that address the bot. Return the number of comments posted."""
+def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
+    """Answer the new comments that address the bot; return the number of comments posted.
+
+    `paths` are those of the requests that the thread belongs to.
+    """
     new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
     name, maintainers = context.me().name, people.maintainers(context)
     # The first answer is about the opening post.
@@ -45,27 +48,27 @@ def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, threa
         if comment.id not in new or comment.edited or comment.id in answered or comment.author_id in maintainers:
             continue
         is_addressed = mentions(name, comment.text)
-        if not (is_addressed or (is_request and _is_short_question(comment.text))):
+        if not (is_addressed or (paths and _is_short_question(comment.text))):
             continue
         subject = triage("", comment.text, faq.questions(context.takes))
         if not (is_addressed or subject.topic is Topic.QUESTION) or _had_enough(thread, comment, answered):
             continue
         if known_commands(registry, comment):
             continue
-        if _answer(context, repo, thread, comment, subject, is_request=is_request):
+        if _answer(context, repo, thread, comment, subject, paths):
             posted += 1
             answered.add(comment.id)
     return posted
 
 
 def _answer(
-    context: BoardContext, repo: Repo, thread: Thread, comment: Comment, subject: Triage, *, is_request: bool
+    context: BoardContext, repo: Repo, thread: Thread, comment: Comment, subject: Triage, paths: Sequence[str]
 ) -> bool:
     person = people.author(context, comment)
     if person is None or check_rate(context, person, comment) is not None:
         return False
-    own = context.index.of_thread(thread.num) if is_request else None
-    text = answer_to_question(context, subject, own or "") if subject.question else help_text(subject)
+    own = paths[0] if len(paths) == 1 else ""
+    text = answer_to_question(context, subject, own) if subject.question else help_text(subject)
     marker = context.marker(KIND, comment.id)
     return context.effects.comment(repo, thread.num, text, marker, asked=True, seen=thread) is not None
 
