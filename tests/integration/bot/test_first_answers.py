@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bot.core.context import BoardContext
-from bot.threads.maintainers_list import TITLE, waiting_threads
+from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
@@ -273,6 +273,8 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
     assert talk.replies() == []
     assert [thread.title for thread in waiting_threads(stand.context)] == ["Thank you"]
     stand.tick()
+    stand.work()
+    stand.time += READ_SECONDS
     stand.work()
     stand.time += 86_400
     talk.say("Seen.", stand.form)
