@@ -1,0 +1,72 @@
+"""What people write in the thread of a request reaches a maintainer, also after its end and after Redis was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.core.waiting_threads import noted_threads
+from bot.probe import Probe
+from redis_state.redis import Redis
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.transcripts import Transcripts, TranscriptThread, transcript_board
+
+MODEL = "ada/corona"
+
+
+@pytest.fixture
+def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
+    """A board with people who write."""
+    with transcript_board(tmp_path, connection, probe) as made:
+        yield made
+
+
+def finished(place: Transcripts) -> TranscriptThread:
+    """Ada's model has finished; the thread of its request, which the bot has closed."""
+    path = place.submit(MODEL)
+    place.run(path)
+    thread = place.thread_of(path)
+    assert thread.events()[-1].new_status == "closed"
+    return thread
+
+
+def topics(place: Transcripts) -> set[str]:
+    """What threads on the maintainers' list wait for."""
+    return {thread.topic for thread in noted_threads(place.stand.context).values()}
+
+
+def status(place: Transcripts, thread: TranscriptThread) -> str:
+    """Whether the thread is open."""
+    return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
+
+
+def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_maintainer(place: Transcripts) -> None:
+    """The bot opens the thread again, and both stay on the list, also after Redis was lost, until they are decided."""
+    thread = finished(place)
+    thread.say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
+    assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
+    place.people["mia"].change_discussion_status(REQUESTS, thread.number, "closed", repo_type="dataset")
+    thread.look()
+    assert (topics(place), status(place, thread)) == (set(), "closed"), "a maintainer closed it"
+    thread.say("ada", f"/remove {MODEL} its weights were wrong")
+    for _ in range(2):
+        assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
+        thread.look()
+    place.stand.context.redis.flushall()
+    thread.look()
+    assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
+    thread.say("mia", "/reject the weights are right")
+    assert "plan to approve" not in topics(place)
+
+
+def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(place: Transcripts) -> None:
+    """The end of an evaluation does not take a report off the maintainers' list."""
+    path = place.submit(MODEL)
+    thread = place.thread_of(path).say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
+    assert topics(place) == {"flag report"}
+    place.run(path)
+    thread.look()
+    assert place.stand.file(path)["status"] == "FINISHED"
+    assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
