@@ -60,9 +60,12 @@ def note(
     part: Part = "",
     since: float | None = None,
     sha: str = "",
+    author: str = "",
 ) -> None:
-    """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None). One
-    round trip."""
+    """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None).
+
+    Without an `author` and the time `since` when it waits, those of the thread count. One round trip.
+    """
     key = _key(repo, thread.num, part)
     if topic is None:
         context.redis.hdel(context.keys.waiting_threads, key)
@@ -71,7 +74,7 @@ def note(
         "title": thread.title[:200],
         "url": f"{context.address(repo)}/discussions/{thread.num}",
         "topic": topic,
-        "author": thread.author_name,
+        "author": author or thread.author_name,
         "since": thread.created_at.timestamp() if since is None else since,
         "sha": sha,
     }

@@ -3,6 +3,9 @@
 A comment counts if it mentions the bot's account, or if it asks one of the frequent questions in a request's own
 thread. It is answered once, under a marker that names it: with the answer to the question, or with the command that
 does what it asks for. One person gets MAX_ANSWERS such answers in a thread, so that two bots do not talk for ever.
+
+Other comments in the thread of a request are for maintainers: it is on their list (`waiting_threads`) while the request
+has not finished and a comment without commands waits for theirs.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ from collections.abc import Mapping, Sequence
 
 from bot.core import people
 from bot.core.commands.registry import Registry
+from bot.core.commands.targets import STATUS
 from bot.core.context import BoardContext
 from bot.core.render import Safe, render
+from bot.core.waiting_threads import note
 from bot.requests.verb_status import status_text
 from bot.threads import faq
 from bot.threads.answering import known_commands, new_comment_ids
@@ -58,7 +63,42 @@ def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, threa
         if _answer(context, repo, thread, comment, subject, paths):
             posted += 1
             answered.add(comment.id)
+    if paths:
+        _note_unanswered(context, registry, repo, thread, paths, answered)
     return posted
+
+
+def _note_unanswered(
+    context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str], answered: set[str]
+) -> None:
+    """Put the thread of requests on the maintainers' list, or take it off.
+
+    The bot closes the discussion of a request that has finished. A merged pull request counts while a request that it
+    brought has failed.
+    """
+    entries = context.index.find(paths) if thread.status == "merged" else []
+    has_failed = any(entry is not None and entry.standing.status == "FAILED" for entry in entries)
+    first = _first_unanswered(context, registry, thread, answered) if thread.status == "open" or has_failed else None
+    if first is None or context.effects.is_left_alone(repo, thread.num):
+        note(context, repo, thread, None)
+    else:
+        note(context, repo, thread, Topic.OTHER, since=first.created_at.timestamp(), author=first.author_name)
+
+
+def _first_unanswered(context: BoardContext, registry: Registry, thread: Thread, answered: set[str]) -> Comment | None:
+    """The first comment without commands that a person wrote after the status comment and after every maintainer's
+    comment, and that the bot has not answered."""
+    me, maintainers = context.me(), people.maintainers(context)
+    first, has_status = None, False
+    for comment in thread.comments:
+        if is_by(me, comment.author_id, comment.author_name):
+            marker = marker_of(comment.text)
+            has_status |= marker is not None and marker.kind == STATUS
+        elif comment.author_id in maintainers:
+            first = None
+        elif first is None and has_status and not (comment.hidden or comment.id in answered):
+            first = None if known_commands(registry, comment) else comment
+    return first
 
 
 def _answer(

@@ -9,9 +9,10 @@ import pytest
 
 from bot.core.waiting_threads import noted_threads
 from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
-from tests.support.board.transcripts import Transcripts, TranscriptThread, transcript_board
+from tests.support.board.transcripts import BROKEN, Transcripts, TranscriptThread, transcript_board
 
 MODEL = "ada/corona"
 
@@ -58,7 +59,7 @@ def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_mainta
     thread.look()
     assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
     thread.say("mia", "/reject the weights are right")
-    assert "plan to approve" not in topics(place)
+    assert topics(place) == set()
 
 
 def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(place: Transcripts) -> None:
@@ -70,3 +71,37 @@ def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(p
     thread.look()
     assert place.stand.file(path)["status"] == "FINISHED"
     assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
+
+
+def test_a_comment_in_the_thread_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
+    """It is listed as its author's until a maintainer writes; commands, and questions that the bot answers, are not."""
+    path = place.submit(MODEL)
+    place.run(path, BROKEN)
+    thread = place.thread_of(path).say("ada", f"/why {MODEL}").say("bob", "How do I resubmit a model?")
+    assert len(thread.replies()) == 3
+    assert topics(place) == set()
+    thread.say("ada", "The norm of its first layer is not finite, I think.").say("bob", "So do I.")
+    place.stand.time += 8 * 86_400
+    place.stand.context.redis.flushall()
+    place.stand.settle()
+    thread.look()
+    (listed,) = waiting_threads(place.stand.context)
+    assert (listed.topic, listed.author, listed.place) == ("other", "ada", f"{REQUESTS} #{thread.number}")
+    thread.say("mia", "Thank you, we look into it.")
+    assert topics(place) == set()
+    thread.say("ada", "It is the second layer, sorry.")
+    assert topics(place) == {"other"}
+
+
+def test_a_comment_in_the_pull_request_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
+    """A merged pull request is the thread of the request that it brought."""
+    thread, head = place.propose("ada", MODEL, "Add corona")
+    thread.say("ada", "Please merge it.").say("mia", f"/approve {head[:8]}")
+    path = f"{MODEL}_eval_request_False_float32_Original.json"
+    place.run(path, BROKEN)
+    thread.look()
+    assert topics(place) == set()
+    thread.say("ada", "The norm of its first layer is not finite, I think.")
+    assert topics(place) == {"other"}
+    thread.say("mia", "Thank you.")
+    assert topics(place) == set()
