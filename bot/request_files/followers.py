@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from bot.core.context import BoardContext, thread_key
 from bot.core.render import Safe, render
+from bot.core.waiting_threads import is_waiting
 from bot.read_models import models, serializers
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
@@ -123,10 +124,12 @@ def _asker(thread: Thread, followed: FollowedRequest) -> str:
 
 
 def _close(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Close a thread that reported a failure, once all requests that it follows have finished."""
-    entries = context.index.find([followed.path for followed in _followed(context, thread)])
+    """Close a thread that reported a failure and waits for no maintainer, once all requests that it follows have
+    finished."""
+    follows = list(_followed(context, thread))
+    entries = context.index.find([followed.path for followed in follows])
     finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for entry in entries)
-    if finished and _is_report(context, thread):
+    if finished and any(map(_is_report, follows)) and not is_waiting(context, repo, thread.num):
         marker = context.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
         context.effects.set_status(repo, thread.num, "closed", marker, asked=True)
 
@@ -136,11 +139,7 @@ def _has_finished(request: models.RequestSummaryView) -> bool:
     return request.state == "finished" and not request.failed
 
 
-def _is_report(context: BoardContext, thread: Thread) -> bool:
-    """Whether the bot's first answer in the thread was an answer to a failure report."""
-    me = context.me()
-    return any(
-        (marker := marker_of(comment.text)) is not None and marker.kind == "first"
-        for comment in thread.comments
-        if is_by(me, comment.author_id, comment.author_name)
-    )
+def _is_report(followed: FollowedRequest) -> bool:
+    """Whether the thread follows the request since the bot's first answer, which answered a failure report."""
+    marker = marker_of(followed.comment.text)
+    return marker is not None and marker.kind == "first"

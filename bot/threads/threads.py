@@ -161,10 +161,10 @@ def _post_answers(context: BoardContext, repo: Repo, thread: Thread, paths: Sequ
     posted = 0
     try:
         posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, is_request=bool(paths)))
-        posted += report_ends(context, repo, thread)
         linked = follow_links(context, REGISTRY, repo, thread)
         posted += linked or (0 if paths else answer_first(context, REGISTRY, repo, thread))
         posted += answer_mentions(context, REGISTRY, repo, thread, paths)
+        posted += report_ends(context, repo, thread)  # after it is known whether the thread waits for a maintainer
         posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
     except Denied as error:  # locked, or switched off: the webhook of the unlock, or of a comment, brings the next sync
         log.warning("not allowed to comment", repo=repo.id, thread=thread.num, error=str(error))
