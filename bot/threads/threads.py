@@ -186,6 +186,8 @@ def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
         return
     if entry.thread not in (None, thread.num):
         return  # the request was submitted again, and its status comment is in another thread
+    if comment is None and any(each.id == entry.comment and not each.hidden for each in thread.comments):
+        return  # the request was renamed, and the comment is marked with its former path until its next edit
     number, comment_id = (thread.num, comment.id) if comment is not None else (entry.thread, None)
     if (entry.thread, entry.comment) == (number, comment_id):
         return

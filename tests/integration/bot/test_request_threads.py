@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
+from tests.support.board.renames import operations
 from tests.support.board.transcripts import BROKEN, Transcripts, TranscriptThread, transcript_board
 
 MODEL = "ada/corona"
@@ -105,3 +107,21 @@ def test_a_comment_in_the_pull_request_of_a_failed_request_waits_for_a_maintaine
     assert topics(place) == {"other"}
     thread.say("mia", "Thank you.")
     assert topics(place) == set()
+
+
+def test_who_follows_a_request_hears_of_its_end_also_after_a_rename(place: Transcripts) -> None:
+    """The thread of the request goes with it, and shows its state; a follower gets one comment."""
+    path, new = place.submit(MODEL), "ada/crown"
+    own, talk = place.thread_of(path), place.open("bob", "How is it going?", f"/subscribe {MODEL}")
+    place.people["ada"].move_repo(MODEL, new)
+    file, threads = place.stand.file(path), len(place.stand.threads())
+    moved = operations({path: None, path.replace(MODEL, new): json.dumps({**file, "model": new}).encode()})
+    place.stand.form.create_commit(REQUESTS, moved, commit_message="Rename", repo_type="dataset")
+    own.look()
+    assert f"[{new}]" in own.replies()[0]
+    place.run(path.replace(MODEL, new))
+    for thread in (talk, own, talk):
+        thread.look()
+    assert ["has finished" in reply for reply in talk.replies()] == [False, True]
+    assert "### ✅ Finished" in own.replies()[0]
+    assert (status(place, own), len(place.stand.threads())) == ("closed", threads)
