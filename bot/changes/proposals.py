@@ -208,12 +208,9 @@ def proposed_by(call: Call) -> PostedProposal | None:
     return next((posted for posted in find(call.context, call.thread) if posted.cause == call.cause), None)
 
 
-def proposal_answer(proposal: Proposal | None, *, off_if_open: bool = False) -> Answer:
-    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board.
-
-    A proposal that is still open after its approval means the same (`off_if_open`).
-    """
-    if proposal is None or (off_if_open and proposal.state == "open"):
+def proposal_answer(proposal: Proposal | None) -> Answer:
+    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
+    if proposal is None:
         return Answer(say("propose", how="off", problems=[], digest=""), outcome="refused")
     how = "proposed" if proposal.state == "open" else proposal.state
     return Answer(say("propose", how=how, problems=[], digest=proposal.digest[:8]), outcome=_OUTCOMES[proposal.state])
