@@ -22,6 +22,7 @@ from hub.comments import is_by, marker_of
 from hub.errors import Denied, ThreadNotFound
 from hub.records import Repo, Thread
 from hub.retries import unless_gone
+from leaderboard.flags import FlagRecord
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
 
@@ -89,9 +90,14 @@ def _reported_model(context: BoardContext, name: str) -> str | None:
     return resolved.model if resolved.is_known else None
 
 
+def flag_of_all(context: BoardContext, model: str) -> FlagRecord | None:
+    """The standing flag of the whole model, which leaves nothing to report; None without one."""
+    return next((record for record in context.flag_book.of([model]) if record.stands and record.scope.is_whole), None)
+
+
 def _take(context: BoardContext, repo: Repo, thread: Thread, name: str) -> None:
     model = _reported_model(context, name)
-    if model is None or any(record.stands for record in context.flag_book.of([model])):
+    if model is None or flag_of_all(context, model) is not None:
         return
     post = thread.comments[0]
     report = FlagReport(

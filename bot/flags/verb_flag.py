@@ -34,7 +34,7 @@ PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
 
 OUTCOMES: Mapping[str, DecisionOutcome] = {
     **dict.fromkeys(("flagged", "lifted", "dismissed", "upheld", "reported"), "done"),
-    **dict.fromkeys(("not-flagged", "nothing"), "unchanged"),
+    **dict.fromkeys(("not-flagged", "nothing", "already"), "unchanged"),
 }
 """All other results are refusals."""
 

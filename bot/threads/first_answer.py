@@ -187,7 +187,7 @@ def _body(context: BoardContext, repo: Repo, thread: Thread, subject: Triage) ->
     """The text of the answer, "" for no answer; and whether the thread waits for a maintainer afterwards."""
     if subject.topic is Topic.OTHER:
         is_asked = mentions.mentions(context.me().name, thread.comments[0].text)
-        return (mentions.help_text(subject) if is_asked else ""), True
+        return (mentions.help_text(context, subject) if is_asked else ""), True
     if subject.topic is Topic.QUESTION:
         answer = mentions.answer_to_question(context, subject)
         return render("first", topic=subject.topic, answer=answer, reports=()), False

@@ -33,12 +33,11 @@ MAX_ANSWERS, MAX_QUESTION = 3, 400
 COMMANDS: Mapping[Topic, str] = {
     Topic.FAILURE: "/why {model}",
     Topic.FLAG: "/flag category {model} reason",
-    Topic.APPEAL: "/unflag {model} reason",
     Topic.RENAME: "/rename {model} org/new-name",
     Topic.REMOVAL: "/remove {model} reason",
     Topic.DUPLICATES: "/status {model}",
 }
-"""Topic of a post → the command for it."""
+"""Topic of a post → the command for it. An appeal needs none: it is a comment in the discussion of the flag."""
 
 
 def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
@@ -108,7 +107,7 @@ def _answer(
     if person is None or check_rate(context, person, comment) is not None:
         return False
     own = paths[0] if len(paths) == 1 else ""
-    text = answer_to_question(context, subject, own) if subject.question else help_text(subject)
+    text = answer_to_question(context, subject, own) if subject.question else help_text(context, subject)
     marker = context.marker(KIND, comment.id)
     return context.effects.comment(repo, thread.num, text, marker, asked=True, seen=thread) is not None
 
@@ -155,8 +154,10 @@ def answer_to_question(context: BoardContext, subject: Triage, path: str = "") -
     return Safe(f"{status}\n\n{answer}") if subject.question == faq.HOW_LONG else status
 
 
-def help_text(subject: Triage) -> Safe:
-    """What the bot can do for the author of a post, as commands."""
+def help_text(context: BoardContext, subject: Triage) -> Safe:
+    """What the bot can do for the author of a post, as commands; for an appeal, where to write it."""
     model = next(iter(subject.models), "org/model")
     command = COMMANDS.get(subject.topic, "").format(model=model)
-    return Safe(render("offer", command=command, model=model).strip())
+    records = context.flag_book.of(subject.models) if subject.topic is Topic.APPEAL else ()
+    flag = next((record for record in records if record.stands and record.thread), None)
+    return Safe(render("offer", command=command, model=model, flag=flag).strip())
