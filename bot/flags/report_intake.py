@@ -34,12 +34,14 @@ def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
 
     A discussion that the bot closed, such as that of a finished request, is opened again for a report.
     """
-    may_reopen = thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
-    if not (thread.status == "open" or may_reopen) or context.effects.is_left_alone(repo, thread.num):
+    if context.effects.is_left_alone(repo, thread.num):
         return
-    for name in reported_in(context, thread):
+    names, key = reported_in(context, thread), thread_key(repo, thread.num)
+    may_reopen = bool(names) and thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
+    if thread.status != "open" and (not may_reopen or _is_answered(context, thread)):
+        return
+    for name in names:
         _take(context, repo, thread, name)
-    key = thread_key(repo, thread.num)
     if not any(key in report.threads for report in reports(context)) or _is_answered(context, thread):
         return
     if reopen(context, repo, thread, context.marker(REPORTED, key)):

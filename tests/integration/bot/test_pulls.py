@@ -114,6 +114,7 @@ def test_a_command_in_one_that_brought_several_requests_names_its_model(stand: B
         assert "This thread is about 3 requests. Which one? Add `ada/good precision=float16` or" in reply
         assert "`board/model precision=float32`" in reply
     assert "`ada/good` has 2 requests" in talk.ask("/cancel ada/good")
+    assert "Which model?" in talk.ask("/flag other it is strange")
     assert [stand.file(path)["status"] for path in files] == ["PENDING"] * 3
     talk.say("/cancel precision=float16")
     assert [stand.file(path)["status"] for path in files] == ["PENDING", "CANCELLED", "PENDING"]
