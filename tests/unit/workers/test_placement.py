@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.devices import Device
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
+from workers.evaluation.model_requirements import estimate_requirements
 from workers.evaluation.placement import (
     GB,
     QUANTISED,
@@ -23,6 +25,8 @@ from workers.evaluation.placement import (
     choose_placement,
     smaller_batch_size,
 )
+from workers.models.checkpoint import ADAPTER, FLOATS, INDEX
+from workers.models.tiny_model import safetensors
 
 
 def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] = ("bitsandbytes",)) -> MachineCapacity:
@@ -166,6 +170,46 @@ def test_the_harness_takes_what_a_plan_tells_its_model(
     assert ("peft" in words) == (kind == "Adapter")
     assert words["pretrained"] == ("/models/base" if based else str(tmp_path))
     assert words.get("tokenizer") == (str(tmp_path) if based else None)
+
+
+# --- the sizes of a model's files
+
+
+def weights(count: int, kind: str = "F32") -> bytes:
+    """A weight file of `count` numbers."""
+    return safetensors({"weight": (kind, (count,), bytes(count * FLOATS[kind]))})
+
+
+def estimated(folder: Path, weight_type: str = "Original", base: Path | None = None) -> ModelRequirements:
+    """The requirements of the model in `folder`."""
+    job = EvaluationJob(
+        board="trial", attempt="0123456789ab-00000000-1", path="org/m.json", model="org/m", revision="0" * 40,
+        precision="float16", weight_type=weight_type, suite="starter", suite_digest="0" * 64,
+    )  # fmt: skip
+    return estimate_requirements(job, folder, base)
+
+
+def test_only_files_that_are_loaded_count(tmp_path: Path) -> None:
+    """A second copy of the weights, as in `consolidated.safetensors`, adds nothing to the estimate, nor its dtype."""
+    (tmp_path / "consolidated.safetensors").write_bytes(weights(2_000, "F64"))
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(weights(1_000))
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(weights(1_000))
+    names = [path.name for path in tmp_path.glob("model-*")]
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    assert estimated(tmp_path).parameters == pytest.approx(2_000, rel=0.1)
+    (tmp_path / INDEX).write_text("{}")
+    assert estimated(tmp_path).file_bytes == sum(path.stat().st_size for path in tmp_path.glob("*.safetensors"))
+
+
+def test_only_the_adapters_own_file_adds_to_its_base_model(tmp_path: Path) -> None:
+    """A merged model beside an adapter is not loaded."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    for folder in (base, adapter):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(weights(1_000))
+    (adapter / ADAPTER).write_bytes(weights(10))
+    assert estimated(adapter, "Adapter", base).change_bytes == len(weights(10))
+    assert estimated(adapter, "Delta", base).change_bytes == 0
 
 
 # --- the GPUs of a machine
