@@ -68,7 +68,7 @@ def _bytes(files: Iterable[Path]) -> int:
 
 def _width(files: Sequence[Path], config: dict[str, Any]) -> float:
     """Bytes of one parameter in the files."""
-    dtype = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    dtype = checkpoint.named_dtype(config)
     if dtype in BYTES:
         return BYTES[dtype]
     for file in files[:1]:

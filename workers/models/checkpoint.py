@@ -130,6 +130,11 @@ def read_config(folder: Path) -> dict[str, object]:
     return config
 
 
+def named_dtype(config: dict[str, object]) -> str:
+    """The dtype that a config names, such as `bfloat16`; empty if it names none."""
+    return str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+
+
 def weight_files(folder: Path) -> list[str]:
     """Names of the files that hold the weights. Raises IndexUnusable, ShardMissing, OddFile.
 
