@@ -230,14 +230,34 @@ def test_gpus_are_those_that_the_driver_names() -> None:
 )
 def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
     """The setting selects the GPUs, so that several workers on one machine use different ones."""
-    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI))] == indices
+    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI), {})] == indices
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+@pytest.mark.parametrize(
+    ("allotted", "indices"),
+    [("1", [1]), ("GPU-bbbb", [1]), ("gpu-b", [1]), ("1, 0", [1, 0]), ("0,0", [0]), ("0,MIG-1/2/3", [0]), ("", [0, 1])],
+)
+def test_a_worker_uses_only_the_gpus_that_a_batch_system_allots(device: str, allotted: str, indices: list[int]) -> None:
+    """The others may be another job's; numbers in STEWARD_DEVICE are an operator's own choice."""
+    environment = {"CUDA_VISIBLE_DEVICES": allotted}
+    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI), environment)] == indices
+    assert [gpu.index for gpu in select_devices("cuda:0", parse_gpus(SMI), environment)] == [0]
+    assert select_devices("auto", (), environment) == ()
+
+
+@pytest.mark.parametrize("allotted", ["MIG-8a1b", "-1", "7", "NoDevFiles", ",x,"])
+def test_an_allotted_gpu_that_is_not_there_is_said_at_start(allotted: str) -> None:
+    """The worker neither takes all GPUs in its place, nor evaluates on the CPU without a word."""
+    with pytest.raises(NoDevice, match=r"this machine has cuda:0, cuda:1: set STEWARD_DEVICE"):
+        select_devices("auto", parse_gpus(SMI), {"CUDA_VISIBLE_DEVICES": allotted})
 
 
 @pytest.mark.parametrize(("device", "listing"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
 def test_a_gpu_that_is_not_there_is_said_at_start(device: str, listing: str) -> None:
     """A missing GPU is an error at start."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
-        select_devices(device, parse_gpus(listing))
+        select_devices(device, parse_gpus(listing), {})
 
 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:
