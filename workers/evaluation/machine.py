@@ -16,6 +16,8 @@ from workers.evaluation.placement import MachineCapacity
 
 DRIVER_SECONDS = 30
 """Seconds that the driver's tool may take."""
+_DRIVER_FILES = (Path("/proc/driver/nvidia"), Path("/dev/nvidia0"))
+"""Files that exist only where the driver of a GPU is loaded."""
 ALLOTTED = "CUDA_VISIBLE_DEVICES"
 """The variable in which a batch system names the GPUs of a job, of those that the driver's tool lists."""
 _MEMORY_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -43,15 +45,33 @@ class NoDevice(WorkerError):
     """The settings, or the batch system, name a GPU that this machine does not have."""
 
 
+class DriverSilent(WorkerError):
+    """This machine has a GPU driver that does not answer."""
+
+
+def find_devices(device: str) -> tuple[Device, ...]:
+    """The GPUs of this machine that `device` selects; the driver is not asked for `cpu`.
+
+    Raises NoDevice, DriverSilent.
+    """
+    return select_devices(device, () if device == "cpu" else gpus())
+
+
 def gpus() -> tuple[Device, ...]:
-    """The GPUs that the driver's tool lists; none if there is no driver or it does not answer."""
+    """The GPUs that the driver's tool lists; none if there is no driver. Raises DriverSilent."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
     query = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=DRIVER_SECONDS, check=True)
-    except (subprocess.SubprocessError, OSError):
+    except (subprocess.SubprocessError, OSError) as error:
+        if any(path.exists() for path in _DRIVER_FILES):
+            said = getattr(error, "stdout", None) or error  # a failing tool writes its reason to standard output
+            raise DriverSilent(
+                f"The driver of this machine's GPUs does not answer nvidia-smi: {' '.join(str(said).split())[:200]}. "
+                "Repair it, or set STEWARD_DEVICE=cpu to evaluate without a GPU."
+            ) from error
         return ()
     return parse_gpus(done.stdout)
 

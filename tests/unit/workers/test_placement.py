@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.devices import Device
+from workers.evaluation import machine as this_machine
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
 from workers.evaluation.model_requirements import estimate_requirements
 from workers.evaluation.placement import (
@@ -263,3 +265,21 @@ def test_a_gpu_that_is_not_there_is_said_at_start(device: str, listing: str) -> 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:
     """Without GPUs a worker uses the CPU."""
     assert select_devices("auto", ()) == ()
+
+
+@pytest.mark.parametrize("ending", ["echo 'NVIDIA-SMI has failed'; exit 9", "exec sleep 60"])
+def test_a_driver_that_does_not_answer_is_said_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """A worker with a GPU does not evaluate on the CPU; without a driver, or where the operator says so, it does."""
+    tool, driver = tmp_path / "nvidia-smi", tmp_path / "driver"
+    tool.write_text(f"#!/bin/sh\n{ending}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(this_machine, "DRIVER_SECONDS", 0.5)
+    monkeypatch.setattr(this_machine, "_DRIVER_FILES", (driver,))
+    assert this_machine.find_devices("auto") == ()
+    driver.mkdir()
+    with pytest.raises(this_machine.DriverSilent, match=r"(NVIDIA-SMI has failed|timed out).*STEWARD_DEVICE=cpu"):
+        this_machine.find_devices("auto")
+    assert this_machine.find_devices("cpu") == ()
