@@ -40,7 +40,7 @@ unless you add `--dry-run`.
 | 0 | done, or found; the model passes, the installation has no errors |
 | 1 | not done, or not found: a sentence says why. Also a negative `check`, `doctor`, `verify`, `logs`, … |
 | 2 | an argument or a setting is missing or wrong, or a service failed during the command |
-| 3 | `work` only: no child can run on this machine, or its disk is full or fails |
+| 3 | `work` only: no child can run on this machine, its GPU driver does not answer, or its disk is full or fails |
 | 4 | the queue server did not answer at the start: a retry may succeed |
 | 130 | ended by Ctrl-C |
 

@@ -19,7 +19,7 @@ from bot.changes import renames as rename_saga
 from bot.changes.changesets import ApprovedPart, ChangesetPart, ChangesetResult, carry_out
 from bot.changes.proposal_text import Note
 from bot.changes.proposals import KIND, PostedProposal, Proposal, ProposedPart, comment_text, find, note_plans
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, thread_key
 from hub.comments import Marker
 from hub.records import Repo, Thread
 from leaderboard.reasons import Problem
@@ -58,13 +58,16 @@ CHANGE_KINDS: dict[str, ChangeKind] = {
 }
 
 
-def approve(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal, by: str) -> Proposal:
-    """Approve a proposal in the name of `by`, and complete it. Idempotent: return the proposal in its present state."""
+def approve(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal, by: str) -> Proposal | None:
+    """Approve a proposal in the name of `by`, and complete it. Idempotent: return the proposal in its present state.
+
+    None: comments or edits are off or in shadow on this board. An approved proposal is completed when edits are on.
+    """
     posted = _reread(context, repo, thread, posted)
     if posted.proposal.state == "open":
         approved = posted.proposal.approved_by(by)
         if not _update_comment(context, repo, thread, posted, approved):
-            return posted.proposal
+            return None
         posted = PostedProposal(posted.comment, posted.cause, approved)
         pass_by(APPROVED)
     return complete(context, repo, thread, posted)
@@ -78,8 +81,11 @@ def _reread(context: BoardContext, repo: Repo, thread: Thread, posted: PostedPro
     return next((proposal for proposal in present if proposal.cause == posted.cause), posted)
 
 
-def complete(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal) -> Proposal:
-    """Make the commits of an approved proposal, and state the result in its comment."""
+def complete(context: BoardContext, repo: Repo, thread: Thread, posted: PostedProposal) -> Proposal | None:
+    """Make the commits of an approved proposal, and state the result in its comment.
+
+    None: edits are off or in shadow on this board; the thread is marked when they are on.
+    """
     proposal = posted.proposal
     if proposal.state != "approved":
         return proposal
@@ -89,9 +95,10 @@ def complete(context: BoardContext, repo: Repo, thread: Thread, posted: PostedPr
     if (objection := kind.objection(context, words, title, parts)) is not None:
         result = ChangesetResult("undone", objection)
     else:
-        result = carry_out(context, title, parts, lambda target: kind.plan(context, words, target))
+        wake = thread_key(repo, thread.num)
+        result = carry_out(context, title, parts, lambda target: kind.plan(context, words, target), wake=wake)
     if result.state == "held":
-        return proposal
+        return None
     notes = kind.follow_up(context, words, result.commits, posted.cause) if result.state == "done" else ()
     pass_by(COMMITTED)
     completed = proposal.with_state(result.state)

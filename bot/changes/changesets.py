@@ -110,10 +110,15 @@ class ChangesetResult:
     commits: tuple[tuple[Repo, str], ...] = ()
 
 
-def carry_out(context: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner) -> ChangesetResult:
+def carry_out(
+    context: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner, *, wake: str
+) -> ChangesetResult:
     """Commit all of `parts` in order, or none. A repeated call continues where the last one stopped. Raises HubError
-    where a retry can help."""
-    if not _is_allowed(context, title, parts):
+    where a retry can help.
+
+    If edits are held back, the dirty key `wake` is marked when the board allows them.
+    """
+    if not _is_allowed(context, title, parts, wake):
         return ChangesetResult("held")
     commits: list[tuple[Repo, str]] = []
     for part in parts:
@@ -128,11 +133,11 @@ def carry_out(context: BoardContext, title: str, parts: Sequence[ApprovedPart], 
     return ChangesetResult("done", commits=tuple(commits))
 
 
-def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> bool:
+def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart], wake: str) -> bool:
     name = _sha(json.dumps([title, [(part.cause, part.digest) for part in parts]]).encode())[:24]
     repos = ", ".join(part.repo.id for part in parts)
     return context.effects.allows(
-        ShadowedWrite(id=f"change {name}", effect=Effect.EDIT, repo=repos[:200], does=title[:400])
+        ShadowedWrite(id=f"change {name}", effect=Effect.EDIT, repo=repos[:200], does=title[:400]), wake=wake
     )
 
 

@@ -25,7 +25,7 @@ from bot.core.commands.answers import say
 from bot.core.commands.model import Answer, Call
 from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
-from bot.core.waiting_threads import note
+from bot.core.waiting_threads import note, reopen
 from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.reasons import Problem
@@ -113,11 +113,16 @@ def post(
     proposal: Proposal,
     lines: Sequence[RenameCheckLine] = (),
 ) -> PostedProposal | None:
-    """Post `proposal` in `thread`, once for each `cause`. None where comments are off or in shadow on this board."""
+    """Post `proposal` in `thread`, once for each `cause`. None where comments are off or in shadow on this board.
+
+    A closed discussion is opened again for a plan that waits: that of a request that has ended.
+    """
     marker = context.marker(KIND, cause)
     known = {posted.cause: posted for posted in find(context, thread)}
     if cause in known:
         return known[cause]
+    if proposal.state == "open":
+        reopen(context, repo, thread, marker)
     text = comment_text(proposal, lines=lines)
     comment = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if comment is None:
@@ -128,14 +133,15 @@ def post(
 
 
 def note_plans(context: BoardContext, repo: Repo, thread: Thread, *, decided: str = "") -> None:
-    """Put an open thread on the maintainers' list while a plan in it waits, and take it off afterwards.
+    """Put an open thread, or a pull request in any state, on the maintainers' list while a plan in it waits, and take
+    it off afterwards.
 
     `decided` is the cause of a plan that was decided since the thread was read.
     """
     waiting = [
         posted for posted in find(context, thread) if posted.proposal.state == "open" and posted.cause != decided
     ]
-    if waiting and thread.status in ("open", "draft"):
+    if waiting and (thread.status == "open" or thread.is_pull_request):
         since = waiting[0].comment.created_at.timestamp()
         sha = waiting[0].proposal.digest[:SHOWN_DIGEST]
         note(context, repo, thread, PLAN, part="plan", since=since, sha=sha)
@@ -202,12 +208,9 @@ def proposed_by(call: Call) -> PostedProposal | None:
     return next((posted for posted in find(call.context, call.thread) if posted.cause == call.cause), None)
 
 
-def proposal_answer(proposal: Proposal | None, *, off_if_open: bool = False) -> Answer:
-    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board.
-
-    A proposal that is still open after its approval means the same (`off_if_open`).
-    """
-    if proposal is None or (off_if_open and proposal.state == "open"):
+def proposal_answer(proposal: Proposal | None) -> Answer:
+    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
+    if proposal is None:
         return Answer(say("propose", how="off", problems=[], digest=""), outcome="refused")
     how = "proposed" if proposal.state == "open" else proposal.state
     return Answer(say("propose", how=how, problems=[], digest=proposal.digest[:8]), outcome=_OUTCOMES[proposal.state])

@@ -44,6 +44,7 @@ RENAME = Verb(
     run=run,
     params=(OLD, NEW),
     about="anything",
+    new_name=NEW.name,
     examples=("/rename org/old-name org/new-name",),
     irreversible=True,
     decides=True,

@@ -1,7 +1,7 @@
 """The list of threads that wait for a maintainer, in Redis.
 
 The syncs of threads maintain it, each part of a thread by itself. After Redis was lost it is rebuilt from the open
-threads, which are read in turn.
+threads, which are read in turn. So a closed discussion in which something begins to wait is opened again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.context import BoardContext, thread_key
+from hub.comments import Marker
 from hub.records import Repo, Thread
 from redis_state.redis import text
 
@@ -59,9 +60,12 @@ def note(
     part: Part = "",
     since: float | None = None,
     sha: str = "",
+    author: str = "",
 ) -> None:
-    """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None). One
-    round trip."""
+    """Put `thread` on the list because of `part` of it, or remove that part if it does not wait (`topic` None).
+
+    Without an `author` and the time `since` when it waits, those of the thread count. One round trip.
+    """
     key = _key(repo, thread.num, part)
     if topic is None:
         context.redis.hdel(context.keys.waiting_threads, key)
@@ -70,7 +74,7 @@ def note(
         "title": thread.title[:200],
         "url": f"{context.address(repo)}/discussions/{thread.num}",
         "topic": topic,
-        "author": thread.author_name,
+        "author": author or thread.author_name,
         "since": thread.created_at.timestamp() if since is None else since,
         "sha": sha,
     }
@@ -85,6 +89,19 @@ def forget_thread(context: BoardContext, repo: Repo, number: int) -> None:
 def is_noted(context: BoardContext, repo: Repo, number: int) -> bool:
     """Whether the thread waits for an answer to what people wrote. One round trip."""
     return bool(context.redis.hexists(context.keys.waiting_threads, _key(repo, number, "")))
+
+
+def is_waiting(context: BoardContext, repo: Repo, number: int) -> bool:
+    """Whether the thread waits for a maintainer for any reason. One round trip."""
+    keys = [_key(repo, number, part) for part in get_args(Part)]
+    return any(raw is not None for raw in context.redis.hmget(context.keys.waiting_threads, keys))
+
+
+def reopen(context: BoardContext, repo: Repo, thread: Thread, marker: Marker) -> bool:
+    """Open a closed discussion again for what a person asked for in it; return whether it is open then."""
+    if thread.status != "closed" or thread.is_pull_request:
+        return thread.status == "open"
+    return context.effects.set_status(repo, thread.num, "open", marker, asked=True)
 
 
 def _key(repo: Repo, number: int, part: Part) -> str:

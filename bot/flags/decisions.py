@@ -29,7 +29,7 @@ from bot.flags.flag_commands import (
 from bot.flags.flag_files import present_records, stage
 from bot.flags.model_names import ResolvedName, find_model
 from bot.flags.notices import DISMISSED, REPORTED, address
-from bot.flags.report_intake import reported_in, tell_reporters
+from bot.flags.report_intake import flag_of_all, reported_in, tell_reporters
 from bot.flags.reports import (
     MAX_REPORTED,
     FlagReport,
@@ -51,17 +51,19 @@ MAX_MODELS = 20
 
 
 def report(context: BoardContext, command: FlagCommand, source: FlagSource) -> FlagResult:
-    """Report models to the maintainers, for a person who is not one. Raises HubError."""
+    """Report models to the maintainers, except flagged ones, for a person who is not one. Raises HubError."""
     resolved = resolve_models(context, command, source, MAX_REPORTED)
     if isinstance(resolved, FlagResult):
         return resolved
     url, key = _address(context, source), thread_key(source.repo, source.thread.num)
-    models = tuple(name.model for name in resolved)
+    flagged = {name.model: flag_of_all(context, name.model) for name in resolved}
+    models = tuple(model for model, standing in flagged.items() if standing is None)
+    if not models:
+        return FlagResult("already", tuple(flagged), standing=tuple(filter(None, flagged.values())))
     earlier_url = reported_before(context, models[0], key) if len(models) == 1 else ""
     named = models_in(f"{source.thread.title}\n{command.reason}")
     for model in models:
-        if not any(record.stands for record in context.flag_book.of([model])):
-            note_report(context, _report(context, model, source, url, named))
+        note_report(context, _report(context, model, source, url, named))
     mark = Safe(str(context.marker(REPORTED, " ".join(models))))
     return FlagResult("reported", models, thread=earlier_url or url, is_here=not earlier_url, mark=mark)
 

@@ -26,6 +26,7 @@ FlagOutcome = Literal[
     "dismissed",
     "upheld",
     "reported",
+    "already",
     "no-repo",
     "which",
     "no-reason",
@@ -85,7 +86,7 @@ class FlagResult:
     scope: FlagScope = field(default_factory=FlagScope)
     """What a new flag covers."""
     standing: tuple[FlagRecord, ...] = ()
-    """The flags that a narrower one would end."""
+    """The flags that a narrower one would end, or that leave nothing to report."""
     mark: Safe = NO_MARK
     """A hidden line that the reply must hold."""
 

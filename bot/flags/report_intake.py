@@ -14,13 +14,15 @@ from functools import partial
 import structlog
 
 from bot.core.context import BoardContext, thread_key, thread_of
-from bot.core.waiting_threads import note
+from bot.core.waiting_threads import note, reopen
 from bot.flags.model_names import find_model
 from bot.flags.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines, say
 from bot.flags.reports import MAX_REPORTED, FlagReport, find_report, note_report, reports
+from hub.comments import is_by, marker_of
 from hub.errors import Denied, ThreadNotFound
 from hub.records import Repo, Thread
 from hub.retries import unless_gone
+from leaderboard.flags import FlagRecord
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
 
@@ -28,14 +30,33 @@ log = structlog.get_logger()
 
 
 def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Note reports of the models that are reported in an open thread and still undecided."""
-    if thread.status != "open" or context.effects.is_left_alone(repo, thread.num):
+    """Note reports of the models that are reported in an open thread and still undecided.
+
+    A discussion that the bot closed, such as that of a finished request, is opened again for a report.
+    """
+    if context.effects.is_left_alone(repo, thread.num):
         return
-    for name in reported_in(context, thread):
+    names, key = reported_in(context, thread), thread_key(repo, thread.num)
+    may_reopen = bool(names) and thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
+    if thread.status != "open" and (not may_reopen or _is_answered(context, thread)):
+        return
+    for name in names:
         _take(context, repo, thread, name)
-    key = thread_key(repo, thread.num)
-    if any(key in report.threads for report in reports(context)) and not by_maintainers(context, thread):
+    if not any(key in report.threads for report in reports(context)) or _is_answered(context, thread):
+        return
+    if reopen(context, repo, thread, context.marker(REPORTED, key)):
         note(context, repo, thread, Topic.FLAG)
+
+
+def _is_answered(context: BoardContext, thread: Thread) -> bool:
+    """Whether a maintainer has written since the opening post or the last command that reported a model."""
+    me, ids_by_maintainers, is_answered = context.me(), by_maintainers(context, thread), False
+    for comment in thread.comments:
+        is_report = is_by(me, comment.author_id, comment.author_name) and any(
+            marker.kind == REPORTED for marker in filter(None, map(marker_of, comment.text.splitlines()))
+        )
+        is_answered = not is_report and (is_answered or comment.id in ids_by_maintainers)
+    return is_answered
 
 
 def may_report(context: BoardContext, thread: Thread) -> bool:
@@ -71,9 +92,14 @@ def _reported_model(context: BoardContext, name: str) -> str | None:
     return resolved.model if resolved.is_known else None
 
 
+def flag_of_all(context: BoardContext, model: str) -> FlagRecord | None:
+    """The standing flag of the whole model, which leaves nothing to report; None without one."""
+    return next((record for record in context.flag_book.of([model]) if record.stands and record.scope.is_whole), None)
+
+
 def _take(context: BoardContext, repo: Repo, thread: Thread, name: str) -> None:
     model = _reported_model(context, name)
-    if model is None or any(record.stands for record in context.flag_book.of([model])):
+    if model is None or flag_of_all(context, model) is not None:
         return
     post = thread.comments[0]
     report = FlagReport(

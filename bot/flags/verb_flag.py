@@ -15,6 +15,7 @@ from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import ANYONE, MAINTAINERS, MODEL, REASON
 from bot.core.commands.registry import model_in
+from bot.core.commands.targets import requests_of
 from bot.core.context import thread_key
 from bot.core.render import Safe, plain, render
 from bot.flags import appeals, decisions
@@ -34,7 +35,7 @@ PRECISION = Param("precision", "word", "flag only this precision", by_name=True)
 
 OUTCOMES: Mapping[str, DecisionOutcome] = {
     **dict.fromkeys(("flagged", "lifted", "dismissed", "upheld", "reported"), "done"),
-    **dict.fromkeys(("not-flagged", "nothing"), "unchanged"),
+    **dict.fromkeys(("not-flagged", "nothing", "already"), "unchanged"),
 }
 """All other results are refusals."""
 
@@ -97,8 +98,8 @@ def _is_model(word: str) -> bool:
 
 
 def _source(call: Call) -> FlagSource:
-    path = call.context.index.of_thread(call.thread.num) if call.repo == call.context.requests else None
-    return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
+    paths = requests_of(call.context, call.repo, call.thread)
+    return FlagSource(call.repo, call.thread, call.person, call.cause, paths[0] if len(paths) == 1 else "")
 
 
 def _reply(call: Call, result: FlagResult) -> Answer:

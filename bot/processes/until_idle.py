@@ -2,7 +2,8 @@
 
 It starts with any Redis, also an empty one: the first round of the reconciler reads everything from the Hub, and the
 syncs of the marked keys do the work, as after a loss of Redis. All pages of open discussions are read, not one page a
-round, because no later round may come. The rule when all is quiet is `leaderboard.idleness`.
+round, and the maintainers' list does not wait for its next edit, because no later round may come. The rule when all is
+quiet is `leaderboard.idleness`.
 
 Race closed: an event comes while the process ends. It starts another process, which reads everything again.
 """
@@ -26,6 +27,7 @@ from bot.intake.deliveries import read_delivery
 from bot.processes.schedule import TICK_SECONDS, Schedule
 from bot.processes.sync_process import open_sync_context, run_parts, sync_loops
 from bot.queue.dispatching import QUEUE
+from bot.threads.maintainers_list import hasten_edit
 from bot.threads.threads import forget_page, next_page
 from leaderboard.idleness import AWAKE_SECONDS, BoardActivity, QuietPeriod
 from leaderboard.suites import Suite
@@ -106,6 +108,8 @@ class IdleWatch:
     def look(self, now: float) -> bool:
         """Look at the time `now` of a monotonic clock; return whether nothing remained for QUIET_SECONDS."""
         activity = self._activity()
+        if not activity.remains:
+            hasten_edit(self._context)
         is_idle = self._quiet.note(activity, now)
         self.remains = "" if is_idle else activity.remains or "it was quiet for a moment only"
         return is_idle

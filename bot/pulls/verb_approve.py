@@ -30,7 +30,7 @@ def run_approve(call: Call) -> Answer:
 
 def _approve_proposal(call: Call, posted: proposals.PostedProposal) -> Answer:
     proposal = applying.approve(call.context, call.repo, call.thread, posted, call.person.name)
-    return proposals.proposal_answer(proposal, off_if_open=True)
+    return proposals.proposal_answer(proposal)
 
 
 def run_reject(call: Call) -> Answer:

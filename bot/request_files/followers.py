@@ -3,7 +3,8 @@
 A hidden marker `follow` in the bot's own comment says that its thread follows a request: it holds the request's path,
 the blob id of its file and a digest of its state at that time. So it survives the loss of Redis; the set in Redis only
 says which threads to sync when a request ends. A request that had failed can be followed too: it ends again when it was
-evaluated again, not when a person changes a field of its file.
+evaluated again, not when a person changes a field of its file. A request that a rename moved is followed at its new
+path.
 
 Race accepted: after Redis was lost, a closed thread is not read until a person writes in it, so its report comes late
 or never. Open threads are read in turn.
@@ -12,20 +13,24 @@ or never. Open threads are read in turn.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bot.core.context import BoardContext, thread_key
 from bot.core.render import Safe, render
+from bot.core.waiting_threads import is_waiting
 from bot.read_models import models, serializers
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
+from leaderboard.rename_contents import request_place
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 FOLLOW, ENDED = "follow", "ended"
 ENDS = ("finished", "failed", "cancelled")
+MAX_RENAMES = 5
+"""Renames of one model that are followed."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +77,42 @@ def mark_followers(context: BoardContext, path: str) -> None:
 
 def report_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
     """Report in `thread` each end that it waits for; return the number of comments posted."""
-    posted, open_ends, waits_for = 0, False, list(_followed(context, thread))
-    entries = context.index.find([followed.path for followed in waits_for])
-    for followed, entry in zip(waits_for, entries, strict=True):
-        key = context.keys.followers(followed.path)
+    posted, open_ends, key = 0, False, thread_key(repo, thread.num)
+    for followed, entry in _with_entries(context, _followed(context, thread)):
         if entry is not None and not _has_ended(context, entry, followed):
-            context.redis.sadd(key, thread_key(repo, thread.num))
+            context.redis.sadd(context.keys.followers(entry.path), key)
             open_ends = True
             continue
         if entry is not None:
             posted += _tell(context, repo, thread, followed, entry)
-        context.redis.srem(key, thread_key(repo, thread.num))
+        context.redis.srem(context.keys.followers(entry.path if entry is not None else followed.path), key)
     if posted and not open_ends:
         _close(context, repo, thread)
     return posted
+
+
+def _with_entries(
+    context: BoardContext, follows: Iterable[FollowedRequest]
+) -> list[tuple[FollowedRequest, IndexEntry | None]]:
+    """Each of `follows` with its entry, which a rename may have moved to another path; None for one that is gone."""
+    waits_for = list(follows)
+    entries = context.index.find([followed.path for followed in waits_for])
+    return [
+        (followed, entry if entry is not None else _renamed_entry(context, followed.path))
+        for followed, entry in zip(waits_for, entries, strict=True)
+    ]
+
+
+def _renamed_entry(context: BoardContext, path: str) -> IndexEntry | None:
+    """The entry of the request that was at `path` before renames of its model; None if there is none."""
+    for _ in range(MAX_RENAMES):
+        model = path.partition("_eval_request_")[0]
+        new = context.index.renamed(model)
+        path = request_place(model, new, path) if new else ""
+        entry = context.index.find([path])[0] if path else None
+        if entry is not None or not path:
+            return entry
+    return None
 
 
 def _followed(context: BoardContext, thread: Thread) -> Iterator[FollowedRequest]:
@@ -123,10 +150,11 @@ def _asker(thread: Thread, followed: FollowedRequest) -> str:
 
 
 def _close(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Close a thread that reported a failure, once all requests that it follows have finished."""
-    entries = context.index.find([followed.path for followed in _followed(context, thread)])
-    finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for entry in entries)
-    if finished and _is_report(context, thread):
+    """Close a thread that reported a failure and waits for no maintainer, once all requests that it follows have
+    finished."""
+    follows = _with_entries(context, _followed(context, thread))
+    finished = all(entry is not None and _has_finished(serializers.summary(context, entry)) for _, entry in follows)
+    if finished and any(_is_report(followed) for followed, _ in follows) and not is_waiting(context, repo, thread.num):
         marker = context.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
         context.effects.set_status(repo, thread.num, "closed", marker, asked=True)
 
@@ -136,11 +164,7 @@ def _has_finished(request: models.RequestSummaryView) -> bool:
     return request.state == "finished" and not request.failed
 
 
-def _is_report(context: BoardContext, thread: Thread) -> bool:
-    """Whether the bot's first answer in the thread was an answer to a failure report."""
-    me = context.me()
-    return any(
-        (marker := marker_of(comment.text)) is not None and marker.kind == "first"
-        for comment in thread.comments
-        if is_by(me, comment.author_id, comment.author_name)
-    )
+def _is_report(followed: FollowedRequest) -> bool:
+    """Whether the thread follows the request since the bot's first answer, which answered a failure report."""
+    marker = marker_of(followed.comment.text)
+    return marker is not None and marker.kind == "first"

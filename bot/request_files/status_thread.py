@@ -15,7 +15,8 @@ A comment reports edits of the file. So it is held back when edits are held back
 Threads say nothing about private and gated models.
 
 The bot closes a thread that it opened when nothing is left to do, and reopens it when there is again, once for each
-change of the request: a thread that people close or reopen stays as they left it.
+change of the request: a thread that people close or reopen stays as they left it. A thread that waits for a maintainer
+is not closed.
 
 Race accepted: after Redis was lost, the bot does not know that it closed a thread. The thread then stays closed while
 its request is evaluated again; its status comment is updated nevertheless.
@@ -31,8 +32,10 @@ from dataclasses import replace
 import structlog
 
 from bot.core import comment_quota
+from bot.core.commands.targets import STATUS
 from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
+from bot.core.waiting_threads import is_waiting
 from bot.request_files.status_text import State, StatusView, status_comment, thread_title
 from hub.comments import Marker, find_marked, is_by
 from hub.errors import Denied, Garbled, NotFound, ThreadNotFound
@@ -44,7 +47,6 @@ from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
 
-KIND = "status"
 FINAL = ("refused", "failed")
 ENDS = (*FINAL, "finished", "cancelled")
 DEFAULT_WEIGHTS = "Original"
@@ -96,7 +98,7 @@ def _write_or_skip(
 def _write_status(
     context: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
 ) -> IndexEntry:
-    marker = context.marker(KIND, entry.path)
+    marker = context.marker(STATUS, entry.path)
     body = status_comment(view)
     if _edited(context, entry, marker, view, body):
         return entry.changed(said=digest)
@@ -218,6 +220,7 @@ def _close_or_open(context: BoardContext, entry: IndexEntry, state: State) -> In
         entry.thread is None
         or entry.closed == wanted
         or comment_quota.left(context, context.requests) <= MIN_SHARE_FOR_CLOSING
+        or (wanted and is_waiting(context, context.requests, entry.thread))
     ):
         return entry
     try:

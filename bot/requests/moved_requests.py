@@ -1,5 +1,5 @@
-"""Requests that a commit moves to another model's name: the index entry and the scores move with them, and the former
-name leads to the new one.
+"""Requests that a commit moves to another model's name: the index entry, the thread and the scores move with them, and
+the former name leads to the new one.
 
 Without this, the renamed model would be missing from the results until its scores are read from the Hub again.
 """
@@ -57,7 +57,11 @@ def take_over(context: BoardContext, former: IndexEntry, entry: IndexEntry) -> I
         context.scores.put(scored.model_copy(update={"path": entry.path, "model": entry.model, "results": results}))
         context.index.tell([entry.path])  # also if the entry itself stays as it is
     details = former.standing.details or context.board.repos.details(former.model)  # redirected if it moves, too
+    place = former if entry.thread is None else entry
     return entry.changed(
+        thread=place.thread,
+        comment=place.comment,
+        closed=place.closed,
         standing=entry.standing.with_details(details) if entry.standing.results else entry.standing,
         submitter=former.submitter,
         submitter_id=former.submitter_id,

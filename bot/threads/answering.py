@@ -204,6 +204,9 @@ def _call(
     about = {"model": target.model, "submitter": target.submitter}
     fresh = verb.irreversible or source.is_on_page
     person, roles = people.roles(context, person, **about, fresh=fresh, enough=verb.apart or verb.who)
+    if verb.new_name and not roles & verb.who:
+        renamed = {"model": arguments[verb.new_name], "submitter": ""}
+        person, roles = people.roles(context, person, **renamed, fresh=fresh, enough=verb.who)
     location = (source.place, source.repo, source.thread, source.comment, number)
     return Call(context, verb, arguments, *location, person, roles, target.model, target.entries, resumed)
 

@@ -21,7 +21,8 @@ For everyone who writes in a discussion of the leaderboard: every command, who m
 
 Write a command in a **new** comment, on a line of its own, in any discussion of the leaderboard: in its requests and
 results repos, and in its community's discussions. Put words that belong together in quotes. In the thread of a request
-you can leave out the model; elsewhere, `precision=` and `weight_type=` choose among several requests of a model.
+you can leave out the model, unless it is a pull request that brought several; `precision=` and `weight_type=` choose
+among several requests of a model.
 
 Code, quotes, lists, headings, tables, HTML and the text of links are not read as commands, nor are hidden comments.
 Where a comment was edited, the bot asks for a new one. Up to {MOST} commands of one comment are run, in order.

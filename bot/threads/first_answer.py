@@ -6,9 +6,9 @@ board's or the Hub's fault are relaunched before the answer is posted; their fil
 If the opening post reports no request of this board, a report in a later comment of its author (`later_comments`) is
 answered, once, under a marker of its own: also after an answer from the list of questions, which asks for the link.
 
-No answer goes to threads whose opening post holds a command, that a maintainer opened, or that are older than the
-board's adoption. A thread is on the maintainers' list (`waiting_threads`), until a maintainer writes in it or it is
-closed, if
+No answer goes to threads whose opening post holds a command, that a maintainer opened, or that are older than
+MAX_AGE_SECONDS or the board's adoption. A thread of any age since the adoption is on the maintainers' list
+(`waiting_threads`), until a maintainer writes in it or it is closed, if
 
     only a person can settle it, or the bot had no answer
     the answer says that a maintainer will look at it: a hidden marker in the answer remembers that. This includes
@@ -85,7 +85,7 @@ class RequestAnswer:
 
 def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
     """Post the first answer in `thread`, if it gets one. Return the number of comments posted."""
-    if not _may_be_answered(context, repo, thread):
+    if not _is_of_a_person(context, repo, thread):
         if is_noted(context, repo, thread.num) and _maintainer_wrote(context, thread):
             note(context, repo, thread, None)
         return 0
@@ -95,8 +95,10 @@ def answer_first(context: BoardContext, registry: Registry, repo: Repo, thread: 
         if subject.topic is Topic.QUESTION:
             return 0
     answer = find_marked(thread.comments, marker, context.me())
-    if answer is not None or known_commands(registry, thread.comments[0]):
-        _note(context, repo, thread, subject, _waits_still(context, registry, thread, subject, answer))
+    has_reply = answer is not None or bool(known_commands(registry, thread.comments[0]))
+    if has_reply or _is_old(context, thread):
+        waits = not has_reply or _waits_still(context, registry, thread, subject, answer)
+        _note(context, repo, thread, subject, waits)
         return 0
     body, waits = _body(context, repo, thread, subject)
     _note(context, repo, thread, subject, waits)
@@ -120,15 +122,18 @@ def _subject(context: BoardContext, registry: Registry, repo: Repo, thread: Thre
     return (subject, first) if report is None else (report, later)
 
 
-def _may_be_answered(context: BoardContext, repo: Repo, thread: Thread) -> bool:
-    """Whether a person who is no maintainer opened the discussion lately, and after the board's adoption."""
+def _is_of_a_person(context: BoardContext, repo: Repo, thread: Thread) -> bool:
+    """Whether a person who is no maintainer opened the discussion, after the board's adoption."""
     if thread.is_pull_request or not thread.comments or thread.comments[0].hidden:
         return False
     if is_by(context.me(), thread.author_id, thread.author_name) or thread.author_id in people.maintainers(context):
         return False
-    written = thread.created_at.timestamp()
-    is_recent = written > context.now() - MAX_AGE_SECONDS
-    return is_recent and not _is_from_before_adoption(context.adoption.record(), repo, thread)
+    return not _is_from_before_adoption(context.adoption.record(), repo, thread)
+
+
+def _is_old(context: BoardContext, thread: Thread) -> bool:
+    """Whether an answer would come too late to help the author."""
+    return thread.created_at.timestamp() <= context.now() - MAX_AGE_SECONDS
 
 
 def _is_from_before_adoption(record: AdoptionRecord | None, repo: Repo, thread: Thread) -> bool:
@@ -182,7 +187,7 @@ def _body(context: BoardContext, repo: Repo, thread: Thread, subject: Triage) ->
     """The text of the answer, "" for no answer; and whether the thread waits for a maintainer afterwards."""
     if subject.topic is Topic.OTHER:
         is_asked = mentions.mentions(context.me().name, thread.comments[0].text)
-        return (mentions.help_text(subject) if is_asked else ""), True
+        return (mentions.help_text(context, subject) if is_asked else ""), True
     if subject.topic is Topic.QUESTION:
         answer = mentions.answer_to_question(context, subject)
         return render("first", topic=subject.topic, answer=answer, reports=()), False

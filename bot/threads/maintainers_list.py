@@ -5,6 +5,9 @@ once in EDIT_SECONDS. Once a day it is compared with the Hub's text too, in case
 opening post sends no notifications. Only the pause of a suite because of an outbreak, and a worker that was set aside,
 get a comment, one for each, because evaluations wait until a maintainer acts.
 
+What waits in discussions is known once the open ones were read. So after Redis was lost, the list stays as it is until
+then, at most for MAX_UNREAD_SECONDS.
+
 Race closed: the bot dies between an edit and storing that. The next sync finds the same text on the Hub.
 """
 
@@ -23,7 +26,9 @@ from bot.core.waiting_threads import DIGEST, WaitingThread, noted_threads
 from bot.core.watched_repos import thread_repos
 from bot.flags.reports import reports
 from bot.model_pages.refused_token import refused_since
+from bot.threads.threads import next_page
 from hub.comments import Marker
+from leaderboard.idleness import AWAKE_SECONDS
 from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
@@ -45,6 +50,10 @@ from redis_state.set_aside import names_of
 DAY_SECONDS = 86_400.0
 LOOK_SECONDS, EDIT_SECONDS = 60.0, 600.0
 """Seconds between two comparisons with what waits, and at least between two edits."""
+READ_SECONDS, MAX_UNREAD_SECONDS = 2.0, 3_600.0
+"""After Redis was lost: seconds between two looks whether the open discussions were read, and of all these looks."""
+MAX_DUE = 10_000
+"""Dirty keys of each priority among which keys of discussions are searched."""
 TITLE = "Threads that wait for a maintainer"
 _REQUEST, _THREAD = "request", "thread"
 
@@ -150,12 +159,14 @@ def sync_digest(context: BoardContext) -> float | None:
 
     The digest is opened when the first thing waits. No call if it shows what waits; else two or three, and one more for
     each outbreak while its pause lasts, and for each worker that is set aside. Returns when to edit it if it was edited
-    a moment ago.
+    a moment ago, or if the open discussions are not read yet.
     """
-    announcements, now = _announcements(context), context.now()
+    announcements, now, shown = _announcements(context), context.now(), _shown(context)
+    if not shown.digest and _waits_for_threads(context):
+        return now + READ_SECONDS
     listed, more = listed_items(waiting_items(context))
     body = render("digest", waiting=listed, more=more, stamp=stamp)
-    shown, wanted = _shown(context), _wanted(context, body, announcements)
+    wanted = _wanted(context, body, announcements)
     if wanted.digest == shown.digest:
         return None
     is_due = not 0 <= now - shown.at < EDIT_SECONDS or wanted.announced != shown.announced
@@ -168,6 +179,28 @@ def sync_digest(context: BoardContext) -> float | None:
     fields: Fields = dict(wanted._asdict())
     context.redis.hset(context.keys.maintainers_list, mapping=fields)
     return None
+
+
+def hasten_edit(context: BoardContext) -> None:
+    """Let an edit that waits for EDIT_SECONDS be made at once, because this process ends before."""
+    if any(context.dirty.marked([DIGEST])) and context.redis.hdel(context.keys.maintainers_list, "at"):
+        context.mark(DIGEST)
+
+
+def _waits_for_threads(context: BoardContext) -> bool:
+    """Whether the list has to wait until the open discussions are read; stores since when it waits."""
+    if _are_threads_read(context):
+        return False
+    key, now = context.keys.maintainers_list, context.now()
+    context.redis.hsetnx(key, "unread", now)
+    return 0 <= now - float(context.redis.hget(key, "unread") or now) < MAX_UNREAD_SECONDS
+
+
+def _are_threads_read(context: BoardContext) -> bool:
+    """Whether no page of open discussions is left to read, and no sync of a discussion is due soon."""
+    due = context.dirty.pending(until=context.now() + AWAKE_SECONDS, limit=MAX_DUE)
+    is_due = len(due) >= MAX_DUE or any(key.startswith("thread") for key in (*due, *context.dirty.leased()))
+    return not is_due and not any(next_page(context, repo) for repo in thread_repos(context))
 
 
 def _announcements(context: BoardContext) -> dict[Marker, str]:

@@ -3,17 +3,22 @@
 A comment counts if it mentions the bot's account, or if it asks one of the frequent questions in a request's own
 thread. It is answered once, under a marker that names it: with the answer to the question, or with the command that
 does what it asks for. One person gets MAX_ANSWERS such answers in a thread, so that two bots do not talk for ever.
+
+Other comments in the thread of a request are for maintainers: it is on their list (`waiting_threads`) while the request
+has not finished and a comment without commands waits for theirs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.core import people
 from bot.core.commands.registry import Registry
+from bot.core.commands.targets import STATUS
 from bot.core.context import BoardContext
 from bot.core.render import Safe, render
+from bot.core.waiting_threads import note
 from bot.requests.verb_status import status_text
 from bot.threads import faq
 from bot.threads.answering import known_commands, new_comment_ids
@@ -28,16 +33,18 @@ MAX_ANSWERS, MAX_QUESTION = 3, 400
 COMMANDS: Mapping[Topic, str] = {
     Topic.FAILURE: "/why {model}",
     Topic.FLAG: "/flag category {model} reason",
-    Topic.APPEAL: "/unflag {model} reason",
     Topic.RENAME: "/rename {model} org/new-name",
     Topic.REMOVAL: "/remove {model} reason",
     Topic.DUPLICATES: "/status {model}",
 }
-"""Topic of a post → the command for it."""
+"""Topic of a post → the command for it. An appeal needs none: it is a comment in the discussion of the flag."""
 
 
-def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, *, is_request: bool) -> int:
-    """Answer the new comments that address the bot. Return the number of comments posted."""
+def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
+    """Answer the new comments that address the bot; return the number of comments posted.
+
+    `paths` are those of the requests that the thread belongs to.
+    """
     new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
     name, maintainers = context.me().name, people.maintainers(context)
     # The first answer is about the opening post.
@@ -45,27 +52,62 @@ def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, threa
         if comment.id not in new or comment.edited or comment.id in answered or comment.author_id in maintainers:
             continue
         is_addressed = mentions(name, comment.text)
-        if not (is_addressed or (is_request and _is_short_question(comment.text))):
+        if not (is_addressed or (paths and _is_short_question(comment.text))):
             continue
         subject = triage("", comment.text, faq.questions(context.takes))
         if not (is_addressed or subject.topic is Topic.QUESTION) or _had_enough(thread, comment, answered):
             continue
         if known_commands(registry, comment):
             continue
-        if _answer(context, repo, thread, comment, subject, is_request=is_request):
+        if _answer(context, repo, thread, comment, subject, paths):
             posted += 1
             answered.add(comment.id)
+    if paths:
+        _note_unanswered(context, registry, repo, thread, paths, answered)
     return posted
 
 
+def _note_unanswered(
+    context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str], answered: set[str]
+) -> None:
+    """Put the thread of requests on the maintainers' list, or take it off.
+
+    The bot closes the discussion of a request that has finished. A merged pull request counts while a request that it
+    brought has failed.
+    """
+    entries = context.index.find(paths) if thread.status == "merged" else []
+    has_failed = any(entry is not None and entry.standing.status == "FAILED" for entry in entries)
+    first = _first_unanswered(context, registry, thread, answered) if thread.status == "open" or has_failed else None
+    if first is None or context.effects.is_left_alone(repo, thread.num):
+        note(context, repo, thread, None)
+    else:
+        note(context, repo, thread, Topic.OTHER, since=first.created_at.timestamp(), author=first.author_name)
+
+
+def _first_unanswered(context: BoardContext, registry: Registry, thread: Thread, answered: set[str]) -> Comment | None:
+    """The first comment without commands that a person wrote after the status comment and after every maintainer's
+    comment, and that the bot has not answered."""
+    me, maintainers = context.me(), people.maintainers(context)
+    first, has_status = None, False
+    for comment in thread.comments:
+        if is_by(me, comment.author_id, comment.author_name):
+            marker = marker_of(comment.text)
+            has_status |= marker is not None and marker.kind == STATUS
+        elif comment.author_id in maintainers:
+            first = None
+        elif first is None and has_status and not (comment.hidden or comment.id in answered):
+            first = None if known_commands(registry, comment) else comment
+    return first
+
+
 def _answer(
-    context: BoardContext, repo: Repo, thread: Thread, comment: Comment, subject: Triage, *, is_request: bool
+    context: BoardContext, repo: Repo, thread: Thread, comment: Comment, subject: Triage, paths: Sequence[str]
 ) -> bool:
     person = people.author(context, comment)
     if person is None or check_rate(context, person, comment) is not None:
         return False
-    own = context.index.of_thread(thread.num) if is_request else None
-    text = answer_to_question(context, subject, own or "") if subject.question else help_text(subject)
+    own = paths[0] if len(paths) == 1 else ""
+    text = answer_to_question(context, subject, own) if subject.question else help_text(context, subject)
     marker = context.marker(KIND, comment.id)
     return context.effects.comment(repo, thread.num, text, marker, asked=True, seen=thread) is not None
 
@@ -112,8 +154,10 @@ def answer_to_question(context: BoardContext, subject: Triage, path: str = "") -
     return Safe(f"{status}\n\n{answer}") if subject.question == faq.HOW_LONG else status
 
 
-def help_text(subject: Triage) -> Safe:
-    """What the bot can do for the author of a post, as commands."""
+def help_text(context: BoardContext, subject: Triage) -> Safe:
+    """What the bot can do for the author of a post, as commands; for an appeal, where to write it."""
     model = next(iter(subject.models), "org/model")
     command = COMMANDS.get(subject.topic, "").format(model=model)
-    return Safe(render("offer", command=command, model=model).strip())
+    records = context.flag_book.of(subject.models) if subject.topic is Topic.APPEAL else ()
+    flag = next((record for record in records if record.stands and record.thread), None)
+    return Safe(render("offer", command=command, model=model, flag=flag).strip())

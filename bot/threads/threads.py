@@ -24,6 +24,7 @@ import structlog
 from bot.changes.applying import complete_approved
 from bot.changes.proposals import note_plans
 from bot.core.commands.model import CommandPlace
+from bot.core.commands.targets import STATUS, requests_of
 from bot.core.context import BoardContext, request_key, thread_key, threads_key
 from bot.core.pull_records import forget
 from bot.core.waiting_threads import forget_thread, note
@@ -31,13 +32,12 @@ from bot.flags.flag_thread import sync_flag_thread
 from bot.intake.webhook_trust import last_look, note_look
 from bot.pulls.pull import sync_pull
 from bot.request_files.followers import report_ends
-from bot.request_files.status_thread import KIND
 from bot.threads.answering import answer_commands
 from bot.threads.first_answer import answer_first
 from bot.threads.mentions import answer_mentions
 from bot.threads.rename_links import follow_links
 from bot.threads.verbs import REGISTRY
-from hub.comments import find_marked, marker_of
+from hub.comments import find_marked
 from hub.errors import Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread, ThreadSummary
 from leaderboard.look_rhythm import SHORTEST_SECONDS
@@ -133,11 +133,11 @@ def sync_thread(context: BoardContext, repo: Repo, number: int) -> float | None:
     if thread.status in ("closed", "merged"):
         forget_thread(context, repo, number)
     note_plans(context, repo, thread)
-    path = _request_of(context, thread) if repo == context.requests else None
-    if path is not None:
+    paths = requests_of(context, repo, thread)
+    for path in paths:
         _check_status(context, thread, path)
     complete_approved(context, repo, thread)
-    posted = _post_answers(context, repo, thread, path)
+    posted = _post_answers(context, repo, thread, paths)
     is_pull = repo in (context.requests, context.results) and thread.is_pull_request
     reports, due = sync_pull(context, repo, thread) if is_pull else (0, None)
     if thread.is_pull_request and not is_pull:
@@ -153,46 +153,41 @@ def _note_other_pull(context: BoardContext, repo: Repo, thread: Thread) -> None:
     note(context, repo, thread, PULL if thread.status == "open" and not is_old else None, part="pull")
 
 
-def _post_answers(context: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
-    """Post every answer that the thread needs, if the Hub lets the bot write there. Return the number of comments."""
+def _post_answers(context: BoardContext, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
+    """Post every answer that the thread needs, if the Hub lets the bot write there. Return the number of comments.
+
+    `paths` are those of the requests that the thread belongs to.
+    """
     posted = 0
     try:
-        posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, path))
-        posted += report_ends(context, repo, thread)
+        posted += answer_commands(context, REGISTRY, repo, thread, _place(thread, is_request=bool(paths)))
         linked = follow_links(context, REGISTRY, repo, thread)
-        posted += linked or (answer_first(context, REGISTRY, repo, thread) if path is None else 0)
-        posted += answer_mentions(context, REGISTRY, repo, thread, is_request=path is not None)
+        posted += linked or (0 if paths else answer_first(context, REGISTRY, repo, thread))
+        posted += answer_mentions(context, REGISTRY, repo, thread, paths)
+        posted += report_ends(context, repo, thread)  # after it is known whether the thread waits for a maintainer
         posted += sync_flag_thread(context, repo, thread, is_stale=posted > 0)
     except Denied as error:  # locked, or switched off: the webhook of the unlock, or of a comment, brings the next sync
         log.warning("not allowed to comment", repo=repo.id, thread=thread.num, error=str(error))
     return posted
 
 
-def _place(thread: Thread, path: str | None) -> CommandPlace:
+def _place(thread: Thread, *, is_request: bool) -> CommandPlace:
     if thread.is_pull_request:
         return CommandPlace.PULL
-    return CommandPlace.REQUEST if path is not None else CommandPlace.COMMUNITY
-
-
-def _request_of(context: BoardContext, thread: Thread) -> str | None:
-    """The path of the request that the thread belongs to: from the index, or from the bot's marker in the thread."""
-    if (path := context.index.of_thread(thread.num)) is not None:
-        return path
-    me = context.me()
-    for comment in thread.comments:
-        marker = marker_of(comment.text)
-        if marker is not None and find_marked([comment], context.marker(KIND, marker.key), me) is not None:
-            return marker.key
-    return None
+    return CommandPlace.REQUEST if is_request else CommandPlace.COMMUNITY
 
 
 def _check_status(context: BoardContext, thread: Thread, path: str) -> None:
     """Note the id of the status comment. If it is gone, mark the request, whose sync posts it again."""
-    comment = find_marked(thread.comments, context.marker(KIND, path), context.me())
+    comment = find_marked(thread.comments, context.marker(STATUS, path), context.me())
     entry = context.index.find([path])[0]
     if entry is None:
         context.mark(request_key(path), SyncPriority.BACKGROUND)
         return
+    if entry.thread not in (None, thread.num):
+        return  # the request was submitted again, and its status comment is in another thread
+    if comment is None and any(each.id == entry.comment and not each.hidden for each in thread.comments):
+        return  # the request was renamed, and the comment is marked with its former path until its next edit
     number, comment_id = (thread.num, comment.id) if comment is not None else (entry.thread, None)
     if (entry.thread, entry.comment) == (number, comment_id):
         return

@@ -84,7 +84,10 @@ ROWS = (
         "The Hub limits our request rate: {detail}",
         TRIED_AGAIN,
         LATER,
-        (both(raised("HfHubHTTPError", "HTTPStatusError"), text_matches(r"\b429\b|too many requests|rate limit")),),
+        (
+            both(raised("HfHubHTTPError", "HTTPStatusError"), text_matches(r"\b429\b|too many requests|rate limit")),
+            both(raised("ConnectionError", phases=_FETCHING), text_matches(r"429 too many requests")),
+        ),
     ),
     Cause(
         "publication-refused",

@@ -44,6 +44,7 @@ ROWS = (
         (
             begins(_TORCH, r"(?:cuda|hip|xpu|mps|cudnn)\b.{0,80}(?:out of memory|STATUS_ALLOC_FAILED)"),
             raised("OutOfMemoryError"),
+            both(raised("EvaluatorEnded"), logged(r"\bOutOfMemoryError: (?:CUDA|HIP|XPU) out of memory", ())),
         ),
     ),
     Cause(

@@ -64,17 +64,17 @@ def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> Failure
 
 def exception_chain(error: BaseException) -> tuple[str, ...]:
     """Bare names of the types of the exceptions that led to `error`, nearest first."""
-    return tuple(type(cause).__qualname__[:MAX_NAME] for cause in _causes(error))
+    return tuple(type(cause).__qualname__[:MAX_NAME] for cause in causes(error))
 
 
 def errno_of(error: BaseException) -> int | None:
     """The errno of `error`, or of the nearest exception that led to it and has one."""
-    numbers = (cause.errno for cause in (error, *_causes(error)) if isinstance(cause, OSError))
+    numbers = (cause.errno for cause in (error, *causes(error)) if isinstance(cause, OSError))
     # A library may put anything there.
     return next((number for number in numbers if type(number) is int and 0 < number <= MAX_ERRNO), None)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The exceptions that led to `error`, nearest first, MAX_CHAIN at most: the chain may be a circle."""
     cause = error.__cause__ or error.__context__
     for _ in range(MAX_CHAIN):

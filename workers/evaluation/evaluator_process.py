@@ -42,6 +42,8 @@ from leaderboard.evaluators import EvaluatorIdentity
 from leaderboard.reasons import bounded, describe_errors
 from workers.common.run_plan import EvaluatorCommand, Report, RunPlan, RunProgress
 from workers.errors import EvaluatorEnded, EvaluatorFilesInvalid, EvaluatorGaveUp, EvaluatorMissing, ModelRefused
+from workers.evaluation.placement import DTYPES
+from workers.models import checkpoint
 
 _FATAL = frozenset({
     signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS,
@@ -121,10 +123,18 @@ def _planned_model(plan: RunPlan) -> PlannedModel:
         folder=str(plan.model_path) if plan.stored is None else "",
         weight_type=plan.weight_type,
         base=base,
-        dtype=plan.dtype,
+        dtype=_planned_dtype(plan),
         quantisation=plan.quantisation,
         use_chat_template=plan.use_chat_template,
     )
+
+
+def _planned_dtype(plan: RunPlan) -> str:
+    """The dtype of the plan; in the place of `auto`, which is no dtype, the one that a quantised checkpoint names."""
+    if plan.dtype != "auto":
+        return plan.dtype
+    named = checkpoint.named_dtype(checkpoint.read_config(plan.base_path or plan.model_path))
+    return named if named in DTYPES else "float16"
 
 
 def _questions(plan: RunPlan) -> list[PlannedQuestions]:

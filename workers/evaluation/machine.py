@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from workers.evaluation.placement import MachineCapacity
 
 DRIVER_SECONDS = 30
 """Seconds that the driver's tool may take."""
+_DRIVER_FILES = (Path("/proc/driver/nvidia"), Path("/dev/nvidia0"))
+"""Files that exist only where the driver of a GPU is loaded."""
+ALLOTTED = "CUDA_VISIBLE_DEVICES"
+"""The variable in which a batch system names the GPUs of a job, of those that the driver's tool lists."""
 _MEMORY_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -38,18 +42,36 @@ def cores() -> int:
 
 
 class NoDevice(WorkerError):
-    """The settings name a GPU that this machine does not have."""
+    """The settings, or the batch system, name a GPU that this machine does not have."""
+
+
+class DriverSilent(WorkerError):
+    """This machine has a GPU driver that does not answer."""
+
+
+def find_devices(device: str) -> tuple[Device, ...]:
+    """The GPUs of this machine that `device` selects; the driver is not asked for `cpu`.
+
+    Raises NoDevice, DriverSilent.
+    """
+    return select_devices(device, () if device == "cpu" else gpus())
 
 
 def gpus() -> tuple[Device, ...]:
-    """The GPUs that the driver's tool lists; none if there is no driver or it does not answer."""
+    """The GPUs that the driver's tool lists; none if there is no driver. Raises DriverSilent."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
     query = ["--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=DRIVER_SECONDS, check=True)
-    except (subprocess.SubprocessError, OSError):
+    except (subprocess.SubprocessError, OSError) as error:
+        if any(path.exists() for path in _DRIVER_FILES):
+            said = getattr(error, "stdout", None) or error  # a failing tool writes its reason to standard output
+            raise DriverSilent(
+                f"The driver of this machine's GPUs does not answer nvidia-smi: {' '.join(str(said).split())[:200]}. "
+                "Repair it, or set STEWARD_DEVICE=cpu to evaluate without a GPU."
+            ) from error
         return ()
     return parse_gpus(done.stdout)
 
@@ -64,22 +86,48 @@ def parse_gpus(text: str) -> tuple[Device, ...]:
     return tuple(devices)
 
 
-def select_devices(device: str, available: Sequence[Device]) -> tuple[Device, ...]:
-    """The GPUs that `device` selects: `cpu` none, `auto` and `cuda` all, `cuda:0,2` these. Raises NoDevice."""
+def select_devices(
+    device: str, available: Sequence[Device], environment: Mapping[str, str] = os.environ
+) -> tuple[Device, ...]:
+    """The GPUs that `device` selects: `cpu` none, `auto` and `cuda` all that are allotted, `cuda:0,2` these.
+
+    Raises NoDevice.
+    """
     if device == "cpu" or (device == "auto" and not available):
         return ()
     if device in ("auto", "cuda"):
-        wanted = [gpu.index for gpu in available]
+        wanted = [gpu.index for gpu in _allotted(available, environment.get(ALLOTTED, ""))]
     else:
         wanted = [int(number) for number in device.removeprefix("cuda:").split(",")]
     by_index = {gpu.index: gpu for gpu in available}
     missing = [str(number) for number in wanted if number not in by_index]
     if missing or not wanted:
-        raise NoDevice(
-            f"STEWARD_DEVICE says {device!r}, but this machine has "
-            f"{', '.join(f'cuda:{index}' for index in by_index) or 'no GPU that its driver knows'}."
-        )
+        raise NoDevice(f"STEWARD_DEVICE says {device!r}, but this machine has {_names(available)}.")
     return tuple(by_index[number] for number in wanted)
+
+
+def _allotted(available: Sequence[Device], allotted: str) -> Sequence[Device]:
+    """The GPUs that `allotted` names by their numbers, ids or beginnings of ids; all if it is empty.
+
+    Raises NoDevice if it names none, as with parts of a GPU (MIG): the others may be another job's.
+    """
+    names = [name for part in allotted.split(",") if (name := part.strip())]
+    chosen = [
+        gpu
+        for name in names
+        for gpu in available
+        if name == str(gpu.index) or gpu.uuid.lower().startswith(name.lower())
+    ]
+    if names and available and not chosen:
+        raise NoDevice(
+            f"{ALLOTTED} says {allotted[:200]!r}, and this machine has {_names(available)}: "
+            "set STEWARD_DEVICE to the GPUs that the worker may use, or to cpu."
+        )
+    return list(dict.fromkeys(chosen)) if names else available
+
+
+def _names(available: Sequence[Device]) -> str:
+    return ", ".join(f"cuda:{gpu.index}" for gpu in available) or "no GPU that its driver knows"
 
 
 def machine_capacity(devices: tuple[Device, ...], memory: int) -> MachineCapacity:

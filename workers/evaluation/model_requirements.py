@@ -5,6 +5,7 @@ This module rejects no model: for invalid files the estimate is small, and the c
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,15 @@ def estimate_requirements(job: EvaluationJob, model: Path, base: Path | None) ->
     """The requirements of the job's model in the folder `model`; `base` is the folder of its base model, if any."""
     loaded = base or model
     config = _config(loaded)
-    file_bytes = _bytes(loaded)
+    files = _weight_files(loaded)
+    file_bytes = _bytes(files)
     quantisation = config.get("quantization_config")
     return ModelRequirements(
         precision=job.precision,
-        parameters=int(file_bytes / _width(loaded, config)),
+        parameters=int(file_bytes / _width(files, config)),
         file_bytes=file_bytes,
         weight_type=weight_type(job),
-        change_bytes=_bytes(model) if weight_type(job) == "Adapter" else 0,
+        change_bytes=_bytes([model / checkpoint.ADAPTER]) if weight_type(job) == "Adapter" else 0,
         quantised=str(quantisation.get("quant_method") or "unnamed") if isinstance(quantisation, dict) else "",
         sequence_bytes=_sequence_bytes(config),
     )
@@ -52,16 +54,24 @@ def _config(folder: Path) -> dict[str, object]:
         return {}
 
 
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.is_file())
+def _weight_files(folder: Path) -> list[Path]:
+    """The weight files that are loaded: other ones may hold the same weights again. All, if the checkpoint is bad."""
+    try:
+        return [folder / name for name in checkpoint.weight_files(folder)]
+    except (BadCheckpoint, OSError):
+        return sorted(folder.glob("*.safetensors"))
 
 
-def _width(folder: Path, config: dict[str, Any]) -> float:
+def _bytes(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _width(files: Sequence[Path], config: dict[str, Any]) -> float:
     """Bytes of one parameter in the files."""
-    dtype = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    dtype = checkpoint.named_dtype(config)
     if dtype in BYTES:
         return BYTES[dtype]
-    for file in sorted(folder.glob("*.safetensors"))[:1]:
+    for file in files[:1]:
         with suppress(BadCheckpoint, OSError):
             tensors = checkpoint.read_header(file, max_bytes=MAX_HEADER_BYTES).values()
             kinds = [tensor.dtype for tensor in tensors if tensor.dtype in checkpoint.FLOATS]

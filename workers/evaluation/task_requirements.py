@@ -7,6 +7,7 @@ which a child does not have.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ LIBRARIES = {
     "ifeval": ("langdetect", "immutabledict", "nltk"),
     "math": ("sympy", "math_verify", "antlr4"),
 }
-"""Part of a task's name, and extra of lm-eval (`lm-eval[ifeval,math]`) → modules that the task imports."""
+"""Word of a task's name, and extra of lm-eval (`lm-eval[ifeval,math]`) → modules that the task imports."""
 SPLITTER = "tokenizers/punkt_tab"
 _SYSTEM_FOLDERS = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
@@ -32,7 +33,9 @@ class SuiteRequirementsMissing(WorkerError):
 def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
     """Raise SuiteRequirementsMissing, with the command to run, if a library or data is missing."""
     own = suite.own or suite.evaluator is not None
-    extras = [name for name in LIBRARIES if not own and any(f"_{name}" in task for task in suite.tasks)]
+    extras = [
+        name for name in LIBRARIES if not own and any(re.search(rf"(?:^|_){name}(?:_|$)", task) for task in suite.tasks)
+    ]
     missing = [module for name in extras for module in LIBRARIES[name] if find_spec(module) is None]
     if missing:
         raise SuiteRequirementsMissing(

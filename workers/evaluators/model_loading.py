@@ -14,7 +14,7 @@ class CannotLoad(Exception):
 
 
 def load_model(plan: dict[str, Any], model_class: Any, *, unused: str = "") -> tuple[Any, Any]:
-    """The tokenizer, and the model as `model_class` loads it, on its device. Raises CannotLoad.
+    """The tokenizer, and the model as `model_class` loads it, on its device or devices. Raises CannotLoad.
 
     Weights whose names begin with `unused` may be missing.
     """
@@ -23,6 +23,8 @@ def load_model(plan: dict[str, Any], model_class: Any, *, unused: str = "") -> t
         raise CannotLoad(f"only whole models are evaluated, and this is an {model['weight_type']}")
     quantised = model["quantisation"]
     settings = {"quantization_config": BitsAndBytesConfig(**quantised)} if quantised else {}
+    if in_parts := plan["devices"]["spread"] == "parts":
+        settings["device_map"] = "auto"
     try:
         tokenizer = AutoTokenizer.from_pretrained(model["folder"])  # nosec B615  # a folder: there is no network
         network, info = model_class.from_pretrained(
@@ -39,7 +41,7 @@ def load_model(plan: dict[str, Any], model_class: Any, *, unused: str = "") -> t
         raise CannotLoad(f"transformers cannot load it: {first_line(error)}") from error
     if missing := [name for name in info["missing_keys"] if not unused or not name.startswith(unused)]:
         raise CannotLoad(f"weights are missing, such as {min(missing)}")
-    return tokenizer, network if quantised else network.to(plan["devices"]["device"])
+    return tokenizer, network if quantised or in_parts else network.to(plan["devices"]["device"])
 
 
 def first_line(error: Exception) -> str:

@@ -82,7 +82,7 @@ class LocalResults:
 def evaluate_locally(evaluation: LocalEvaluation, output: Path) -> LocalResults:
     """Run it, and leave results.json and the samples in `output`. Raises WorkerError."""
     evaluator_command(evaluation.suite)
-    devices = machine.select_devices(evaluation.device, machine.gpus())
+    devices = machine.find_devices(evaluation.device)
     with (
         tempfile.TemporaryDirectory(prefix="steward-evaluator-") as folder,
         EvaluatorSandbox.opened(Path(folder), devices) as sandbox,

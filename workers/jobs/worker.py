@@ -86,7 +86,8 @@ def exit_code(error: Exception) -> int:
     """The exit code of a worker that cannot start because of `error`."""
     if isinstance(error, (RedisAway, BoardUnreachable)):
         return 4
-    return 3 if isinstance(error, OSError) and error.errno in MACHINE_ERRORS else 2
+    broken = isinstance(error, machine.DriverSilent) or (isinstance(error, OSError) and error.errno in MACHINE_ERRORS)
+    return 3 if broken else 2
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def open_worker_context(
     _settle_outbox(slot, settings, board, alone=alone, served=served is not None)
     slot.prepare()
     token = settings.token()
-    devices = machine.select_devices(settings.device, machine.gpus())
+    devices = machine.find_devices(settings.device)
     zygote_client = _zygote_client(settings, suite, slot, devices)
     try:
         yield WorkerContext(

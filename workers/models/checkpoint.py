@@ -36,7 +36,7 @@ MAX_SIDES = 16
 """Dimensions of a tensor."""
 MAX_POINTER_BYTES = 1024
 """A smaller file that begins with readable text counts as a link's target, or as a pointer of git LFS."""
-INDEX = "model.safetensors.index.json"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 SIZES = {**FLOATS, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
@@ -130,13 +130,22 @@ def read_config(folder: Path) -> dict[str, object]:
     return config
 
 
+def named_dtype(config: dict[str, object]) -> str:
+    """The dtype that a config names, such as `bfloat16`; empty if it names none."""
+    return str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+
+
 def weight_files(folder: Path) -> list[str]:
-    """Names of the files that hold the weights. Raises IndexUnusable, ShardMissing, OddFile."""
-    names = _files_in_index(folder) if (folder / INDEX).exists() else ["model.safetensors"]
+    """Names of the files that hold the weights. Raises IndexUnusable, ShardMissing, OddFile.
+
+    A single file counts before an index, as in transformers: the index beside it may be of earlier weights.
+    """
+    whole = (folder / SINGLE).is_file() or not (folder / INDEX).exists()
+    names = [SINGLE] if whole else _files_in_index(folder)
     missing = [name for name in names if not (folder / name).is_file()]
-    if missing == ["model.safetensors"]:
+    if whole and missing:
         others = sorted(path.name for path in folder.glob("*.safetensors"))
-        raise IndexUnusable(f"there is neither model.safetensors nor {INDEX}; there is {', '.join(others[:5])}")
+        raise IndexUnusable(f"there is neither {SINGLE} nor {INDEX}; there is {', '.join(others[:5])}")
     if missing:
         raise ShardMissing(f"{len(missing)} of {len(names)} are missing, the first is {missing[0]}")
     return names

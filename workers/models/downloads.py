@@ -289,4 +289,6 @@ def fetch_failure(stderr: str, default: str = "") -> Exception:
     """
     lines = [line[:MAX_ERROR_LINE] for line in stderr.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if _ERROR_LINE.match(line)), lines[-1] if lines else default)
-    return ConnectionError(last) if _HUB_AWAY.match(last) else DatasetUnavailable(last)
+    if _HUB_AWAY.match(last):
+        return ConnectionError(last.removeprefix("ConnectionError: "))
+    return DatasetUnavailable(last)

@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfFileSystem, snapshot_download
+import httpx2
+from huggingface_hub import HfFileSystem, get_session, snapshot_download
 
 from leaderboard.suite_questions import Dataset, content_digest
 from workers.common import kernel
+from workers.common.diagnosis import causes
 from workers.errors import DatasetUnavailable
 
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
@@ -27,11 +31,31 @@ def main() -> None:
     """Download the sources in the order. The last line of standard error names the error."""
     order: dict[str, Any] = json.load(sys.stdin)
     kernel.die_with_parent(order["parent"])  # it may have ended during the imports
-    for source in map(Dataset.model_validate, order["sources"]):
-        if source.content is not None:
-            check_content(source, order["endpoint"], order["token"])
-        fetch = _fetch_files if order["as_files"] else _fill_cache
-        fetch(source, order["token"] or False, Path(order["folder"]) / "datasets")
+    answers: deque[httpx2.Response] = deque(maxlen=1)
+    get_session().event_hooks["response"].append(answers.append)
+    try:
+        for source in map(Dataset.model_validate, order["sources"]):
+            if source.content is not None:
+                check_content(source, order["endpoint"], order["token"])
+            fetch = _fetch_files if order["as_files"] else _fill_cache
+            fetch(source, order["token"] or False, Path(order["folder"]) / "datasets")
+    except Exception as error:
+        if failure := failure_of_hub(error, answers):
+            raise ConnectionError(failure) from error
+        raise
+
+
+def failure_of_hub(error: Exception, answers: Iterable[httpx2.Response]) -> str | None:
+    """How the Hub failed before `error`, whose own text may say that a file is missing; None if it did not fail.
+
+    The libraries wrap what the Hub's client raises, and drop it where they ask whether a file exists: so the last of
+    the Hub's `answers` counts.
+    """
+    for answer in answers:
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
+            return f"{answer.status_code} {answer.reason_phrase} for {answer.url.path}"
+    broken = (cause for cause in (error, *causes(error)) if isinstance(cause, httpx2.TransportError))
+    return next((f"{type(cause).__name__}: {cause}" for cause in broken), None)
 
 
 def _fill_cache(source: Dataset, token: str | bool, folder: Path) -> None:

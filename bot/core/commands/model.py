@@ -76,6 +76,9 @@ class Verb:
     """Whether it changes something that others see: then the record of decisions includes it."""
     form: str = ""
     """Its arguments as people write them, if that is not the order of `params`."""
+    new_name: str = ""
+    """The argument with the new name of the model that it is about. Its owner counts as the owner, because the account
+    or the organisation may have been renamed."""
     apart: frozenset[Role] = frozenset()
     """Roles for which the verb does more than for others who may use it, so that they are always determined."""
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from bot.core.commands.answers import refusal
 from bot.core.commands.model import Answer, Arguments, Verb
 from bot.core.context import BoardContext
+from hub.comments import is_by, marker_of
 from hub.records import Repo, Thread
 from leaderboard.options import precision_named
 from leaderboard.request_paths import RequestPath, parse_path
 from redis_state.board.entry import IndexEntry
+
+STATUS = "status"
+"""Kind of the marker of a request's status comment; its key is the path of the request."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,10 @@ def find_target(
     entries = _entries(context, model, repo, thread)
     if not model and not entries:
         return CommandTarget() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
-    model = model or _model(entries[0])
-    entries = [entry for entry in entries if is_meant(entry, arguments)]
+    of_thread, entries = entries, [entry for entry in entries if is_meant(entry, arguments)]
+    if not model and len({_model(entry) for entry in entries or of_thread}) > 1:
+        return refusal("which-request", model="", count=len(of_thread), choices=_choices(of_thread))
+    model = model or _model((entries or of_thread)[0])
     if verb.about == "request":
         if not entries:
             return refusal("no-request", model=model, near=", ".join(similar_names(context, model)))
@@ -47,8 +53,32 @@ def find_target(
 def _choices(entries: Sequence[IndexEntry]) -> list[str]:
     """The arguments that distinguish these requests, for each of them."""
     paths = [_path(entry) for entry in entries]
+    models = [_model(entry) for entry in entries]
     names = [name for name in ("precision", "weight_type") if len({getattr(path, name) for path in paths}) > 1]
-    return sorted({" ".join(f"{name}={getattr(path, name)}" for name in names or ["precision"]) for path in paths})
+    if len(set(models)) == 1:
+        models, names = [""] * len(paths), names or ["precision"]
+    return sorted(
+        {
+            " ".join(filter(None, [model, *(f"{name}={getattr(path, name)}" for name in names)]))
+            for model, path in zip(models, paths, strict=True)
+        }
+    )
+
+
+def requests_of(context: BoardContext, repo: Repo, thread: Thread) -> list[str]:
+    """The paths of the requests that the thread belongs to: from the index, and from the bot's markers in the thread.
+
+    Those of a pull request that brought several files have one thread, and the index holds one of them for it.
+    """
+    if repo != context.requests:
+        return []
+    in_index, me = context.index.of_thread(thread.num), context.me()
+    paths = [in_index] if in_index is not None else []
+    for comment in thread.comments:
+        marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
+        if marker is not None and (marker.board, marker.kind) == (context.board.name, STATUS):
+            paths.append(marker.key)
+    return list(dict.fromkeys(paths))
 
 
 def submitter_of(context: BoardContext, entry: IndexEntry) -> str:
@@ -60,8 +90,7 @@ def _entries(context: BoardContext, model: str, repo: Repo, thread: Thread) -> l
     if model:
         entries = context.index.of_model(model)
     else:
-        path = context.index.of_thread(thread.num) if repo == context.requests else None
-        entries = [entry for entry in context.index.find([path]) if entry is not None] if path else []
+        entries = [entry for entry in context.index.find(requests_of(context, repo, thread)) if entry is not None]
     return [entry for entry in entries if not entry.is_private]  # threads are public
 
 

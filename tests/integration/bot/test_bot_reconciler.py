@@ -10,7 +10,7 @@ import pytest
 from bot.core.waiting_threads import DIGEST
 from bot.processes.reconcile import PERIOD, POLLING
 from bot.processes.schedule import PREPARATION_SECONDS, STUCK_IN_RQ_SECONDS, TICK_SECONDS, Schedule
-from bot.threads.maintainers_list import TITLE, waiting_threads
+from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
 from hub.retries import Retries
 from localhub.webhooks.store import SUSPENDED
 from redis_state import jobs
@@ -121,6 +121,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Boar
 def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver) -> None:
     """Without a webhook, rounds come every POLLING seconds, and a flag says why."""
     look(stand)
+    look(stand, after=READ_SECONDS)
     assert b"No webhook" in stand.context.redis.get(stand.context.keys.webhook_trouble)
     assert ("GET", "refs") in look(stand, after=POLLING)
     webhook(stand)
@@ -139,6 +140,8 @@ def test_two_schedulers_make_no_more_rounds_than_one(stand: BoardDriver) -> None
         stand.time += after
         before = len(stand.calls)
         schedule.tick()
+        stand.work()
+        stand.time += READ_SECONDS
         stand.work()
         costs.append(len(stand.calls) - before)
     assert costs[1:] == [5, 5, 0]

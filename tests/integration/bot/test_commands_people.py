@@ -98,6 +98,23 @@ def test_a_submitter_is_known_by_id_whatever_the_name(stand: BoardDriver, redis_
     assert stand.file(PATH)["status"] == "CANCELLED"
 
 
+def test_an_owner_with_a_new_name_asks_for_the_rename_of_their_models(stand: BoardDriver) -> None:
+    """The Hub leads the model's old name to the new one, so its owner may propose the plan; no other person may."""
+    stand.submit("ada/good", status="FAILED")
+    stand.settle()
+    rename_account(stand, "ada", "adele")
+    repos, adele = stand.hub.state.repos, stand.hub.state.accounts.by_name("adele")
+    model = repos.get("model", "ada/good")
+    assert adele is not None
+    assert model is not None
+    repos.move(model, adele, "good", adele)
+    talk = Discussion(stand)
+    assert "A maintainer decides with `/approve" in talk.ask("/rename ada/good adele/good")
+    refused = talk.ask("/rename ada/good adele/good", stand.bob)
+    assert "Only a maintainer of this leaderboard or the model's owner can use `/rename`" in refused
+    assert "I cannot do this" in talk.ask("/rename ada/good bob/good", stand.bob)
+
+
 def test_an_account_that_takes_an_owners_name_is_no_owner(stand: BoardDriver) -> None:
     """The owner submitted with an id: an older account that renames itself to their name owns nothing."""
     talk = Discussion(stand)

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from bot.probe import Probe
-from bot.threads.maintainers_list import TITLE, waiting_threads
+from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import (
@@ -210,6 +210,8 @@ def for_a_person(place: Transcripts) -> Told:
     assert "An idea for the leaderboard" in str(waiting_threads(place.stand.context))
     place.stand.context.mark("digest")
     place.stand.tick()
+    place.stand.work()
+    place.stand.time += READ_SECONDS
     place.stand.work()
     (digest,) = [thread for thread in place.stand.threads() if thread.title == TITLE]
     talk.say("mia", "I like it. Let us measure it first.")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bot.core.context import BoardContext
-from bot.threads.maintainers_list import TITLE, waiting_threads
+from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
@@ -194,10 +194,30 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     stand.fail_next(OURS)
     talk = open_thread(stand, "It failed again", link(stand, path))
     assert "A maintainer will look at it" in talk.replies()[0]
-    stand.context.redis.flushall()
-    talk.look()
-    assert [thread.title for thread in waiting_threads(stand.context)] == ["It failed again"]
+    for days in (0, 8):
+        stand.time += days * 86_400
+        stand.context.redis.flushall()
+        talk.look()
+        assert [thread.title for thread in waiting_threads(stand.context)] == ["It failed again"]
     assert len(talk.replies()) == 1
+
+
+def test_a_thread_waits_for_a_person_also_when_it_is_too_old_for_an_answer(stand_with_maintainer: BoardDriver) -> None:
+    """After eight days and the loss of Redis, threads without a maintainer's answer, and new comments, are listed."""
+    stand = stand_with_maintainer
+    answered = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
+    wishes = [open_thread(stand, "Rename ada/good", "To ada/better."), open_thread(stand, "Thank you", "A wish.")]
+    stand.time += 8 * 86_400
+    stand.context.redis.flushall()
+    for talk in (answered, *wishes):
+        talk.look()
+    assert {thread.title for thread in waiting_threads(stand.context)} == {"Rename ada/good", "Thank you"}
+    answered.say("That does not help me.")
+    assert {thread.topic for thread in waiting_threads(stand.context)} == {"rename request", "other", "question"}
+    assert [len(talk.replies()) for talk in (answered, *wishes)] == [1, 1, 0]
+    for talk in (answered, *wishes):
+        talk.say("I will look at it.", stand.form)
+    assert waiting_threads(stand.context) == []
 
 
 def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_maintainer: BoardDriver) -> None:
@@ -273,6 +293,8 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
     assert talk.replies() == []
     assert [thread.title for thread in waiting_threads(stand.context)] == ["Thank you"]
     stand.tick()
+    stand.work()
+    stand.time += READ_SECONDS
     stand.work()
     stand.time += 86_400
     talk.say("Seen.", stand.form)

@@ -59,6 +59,27 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> Non
     assert reports(stand.context) == []
 
 
+def test_what_is_flagged_already_is_not_reported_but_the_rest_of_a_model_is(stand: FlagBoardDriver) -> None:
+    """The reply, and the one to a mention, names the discussion of the flag. One precision flagged leaves the rest."""
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case.say("/flag copy it is bob/original", stand.form)
+    AppealThread(stand, "Strange", "Hm.").say("/flag copy ada/plain precision=float16 it is bob/original", stand.form)
+    stand.sync_flags()
+    talk = AppealThread(stand, "Something else", "Hello.")
+    talk.say("/flag copy ada/copy it is bob/original", stand.bob)
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
+    assert f"`ada/copy` is flagged already, and [its discussion]({url}) says why." in talk.replies()[-1]
+    talk.say("@steward-bot ada/copy was wrongly flagged", stand.bob)
+    assert f"[the discussion of its flag]({url})" in talk.replies()[-1]
+    assert "/unflag" not in talk.replies()[-1]
+    assert reports(stand.context) == []
+    talk.say("/flag copy ada/copy ada/plain it is bob/original", stand.bob)
+    assert "**ada/plain** is reported" in talk.replies()[-1]
+    stand.context.redis.flushall()
+    talk.look()
+    assert [report.model for report in reports(stand.context)] == ["ada/plain"]
+
+
 def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
     """Two people who reported the model in other threads are told of the decision once each, also after Redis was lost.
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from bot.core.waiting_threads import DIGEST, note
 from bot.queue import rulings
-from bot.threads.maintainers_list import EDIT_SECONDS, LOOK_SECONDS, TITLE
+from bot.threads.maintainers_list import (
+    EDIT_SECONDS,
+    LOOK_SECONDS,
+    MAX_UNREAD_SECONDS,
+    READ_SECONDS,
+    TITLE,
+    hasten_edit,
+)
 from leaderboard.outbreaks import BY
 from leaderboard.triage import Topic
 from leaderboard.waiting_items import PLAN, PULL
@@ -117,9 +124,27 @@ def test_a_list_that_did_not_change_costs_no_call_and_changes_wait_for_their_tur
     assert "contents" in listed_in(stand), "the sync asked for its own next turn"
 
 
+def test_an_edit_is_made_at_once_before_a_process_ends(stand: BoardDriver) -> None:
+    """An edit that waits for its turn is made, and without one nothing is."""
+    park(stand, "scores")
+    look(stand)
+    hasten_edit(stand.context)
+    assert len(stand.context.dirty) == 0
+    park(stand, "contents")
+    stand.context.mark(DIGEST)
+    stand.work()
+    assert "contents" not in listed_in(stand)
+    hasten_edit(stand.context)
+    stand.work()
+    assert "contents" in listed_in(stand)
+    assert len(stand.context.dirty) == 0
+
+
 def test_the_timer_marks_the_list(stand: BoardDriver) -> None:
     """What begins to wait is listed without an event, within LOOK_SECONDS of a list that is not fresh."""
     stand.tick()
+    stand.work()
+    stand.time += READ_SECONDS
     stand.work()
     park(stand, "scores")
     stand.time += EDIT_SECONDS
@@ -169,3 +194,37 @@ def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
     ((post, comment),) = digests(stand)
     assert "`/resume suite:starter`" in post
     assert "4 models failed" in comment
+
+
+def test_after_redis_was_lost_the_list_stays_until_the_discussions_were_read(stand: BoardDriver) -> None:
+    """No sync meanwhile empties the list, and the next edit knows again what waits."""
+    Discussion(stand, "Thank you", "A wish.")
+    stand.tick()
+    stand.work()
+    stand.time += READ_SECONDS
+    stand.work()
+    assert "Thank you" in listed_in(stand)
+    stand.context.redis.flushall()
+    stand.tick()
+    while (claim := stand.context.dirty.claim(now=stand.time, lease=60)) is not None:
+        stand.loop.sync(claim)
+        assert "Thank you" in listed_in(stand), claim.key
+    Discussion(stand, "Hello", "Another wish.")
+    stand.time += EDIT_SECONDS
+    stand.tick()
+    stand.work()
+    stand.time += EDIT_SECONDS
+    stand.work()
+    assert all(title in listed_in(stand) for title in ("Thank you", "Hello"))
+
+
+def test_the_list_does_not_wait_for_ever_for_discussions_that_cannot_be_read(stand: BoardDriver) -> None:
+    """After an hour it is edited all the same."""
+    park(stand, "scores")
+    key = f"thread:dataset/{REQUESTS}:1"
+    for seconds, is_opened in ((0.0, False), (MAX_UNREAD_SECONDS / 2, False), (MAX_UNREAD_SECONDS / 2, True)):
+        stand.time += seconds
+        stand.context.dirty.mark(key, due=stand.time + READ_SECONDS)
+        stand.context.mark(DIGEST)
+        stand.work()
+        assert bool(digests(stand)) == is_opened

@@ -9,9 +9,11 @@ import pytest
 
 from bot.changes.removals import REMOVE
 from leaderboard.admission.facts import EarlierRequest
+from leaderboard.effects import EffectMode
 from leaderboard.removals import FORMER_ARCHIVE, archived
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.effect_modes import ON, switch
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begin, disagree, saga_board
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
 from tests.support.sizes import one_in
@@ -46,6 +48,26 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriv
     assert on_main(stand, RESULTS) == was[1]
     assert json.loads(stand.read(path("ada/solo"))) == {**json.loads(POINTED[path("ada/solo")]), "steward": {}}
     assert "was not removed" in talk.say("/restore ada/solo", MAYA)
+
+
+@pytest.mark.parametrize("who", ["owner", "maintainer"])
+def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
+    """The reply says that nothing was changed; when the board switches edits on, the removal is made."""
+    was, talk = begin(stand), ModerationThread(stand)
+    switch(stand, ON, edit=EffectMode.SHADOW)
+    if who == "owner":
+        talk.say("/remove ada/solo the weights were wrong")
+        reply = talk.say(f"/approve {talk.digest()}", MAYA)
+    else:
+        talk.say("/remove ada/solo the weights were wrong", MAYA)
+        reply = next(text for text in talk.all() if "/remove" in text)
+    assert "I changed nothing: comments or edits are off or in shadow" in reply
+    assert (on_main(stand), on_main(stand, RESULTS)) == was
+    switch(stand, ON)
+    stand.tick()
+    stand.work()
+    assert stand.file(path("ada/solo"))["status"] == "CANCELLED"
+    assert "### ✅ Removed" in talk.proposal()
 
 
 def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> None:

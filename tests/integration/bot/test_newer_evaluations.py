@@ -84,6 +84,37 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
         assert thread.events()[-1].new_status == "closed"
 
 
+def status(place: Transcripts, thread: TranscriptThread) -> str:
+    """Whether the thread is open."""
+    return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
+
+
+def test_a_report_with_a_later_wish_stays_open_and_listed_when_the_evaluation_has_finished(place: Transcripts) -> None:
+    """The end is reported, and the bot closes the thread only where a maintainer has answered what came after."""
+    newer_fails(place, LOST)
+    wish, answered = report(place), report(place)
+    wish.say("ada", "And please remove the float16 row too.")
+    answered.say("ada", "And please remove the float16 row too.").say("mia", "I did.")
+    place.run(PATH)
+    for thread in (wish, answered):
+        thread.look()
+        assert "has finished" in thread.replies()[-1]
+    assert (status(place, wish), status(place, answered)) == ("open", "closed")
+    assert listed(place) == ["My new version failed"]
+
+
+def test_a_discussion_that_reports_no_failure_stays_open_when_a_request_that_it_follows_ends(
+    place: Transcripts,
+) -> None:
+    """Somebody follows a request in a discussion about a removal: its end does not take that off the list."""
+    resubmit(place)
+    thread = place.open("ada", f"Remove {MODEL}", "Please.").say("bob", f"/subscribe {MODEL}")
+    place.run(PATH)
+    thread.look()
+    assert "has finished" in thread.replies()[-1]
+    assert (status(place, thread), listed(place)) == ("open", [f"Remove {MODEL}"])
+
+
 def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Transcripts) -> None:
     """The reporter hears that it failed, not of the scores; a second report of that commit goes on the list."""
     newer_fails(place, LOST)
@@ -92,8 +123,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     first.look()
     assert "has failed; its earlier result stays" in first.replies()[-1]
     assert "scores" not in first.replies()[-1].lower()
-    thread = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
-    assert thread.status == "open"
+    assert status(place, first) == "open"
     assert listed(place) == []
     assert "it was relaunched before" in report(place).replies()[0]
     assert listed(place) == ["My new version failed"]

@@ -17,6 +17,7 @@ from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
 from tests.support.board.board_driver import REQUESTS, BoardDriver
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -31,7 +32,7 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
-from tests.support.board.worlds import board_world
+from tests.support.board.worlds import board_world, model_files
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
@@ -88,6 +89,35 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
     assert [job.model for job in stand.queued()] == ["ada/good"]
     assert look(stand, number) == ["thread"]
     assert len(stand.threads()) == threads
+
+
+def test_a_command_in_one_that_brought_several_requests_names_its_model(stand: BoardDriver) -> None:
+    """Without a model the command changes nothing, its reply lists the models, and with one it is run."""
+    policy(stand, "merge")
+    other = PATH.replace("float32", "float16")
+    stand.form.create_repo("board/model", exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        stand.form.upload_file(path_or_fileobj=model_files()[name].encode(), path_in_repo=name, repo_id="board/model")
+    third = PATH.replace("ada/good", "board/model")
+    files = {
+        PATH: fields(stand),
+        other: fields(stand, precision="float16"),
+        third: fields(stand, model="board/model"),
+    }
+    number, _ = propose(stand, files)
+    look(stand, number)
+    assert thread(stand, number).status == "merged"
+    assert len(comments_of_kind(stand, number, "status")) == 3
+    talk = Discussion(stand, number=number)
+    for command in ("/cancel", "/cancel weight_type=Original", "/status"):
+        reply = talk.ask(command)
+        assert "This thread is about 3 requests. Which one? Add `ada/good precision=float16` or" in reply
+        assert "`board/model precision=float32`" in reply
+    assert "`ada/good` has 2 requests" in talk.ask("/cancel ada/good")
+    assert "Which model?" in talk.ask("/flag other it is strange")
+    assert [stand.file(path)["status"] for path in files] == ["PENDING"] * 3
+    talk.say("/cancel precision=float16")
+    assert [stand.file(path)["status"] for path in files] == ["PENDING", "CANCELLED", "PENDING"]
 
 
 def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: BoardDriver) -> None:

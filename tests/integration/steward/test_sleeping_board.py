@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 from huggingface_hub import HfApi
 from pydantic import SecretStr
@@ -58,20 +59,23 @@ def board(tmp_path: Path) -> Iterator[SleepingBoard]:
         yield sleeping
 
 
-def test_a_run_does_what_is_due_and_ends(
-    board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A request and a command are answered from an empty Redis, and nothing is left."""
+@pytest.fixture
+def settings(board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> BotSettings:
+    """The settings of runs in the test's own process, which wait for a short quiet time only."""
     monkeypatch.setattr("bot.processes.sync_process.configure_logs", lambda *_, **__: None)
     monkeypatch.setattr("bot.processes.until_idle.QUIET_SECONDS", 0.3)
     monkeypatch.setattr("bot.processes.until_idle.POLL_SECONDS", 0.02)
-    settings = BotSettings(
+    return BotSettings(
         hf_endpoint=board.hub.url,
         redis_url=valkey_url,
         board=board.folder / "board.yaml",
         bot_token=SecretStr(BOT),
         mirrors=board.folder / "mirrors",
     )
+
+
+def test_a_run_does_what_is_due_and_ends(board: SleepingBoard, settings: BotSettings) -> None:
+    """A request and a command are answered from an empty Redis, and nothing is left."""
     board.submit("board/requests", {path_of("ada/none"): request("ada/none")})
     ada = HfApi(board.hub.url, ADA)
     thread = ada.create_discussion("board/space", "Hello", repo_type="space", description="/help")
@@ -79,6 +83,21 @@ def test_a_run_does_what_is_due_and_ends(
     assert (first.remains, first.commits, first.requests) == ("", 1, 1)
     assert [file["status"] for file in board.files("board/requests", [path_of("ada/none")])] == ["FAILED"]
     assert len(comments(board.hub, thread.num)) == 2
+
+
+def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoard, settings: BotSettings) -> None:
+    """Each run begins with an empty Redis, and reads the discussions before it edits the list."""
+    ada = HfApi(board.hub.url, ADA)
+    for title in ("Thank you", "Another"):
+        with redis.Redis.from_url(settings.redis_url) as connection:
+            connection.flushall()
+        ada.create_discussion("board/space", title, repo_type="space", description="A wish.")
+        assert run_until_idle(settings, Stop(), seconds=60).remains == ""
+        (listed,) = ada.get_repo_discussions("board/requests", repo_type="dataset")
+        details = ada.get_discussion_details("board/requests", listed.num, repo_type="dataset")
+        post = next(event.content for event in details.events if event.type == "comment")
+        assert "Thank you" in post
+        assert title in post
 
 
 @ALL

@@ -81,13 +81,13 @@ def test_a_mounted_model_is_copied_and_only_the_rest_is_fetched(hub: LocalHub, t
     volume.mkdir()
     (volume / "model.safetensors").write_bytes(FILES["model.safetensors"])
     (volume / "config.json").write_bytes(b"[]")
-    hub.state.faults.fail("* */resolve/*/model.safetensors", times=None)
+    hub.state.faults.fail("*/resolve/*/model.safetensors", times=None)
     folder = pin_model(MODEL, revision, access(hub), tmp_path / "models", volume=volume).folder
     assert (folder / "config.json").read_bytes() == (folder / "tokenizer.json").read_bytes() == b"{}"
     for name, data in FILES.items():
         (volume / name).parent.mkdir(parents=True, exist_ok=True)
         (volume / name).write_bytes(data)
-    hub.state.faults.fail("* */resolve/*", times=None)
+    hub.state.faults.fail("*/resolve/*", times=None)
     folder = pin_model(MODEL, revision, access(hub), tmp_path / "others", volume=volume).folder
     assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
 
@@ -172,6 +172,7 @@ def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, t
             "Internal Error - We're working hard to fix this as soon as possible!\n",
             ConnectionError,
         ),
+        ("ConnectionError: 429 Too Many Requests for /datasets/a/b/resolve/c/README.md", ConnectionError),
         ("the fetching process was killed", DatasetUnavailable),
     ],
 )

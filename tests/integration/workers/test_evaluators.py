@@ -86,6 +86,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "forging": ("evaluator-contradiction", "says 1.000000 for accuracy of nearer; its samples give"),
     "other-model": ("evaluator-other-run", "names org/better as the model"),
     "dying": ("evaluator-ended", "it ended with status 3"),
+    "out-of-gpu-memory": ("gpu-out-of-memory", "it ended with status 1"),
     "crashing": ("crashed", "SIGSEGV"),
     "lying": ("evaluator-contradiction", "says 1,000 questions of nearer; its samples have 24"),
     "not-a-number": ("evaluator-files-invalid", "results.json: tasks.nearer.metrics.accuracy: "),
@@ -93,7 +94,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "giving-up": ("evaluator-gave-up", "there is no licence for the tests"),
 }
 """Fault → cause of the failure, and what people read."""
-SHOWN = FAULTS if WHOLE else ("silent", "forging", "dying")
+SHOWN = FAULTS if WHOLE else ("silent", "forging", "dying", "out-of-gpu-memory")
 """The faults that are run; `make test` runs a sample, and tests what files hold without a sandbox."""
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import HfApi
 
+from leaderboard.evaluators import Evaluator
 from leaderboard.failures import diagnose
+from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from tests.support.hub.lies import LIES
 from tests.support.workers.evaluation_inputs import (
@@ -26,26 +30,37 @@ from tests.support.workers.recorded_failures import record
 from workers.common.diagnosis import evidence_of
 from workers.common.hub_access import HubAccess
 from workers.models.downloads import fetch_datasets, fetch_model
+from workers.models.fetch_questions import failure_of_hub
 from workers.publication.publish import publish
+from workers.starter import dataset_files
 
+WHOLE_QUESTIONS = "ada/questions"
+EVALUATOR = Evaluator(name="another", version="1", command=("another",))
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "tokenizer.json": b"{}"}
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all tests; each test removes its faults."""
+    """One Hub for all tests."""
     with LocalHub(tmp_path_factory.mktemp("deaths") / "hub", WORLD) as running:
         upload(running, MODEL, FILES)
         upload(running, QUESTIONS, {"README.md": b"# questions"}, "dataset")
+        upload(running, WHOLE_QUESTIONS, dataset_files(), "dataset")
         yield running
 
 
+@pytest.fixture(autouse=True)
+def no_fault_stays(hub: LocalHub) -> Iterator[None]:
+    """Removes a test's faults after it."""
+    yield
+    hub.state.faults.clear()
+
+
 @pytest.fixture
-def fetch(hub: LocalHub, tmp_path: Path) -> Iterator[Callable[[], object]]:
+def fetch(hub: LocalHub, tmp_path: Path) -> Callable[[], object]:
     """Downloads the model that exists."""
     revision = HfApi(hub.url, "hf_ada").model_info(MODEL).sha or ""
-    yield lambda: fetch_model(MODEL, revision, access(hub), tmp_path / "models")
-    hub.state.faults.clear()
+    return lambda: fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
 
 def died(how: str, cause: str, call: Callable[[], object], phase: str = "download") -> None:
@@ -114,6 +129,49 @@ def test_a_connection_that_breaks_is_the_network(hub: LocalHub, fetch: Callable[
     """A connection that breaks in the middle of an answer is a network failure."""
     hub.state.faults.add(INFO, "cut", times=None)
     died("a connection that breaks off", "network", fetch)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "route", "status", "cause"),
+    [
+        (None, "*/resolve/*/README.md", 503, "network"),
+        (None, "*/resolve/*/data/*", 429, "hub-rate-limit"),
+        (None, "GET /api/datasets/*/revision/*", 429, "hub-rate-limit"),
+        (None, "GET /api/datasets/*/tree/*", 429, "hub-rate-limit"),
+        (EVALUATOR, "*/resolve/*/data/*", 503, "network"),
+        (EVALUATOR, "GET /api/datasets/*/tree/*", 429, "hub-rate-limit"),
+    ],
+)
+def test_a_hub_that_fails_while_it_sends_questions_is_the_hubs(
+    hub: LocalHub, tmp_path: Path, evaluator: Evaluator | None, route: str, status: int, cause: str
+) -> None:
+    """The Hub's failure is no fault of the questions, also where the library that reads them says that none exist."""
+    suite = with_whole_questions(hub, evaluator)
+    hub.state.faults.fail(route, status=status, headers={"Retry-After": "0"}, times=None)
+    reader = "an evaluator's" if evaluator else "the harness's"
+    died(
+        f"{reader} questions, for which {route} is answered with {status}",
+        cause,
+        partial(fetch_datasets, suite, access(hub), tmp_path),
+    )
+
+
+def test_a_broken_connection_behind_a_missing_file_is_the_network() -> None:
+    """Where a library says that a file is missing because no connection was made, the connection is what failed."""
+    error = FileNotFoundError("Couldn't find any data file")
+    assert failure_of_hub(error, ()) is None
+    error.__cause__ = httpx2.ConnectError("Connection refused")
+    assert failure_of_hub(error, ()) == "ConnectError: Connection refused"
+    answers = [httpx2.Response(404, request=httpx2.Request("HEAD", "https://huggingface.co/datasets/a/b/resolve/c/d"))]
+    assert failure_of_hub(FileNotFoundError("d"), answers) is None
+
+
+def with_whole_questions(hub: LocalHub, evaluator: Evaluator | None) -> Suite:
+    """The starter suite, of `evaluator`, with one config of questions at a commit of WHOLE_QUESTIONS."""
+    revision = HfApi(hub.url, "hf_ada").dataset_info(WHOLE_QUESTIONS).sha
+    changes = {"repo": WHOLE_QUESTIONS, "revision": revision, "content": None, "configs": ("navigation",)}
+    source = STARTER.datasets[0].model_copy(update=changes)
+    return STARTER.model_copy(update={"datasets": (source,), "evaluator": evaluator})
 
 
 def test_questions_that_are_gone_are_ours(hub: LocalHub, tmp_path: Path) -> None:

@@ -126,6 +126,12 @@ def dying() -> None:
     sys.exit(3)
 
 
+def out_of_gpu_memory() -> None:
+    """End with torch's error."""
+    error = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
+    raise error("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB")
+
+
 def crashing() -> None:
     """End as a segmentation fault ends it."""
     evaluate()

@@ -83,6 +83,7 @@ def test_a_status_thread_that_one_404_hides_is_closed(monkeypatch: pytest.Monkey
         marker=lambda kind, key: Marker("board", kind, key),
     )
     monkeypatch.setattr("bot.core.comment_quota.left", lambda *_: 1.0)
+    monkeypatch.setattr(status_thread, "is_waiting", lambda *_: False)
     entry = SimpleNamespace(thread=7, closed=False, attempt="a", path="p", changed=lambda closed: closed)
 
     def close() -> object:

@@ -97,6 +97,7 @@ WORDS = {
     "/flag opt-out": answer(FlagResult("flagged", TWO, category="the authors asked for it", hides=False)),
     "/flag, by anybody else": answer(FlagResult("reported", TWO)),
     "/flag, of what was reported before": answer(FlagResult("reported", ONE, thread="https://hub/d/2", is_here=False)),
+    "/flag, by anybody else, of what is flagged": answer(FlagResult("already", ONE, standing=(COPY,))),
     "/flag, without a model": answer(FlagResult("which")),
     "/flag, without a reason": answer(FlagResult("no-reason")),
     "/flag, of many": answer(FlagResult("too-many", limit=5)),

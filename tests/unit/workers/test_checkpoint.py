@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,19 @@ from workers.errors import (
     HeaderUnreadable,
     IndexUnusable,
     OddFile,
+    ShardMissing,
     WeightsIncomplete,
     WeightsNotFinite,
     WeightsOfWrongShape,
     WeightsOfWrongType,
     WeightsTruncated,
 )
+from workers.evaluation.adapters import add_delta
 from workers.models.checkpoint import (
     BOUNDS,
     GENERATION_BOUNDS,
     INDEX,
+    SINGLE,
     check_loaded,
     check_model_files,
     check_numbers,
@@ -132,7 +136,32 @@ def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> No
     """An index may name only weight files in its own folder."""
     index = json.dumps({"weight_map": {"a": name}}).encode()
     with pytest.raises(IndexUnusable):
-        check_model_files(folder_of(tmp_path, {**model(), INDEX: index}))
+        check_model_files(folder_of(tmp_path, {**without_weights(), INDEX: index}))
+
+
+def without_weights() -> dict[str, bytes]:
+    """The files of a model, but for its weights."""
+    return {name: data for name, data in model().items() if name != SINGLE}
+
+
+STALE_INDEX = json.dumps({"weight_map": {"lm_head.weight": "model-00001-of-00002.safetensors"}}).encode()
+
+
+def test_a_single_file_counts_before_an_index(tmp_path: Path) -> None:
+    """An index that names missing shards does not matter beside model.safetensors, which transformers loads."""
+    check_model_files(folder_of(tmp_path, {**model(), INDEX: STALE_INDEX}))
+    (tmp_path / SINGLE).unlink()
+    with pytest.raises(ShardMissing):
+        check_model_files(tmp_path)
+
+
+def test_a_delta_of_a_single_file_adds_no_earlier_shards(tmp_path: Path) -> None:
+    """Of a delta that has both, the single file is added to the base model, not the shards of its index."""
+    ones, shards = ({"weight": ("F32", (2,), struct.pack("<2f", value, value))} for value in (1.0, 100.0))
+    files = {SINGLE: safetensors(ones), "model-00001-of-00002.safetensors": safetensors(shards)}
+    base = torch.nn.LayerNorm(2, bias=False)
+    add_delta(base, folder_of(tmp_path, {**files, INDEX: STALE_INDEX}))
+    assert base.weight.tolist() == [2.0, 2.0]
 
 
 WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), bytes(6))})

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+
+from workers.models.tiny_model import model
 
 CASES = {
     "the same order": ([1, 2, 3, 10], [0.1, 0.2, 0.3, 0.4], 1.0),
@@ -44,6 +47,22 @@ def test_a_model_without_a_tokenizer_cannot_be_loaded(number: int | None, monkey
         raise OSError("Can't load the tokenizer") if number is None else OSError(number, "Input/output error")
 
     monkeypatch.setattr(model_loading.AutoTokenizer, "from_pretrained", fails)
-    plan = {"model": {"weight_type": "Original", "quantisation": {}, "folder": "model"}}
+    plan = {"model": {"weight_type": "Original", "quantisation": {}, "folder": "model"}, "devices": {"spread": "one"}}
     with pytest.raises(OSError if number else model_loading.CannotLoad):
         model_loading.load_model(plan, None)
+
+
+@pytest.mark.parametrize(("spread", "moved"), [("one", True), ("copies", True), ("parts", False)])
+def test_a_model_of_parts_is_distributed_over_the_devices(tmp_path: Path, spread: str, moved: bool) -> None:
+    """Its layers go to all GPUs while it loads; moving it to one of them would run out of memory."""
+    from workers.evaluators import model_loading
+
+    for name, data in model().items():
+        (tmp_path / name).write_bytes(data)
+    network = Mock()
+    model_class = Mock(from_pretrained=Mock(return_value=(network, {"missing_keys": ()})))
+    fields = {"weight_type": "Original", "quantisation": {}, "folder": str(tmp_path), "dtype": "float32"}
+    plan = {"model": fields, "devices": {"spread": spread, "device": "cuda"}}
+    _, loaded = model_loading.load_model(plan, model_class)
+    assert loaded is (network.to.return_value if moved else network)
+    assert model_class.from_pretrained.call_args.kwargs.get("device_map") == (None if moved else "auto")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,10 +17,12 @@ from leaderboard.suites import Suite, find_suite
 from tests.support.evaluators.suites import suite
 from tests.support.units.run_plans import PLAN
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK
+from workers.common.diagnosis import diagnose
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_command import evaluator_command
+from workers.evaluation.evaluator_process import evaluator_plan
 from workers.jobs import recorded_attempt, verification
 from workers.jobs.evaluator_trial import MODEL, EvaluatorTrial
 from workers.jobs.planning import smaller_batch
@@ -50,6 +54,32 @@ def test_lack_of_memory_ends_at_one_question_at_a_time() -> None:
     short = FailureEvidence("evaluate", "EvaluatorEnded", stopped="memory-limit")
     assert smaller_batch(short, plan) == 1
     assert smaller_batch(short, plan.model_copy(update={"batch_size": 1})) is None
+
+
+def test_a_gpu_without_memory_is_known_by_the_evaluators_log() -> None:
+    """An evaluator is a process: its exception reaches the worker as the end of the log alone."""
+    plan = RunPlan.model_validate({**PLAN, "evaluator": evaluator_command(suite()), "batch_size": 2})
+    log = "    return forward(x)\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …\n"
+    ended = FailureEvidence("evaluate", "EvaluatorEnded", "it ended with status 1", log_tail=log)
+    assert diagnose(ended).cause == "gpu-out-of-memory"
+    assert smaller_batch(ended, plan) == 1
+    assert diagnose(replace(ended, log_tail="ValueError: no such task")).cause == "evaluator-ended"
+
+
+@pytest.mark.parametrize(
+    ("config", "dtype"),
+    [({"dtype": "bfloat16"}, "bfloat16"), ({"torch_dtype": "torch.float32"}, "float32"), ({}, "float16"),
+     ({"dtype": "float8_e4m3fn"}, "float16")],
+)  # fmt: skip
+def test_an_evaluator_gets_the_dtype_of_a_quantised_checkpoint(
+    tmp_path: Path, config: dict[str, str], dtype: str
+) -> None:
+    """The contract names three dtypes, and `auto`, which the harness gets for such a checkpoint, is none of them."""
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = evaluator_command(suite())
+    plan = RunPlan.model_validate({**PLAN, "evaluator": command, "dtype": "auto", "model_path": tmp_path})
+    assert evaluator_plan(plan).model.dtype == dtype
+    assert evaluator_plan(plan.model_copy(update={"dtype": "float32"})).model.dtype == "float32"
 
 
 def test_the_check_names_withdrawn_questions(tmp_path: Path) -> None:

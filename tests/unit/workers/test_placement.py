@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from redis_state.jobs import EvaluationJob
 from tests.support.units.run_plans import PLAN
 from workers.common.devices import Device
+from workers.evaluation import machine as this_machine
 from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
+from workers.evaluation.model_requirements import estimate_requirements
 from workers.evaluation.placement import (
     GB,
     QUANTISED,
@@ -23,6 +27,8 @@ from workers.evaluation.placement import (
     choose_placement,
     smaller_batch_size,
 )
+from workers.models.checkpoint import ADAPTER, FLOATS, INDEX
+from workers.models.tiny_model import safetensors
 
 
 def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] = ("bitsandbytes",)) -> MachineCapacity:
@@ -168,6 +174,46 @@ def test_the_harness_takes_what_a_plan_tells_its_model(
     assert words.get("tokenizer") == (str(tmp_path) if based else None)
 
 
+# --- the sizes of a model's files
+
+
+def weights(count: int, kind: str = "F32") -> bytes:
+    """A weight file of `count` numbers."""
+    return safetensors({"weight": (kind, (count,), bytes(count * FLOATS[kind]))})
+
+
+def estimated(folder: Path, weight_type: str = "Original", base: Path | None = None) -> ModelRequirements:
+    """The requirements of the model in `folder`."""
+    job = EvaluationJob(
+        board="trial", attempt="0123456789ab-00000000-1", path="org/m.json", model="org/m", revision="0" * 40,
+        precision="float16", weight_type=weight_type, suite="starter", suite_digest="0" * 64,
+    )  # fmt: skip
+    return estimate_requirements(job, folder, base)
+
+
+def test_only_files_that_are_loaded_count(tmp_path: Path) -> None:
+    """A second copy of the weights, as in `consolidated.safetensors`, adds nothing to the estimate, nor its dtype."""
+    (tmp_path / "consolidated.safetensors").write_bytes(weights(2_000, "F64"))
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(weights(1_000))
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(weights(1_000))
+    names = [path.name for path in tmp_path.glob("model-*")]
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    assert estimated(tmp_path).parameters == pytest.approx(2_000, rel=0.1)
+    (tmp_path / INDEX).write_text("{}")
+    assert estimated(tmp_path).file_bytes == sum(path.stat().st_size for path in tmp_path.glob("*.safetensors"))
+
+
+def test_only_the_adapters_own_file_adds_to_its_base_model(tmp_path: Path) -> None:
+    """A merged model beside an adapter is not loaded."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    for folder in (base, adapter):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(weights(1_000))
+    (adapter / ADAPTER).write_bytes(weights(10))
+    assert estimated(adapter, "Adapter", base).change_bytes == len(weights(10))
+    assert estimated(adapter, "Delta", base).change_bytes == 0
+
+
 # --- the GPUs of a machine
 
 SMI = "0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb, NVIDIA H100 80GB HBM3, 81559\nNo devices were found\n"
@@ -186,16 +232,54 @@ def test_gpus_are_those_that_the_driver_names() -> None:
 )
 def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
     """The setting selects the GPUs, so that several workers on one machine use different ones."""
-    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI))] == indices
+    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI), {})] == indices
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+@pytest.mark.parametrize(
+    ("allotted", "indices"),
+    [("1", [1]), ("GPU-bbbb", [1]), ("gpu-b", [1]), ("1, 0", [1, 0]), ("0,0", [0]), ("0,MIG-1/2/3", [0]), ("", [0, 1])],
+)
+def test_a_worker_uses_only_the_gpus_that_a_batch_system_allots(device: str, allotted: str, indices: list[int]) -> None:
+    """The others may be another job's; numbers in STEWARD_DEVICE are an operator's own choice."""
+    environment = {"CUDA_VISIBLE_DEVICES": allotted}
+    assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI), environment)] == indices
+    assert [gpu.index for gpu in select_devices("cuda:0", parse_gpus(SMI), environment)] == [0]
+    assert select_devices("auto", (), environment) == ()
+
+
+@pytest.mark.parametrize("allotted", ["MIG-8a1b", "-1", "7", "NoDevFiles", ",x,"])
+def test_an_allotted_gpu_that_is_not_there_is_said_at_start(allotted: str) -> None:
+    """The worker neither takes all GPUs in its place, nor evaluates on the CPU without a word."""
+    with pytest.raises(NoDevice, match=r"this machine has cuda:0, cuda:1: set STEWARD_DEVICE"):
+        select_devices("auto", parse_gpus(SMI), {"CUDA_VISIBLE_DEVICES": allotted})
 
 
 @pytest.mark.parametrize(("device", "listing"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
 def test_a_gpu_that_is_not_there_is_said_at_start(device: str, listing: str) -> None:
     """A missing GPU is an error at start."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
-        select_devices(device, parse_gpus(listing))
+        select_devices(device, parse_gpus(listing), {})
 
 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:
     """Without GPUs a worker uses the CPU."""
     assert select_devices("auto", ()) == ()
+
+
+@pytest.mark.parametrize("ending", ["echo 'NVIDIA-SMI has failed'; exit 9", "exec sleep 60"])
+def test_a_driver_that_does_not_answer_is_said_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """A worker with a GPU does not evaluate on the CPU; without a driver, or where the operator says so, it does."""
+    tool, driver = tmp_path / "nvidia-smi", tmp_path / "driver"
+    tool.write_text(f"#!/bin/sh\n{ending}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(this_machine, "DRIVER_SECONDS", 0.5)
+    monkeypatch.setattr(this_machine, "_DRIVER_FILES", (driver,))
+    assert this_machine.find_devices("auto") == ()
+    driver.mkdir()
+    with pytest.raises(this_machine.DriverSilent, match=r"(NVIDIA-SMI has failed|timed out).*STEWARD_DEVICE=cpu"):
+        this_machine.find_devices("auto")
+    assert this_machine.find_devices("cpu") == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ def test_a_suite_of_ones_own_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     harness = own.model_copy(update={"definitions": {}})
     with pytest.raises(task_requirements.SuiteRequirementsMissing, match="langdetect"):
         task_requirements.check_task_requirements(harness, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("ifeval", "langdetect"), ("leaderboard_math_algebra_hard", "sympy"), ("mmlu_college_mathematics", "")],
+)
+def test_only_whole_words_of_a_tasks_name_count(monkeypatch: pytest.MonkeyPatch, name: str, missing: str) -> None:
+    """The harness's own `ifeval` needs its libraries, and a subject of MMLU does not need those of `math`."""
+    monkeypatch.setattr(task_requirements, "find_spec", lambda _: None)
+    benchmark = V2.benchmarks[0]
+    task = benchmark.tasks[0].model_copy(update={"name": name})
+    suite = V2.model_copy(update={"benchmarks": (benchmark.model_copy(update={"tasks": (task,)}),)})
+    with pytest.raises(task_requirements.SuiteRequirementsMissing, match=missing) if missing else nullcontext():
+        task_requirements.check_task_requirements(suite, {})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

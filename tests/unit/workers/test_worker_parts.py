@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from leaderboard.boards import BadBoard
 from redis_state.errors import RedisAway
+from workers.evaluation.machine import DriverSilent
 from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.worker import exit_code
 from workers.sandbox import seccomp
@@ -142,6 +143,7 @@ def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
         (OSError(errno.ENOSPC, "No space left on device"), 3),
         (FileNotFoundError(errno.ENOENT, "No such file"), 2),
         (BadBoard("there is no board file"), 2),
+        (DriverSilent("no answer"), 3),
         (RedisAway("Redis does not answer"), 4),
     ],
 )

@@ -1,0 +1,127 @@
+"""What people write in the thread of a request reaches a maintainer, also after its end and after Redis was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.core.waiting_threads import noted_threads
+from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
+from redis_state.redis import Redis
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.renames import operations
+from tests.support.board.transcripts import BROKEN, Transcripts, TranscriptThread, transcript_board
+
+MODEL = "ada/corona"
+
+
+@pytest.fixture
+def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
+    """A board with people who write."""
+    with transcript_board(tmp_path, connection, probe) as made:
+        yield made
+
+
+def finished(place: Transcripts) -> TranscriptThread:
+    """Ada's model has finished; the thread of its request, which the bot has closed."""
+    path = place.submit(MODEL)
+    place.run(path)
+    thread = place.thread_of(path)
+    assert thread.events()[-1].new_status == "closed"
+    return thread
+
+
+def topics(place: Transcripts) -> set[str]:
+    """What threads on the maintainers' list wait for."""
+    return {thread.topic for thread in noted_threads(place.stand.context).values()}
+
+
+def status(place: Transcripts, thread: TranscriptThread) -> str:
+    """Whether the thread is open."""
+    return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
+
+
+def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_maintainer(place: Transcripts) -> None:
+    """The bot opens the thread again, and both stay on the list, also after Redis was lost, until they are decided."""
+    thread = finished(place)
+    thread.say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
+    assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
+    place.people["mia"].change_discussion_status(REQUESTS, thread.number, "closed", repo_type="dataset")
+    thread.look()
+    assert (topics(place), status(place, thread)) == (set(), "closed"), "a maintainer closed it"
+    thread.say("ada", f"/remove {MODEL} its weights were wrong")
+    for _ in range(2):
+        assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
+        thread.look()
+    place.stand.context.redis.flushall()
+    thread.look()
+    assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
+    thread.say("mia", "/reject the weights are right")
+    assert topics(place) == set()
+
+
+def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(place: Transcripts) -> None:
+    """The end of an evaluation does not take a report off the maintainers' list."""
+    path = place.submit(MODEL)
+    thread = place.thread_of(path).say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
+    assert topics(place) == {"flag report"}
+    place.run(path)
+    thread.look()
+    assert place.stand.file(path)["status"] == "FINISHED"
+    assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
+
+
+def test_a_comment_in_the_thread_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
+    """It is listed as its author's until a maintainer writes; commands, and questions that the bot answers, are not."""
+    path = place.submit(MODEL)
+    place.run(path, BROKEN)
+    thread = place.thread_of(path).say("ada", f"/why {MODEL}").say("bob", "How do I resubmit a model?")
+    assert len(thread.replies()) == 3
+    assert topics(place) == set()
+    thread.say("ada", "The norm of its first layer is not finite, I think.").say("bob", "So do I.")
+    place.stand.time += 8 * 86_400
+    place.stand.context.redis.flushall()
+    place.stand.settle()
+    thread.look()
+    (listed,) = waiting_threads(place.stand.context)
+    assert (listed.topic, listed.author, listed.place) == ("other", "ada", f"{REQUESTS} #{thread.number}")
+    thread.say("mia", "Thank you, we look into it.")
+    assert topics(place) == set()
+    thread.say("ada", "It is the second layer, sorry.")
+    assert topics(place) == {"other"}
+
+
+def test_a_comment_in_the_pull_request_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
+    """A merged pull request is the thread of the request that it brought."""
+    thread, head = place.propose("ada", MODEL, "Add corona")
+    thread.say("ada", "Please merge it.").say("mia", f"/approve {head[:8]}")
+    path = f"{MODEL}_eval_request_False_float32_Original.json"
+    place.run(path, BROKEN)
+    thread.look()
+    assert topics(place) == set()
+    thread.say("ada", "The norm of its first layer is not finite, I think.")
+    assert topics(place) == {"other"}
+    thread.say("mia", "Thank you.")
+    assert topics(place) == set()
+
+
+def test_who_follows_a_request_hears_of_its_end_also_after_a_rename(place: Transcripts) -> None:
+    """The thread of the request goes with it, and shows its state; a follower gets one comment."""
+    path, new = place.submit(MODEL), "ada/crown"
+    own, talk = place.thread_of(path), place.open("bob", "How is it going?", f"/subscribe {MODEL}")
+    place.people["ada"].move_repo(MODEL, new)
+    file, threads = place.stand.file(path), len(place.stand.threads())
+    moved = operations({path: None, path.replace(MODEL, new): json.dumps({**file, "model": new}).encode()})
+    place.stand.form.create_commit(REQUESTS, moved, commit_message="Rename", repo_type="dataset")
+    own.look()
+    assert f"[{new}]" in own.replies()[0]
+    place.run(path.replace(MODEL, new))
+    for thread in (talk, own, talk):
+        thread.look()
+    assert ["has finished" in reply for reply in talk.replies()] == [False, True]
+    assert "### ✅ Finished" in own.replies()[0]
+    assert (status(place, own), len(place.stand.threads())) == ("closed", threads)
