@@ -215,11 +215,7 @@ def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
     expect(head).to_have_attribute("aria-sort", "descending")
     expect(tab.locator("#pinned th.model a")).to_have_text([first, second])
     assert tab.url.count("pin=") == 2
-<<<<<<< HEAD
-    tab.locator("#pinned").get_by_label(f"Pin {first} to compare").uncheck()
-=======
     tab.locator("#pinned").get_by_label(f"Pin {first} to compare").click()
->>>>>>> web
     expect(tab.locator("#pinned tr")).to_have_count(1)
     head.get_by_role("link").click()
     expect(head).to_have_attribute("aria-sort", "ascending")
