@@ -6,7 +6,8 @@ first dataset, with a question on each line, all of one kind:
     {"text": …, "positive": …, "negative": …}   accuracy: whether the text is nearer to the positive one
     {"text": …, "other": …, "score": …}         spearman: whether similar pairs have higher scores; 0 if it is negative
 
-Options: `max_tokens` of a text (512), and `prefix` (""), which stands before each text.
+Options: `max_tokens` of a text (512, or fewer where the model takes fewer), and `prefix` (""), which stands
+before each text.
 
 In the mode `score`, `spearman` is computed from the stored similarities again, as for withdrawn questions. Embeddings
 are not stored: another measure than the cosine needs the model.
@@ -103,7 +104,10 @@ class Embedder:
             _refuse(str(error))
         self.device, options = plan["devices"]["device"], plan["options"]
         self.network = (network.get_encoder() if network.config.is_encoder_decoder else network).eval()
-        self.max_tokens, self.prefix = int(options.get("max_tokens", 512)), str(options.get("prefix", ""))
+        known = (getattr(network.config, "max_position_embeddings", None), self.tokenizer.model_max_length)
+        limits = [limit for limit in known if isinstance(limit, int) and limit > 1]
+        self.max_tokens = min([int(options.get("max_tokens", 512)), *limits])
+        self.prefix = str(options.get("prefix", ""))
 
     def __call__(self, text: str) -> torch.Tensor:
         """The vector of one text."""

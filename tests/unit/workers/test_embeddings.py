@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from workers.models.tiny_model import model
+from workers.models.tiny_model import VOCABULARY, model, tokenizer
 
 CASES = {
     "the same order": ([1, 2, 3, 10], [0.1, 0.2, 0.3, 0.4], 1.0),
@@ -36,6 +36,27 @@ def test_a_question_may_hold_any_character(tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text(json.dumps({"text": text}, ensure_ascii=False) + "\n\n", "utf-8")
     plan = {"questions": [{"folder": str(tmp_path)}], "limit": None}
     assert _questions(plan, "pairs") == [{"text": text}]
+
+
+@pytest.mark.parametrize(("positions", "tokenizer_says"), [(16, {}), (18, {"model_max_length": 16})])
+def test_a_long_text_is_cut_to_the_models_positions(
+    tmp_path: Path, positions: int, tokenizer_says: dict[str, int]
+) -> None:
+    """A model with a table of positions has none for later tokens; the tokenizer may know that it uses fewer."""
+    from transformers import GPT2Config, GPT2Model
+
+    from workers.evaluators.embeddings import Embedder
+
+    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}
+    GPT2Model(GPT2Config(n_positions=positions, **sizes)).save_pretrained(tmp_path)
+    for name, data in tokenizer().items():
+        (tmp_path / name).write_bytes(data)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, **tokenizer_says}))
+    fields = {"weight_type": "Original", "quantisation": {}, "folder": str(tmp_path), "dtype": "float32"}
+    embedder = Embedder({"model": fields, "devices": {"spread": "one", "device": "cpu"}, "options": {}})
+    assert embedder.max_tokens == 16
+    assert embedder("long " * 20).equal(embedder("long " * 30))
 
 
 @pytest.mark.parametrize("number", [None, errno.EIO])
