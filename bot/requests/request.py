@@ -21,7 +21,7 @@ from bot.evaluations import publication, timing
 from bot.evaluations.attempt import dismiss
 from bot.predictions.checking import is_predictions
 from bot.queue import outbreaks
-from bot.queue.dispatching import QUEUE
+from bot.queue.dispatching import QUEUE, is_outdated
 from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import mark_followers
@@ -161,7 +161,7 @@ def _is_accepted(context: BoardContext, gathered: RequestFacts, before: IndexEnt
         and entry.job is not None
         and entry.attempt == gathered.attempt is not None
         and before.file_oid == gathered.entry.file_oid
-        and entry.job.suite_digest == context.suite.digest
+        and not is_outdated(context, entry)
     )
 
 
