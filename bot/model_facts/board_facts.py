@@ -129,6 +129,11 @@ def was_accepted(own: IndexEntry, request: Request) -> bool:
     return facts.attempt > 0 and (was_evaluated or ended_before_adoption)
 
 
+def may_have_waited(own: IndexEntry) -> bool:
+    """Whether a request that is not judged yet, by the index, may have been accepted before Redis was lost."""
+    return own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
+
+
 def weights_digest(facts: ModelFacts) -> str:
     """One digest of all weight files of a model, from their digests in LFS; empty where a file is not in LFS."""
     digests = {file.name: file.sha256 for file in facts.files}
@@ -171,8 +176,7 @@ def model_of(entry: IndexEntry) -> str:
 
 def _window(context: BoardContext, own: IndexEntry) -> tuple[float, float]:
     length = context.board.admission.quota_days * DAY
-    is_rejudged = own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
-    if is_rejudged and own.time:
+    if may_have_waited(own) and own.time:
         return own.time - length, own.time
     return context.now() - length, float("inf")
 
