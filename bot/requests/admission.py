@@ -73,7 +73,8 @@ def _accept(context: BoardContext, gathered: RequestFacts, facts: ModelFacts, sh
     used = numbers_before(context, request, entry, sha)
     current = find_current_attempt(request, used)
     attempt = current_attempt_id(context.board.name, request, current, sha)
-    is_reopened = current.first > entry.number
+    # A request that ended before adoption has no number: its attempt is the first one.
+    is_reopened = current.first > entry.number or (entry.state == "settled" and current.tries == 1)
     entry = queue_places.with_queue_facts(context, entry, request, facts).changed(
         state="waiting",
         model=request.path.model,

@@ -33,6 +33,7 @@ from tests.support.sizes import one_in
 pytestmark = one_in(2)
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
+LONG_AGO = "2024-06-12T10:00:00Z"
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
 
 
@@ -260,7 +261,7 @@ def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
 
 def fill(stand: BoardDriver, models: list[str]) -> None:
     """Another backend finished requests for `models`; then the board was adopted."""
-    fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1}
+    fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1, "submitted_time": LONG_AGO}
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
     changes = [
@@ -274,7 +275,7 @@ def fill(stand: BoardDriver, models: list[str]) -> None:
 
 
 def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
-    """Old results of an unknown suite are queued only if asked for; a failure brings the old result back."""
+    """Old results of an unknown suite wait only if asked for, and from then on; a failure brings them back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
     surveyed = survey(stand.context)
@@ -283,7 +284,8 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
     assert [request.path for request in asked.due] == [path]
     assert put_back(stand.context, asked.due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 1
     stand.settle()
-    assert stand.file(path)["status"] == "PENDING_NEW_EVAL"
+    assert (stand.file(path)["status"], stand.file(path)["submitted_time"]) == ("PENDING_NEW_EVAL", LONG_AGO)
+    assert stand.context.index.get(path).submitted == stand.time
     evaluate(stand, path, 0, THEIRS)
     file = stand.file(path)
     assert (file["status"], file["revision"], file["steward"]["failure"]["cause"]) == ("FINISHED", "main", THEIRS.cause)
