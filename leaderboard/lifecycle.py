@@ -139,10 +139,11 @@ class CurrentAttempt:
 
 
 def highest_used_number(request: Request) -> int:
-    """Return the highest number of a claimed or ended attempt that the file shows; 0 without one."""
-    facts, status = request.file.steward, request.status
-    ended = 0 if status is None or status.waits else facts.attempt
-    return max(facts.spent, ended, number_in(request.file.job_id))
+    """Return the highest number of a claimed or ended attempt that the file shows; 0 without one.
+
+    `steward.attempt` may be higher: a reopening raises it, and the request may be refused before that attempt begins.
+    """
+    return max(request.file.steward.spent, number_in(request.file.job_id))
 
 
 def find_current_attempt(request: Request, used: int = 0) -> CurrentAttempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -34,11 +35,13 @@ def write_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def corrected_time(text: str | None, now: float) -> str | None:
+def corrected_time(text: str | None, now: float, *, earliest: float = -math.inf) -> str | None:
     """Return the right `submitted_time` for a file that is read at `now`; None if its own time may stay.
 
-    A time in the future becomes `now`, because it would otherwise distort the order of the queue forever. Earlier and
-    unreadable times stay.
+    A time in the future becomes `now`, because it would otherwise distort the order of the queue forever, and so does
+    one before `earliest`. Unreadable times stay.
     """
     submitted = read_time(text)
-    return write_time(now) if submitted is not None and submitted > now + MAX_SKEW_SECONDS else None
+    if submitted is None or earliest <= submitted <= now + MAX_SKEW_SECONDS:
+        return None
+    return write_time(now)

@@ -58,6 +58,10 @@ class Transition:
     fields: Mapping[str, Any]
     facts: FactChanges = field(default_factory=FactChanges)
 
+    def submitted_at(self, time: str | None) -> Transition:
+        """The same transition, which also sets the time of submission, unless that is None."""
+        return self if time is None else Transition({**self.fields, "submitted_time": time}, self.facts)
+
 
 def claim_transition(
     request: Request,

@@ -17,7 +17,7 @@ from bot.evaluations.cross_check_reports import AnswersRefuted, CrossCheckClaim,
 from bot.evaluations.cross_checks import cross_check
 from bot.evaluations.published_files import OutcomeMismatch, check_results, details_repo, find_outcome
 from bot.evaluations.recomputing import RECHECK_SECONDS
-from bot.queue.dispatching import QUEUE, job_for
+from bot.queue.dispatching import QUEUE, is_outdated, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
 from bot.request_files.file_edits import stage_transition
@@ -46,7 +46,8 @@ def wait(context: BoardContext, gathered: RequestFacts) -> None:
     life = gathered.seen.life
     # Dispatch skips an attempt that the index still shows as running.
     is_not_queued = life == "handed-back" or (life == "queued" and entry.state == "running")
-    if is_not_queued or entry.job is None:
+    is_recalled = entry.state == "waiting" and is_outdated(context, entry)
+    if is_not_queued or is_recalled or entry.job is None:
         entry = queue_places.without_place(entry).changed(
             state="waiting",
             attempt=gathered.attempt,
@@ -72,7 +73,7 @@ def claim(context: BoardContext, gathered: RequestFacts, *, committed: bool) -> 
         queue_places.note_turn_used(context, entry)
         watch(context, gathered)
         return
-    if is_set_aside(context, attempt):
+    if is_set_aside(context, attempt) or is_outdated(context, entry):
         context.attempts.answer_claim(attempt, granted=False)
         jobs.delete(context.redis, attempt)  # while RQ has a job of this id, it takes no other one
         context.index.put(entry.changed(state="waiting"))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.core.context import BoardContext
-from bot.evaluations.cross_checks import cross_check, settled_record
-from bot.evaluations.recomputing import OFF, recomputed_metrics
+from bot.evaluations.cross_checks import cross_check
+from bot.evaluations.recomputing import recomputed_metrics
 from bot.evaluations.samples import SamplesNotShown, compare_with_samples
 from hub.errors import Garbled
 from hub.records import Repo
@@ -18,8 +18,6 @@ from leaderboard.results import ResultsFile, dump
 from leaderboard.sample_checks import MAX_UNCHECKED, CheckedSamples, SamplesDiffer
 from leaderboard.steward_block import with_block
 from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
-
-RESTORED = "the results were removed by hand, and restored"
 
 
 class SamplesRefused(Exception):
@@ -75,17 +73,6 @@ def compared_results(context: BoardContext, request: Request, published: Publish
     return (
         _file(published, checked, metrics, cross_checked.record) if metrics is not None and cross_checked.done else None
     )
-
-
-def restored_results(context: BoardContext, request: Request, published: PublishedResults) -> bytes:
-    """The results file with the record of the comparisons, for results that were published before; computes no answers.
-
-    Raises SamplesRefused, AnswersRefuted, HubError and ProbeError.
-    """
-    checked, metrics = compare(context, request, published), context.sample_verdicts.recomputed(published.key)
-    metrics = metrics or RecomputedMetrics(not_done=RESTORED if context.recomputer else OFF)
-    location = (published.repo, published.details, published.results)
-    return _file(published, checked, metrics, settled_record(context, request, *location, unknown=RESTORED))
 
 
 def _file(

@@ -107,33 +107,6 @@ def cross_check(
     return _end(claim, state, decision, questions)
 
 
-def settled_record(
-    context: BoardContext,
-    request: Request,
-    repo: Repo,
-    details: Details,
-    results: ResultsFile,
-    *,
-    unknown: str,
-) -> CrossCheckRecord | None:
-    """The record of the cross-check of results that were published before; None for the operator's own workers.
-
-    Where Redis and the Hub hold no decision, the record says "not compared", with `unknown` as the reason. Raises
-    HubError.
-    """
-    policy = context.board.workers
-    if policy is None:
-        return None
-    claim = CrossCheckClaim(context, policy, request, repo, details, results)
-    state = context.cross_checks.get(claim.key) or begin_check(claim)
-    if state.record is not None or policy.owns(state.worker):
-        return state.record
-    decision = decide(state.in_order)
-    if decision.outcome == "agrees":
-        return _record(state, "agrees", decision, len(claim.questions(state.nonce)))
-    return CrossCheckRecord(worker=state.worker, status="not-compared", reason=unknown)
-
-
 # --- orders
 
 

@@ -32,7 +32,8 @@ log = structlog.get_logger()
 
 RECHECK_SECONDS = 60.0
 PATIENCE_SECONDS = 2 * 3600.0
-"""Time after which results are published without this, so that no answer of a model can hold them back for ever."""
+"""Time since the computation began, or the bot came back, after which results are published without it: no answer of a
+model can hold them back for ever."""
 OFF = "this bot does not compute metrics again (STEWARD_RECOMPUTE_METRICS)"
 OTHER_EVALUATOR = "metrics of {name} are not computed again: only those of lm-eval are"
 LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
@@ -52,7 +53,8 @@ def recomputed_metrics(
     verdict = context.sample_verdicts.recomputed(published)
     if verdict is not None:
         return verdict
-    if context.now() - context.sample_verdicts.began(published, now=context.now()) > PATIENCE_SECONDS:
+    began = context.sample_verdicts.began(published)
+    if began is not None and context.now() - max(began, context.heard_since()) > PATIENCE_SECONDS:
         return RecomputedMetrics(not_done=LATE)
     context.recomputer.start(published, lambda: _work(context, request, published, repo, details, results))
     return None
@@ -62,6 +64,7 @@ def _work(
     context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> None:
     """Compute the metrics, store the verdict, and mark the request."""
+    context.sample_verdicts.note_began(published, now=context.now())
     try:
         verdict = _verdict(context, request, repo, details, results)
     except CannotRecompute as error:

@@ -3,8 +3,8 @@
 A check costs one call for each repo while only the bot commits there, whatever the number of files.
 
 A removal by a maintainer is a decision: it is logged and stays. Results that another account removed are restored once,
-if their request still says FINISHED with them, and the details repo holds them with samples that give them; a second
-removal stays. Logs and outcomes have no second copy: their removal is only logged.
+if their request still says FINISHED with them: as the bot or a maintainer wrote them last, by the history of the repo;
+a second removal stays. Of logs and outcomes only the removal is logged.
 
 Race accepted: a removal before the first check with a new Redis, or more than MAX_COMMITS commits ago, is not detected
 here; `steward doctor` compares every finished request with the results repo (`missing_results`).
@@ -17,21 +17,19 @@ from collections.abc import Iterable, Iterator
 
 import structlog
 
-from bot.core.commit_origins import is_ours
+from bot.core.commit_origins import is_ours, is_own_work
 from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
-from bot.evaluations.claims import SamplesRefused, restored_results
-from bot.evaluations.cross_check_reports import AnswersRefuted
-from bot.evaluations.published_files import OutcomeMismatch, check_results, find_outcome, published_results
 from bot.intake.webhook_trust import seconds_between_looks
 from bot.ledger.edits import PutFile, named_edits
 from bot.results.scoreboard import SCORES
 from hub.errors import Garbled, TooLarge
-from hub.records import LogEntry, Repo
+from hub.records import File, LogEntry, Repo
 from hub.retries import unless_gone
 from leaderboard.attempts import number_in
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, Status, parse_request
+from leaderboard.results import MAX_BYTES
 from leaderboard.roles import Person, Role
 from redis_state.dirty import SyncPriority
 
@@ -44,6 +42,8 @@ LOOKS = 3
 """Time between two checks: CHECK_SECONDS, or this number of looks at the Hub while these are rare."""
 MAX_COMMITS = 50
 """Commits of a repo that one check reads."""
+MAX_VERSIONS = 3
+"""Versions of a removed file that are looked at, in case a stranger changed it before."""
 
 
 def is_due(context: BoardContext) -> bool:
@@ -119,33 +119,45 @@ def _is_maintainer(context: BoardContext, name: str) -> bool:
 
 
 def _restore(context: BoardContext, path: str, removal: str) -> bool:
-    """Stage the results at `path`, which the commit `removal` removed, again from the details repo.
+    """Stage the results at `path`, which the commit `removal` removed, again as they were.
 
-    False if nothing proves that they are right, or if they were restored before.
+    False if no request has them, if the history does not show them, or if they were restored before.
     """
     name = f"restore {path}"
     request = _finished_with(context, path)
-    if request is None or context.ledger.edits.landed(name) or _was_written_by(context, name, path, removal):
+    version = _last_version(context, path, removal) if request is not None else None
+    if request is None or version is None or context.ledger.edits.landed(name):
         return False
-    outcome = find_outcome(context, request, str(request.file.job_id))
-    if outcome is None:
-        return False
-    try:
-        published_path, results = check_results(context, request, outcome)
-        data = restored_results(context, request, published_results(context, request, outcome, results))
-    except (OutcomeMismatch, SamplesRefused, AnswersRefuted) as error:
-        log.warning("results not restored", path=path, error=str(error))
+    if name in named_edits(version.message) and is_own_work(context.me(), version):
+        return False  # Redis forgets edits, and the history does not
+    file = _read(context, path, version.oid)
+    if file is None:
         return False
     line = f"Put back results of {request.path.model}"
-    put = PutFile(id=name, path=path, data=data, line=line)  # no subject: nothing about the request waits for it
-    return published_path == path and context.effects.stage(context.results, put)
+    put = PutFile(id=name, path=path, data=file.data, line=line)  # no subject: nothing about the request waits for it
+    return context.effects.stage(context.results, put)
 
 
-def _was_written_by(context: BoardContext, edit: str, path: str, removal: str) -> bool:
-    """Whether the file that the commit `removal` removed was written by this edit of the bot: Redis forgets edits, and
-    the history does not. Three calls."""
-    entry = context.hub.last_commit(context.results, path, context.hub.parent(context.results, removal))
-    return entry is not None and is_ours(context.me(), entry) and edit in named_edits(entry.message)
+def _last_version(context: BoardContext, path: str, removal: str) -> LogEntry | None:
+    """The newest commit before `removal` in which the bot or a maintainer wrote the file; None if there is none.
+
+    Three calls for each version.
+    """
+    commit = removal
+    for _ in range(MAX_VERSIONS):
+        before = context.hub.commits(context.results, commit, limit=2)[1:]
+        entry = context.hub.last_commit(context.results, path, before[0].oid) if before else None
+        if entry is None or is_own_work(context.me(), entry) or _is_maintainer(context, next(iter(entry.authors), "")):
+            return entry
+        commit = entry.oid
+    return None
+
+
+def _read(context: BoardContext, path: str, revision: str) -> File | None:
+    try:
+        return context.hub.find_file(context.results, path, revision, max_bytes=MAX_BYTES)
+    except TooLarge:
+        return None  # not written by the bot
 
 
 def _finished_with(context: BoardContext, results: str) -> Request | None:

@@ -6,7 +6,7 @@ any size of the board.
 The request at the same path is never a repetition of itself: a new file over a finished request asks for another
 evaluation. `leaderboard.submissions` checks the commit of such a pull request, and a front end may write such a file. A
 request that was accepted before, and is restored or synced again, has passed these rules; later requests do not count
-against it.
+against it. A relaunch may evaluate another commit than the accepted one: that is compared with other requests.
 
 Quotas count within a sliding window that ends now. After Redis is lost, syncs judge requests again in any order, also
 waiting ones; then the window ends at the request's own submission time, so that later requests do not count against it.
@@ -30,7 +30,7 @@ from hub.records import Repo
 from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts
 from leaderboard.admission.sizes import parameters
 from leaderboard.boards import models_with_same_details
-from leaderboard.lifecycle import submission_digest
+from leaderboard.lifecycle import highest_used_number, submission_digest
 from leaderboard.model_pages import RESULTS_FOLDER, adds_only_scores
 from leaderboard.request_paths import RequestPath, parse_path
 from leaderboard.requests import Request, Status
@@ -61,8 +61,9 @@ def gather_board_facts(
     paths = context.index.neighbours.find(models=[*models, *rivals], weights=weights, accounts=accounts, window=window)
     others = [entry for entry in context.index.find(sorted(paths - {own.path})) if entry is not None]
     passed = not is_check and was_accepted(own, request)
-    copies = [] if passed else [entry for entry in others if _is_copy(entry, models, weights)]
-    same = [] if passed else [entry for entry in others if _is_same(entry, request, facts, models)]
+    was_compared = passed and own.sha in (None, facts.sha)
+    copies = [] if was_compared else [entry for entry in others if _is_copy(entry, models, weights)]
+    same = [] if was_compared else [entry for entry in others if _is_same(entry, request, facts, models)]
     is_cancelled = own.standing.status == Status.CANCELLED and not own.standing.removed
     is_counted = is_check and own.state != "new" and not is_cancelled
     if is_counted and facts.sha is not None and facts.sha in (own.sha, own.standing.revision):
@@ -118,8 +119,21 @@ def at_evaluated_commit(context: BoardContext, request: Request, facts: ModelFac
 
 
 def was_accepted(own: IndexEntry, request: Request) -> bool:
-    """Whether this submission was accepted before: it waits, or a worker has claimed it once."""
-    return request.file.steward.attempt > 0 or (own.sha is not None and own.asked == submission_digest(request))
+    """Whether this submission was accepted before: it waits, a worker has claimed it once, or it ended before adoption.
+
+    The number of the attempt alone does not say so: a relaunch of a refused request also raises it.
+    """
+    if own.sha is not None and own.asked == submission_digest(request):
+        return True
+    facts = request.file.steward
+    was_evaluated = highest_used_number(request) > 0 or facts.revision is not None
+    ended_before_adoption = facts.kept is not None or own.standing.old
+    return facts.attempt > 0 and (was_evaluated or ended_before_adoption)
+
+
+def may_have_waited(own: IndexEntry) -> bool:
+    """Whether a request that is not judged yet, by the index, may have been accepted before Redis was lost."""
+    return own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
 
 
 def weights_digest(facts: ModelFacts) -> str:
@@ -164,8 +178,7 @@ def model_of(entry: IndexEntry) -> str:
 
 def _window(context: BoardContext, own: IndexEntry) -> tuple[float, float]:
     length = context.board.admission.quota_days * DAY
-    is_rejudged = own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
-    if is_rejudged and own.time:
+    if may_have_waited(own) and own.time:
         return own.time - length, own.time
     return context.now() - length, float("inf")
 

@@ -4,6 +4,10 @@ RQ has one queue for each tier. A job there that no worker has taken has no prio
 dispatch decides again which jobs should be in RQ, and recalls the others, which are held, cancelled or overtaken. An
 attempt for which a worker backend has started a run is not overtaken.
 
+A job names the version of the suite that the board had when the request was accepted. After a new version, dispatch
+sends no earlier job: it recalls those in RQ, and the request's sync, which it wakes when it is the request's turn,
+makes a new one.
+
 Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time; and a job's id is its
 attempt's id, so even an overlap after a lapsed lease queues nothing twice.
 Race closed: the bot dies between queueing a job and storing that. The next dispatch finds the job in RQ by its id.
@@ -55,9 +59,11 @@ def sync_queue(context: BoardContext) -> None:
     trials = take_trial_turns(context, snapshot, list(chosen.values()))
     tiers = {attempt: snapshot.conditions.queue_of(turn.tier) for attempt, turn in chosen.items()}
     wanted = {**tiers, **{attempt: tier for attempt, (_, tier) in trials.items()}}
-    _recall(context, snapshot.queued_in, {attempt: context.queue(tier) for attempt, tier in wanted.items()})
+    outdated = _outdated_attempts(context)
+    names = {attempt: context.queue(tier) for attempt, tier in wanted.items() if attempt not in outdated}
+    _recall(context, snapshot.queued_in, names)
     for attempt, turn in chosen.items():
-        if snapshot.queued_in.get(attempt) != context.queue(tiers[attempt]):
+        if attempt in outdated or snapshot.queued_in.get(attempt) != context.queue(tiers[attempt]):
             _dispatch(context, context.index.get(turn.path), tiers[attempt])
     for attempt, (trial, tier) in trials.items():
         queue_trial(context, trial, tier, snapshot.queued_in.get(attempt))
@@ -76,6 +82,17 @@ def _with_launched_first(context: BoardContext, order: list[WaitingRequest]) -> 
         attempt for tier in context.board.backends for attempt in launched_attempts(context.backend_runs.live(tier))
     }
     return sorted(order, key=lambda request: request.attempt not in launched)
+
+
+def is_outdated(context: BoardContext, entry: IndexEntry) -> bool:
+    """Whether the job of `entry` is for another version of the suite than the board's."""
+    return entry.job is not None and entry.job.suite_digest != context.suite.digest
+
+
+def _outdated_attempts(context: BoardContext) -> set[str]:
+    """The attempts in RQ whose jobs are outdated. Two round trips."""
+    queued = [entry for entry in context.index.busy() if entry.state == "queued" and is_outdated(context, entry)]
+    return {entry.attempt for entry in queued if entry.attempt is not None}
 
 
 def _recall(context: BoardContext, queued_in: Mapping[str, str], wanted: Mapping[str, str]) -> None:
@@ -118,7 +135,7 @@ def job_for(context: BoardContext, request: Request, entry: IndexEntry) -> jobs.
 def _dispatch(context: BoardContext, entry: IndexEntry, tier: Tier) -> None:
     if entry.state != "waiting":
         return
-    if entry.job is None or entry.attempt is None:
+    if entry.job is None or entry.attempt is None or is_outdated(context, entry):
         context.mark(request_key(entry.path))  # its own sync makes the job
         return
     if not _may_run(context, entry):

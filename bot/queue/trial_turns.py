@@ -37,16 +37,28 @@ def take_trial_turns(
     states = context.attempts.read_all(pending)
     running = {attempt for attempt, state in states.items() if state.state in TAKEN}
     waiting = [
-        trial.waiting
+        _with_present_suite(context, trial)
         for attempt, trial in pending.items()
         if attempt not in states or states[attempt].state in ("queued", "handed-back")
     ]
-    turns = choose_trials(waiting, running, chosen, snapshot.conditions)
+    pending |= {trial.job.attempt: trial for trial in waiting}
+    turns = choose_trials([trial.waiting for trial in waiting], running, chosen, snapshot.conditions)
     for attempt in turns.stop:
         log.info("trial stopped", attempt=attempt, path=pending[attempt].path)
         context.trials.put(pending[attempt].model_copy(update={"stopped": True}))
         context.attempts.cancel(attempt)
     return {turn.attempt: (pending[turn.attempt], snapshot.conditions.queue_of(turn.tier)) for turn in turns.start}
+
+
+def _with_present_suite(context: BoardContext, trial: Trial) -> Trial:
+    """`trial`; one whose job is for another version of the suite than the board's goes on with its next attempt."""
+    suite = context.suite
+    if trial.job.suite_digest == suite.digest:
+        return trial
+    job = trial.job.model_copy(update={"suite": suite.name, "suite_digest": suite.digest})
+    renewed = trial.model_copy(update={"job": job}).again(failed=False)
+    context.trials.put(renewed)
+    return renewed
 
 
 def queue_trial(context: BoardContext, trial: Trial, tier: Tier, queued_in: str | None) -> None:

@@ -65,9 +65,12 @@ def apply_ruling(context: BoardContext, request: Request) -> None:
 
 
 def waiting_since(context: BoardContext, request: Request, entry: IndexEntry) -> float:
-    """Since when a request waits: since the bot first saw it, or since its file's time if Redis was lost."""
+    """Since when a request waits: since the bot first accepted it, or since the time of its file, if Redis was lost or
+    it was submitted again."""
     file_time = read_time(request.file.submitted_time)
-    return entry.submitted or min(context.now(), file_time if file_time is not None else context.now())
+    if file_time is None:
+        return entry.submitted or context.now()
+    return max(entry.submitted, min(context.now(), file_time))
 
 
 def with_announced_place(context: BoardContext, entry: IndexEntry) -> IndexEntry:

@@ -5,12 +5,13 @@ A file that cannot be read as a request is refused too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import EditBase, FieldEdit
-from bot.model_facts.board_facts import with_model_facts
+from bot.model_facts.board_facts import may_have_waited, with_model_facts
 from bot.model_facts.checking import gather_submission, judge_on
 from bot.queue.dispatching import QUEUE, job_for
 from bot.read_models.models import WAITS_FOR_HUB
@@ -29,7 +30,7 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.rules import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
-from leaderboard.lifecycle import current_attempt_id, find_current_attempt, submission_digest
+from leaderboard.lifecycle import current_attempt_id, find_current_attempt, highest_used_number, submission_digest
 from leaderboard.privacy import access_on_hub
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request
@@ -38,10 +39,13 @@ from redis_state.board.entry import EntryState, IndexEntry
 from redis_state.board.request_snapshot import snapshot_of_unreadable
 from redis_state.dirty import SyncPriority
 
+MAX_PULL_AGE_SECONDS = 3600.0
+"""How far the time of a submission by a pull request may be before the sync that first judges it."""
+
 
 def admit(context: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or queue it."""
-    if is_being_dated(context, gathered):
+    if is_being_dated(context, gathered, earliest=_earliest_time(context, gathered)):
         return
     request, entry = gathered.request, gathered.entry
     origin = context.index.origin(entry.path)
@@ -69,7 +73,8 @@ def _accept(context: BoardContext, gathered: RequestFacts, facts: ModelFacts, sh
     used = numbers_before(context, request, entry, sha)
     current = find_current_attempt(request, used)
     attempt = current_attempt_id(context.board.name, request, current, sha)
-    is_reopened = current.first > entry.number
+    # A request that ended before adoption has no number: its attempt is the first one.
+    is_reopened = current.first > entry.number or (entry.state == "settled" and current.tries == 1)
     entry = queue_places.with_queue_facts(context, entry, request, facts).changed(
         state="waiting",
         model=request.path.model,
@@ -102,13 +107,28 @@ def _wait_for_hub(context: BoardContext, request: Request) -> None:
         context.index.put(update_status(context, entry, view, named=request.file.steward.thread))
 
 
-def is_being_dated(context: BoardContext, gathered: RequestFacts) -> bool:
-    """Whether an edit that sets the file's future time to now is staged; the request is judged after that edit.
+def _earliest_time(context: BoardContext, gathered: RequestFacts) -> float:
+    """The earliest time that the file may name: of a submission by a pull request, only its author says when it was.
+
+    The quotas and the order of the queue depend on it. A submission that was accepted before, that may have waited when
+    Redis was lost, or that the bot reopened keeps its time.
+    """
+    own, request = context.index.get(gathered.entry.path), gathered.request
+    is_by_pull_request = context.index.origin(own.path).pull is not None
+    is_reopened_by_bot = request.file.steward.attempt > highest_used_number(request)
+    if not is_by_pull_request or may_have_waited(own) or is_reopened_by_bot or own.asked == submission_digest(request):
+        return -math.inf
+    return context.now() - MAX_PULL_AGE_SECONDS
+
+
+def is_being_dated(context: BoardContext, gathered: RequestFacts, *, earliest: float = -math.inf) -> bool:
+    """Whether an edit is staged that sets the file's time to now, because it is in the future or before `earliest`; the
+    request is judged after that edit.
 
     Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
     """
     request, file = gathered.request, gathered.file
-    corrected = corrected_time(request.file.submitted_time, context.now())
+    corrected = corrected_time(request.file.submitted_time, context.now(), earliest=earliest)
     if corrected is None:
         return False
     step = transitions.Transition({"submitted_time": corrected})

@@ -18,6 +18,7 @@ from leaderboard.effects import Effect
 from leaderboard.request_history import since_asked_anew
 from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
+from redis_state.clock import iso
 
 How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
 DAY_SECONDS = 86_400.0
@@ -54,6 +55,8 @@ def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str 
     step = transitions.retry_transition(request, cause=cause, used=known_numbers(context, request, entry))
     if step is None:
         return result  # this cause has relaunched it before
+    if step.facts["spent"] == 0 and step.facts["kept"] is None and not entry.standing.old:
+        step = step.submitted_at(iso(context.now()))  # it was never evaluated: quotas count it like a new submission
     # Several requests may share one cause: a report that links them all. So the id of the edit has the path's digest.
     name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
     if not stage_transition(context, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):

@@ -21,7 +21,7 @@ from bot.evaluations import publication, timing
 from bot.evaluations.attempt import dismiss
 from bot.predictions.checking import is_predictions
 from bot.queue import outbreaks
-from bot.queue.dispatching import QUEUE
+from bot.queue.dispatching import QUEUE, is_outdated
 from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import mark_followers
@@ -161,7 +161,7 @@ def _is_accepted(context: BoardContext, gathered: RequestFacts, before: IndexEnt
         and entry.job is not None
         and entry.attempt == gathered.attempt is not None
         and before.file_oid == gathered.entry.file_oid
-        and entry.job.suite_digest == context.suite.digest
+        and not is_outdated(context, entry)
     )
 
 
@@ -198,6 +198,15 @@ def _act(context: BoardContext, gathered: RequestFacts, step: Step) -> float | N
     return None
 
 
+def _has_gpu_time(context: BoardContext, request: Request) -> bool:
+    """Whether the file has the GPU time of all attempts, as far as the board's budgets need it.
+
+    The time of an attempt that was cancelled while it ran is counted after that edit: a relaunch writes it.
+    """
+    spent = round(context.measures.spent_by(str(request.path)), 1)
+    return context.board.budgets.by_request is None or spent <= request.file.steward.gpu_seconds
+
+
 def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
     """Note that nothing is left to do; return when to sync the request again, if answers are still being compared."""
     entry, attempt = gathered.entry, gathered.attempt
@@ -206,7 +215,8 @@ def _settle(context: BoardContext, gathered: RequestFacts, step: Step) -> float 
         timing.count_gpu_time(context, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
         context.attempts.drop(attempt)
-    context.measures.close(entry.path)
+    if _has_gpu_time(context, gathered.request):
+        context.measures.close(entry.path)
     state: EntryState = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
         entry = entry.changed(state=state, job=None, unanswered=0.0)

@@ -138,12 +138,13 @@ def _submit_again(
     ended_with = _ended_with(known, entry)
     if not ended_with and known.status is Status.FINISHED:
         return unchanged  # only a person can tell whether it is another commit
-    verdict = _checked(context, known.at(command.revision).as_new(iso(context.now())), command.submitter)
+    wanted = known.at(command.revision).as_new(iso(context.now()))
+    verdict = _checked(context, wanted, command.submitter)
     if verdict.sha is not None and verdict.sha == ended_with:
         return replace(unchanged, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
-    return _reopen(context, known, file, entry, verdict.sha, f"{reopening}:{verdict.sha[:8]}")
+    return _reopen(context, known, wanted, file, entry, verdict.sha, f"{reopening}:{verdict.sha[:8]}")
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:
@@ -238,17 +239,19 @@ def resubmit(
         return _refused(known, verdict)
     if known.status.waits and verdict.sha == (known.file.steward.revision or entry.sha):
         return SubmitResult("same", model, path, status=status, sha=verdict.sha)
-    return _reopen(context, known, file, entry, verdict.sha, cause)
+    return _reopen(context, known, wanted, file, entry, verdict.sha, cause)
 
 
 def _reopen(
-    context: BoardContext, known: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
+    context: BoardContext, known: Request, wanted: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
 ) -> SubmitResult:
-    """Stage an edit that makes the request wait at the accepted commit `sha`, unless `cause` has reopened it before."""
+    """Stage an edit that makes the request `known` wait at the accepted commit `sha`, with the time of the submission
+    `wanted`, unless `cause` has reopened it before."""
     model, path = known.path.model, str(known.path)
     step = transitions.resubmit_transition(known, revision=sha, cause=cause, used=known_numbers(context, known, entry))
     if step is None:
         return SubmitResult("resubmitted", model, path, sha=sha)
+    step = step.submitted_at(wanted.file.submitted_time)
     name, line = f"resubmit {cause} {digest_of(path)}", f"Evaluate {model} at {sha[:8]}"
     if not stage_transition(context, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return SubmitResult("off", model, path, status=known.file.status)

@@ -63,8 +63,9 @@ class BackendRuns:
         return sorted((trouble for trouble in stored if trouble is not None), key=lambda trouble: trouble.tier)
 
     def put_trouble(self, trouble: BackendTrouble) -> None:
-        """Record why attempts of a tier do not run; `since` stays as recorded while the tier has trouble."""
-        earlier = next((each for each in self.troubles() if each.tier == trouble.tier), None)
+        """Record why attempts of a tier do not run; `since` stays as recorded while the kind of trouble is the same."""
+        of_kind = (each for each in self.troubles() if (each.tier, each.kind) == (trouble.tier, trouble.kind))
+        earlier = next(of_kind, None)
         current = replace(trouble, since=earlier.since) if earlier is not None else trouble
         self._redis.hset(self._keys.backend_troubles, trouble.tier, _TROUBLE.dump_json(current))
 

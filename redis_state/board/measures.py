@@ -120,7 +120,7 @@ class Measures:
             self._redis.hset(self._keys.spent_requests, path, seconds)
 
     def close(self, path: str) -> None:
-        """Remove the sum of a request that ended; its file has it."""
+        """Remove the sum of a request that ended, if its file has it."""
         self._redis.hdel(self._keys.spent_requests, path)
 
     # --- last claims

@@ -63,14 +63,18 @@ class SampleVerdicts:
         """Store that result."""
         self._write(published, "recomputed", verdict.model_dump_json())
 
-    def began(self, published: str, *, now: float) -> float:
-        """The time at which a bot first began to compute the metrics again; `now` if none has yet."""
+    def began(self, published: str) -> float | None:
+        """The time at which a bot first began to compute the metrics again; None if none has yet."""
+        raw = self._redis.hget(self._keys.sample_verdict(published), "began")
+        return float(raw) if raw is not None else None
+
+    def note_began(self, published: str, *, now: float) -> None:
+        """Store that time, unless there is one."""
         key = self._keys.sample_verdict(published)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "began", repr(now))
             pipe.expire(key, RETENTION)
-            pipe.hget(key, "began")
-            return float(pipe.execute()[2])
+            pipe.execute()
 
     def _read(self, published: str, name: str, model: type[_Model]) -> _Model | None:
         raw = self._redis.hget(self._keys.sample_verdict(published), name)

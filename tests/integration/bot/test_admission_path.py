@@ -18,6 +18,7 @@ from huggingface_hub import CommitOperationAdd
 
 import tests.support.models.tiny_models as models
 from bot.model_facts.checking import gather_submission
+from bot.requests.relaunching import relaunch
 from bot.requests.submitting import SubmitCommand, submit
 from hub.client import Hub
 from hub.records import Repo, WriteFile
@@ -164,10 +165,24 @@ class Path:
         self.stand.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
         self.stand.settle()
         paths = [path for path, _ in written]
+        self.write(paths)
+        return paths
+
+    def write(self, paths: list[str]) -> None:
+        """Wait until the edits of the files at `paths` have landed."""
         while any(map(self.stand.context.ledger.edits.is_pending, paths)):
             self.stand.time += 60  # several commits, one after the other
             self.stand.work()
-        return paths
+
+    def relaunch(self, path: str) -> str:
+        """The submitter relaunches the request, which is judged again; why it was refused."""
+        context = self.stand.context
+        assert relaunch(context, context.index.get(path), cause="relaunch:1:c").how == "done"
+        self.write([path])
+        self.stand.settle()
+        self.write([path])
+        assert self.stand.file(path)["steward"]["causes"] == ["relaunch:1:c"]
+        return self.cause(path)
 
     def cause(self, path: str) -> str:
         """Why the request was refused; empty where it waits."""
@@ -247,11 +262,11 @@ def test_admission_costs_few_calls_and_no_weights(path: Path, model: str) -> Non
 
 
 def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
-    """They are told by their digest; the model that was first is named, and may be judged again itself."""
+    """Also after a relaunch; the model that was first is named, and may be judged again itself."""
     number = [case.name for case in CASES].index("fine-mistral")
     path.owner.commit(Repo("model", "ada/copied"), _stamped(whole("mistral"), number), "Upload")
     (where,) = path.submit(("ada/copied", "copycat", PLAIN))
-    assert path.cause(where) == "copy"
+    assert path.cause(where) == path.relaunch(where) == "copy"
     assert "ada/fine-mistral" in path.stand.file(where)["steward"]["failure"]["message"]
     assert _judged(path, "ada/fine-mistral")[0] == []
 
@@ -282,7 +297,7 @@ def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Pat
 
 
 def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None:
-    """Of four by one person the first was refused for itself, two wait, and the last is one too many."""
+    """Of four by one person one was refused for itself, two wait, and one is too many, also when relaunched."""
     for number, name in enumerate(OTHERS[1:]):
         path.owner.commit(Repo("model", f"ada/{name}"), _stamped(whole("qwen2"), 1000 + number), "Upload")
     asks = [replace(PLAIN, asks={"use_chat_template": True, "model_type": "merge"}), PLAIN, PLAIN, PLAIN]
@@ -292,6 +307,7 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
         causes.append(path.cause(where))
         path.stand.time += 60
     assert causes == ["category-no-merge", WAITS, WAITS, "quota-submitter"]
+    assert path.relaunch(where) == "quota-submitter"
 
 
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:

@@ -15,8 +15,9 @@ from bot.web.page import NoQuery
 from bot.web.pages.workers import workers
 from leaderboard.attempts import Failure
 from leaderboard.backend_settings import JobsBackend
-from leaderboard.backend_troubles import AWAY_SECONDS
+from leaderboard.backend_troubles import AWAY_SECONDS, BackendTrouble
 from leaderboard.backends import FIRST_WAIT_SECONDS
+from leaderboard.budgets import DAY
 from leaderboard.trials import MAX_SECONDS
 from redis_state.accepted_digests import RefusedTasks
 from redis_state.jobs import take_out
@@ -45,6 +46,18 @@ THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off
 def platform(stand: BoardDriver) -> ScriptedPlatform:
     """The platform on which the attempts of `stand` run."""
     return scripted_backend(stand)
+
+
+def test_an_error_of_a_moment_is_not_told_after_another_trouble(stand: BoardDriver) -> None:
+    """The platform fails for the first time a day after a limit was used up: each kind of trouble has its own time."""
+    runs = stand.context.backend_runs
+    runs.put_trouble(BackendTrouble(TIER, 0.0, blocked="by_day"))
+    runs.put_trouble(BackendTrouble(TIER, DAY, error="503"))
+    (trouble,) = runs.troubles()
+    assert (trouble.since, trouble.is_told(DAY + 1)) == (DAY, False)
+    runs.put_trouble(BackendTrouble(TIER, DAY + AWAY_SECONDS, error="504"))
+    (trouble,) = runs.troubles()
+    assert (trouble.since, trouble.is_told(DAY + AWAY_SECONDS)) == (DAY, True)
 
 
 def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: ScriptedPlatform, tmp_path: Path) -> None:

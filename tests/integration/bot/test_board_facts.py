@@ -167,11 +167,48 @@ def test_a_quota_counts_what_came_to_something(
 def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> None:
     """A request that is judged again is compared with earlier requests only."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
-    again = request(steward={"attempt": 1, "revision": SHA})
+    again = request(steward={"attempt": 1, "spent": 1, "revision": SHA})
     facts = around(context, *others, entry("Ada/Tiger"), asked=again)
     assert (facts.by_submitter, facts.by_organisation, facts.same) == (0, 0, ())
     waits = entry("ada/tiger", status="PENDING", state="waiting", asked="main ")
     assert around(context, waits).by_submitter == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "steward", "is_counted"),
+    [
+        (entry("ada/tiger", status="FAILED", used=None, sha=None), {"attempt": 1}, True),
+        (entry("ada/tiger", status="FAILED"), {"attempt": 2, "spent": 1}, False),
+        (entry("ada/tiger", status="CANCELLED", used=None, asked="main "), {"attempt": 1}, False),
+        (entry("ada/tiger", used=None, sha=None), {"attempt": 1, "kept": {"revision": "main"}}, False),
+    ],
+    ids=["refused", "failed", "cancelled before its evaluation", "finished before adoption"],
+)
+def test_a_relaunch_lifts_no_refusal(
+    context: BoardContext, own: IndexEntry, steward: dict[str, Any], is_counted: bool
+) -> None:
+    """A relaunched request is compared and counted like a new one if it was refused, but not if it was accepted."""
+    others = (entry("ada/m", by="grace", weights=weights_digest(FACTS)), entry("Ada/Tiger"))
+    facts = around(context, own, *others, asked=request(status="RERUN", steward=steward))
+    assert (facts.by_submitter, len(facts.copies), len(facts.same)) == (is_counted,) * 3
+
+
+def test_a_relaunch_of_a_failure_from_before_adoption_is_not_counted(context: BoardContext) -> None:
+    """Its file holds no attempt; the index knows that it is from before, and a new file over it counts."""
+    own = entry("ada/tiger", status="FAILED", used=None, sha=None)
+    own = own.changed(standing=own.standing.as_old())
+    other = entry("ada/m", by="grace")
+    assert around(context, own, other, asked=request(status="RERUN", steward={"attempt": 1})).by_submitter == 0
+    assert around(context, own, other, asked=request()).by_submitter == 1
+
+
+def test_a_relaunch_at_another_commit_is_compared(context: BoardContext) -> None:
+    """A branch that moved since the accepted evaluation may hold a copy, but it uses the quota no second time."""
+    copy = entry("ada/m", by="grace", weights=weights_digest(FACTS))
+    again = request(status="RERUN", steward={"attempt": 2, "spent": 1})
+    assert len(around(context, copy, entry("ada/tiger", sha="b" * 40), asked=again).copies) == 1
+    assert around(context, copy, entry("ada/tiger", sha="b" * 40), asked=again).by_submitter == 0
+    assert around(context, copy, entry("ada/tiger"), asked=again).copies == ()
 
 
 def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(context: BoardContext) -> None:

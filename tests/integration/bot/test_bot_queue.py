@@ -14,6 +14,7 @@ from bot.model_facts.board_facts import with_model_facts
 from bot.queue import rulings
 from bot.read_models.queue_snapshot import take_snapshot
 from bot.request_files.queue_places import with_queue_facts
+from bot.requests.relaunching import relaunch
 from hub.budget import Commits
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
@@ -241,6 +242,27 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriv
     stand.tick()
     stand.settle()
     assert sorted(queued(stand)) == sorted([bobs, waits])
+
+
+def test_the_gpu_time_of_a_cancelled_attempt_counts_after_a_relaunch(stand: BoardDriver) -> None:
+    """A request that used up its GPU-hours, was cancelled and relaunched waits, and its file has the hours."""
+    stand.context.board = stand.context.board.model_copy(update={"budgets": Budgets(by_request=2)})
+    stand.worker()
+    (path,) = submit(stand, "p1", sender="ada")
+    job = start(stand, path)
+    stand.time += 2 * HOUR
+    stand.beat(job)
+    assert rulings.cancel(stand.context, path, "It takes long.", "maya").done
+    stand.settle()
+    stand.settle()
+    assert stand.file(path)["status"] == "CANCELLED"
+    assert relaunch(stand.context, stand.context.index.get(path), cause="relaunch:1:c").how == "done"
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    assert (stand.file(path)["status"], stand.file(path)["steward"]["gpu_seconds"]) == ("RERUN", 2 * HOUR)
+    assert queued(stand) == []
+    assert "GPU-hours" in status_comment(stand, path)
 
 
 def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: BoardDriver) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from bot.requests.request import sync_request
 from bot.setup.adopting import adopt
 from bot.setup.reevaluating import put_back, survey
 from bot.web.board import BoardReader
@@ -22,6 +23,7 @@ from leaderboard.request_paths import RequestPath
 from leaderboard.suites import Suite, parse_suite
 from localhub.git.changes import Author, SetFile
 from redis_state import clock
+from redis_state.jobs import recall
 from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
@@ -31,6 +33,7 @@ from tests.support.sizes import one_in
 pytestmark = one_in(2)
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
+LONG_AGO = "2024-06-12T10:00:00Z"
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
 
 
@@ -89,6 +92,51 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
     stand.settle()
     (again,) = stand.queued()
     assert again.suite_digest == stand.context.suite.digest != job.suite_digest
+
+
+def test_what_waits_is_evaluated_by_the_new_version_at_once(stand: BoardDriver) -> None:
+    """Jobs for the earlier version, in RQ or not, are replaced before a worker gets one: no attempt fails by it."""
+    paths = [stand.submit("ada/good", path=path_of(precision)) for precision in ("float32", "float16", "bfloat16")]
+    stand.settle()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    before = stand.queued()
+    assert 0 < len(before) < len(paths)
+    change_suite(stand)
+    for number, _ in enumerate(paths):
+        stand.worker()
+        stand.tick()
+        stand.settle()
+        jobs = stand.queued()
+        assert {job.suite_digest for job in jobs} == {stand.context.suite.digest} != {before[0].suite_digest}
+        assert stand.take(jobs[0]) is True
+        stand.end(jobs[0], details=publish(stand.hub.url, jobs[0], stand.context.suite, number=number + 1))
+        stand.time += 60  # the ledger's commits follow each other with some time between them
+        stand.settle()
+    files = [stand.file(path) for path in paths]
+    assert [(file["status"], file["steward"]["attempt"]) for file in files] == [("FINISHED", 1)] * 3
+
+
+def test_an_earlier_job_that_a_worker_took_is_not_claimed(stand: BoardDriver) -> None:
+    """A worker that took its job before the bot got the new version is refused, since its attempt would fail."""
+    path = stand.submit("ada/good")
+    stand.settle()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    (job,) = stand.queued()
+    change_suite(stand)
+    stand.worker()
+    assert any(recall(stand.context.redis, name, job.attempt) for name in stand.context.queues)
+    stand.context.attempts.take(job.attempt, path, "w", now=stand.time)
+    sync_request(stand.context, path)
+    assert stand.answer(job) is False
+    stand.tick()
+    stand.settle()
+    (again,) = stand.queued()
+    assert again.suite_digest == stand.context.suite.digest
+    assert stand.take(again) is True
 
 
 @pytest.fixture
@@ -213,7 +261,7 @@ def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
 
 def fill(stand: BoardDriver, models: list[str]) -> None:
     """Another backend finished requests for `models`; then the board was adopted."""
-    fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1}
+    fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1, "submitted_time": LONG_AGO}
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
     changes = [
@@ -227,7 +275,7 @@ def fill(stand: BoardDriver, models: list[str]) -> None:
 
 
 def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
-    """Old results of an unknown suite are queued only if asked for; a failure brings the old result back."""
+    """Old results of an unknown suite wait only if asked for, and from then on; a failure brings them back."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
     surveyed = survey(stand.context)
@@ -236,7 +284,8 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
     assert [request.path for request in asked.due] == [path]
     assert put_back(stand.context, asked.due, by=stand.context.me(), command="steward reevaluate --yes --adopted") == 1
     stand.settle()
-    assert stand.file(path)["status"] == "PENDING_NEW_EVAL"
+    assert (stand.file(path)["status"], stand.file(path)["submitted_time"]) == ("PENDING_NEW_EVAL", LONG_AGO)
+    assert stand.context.index.get(path).submitted == stand.time
     evaluate(stand, path, 0, THEIRS)
     file = stand.file(path)
     assert (file["status"], file["revision"], file["steward"]["failure"]["cause"]) == ("FINISHED", "main", THEIRS.cause)

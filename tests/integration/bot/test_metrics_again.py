@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
+from threading import Event
 from typing import Any
 
 import pytest
@@ -147,12 +148,56 @@ def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: B
     job = stand.started()
     details = publish_chosen(stand.hub.url, job, stand.context.suite)
     published = published_as(job.attempt, details)
-    stand.context.sample_verdicts.began(published, now=stand.time)
+    stand.context.sample_verdicts.note_began(published, now=stand.time)
     stand.time += 3 * 3600
     stand.end(job, details=details)
     assert stand.file(job.path)["status"] == "FINISHED"
     assert "more than 2 hours" in checked(stand, job.path)["not_recomputed"]
     assert stand.context.sample_verdicts.recomputed(published) is None
+
+
+def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -> None:
+    """The computation began, the bot was down for three hours, and it is computed after that."""
+    stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    published = published_as(job.attempt, details)
+    stand.context.sample_verdicts.note_began(published, now=stand.time)
+    stand.time += 3 * 3600
+    stand.schedule.tick()
+    stand.end(job, details=details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
+    recomputer.close()
+    stand.settle()
+    assert "scores otherwise" in checked(stand, job.path)["not_recomputed"]
+
+
+def test_the_time_in_which_others_are_computed_does_not_count(stand: BoardDriver) -> None:
+    """The computation begins when those before it are done, however long they take."""
+    stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
+    is_free = Event()
+
+    def compute_another() -> None:
+        is_free.wait(timeout=100)
+
+    recomputer.start("another", compute_another)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    stand.end(job, details=details)
+    stand.time += 3 * 3600
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
+    published = published_as(job.attempt, details)
+    assert stand.context.sample_verdicts.began(published) is None
+    is_free.set()
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
+    recomputer.close()
+    stand.settle()
+    assert "scores otherwise" in checked(stand, job.path)["not_recomputed"]
+
+
+def _scored_otherwise(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
+    return RecomputedSamples("0" * 64, ())
 
 
 def _never(results: Path, tables: Path, samples: Path) -> RecomputedSamples:

@@ -14,6 +14,7 @@ from bot.pulls.report import report_void
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
+from leaderboard.times import write_time
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
 from tests.support.board.board_driver import REQUESTS, BoardDriver
@@ -36,6 +37,7 @@ from tests.support.board.worlds import board_world, model_files
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
+HOUR = 3600.0
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,30 @@ def test_a_command_in_one_that_brought_several_requests_names_its_model(stand: B
     assert [stand.file(path)["status"] for path in files] == ["PENDING"] * 3
     talk.say("/cancel precision=float16")
     assert [stand.file(path)["status"] for path in files] == ["PENDING", "CANCELLED", "PENDING"]
+
+
+def test_a_time_in_the_past_neither_evades_the_quota_nor_jumps_the_queue(stand: BoardDriver) -> None:
+    """Quota and queue count from the merge: an author who writes another date gains nothing by it."""
+    policy(stand, "merge")
+    admission = stand.context.board.admission
+    changes = {"off": tuple(rule for rule in admission.off if rule != "quota-submitter"), "quota": 1}
+    stand.context.board = stand.context.board.model_copy(update={"admission": admission.model_copy(update=changes)})
+    older, later = (PATH.replace("float32", precision) for precision in ("bfloat16", "float16"))
+    stand.submit("ada/good", path=older, submitted_time=write_time(stand.time - HOUR))
+    stand.settle()
+    number, _ = propose(stand, {PATH: fields(stand, submitted_time=write_time(stand.time - 165 * HOUR))})
+    look(stand, number)
+    assert thread(stand, number).status == "merged"
+    stand.time += 60
+    stand.settle()
+    assert stand.file(PATH)["submitted_time"] == write_time(stand.time - 60)
+    entries = [stand.context.index.get(path) for path in (older, PATH)]
+    assert [entry.state for entry in entries] == ["waiting", "waiting"]
+    assert entries[0].submitted < entries[1].submitted
+    stand.time += 4 * HOUR
+    number, _ = propose(stand, {later: fields(stand, precision="float16")})
+    look(stand, number)
+    assert "has reached the limit of submissions" in report(stand, number)
 
 
 def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: BoardDriver) -> None:
@@ -242,6 +268,24 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver
     assert calls.index("comment") - sum(calls[: calls.index("comment")].count(route) for route in GOOD) < JUDGED
     assert thread(stand, number).status == "merged"
     assert [job.revision for job in stand.queued()] == [sha]
+
+
+def test_a_request_that_is_submitted_again_has_the_time_of_the_merge(stand: BoardDriver) -> None:
+    """Also where the file says an earlier one, which the quota would not count; a later sync leaves it as it is."""
+    policy(stand, "merge")
+    before, past = settled(stand), write_time(stand.time - 165 * HOUR)
+    stand.settle()
+    again = {**before, "status": "PENDING", "revision": newer(stand), "submitted_time": past}
+    number, _ = propose(stand, {PATH: again})
+    look(stand, number)
+    merged = write_time(stand.time)
+    stand.time += 60
+    stand.settle()
+    stand.time += 2 * HOUR
+    stand.context.mark(f"request:{PATH}")
+    stand.settle()
+    assert stand.file(PATH)["submitted_time"] == merged
+    assert stand.context.index.get(PATH).state == "waiting"
 
 
 def test_a_word_of_its_author_has_it_checked_again(stand: BoardDriver) -> None:

@@ -9,6 +9,8 @@ import pytest
 import structlog
 
 from bot.evaluations.restore_deleted import CHECK_SECONDS, missing_results
+from bot.ledger.edits import FieldEdit
+from bot.requests.submitting import resubmit
 from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
@@ -40,6 +42,12 @@ def look(stand: BoardDriver) -> list[tuple[str, str]]:
 def remove(stand: BoardDriver, path: str) -> None:
     """The form's account removes results by hand."""
     stand.form.delete_file(path, "board/results", repo_type="dataset", commit_message="Tidy up")
+
+
+def write(stand: BoardDriver, path: str, data: bytes) -> None:
+    """The form's account writes a results file by hand."""
+    repo = {"repo_id": "board/results", "repo_type": "dataset"}
+    stand.form.upload_file(path_or_fileobj=data, path_in_repo=path, commit_message="Tidy up", **repo)
 
 
 def results(stand: BoardDriver) -> list[str]:
@@ -84,15 +92,54 @@ def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver) -> None:
     assert removals_by_hand(logs) == [path]
 
 
-@pytest.mark.parametrize("lost", ["details", "status"])
+def test_results_stay_restorable_after_a_newer_evaluation_failed(stand: BoardDriver) -> None:
+    """The request has the results of an earlier attempt than its last one: they are restored, too."""
+    path = finished(stand)
+    data = stand.context.hub.read_file(stand.context.results, path).data
+    (request,) = stand.context.index.paths()
+    pushed = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
+    entry = stand.context.index.get(request)
+    asked = resubmit(stand.context, entry, revision=str(pushed.oid), submitter="ada", cause="c", counts=False)
+    assert asked.how == "resubmitted"
+    stand.settle()
+    stand.fail_next(Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
+    look(stand)
+    file = stand.file(request)
+    assert (file["status"], file["steward"]["results"], file["job_id"][-2:]) == ("FINISHED", path, "-2")
+    remove(stand, path)
+    look(stand)
+    assert stand.context.hub.read_file(stand.context.results, path).data == data
+
+
+def test_restored_results_are_as_the_bot_left_them(stand: BoardDriver) -> None:
+    """A mark that they are doubted stays; what a stranger wrote into them before the removal does not."""
+    path = finished(stand)
+    mark = FieldEdit(id="doubt 1", path=path, line="Mark results as doubted", facts={"doubted": "by others"})
+    stand.context.effects.stage(stand.context.results, mark)
+    look(stand)
+    data = stand.context.hub.read_file(stand.context.results, path).data
+    assert json.loads(data)["steward"]["doubted"] == "by others"
+    write(stand, path, data.replace(b"by others", b""))
+    remove(stand, path)
+    look(stand)
+    assert stand.context.hub.read_file(stand.context.results, path).data == data
+
+
+@pytest.mark.parametrize("lost", ["author", "status"])
 def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: str) -> None:
-    """Results without details, or of a withdrawn request, are not restored."""
+    """Results that the bot did not write, or of a withdrawn request, are not restored."""
     path = finished(stand)
     (request,) = stand.context.index.paths()
-    if lost == "details":
-        stand.hub.state.faults.fail("GET */details_ada__good/resolve/*", status=404, times=None)
+    file = stand.file(request)
+    if lost == "author":
+        data = stand.context.hub.read_file(stand.context.results, path).data
+        remove(stand, path)
+        path = path.replace("T12", "T13")
+        write(stand, path, data)
+        stand.put(request, json.dumps({**file, "steward": {**file["steward"], "results": path}}).encode())
+        stand.settle()
     else:
-        stand.put(request, json.dumps({**stand.file(request), "status": "CANCELLED"}).encode())
+        stand.put(request, json.dumps({**file, "status": "CANCELLED"}).encode())
     remove(stand, path)
     look(stand)
     assert results(stand) == []

@@ -10,12 +10,15 @@ import pytest
 
 from bot.core.commands.registry import BadArguments
 from bot.core.settings import BotSettings
+from bot.model_facts.board_facts import DAY, counted_submissions
 from bot.read_models.submit_models import SubmissionBody
 from bot.requests.api_submission import arguments_of
-from bot.requests.submitting import SubmitCommand, submit
+from bot.requests.relaunching import relaunch
+from bot.requests.submitting import SubmitCommand, resubmit, submit
 from bot.requests.verb_check import check_model
 from bot.web.mailbox_syncs import sync_submission
 from leaderboard.attempts import Failure
+from leaderboard.times import write_time
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.messages import ApiSubmission
@@ -195,11 +198,7 @@ def test_a_cancelled_request_counts_when_it_is_submitted_again(
     before = cancelled(stand, talk)
     stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
     stand.settle()
-    admission = stand.context.board.admission
-    off = tuple(name for name in admission.off if name != "quota-submitter")
-    stand.context.board = stand.context.board.model_copy(
-        update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
-    )
+    with_quota(stand, 1)
     assert "'ada' has reached the limit of submissions" in talk.ask(command)
     assert stand.file(PATH) == before
     talk.ask("/cancel ada/good precision=float16")
@@ -214,6 +213,59 @@ def test_a_model_that_was_taken_off_the_board_is_not_submitted_again(stand: Boar
     stand.settle()
     assert "already has a [request]" in talk.ask(SUBMIT)
     assert stand.file(PATH)["status"] == "CANCELLED"
+
+
+def with_quota(stand: BoardDriver, quota: int) -> None:
+    """Give each submitter this quota."""
+    admission = stand.context.board.admission
+    off = tuple(dict.fromkeys((*admission.off, "quota-organisation")))
+    changes = {"off": tuple(name for name in off if name != "quota-submitter"), "quota": quota}
+    stand.context.board = stand.context.board.model_copy(update={"admission": admission.model_copy(update=changes)})
+
+
+def test_resubmissions_of_old_requests_are_counted_from_then_on(stand: BoardDriver, talk: Discussion) -> None:
+    """They have the time of the resubmission, which the quota counts: of two old models one can be submitted again."""
+    paths = [PATH, PATH.replace("float32", "float16")]
+    for path in paths:
+        stand.submit("ada/good", path=path, sender="ada", submitted_time=write_time(stand.time - 30 * DAY))
+        stand.settle()
+        stand.fail_next(THEIRS)
+        stand.time += 60
+        stand.settle()
+    with_quota(stand, 1)
+    head, results = commit(stand), []
+    for path in paths:
+        entry = stand.context.index.get(path)
+        results.append(resubmit(stand.context, entry, revision=head, submitter="ada", cause="c", counts=True).how)
+        stand.settle()
+    assert results == ["resubmitted", "quota"]
+    assert stand.file(PATH)["submitted_time"] == write_time(stand.time)
+
+
+@pytest.mark.parametrize("way", ["relaunched", "resubmitted"])
+def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk: Discussion, way: str) -> None:
+    """It was refused a month ago: a request from an hour ago comes before it, and the quota counts it from now on."""
+    with_quota(stand, 0)
+    stand.submit("ada/good", sender="ada", submitted_time=write_time(stand.time - 30 * DAY))
+    stand.settle()
+    assert stand.file(PATH)["steward"]["failure"]["cause"] == "quota-submitter"
+    with_quota(stand, 1)
+    other = PATH.replace("float32", "float16")
+    stand.submit("ada/good", path=other, sender="bob", submitted_time=write_time(stand.time - 3_600))
+    stand.settle()
+    stand.time += 60
+    entry = stand.context.index.get(PATH)
+    if way == "relaunched":
+        assert relaunch(stand.context, entry, cause="c").how == "done"
+    else:
+        head = commit(stand)
+        assert resubmit(stand.context, entry, revision=head, submitter="ada", cause="c", counts=True).how == way
+    stand.settle()
+    first, second = (stand.context.index.get(path) for path in (other, PATH))
+    assert (first.state, second.state) == ("waiting", "waiting")
+    assert first.submitted < second.submitted == stand.time
+    assert stand.file(PATH)["submitted_time"] == write_time(stand.time)
+    assert counted_submissions(stand.context, "ada") == 1
 
 
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:

@@ -13,6 +13,7 @@ from bot.requests import trials
 from leaderboard.attempts import Failure, Outcome
 from leaderboard.evaluators import Evaluator
 from leaderboard.failures import cause
+from leaderboard.suites import Suite
 from leaderboard.trials import MAX_TRIES, MAX_WAIT_SECONDS, WINDOW_SECONDS, TrialAnswer, TrialReport, TrialTask
 from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
@@ -148,6 +149,20 @@ def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
     assert len(attempts) == MAX_TRIES
     assert "a problem on our side" in reply(talk)
     assert not stand.context.trials.pending()
+
+
+def test_a_trial_runs_with_the_present_version_of_the_suite(stand: BoardDriver) -> None:
+    """The board gets a new version while a trial lies in RQ: its job is replaced before a worker gets it."""
+    ask(stand)
+    pass_time(stand, "")
+    pass_time(stand, "")
+    (earlier,) = stand.queued()
+    suite = stand.context.suite = Suite.model_validate({**stand.context.suite.model_dump(), "version": 99})
+    pass_time(stand, "")
+    (job,) = stand.queued()
+    assert (job.suite_digest, job.questions) == (suite.digest, earlier.questions)
+    assert earlier.suite_digest != suite.digest
+    assert take(stand, job) is True
 
 
 def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:

@@ -135,7 +135,8 @@ def settled(stand: BoardDriver, **changes: Any) -> dict[str, Any]:
 
 def newer(stand: BoardDriver) -> str:
     """Commit to ada/good; return the commit."""
-    return str(stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="note.txt", repo_id="ada/good").oid)
+    note = repr(stand.time).encode()
+    return str(stand.ada.upload_file(path_or_fileobj=note, path_in_repo="note.txt", repo_id="ada/good").oid)
 
 
 def policy(stand: BoardDriver, word: str) -> None:

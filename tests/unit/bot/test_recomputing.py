@@ -25,8 +25,10 @@ def _stored(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[Recompute
 
     stored = list[RecomputedMetrics]()
     monkeypatch.setattr(recomputing, "_verdict", fail)
-    verdicts = SimpleNamespace(note_recomputed=lambda _, verdict: stored.append(verdict))
-    context = cast(Any, SimpleNamespace(sample_verdicts=verdicts, mark=lambda _: None))
+    verdicts = SimpleNamespace(
+        note_began=lambda *_, **__: None, note_recomputed=lambda _, verdict: stored.append(verdict)
+    )
+    context = cast(Any, SimpleNamespace(sample_verdicts=verdicts, mark=lambda _: None, now=lambda: 0.0))
     request, results = SimpleNamespace(path="path"), SimpleNamespace(block=SimpleNamespace(attempt="attempt"))
     recomputing._work(context, cast(Any, request), "published", cast(Any, None), cast(Any, None), cast(Any, results))
     return stored

@@ -191,6 +191,7 @@ TURNS = [
     ("new", {"status": "PENDING"}, 0, (1, 1, None)),
     ("new file over ours", {"status": "PENDING"}, 3, (4, 4, None)),
     ("refused, put back", {"status": "PENDING", "failure": OURS.model_dump()}, 0, (1, 1, None)),
+    ("refused after a relaunch, put back", {"status": "RERUN", "attempt": 1, "first": 1}, 0, (1, 1, SHA)),
     ("running", {"status": "RUNNING", "attempt": 2, "spent": 2, "job_id": SECOND}, 2, (2, 1, SHA)),
     ("ours to try again", {"status": "RERUN", "attempt": 2, "spent": 1}, 1, (2, 1, SHA)),
     ("ours, of a later submission", {"status": "RERUN", "attempt": 5, "first": 4, "spent": 4}, 4, (5, 4, SHA)),
@@ -260,6 +261,22 @@ def test_a_relaunched_request_is_in_a_list_of_the_front_end(front_end: str, stat
     again = parse_request(PATH, written(step, before, f"front_end: {front_end}").encode())
     assert isinstance(again, Request)
     assert (again.file.status, find_current_attempt(again, 3)) == (status, CurrentAttempt(4, 4, None))
+
+
+def test_a_refusal_before_the_attempt_uses_no_number() -> None:
+    """A refused request that is relaunched and refused again has used no number, and the next relaunch says so too."""
+    before = request("FAILED")
+    for comment in range(2):
+        step = transitions.relaunch_transition(before, cause=f"comment:{comment}")
+        assert step is not None
+        assert (step.facts["attempt"], step.facts["spent"]) == (1, 0)
+        again = parse_request(PATH, written(step, before).encode())
+        assert isinstance(again, Request)
+        before = parse_request(
+            PATH, written(transitions.fail_transition(failure=OURS, log=None, thread=None), again).encode()
+        )
+        assert isinstance(before, Request)
+        assert highest_used_number(before) == 0
 
 
 def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:

@@ -318,5 +318,8 @@ def test_a_time_in_the_future_becomes_that_of_the_commit() -> None:
     assert corrected_time("2031-01-01T00:00:00Z", NOON) == "2024-06-12T10:00:00Z"
     assert corrected_time("2024-06-12T10:04:00Z", NOON) is None
     assert corrected_time("2023-06-12T10:00:00Z", NOON) is None
+    assert corrected_time("2023-06-12T10:00:00Z", NOON, earliest=NOON - 3600) == "2024-06-12T10:00:00Z"
+    assert corrected_time("2024-06-12T09:30:00Z", NOON, earliest=NOON - 3600) is None
+    assert corrected_time("soon", NOON, earliest=NOON - 3600) is None
     assert corrected_time("soon", NOON) is None
     assert corrected_time(corrected_time("2031-01-01T00:00:00Z", NOON), NOON) is None
