@@ -36,16 +36,24 @@ def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
     """
     if context.effects.is_left_alone(repo, thread.num):
         return
-    names, key = reported_in(context, thread), thread_key(repo, thread.num)
+    key = thread_key(repo, thread.num)
+    if _is_reported(context, key) and not may_report(context, thread):
+        thread = context.hub.thread(repo, thread.num)  # the command that reported was answered since it was read
+    names = reported_in(context, thread)
     may_reopen = bool(names) and thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
     if thread.status != "open" and (not may_reopen or _is_answered(context, thread)):
         return
     for name in names:
         _take(context, repo, thread, name)
-    if not any(key in report.threads for report in reports(context)) or _is_answered(context, thread):
+    if not _is_reported(context, key) or _is_answered(context, thread):
         return
     if reopen(context, repo, thread, context.marker(REPORTED, key)):
         note(context, repo, thread, Topic.FLAG)
+
+
+def _is_reported(context: BoardContext, key: str) -> bool:
+    """Whether an undecided report names the thread with this dirty key."""
+    return any(key in report.threads for report in reports(context))
 
 
 def _is_answered(context: BoardContext, thread: Thread) -> bool:

@@ -47,7 +47,7 @@ def status(place: Transcripts, thread: TranscriptThread) -> str:
 
 def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_maintainer(place: Transcripts) -> None:
     """The bot opens the thread again, and both stay on the list, also after Redis was lost, until they are decided."""
-    thread = finished(place)
+    thread = finished(place).say("mia", "Well done.")
     thread.say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
     assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
     place.people["mia"].change_discussion_status(REQUESTS, thread.number, "closed", repo_type="dataset")
