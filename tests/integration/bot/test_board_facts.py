@@ -179,10 +179,10 @@ def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> N
     [
         (entry("ada/tiger", status="FAILED", used=None, sha=None), {"attempt": 1}, True),
         (entry("ada/tiger", status="FAILED"), {"attempt": 2, "spent": 1}, False),
-        (entry("ada/tiger", status="CANCELLED", used=None, asked="main "), {"attempt": 1}, False),
+        (entry("ada/tiger", status="RERUN", state="waiting", used=None, asked="main "), {"attempt": 1}, False),
         (entry("ada/tiger", used=None, sha=None), {"attempt": 1, "kept": {"revision": "main"}}, False),
     ],
-    ids=["refused", "failed", "cancelled before its evaluation", "finished before adoption"],
+    ids=["refused", "failed", "accepted since", "finished before adoption"],
 )
 def test_a_relaunch_lifts_no_refusal(
     context: BoardContext, own: IndexEntry, steward: dict[str, Any], is_counted: bool

@@ -11,6 +11,7 @@ import pytest
 from bot.core.commands.registry import BadArguments
 from bot.core.settings import BotSettings
 from bot.model_facts.board_facts import DAY, counted_submissions
+from bot.queue.rulings import cancel
 from bot.read_models.submit_models import SubmissionBody
 from bot.requests.api_submission import arguments_of
 from bot.requests.relaunching import relaunch
@@ -266,6 +267,24 @@ def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk:
     assert first.submitted < second.submitted == stand.time
     assert stand.file(PATH)["submitted_time"] == write_time(stand.time)
     assert counted_submissions(stand.context, "ada") == 1
+
+
+def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, talk: Discussion) -> None:
+    """It does not count while it is withdrawn, so a person could otherwise have twice as many models as their quota."""
+    with_quota(stand, 1)
+    stand.submit("ada/good", sender="ada", submitted_time=write_time(stand.time))
+    stand.settle()
+    assert cancel(stand.context, PATH, "Not yet.", "ada").done
+    stand.settle()
+    stand.submit("ada/good", path=PATH.replace("float32", "float16"), sender="ada")
+    stand.settle()
+    stand.time += 60
+    assert relaunch(stand.context, stand.context.index.get(PATH), cause="c").how == "done"
+    stand.settle()
+    stand.time += 60
+    stand.settle()
+    file = stand.file(PATH)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "quota-submitter")
 
 
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
