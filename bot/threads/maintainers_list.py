@@ -51,7 +51,8 @@ DAY_SECONDS = 86_400.0
 LOOK_SECONDS, EDIT_SECONDS = 60.0, 600.0
 """Seconds between two comparisons with what waits, and at least between two edits."""
 READ_SECONDS, MAX_UNREAD_SECONDS = 2.0, 3_600.0
-"""After Redis was lost: seconds between two looks whether the open discussions were read, and of all these looks."""
+"""After Redis was lost: seconds between two looks whether the open discussions were read, and seconds after which the
+list is edited all the same."""
 MAX_DUE = 10_000
 """Dirty keys of each priority among which keys of discussions are searched."""
 TITLE = "Threads that wait for a maintainer"

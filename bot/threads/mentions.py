@@ -43,7 +43,8 @@ COMMANDS: Mapping[Topic, str] = {
 def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
     """Answer the new comments that address the bot; return the number of comments posted.
 
-    `paths` are those of the requests that the thread belongs to.
+    `paths` are those of the requests that the thread belongs to. With some, the maintainers' list gets the thread, or
+    loses it, for its other comments.
     """
     new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
     name, maintainers = context.me().name, people.maintainers(context)

@@ -206,16 +206,16 @@ def test_a_thread_waits_for_a_person_also_when_it_is_too_old_for_an_answer(stand
     """After eight days and the loss of Redis, threads without a maintainer's answer, and new comments, are listed."""
     stand = stand_with_maintainer
     answered = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
-    wishes = [open_thread(stand, "Rename ada/good", "To ada/better."), open_thread(stand, "Thank you", "A wish.")]
+    others = [open_thread(stand, "Rename ada/good", "To ada/better."), open_thread(stand, "Thank you", "An idea.")]
     stand.time += 8 * 86_400
     stand.context.redis.flushall()
-    for talk in (answered, *wishes):
+    for talk in (answered, *others):
         talk.look()
     assert {thread.title for thread in waiting_threads(stand.context)} == {"Rename ada/good", "Thank you"}
     answered.say("That does not help me.")
     assert {thread.topic for thread in waiting_threads(stand.context)} == {"rename request", "other", "question"}
-    assert [len(talk.replies()) for talk in (answered, *wishes)] == [1, 1, 0]
-    for talk in (answered, *wishes):
+    assert [len(talk.replies()) for talk in (answered, *others)] == [1, 1, 0]
+    for talk in (answered, *others):
         talk.say("I will look at it.", stand.form)
     assert waiting_threads(stand.context) == []
 

@@ -198,7 +198,7 @@ def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
 
 def test_after_redis_was_lost_the_list_stays_until_the_discussions_were_read(stand: BoardDriver) -> None:
     """No sync meanwhile empties the list, and the next edit knows again what waits."""
-    Discussion(stand, "Thank you", "A wish.")
+    Discussion(stand, "Thank you", "An idea.")
     stand.tick()
     stand.work()
     stand.time += READ_SECONDS
@@ -209,7 +209,7 @@ def test_after_redis_was_lost_the_list_stays_until_the_discussions_were_read(sta
     while (claim := stand.context.dirty.claim(now=stand.time, lease=60)) is not None:
         stand.loop.sync(claim)
         assert "Thank you" in listed_in(stand), claim.key
-    Discussion(stand, "Hello", "Another wish.")
+    Discussion(stand, "Hello", "Another idea.")
     stand.time += EDIT_SECONDS
     stand.tick()
     stand.work()

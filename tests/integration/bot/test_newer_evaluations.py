@@ -89,24 +89,26 @@ def status(place: Transcripts, thread: TranscriptThread) -> str:
     return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
 
 
-def test_a_report_with_a_later_wish_stays_open_and_listed_when_the_evaluation_has_finished(place: Transcripts) -> None:
+def test_a_report_with_a_later_request_stays_open_and_listed_when_the_evaluation_ends(
+    place: Transcripts,
+) -> None:
     """The end is reported, and the bot closes the thread only where a maintainer has answered what came after."""
     newer_fails(place, LOST)
-    wish, answered = report(place), report(place)
-    wish.say("ada", "And please remove the float16 row too.")
+    unanswered, answered = report(place), report(place)
+    unanswered.say("ada", "And please remove the float16 row too.")
     answered.say("ada", "And please remove the float16 row too.").say("mia", "I did.")
     place.run(PATH)
-    for thread in (wish, answered):
+    for thread in (unanswered, answered):
         thread.look()
         assert "has finished" in thread.replies()[-1]
-    assert (status(place, wish), status(place, answered)) == ("open", "closed")
+    assert (status(place, unanswered), status(place, answered)) == ("open", "closed")
     assert listed(place) == ["My new version failed"]
 
 
 def test_a_discussion_that_reports_no_failure_stays_open_when_a_request_that_it_follows_ends(
     place: Transcripts,
 ) -> None:
-    """Somebody follows a request in a discussion about a removal: its end does not take that off the list."""
+    """A person follows a request in a discussion about a removal: the request's end does not take that off the list."""
     resubmit(place)
     thread = place.open("ada", f"Remove {MODEL}", "Please.").say("bob", f"/subscribe {MODEL}")
     place.run(PATH)

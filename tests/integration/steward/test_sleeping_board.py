@@ -91,7 +91,7 @@ def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoa
     for title in ("Thank you", "Another"):
         with redis.Redis.from_url(settings.redis_url) as connection:
             connection.flushall()
-        ada.create_discussion("board/space", title, repo_type="space", description="A wish.")
+        ada.create_discussion("board/space", title, repo_type="space", description="An idea.")
         assert run_until_idle(settings, Stop(), seconds=60).remains == ""
         (listed,) = ada.get_repo_discussions("board/requests", repo_type="dataset")
         details = ada.get_discussion_details("board/requests", listed.num, repo_type="dataset")

@@ -233,26 +233,26 @@ def test_an_address_that_is_no_model_is_answered_with_what_to_write(line: str) -
         assert (arguments_of(body), dict(arguments_of(body, "http://hub.example"))["model"]) == (bound, "org/model")
 
 
-@pytest.mark.parametrize("line", ["/pause", "/resume"])
-def test_a_missing_target_of_a_pause_is_asked_for_in_a_sentence(line: str) -> None:
-    """A parameter that is called `what` is no noun to ask for."""
+def question_of(line: str) -> str:
+    """What the reply to an incomplete command asks for."""
     (command,) = commands_in(line)
     verb = REGISTRY.find(command.verb)
     assert verb is not None
     asked = bind(verb, command)
     assert isinstance(asked, BadArguments)
-    assert asked.why.startswith("What do you mean? Board, tier:small")
+    return asked.why
+
+
+@pytest.mark.parametrize("line", ["/pause", "/resume"])
+def test_a_missing_target_of_a_pause_is_asked_for_in_a_sentence(line: str) -> None:
+    """A parameter that is called `what` is no noun to ask for."""
+    assert question_of(line).startswith("What do you mean? Board, tier:small")
 
 
 @pytest.mark.parametrize("line", ["/priority", "/priority org/model", "/priority urgent"])
 def test_a_missing_choice_is_asked_for_with_all_choices(line: str) -> None:
     """The question names each of them once, also where another word was written."""
-    (command,) = commands_in(line)
-    verb = REGISTRY.find(command.verb)
-    assert verb is not None
-    asked = bind(verb, command)
-    assert isinstance(asked, BadArguments)
-    assert asked.why.endswith("Which level? Write high, normal or low.")
+    assert question_of(line).endswith("Which level? Write high, normal or low.")
 
 
 def test_a_verb_with_a_typing_error_is_recognised() -> None:

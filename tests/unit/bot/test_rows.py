@@ -16,7 +16,7 @@ from bot.web.rows import MAX_CACHED, RequestRows
 from leaderboard.flags import FlagRecord, FlagScope, StandingFlags
 from leaderboard.search import Query, SearchRow, fold, parse
 
-NOBODY = StandingFlags(())
+NO_FLAGS = StandingFlags(())
 
 
 def line(number: int) -> RequestRow:
@@ -30,7 +30,7 @@ def line(number: int) -> RequestRow:
 def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that follow prepared ones have their sort orders and near names at once; others compute them when asked."""
     lines = tuple(map(line, range(20)))
-    first = RequestRows(lines, NOBODY)
+    first = RequestRows(lines, NO_FLAGS)
     first.prepare(["IFEval"])
     created = list[int]()
 
@@ -40,7 +40,7 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
             super().__init__(names)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "FuzzyNameIndex", Counted)
-    plain, following = RequestRows(lines, NOBODY), RequestRows(lines, NOBODY, first)
+    plain, following = RequestRows(lines, NO_FLAGS), RequestRows(lines, NO_FLAGS, first)
     assert created == [1]
     assert following.near(parse("model-199")) == plain.near(parse("model-199")) != []
     assert created == [1, 1], "the plain ones made theirs when they were asked"
@@ -51,7 +51,7 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
 
 
 LINES = tuple(map(line, range(60)))
-FLAGLESS = RequestRows(LINES, NOBODY)
+FLAGLESS = RequestRows(LINES, NO_FLAGS)
 
 
 def test_a_flag_of_one_commit_covers_the_rows_of_that_commit_alone() -> None:
@@ -94,7 +94,7 @@ def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> No
 
 def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
     """The number and the size of remembered answers are bounded, so that long queries fill no memory."""
-    rows = RequestRows((), NOBODY)
+    rows = RequestRows((), NO_FLAGS)
     many = 10_000
     answers = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]
     assert list(answers[0]) == list(range(many))
